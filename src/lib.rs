@@ -1,0 +1,12 @@
+//! bearward: an authenticating reverse-proxy sidecar.
+
+pub mod admin;
+pub mod clock;
+pub mod config;
+pub mod oauth;
+pub mod proxy;
+pub mod secret;
+pub mod server;
+pub mod telemetry;
+pub mod tls;
+pub mod token;

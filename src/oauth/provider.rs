@@ -1,0 +1,158 @@
+//! One authorization server plus one client registration at it: everything needed to obtain tokens.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use http::{HeaderName, HeaderValue};
+use url::Url;
+
+use crate::{secret::LiveSecret, tls::Trust};
+
+/// A provider as the configuration describes it, its preset merged in and its endpoints absolute.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Provider {
+    /// The key of its `[providers.NAME]` table.
+    pub name: Arc<str>,
+    /// How tokens are obtained.
+    pub grant_type: GrantType,
+    /// RFC 6749 §3.2.
+    pub token_endpoint: Url,
+    /// RFC 7009.
+    pub revocation_endpoint: Option<Url>,
+    /// RFC 6749 §2.2.
+    pub client_id: String,
+    /// Absent for a public client.
+    pub client_secret: Option<Arc<LiveSecret>>,
+    /// RFC 6749 §2.3.
+    pub client_auth: ClientAuth,
+    /// The scopes asked for, joined by the provider's separator.
+    pub scope: Option<String>,
+    /// A first refresh token, given by configuration.
+    pub refresh_token: Option<Arc<LiveSecret>>,
+    /// How this server's token requests deviate from RFC 6749.
+    pub token_request: TokenRequest,
+    /// Where the members of its token answers are.
+    pub token_response: TokenResponse,
+    /// The consent redirect; there for `authorization_code`.
+    pub authorization: Option<Authorization>,
+    /// Headless consent.
+    pub sign_in: Option<SignIn>,
+    /// `[providers.x.refresh] before`: how long before the expiry a renewal is due.
+    pub refresh_before: Option<Duration>,
+}
+
+/// `grant_type` (RFC 6749 §4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GrantType {
+    /// RFC 6749 §4.4.
+    ClientCredentials,
+    /// RFC 6749 §4.1, then §6.
+    AuthorizationCode,
+    /// RFC 6749 §6 with a refresh token given by configuration.
+    RefreshToken,
+}
+
+impl GrantType {
+    /// The name of RFC 6749.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ClientCredentials => "client_credentials",
+            Self::AuthorizationCode => "authorization_code",
+            Self::RefreshToken => "refresh_token",
+        }
+    }
+}
+
+/// `token_endpoint_auth_method` (RFC 7591 §2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// A public client: `client_id` in the parameters.
+    None,
+    /// RFC 6749 §2.3.1, HTTP Basic with both parts form-encoded first.
+    SecretBasic,
+    /// RFC 6749 §2.3.1, in the parameters.
+    SecretPost,
+}
+
+/// The HTTP method of a token request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenMethod {
+    /// RFC 6749 §3.2.
+    Post,
+    /// Parameters go into the query.
+    Get,
+}
+
+/// Where and how the parameters of a request are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// `application/x-www-form-urlencoded`.
+    Form,
+    /// A JSON object of strings.
+    Json,
+    /// The query of the URL.
+    Query,
+}
+
+/// How a token request deviates from RFC 6749.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenRequest {
+    /// The HTTP method.
+    pub method: TokenMethod,
+    /// Where the parameters go.
+    pub encoding: Encoding,
+    /// Extra parameters of every grant.
+    pub params: BTreeMap<String, String>,
+    /// Extra header fields.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// Parameters left out of refresh requests.
+    pub omit_on_refresh: Vec<String>,
+    /// The bound on one exchange, from look-up to the end of the answer.
+    pub timeout: Duration,
+    /// Extra trust roots.
+    pub trust: Trust,
+    /// An HTTP proxy for token calls; the system's is never used.
+    pub proxy: Option<Url>,
+}
+
+/// JSON Pointers (RFC 6901) into the token answer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TokenResponse {
+    /// Default `/access_token`.
+    pub access_token: String,
+    /// Default `/refresh_token`.
+    pub refresh_token: String,
+    /// Default `/expires_in`.
+    pub expires_in: String,
+    /// The lifetime when the answer gives none; 5 minutes when this is absent too.
+    pub default_lifetime: Option<Duration>,
+}
+
+/// The consent redirect (RFC 6749 §4.1.1, RFC 7636).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Authorization {
+    /// RFC 6749 §3.1.
+    pub endpoint: Url,
+    /// RFC 6749 §3.1.2; absent: the admin listener's `/callback`, or for a vendor that has it registered, none.
+    pub redirect_uri: Option<Url>,
+    /// Whether a PKCE challenge is sent (`S256`), or none.
+    pub pkce: bool,
+    /// Extra query parameters.
+    pub params: BTreeMap<String, String>,
+    /// The callback's parameter that carries the code.
+    pub code_parameter: String,
+}
+
+/// A sign-in endpoint that answers with the code as JSON.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SignIn {
+    /// Where the parameters are posted.
+    pub endpoint: Url,
+    /// The account.
+    pub email: String,
+    /// Its password.
+    pub password: Arc<LiveSecret>,
+    /// How the parameters are written.
+    pub encoding: Encoding,
+    /// Characters in `state`, where the vendor demands a length.
+    pub state_length: usize,
+}

@@ -1,0 +1,121 @@
+//! One way in and one way out, as the configuration describes it.
+
+use std::{sync::Arc, time::Duration};
+
+use http::HeaderName;
+
+use super::allow::AllowRule;
+use crate::{secret::LiveSecret, server::address::ListenAddress, tls::Trust};
+
+/// `[routes.NAME]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Route {
+    /// The key of its table.
+    pub name: Arc<str>,
+    /// Where it listens; several routes may share one address.
+    pub listen: ListenAddress,
+    /// The exact `Host` it answers, in lower case and without a port.
+    pub host: Option<String>,
+    /// The prefix it answers: starts with `/`, does not end with one; `/` alone is `None`.
+    pub path: Option<String>,
+    /// Whether `path` is removed before forwarding.
+    pub strip_path: bool,
+    /// Where it leads.
+    pub upstream: Upstream,
+    /// Whose token is injected; without one the caller's `Authorization` passes.
+    pub provider: Option<Binding>,
+    /// What may pass; all when absent.
+    pub allow: Option<Vec<AllowRule>>,
+    /// Protocols that may be tunnelled, in lower case.
+    pub upgrade: Vec<String>,
+    /// `[routes.NAME.timeouts]`.
+    pub timeouts: Timeouts,
+    /// `[routes.NAME.guard]`.
+    pub guard: Guard,
+}
+
+/// The token that a route demands, and how it is put on a request.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Binding {
+    /// The key of the provider's table.
+    pub provider: Arc<str>,
+    /// `[providers.x.inject]`.
+    pub inject: Injection,
+    /// `[providers.x.refresh] reauthorize_on`: statuses that mean "this token is no longer good".
+    pub reauthorize_on: Vec<u16>,
+}
+
+/// Where the token goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Injection {
+    /// A header field: `authorization` with `Bearer ` before the token, unless configured.
+    Header {
+        /// The field's name.
+        name: HeaderName,
+        /// What stands before the token.
+        prefix: String,
+    },
+    /// A query parameter (RFC 6750 §2.3).
+    Query {
+        /// The parameter's name.
+        name: String,
+    },
+}
+
+/// The protected API.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Upstream {
+    /// Whether it is spoken to over TLS.
+    pub tls: bool,
+    /// A name, an IPv4 address or an IPv6 address without brackets.
+    pub host: String,
+    /// The port, the scheme's own filled in.
+    pub port: u16,
+    /// What `Host` says: the host with brackets where due, and the port unless it is the scheme's own.
+    pub authority: String,
+    /// The base path, prefixed to every path: empty, or starts with `/` and does not end with one.
+    pub base_path: String,
+    /// Whom to believe.
+    pub trust: Trust,
+    /// Which HTTP to speak.
+    pub http2: Http2,
+}
+
+/// `http2` of a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Http2 {
+    /// By ALPN.
+    Auto,
+    /// HTTP/1.1 alone.
+    Never,
+    /// HTTP/2 without asking.
+    PriorKnowledge,
+}
+
+/// `[routes.NAME.timeouts]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Name look-up, TCP and TLS together.
+    pub connect: Duration,
+    /// To the response head.
+    pub response: Duration,
+    /// No byte of a body moved, in either direction.
+    pub idle: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(5), response: Duration::from_secs(60), idle: Duration::from_secs(60) }
+    }
+}
+
+/// `[routes.NAME.guard]`: who may pass.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Guard {
+    /// Accepted Host names, in lower case, without ports, IPv6 in brackets; the defaults filled in.
+    pub hosts: Vec<String>,
+    /// Must come in `x-bearward-key`.
+    pub client_key: Option<Arc<LiveSecret>>,
+    /// The largest request body in bytes.
+    pub max_body: Option<u64>,
+}

@@ -1,0 +1,4 @@
+//! Listening, accepting, counting, draining: serves any service and knows nothing of proxying.
+
+pub mod address;
+pub mod limits;

@@ -1,0 +1,81 @@
+//! Trust: from PEM files and the system's roots to rustls configurations.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+};
+
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::{CertificateDer, pem::PemObject};
+
+/// Whom a connection believes: the system's roots (`SSL_CERT_FILE` and `SSL_CERT_DIR` are respected) and these.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trust {
+    extra: Vec<CertificateDer<'static>>,
+    file: Option<PathBuf>,
+}
+
+impl Trust {
+    /// The system's roots and the certificates in the PEM file at `path`.
+    ///
+    /// # Errors
+    /// The file cannot be read, or holds no certificate.
+    pub fn with_ca_file(path: &Path) -> io::Result<Self> {
+        let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidData, text);
+        let pem = std::fs::read(path)?;
+        let extra = CertificateDer::pem_slice_iter(&pem)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|error| invalid(format!("not PEM: {error}")))?;
+        if extra.is_empty() {
+            return Err(invalid("holds no certificate".into()));
+        }
+        let mut probe = RootCertStore::empty();
+        for certificate in &extra {
+            probe.add(certificate.clone()).map_err(|error| invalid(error.to_string()))?;
+        }
+        Ok(Self { extra, file: Some(path.to_owned()) })
+    }
+
+    /// The PEM file, if one was given.
+    pub fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// A client configuration that believes these roots and offers `alpn`.
+    pub fn client_config(&self, alpn: &[&[u8]]) -> ClientConfig {
+        let mut roots = system_roots().clone();
+        for certificate in &self.extra {
+            // `with_ca_file` has seen each of them accepted.
+            let _ = roots.add(certificate.clone());
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap_or_else(|error| unreachable!("ring supports the default versions: {error}"))
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
+        config
+    }
+}
+
+/// Makes ring the process's crypto provider; rustls panics at first use when there is none. Harmless when repeated.
+pub fn install_crypto_provider() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// The system's roots, read once and only when a connection needs them.
+fn system_roots() -> &'static RootCertStore {
+    static ROOTS: OnceLock<RootCertStore> = OnceLock::new();
+    ROOTS.get_or_init(|| {
+        let found = rustls_native_certs::load_native_certs();
+        for error in &found.errors {
+            tracing::warn!(%error, "a system trust root cannot be read");
+        }
+        let mut roots = RootCertStore::empty();
+        let (added, ignored) = roots.add_parsable_certificates(found.certs);
+        tracing::debug!(added, ignored, "system trust roots");
+        roots
+    })
+}
