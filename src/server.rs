@@ -1,4 +1,9 @@
 //! Listening, accepting, counting, draining: serves any service and knows nothing of proxying.
 
+pub mod accept;
 pub mod address;
+pub mod drain;
 pub mod limits;
+pub mod listener;
+pub mod preface;
+pub mod stream;

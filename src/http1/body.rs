@@ -1,0 +1,337 @@
+//! Bodies on their way through: what is still to come of one, and how its content is framed afresh.
+
+use super::{
+    buffer::Buffer,
+    chunked::Decoder,
+    field::{Known, same_name},
+    framing::Framing,
+};
+
+/// Bytes that have to be free in front of content which is to become a chunk: its size line.
+pub const CHUNK_GAP: usize = 10;
+
+/// How the content is framed for the next hop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sink {
+    /// As it is: its length was announced, or it ends with the connection.
+    Plain,
+    /// In chunks.
+    Chunked,
+}
+
+/// Why a body cannot be read on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyError {
+    /// It is not chunked as it should be, or its trailers are no field lines.
+    Malformed,
+    /// It is longer than it may be.
+    TooLarge,
+    /// The connection ended before it did.
+    Cut,
+}
+
+/// What is still to come of one body.
+#[derive(Debug)]
+pub struct Body {
+    state: State,
+    content: u64,
+    limit: Option<u64>,
+}
+
+#[derive(Debug)]
+enum State {
+    Done,
+    Length(u64),
+    Chunked(Box<Decoder>),
+    UntilClose,
+}
+
+/// What a decoding step did with its input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Decoded {
+    /// Content, moved to the front of the input.
+    pub content: usize,
+    /// Bytes of the input that belong to this body; what is behind them does not.
+    pub consumed: usize,
+}
+
+impl Body {
+    /// A body at its beginning, of which no more than `limit` bytes of content may come.
+    pub fn new(framing: Framing, limit: Option<u64>, most_trailer_bytes: usize) -> Self {
+        let state = match framing {
+            Framing::Empty => State::Done,
+            Framing::Length(length) => State::Length(length),
+            Framing::Chunked => State::Chunked(Box::new(Decoder::new(most_trailer_bytes))),
+            Framing::UntilClose => State::UntilClose,
+        };
+        Self { state, content: 0, limit }
+    }
+
+    /// Whether it has ended.
+    pub fn is_done(&self) -> bool {
+        match &self.state {
+            State::Done => true,
+            State::Chunked(decoder) => decoder.is_done(),
+            State::Length(_) | State::UntilClose => false,
+        }
+    }
+
+    /// Bytes of content so far.
+    pub fn content(&self) -> u64 {
+        self.content
+    }
+
+    /// How many bytes can be read without reading into the next message, as far as that is known.
+    pub fn appetite(&self) -> usize {
+        match &self.state {
+            State::Done => 0,
+            State::Length(length) => usize::try_from(*length).unwrap_or(usize::MAX),
+            State::Chunked(_) | State::UntilClose => usize::MAX,
+        }
+    }
+
+    /// Takes what was read, and moves the content in it to its front.
+    ///
+    /// # Errors
+    /// [`BodyError::Malformed`] and [`BodyError::TooLarge`].
+    pub fn decode(&mut self, input: &mut [u8]) -> Result<Decoded, BodyError> {
+        let decoded = match &mut self.state {
+            State::Done => Decoded { content: 0, consumed: 0 },
+            State::UntilClose => Decoded { content: input.len(), consumed: input.len() },
+            State::Length(_) => {
+                let content = self.appetite().min(input.len());
+                self.take_length(content);
+                Decoded { content, consumed: content }
+            }
+            State::Chunked(decoder) => {
+                let mut decoded = Decoded { content: 0, consumed: 0 };
+                while decoded.consumed < input.len() && !decoder.is_done() {
+                    let step = decoder.step(&input[decoded.consumed..]).map_err(|_| BodyError::Malformed)?;
+                    let (from, to) = (decoded.consumed + step.data.start, decoded.consumed + step.data.end);
+                    if from != decoded.content {
+                        input.copy_within(from..to, decoded.content);
+                    }
+                    decoded.content += to - from;
+                    decoded.consumed += step.consumed;
+                }
+                decoded
+            }
+        };
+        self.count(decoded.content)?;
+        Ok(decoded)
+    }
+
+    fn take_length(&mut self, taken: usize) {
+        if let State::Length(length) = &mut self.state {
+            *length -= taken as u64;
+            if *length == 0 {
+                self.state = State::Done;
+            }
+        }
+    }
+
+    fn count(&mut self, content: usize) -> Result<(), BodyError> {
+        self.content += content as u64;
+        if self.limit.is_some_and(|limit| self.content > limit) { Err(BodyError::TooLarge) } else { Ok(()) }
+    }
+
+    /// The connection it came on has ended.
+    ///
+    /// # Errors
+    /// [`BodyError::Cut`], unless that is how this body ends.
+    pub fn end(&mut self) -> Result<(), BodyError> {
+        match self.state {
+            State::UntilClose => {
+                self.state = State::Done;
+                Ok(())
+            }
+            _ if self.is_done() => Ok(()),
+            _ => Err(BodyError::Cut),
+        }
+    }
+
+    /// Calls `pass` with each trailer field that may go on: none that frames, routes or authenticates, nor `injected`.
+    ///
+    /// # Errors
+    /// [`BodyError::Malformed`]: the trailer section is not made of field lines.
+    pub fn trailers(&self, injected: Option<&[u8]>, mut pass: impl FnMut(&[u8], &[u8])) -> Result<(), BodyError> {
+        let State::Chunked(decoder) = &self.state else { return Ok(()) };
+        if decoder.trailers().len() <= 2 {
+            return Ok(());
+        }
+        let mut lines = [httparse::EMPTY_HEADER; 64];
+        let parsed = httparse::parse_headers(decoder.trailers(), &mut lines).map_err(|_| BodyError::Malformed)?;
+        let httparse::Status::Complete((_, lines)) = parsed else { return Err(BodyError::Malformed) };
+        for line in lines {
+            let name = line.name.as_bytes();
+            if may_trail(name) && !injected.is_some_and(|injected| same_name(name, injected)) {
+                pass(name, line.value);
+            }
+        }
+        Ok(())
+    }
+
+    /// Frames the content in `wire`, in front of which [`CHUNK_GAP`] bytes are free, and ends it if the body has ended.
+    ///
+    /// # Errors
+    /// As [`Body::trailers`].
+    pub fn frame(&self, wire: &mut Buffer, sink: Sink, injected: Option<&[u8]>) -> Result<(), BodyError> {
+        if sink == Sink::Plain {
+            return Ok(());
+        }
+        if !wire.is_empty() {
+            let mut line = [0; CHUNK_GAP];
+            let start = size_line(wire.len(), &mut line);
+            wire.prepend(&line[start..]);
+            wire.extend(b"\r\n");
+        }
+        self.finish(wire, sink, injected)
+    }
+
+    /// Adds the first part of the body, read together with the head, to the message in `wire`. Gives how many bytes
+    /// of `rest` belong to it.
+    ///
+    /// # Errors
+    /// As [`Body::decode`].
+    pub fn begin(
+        &mut self,
+        rest: &[u8],
+        wire: &mut Buffer,
+        sink: Sink,
+        injected: Option<&[u8]>,
+    ) -> Result<usize, BodyError> {
+        let consumed = if rest.is_empty() || self.is_done() {
+            0
+        } else if sink == Sink::Plain && matches!(self.state, State::Length(_)) {
+            let part = &rest[..rest.len().min(self.appetite())];
+            wire.extend(part);
+            self.take_length(part.len());
+            self.count(part.len())?;
+            part.len()
+        } else {
+            let mut part = rest.to_owned();
+            let decoded = self.decode(&mut part)?;
+            if sink == Sink::Plain {
+                wire.extend(&part[..decoded.content]);
+            } else if decoded.content > 0 {
+                let mut line = [0; CHUNK_GAP];
+                let start = size_line(decoded.content, &mut line);
+                wire.extend(&line[start..]);
+                wire.extend(&part[..decoded.content]);
+                wire.extend(b"\r\n");
+            }
+            decoded.consumed
+        };
+        self.finish(wire, sink, injected)?;
+        Ok(consumed)
+    }
+
+    fn finish(&self, wire: &mut Buffer, sink: Sink, injected: Option<&[u8]>) -> Result<(), BodyError> {
+        if sink == Sink::Chunked && self.is_done() {
+            wire.extend(b"0\r\n");
+            self.trailers(injected, |name, value| put_field(wire, name, value))?;
+            wire.extend(b"\r\n");
+        }
+        Ok(())
+    }
+}
+
+/// Adds a field line to a head or a trailer section.
+pub fn put_field(wire: &mut Buffer, name: &[u8], value: &[u8]) {
+    wire.extend(name);
+    wire.extend(b": ");
+    wire.extend(value);
+    wire.extend(b"\r\n");
+}
+
+/// Whether a field may stand in a trailer section (RFC 9110 §6.5.1): none that frames, routes or authenticates.
+pub fn may_trail(name: &[u8]) -> bool {
+    const NEVER: [&[u8]; 8] = [
+        b"authorization",
+        b"content-encoding",
+        b"content-range",
+        b"cookie",
+        b"set-cookie",
+        b"trailer",
+        b"www-authenticate",
+        b"x-forwarded-host",
+    ];
+    Known::of(name) == Known::Other && !NEVER.iter().any(|never| same_name(name, never))
+}
+
+/// Writes `SIZE CR LF` at the end of `line` and gives where it starts.
+fn size_line(mut size: usize, line: &mut [u8; CHUNK_GAP]) -> usize {
+    let mut start = CHUNK_GAP - 2;
+    line[start..].copy_from_slice(b"\r\n");
+    loop {
+        start -= 1;
+        line[start] = b"0123456789abcdef"[size & 15];
+        size >>= 4;
+        if size == 0 {
+            return start;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn begin(framing: Framing, rest: &[u8], sink: Sink) -> (String, usize, bool) {
+        let mut body = Body::new(framing, None, 1024);
+        let mut wire = Buffer::new();
+        let consumed = body.begin(rest, &mut wire, sink, Some(b"x-api-key")).unwrap();
+        (String::from_utf8(wire.filled().to_vec()).unwrap(), consumed, body.is_done())
+    }
+
+    #[test]
+    fn a_known_length_passes_and_what_is_behind_it_does_not() {
+        assert_eq!(begin(Framing::Length(5), b"helloGET", Sink::Plain), ("hello".into(), 5, true));
+        assert_eq!(begin(Framing::Length(9), b"hello", Sink::Plain), ("hello".into(), 5, false));
+    }
+
+    #[test]
+    fn chunks_are_made_afresh() {
+        let body = b"1\r\na\r\n2;x\r\nbc\r\n0\r\n\r\nGET";
+        assert_eq!(begin(Framing::Chunked, body, Sink::Chunked), ("3\r\nabc\r\n0\r\n\r\n".into(), 20, true));
+        assert_eq!(begin(Framing::Chunked, body, Sink::Plain), ("abc".into(), 20, true));
+    }
+
+    #[test]
+    fn trailers_pass_but_for_framing_routing_and_credentials() {
+        let body = b"0\r\nX-Sum: 1\r\nContent-Length: 5\r\nAuthorization: a\r\nX_Api_Key: b\r\nHost: c\r\n\r\n";
+        let (wire, _, done) = begin(Framing::Chunked, body, Sink::Chunked);
+        assert_eq!(wire, "0\r\nX-Sum: 1\r\n\r\n");
+        assert!(done);
+    }
+
+    #[test]
+    fn an_empty_body_of_known_length_writes_nothing() {
+        assert_eq!(begin(Framing::Empty, b"GET", Sink::Plain), (String::new(), 0, true));
+    }
+
+    #[test]
+    fn content_in_place_becomes_one_chunk() {
+        let mut body = Body::new(Framing::Length(20), None, 0);
+        let mut wire = Buffer::with_size(64);
+        wire.reset(CHUNK_GAP);
+        wire.extend(&[b'x'; 20]);
+        body.decode(wire.filled_mut()).unwrap();
+        body.frame(&mut wire, Sink::Chunked, None).unwrap();
+        assert_eq!(wire.filled(), [&b"14\r\n"[..], &[b'x'; 20], b"\r\n0\r\n\r\n"].concat());
+    }
+
+    #[test]
+    fn a_body_over_its_limit_is_refused_where_it_passes_it() {
+        let mut body = Body::new(Framing::Chunked, Some(4), 0);
+        assert_eq!(body.decode(&mut b"4\r\nabcd\r\n".to_vec()).map(|decoded| decoded.content), Ok(4));
+        assert_eq!(body.decode(&mut b"1\r\ne".to_vec()), Err(BodyError::TooLarge));
+    }
+
+    #[test]
+    fn a_cut_body_is_no_clean_end() {
+        assert_eq!(Body::new(Framing::Length(1), None, 0).end(), Err(BodyError::Cut));
+        assert_eq!(Body::new(Framing::Chunked, None, 0).end(), Err(BodyError::Cut));
+        assert_eq!(Body::new(Framing::UntilClose, None, 0).end(), Ok(()));
+    }
+}

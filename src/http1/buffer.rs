@@ -1,0 +1,224 @@
+//! Byte buffers that are taken from a pool of the thread and given back when a connection idles.
+
+use std::{cell::RefCell, mem};
+
+/// Bytes of a buffer for heads and small bodies.
+pub const SMALL: usize = 16 * 1024;
+/// Bytes of a buffer for bodies that flow: fewer, larger reads are what makes them cheap.
+pub const LARGE: usize = 64 * 1024;
+
+/// How many buffers of each size a thread keeps for later.
+const KEPT_SMALL: usize = 128;
+const KEPT_LARGE: usize = 16;
+
+/// A window of filled bytes in a block of memory: `filled` grows by `advance` and shrinks by `consume`.
+#[derive(Debug, Default)]
+pub struct Buffer {
+    block: Vec<u8>,
+    start: usize,
+    end: usize,
+}
+
+impl Buffer {
+    /// A buffer that holds no memory yet.
+    pub const fn new() -> Self {
+        Self { block: Vec::new(), start: 0, end: 0 }
+    }
+
+    /// An empty buffer of `size` bytes at the least, from the thread's pool where it has one.
+    pub fn with_size(size: usize) -> Self {
+        Self { block: take(size), start: 0, end: 0 }
+    }
+
+    /// The bytes that were put in and not yet consumed.
+    pub fn filled(&self) -> &[u8] {
+        &self.block[self.start..self.end]
+    }
+
+    /// The whole block up to the end of what is filled, consumed bytes included.
+    pub fn all(&self) -> &[u8] {
+        &self.block[..self.end]
+    }
+
+    /// Whether nothing is filled.
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// How many bytes are filled.
+    pub fn len(&self) -> usize {
+        self.end - self.start
+    }
+
+    /// The memory behind the filled bytes, to be read into.
+    pub fn spare(&mut self) -> &mut [u8] {
+        &mut self.block[self.end..]
+    }
+
+    /// `count` bytes of the spare memory are filled now.
+    pub fn advance(&mut self, count: usize) {
+        self.end += count;
+        assert!(self.end <= self.block.len(), "more was filled than there is room");
+    }
+
+    /// The first `count` filled bytes are done with.
+    pub fn consume(&mut self, count: usize) {
+        self.start += count;
+        assert!(self.start <= self.end, "more was consumed than was filled");
+    }
+
+    /// Forgets the content, keeps the memory, and leaves `gap` bytes free in front.
+    pub fn reset(&mut self, gap: usize) {
+        self.start = gap.min(self.block.len());
+        self.end = self.start;
+    }
+
+    /// Puts back what was consumed: the block from `offset` on is filled again.
+    pub fn rewind(&mut self, offset: usize) {
+        self.start = offset.min(self.end);
+    }
+
+    /// Writes `bytes` right in front of the filled ones; the gap there has to be large enough.
+    pub fn prepend(&mut self, bytes: &[u8]) {
+        let start = self.start - bytes.len();
+        self.block[start..self.start].copy_from_slice(bytes);
+        self.start = start;
+    }
+
+    /// Adds `bytes` at the end, growing where needed.
+    pub fn extend(&mut self, bytes: &[u8]) {
+        let end = self.end + bytes.len();
+        if end > self.block.len() {
+            self.grow(end);
+        }
+        self.block[self.end..end].copy_from_slice(bytes);
+        self.end = end;
+    }
+
+    /// Makes room for at least `size` bytes in all.
+    pub fn grow(&mut self, size: usize) {
+        if self.block.len() >= size {
+            return;
+        }
+        if self.block.is_empty() {
+            self.block = take(size);
+        } else {
+            self.block.resize(size.next_power_of_two(), 0);
+        }
+    }
+
+    /// Moves the filled bytes to the front of the block.
+    pub fn compact(&mut self) {
+        if self.start > 0 {
+            self.block.copy_within(self.start..self.end, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+    }
+
+    /// The whole size of its memory.
+    pub fn size(&self) -> usize {
+        self.block.len()
+    }
+
+    /// The filled bytes, to be changed in place.
+    pub fn filled_mut(&mut self) -> &mut [u8] {
+        &mut self.block[self.start..self.end]
+    }
+
+    /// Keeps the first `count` filled bytes alone.
+    pub fn truncate(&mut self, count: usize) {
+        self.end = self.end.min(self.start + count);
+    }
+
+    /// Gives the memory back to the pool; what was filled is lost.
+    pub fn release(&mut self) {
+        give(mem::take(&mut self.block));
+        self.start = 0;
+        self.end = 0;
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        if !self.block.is_empty() {
+            self.release();
+        }
+    }
+}
+
+#[derive(Default)]
+struct Pool {
+    small: Vec<Vec<u8>>,
+    large: Vec<Vec<u8>>,
+}
+
+thread_local! {
+    static POOL: RefCell<Pool> = RefCell::default();
+}
+
+fn take(size: usize) -> Vec<u8> {
+    let pooled = POOL.with_borrow_mut(|pool| match size {
+        0..=SMALL => pool.small.pop(),
+        ..=LARGE => pool.large.pop(),
+        _ => None,
+    });
+    pooled.unwrap_or_else(|| match size {
+        0..=SMALL => vec![0; SMALL],
+        ..=LARGE => vec![0; LARGE],
+        _ => vec![0; size.next_power_of_two()],
+    })
+}
+
+fn give(block: Vec<u8>) {
+    // The pool is gone when its thread ends; then the memory is simply freed.
+    let _ = POOL.try_with(|pool| {
+        let mut pool = pool.borrow_mut();
+        match block.len() {
+            SMALL if pool.small.len() < KEPT_SMALL => pool.small.push(block),
+            LARGE if pool.large.len() < KEPT_LARGE => pool.large.push(block),
+            _ => {}
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fills_and_consumes() {
+        let mut buffer = Buffer::with_size(SMALL);
+        buffer.extend(b"hello world");
+        buffer.consume(6);
+        assert_eq!(buffer.filled(), b"world");
+        buffer.compact();
+        assert_eq!(buffer.all(), b"world");
+    }
+
+    #[test]
+    fn grows_beyond_its_first_size() {
+        let mut buffer = Buffer::with_size(SMALL);
+        buffer.extend(&[1; SMALL]);
+        buffer.extend(&[2; 1]);
+        assert_eq!(buffer.len(), SMALL + 1);
+        assert_eq!(buffer.filled()[SMALL], 2);
+    }
+
+    #[test]
+    fn prepends_into_the_gap() {
+        let mut buffer = Buffer::with_size(SMALL);
+        buffer.reset(8);
+        buffer.extend(b"data");
+        buffer.prepend(b"4\r\n");
+        assert_eq!(buffer.filled(), b"4\r\ndata");
+    }
+
+    #[test]
+    fn a_released_buffer_holds_no_memory() {
+        let mut buffer = Buffer::with_size(LARGE);
+        buffer.release();
+        assert_eq!(buffer.size(), 0);
+        assert!(buffer.is_empty());
+    }
+}
