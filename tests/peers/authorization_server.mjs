@@ -1,0 +1,117 @@
+// A real OAuth 2.0 authorization server on loopback: the certified `oidc-provider`.
+//
+//   node authorization_server.mjs [PORT]          PORT 0 or absent: any free port
+//
+// Environment
+//   PORT             the port, where no argument names it
+//   TOKEN_LIFETIME   seconds that an access token lives; default 60
+//
+// When it accepts connections it writes one line of JSON to standard output, and nothing else ever:
+//
+//   {"issuer": "http://127.0.0.1:PORT", "token_endpoint": "…/token", "introspection_endpoint": "…/token/introspection",
+//    "scope": "devices.read devices.write",
+//    "clients": {"basic": {"client_id", "client_secret", "token_endpoint_auth_method"}, "post": {…}, "api": {…}}}
+//
+// `basic` and `post` may use the client_credentials grant, each with its own way to authenticate and no other
+// (`invalid_client`). Identifiers and secrets hold characters that RFC 6749 §2.3.1 wants form-encoded before they are put into
+// HTTP Basic, so that a client that skips the step is refused. `api` may only introspect tokens (RFC 7662);
+// protected_api.mjs is it.
+//
+// Access tokens are opaque; tokens are kept in memory. It ends with status 0 at SIGTERM or SIGINT, and when standard input
+// closes, so that it never outlives the test that started it: give it a pipe and keep it open (`</dev/null` ends it at once).
+// Diagnostics go to standard error.
+
+import { createServer } from "node:http";
+import Provider, { errors } from "oidc-provider";
+import { endWithParent } from "./lifetime.mjs";
+
+// oidc-provider writes its notices with console.info: standard output is for the one line above.
+console.info = console.error;
+console.log = console.error;
+
+const SCOPE = "devices.read devices.write";
+
+const clients = {
+  basic: {
+    client_id: "basic client:1",
+    client_secret: "s3cr:t/+ %26&=?~'",
+    token_endpoint_auth_method: "client_secret_basic",
+  },
+  post: {
+    client_id: "post client&2",
+    client_secret: "p0st+s=cr&t %2B/~\"",
+    token_endpoint_auth_method: "client_secret_post",
+  },
+  api: {
+    client_id: "protected-api",
+    client_secret: "introspection-only",
+    token_endpoint_auth_method: "client_secret_basic",
+  },
+};
+
+const port = wholeNumber("PORT", process.argv[2] ?? process.env.PORT ?? "0", 0, 65535);
+const lifetime = wholeNumber("TOKEN_LIFETIME", process.env.TOKEN_LIFETIME ?? "60", 1, 86400);
+
+const server = createServer();
+endWithParent(server);
+server.on("error", (error) => {
+  console.error(`cannot listen on 127.0.0.1:${port}: ${error.message}`);
+  process.exit(1);
+});
+server.listen(port, "127.0.0.1", () => {
+  // The issuer names the port, so the provider is made once the port is known.
+  const issuer = `http://127.0.0.1:${server.address().port}`;
+  server.on("request", provider(issuer).callback());
+  const ready = {
+    issuer,
+    token_endpoint: `${issuer}/token`,
+    introspection_endpoint: `${issuer}/token/introspection`,
+    scope: SCOPE,
+    clients,
+  };
+  process.stdout.write(`${JSON.stringify(ready)}\n`);
+});
+
+function provider(issuer) {
+  const made = new Provider(issuer, {
+    clients: [
+      registration(clients.basic, { grant_types: ["client_credentials"], scope: SCOPE }),
+      registration(clients.post, { grant_types: ["client_credentials"], scope: SCOPE }),
+      registration(clients.api, { grant_types: [] }),
+    ],
+    scopes: SCOPE.split(" "),
+    clientAuthMethods: ["client_secret_basic", "client_secret_post"],
+    features: {
+      clientCredentials: { enabled: true },
+      devInteractions: { enabled: false },
+      introspection: {
+        enabled: true,
+        allowedPolicy: (_context, client) => client.clientId === clients.api.client_id,
+      },
+    },
+    ttl: { ClientCredentials: lifetime },
+    extraTokenClaims: refuseAnotherMethod,
+  });
+  made.on("server_error", (_context, error) => console.error(error));
+  return made;
+}
+
+// oidc-provider takes a secret in the header and in the body alike, whatever the client registered. This hook is asked before
+// each token is issued.
+function refuseAnotherMethod(context) {
+  const used = context.headers.authorization === undefined ? "client_secret_post" : "client_secret_basic";
+  if (context.oidc.client.clientAuthMethod !== used) throw new errors.InvalidClient(`not registered for ${used}`);
+}
+
+function registration(client, more) {
+  return { ...client, redirect_uris: [], response_types: [], ...more };
+}
+
+function wholeNumber(name, text, least, most) {
+  const number = /^\d{1,6}$/.test(text) ? Number(text) : NaN;
+  if (!(number >= least && number <= most)) {
+    console.error(`${name} must be a whole number from ${least} to ${most}`);
+    process.exit(2);
+  }
+  return number;
+}
