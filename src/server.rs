@@ -2,3 +2,4 @@
 
 pub mod address;
 pub mod limits;
+pub mod problem;
