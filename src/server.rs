@@ -1,5 +1,7 @@
 //! Listening, accepting, counting, draining: serves any service and knows nothing of proxying.
 
 pub mod address;
+#[cfg(test)]
+pub(crate) mod exchange;
 pub mod limits;
 pub mod problem;
