@@ -6,4 +6,5 @@ pub mod drain;
 pub mod limits;
 pub mod listener;
 pub mod preface;
+pub mod problem;
 pub mod stream;

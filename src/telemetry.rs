@@ -1,5 +1,9 @@
 //! What the program tells of itself: logs and metrics.
 
+pub mod access_log;
+pub mod metrics;
+pub mod tracing;
+
 /// `[log]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogSettings {

@@ -1,5 +1,7 @@
 //! Bodies on their way through: what is still to come of one, and how its content is framed afresh.
 
+use std::fmt;
+
 use super::{
     buffer::Buffer,
     chunked::Decoder,
@@ -29,6 +31,18 @@ pub enum BodyError {
     /// The connection ended before it did.
     Cut,
 }
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => "a malformed body",
+            Self::TooLarge => "a body that is too large",
+            Self::Cut => "a body that was cut off",
+        })
+    }
+}
+
+impl std::error::Error for BodyError {}
 
 /// What is still to come of one body.
 #[derive(Debug)]

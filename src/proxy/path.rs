@@ -1,1 +1,127 @@
-//! Reading of a request path.
+//! The one reading of a path. What routes and rules match is what any server behind us must read, or it is refused.
+
+use std::borrow::Cow;
+
+/// Decodes a path for matching: percent escapes are resolved once.
+///
+/// # Errors
+/// What is ambiguous about it: a `.` or `..` segment in any spelling, an escaped `/`, `\` or NUL, a bare `\`, an escape
+/// that is none, a byte outside ASCII.
+pub fn read(path: &[u8]) -> Result<Cow<'_, str>, &'static str> {
+    if path.is_empty() {
+        return Ok(Cow::Borrowed("/"));
+    }
+    let decoded = if path.contains(&b'%') { Cow::Owned(decode(path)?) } else { Cow::Borrowed(path) };
+    for byte in &*decoded {
+        match byte {
+            b'\\' => return Err("a backslash in the path"),
+            0 => return Err("a NUL in the path"),
+            _ => {}
+        }
+    }
+    if !path.is_ascii() {
+        return Err("a byte outside ASCII in the path");
+    }
+    for segment in decoded.split(|byte| *byte == b'/') {
+        let name = segment.split(|byte| *byte == b';').next().unwrap_or_default();
+        if matches!(name, b"." | b"..") {
+            return Err("a dot segment in the path");
+        }
+    }
+    match decoded {
+        Cow::Borrowed(bytes) => std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(|_| NOT_TEXT),
+        Cow::Owned(bytes) => String::from_utf8(bytes).map(Cow::Owned).map_err(|_| NOT_TEXT),
+    }
+}
+
+/// The part of `path` behind its first `segments` segments, as it came; empty when there is none.
+pub fn behind(path: &[u8], segments: usize) -> &[u8] {
+    let mut slashes = memchr::memchr_iter(b'/', path).skip(segments);
+    slashes.next().map_or(&[], |at| &path[at..])
+}
+
+const NOT_TEXT: &str = "escapes in the path that are not UTF-8";
+
+fn decode(path: &[u8]) -> Result<Vec<u8>, &'static str> {
+    let mut decoded = Vec::with_capacity(path.len());
+    let mut rest = path.iter();
+    while let Some(byte) = rest.next() {
+        if *byte != b'%' {
+            decoded.push(*byte);
+            continue;
+        }
+        let mut digit = || rest.next().and_then(|digit| char::from(*digit).to_digit(16));
+        let (Some(high), Some(low)) = (digit(), digit()) else { return Err("an invalid escape in the path") };
+        let byte = (high << 4 | low) as u8;
+        if byte == b'/' {
+            return Err("an escaped slash in the path");
+        }
+        decoded.push(byte);
+    }
+    Ok(decoded)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn plain_and_escaped_paths_read_the_same() {
+        assert_eq!(read(b"/v1/devices").unwrap(), "/v1/devices");
+        assert_eq!(read(b"/v1/%64evices").unwrap(), "/v1/devices");
+        assert_eq!(read(b"").unwrap(), "/");
+        assert_eq!(read(b"/a%25b%20c").unwrap(), "/a%b c");
+        assert_eq!(read(b"/...;x/..a/.b").unwrap(), "/...;x/..a/.b");
+        assert_eq!(read(b"/%C3%A9").unwrap(), "/é");
+    }
+
+    #[test]
+    fn ambiguous_paths_are_refused() {
+        for path in [
+            &b"/a/../b"[..],
+            b"/a/..",
+            b"/./a",
+            b"/%2e%2E/a",
+            b"/.%2e/a",
+            b"/a/..;/b",
+            b"/a/..;x=1/b",
+            b"/a/%2e%2e%3b/b",
+            b"/a%2fb",
+            b"/a%5Cb",
+            b"/a\\b",
+            b"/a%00b",
+            b"/a%zz",
+            b"/a%2",
+            b"/a%",
+            "/é".as_bytes(),
+            b"/%ff",
+        ] {
+            assert!(read(path).is_err(), "{}", String::from_utf8_lossy(path));
+        }
+    }
+
+    #[test]
+    fn an_escape_is_resolved_once() {
+        assert_eq!(read(b"/%252e%252e").unwrap(), "/%2e%2e");
+    }
+
+    #[test]
+    fn what_is_behind_a_prefix_keeps_its_spelling() {
+        assert_eq!(behind(b"/v1/%64/x", 1), b"/%64/x");
+        assert_eq!(behind(b"/v1", 1), b"");
+        assert_eq!(behind(b"/v1/", 1), b"/");
+        assert_eq!(behind(b"/a/b/c", 2), b"/c");
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_is_read_has_a_dot_segment(path in prop::collection::vec(any::<u8>(), 0..60)) {
+            if let Ok(read) = read(&path) {
+                prop_assert!(read.split('/').all(|segment| segment != "." && segment != ".."));
+                prop_assert_eq!(read.matches('/').count(), path.iter().filter(|byte| **byte == b'/').count().max(usize::from(path.is_empty())));
+            }
+        }
+    }
+}

@@ -86,3 +86,94 @@ pub struct CredentialStatus {
 
 /// The token just given out, named so that a renewal discards that very one.
 pub type Token = Arc<AccessToken>;
+
+/// One provider's token.
+#[derive(Debug)]
+pub struct Credential {
+    provider: Arc<crate::oauth::provider::Provider>,
+    clock: Arc<dyn crate::clock::Clock>,
+    status: std::sync::Mutex<CredentialStatus>,
+}
+
+impl Credential {
+    pub(super) fn new(provider: Arc<crate::oauth::provider::Provider>, clock: Arc<dyn crate::clock::Clock>) -> Self {
+        let status = CredentialStatus {
+            state: CredentialState::Pending,
+            grant_type: provider.grant_type.as_str(),
+            expires_at: None,
+            refresh_at: None,
+            has_refresh_token: false,
+            token_requests: 0,
+            last_error: None,
+        };
+        Self { provider, clock, status: std::sync::Mutex::new(status) }
+    }
+
+    /// The provider's name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.provider.name
+    }
+
+    /// As it is now.
+    pub fn status(&self) -> CredentialStatus {
+        self.status.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+
+    /// Renews now.
+    ///
+    /// # Errors
+    /// See [`NoToken`].
+    pub async fn refresh_now(&self) -> Result<Token, NoToken> {
+        let answer = self.ask().await;
+        let mut status = self.status.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        status.token_requests += 1;
+        let failed = |kind: &str| LastError { kind: kind.into(), message: "stub".into(), at: self.clock.wall() };
+        if answer.starts_with("HTTP/1.1 200") {
+            let expires_at = self.clock.wall() + Duration::from_secs(300);
+            status.state = CredentialState::Ready;
+            (status.expires_at, status.refresh_at) = (Some(expires_at), Some(expires_at));
+            status.last_error = None;
+            return Ok(Arc::new(AccessToken {
+                secret: crate::secret::Secret::new("stub"),
+                refresh_at: self.clock.now(),
+                usable_until: self.clock.now(),
+                expires_at: self.clock.now(),
+                expires_at_wall: expires_at,
+                refresh_at_wall: expires_at,
+            }));
+        }
+        if answer.contains("invalid_client") {
+            status.state = CredentialState::Refused;
+            status.last_error = Some(failed("invalid_client"));
+            return Err(NoToken::Refused { error: "invalid_client".into() });
+        }
+        if status.state != CredentialState::Ready {
+            status.state = CredentialState::Failing;
+        }
+        status.last_error = Some(failed("status"));
+        Err(NoToken::Unavailable { retry_after: Duration::from_secs(1), detail: "stub".into() })
+    }
+
+    async fn ask(&self) -> String {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let url = &self.provider.token_endpoint;
+        let (host, port) = (url.host_str().unwrap_or_default(), url.port().unwrap_or(80));
+        let secret = self.provider.client_secret.as_ref().map(|secret| secret.current().expose().to_owned());
+        let body = format!(
+            "grant_type=client_credentials&client_id={}&client_secret={}",
+            self.provider.client_id,
+            secret.unwrap_or_default()
+        );
+        let mut answer = String::new();
+        let Ok(mut stream) = tokio::net::TcpStream::connect((host, port)).await else { return answer };
+        let request = format!(
+            "POST {} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\
+             content-type: application/x-www-form-urlencoded\r\n\r\n{body}",
+            url.path(),
+            body.len()
+        );
+        let _ = stream.write_all(request.as_bytes()).await;
+        let _ = stream.read_to_string(&mut answer).await;
+        answer
+    }
+}

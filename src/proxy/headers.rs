@@ -1,0 +1,220 @@
+//! The heads that are sent on: hop-by-hop fields end here, the token is put in, framing is written afresh.
+
+use std::io::Write as _;
+
+use super::{
+    admission::Admitted,
+    path,
+    route::{Injection, Route},
+};
+use crate::{
+    http1::{
+        body::{Sink, put_field},
+        buffer::Buffer,
+        field::{Field, Known, list, same_name},
+        framing::{self, Framing},
+        head::{Head, Version},
+    },
+    token::access_token::AccessToken,
+};
+
+/// Writes the head that goes upstream: the caller's request line and fields, less those that end here, and the token.
+///
+/// The caller's own field of the injected name never passes, whether there is a token or not.
+pub fn write_request(
+    wire: &mut Buffer,
+    head: &Head,
+    admitted: &Admitted,
+    route: &Route,
+    token: Option<&AccessToken>,
+) {
+    let inject = route.provider.as_ref().map(|binding| &binding.inject);
+    wire.extend(head.method());
+    wire.extend(b" ");
+    write_target(wire, head, admitted, route, token);
+    wire.extend(b" HTTP/1.1\r\n");
+    put_field(wire, b"host", route.upstream.authority.as_bytes());
+
+    let nominated = Nominated::of(head);
+    let injected_name = match inject {
+        Some(Injection::Header { name, .. }) => Some(name.as_str().as_bytes()),
+        _ => None,
+    };
+    for field in head.fields() {
+        let name = head.bytes(field.name);
+        let ends_here = match field.known {
+            Known::Other => injected_name.is_some_and(|injected| same_name(name, injected)),
+            Known::BearwardKey
+            | Known::Connection
+            | Known::ContentLength
+            | Known::Expect
+            | Known::HopByHop
+            | Known::Host
+            | Known::Te
+            | Known::TransferEncoding
+            | Known::Upgrade => true,
+            _ => injected_name.is_some_and(|injected| same_name(name, injected)),
+        };
+        if !ends_here && !nominated.contains(name) {
+            put_field(wire, name, head.bytes(field.value));
+        }
+    }
+    match admitted.framing {
+        Framing::Length(_) => put_length(wire, head),
+        Framing::Empty if framing::content_length(head).is_some() => put_length(wire, head),
+        Framing::Chunked => put_field(wire, b"transfer-encoding", b"chunked"),
+        Framing::Empty | Framing::UntilClose => {}
+    }
+    if let (Some(Injection::Header { name, prefix }), Some(token)) = (inject, token) {
+        wire.extend(name.as_str().as_bytes());
+        wire.extend(b": ");
+        wire.extend(prefix.as_bytes());
+        wire.extend(token.secret.expose().as_bytes());
+        wire.extend(b"\r\n");
+    }
+    wire.extend(b"\r\n");
+}
+
+/// The target: the upstream's base path, the caller's path and query byte for byte.
+fn write_target(wire: &mut Buffer, head: &Head, admitted: &Admitted, route: &Route, token: Option<&AccessToken>) {
+    let raw = head.bytes(admitted.path);
+    let raw = match &route.path {
+        Some(prefix) if route.strip_path => path::behind(raw, prefix.matches('/').count()),
+        _ => raw,
+    };
+    wire.extend(route.upstream.base_path.as_bytes());
+    wire.extend(if raw.is_empty() { b"/" } else { raw });
+    let query = head.bytes(admitted.query);
+    match route.provider.as_ref().map(|binding| &binding.inject) {
+        Some(Injection::Query { name }) => write_query(wire, query, name, token),
+        _ => wire.extend(query),
+    }
+}
+
+/// The caller's query less any parameter of the injected name, and the token (RFC 6750 §2.3).
+fn write_query(wire: &mut Buffer, query: &[u8], injected: &str, token: Option<&AccessToken>) {
+    let mut separator = b"?";
+    let mut put = |wire: &mut Buffer, parameter: &[u8]| {
+        wire.extend(separator);
+        wire.extend(parameter);
+        separator = b"&";
+    };
+    for parameter in query.get(1..).unwrap_or_default().split(|byte| *byte == b'&') {
+        let is_injected = url::form_urlencoded::parse(parameter).next().is_some_and(|(name, _)| name == injected);
+        if !parameter.is_empty() && !is_injected {
+            put(wire, parameter);
+        }
+    }
+    if let Some(token) = token {
+        let pair = url::form_urlencoded::Serializer::new(String::new()).append_pair(injected, token.secret.expose()).finish();
+        put(wire, pair.as_bytes());
+    }
+}
+
+/// How the answer goes back to a caller that speaks HTTP/1.
+#[derive(Clone, Copy, Debug)]
+pub struct AnswerFraming {
+    /// How the content is framed.
+    pub sink: Sink,
+    /// Whether the end of the connection is the end of the body.
+    pub until_close: bool,
+}
+
+/// How an answer framed like this goes to a caller of `version`.
+pub fn answer_framing(framing: Framing, version: Version) -> AnswerFraming {
+    match framing {
+        Framing::Empty | Framing::Length(_) => AnswerFraming { sink: Sink::Plain, until_close: false },
+        Framing::Chunked | Framing::UntilClose if version == Version::Http11 => {
+            AnswerFraming { sink: Sink::Chunked, until_close: false }
+        }
+        Framing::Chunked | Framing::UntilClose => AnswerFraming { sink: Sink::Plain, until_close: true },
+    }
+}
+
+/// Whether a field of an answer goes to the caller; framing is not decided here.
+pub fn passes_back(field: &Field) -> bool {
+    !matches!(
+        field.known,
+        Known::AltSvc
+            | Known::BearwardKey
+            | Known::Connection
+            | Known::ContentLength
+            | Known::HopByHop
+            | Known::Te
+            | Known::TransferEncoding
+            | Known::Upgrade
+    )
+}
+
+/// Writes the head of an upstream's answer for a caller that speaks HTTP/1. `persist`: what to say of the connection.
+pub fn write_answer(wire: &mut Buffer, answer: &Head, framing: Framing, sink: Sink, persist: Persist) {
+    wire.extend(b"HTTP/1.1 ");
+    wire.extend(&status_digits(answer.status));
+    wire.extend(b" ");
+    wire.extend(answer.reason());
+    wire.extend(b"\r\n");
+    let nominated = Nominated::of(answer);
+    for field in answer.fields() {
+        let name = answer.bytes(field.name);
+        if passes_back(field) && !nominated.contains(name) {
+            put_field(wire, name, answer.bytes(field.value));
+        }
+    }
+    if matches!(answer.status, 100..=199 | 204) {
+        // Neither may say how long its body is (RFC 9110 §8.6).
+    } else if sink == Sink::Chunked {
+        put_field(wire, b"transfer-encoding", b"chunked");
+    } else if matches!(framing, Framing::Empty | Framing::Length(_)) && framing::content_length(answer).is_some() {
+        put_length(wire, answer);
+    }
+    match persist {
+        Persist::Silent => {}
+        Persist::KeepAlive => put_field(wire, b"connection", b"keep-alive"),
+        Persist::Close => put_field(wire, b"connection", b"close"),
+    }
+    wire.extend(b"\r\n");
+}
+
+/// What an answer says of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Persist {
+    /// Nothing: HTTP/1.1 goes on by itself.
+    Silent,
+    /// HTTP/1.0 has to be told.
+    KeepAlive,
+    /// It ends.
+    Close,
+}
+
+/// The names that `Connection` nominates (RFC 9110 §7.6.1).
+pub struct Nominated<'a>(Vec<&'a [u8]>);
+
+impl<'a> Nominated<'a> {
+    /// Those of this head. Allocates nothing in the usual case that there are none.
+    pub fn of(head: &'a Head) -> Self {
+        let plain = |option: &&[u8]| {
+            !option.eq_ignore_ascii_case(b"close")
+                && !option.eq_ignore_ascii_case(b"keep-alive")
+                && Known::of(option) == Known::Other
+        };
+        Self(head.values(Known::Connection).flat_map(list).filter(plain).collect())
+    }
+
+    /// Whether a field of this name ends here.
+    pub fn contains(&self, name: &[u8]) -> bool {
+        self.0.iter().any(|nominated| nominated.eq_ignore_ascii_case(name))
+    }
+}
+
+fn put_length(wire: &mut Buffer, head: &Head) {
+    if let Some(length) = framing::content_length(head) {
+        put_field(wire, b"content-length", length);
+    }
+}
+
+fn status_digits(status: u16) -> [u8; 3] {
+    let mut digits = [b'0'; 3];
+    // Three digits always: the parser takes nothing else.
+    let _ = write!(&mut digits[..], "{status:03}");
+    digits
+}

@@ -1,0 +1,454 @@
+//! A caller that speaks HTTP/1: its requests one after another, each with its answer.
+
+use std::{
+    future::poll_fn,
+    io,
+    pin::Pin,
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::{Duration, Instant},
+};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::{
+    error::{Kind, Refusal},
+    forward::{self, Answered, Caller, CallerFault, Download, Place, Sending, Unanswered, poll_upload},
+    headers::{self, Persist},
+    respond,
+    service::{self, Ingress, Prepared, Rejected},
+    table::ActiveRoute,
+    timer::Timer,
+    worker::Worker,
+};
+use crate::{
+    http1::{
+        body::{Body, Sink},
+        buffer::{Buffer, LARGE, SMALL},
+        framing::Framing,
+        head::{Head, HeadError, Version},
+    },
+    server::{drain::Watch, stream::Stream},
+    telemetry::access_log::TokenCost,
+};
+
+/// How long, and for how many bytes, the rest of a request is thrown away after its answer, so that the caller can
+/// read the answer before it learns that the connection is gone (RFC 9112 §9.6).
+const LINGER: Duration = Duration::from_secs(2);
+const MOST_LINGERING_BYTES: usize = 1024 * 1024;
+
+/// Serves a connection whose first bytes are in `head`.
+pub async fn serve(stream: Stream, head: Head, ingress: Arc<Ingress>, worker: Rc<Worker>, watch: Watch) {
+    let entry = poll_fn(|cx| Poll::Ready(worker.enter(cx.waker()))).await;
+    let timer = Timer::new(ingress.limits.head_timeout);
+    let mut connection = Connection { stream, head, timer, ingress, worker, served: 0 };
+    connection.run().await;
+    drop((entry, watch));
+}
+
+struct Connection {
+    stream: Stream,
+    head: Head,
+    timer: Timer,
+    ingress: Arc<Ingress>,
+    worker: Rc<Worker>,
+    served: u64,
+}
+
+/// What becomes of the connection after an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Next {
+    /// It serves another request.
+    Serve,
+    /// It ends, once the caller had time to read the answer.
+    Linger,
+    /// It ends at once: cut, where the answer was not whole.
+    Cut,
+}
+
+/// What is told of a request once it is over.
+struct Outcome {
+    next: Next,
+    status: u16,
+    bytes: u64,
+    active: Option<Arc<ActiveRoute>>,
+    cost: TokenCost,
+    rest: Rest,
+}
+
+/// What was read behind the head: `consumed` bytes of it were this request's; `spill` was read later and is not.
+#[derive(Default)]
+struct Rest {
+    consumed: usize,
+    spill: Vec<u8>,
+}
+
+/// The status under which a caller that went away is counted, as nginx does.
+const CALLER_GONE: u16 = 499;
+
+impl Connection {
+    async fn run(&mut self) {
+        loop {
+            let outcome = match self.read_head().await {
+                Ok(true) => {
+                    let started = Instant::now();
+                    let outcome = self.serve_request().await;
+                    self.tell(&outcome, started.elapsed());
+                    outcome
+                }
+                Ok(false) => return,
+                Err(refusal) => {
+                    let rejected = Rejected { refusal, active: None };
+                    let outcome = self.refuse(rejected, Next::Linger).await;
+                    self.tell(&outcome, Duration::ZERO);
+                    outcome
+                }
+            };
+            match outcome.next {
+                Next::Serve => {
+                    self.served += 1;
+                    self.head.next(outcome.rest.consumed);
+                    if !outcome.rest.spill.is_empty() {
+                        self.head.buffer.extend(&outcome.rest.spill);
+                    }
+                }
+                Next::Linger => return self.linger().await,
+                Next::Cut => return,
+            }
+        }
+    }
+
+    /// Reads until a head is whole; false when the caller has nothing more to ask.
+    async fn read_head(&mut self) -> Result<bool, Refusal> {
+        let limits = self.ingress.head_limits();
+        let (head_timeout, keep_alive) = (self.ingress.limits.head_timeout, self.ingress.limits.keep_alive);
+        self.timer.set(if self.served == 0 || !self.head.buffer.is_empty() { head_timeout } else { keep_alive });
+        poll_fn(|cx| {
+            loop {
+                match self.head.parse_request(limits) {
+                    Ok(true) => return Poll::Ready(Ok(true)),
+                    Ok(false) => {}
+                    Err(error) => return Poll::Ready(Err(head_refusal(error))),
+                }
+                let idle = self.head.buffer.is_empty();
+                if idle && self.worker.is_draining() {
+                    return Poll::Ready(Ok(false));
+                }
+                if self.head.buffer.spare().is_empty() {
+                    let size = self.head.buffer.size();
+                    self.head.buffer.grow(if size == 0 { SMALL } else { size * 2 });
+                }
+                match poll_read(&mut self.stream, cx, self.head.buffer.spare()) {
+                    Poll::Ready(Ok(count)) if count > 0 => {
+                        self.head.buffer.advance(count);
+                        if idle {
+                            self.timer.set(head_timeout);
+                        }
+                    }
+                    // An end, in the middle of a head too: nobody waits for an answer.
+                    Poll::Ready(_) => return Poll::Ready(Ok(false)),
+                    Poll::Pending => {
+                        if idle {
+                            self.head.buffer.release();
+                        }
+                        ready!(self.timer.poll_passed(cx));
+                        let late = Refusal::new(Kind::RequestTimeout, "the head did not come in time");
+                        return Poll::Ready(if idle { Ok(false) } else { Err(late) });
+                    }
+                }
+            }
+        })
+        .await
+    }
+
+    async fn serve_request(&mut self) -> Outcome {
+        let prepared = match service::prepare(&self.ingress, &self.head).await {
+            Ok(prepared) => prepared,
+            Err(rejected) => return self.refuse(rejected, Next::Serve).await,
+        };
+        let active = prepared.active.clone();
+        let limit = active.route.guard.max_body;
+        let mut body = Body::new(prepared.admitted.framing, limit, self.ingress.limits.head_bytes);
+        let sink = if prepared.admitted.framing == Framing::Chunked { Sink::Chunked } else { Sink::Plain };
+        let injected = active.injected_name();
+        let mut wire = Buffer::with_size(SMALL);
+        headers::write_request(&mut wire, &self.head, &prepared.admitted, &active.route, prepared.token.as_deref());
+        let head_length = wire.len();
+        let consumed = match body.begin(self.head.rest(), &mut wire, sink, injected) {
+            Ok(consumed) => consumed,
+            Err(error) => {
+                let next = Next::Linger;
+                return match Unanswered::from(CallerFault::from(error)) {
+                    Unanswered::Refused(refusal) => self.refuse(Rejected { refusal, active: Some(active) }, next).await,
+                    Unanswered::CallerGone => self.gone(prepared),
+                };
+            }
+        };
+        if prepared.admitted.expects_continue && !body.is_done() && self.head.rest().is_empty() {
+            let mut wire = Buffer::with_size(SMALL);
+            wire.extend(b"HTTP/1.1 100 Continue\r\n\r\n");
+            if self.write(&mut wire).await.is_err() {
+                return self.gone(prepared);
+            }
+        }
+        self.exchange(prepared, body, consumed, Sending::new(wire, head_length), sink).await
+    }
+
+    /// Forwards a request and passes its answer back.
+    async fn exchange(
+        &mut self,
+        mut prepared: Prepared,
+        body: Body,
+        consumed: usize,
+        sending: Sending,
+        sink: Sink,
+    ) -> Outcome {
+        let active = prepared.active.clone();
+        let interim = self.head.version == Version::Http11;
+        let injected = active.injected_name();
+        let mut caller =
+            Http1Caller { stream: &mut self.stream, body, sink, injected, spill: Vec::new(), interim };
+        let answered = forward::forward(
+            &self.ingress,
+            &self.worker.pool,
+            &self.head,
+            &mut prepared,
+            &mut caller,
+            sending,
+            &mut self.timer,
+        )
+        .await;
+        let answered = match answered {
+            Ok(answered) => answered,
+            Err(Unanswered::CallerGone) => return self.gone(prepared),
+            Err(Unanswered::Refused(refusal)) => {
+                let next = if caller.body.is_done() { Next::Serve } else { Next::Linger };
+                let rest = Rest { consumed, spill: std::mem::take(&mut caller.spill) };
+                let outcome = self.refuse_after(Rejected { refusal, active: Some(active) }, next).await;
+                return Outcome { cost: prepared.cost, rest, ..outcome };
+            }
+        };
+        let status = answered.head.status;
+        let framing = headers::answer_framing(answered.framing, self.head.version);
+        let ends = framing.until_close || !prepared.admitted.keep_alive || self.worker.is_draining();
+        let persist = persist(ends, self.head.version);
+        let (passed, bytes) = relay(
+            &mut caller,
+            answered,
+            framing.sink,
+            persist,
+            &active,
+            &self.worker,
+            self.ingress.limits.head_bytes,
+            &mut self.timer,
+        )
+        .await;
+        let read = caller.body.is_done();
+        let rest = Rest { consumed, spill: std::mem::take(&mut caller.spill) };
+        let next = match (passed, read) {
+            (false, _) => Next::Cut,
+            (true, true) if !ends => Next::Serve,
+            (true, _) => Next::Linger,
+        };
+        Outcome { next, status, bytes, active: Some(active), cost: prepared.cost, rest }
+    }
+
+    /// Answers a request that was refused before any of its body was read.
+    async fn refuse(&mut self, rejected: Rejected, next: Next) -> Outcome {
+        // A body that nobody will read makes the next head hard to find; a bad request makes it doubtful.
+        let bodiless = crate::http1::framing::of_request(&self.head) == Ok(Framing::Empty);
+        let next = if bodiless && rejected.refusal.kind != Kind::BadRequest { next } else { Next::Linger };
+        self.refuse_after(rejected, next).await
+    }
+
+    async fn refuse_after(&mut self, rejected: Rejected, next: Next) -> Outcome {
+        let Rejected { refusal, active } = rejected;
+        let keep_alive = next == Next::Serve && super::admission::keeps_alive(&self.head) && !self.worker.is_draining();
+        let next = if keep_alive { Next::Serve } else { Next::Linger };
+        let route = active.as_ref().map(|active| &*active.route.name);
+        let provider = active.as_ref().and_then(|active| active.route.provider.as_ref()).map(|bound| &*bound.provider);
+        let answer = respond::answer(&refusal, route, provider, respond::is_grpc(&self.head));
+        let mut wire = Buffer::with_size(SMALL);
+        let persist = persist(!keep_alive, self.head.version);
+        answer.write(&mut wire, self.head.method() == b"HEAD", persist);
+        tracing::debug!(route, provider, status = answer.status.as_u16(), detail = &*refusal.detail, "refused");
+        self.timer.set(self.ingress.limits.keep_alive);
+        let written = self.write(&mut wire).await;
+        Outcome {
+            next: if written.is_ok() { next } else { Next::Cut },
+            status: answer.status.as_u16(),
+            bytes: answer.body.len() as u64,
+            active,
+            cost: TokenCost::Unneeded,
+            rest: Rest::default(),
+        }
+    }
+
+    fn gone(&self, prepared: Prepared) -> Outcome {
+        Outcome {
+            next: Next::Cut,
+            status: CALLER_GONE,
+            bytes: 0,
+            active: Some(prepared.active),
+            cost: prepared.cost,
+            rest: Rest::default(),
+        }
+    }
+
+    async fn write(&mut self, wire: &mut Buffer) -> io::Result<()> {
+        poll_fn(|cx| match poll_write_all(&mut self.stream, cx, wire) {
+            Poll::Pending => self.timer.poll_passed(cx).map(|()| Err(io::ErrorKind::TimedOut.into())),
+            ready => ready,
+        })
+        .await
+    }
+
+    /// Counts and logs a request, whose head is still at hand.
+    fn tell(&self, outcome: &Outcome, elapsed: Duration) {
+        let active = outcome.active.as_deref();
+        service::tell(&self.ingress, &self.head, active, outcome.status, outcome.bytes, elapsed, outcome.cost);
+    }
+
+    /// Ends the connection so that the caller can still read its answer.
+    async fn linger(&mut self) {
+        self.timer.set(LINGER);
+        self.head.buffer.grow(SMALL);
+        let mut left = MOST_LINGERING_BYTES;
+        poll_fn(|cx| {
+            if ready!(Pin::new(&mut self.stream).poll_shutdown(cx)).is_err() {
+                return Poll::Ready(());
+            }
+            loop {
+                self.head.buffer.reset(0);
+                match poll_read(&mut self.stream, cx, self.head.buffer.spare()) {
+                    Poll::Ready(Ok(count)) if count > 0 && count <= left => left -= count,
+                    Poll::Ready(_) => return Poll::Ready(()),
+                    Poll::Pending => return self.timer.poll_passed(cx),
+                }
+            }
+        })
+        .await;
+    }
+}
+
+/// The body of a request that comes over HTTP/1.
+struct Http1Caller<'a> {
+    stream: &'a mut Stream,
+    body: Body,
+    sink: Sink,
+    injected: Option<&'a [u8]>,
+    spill: Vec<u8>,
+    interim: bool,
+}
+
+impl Caller for Http1Caller<'_> {
+    fn is_body_done(&self) -> bool {
+        self.body.is_done()
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>, wire: &mut Buffer, place: Place) -> Poll<Result<(), CallerFault>> {
+        let stream = &mut *self.stream;
+        let read = |bytes: &mut [u8]| poll_read(stream, cx, bytes);
+        poll_upload(&mut self.body, wire, place, self.sink, self.injected, &mut self.spill, read)
+    }
+
+    fn poll_interim(&mut self, cx: &mut Context<'_>, wire: &mut Buffer) -> Poll<Result<(), CallerFault>> {
+        if !self.interim {
+            return Poll::Ready(Ok(()));
+        }
+        poll_write_all(self.stream, cx, wire).map_err(|_| CallerFault::Gone)
+    }
+}
+
+/// Passes an answer back while the rest of the request may still be going out. False: it was cut. Also its bytes.
+#[expect(clippy::too_many_arguments, reason = "the two sides of a connection, and what is known of each")]
+async fn relay(
+    caller: &mut Http1Caller<'_>,
+    mut answered: Answered,
+    sink: Sink,
+    persist: Persist,
+    active: &ActiveRoute,
+    worker: &Worker,
+    most_trailer_bytes: usize,
+    timer: &mut Timer,
+) -> (bool, u64) {
+    let mut wire = Buffer::with_size(SMALL);
+    headers::write_answer(&mut wire, &answered.head, answered.framing, sink, persist);
+    let Ok(mut download) = Download::begin(&answered, most_trailer_bytes, &mut wire, sink) else {
+        // Its head has not been sent, but what follows is no HTTP: the caller sees a connection that ends.
+        return (false, 0);
+    };
+    let idle = active.route.timeouts.idle;
+    timer.set(idle);
+    let passed = poll_fn(|cx| {
+        loop {
+            let mut moved = false;
+            if !answered.sending.is_done() {
+                let sent = answered.sending.poll(cx, &mut answered.connection, caller, &mut moved);
+                if let Poll::Ready(Err(_)) = sent {
+                    return Poll::Ready(false);
+                }
+            }
+            let step = if !wire.is_empty() {
+                poll_write_some(caller.stream, cx, &mut wire)
+            } else if download.body.is_done() {
+                return Poll::Ready(true);
+            } else {
+                if wire.size() < LARGE && download.body.content() > SMALL as u64 / 2 {
+                    wire = Buffer::with_size(LARGE);
+                }
+                download.poll_more(cx, &mut answered.connection, &mut wire, sink).map_err(|_| io::ErrorKind::InvalidData.into())
+            };
+            match step {
+                Poll::Ready(Ok(())) => timer.set(idle),
+                Poll::Ready(Err(_)) => return Poll::Ready(false),
+                Poll::Pending if moved => timer.set(idle),
+                Poll::Pending => return timer.poll_passed(cx).map(|()| false),
+            }
+        }
+    })
+    .await;
+    let bytes = download.body.content();
+    if passed {
+        download.finish(answered, &worker.pool, &active.target);
+    }
+    (passed, bytes)
+}
+
+fn persist(ends: bool, version: Version) -> Persist {
+    match (ends, version) {
+        (true, _) => Persist::Close,
+        (false, Version::Http10) => Persist::KeepAlive,
+        (false, Version::Http11) => Persist::Silent,
+    }
+}
+
+fn head_refusal(error: HeadError) -> Refusal {
+    match error {
+        HeadError::Malformed => Refusal::bad_request("this is not HTTP/1.1"),
+        HeadError::TooLarge => Refusal::new(Kind::HeadersTooLarge, "the head has more bytes than this listener takes"),
+        HeadError::TooManyFields => {
+            Refusal::new(Kind::HeadersTooLarge, "the head has more fields than this listener takes")
+        }
+    }
+}
+
+fn poll_read(stream: &mut Stream, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
+    let mut buffer = ReadBuf::new(bytes);
+    ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
+    Poll::Ready(Ok(buffer.filled().len()))
+}
+
+fn poll_write_some(stream: &mut Stream, cx: &mut Context<'_>, wire: &mut Buffer) -> Poll<io::Result<()>> {
+    let count = ready!(Pin::new(stream).poll_write(cx, wire.filled()))?;
+    wire.consume(count);
+    Poll::Ready(if count == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(()) })
+}
+
+fn poll_write_all(stream: &mut Stream, cx: &mut Context<'_>, wire: &mut Buffer) -> Poll<io::Result<()>> {
+    while !wire.is_empty() {
+        ready!(poll_write_some(stream, cx, wire))?;
+    }
+    Poll::Ready(Ok(()))
+}

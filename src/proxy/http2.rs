@@ -1,0 +1,420 @@
+//! A caller that speaks HTTP/2 with prior knowledge: hyper reads the frames, each request takes the common way.
+
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::{Pin, pin},
+    rc::Rc,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Instant,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use http_body::{Body as HttpBody, Frame};
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::task::spawn_local;
+
+use super::{
+    error::Refusal,
+    forward::{self, Answered, Caller, CallerFault, Download, Place, Sending, Unanswered},
+    headers::{self, Nominated, passes_back},
+    respond,
+    service::{self, Ingress, Rejected},
+    table::ActiveRoute,
+    timer::Timer,
+    worker::Worker,
+};
+use crate::{
+    http1::{
+        body::{BodyError, Sink, may_trail, put_field},
+        buffer::{Buffer, LARGE, SMALL},
+        field::{Known, same_name},
+        framing::Framing,
+        head::Head,
+    },
+    server::{drain::Watch, preface::Prefixed, stream::Stream},
+    telemetry::access_log::TokenCost,
+};
+
+/// Requests on one connection at a time.
+const MOST_STREAMS: u32 = 256;
+/// Bytes that a caller may send ahead, on a request and on a connection.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// Serves a connection to its end.
+pub async fn serve(stream: Prefixed<Stream>, ingress: Arc<Ingress>, worker: Rc<Worker>, mut watch: Watch) {
+    let limits = ingress.limits;
+    let service = hyper::service::service_fn(|request: Request<Incoming>| {
+        let (ingress, worker) = (ingress.clone(), worker.clone());
+        async move { Ok::<_, Infallible>(respond_to(request, ingress, worker).await) }
+    });
+    let mut builder = hyper::server::conn::http2::Builder::new(LocalExecutor);
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MOST_STREAMS)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_header_list_size(u32::try_from(limits.head_bytes).unwrap_or(u32::MAX))
+        .keep_alive_interval(limits.keep_alive)
+        .keep_alive_timeout(limits.head_timeout);
+    let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = watch.draining() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "an HTTP/2 connection broke");
+    }
+}
+
+/// Runs what hyper has to run beside a connection on the connection's own thread.
+#[derive(Clone, Copy, Debug)]
+struct LocalExecutor;
+
+impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor
+where
+    F::Output: 'static,
+{
+    fn execute(&self, future: F) {
+        spawn_local(future);
+    }
+}
+
+async fn respond_to(request: Request<Incoming>, ingress: Arc<Ingress>, worker: Rc<Worker>) -> Response<AnswerBody> {
+    let started = Instant::now();
+    let (parts, incoming) = request.into_parts();
+    let head = compose(&parts);
+    let mut told = Told { ingress, head, active: None, status: 0, bytes: 0, started, cost: TokenCost::Unneeded };
+    match answer(&parts, incoming, &worker, &mut told).await {
+        Ok(streaming) => {
+            told.status = streaming.answered.head.status;
+            let response = response_head(&streaming.answered);
+            let mut response = response.unwrap_or_else(|_| Response::new(()));
+            *response.status_mut() = StatusCode::from_u16(told.status).unwrap_or(StatusCode::BAD_GATEWAY);
+            response.map(|()| AnswerBody { content: Content::Streaming(Box::new(streaming)), told })
+        }
+        Err(refusal) => {
+            let active = told.active.as_deref();
+            let route = active.map(|active| &*active.route.name);
+            let provider = active.and_then(|active| active.route.provider.as_ref()).map(|bound| &*bound.provider);
+            let answer = respond::answer(&refusal, route, provider, respond::is_grpc(&told.head));
+            told.status = answer.status.as_u16();
+            let mut response = Response::new(());
+            *response.status_mut() = answer.sent;
+            *response.headers_mut() = answer.fields;
+            let body = if parts.method == http::Method::HEAD { Bytes::new() } else { answer.body };
+            response.map(|()| AnswerBody { content: Content::Whole(Some(body)), told })
+        }
+    }
+}
+
+/// Takes a request to its upstream, up to the head of the answer.
+async fn answer(
+    parts: &http::request::Parts,
+    incoming: Incoming,
+    worker: &Rc<Worker>,
+    told: &mut Told,
+) -> Result<Streaming, Refusal> {
+    check(parts, &told.head)?;
+    let mut prepared = match service::prepare(&told.ingress, &told.head).await {
+        Ok(prepared) => prepared,
+        Err(Rejected { refusal, active }) => {
+            told.active = active;
+            return Err(refusal);
+        }
+    };
+    let active = prepared.active.clone();
+    told.active = Some(active.clone());
+    prepared.admitted.framing = framing(&incoming, prepared.admitted.framing);
+    let limit = active.route.guard.max_body;
+    let sink = if prepared.admitted.framing == Framing::Chunked { Sink::Chunked } else { Sink::Plain };
+    let mut caller = Http2Caller { incoming, sink, read: 0, limit, done: false, active: active.clone() };
+    caller.done = caller.incoming.is_end_stream();
+    let mut wire = Buffer::with_size(SMALL);
+    headers::write_request(&mut wire, &told.head, &prepared.admitted, &active.route, prepared.token.as_deref());
+    let head_length = wire.len();
+    let mut timer = Timer::new(active.route.timeouts.idle);
+    let sending = Sending::new(wire, head_length);
+    let answered =
+        forward::forward(&told.ingress, &worker.pool, &told.head, &mut prepared, &mut caller, sending, &mut timer).await;
+    told.cost = prepared.cost;
+    let answered = answered.map_err(|unanswered| match unanswered {
+        Unanswered::Refused(refusal) => refusal,
+        // hyper drops this when the caller resets the request, so only a broken body gets here.
+        Unanswered::CallerGone => Refusal::bad_request("the body was broken off"),
+    })?;
+    let mut wire = Buffer::with_size(SMALL);
+    let download = Download::begin(&answered, told.ingress.limits.head_bytes, &mut wire, Sink::Plain)
+        .map_err(|_| Refusal::new(super::error::Kind::UpstreamProtocol, "the upstream sent a malformed body"))?;
+    timer.set(active.route.timeouts.idle);
+    Ok(Streaming { answered, download, wire, caller, timer, active, worker: worker.clone(), trailers: false })
+}
+
+/// What HTTP/2 allows beyond what is asked of HTTP/1.1 (RFC 9113 §8.3.1).
+fn check(parts: &http::request::Parts, head: &Head) -> Result<(), Refusal> {
+    let mut hosts = parts.headers.get_all(header::HOST).iter();
+    if let (Some(authority), Some(host)) = (parts.uri.authority(), hosts.next())
+        && !host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes())
+    {
+        return Err(Refusal::bad_request("a Host that is not the :authority"));
+    }
+    if head.values(Known::TransferEncoding).next().is_some() {
+        return Err(Refusal::bad_request("a transfer coding in HTTP/2"));
+    }
+    Ok(())
+}
+
+/// The request as a head like any other: `:authority` as `Host`.
+fn compose(parts: &http::request::Parts) -> Head {
+    let target = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    let target = if parts.method == http::Method::CONNECT { "/" } else { target };
+    let authority = parts.uri.authority().map(|authority| (&b"host"[..], authority.as_str().as_bytes()));
+    let own = parts.headers.iter().filter(|(name, _)| authority.is_none() || **name != header::HOST);
+    let own = own.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
+    Head::compose(parts.method.as_str().as_bytes(), target.as_bytes(), authority.into_iter().chain(own))
+}
+
+fn framing(incoming: &Incoming, declared: Framing) -> Framing {
+    match declared {
+        Framing::Length(_) => declared,
+        _ if incoming.is_end_stream() => Framing::Empty,
+        _ => Framing::Chunked,
+    }
+}
+
+fn response_head(answered: &Answered) -> http::Result<Response<()>> {
+    let head = &answered.head;
+    let nominated = Nominated::of(head);
+    let mut fields = HeaderMap::with_capacity(head.fields().len());
+    for field in head.fields() {
+        let name = head.bytes(field.name);
+        let is_length = field.known == Known::ContentLength && !matches!(answered.framing, Framing::Chunked);
+        if (passes_back(field) || is_length) && !nominated.contains(name) {
+            fields.append(HeaderName::from_bytes(name)?, HeaderValue::from_bytes(head.bytes(field.value))?);
+        }
+    }
+    if matches!(head.status, 100..=199 | 204) {
+        fields.remove(header::CONTENT_LENGTH);
+    }
+    let mut response = Response::new(());
+    *response.headers_mut() = fields;
+    Ok(response)
+}
+
+/// The body of a request that comes over HTTP/2.
+struct Http2Caller {
+    incoming: Incoming,
+    sink: Sink,
+    read: u64,
+    limit: Option<u64>,
+    done: bool,
+    active: Arc<ActiveRoute>,
+}
+
+impl Caller for Http2Caller {
+    fn is_body_done(&self) -> bool {
+        self.done
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>, wire: &mut Buffer, place: Place) -> Poll<Result<(), CallerFault>> {
+        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
+        if place == Place::Over {
+            wire.reset(0);
+        }
+        match frame {
+            None => self.end(wire, None),
+            Some(Err(_)) => return Poll::Ready(Err(CallerFault::Gone)),
+            Some(Ok(frame)) => match frame.into_data() {
+                Ok(data) => {
+                    self.read += data.len() as u64;
+                    if self.limit.is_some_and(|limit| self.read > limit) {
+                        return Poll::Ready(Err(CallerFault::TooLarge));
+                    }
+                    put_content(wire, &data, self.sink);
+                    if self.incoming.is_end_stream() {
+                        self.end(wire, None);
+                    }
+                }
+                Err(frame) => self.end(wire, frame.into_trailers().ok()),
+            },
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_interim(&mut self, _: &mut Context<'_>, _: &mut Buffer) -> Poll<Result<(), CallerFault>> {
+        // hyper's HTTP/2 server has no way to send one; they are optional to pass on.
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Http2Caller {
+    fn end(&mut self, wire: &mut Buffer, trailers: Option<HeaderMap>) {
+        if self.done {
+            return;
+        }
+        self.done = true;
+        if self.sink == Sink::Plain {
+            return;
+        }
+        wire.extend(b"0\r\n");
+        let injected = self.active.injected_name();
+        for (name, value) in trailers.iter().flat_map(HeaderMap::iter) {
+            let (name, value) = (name.as_str().as_bytes(), value.as_bytes());
+            if may_trail(name) && !injected.is_some_and(|injected| same_name(name, injected)) {
+                put_field(wire, name, value);
+            }
+        }
+        wire.extend(b"\r\n");
+    }
+}
+
+fn put_content(wire: &mut Buffer, content: &[u8], sink: Sink) {
+    match sink {
+        Sink::Plain => wire.extend(content),
+        Sink::Chunked if content.is_empty() => {}
+        Sink::Chunked => {
+            wire.extend(format!("{:x}\r\n", content.len()).as_bytes());
+            wire.extend(content);
+            wire.extend(b"\r\n");
+        }
+    }
+}
+
+/// The body of an answer.
+struct AnswerBody {
+    content: Content,
+    told: Told,
+}
+
+enum Content {
+    Whole(Option<Bytes>),
+    Streaming(Box<Streaming>),
+    Finished,
+}
+
+/// An answer on its way from the upstream, while the request may still be under way.
+struct Streaming {
+    answered: Answered,
+    download: Download,
+    wire: Buffer,
+    caller: Http2Caller,
+    timer: Timer,
+    active: Arc<ActiveRoute>,
+    worker: Rc<Worker>,
+    trailers: bool,
+}
+
+impl HttpBody for AnswerBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        let frame = match &mut this.content {
+            Content::Finished => None,
+            Content::Whole(body) => body.take().filter(|body| !body.is_empty()).map(|body| Ok(Frame::data(body))),
+            Content::Streaming(streaming) => ready!(streaming.poll_frame(cx)),
+        };
+        match &frame {
+            Some(Ok(frame)) => this.told.bytes += frame.data_ref().map_or(0, |data| data.len() as u64),
+            // An error is passed on as a reset, and the connection to the upstream ends here.
+            Some(Err(_)) => this.content = Content::Finished,
+            None => {
+                if let Content::Streaming(streaming) = std::mem::replace(&mut this.content, Content::Finished) {
+                    streaming.finish();
+                }
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Finished => true,
+            Content::Whole(body) => body.as_ref().is_none_or(Bytes::is_empty),
+            Content::Streaming(_) => false,
+        }
+    }
+}
+
+impl Streaming {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let idle = self.active.route.timeouts.idle;
+        loop {
+            let mut moved = false;
+            if !self.answered.sending.is_done() {
+                let sent =
+                    self.answered.sending.poll(cx, &mut self.answered.connection, &mut self.caller, &mut moved);
+                if let Poll::Ready(Err(_)) = sent {
+                    return Poll::Ready(Some(Err(BodyError::Cut)));
+                }
+            }
+            if moved {
+                self.timer.set(idle);
+            }
+            if !self.wire.is_empty() {
+                let data = Bytes::copy_from_slice(self.wire.filled());
+                self.wire.reset(0);
+                self.timer.set(idle);
+                return Poll::Ready(Some(Ok(Frame::data(data))));
+            }
+            if self.download.body.is_done() {
+                return Poll::Ready(self.trailers().transpose());
+            }
+            if self.wire.size() < LARGE && self.download.body.content() > SMALL as u64 / 2 {
+                self.wire = Buffer::with_size(LARGE);
+            }
+            match self.download.poll_more(cx, &mut self.answered.connection, &mut self.wire, Sink::Plain) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(error))),
+                Poll::Pending => return self.timer.poll_passed(cx).map(|()| Some(Err(BodyError::Cut))),
+            }
+        }
+    }
+
+    fn trailers(&mut self) -> Result<Option<Frame<Bytes>>, BodyError> {
+        if self.trailers {
+            return Ok(None);
+        }
+        self.trailers = true;
+        let mut fields = HeaderMap::new();
+        self.download.body.trailers(None, |name, value| {
+            if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+                fields.append(name, value);
+            }
+        })?;
+        Ok((!fields.is_empty()).then(|| Frame::trailers(fields)))
+    }
+
+    fn finish(self) {
+        self.download.finish(self.answered, &self.worker.pool, &self.active.target);
+    }
+}
+
+/// What is told of a request when it is over, however it ends.
+struct Told {
+    ingress: Arc<Ingress>,
+    head: Head,
+    active: Option<Arc<ActiveRoute>>,
+    status: u16,
+    bytes: u64,
+    started: Instant,
+    cost: TokenCost,
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        /// A caller that went away before there was an answer.
+        const CALLER_GONE: u16 = 499;
+        let status = if self.status == 0 { CALLER_GONE } else { self.status };
+        let active = self.active.as_deref();
+        service::tell(&self.ingress, &self.head, active, status, self.bytes, self.started.elapsed(), self.cost);
+    }
+}

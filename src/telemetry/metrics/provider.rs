@@ -1,0 +1,63 @@
+//! What is counted of a provider. Token requests are rare, so plainness comes before speed here.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use super::{
+    buckets::{Buckets, Durations},
+    lock,
+};
+
+/// The counters of one provider.
+#[derive(Debug, Default)]
+pub struct ProviderMetrics {
+    requests: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
+    durations: Buckets,
+    /// Milliseconds since 1970; 0 without a token.
+    expiry: AtomicU64,
+    login_required: AtomicBool,
+}
+
+impl ProviderMetrics {
+    /// Counts one request to the token endpoint: its grant (RFC 6749), `ok` or the kind of its failure, and its time.
+    pub fn request(&self, grant_type: &'static str, outcome: &'static str, elapsed: Duration) {
+        *lock(&self.requests).entry((grant_type, outcome)).or_default() += 1;
+        self.durations.record(elapsed);
+    }
+
+    /// Says when the token in hand ends, by the time of day.
+    pub fn expiry(&self, expiry: Option<SystemTime>) {
+        let since_1970 = expiry.and_then(|expiry| expiry.duration_since(SystemTime::UNIX_EPOCH).ok());
+        let milliseconds = since_1970.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+        self.expiry.store(milliseconds, Ordering::Relaxed);
+    }
+
+    /// Says whether a person has to log in.
+    pub fn login_required(&self, required: bool) {
+        self.login_required.store(required, Ordering::Relaxed);
+    }
+
+    pub(super) fn requests(&self) -> BTreeMap<(&'static str, &'static str), u64> {
+        lock(&self.requests).clone()
+    }
+
+    pub(super) fn durations(&self) -> Durations {
+        let mut sum = Durations::default();
+        self.durations.add_to(&mut sum);
+        sum
+    }
+
+    pub(super) fn expiry_seconds(&self) -> f64 {
+        Duration::from_millis(self.expiry.load(Ordering::Relaxed)).as_secs_f64()
+    }
+
+    pub(super) fn needs_login(&self) -> bool {
+        self.login_required.load(Ordering::Relaxed)
+    }
+}
