@@ -1,5 +1,7 @@
 //! What the program tells of itself: logs and metrics.
 
+pub mod metrics;
+
 /// `[log]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogSettings {
