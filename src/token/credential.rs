@@ -221,6 +221,12 @@ impl Credential {
         self.progress.subscribe()
     }
 
+    /// How many wait for an outcome: all that watch, but for the refresher.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.progress.receiver_count().saturating_sub(1)
+    }
+
     pub(super) fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
     }
