@@ -75,7 +75,7 @@ impl Credential {
     }
 
     /// The token; waits up to 10 s for the request in flight, or for one that it causes where the token went out of
-    /// use unnoticed. Whoever stops waiting aborts nothing.
+    /// use unnoticed. Whoever stops waiting aborts nothing. The caller's runtime needs its timer, no more.
     ///
     /// # Errors
     /// Why there is none; between attempts that fail, at once.

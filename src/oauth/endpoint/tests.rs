@@ -122,8 +122,8 @@ async fn limits_are_passed_on_with_their_time() {
     assert_eq!((error.fault(), error.asked_to_wait()), (&Fault::Limited, Some(Duration::from_secs(17))));
 }
 
-#[tokio::test]
-async fn a_private_authority_is_trusted_when_it_is_configured() {
+/// TLS for `localhost`, and the trust that a client of it needs.
+fn private_authority() -> (rustls::ServerConfig, Trust) {
     let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(issued.signing_key.serialize_der()).unwrap();
     let tls = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
@@ -132,17 +132,23 @@ async fn a_private_authority_is_trusted_when_it_is_configured() {
         .with_no_client_auth()
         .with_single_cert(vec![issued.cert.der().clone()], key)
         .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ca.pem");
+    std::fs::write(&path, issued.cert.pem()).unwrap();
+    (tls, Trust::with_ca_file(&path).unwrap())
+}
+
+#[tokio::test]
+async fn a_private_authority_is_trusted_when_it_is_configured() {
+    let (tls, trust) = private_authority();
     let server = TokenServer::start_tls(Reply::Token(60), tls).await;
 
     let stranger = fault_of(fake::provider(&server.url())).await;
     assert_eq!(stranger, Fault::Tls("its certificate is not signed by an authority that is trusted here"));
     assert_eq!(server.count(), 0);
 
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("ca.pem");
-    std::fs::write(&path, issued.cert.pem()).unwrap();
     let mut provider = fake::provider(&server.url());
-    provider.token_request.trust = Trust::with_ca_file(&path).unwrap();
+    provider.token_request.trust = trust;
     assert!(ask(provider.clone()).await.is_ok());
 
     provider.token_endpoint = provider.token_endpoint.as_str().replace("localhost", "127.0.0.1").parse().unwrap();
@@ -156,4 +162,29 @@ async fn only_the_configured_proxy_is_used() {
     provider.token_request.proxy = Some(proxy.url().replace("/token", "/").parse().unwrap());
     ask(provider).await.unwrap();
     assert!(proxy.requests()[0].starts_with("POST http://as.invalid/token HTTP/1.1\r\n"), "{:?}", proxy.requests());
+}
+
+#[tokio::test]
+async fn http2_is_spoken_where_the_server_offers_it() {
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+
+    let (mut tls, trust) = private_authority();
+    tls.alpn_protocols = vec![b"h2".to_vec()];
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let serving = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let stream = tokio_rustls::TlsAcceptor::from(Arc::new(tls)).accept(stream).await.unwrap();
+        let answer = hyper::service::service_fn(|request: http::Request<hyper::body::Incoming>| async move {
+            assert_eq!(request.version(), http::Version::HTTP_2);
+            Ok::<_, std::convert::Infallible>(http::Response::new(r#"{"access_token":"two"}"#.to_owned()))
+        });
+        let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+            .serve_connection(TokioIo::new(stream), answer)
+            .await;
+    });
+    let mut provider = fake::provider(&format!("https://localhost:{port}/token"));
+    provider.token_request.trust = trust;
+    assert_eq!(ask(provider).await.unwrap().access_token.expose(), "two");
+    serving.abort();
 }

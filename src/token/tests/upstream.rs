@@ -76,3 +76,25 @@ async fn a_token_that_is_refused_during_an_outage_is_discarded_all_the_same() {
     world.seconds(15).await;
     assert!(world.credential().obtain().await.is_ok());
 }
+
+#[tokio::test]
+async fn a_token_that_is_discarded_between_attempts_brings_the_next_one_forward() {
+    let world = World::settled(Reply::Token(86_400)).await;
+    let seen = world.current().unwrap();
+    world.server.reply(Reply::Hangup);
+    let _ = world.credential().refresh_now().await;
+    // Full jitter: one in two waits is longer than 15 s, once the ceiling has grown to 30 s.
+    let next = |world: &World| match world.credential().watch().borrow().phase {
+        Phase::BackingOff(retry) => retry.at.since(world.clock.now()),
+        other => panic!("{other:?}"),
+    };
+    while next(&world) <= Duration::from_secs(15) {
+        world.pass(next(&world)).await;
+    }
+    let asked = world.count().await;
+    world.credential().renew(&seen).await.unwrap_err();
+    assert!(next(&world) <= Duration::from_secs(15));
+    assert_eq!(world.count().await, asked);
+    world.seconds(15).await;
+    assert_eq!(world.count().await, asked + 1);
+}
