@@ -1,5 +1,15 @@
 //! The OAuth 2.0 protocol (RFC 6749): what is asked of an authorization server and how its answers are read.
 //!
-//! Knows nothing of caching, renewing or proxying.
+//! Knows nothing of caching, renewing or proxying. One exchange goes
+//! [`grant`] → [`client_auth`] → [`request`] → [`endpoint`] → [`response`], and all but `endpoint` are pure.
 
+pub mod client_auth;
+pub mod endpoint;
+pub mod error;
+pub mod grant;
 pub mod provider;
+pub mod request;
+pub mod response;
+
+#[cfg(test)]
+pub(crate) mod fake;

@@ -1,12 +1,6 @@
 //! A connection from its first byte: the protocol is told, then served to its end.
 
-use std::{
-    future::poll_fn,
-    pin::Pin,
-    rc::Rc,
-    sync::Arc,
-    task::Poll,
-};
+use std::{future::poll_fn, pin::Pin, rc::Rc, sync::Arc, task::Poll};
 
 use tokio::{
     io::{AsyncRead, ReadBuf},

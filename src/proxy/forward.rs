@@ -159,7 +159,8 @@ pub async fn forward<C: Caller>(
                 exchange.sending.restart();
             }
             Err(Lost::Connection) => {
-                let refusal = Refusal::new(Kind::UpstreamProtocol, "the upstream closed the connection without an answer");
+                let refusal =
+                    Refusal::new(Kind::UpstreamProtocol, "the upstream closed the connection without an answer");
                 return Err(refusal.with_proxy_error("connection_terminated").into());
             }
         }
@@ -178,8 +179,9 @@ async fn replays<C: Caller>(prepared: &mut Prepared, answered: &Answered, caller
         return false;
     }
     if !(answered.sending.is_kept() && caller.is_body_done()) {
-        // Too large to be sent again: the next request is to find a new token.
-        credential.discard(seen);
+        // Too large to be sent again: the next request is to find a new token. Where another would not help, the
+        // refusal has been told already and this one stays.
+        let _ = credential.discard(seen);
         return false;
     }
     match credential.renew(seen).await {
@@ -438,7 +440,12 @@ impl Download {
     ///
     /// # Errors
     /// The body is malformed from the start.
-    pub fn begin(answered: &Answered, most_trailer_bytes: usize, wire: &mut Buffer, sink: Sink) -> Result<Self, BodyError> {
+    pub fn begin(
+        answered: &Answered,
+        most_trailer_bytes: usize,
+        wire: &mut Buffer,
+        sink: Sink,
+    ) -> Result<Self, BodyError> {
         let mut body = Body::new(answered.framing, None, most_trailer_bytes);
         let rest = answered.head.rest();
         let consumed = body.begin(rest, wire, sink, None)?;

@@ -5,10 +5,7 @@ use super::{
     error::{Kind, Refusal},
     route::{Guard, Route},
 };
-use crate::http1::{
-    field::Known,
-    head::Head,
-};
+use crate::http1::{field::Known, head::Head};
 
 /// Checks a request against everything that its route demands of callers.
 ///
@@ -130,9 +127,17 @@ mod tests {
         assert!(own("http://localhost:8080"));
         assert!(own("http://LOCALHOST:8080"));
         assert!(own("http://[::1]:8080"));
-        for origin in ["null", "", "http://localhost", "http://localhost:3000", "https://localhost:8080",
-            "http://evil:8080", "http://localhost:8080.evil", "http://[::1", "http://"]
-        {
+        for origin in [
+            "null",
+            "",
+            "http://localhost",
+            "http://localhost:3000",
+            "https://localhost:8080",
+            "http://evil:8080",
+            "http://localhost:8080.evil",
+            "http://[::1",
+            "http://",
+        ] {
             assert!(!own(origin), "{origin}");
         }
     }

@@ -21,13 +21,7 @@ use crate::{
 /// Writes the head that goes upstream: the caller's request line and fields, less those that end here, and the token.
 ///
 /// The caller's own field of the injected name never passes, whether there is a token or not.
-pub fn write_request(
-    wire: &mut Buffer,
-    head: &Head,
-    admitted: &Admitted,
-    route: &Route,
-    token: Option<&AccessToken>,
-) {
+pub fn write_request(wire: &mut Buffer, head: &Head, admitted: &Admitted, route: &Route, token: Option<&AccessToken>) {
     let inject = route.provider.as_ref().map(|binding| &binding.inject);
     wire.extend(head.method());
     wire.extend(b" ");
@@ -106,7 +100,8 @@ fn write_query(wire: &mut Buffer, query: &[u8], injected: &str, token: Option<&A
         }
     }
     if let Some(token) = token {
-        let pair = url::form_urlencoded::Serializer::new(String::new()).append_pair(injected, token.secret.expose()).finish();
+        let pair =
+            url::form_urlencoded::Serializer::new(String::new()).append_pair(injected, token.secret.expose()).finish();
         put(wire, pair.as_bytes());
     }
 }

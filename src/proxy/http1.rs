@@ -39,7 +39,7 @@ const LINGER: Duration = Duration::from_secs(2);
 const MOST_LINGERING_BYTES: usize = 1024 * 1024;
 
 /// Serves a connection whose first bytes are in `head`.
-pub async fn serve(stream: Stream, head: Head, ingress: Arc<Ingress>, worker: Rc<Worker>, watch: Watch) {
+pub(super) async fn serve(stream: Stream, head: Head, ingress: Arc<Ingress>, worker: Rc<Worker>, watch: Watch) {
     let entry = poll_fn(|cx| Poll::Ready(worker.enter(cx.waker()))).await;
     let timer = Timer::new(ingress.limits.head_timeout);
     let mut connection = Connection { stream, head, timer, ingress, worker, served: 0 };
@@ -207,8 +207,7 @@ impl Connection {
         let active = prepared.active.clone();
         let interim = self.head.version == Version::Http11;
         let injected = active.injected_name();
-        let mut caller =
-            Http1Caller { stream: &mut self.stream, body, sink, injected, spill: Vec::new(), interim };
+        let mut caller = Http1Caller { stream: &mut self.stream, body, sink, injected, spill: Vec::new(), interim };
         let answered = forward::forward(
             &self.ingress,
             &self.worker.pool,
@@ -398,7 +397,9 @@ async fn relay(
                 if wire.size() < LARGE && download.body.content() > SMALL as u64 / 2 {
                     wire = Buffer::with_size(LARGE);
                 }
-                download.poll_more(cx, &mut answered.connection, &mut wire, sink).map_err(|_| io::ErrorKind::InvalidData.into())
+                download
+                    .poll_more(cx, &mut answered.connection, &mut wire, sink)
+                    .map_err(|_| io::ErrorKind::InvalidData.into())
             };
             match step {
                 Poll::Ready(Ok(())) => timer.set(idle),

@@ -46,7 +46,7 @@ const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
 /// Serves a connection to its end.
-pub async fn serve(stream: Prefixed<Stream>, ingress: Arc<Ingress>, worker: Rc<Worker>, mut watch: Watch) {
+pub(super) async fn serve(stream: Prefixed<Stream>, ingress: Arc<Ingress>, worker: Rc<Worker>, mut watch: Watch) {
     let limits = ingress.limits;
     let service = hyper::service::service_fn(|request: Request<Incoming>| {
         let (ingress, worker) = (ingress.clone(), worker.clone());
@@ -143,7 +143,8 @@ async fn answer(
     let mut timer = Timer::new(active.route.timeouts.idle);
     let sending = Sending::new(wire, head_length);
     let answered =
-        forward::forward(&told.ingress, &worker.pool, &told.head, &mut prepared, &mut caller, sending, &mut timer).await;
+        forward::forward(&told.ingress, &worker.pool, &told.head, &mut prepared, &mut caller, sending, &mut timer)
+            .await;
     told.cost = prepared.cost;
     let answered = answered.map_err(|unanswered| match unanswered {
         Unanswered::Refused(refusal) => refusal,
@@ -350,8 +351,7 @@ impl Streaming {
         loop {
             let mut moved = false;
             if !self.answered.sending.is_done() {
-                let sent =
-                    self.answered.sending.poll(cx, &mut self.answered.connection, &mut self.caller, &mut moved);
+                let sent = self.answered.sending.poll(cx, &mut self.answered.connection, &mut self.caller, &mut moved);
                 if let Poll::Ready(Err(_)) = sent {
                     return Poll::Ready(Some(Err(BodyError::Cut)));
                 }

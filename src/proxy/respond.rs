@@ -5,12 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use super::error::{Kind, Refusal};
 use crate::{
-    http1::{
-        body::put_field,
-        buffer::Buffer,
-        field::Known,
-        head::Head,
-    },
+    http1::{body::put_field, buffer::Buffer, field::Known, head::Head},
     proxy::headers::Persist,
     server::problem::{self, Problem},
 };
@@ -48,7 +43,9 @@ pub fn answer(refusal: &Refusal, route: Option<&str>, provider: Option<&str>, gr
         put(&mut fields, header::RETRY_AFTER, seconds.max(1).to_string());
     }
     match refusal.kind {
-        Kind::MethodNotAllowed => put(&mut fields, header::ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS".into()),
+        Kind::MethodNotAllowed => {
+            put(&mut fields, header::ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS".into())
+        }
         Kind::ClientKeyRequired => {
             put(&mut fields, header::WWW_AUTHENTICATE, "BearwardKey header=\"x-bearward-key\"".into());
         }
@@ -61,15 +58,8 @@ pub fn answer(refusal: &Refusal, route: Option<&str>, provider: Option<&str>, gr
         return Answer { status, sent: StatusCode::OK, fields, body: Bytes::new() };
     }
     fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(problem::CONTENT_TYPE));
-    let problem = Problem {
-        kind: word,
-        title,
-        status,
-        detail: &refusal.detail,
-        route,
-        provider,
-        error: refusal.code.as_deref(),
-    };
+    let problem =
+        Problem { kind: word, title, status, detail: &refusal.detail, route, provider, error: refusal.code.as_deref() };
     Answer { status, sent: status, fields, body: problem.to_json() }
 }
 
@@ -124,12 +114,8 @@ const fn words(kind: Kind) -> (StatusCode, &'static str, &'static str, &'static 
         Kind::UpstreamProtocol => {
             (S::BAD_GATEWAY, "upstream-protocol", "Invalid answer of the upstream", "http_protocol_error")
         }
-        Kind::UpstreamTimeout => {
-            (S::GATEWAY_TIMEOUT, "upstream-timeout", "Upstream timeout", "http_response_timeout")
-        }
-        Kind::TokenRefused => {
-            (S::BAD_GATEWAY, "token-refused", "Token refused", "proxy_configuration_error")
-        }
+        Kind::UpstreamTimeout => (S::GATEWAY_TIMEOUT, "upstream-timeout", "Upstream timeout", "http_response_timeout"),
+        Kind::TokenRefused => (S::BAD_GATEWAY, "token-refused", "Token refused", "proxy_configuration_error"),
         Kind::TokenUnavailable => {
             (S::SERVICE_UNAVAILABLE, "token-unavailable", "Token unavailable", "proxy_internal_error")
         }
@@ -180,17 +166,17 @@ mod tests {
 
     #[test]
     fn a_problem_names_route_provider_and_code() {
-        let refusal = Refusal {
-            code: Some("invalid_client".into()),
-            ..Refusal::new(Kind::TokenRefused, "it says no")
-        };
+        let refusal = Refusal { code: Some("invalid_client".into()), ..Refusal::new(Kind::TokenRefused, "it says no") };
         let answer = answer(&refusal, Some("devices"), Some("hapn"), false);
         assert_eq!(answer.sent, StatusCode::BAD_GATEWAY);
         assert_eq!(answer.fields["proxy-status"], "bearward; error=proxy_configuration_error");
         assert_eq!(answer.fields["cache-control"], "no-store");
         let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
         assert_eq!(body["type"], "urn:bearward:token-refused");
-        assert_eq!((&body["route"], &body["provider"], &body["error"]), (&"devices".into(), &"hapn".into(), &"invalid_client".into()));
+        assert_eq!(
+            (&body["route"], &body["provider"], &body["error"]),
+            (&"devices".into(), &"hapn".into(), &"invalid_client".into())
+        );
     }
 
     #[test]

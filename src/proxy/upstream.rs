@@ -66,8 +66,9 @@ impl Target {
         if !self.upstream.tls {
             return Ok(Connection { io: Io::Tcp(stream), reused: false });
         }
-        let name = ServerName::try_from(self.upstream.host.clone())
-            .map_err(|_| Refusal::new(Kind::UpstreamTls, "the upstream's host is no name that a certificate can carry"))?;
+        let name = ServerName::try_from(self.upstream.host.clone()).map_err(|_| {
+            Refusal::new(Kind::UpstreamTls, "the upstream's host is no name that a certificate can carry")
+        })?;
         let config = self.tls.get_or_init(|| Arc::new(self.upstream.trust.client_config(&[b"http/1.1"])));
         let connector = TlsConnector::from(config.clone());
         let stream = connector.connect(name, stream).await.map_err(|error| handshake_failed(&error))?;

@@ -2,7 +2,11 @@
 
 use std::time::SystemTime;
 
-use crate::{clock::Moment, secret::Secret};
+use super::schedule::Deadlines;
+use crate::{
+    clock::{Clock, Moment},
+    secret::Secret,
+};
 
 /// One access token, as it was issued, with the instants that decide its use.
 #[derive(Debug)]
@@ -33,6 +37,20 @@ pub enum State {
 }
 
 impl AccessToken {
+    /// A token with its deadlines; the times of day are read off `clock` now.
+    pub fn new(secret: Secret, deadlines: Deadlines, clock: &dyn Clock) -> Self {
+        let Deadlines { refresh_at, usable_until, expires_at } = deadlines;
+        let (now, wall) = (clock.now(), clock.wall());
+        Self {
+            secret,
+            refresh_at,
+            usable_until,
+            expires_at,
+            expires_at_wall: wall + expires_at.since(now),
+            refresh_at_wall: wall + refresh_at.since(now),
+        }
+    }
+
     /// What may be done with it at `now`.
     pub fn state(&self, now: Moment) -> State {
         if now >= self.usable_until {
@@ -41,6 +59,26 @@ impl AccessToken {
             State::Due
         } else {
             State::Fresh
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::ManualClock;
+
+    #[test]
+    fn a_token_is_fresh_then_due_then_expired() {
+        let clock = ManualClock::new();
+        let deadlines = Deadlines::new(clock.now(), Duration::from_secs(100), None, 0.0);
+        let token = AccessToken::new(Secret::new("t"), deadlines, &clock);
+        assert_eq!(token.expires_at_wall, clock.wall() + Duration::from_secs(100));
+        for (elapsed, state) in [(69, State::Fresh), (1, State::Due), (19, State::Due), (1, State::Expired)] {
+            clock.advance(Duration::from_secs(elapsed));
+            assert_eq!(token.state(clock.now()), state);
         }
     }
 }

@@ -1,112 +1,62 @@
 //! The handle by which the rest of the program gets at one provider's token.
 
 use std::{
+    fmt,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use super::access_token::AccessToken;
+use tokio::sync::watch;
 
-/// Why there is no token to be had.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NoToken {
-    /// The authorization server refuses this client; `error` is its RFC 6749 code (502 `token-refused`).
-    Refused {
-        /// The code of RFC 6749 §5.2.
-        error: Arc<str>,
-    },
-    /// The token endpoint is down, slow, limited or answers nonsense (503 `token-unavailable`).
-    Unavailable {
-        /// When it is worth asking again.
-        retry_after: Duration,
-        /// What happened, without a byte of what the authorization server sent.
-        detail: Arc<str>,
-    },
-    /// No refresh token yet, or the one there was is refused (503 `login-required`).
-    LoginRequired,
-}
-
-/// `state` of `/api/status`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CredentialState {
-    /// The first token is being fetched.
-    Pending,
-    /// There is a usable token.
-    Ready,
-    /// No usable token, retrying.
-    Failing,
-    /// A person has to log in.
-    LoginRequired,
-    /// The authorization server refuses this client.
-    Refused,
-}
-
-impl CredentialState {
-    /// The word in the status answer.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Ready => "ready",
-            Self::Failing => "failing",
-            Self::LoginRequired => "login_required",
-            Self::Refused => "refused",
-        }
-    }
-}
-
-/// What went wrong last; gone after a success.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LastError {
-    /// A short stable word, such as `connect`, `timeout`, `invalid_client`, `store`.
-    pub kind: Arc<str>,
-    /// For people; never holds a secret.
-    pub message: Arc<str>,
-    /// When.
-    pub at: SystemTime,
-}
-
-/// A credential as the admin endpoints show it.
-#[derive(Clone, Debug)]
-pub struct CredentialStatus {
-    /// See [`CredentialState`].
-    pub state: CredentialState,
-    /// `grant_type` of the provider.
-    pub grant_type: &'static str,
-    /// The end of the token in hand, by the time of day.
-    pub expires_at: Option<SystemTime>,
-    /// When the next renewal is due, jitter included.
-    pub refresh_at: Option<SystemTime>,
-    /// Whether a refresh token is kept.
-    pub has_refresh_token: bool,
-    /// Requests made to the token endpoint since the start.
-    pub token_requests: u64,
-    /// See [`LastError`].
-    pub last_error: Option<LastError>,
-}
+use super::{
+    access_token::AccessToken,
+    cache::{Key, TokenCache},
+    progress::{Failure, Phase, Progress, Told, Verdict},
+    schedule::Retry,
+};
+pub use super::{
+    no_token::NoToken,
+    status::{CredentialState, CredentialStatus, LastError},
+};
+use crate::{
+    clock::{Clock, Moment},
+    oauth::provider::{GrantType, Provider},
+    telemetry::metrics::ProviderMetrics,
+};
 
 /// The token just given out, named so that a renewal discards that very one.
 pub type Token = Arc<AccessToken>;
 
-/// One provider's token.
-#[derive(Debug)]
+/// Nobody waits longer for a token.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// One provider's token, whoever asks for it and from whichever thread's runtime.
+///
+/// Everything that changes the token or its progress does so under the lock of `progress`, so that a discarded token
+/// and one that is just being published cannot cross.
 pub struct Credential {
-    provider: Arc<crate::oauth::provider::Provider>,
-    clock: Arc<dyn crate::clock::Clock>,
-    status: std::sync::Mutex<CredentialStatus>,
+    provider: Arc<Provider>,
+    clock: Arc<dyn Clock>,
+    cache: TokenCache,
+    key: Key,
+    progress: watch::Sender<Progress>,
+    metrics: Arc<ProviderMetrics>,
 }
 
 impl Credential {
-    pub(super) fn new(provider: Arc<crate::oauth::provider::Provider>, clock: Arc<dyn crate::clock::Clock>) -> Self {
-        let status = CredentialStatus {
-            state: CredentialState::Pending,
-            grant_type: provider.grant_type.as_str(),
-            expires_at: None,
-            refresh_at: None,
-            has_refresh_token: false,
-            token_requests: 0,
-            last_error: None,
+    pub(super) fn new(
+        provider: Arc<Provider>,
+        clock: Arc<dyn Clock>,
+        cache: TokenCache,
+        metrics: Arc<ProviderMetrics>,
+    ) -> Self {
+        let phase = match provider.grant_type {
+            GrantType::ClientCredentials => Phase::Fetching,
+            GrantType::AuthorizationCode | GrantType::RefreshToken => Phase::LoginRequired,
         };
-        Self { provider, clock, status: std::sync::Mutex::new(status) }
+        metrics.login_required(phase == Phase::LoginRequired);
+        let key = cache.key();
+        Self { provider, clock, cache, key, progress: watch::Sender::new(Progress::new(phase)), metrics }
     }
 
     /// The provider's name.
@@ -114,66 +64,232 @@ impl Credential {
         &self.provider.name
     }
 
-    /// As it is now.
-    pub fn status(&self) -> CredentialStatus {
-        self.status.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    /// The provider whose token this is; its secrets are the ones in use, and so the ones to read again.
+    pub fn provider(&self) -> &Arc<Provider> {
+        &self.provider
     }
 
-    /// Renews now.
+    /// The token, if there is one that may be used now. Never waits.
+    pub fn current(&self) -> Option<Token> {
+        self.cache.get(self.key)
+    }
+
+    /// The token; waits up to 10 s for the request in flight, or for one that it causes where the token went out of
+    /// use unnoticed. Whoever stops waiting aborts nothing. The caller's runtime needs its timer, no more.
     ///
     /// # Errors
-    /// See [`NoToken`].
-    pub async fn refresh_now(&self) -> Result<Token, NoToken> {
-        let answer = self.ask().await;
-        let mut status = self.status.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        status.token_requests += 1;
-        let failed = |kind: &str| LastError { kind: kind.into(), message: "stub".into(), at: self.clock.wall() };
-        if answer.starts_with("HTTP/1.1 200") {
-            let expires_at = self.clock.wall() + Duration::from_secs(300);
-            status.state = CredentialState::Ready;
-            (status.expires_at, status.refresh_at) = (Some(expires_at), Some(expires_at));
-            status.last_error = None;
-            return Ok(Arc::new(AccessToken {
-                secret: crate::secret::Secret::new("stub"),
-                refresh_at: self.clock.now(),
-                usable_until: self.clock.now(),
-                expires_at: self.clock.now(),
-                expires_at_wall: expires_at,
-                refresh_at_wall: expires_at,
-            }));
+    /// Why there is none; between attempts that fail, at once.
+    pub async fn obtain(&self) -> Result<Token, NoToken> {
+        match self.current() {
+            Some(token) => Ok(token),
+            None => self.outcome(false).await,
         }
-        if answer.contains("invalid_client") {
-            status.state = CredentialState::Refused;
-            status.last_error = Some(failed("invalid_client"));
-            return Err(NoToken::Refused { error: "invalid_client".into() });
-        }
-        if status.state != CredentialState::Ready {
-            status.state = CredentialState::Failing;
-        }
-        status.last_error = Some(failed("status"));
-        Err(NoToken::Unavailable { retry_after: Duration::from_secs(1), detail: "stub".into() })
     }
 
-    async fn ask(&self) -> String {
-        use tokio::io::{AsyncReadExt, AsyncWriteExt};
-        let url = &self.provider.token_endpoint;
-        let (host, port) = (url.host_str().unwrap_or_default(), url.port().unwrap_or(80));
-        let secret = self.provider.client_secret.as_ref().map(|secret| secret.current().expose().to_owned());
-        let body = format!(
-            "grant_type=client_credentials&client_id={}&client_secret={}",
-            self.provider.client_id,
-            secret.unwrap_or_default()
-        );
-        let mut answer = String::new();
-        let Ok(mut stream) = tokio::net::TcpStream::connect((host, port)).await else { return answer };
-        let request = format!(
-            "POST {} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {}\r\n\
-             content-type: application/x-www-form-urlencoded\r\n\r\n{body}",
-            url.path(),
-            body.len()
-        );
-        let _ = stream.write_all(request.as_bytes()).await;
-        let _ = stream.read_to_string(&mut answer).await;
-        answer
+    /// Another token than `seen`, which an upstream refused. Discards that very one, a newer one stays.
+    ///
+    /// However many upstreams' answers say so at once, one request is made, and at most one in 60 s.
+    ///
+    /// # Errors
+    /// As [`Credential::obtain`]; and where another token would not help: the last renewal is less than 60 s ago, or
+    /// the authorization server issued the refused token again. The token in hand then stays.
+    pub async fn renew(&self, seen: &Token) -> Result<Token, NoToken> {
+        self.discard(seen)?;
+        let token = self.obtain().await?;
+        if token.secret == seen.secret {
+            return Err(NoToken::unavailable(
+                Duration::ZERO,
+                "the authorization server issued the same token again, which the upstream refuses",
+            ));
+        }
+        Ok(token)
+    }
+
+    /// Asks for a token now, even though the one in hand is good and whatever the back-off says.
+    ///
+    /// # Errors
+    /// As [`Credential::obtain`]. The token in hand then stays.
+    pub async fn refresh_now(&self) -> Result<Token, NoToken> {
+        self.outcome(true).await
+    }
+
+    /// What people and machines are shown.
+    pub fn status(&self) -> CredentialStatus {
+        let token = self.current();
+        let progress = self.progress.borrow();
+        let refresh_at = match progress.phase {
+            Phase::BackingOff(retry) => Some(self.wall_at(retry.at)),
+            Phase::Fetching | Phase::Resting { .. } => token.as_ref().map(|token| token.refresh_at_wall),
+            Phase::LoginRequired | Phase::Ended => None,
+        };
+        CredentialStatus {
+            state: progress.state(token.is_some()),
+            grant_type: self.provider.grant_type.as_str(),
+            expires_at: token.as_ref().map(|token| token.expires_at_wall),
+            refresh_at,
+            has_refresh_token: false,
+            token_requests: progress.begun,
+            last_error: progress.failure.as_ref().map(Failure::shown),
+        }
+    }
+
+    /// Waits for the outcome of an attempt, and shares it with all who wait.
+    async fn outcome(&self, mut insist: bool) -> Result<Token, NoToken> {
+        let mut progress = self.progress.subscribe();
+        let mut bound = self.clock.sleep_until(self.clock.now() + LONGEST_WAIT);
+        loop {
+            let ended = match self.ask(insist)? {
+                Asked::Token(token) => return Ok(token),
+                Asked::Wait(ended) => ended,
+            };
+            tokio::select! {
+                biased;
+                outcome = self.after(&mut progress, ended) => outcome?,
+                () = &mut bound => return Err(NoToken::unavailable(Duration::ZERO, "the token endpoint is slow to answer")),
+            }
+            match self.current() {
+                Some(token) => return Ok(token),
+                // It lived so short, or this task slept so long, that it is over already: once more, within the bound.
+                None => insist = false,
+            }
+        }
+    }
+
+    fn ask(&self, insist: bool) -> Result<Asked, NoToken> {
+        let mut asked = Ok(Asked::Wait(0));
+        self.progress.send_if_modified(|progress| {
+            if let Some(token) = self.current().filter(|_| !insist) {
+                asked = Ok(Asked::Token(token));
+                return false;
+            }
+            let wanted = progress.wanted;
+            asked = match progress.ask(self.clock.now(), insist) {
+                Told::Wait(ended) => Ok(Asked::Wait(ended)),
+                Told::No(none) => Err(none),
+            };
+            progress.wanted != wanted
+        });
+        asked
+    }
+
+    /// Waits until more than `ended` attempts have ended.
+    async fn after(&self, progress: &mut watch::Receiver<Progress>, ended: u64) -> Result<(), NoToken> {
+        let over = |progress: &Progress| progress.ended > ended || progress.phase == Phase::Ended;
+        match progress.wait_for(over).await {
+            Ok(progress) if progress.failure.is_none() && progress.ended > ended => Ok(()),
+            Ok(progress) => Err(progress.no_token(self.clock.now())),
+            Err(_) => unreachable!("the sender is ours"),
+        }
+    }
+
+    /// Gives up `seen`, which an upstream refused: that very one, a newer one stays. The next who asks waits for another.
+    ///
+    /// # Errors
+    /// Another token would not help, see [`Credential::renew`]; the one in hand stays.
+    pub fn discard(&self, seen: &Token) -> Result<(), NoToken> {
+        let mut verdict = None;
+        self.progress.send_if_modified(|progress| {
+            if !self.current().is_some_and(|current| Arc::ptr_eq(&current, seen)) {
+                return false;
+            }
+            if *verdict.insert(progress.refused_by_upstream(self.clock.now())) != Verdict::Discard {
+                return false;
+            }
+            self.cache.remove(self.key);
+            true
+        });
+        match verdict {
+            None => Ok(()),
+            Some(Verdict::Discard) => {
+                self.metrics.expiry(None);
+                tracing::info!(provider = %self.name(), token = %seen.secret.fingerprint(), "token.discarded");
+                Ok(())
+            }
+            Some(Verdict::Keep { left, first }) => {
+                if first {
+                    tracing::warn!(provider = %self.name(), token = %seen.secret.fingerprint(), "token.refused_by_upstream");
+                }
+                Err(NoToken::unavailable(left, "the upstream refuses fresh tokens too"))
+            }
+        }
+    }
+
+    fn wall_at(&self, moment: Moment) -> SystemTime {
+        self.clock.wall() + moment.since(self.clock.now())
+    }
+}
+
+/// What the refresher does with its credential.
+impl Credential {
+    pub(super) fn watch(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
+    }
+
+    /// How many wait for an outcome: all that watch, but for the refresher.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.progress.receiver_count().saturating_sub(1)
+    }
+
+    pub(super) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    pub(super) fn metrics(&self) -> &ProviderMetrics {
+        &self.metrics
+    }
+
+    pub(super) fn begin(&self) {
+        self.progress.send_modify(Progress::begin);
+    }
+
+    /// Puts `token` in the place of the one in hand; its renewal is due at `until`.
+    pub(super) fn publish(&self, token: Token, until: Moment) {
+        self.metrics.expiry(Some(token.expires_at_wall));
+        self.progress.send_modify(|progress| {
+            self.cache.insert(self.key, token);
+            progress.succeed(until);
+        });
+    }
+
+    pub(super) fn fail(&self, failure: Failure, retry: Retry) {
+        self.progress.send_modify(|progress| progress.fail(failure, retry));
+    }
+
+    /// Asks the refresher to end, after the request in flight if there is one.
+    pub(super) fn stop(&self) {
+        self.progress.send_modify(|progress| {
+            progress.stopping = true;
+            if progress.phase == Phase::LoginRequired {
+                progress.phase = Phase::Ended;
+            }
+        });
+    }
+
+    /// The refresher is gone: nobody is to wait for it.
+    pub(super) fn end(&self) {
+        self.progress.send_modify(|progress| progress.phase = Phase::Ended);
+    }
+
+    pub(super) async fn ended(&self) {
+        // The sender is ours, so this cannot fail.
+        let _ = self.progress.subscribe().wait_for(|progress| progress.phase == Phase::Ended).await;
+    }
+}
+
+enum Asked {
+    Token(Token),
+    Wait(u64),
+}
+
+impl Drop for Credential {
+    fn drop(&mut self) {
+        self.cache.remove(self.key);
+    }
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credential").field("name", self.name()).finish_non_exhaustive()
     }
 }

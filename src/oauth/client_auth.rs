@@ -1,0 +1,90 @@
+//! How a client proves itself to the token endpoint (RFC 6749 §2.3).
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
+use url::form_urlencoded::byte_serialize;
+use zeroize::Zeroizing;
+
+use super::{
+    grant::Parameters,
+    provider::{ClientAuth, Provider},
+};
+
+/// Adds the client's authentication to a request, with its secret as it is at this moment.
+///
+/// A parameter that the configuration gives by the same name stands.
+pub fn authenticate(provider: &Provider, parameters: &mut Parameters, headers: &mut HeaderMap) {
+    let secret = provider.client_secret.as_ref().map(|secret| secret.current());
+    let secret = secret.as_ref().map(|secret| secret.expose());
+    match provider.client_auth {
+        ClientAuth::None => parameters.set_default("client_id", &provider.client_id),
+        ClientAuth::SecretBasic => {
+            headers.insert(AUTHORIZATION, basic(&provider.client_id, secret.unwrap_or_default()));
+        }
+        ClientAuth::SecretPost => {
+            parameters.set_default("client_id", &provider.client_id);
+            // RFC 6749 §2.3.1: the parameter may be left out when the secret is empty.
+            if let Some(secret) = secret {
+                parameters.set_default("client_secret", secret);
+            }
+        }
+    }
+}
+
+/// RFC 6749 §2.3.1: both halves are form-encoded before RFC 7617 joins them, so that a `:` in the identifier, or a
+/// byte outside ASCII, arrives.
+fn basic(id: &str, secret: &str) -> HeaderValue {
+    let mut pair = Zeroizing::new(String::new());
+    pair.extend(byte_serialize(id.as_bytes()));
+    pair.push(':');
+    pair.extend(byte_serialize(secret.as_bytes()));
+    let value = Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())));
+    let mut value = HeaderValue::from_str(&value)
+        .unwrap_or_else(|_| unreachable!("base64 has only bytes that may stand in a header field"));
+    value.set_sensitive(true);
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        oauth::fake,
+        secret::{LiveSecret, Secret},
+    };
+
+    fn authenticated(method: ClientAuth, id: &str, secret: Option<&str>) -> (Vec<String>, HeaderMap) {
+        let mut provider = fake::provider("http://127.0.0.1/token");
+        provider.client_auth = method;
+        provider.client_id = id.into();
+        provider.client_secret = secret.map(|secret| Arc::new(LiveSecret::fixed(Secret::new(secret))));
+        let (mut parameters, mut headers) = (Parameters::default(), HeaderMap::new());
+        authenticate(&provider, &mut parameters, &mut headers);
+        (parameters.iter().map(|(name, value)| format!("{name}={value}")).collect(), headers)
+    }
+
+    #[test]
+    fn basic_encodes_both_halves_first() {
+        let (parameters, headers) = authenticated(ClientAuth::SecretBasic, "a:b c", Some("p%+/ü"));
+        assert!(parameters.is_empty());
+        let value = headers[AUTHORIZATION].to_str().unwrap().strip_prefix("Basic ").unwrap().to_owned();
+        assert_eq!(STANDARD.decode(value).unwrap(), b"a%3Ab+c:p%25%2B%2F%C3%BC");
+        assert!(headers[AUTHORIZATION].is_sensitive());
+    }
+
+    #[test]
+    fn post_puts_both_into_the_parameters() {
+        let (parameters, headers) = authenticated(ClientAuth::SecretPost, "id", Some("s"));
+        assert_eq!(parameters, ["client_id=id", "client_secret=s"]);
+        assert!(headers.is_empty());
+    }
+
+    #[test]
+    fn a_public_client_never_sends_a_secret() {
+        let (parameters, headers) = authenticated(ClientAuth::None, "id", Some("s"));
+        assert_eq!(parameters, ["client_id=id"]);
+        assert!(headers.is_empty());
+    }
+}

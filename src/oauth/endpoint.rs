@@ -1,0 +1,159 @@
+//! The only place that calls a token endpoint: no redirect is followed, no proxy of the system used, nothing repeated,
+//! and both the time and the size of an answer are bounded.
+
+use std::{error::Error as StdError, io, sync::Arc};
+
+use reqwest::{Client, Proxy, Response, redirect::Policy, retry};
+use rustls::{CertificateError, ClientConfig, RootCertStore};
+use tokio::sync::OnceCell;
+use zeroize::Zeroizing;
+
+use super::{
+    error::{Fault, TokenRequestError},
+    grant::Grant,
+    provider::Provider,
+    request::{self, Prepared},
+    response::{self, Issued},
+};
+use crate::{clock::Clock, tls};
+
+/// The most that is read of an answer, in bytes.
+pub const LARGEST_ANSWER: usize = 64 * 1024;
+
+/// The token endpoint of one provider. Cheap to make: its client is built at the first request.
+pub struct TokenEndpoint {
+    provider: Arc<Provider>,
+    clock: Arc<dyn Clock>,
+    client: OnceCell<Client>,
+}
+
+impl TokenEndpoint {
+    /// The token endpoint of `provider`.
+    pub fn new(provider: Arc<Provider>, clock: Arc<dyn Clock>) -> Self {
+        Self { provider, clock, client: OnceCell::new() }
+    }
+
+    /// Asks for a token, once, within the provider's timeout.
+    ///
+    /// # Errors
+    /// Whatever kept a token from coming; nothing is tried again.
+    pub async fn request(&self, grant: Grant) -> Result<Issued, TokenRequestError> {
+        tokio::time::timeout(self.provider.token_request.timeout, self.exchange(grant))
+            .await
+            .unwrap_or_else(|_| Err(TokenRequestError::new(Fault::Timeout)))
+    }
+
+    async fn exchange(&self, grant: Grant) -> Result<Issued, TokenRequestError> {
+        let client = self.client.get_or_try_init(|| build(self.provider.clone())).await?;
+        let Prepared { method, url, headers, body } = request::prepare(&self.provider, grant);
+        let sent = client.request(method, url).headers(headers).body(body).send().await;
+        let mut answer = sent.map_err(|error| TokenRequestError::new(fault(&error)))?;
+        let body = if response::wants_body(answer.status()) { read_body(&mut answer).await? } else { Body::default() };
+        response::read(answer.status(), answer.headers(), &body, &self.provider.token_response, self.clock.wall())
+    }
+}
+
+type Body = Zeroizing<Vec<u8>>;
+
+/// Reads up to [`LARGEST_ANSWER`] bytes and gives up on an answer that has more, whatever length it promised.
+async fn read_body(answer: &mut Response) -> Result<Body, TokenRequestError> {
+    let mut body = Body::default();
+    while let Some(chunk) = answer.chunk().await.map_err(|error| TokenRequestError::new(fault(&error)))? {
+        if body.len() + chunk.len() > LARGEST_ANSWER {
+            return Err(TokenRequestError::new(Fault::NotAToken("it is larger than 64 KiB")));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// Builds the client apart from the runtime's threads: the system's roots are read from disk.
+async fn build(provider: Arc<Provider>) -> Result<Client, TokenRequestError> {
+    let setup = |why| TokenRequestError::new(Fault::Setup(why));
+    tokio::task::spawn_blocking(move || client(&provider))
+        .await
+        .map_err(|_| setup("building its client was interrupted"))?
+        .map_err(setup)
+}
+
+fn client(provider: &Provider) -> Result<Client, &'static str> {
+    tls::install_crypto_provider();
+    let settings = &provider.token_request;
+    let needs_tls = [Some(&provider.token_endpoint), settings.proxy.as_ref()];
+    let needs_tls = needs_tls.into_iter().flatten().any(|url| url.scheme() == "https");
+    let tls = if needs_tls { settings.trust.client_config(&[b"h2", b"http/1.1"]) } else { trusting_nobody()? };
+    let mut builder = Client::builder()
+        // A redirect would be followed with the secret in the form.
+        .redirect(Policy::none())
+        .referer(false)
+        .retry(retry::never())
+        .no_proxy()
+        .tls_backend_preconfigured(tls)
+        // Renewals are far apart: a connection kept that long is as good as dead, and finding out costs an attempt.
+        .pool_max_idle_per_host(0);
+    if let Some(proxy) = &settings.proxy {
+        builder = builder.proxy(Proxy::all(proxy.clone()).map_err(|_| "its proxy is not a URL that can be used")?);
+    }
+    // The error is not passed on: it may print the URL of the proxy, and with it a password.
+    builder.build().map_err(|_| "its HTTP client cannot be built")
+}
+
+/// For an endpoint without TLS: reading the system's roots would take longer than all the rest of the start.
+fn trusting_nobody() -> Result<ClientConfig, &'static str> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder = builder.map_err(|_| "TLS cannot be set up")?;
+    Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
+}
+
+/// What an error of the HTTP client means. The error itself goes no further: it prints the URL, and a query may hold
+/// the secret.
+fn fault(error: &reqwest::Error) -> Fault {
+    if let Some(tls) = causes(error).find_map(|cause| tls_error(cause)) {
+        return Fault::Tls(describe(tls));
+    }
+    if error.is_timeout() {
+        Fault::Timeout
+    } else if error.is_dns() {
+        Fault::Dns
+    } else if error.is_connect() {
+        Fault::Connect
+    } else if error.is_builder() {
+        Fault::Setup("its URL or a header field of its request is not valid")
+    } else {
+        Fault::Protocol
+    }
+}
+
+fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
+}
+
+/// An `io::Error` does not name what it wraps as its source, so it is looked into.
+fn tls_error<'a>(cause: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
+    if let Some(error) = cause.downcast_ref::<rustls::Error>() {
+        return Some(error);
+    }
+    tls_error(cause.downcast_ref::<io::Error>()?.get_ref()?)
+}
+
+/// In words of our own: rustls prints the names in the certificate that the server sent.
+fn describe(error: &rustls::Error) -> &'static str {
+    use CertificateError as C;
+    match error {
+        rustls::Error::InvalidCertificate(certificate) => match certificate {
+            C::UnknownIssuer => "its certificate is not signed by an authority that is trusted here",
+            C::Expired | C::ExpiredContext { .. } => "its certificate has expired",
+            C::NotValidYet | C::NotValidYetContext { .. } => "its certificate is not valid yet",
+            C::NotValidForName | C::NotValidForNameContext { .. } => "its certificate is for another name",
+            C::Revoked => "its certificate is revoked",
+            _ => "its certificate is not acceptable",
+        },
+        rustls::Error::InvalidMessage(_) => "it does not speak TLS",
+        rustls::Error::AlertReceived(_) => "it ended the handshake with an alert",
+        _ => "the handshake failed",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,190 @@
+//! The exchange with a token endpoint over real sockets.
+
+use std::time::Duration;
+
+use rustls_pki_types::PrivateKeyDer;
+
+use super::*;
+use crate::{
+    clock::ManualClock,
+    oauth::{
+        fake::{self, CANARY, Reply, TokenServer},
+        provider::{ClientAuth, TokenMethod},
+    },
+    tls::Trust,
+};
+
+async fn ask(provider: Provider) -> Result<Issued, TokenRequestError> {
+    TokenEndpoint::new(Arc::new(provider), Arc::new(ManualClock::new())).request(Grant::ClientCredentials).await
+}
+
+async fn fault_of(provider: Provider) -> Fault {
+    let error = ask(provider).await.unwrap_err();
+    assert!(!format!("{error} {error:?}").contains(CANARY));
+    error.fault().clone()
+}
+
+#[tokio::test]
+async fn a_token_is_asked_for_as_the_rfc_has_it() {
+    let server = TokenServer::start(Reply::Token(60)).await;
+    let issued = ask(fake::provider(&server.url())).await.unwrap();
+    assert_eq!(issued.access_token.expose(), format!("{CANARY}-1"));
+    assert_eq!(issued.lifetime, Duration::from_secs(60));
+    let request = server.requests().remove(0);
+    assert!(request.starts_with("POST /token HTTP/1.1\r\n"), "{request}");
+    for line in ["authorization: Basic ", "accept: application/json\r\n", "user-agent: bearward/"] {
+        assert!(request.contains(line), "{line} in {request}");
+    }
+    assert!(request.ends_with("\r\n\r\ngrant_type=client_credentials"), "{request}");
+}
+
+#[tokio::test]
+async fn a_redirect_is_never_followed() {
+    let thief = TokenServer::start(Reply::Token(60)).await;
+    for status in [301, 302, 303, 307, 308] {
+        let location = format!("location: {}\r\n", thief.url());
+        let server = TokenServer::start(Reply::answer(status, &location, "")).await;
+        assert_eq!(fault_of(fake::provider(&server.url())).await, Fault::Redirect(status));
+    }
+    assert_eq!(thief.count(), 0);
+}
+
+#[tokio::test]
+async fn an_endless_answer_is_cut() {
+    let server = TokenServer::start(Reply::Endless).await;
+    let fault = fault_of(fake::provider(&server.url())).await;
+    assert_eq!(fault, Fault::NotAToken("it is larger than 64 KiB"));
+    // The sockets' buffers hold a few MiB beyond what was read.
+    assert!(server.taken().await < 64 << 20);
+}
+
+#[tokio::test]
+async fn a_slow_answer_ends_at_the_timeout() {
+    let server = TokenServer::start(Reply::Token(60)).await;
+    server.hold();
+    let mut provider = fake::provider(&server.url());
+    provider.token_request.timeout = Duration::from_millis(50);
+    assert_eq!(fault_of(provider).await, Fault::Timeout);
+}
+
+#[tokio::test]
+async fn an_answer_that_stops_halfway_ends_at_the_timeout() {
+    // The length promises more than comes, and the connection stays open.
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut provider = fake::provider(&format!("http://{}/token", listener.local_addr().unwrap()));
+    provider.token_request.timeout = Duration::from_millis(200);
+    let stall = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        tokio::io::AsyncReadExt::read(&mut stream, &mut [0; 4096]).await.unwrap();
+        let text = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"access_token\":\"a\"";
+        tokio::io::AsyncWriteExt::write_all(&mut stream, text).await.unwrap();
+        std::future::pending::<()>().await;
+    });
+    assert_eq!(fault_of(provider).await, Fault::Timeout);
+    stall.abort();
+}
+
+#[tokio::test]
+async fn faults_of_the_network_are_told_apart() {
+    let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = free.local_addr().unwrap();
+    drop(free);
+    assert_eq!(fault_of(fake::provider(&format!("http://{address}/token"))).await, Fault::Connect);
+    assert_eq!(fault_of(fake::provider("http://no-such-name.invalid/token")).await, Fault::Dns);
+
+    let server = TokenServer::start(Reply::Hangup).await;
+    assert_eq!(fault_of(fake::provider(&server.url())).await, Fault::Protocol);
+    assert_eq!(server.count(), 1, "a request that failed is not repeated here");
+
+    server.reply(Reply::Raw("SSH-2.0-OpenSSH\r\n".into()));
+    assert_eq!(fault_of(fake::provider(&server.url())).await, Fault::Protocol);
+
+    let plain = TokenServer::start(Reply::Token(60)).await;
+    let https = plain.url().replace("http://", "https://");
+    assert_eq!(fault_of(fake::provider(&https)).await, Fault::Tls("it does not speak TLS"));
+}
+
+#[tokio::test]
+async fn a_secret_in_the_query_is_in_no_error() {
+    let server = TokenServer::start(Reply::Hangup).await;
+    let mut provider = fake::provider(&server.url());
+    provider.client_auth = ClientAuth::SecretPost;
+    provider.token_request.method = TokenMethod::Get;
+    assert_eq!(fault_of(provider).await, Fault::Protocol);
+    assert!(server.requests()[0].starts_with("GET /token?"));
+    assert!(server.requests()[0].contains(CANARY), "the secret went out, only the error is without it");
+}
+
+#[tokio::test]
+async fn limits_are_passed_on_with_their_time() {
+    let server = TokenServer::start(Reply::answer(429, "retry-after: 17\r\n", "slow")).await;
+    let error = ask(fake::provider(&server.url())).await.unwrap_err();
+    assert_eq!((error.fault(), error.asked_to_wait()), (&Fault::Limited, Some(Duration::from_secs(17))));
+}
+
+/// TLS for `localhost`, and the trust that a client of it needs.
+fn private_authority() -> (rustls::ServerConfig, Trust) {
+    let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let key = PrivateKeyDer::try_from(issued.signing_key.serialize_der()).unwrap();
+    let tls = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![issued.cert.der().clone()], key)
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ca.pem");
+    std::fs::write(&path, issued.cert.pem()).unwrap();
+    (tls, Trust::with_ca_file(&path).unwrap())
+}
+
+#[tokio::test]
+async fn a_private_authority_is_trusted_when_it_is_configured() {
+    let (tls, trust) = private_authority();
+    let server = TokenServer::start_tls(Reply::Token(60), tls).await;
+
+    let stranger = fault_of(fake::provider(&server.url())).await;
+    assert_eq!(stranger, Fault::Tls("its certificate is not signed by an authority that is trusted here"));
+    assert_eq!(server.count(), 0);
+
+    let mut provider = fake::provider(&server.url());
+    provider.token_request.trust = trust;
+    assert!(ask(provider.clone()).await.is_ok());
+
+    provider.token_endpoint = provider.token_endpoint.as_str().replace("localhost", "127.0.0.1").parse().unwrap();
+    assert_eq!(fault_of(provider).await, Fault::Tls("its certificate is for another name"));
+}
+
+#[tokio::test]
+async fn only_the_configured_proxy_is_used() {
+    let proxy = TokenServer::start(Reply::Token(60)).await;
+    let mut provider = fake::provider("http://as.invalid/token");
+    provider.token_request.proxy = Some(proxy.url().replace("/token", "/").parse().unwrap());
+    ask(provider).await.unwrap();
+    assert!(proxy.requests()[0].starts_with("POST http://as.invalid/token HTTP/1.1\r\n"), "{:?}", proxy.requests());
+}
+
+#[tokio::test]
+async fn http2_is_spoken_where_the_server_offers_it() {
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+
+    let (mut tls, trust) = private_authority();
+    tls.alpn_protocols = vec![b"h2".to_vec()];
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let serving = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let stream = tokio_rustls::TlsAcceptor::from(Arc::new(tls)).accept(stream).await.unwrap();
+        let answer = hyper::service::service_fn(|request: http::Request<hyper::body::Incoming>| async move {
+            assert_eq!(request.version(), http::Version::HTTP_2);
+            Ok::<_, std::convert::Infallible>(http::Response::new(r#"{"access_token":"two"}"#.to_owned()))
+        });
+        let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+            .serve_connection(TokioIo::new(stream), answer)
+            .await;
+    });
+    let mut provider = fake::provider(&format!("https://localhost:{port}/token"));
+    provider.token_request.trust = trust;
+    assert_eq!(ask(provider).await.unwrap().access_token.expose(), "two");
+    serving.abort();
+}

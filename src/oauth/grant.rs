@@ -1,0 +1,92 @@
+//! What a token is asked for with: a grant and the parameters it puts into a request.
+
+use zeroize::Zeroizing;
+
+use super::provider::{GrantType, Provider};
+
+/// An authorization grant (RFC 6749 §1.3), with whatever it needs beyond the provider's settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grant {
+    /// RFC 6749 §4.4.
+    ClientCredentials,
+}
+
+impl Grant {
+    /// The value of `grant_type`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ClientCredentials => GrantType::ClientCredentials.as_str(),
+        }
+    }
+
+    /// The parameters of a token request under this grant, those of the client's authentication not among them.
+    ///
+    /// The provider's extra parameters come last and replace what they name: they are how a deviation is described.
+    pub fn parameters(self, provider: &Provider) -> Parameters {
+        let mut parameters = Parameters::default();
+        parameters.set("grant_type", self.name());
+        if let Some(scope) = &provider.scope {
+            parameters.set("scope", scope);
+        }
+        for (name, value) in &provider.token_request.params {
+            parameters.set(name, value);
+        }
+        parameters
+    }
+}
+
+/// The parameters of a request in their order, each name once (RFC 6749 §3.2). They may be secret: no `Debug`.
+#[derive(Default)]
+pub struct Parameters(Vec<(String, Zeroizing<String>)>);
+
+impl Parameters {
+    /// Adds a parameter, or replaces the one of that name where it stands.
+    pub fn set(&mut self, name: &str, value: &str) {
+        let value = Zeroizing::new(value.to_owned());
+        match self.0.iter_mut().find(|(known, _)| known == name) {
+            Some(entry) => entry.1 = value,
+            None => self.0.push((name.to_owned(), value)),
+        }
+    }
+
+    /// Adds a parameter unless one of that name is there.
+    pub fn set_default(&mut self, name: &str, value: &str) {
+        if !self.0.iter().any(|(known, _)| known == name) {
+            self.set(name, value);
+        }
+    }
+
+    /// Names and values in their order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oauth::fake;
+
+    #[test]
+    fn client_credentials_asks_for_its_scope() {
+        let mut provider = fake::provider("http://127.0.0.1/token");
+        let names = |provider: &Provider| {
+            let parameters = Grant::ClientCredentials.parameters(provider);
+            parameters.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>()
+        };
+        assert_eq!(names(&provider), ["grant_type=client_credentials"]);
+        provider.scope = Some("a b".into());
+        assert_eq!(names(&provider), ["grant_type=client_credentials", "scope=a b"]);
+    }
+
+    #[test]
+    fn extra_parameters_replace_what_they_name() {
+        let mut provider = fake::provider("http://127.0.0.1/token");
+        provider.token_request.params = [("grant_type", "urn:x"), ("audience", "api")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .into();
+        let parameters = Grant::ClientCredentials.parameters(&provider);
+        let all: Vec<_> = parameters.iter().collect();
+        assert_eq!(all, [("grant_type", "urn:x"), ("audience", "api")]);
+    }
+}

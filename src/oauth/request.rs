@@ -1,0 +1,165 @@
+//! A token request as it goes out (RFC 6749 §3.2): method, URL, fields and body, with the provider's deviations.
+
+use std::fmt;
+
+use http::{
+    HeaderMap, HeaderValue, Method,
+    header::{ACCEPT, CONTENT_TYPE, USER_AGENT},
+};
+use url::{Url, form_urlencoded};
+
+use super::{
+    client_auth,
+    grant::{Grant, Parameters},
+    provider::{Encoding, Provider, TokenMethod},
+};
+
+/// A request ready to be sent.
+pub struct Prepared {
+    /// The method.
+    pub method: Method,
+    /// The token endpoint, with the parameters in its query where they go there.
+    pub url: Url,
+    /// All fields but those of the framing and `Host`.
+    pub headers: HeaderMap,
+    /// The body; empty where the parameters are in the query.
+    pub body: Vec<u8>,
+}
+
+/// Shows neither query, fields nor body: any of them may carry the client's secret.
+impl fmt::Debug for Prepared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared").field("method", &self.method).finish_non_exhaustive()
+    }
+}
+
+/// Builds the request that asks `provider` for a token under `grant`.
+pub fn prepare(provider: &Provider, grant: Grant) -> Prepared {
+    let mut headers = HeaderMap::new();
+    headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+    headers.insert(USER_AGENT, HeaderValue::from_static(concat!("bearward/", env!("CARGO_PKG_VERSION"))));
+
+    let mut parameters = grant.parameters(provider);
+    client_auth::authenticate(provider, &mut parameters, &mut headers);
+
+    let mut url = provider.token_endpoint.clone();
+    let (method, encoding) = match provider.token_request.method {
+        TokenMethod::Post => (Method::POST, provider.token_request.encoding),
+        TokenMethod::Get => (Method::GET, Encoding::Query),
+    };
+    let body = match encoding {
+        Encoding::Query => {
+            // What the endpoint's query holds already is kept (RFC 6749 §3.2).
+            url.query_pairs_mut().extend_pairs(parameters.iter());
+            Vec::new()
+        }
+        Encoding::Form => {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+            form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters.iter()).finish().into_bytes()
+        }
+        Encoding::Json => {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            json(&parameters)
+        }
+    };
+    replace(&mut headers, &provider.token_request.headers);
+    Prepared { method, url, headers, body }
+}
+
+fn json(parameters: &Parameters) -> Vec<u8> {
+    let object: serde_json::Map<_, _> =
+        parameters.iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+    serde_json::Value::Object(object).to_string().into_bytes()
+}
+
+/// Sets the configured fields: they replace ours of the same name, and may be repeated among themselves.
+fn replace(headers: &mut HeaderMap, configured: &[(http::HeaderName, HeaderValue)]) {
+    for (name, _) in configured {
+        headers.remove(name);
+    }
+    for (name, value) in configured {
+        let mut value = value.clone();
+        value.set_sensitive(true);
+        headers.append(name, value);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oauth::{fake, provider::ClientAuth};
+
+    fn text(prepared: &Prepared) -> &str {
+        std::str::from_utf8(&prepared.body).unwrap()
+    }
+
+    #[test]
+    fn a_form_is_posted_by_default() {
+        let mut provider = fake::provider("https://as.example/token");
+        provider.scope = Some("a b&c".into());
+        let request = prepare(&provider, Grant::ClientCredentials);
+        assert_eq!(request.method, Method::POST);
+        assert_eq!(request.url.as_str(), "https://as.example/token");
+        assert_eq!(request.headers[CONTENT_TYPE], "application/x-www-form-urlencoded");
+        assert_eq!(request.headers[ACCEPT], "application/json");
+        assert_eq!(request.headers[USER_AGENT], concat!("bearward/", env!("CARGO_PKG_VERSION")));
+        assert_eq!(text(&request), "grant_type=client_credentials&scope=a+b%26c");
+    }
+
+    #[test]
+    fn json_is_an_object_of_strings() {
+        let mut provider = fake::provider("https://as.example/token");
+        provider.token_request.encoding = Encoding::Json;
+        provider.client_auth = ClientAuth::SecretPost;
+        let request = prepare(&provider, Grant::ClientCredentials);
+        assert_eq!(request.headers[CONTENT_TYPE], "application/json");
+        let value: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
+        assert_eq!(
+            value,
+            serde_json::json!({"grant_type": "client_credentials", "client_id": "client", "client_secret": fake::CANARY})
+        );
+    }
+
+    #[test]
+    fn a_get_puts_all_into_the_query_and_keeps_what_is_there() {
+        let mut provider = fake::provider("https://as.example/token?tenant=7");
+        provider.token_request.method = TokenMethod::Get;
+        let request = prepare(&provider, Grant::ClientCredentials);
+        assert_eq!(request.method, Method::GET);
+        assert_eq!(request.url.as_str(), "https://as.example/token?tenant=7&grant_type=client_credentials");
+        assert!(request.body.is_empty());
+        assert!(!request.headers.contains_key(CONTENT_TYPE));
+    }
+
+    #[test]
+    fn a_post_may_put_all_into_the_query() {
+        let mut provider = fake::provider("https://as.example/token");
+        provider.token_request.encoding = Encoding::Query;
+        let request = prepare(&provider, Grant::ClientCredentials);
+        assert_eq!(request.method, Method::POST);
+        assert_eq!(request.url.query(), Some("grant_type=client_credentials"));
+        assert!(request.body.is_empty());
+    }
+
+    #[test]
+    fn configured_fields_replace_ours() {
+        let mut provider = fake::provider("https://as.example/token");
+        provider.token_request.headers = vec![
+            (ACCEPT, HeaderValue::from_static("text/plain")),
+            (http::HeaderName::from_static("x-api-version"), HeaderValue::from_static("2")),
+        ];
+        let request = prepare(&provider, Grant::ClientCredentials);
+        assert_eq!(request.headers.get_all(ACCEPT).iter().collect::<Vec<_>>(), ["text/plain"]);
+        assert_eq!(request.headers["x-api-version"], "2");
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let mut provider = fake::provider("https://as.example/token");
+        provider.token_request.method = TokenMethod::Get;
+        provider.client_auth = ClientAuth::SecretPost;
+        let request = prepare(&provider, Grant::ClientCredentials);
+        assert!(request.url.as_str().contains(fake::CANARY));
+        assert!(!format!("{request:?}").contains(fake::CANARY));
+    }
+}

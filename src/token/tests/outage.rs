@@ -1,0 +1,139 @@
+//! Token endpoints that are down, slow, limiting, refusing or talking nonsense.
+
+use super::*;
+use crate::secret::LiveSecret;
+
+#[tokio::test]
+async fn keeps_serving_the_old_token_while_the_endpoint_is_down_and_recovers_by_itself() {
+    let world = World::settled(Reply::Token(100)).await;
+    let old = world.current().unwrap();
+    world.server.reply(Reply::answer(503, "", ""));
+    for _ in 0..89 {
+        world.seconds(1).await;
+        assert!(Arc::ptr_eq(&world.credential().obtain().await.unwrap(), &old));
+    }
+    assert!(world.count().await > 1, "a renewal was tried");
+    assert_eq!(state(&world), CredentialState::Ready);
+
+    world.seconds(1).await;
+    assert_eq!(state(&world), CredentialState::Failing);
+    let asked = world.count().await;
+    let wait = retry_after(world.credential().obtain().await);
+    assert!(wait <= Duration::from_secs(15), "{wait:?}");
+    assert_eq!(world.count().await, asked, "between attempts nobody waits and nobody asks");
+
+    world.server.reply(Reply::Token(100));
+    world.seconds(15).await;
+    assert!(world.credential().obtain().await.unwrap().secret != old.secret);
+    let status = world.credential().status();
+    assert_eq!((status.state, status.last_error), (CredentialState::Ready, None));
+}
+
+#[tokio::test]
+async fn without_a_token_no_wait_is_longer_than_fifteen_seconds() {
+    let world = World::settled(Reply::Hangup).await;
+    for _ in 0..12 {
+        let wait = retry_after(world.credential().obtain().await);
+        assert!((Duration::from_secs(1)..=Duration::from_secs(15)).contains(&wait));
+        let asked = world.count().await;
+        world.seconds(15).await;
+        assert!(world.count().await > asked);
+    }
+}
+
+#[tokio::test]
+async fn a_pause_that_the_server_asks_for_is_kept() {
+    let world = World::settled(Reply::answer(429, "retry-after: 120\r\n", "")).await;
+    assert_eq!(retry_after(world.credential().obtain().await), Duration::from_secs(120));
+    world.seconds(119).await;
+    assert_eq!(world.count().await, 1);
+    world.server.reply(Reply::Token(3600));
+    world.seconds(1).await;
+    assert_eq!(world.count().await, 2);
+    assert!(world.current().is_some());
+}
+
+#[tokio::test]
+async fn refusals_of_the_client_are_spaced() {
+    let world = World::settled(Reply::answer(401, "", r#"{"error":"invalid_client"}"#)).await;
+    for (attempt, wait) in [60, 120, 240, 480, 600, 600].into_iter().enumerate() {
+        let told = world.credential().obtain().await.unwrap_err();
+        assert_eq!(told, NoToken::Refused { error: "invalid_client".into() });
+        assert_eq!(state(&world), CredentialState::Refused);
+        world.seconds(wait - 1).await;
+        assert_eq!(world.count().await, attempt + 1);
+        world.seconds(1).await;
+        assert_eq!(world.count().await, attempt + 2);
+    }
+}
+
+#[tokio::test]
+async fn a_changed_secret_ends_the_wait_after_a_refusal() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("secret");
+    std::fs::write(&path, "old").unwrap();
+    let secret = Arc::new(LiveSecret::file(&path).unwrap());
+    let server = TokenServer::start(Reply::answer(401, "", r#"{"error":"invalid_client"}"#)).await;
+    let world = World::with(server, |provider| {
+        provider.client_secret = Some(secret.clone());
+        provider.client_auth = crate::oauth::provider::ClientAuth::SecretPost;
+    });
+    world.idle().await;
+    assert_eq!(world.count().await, 1);
+
+    world.server.reply(Reply::Token(3600));
+    std::fs::write(&path, "new").unwrap();
+    assert!(secret.reload().unwrap());
+    world.server.asked(2).await;
+    assert_eq!(world.count().await, 2);
+    assert!(world.server.requests()[1].ends_with("client_secret=new"));
+    assert!(world.current().is_some());
+
+    std::fs::write(&path, "newer").unwrap();
+    assert!(secret.reload().unwrap());
+    assert_eq!(world.count().await, 2, "a token in hand is not given up for a new secret");
+}
+
+#[tokio::test]
+async fn garbage_never_takes_the_place_of_a_token() {
+    let world = World::settled(Reply::Token(100)).await;
+    let old = world.current().unwrap();
+    for garbage in
+        ["", "<html>sign in</html>", r#"{"access_token":"a\nb"}"#, r#"{"access_token":"a","token_type":"mac"}"#]
+    {
+        world.server.reply(Reply::answer(200, "", garbage));
+        assert!(world.credential().refresh_now().await.is_err());
+        assert!(Arc::ptr_eq(&world.current().unwrap(), &old));
+        assert_eq!(&*world.credential().status().last_error.unwrap().kind, "not_a_token");
+    }
+    world.seconds(90).await;
+    assert!(world.current().is_none());
+}
+
+#[tokio::test]
+async fn the_operator_overrides_the_back_off() {
+    let world = World::settled(Reply::answer(401, "retry-after: 300\r\n", r#"{"error":"invalid_client"}"#)).await;
+    world.server.reply(Reply::Token(3600));
+    let first = world.credential().refresh_now().await.unwrap();
+    let second = world.credential().refresh_now().await.unwrap();
+    assert!(first.secret != second.secret, "a good token is renewed too");
+    assert_eq!(world.count().await, 3);
+}
+
+#[tokio::test]
+async fn operators_who_press_at_once_cause_one_request() {
+    let world = World::settled(Reply::Token(3600)).await;
+    world.server.hold();
+    let pressed: Vec<_> = (0..20)
+        .map(|_| {
+            let credential = world.credential();
+            tokio::spawn(async move { credential.refresh_now().await })
+        })
+        .collect();
+    world.waiting(20).await;
+    world.server.let_go();
+    for outcome in pressed {
+        outcome.await.unwrap().unwrap();
+    }
+    assert_eq!(world.count().await, 2);
+}

@@ -1,0 +1,95 @@
+//! What must never be seen.
+
+use std::{io, sync::Mutex};
+
+use super::*;
+use crate::oauth::{
+    fake::CANARY,
+    provider::{ClientAuth, TokenMethod},
+};
+
+/// What was logged, at every level and by every crate.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn listen(&self) -> tracing::subscriber::DefaultGuard {
+        let log = self.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_ansi(false)
+            .with_writer(move || log.clone())
+            .finish();
+        tracing::subscriber::set_default(subscriber)
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn no_secret_and_no_token_is_ever_logged_or_shown() {
+    let log = Log::default();
+    let _listening = log.listen();
+    let server = TokenServer::start(Reply::Token(100)).await;
+    // The worst place for a secret: the query.
+    let world = World::with(server, |provider| {
+        provider.client_auth = ClientAuth::SecretPost;
+        provider.token_request.method = TokenMethod::Get;
+    });
+    world.idle().await;
+    assert!(world.server.requests()[0].contains(CANARY));
+
+    let credential = world.credential();
+    let token = world.current().unwrap();
+    let mut shown = format!("{:?} {credential:?} {token:?} {:?}", world.tokens, credential.status());
+    shown += &format!("{:?}", credential.renew(&token).await);
+    for reply in [
+        Reply::Hangup,
+        Reply::answer(302, &format!("location: /?{CANARY}\r\n"), ""),
+        Reply::answer(400, "", &format!(r#"{{"error":"{CANARY} \u0001"}}"#)),
+        Reply::answer(400, "", &format!(r#"{{"error":"invalid_request","error_description":"{CANARY}"}}"#)),
+        Reply::answer(500, "", CANARY),
+        Reply::answer(200, "", CANARY),
+        Reply::answer(200, "", &format!(r#"{{"access_token":"{CANARY} "}}"#)),
+        Reply::Raw(CANARY.into()),
+    ] {
+        world.server.reply(reply);
+        shown += &format!("{:?} {:?}", credential.refresh_now().await.unwrap_err(), credential.status());
+    }
+    assert!(!shown.contains(CANARY), "{shown}");
+
+    let logged = log.text();
+    assert!(!logged.contains(CANARY), "{logged}");
+    let renewed = logged.lines().find(|line| line.contains("token.renewed")).expect("a token event");
+    assert!(renewed.contains("fake") && renewed.contains(&token.secret.fingerprint()), "{renewed}");
+    assert!(logged.contains("token.discarded") && logged.contains("token.failed"), "{logged}");
+}
+
+#[tokio::test]
+async fn a_failure_that_goes_on_is_complained_of_once() {
+    let log = Log::default();
+    let _listening = log.listen();
+    let world = World::settled(Reply::answer(500, "", "")).await;
+    for _ in 0..5 {
+        world.seconds(15).await;
+    }
+    assert!(world.count().await >= 6);
+    let complaints = |log: &Log| log.text().lines().filter(|line| line.contains(" WARN ")).count();
+    assert_eq!(complaints(&log), 1, "{}", log.text());
+    world.server.reply(Reply::answer(429, "", ""));
+    world.seconds(15).await;
+    assert_eq!(complaints(&log), 2, "{}", log.text());
+}

@@ -1,0 +1,151 @@
+//! Callers that wait, and those that do not have to.
+
+use super::*;
+
+async fn crowd(world: &World, size: usize) -> Vec<tokio::task::JoinHandle<Result<Token, NoToken>>> {
+    let callers = (0..size)
+        .map(|_| {
+            let credential = world.credential();
+            tokio::spawn(async move { credential.obtain().await })
+        })
+        .collect();
+    world.waiting(size).await;
+    callers
+}
+
+#[tokio::test]
+async fn five_hundred_callers_make_one_request_even_if_half_of_them_go_away() {
+    let server = TokenServer::start(Reply::Token(3600)).await;
+    server.hold();
+    let world = World::with(server, |_| {});
+    let mut callers = crowd(&world, 500).await;
+    world.server.asked(1).await;
+    for caller in callers.drain(..250) {
+        caller.abort();
+        assert!(caller.await.unwrap_err().is_cancelled());
+    }
+    world.server.let_go();
+    for caller in callers {
+        let token = caller.await.unwrap().unwrap();
+        assert!(Arc::ptr_eq(&token, &world.current().unwrap()));
+    }
+    assert_eq!(world.count().await, 1);
+}
+
+#[tokio::test]
+async fn a_failure_is_shared_by_all_who_waited_for_it() {
+    let server = TokenServer::start(Reply::answer(400, "", r#"{"error":"invalid_client"}"#)).await;
+    server.hold();
+    let world = World::with(server, |_| {});
+    let callers = crowd(&world, 100).await;
+    world.server.let_go();
+    for caller in callers {
+        assert_eq!(caller.await.unwrap().unwrap_err(), NoToken::Refused { error: "invalid_client".into() });
+    }
+    assert_eq!(world.count().await, 1);
+}
+
+#[tokio::test]
+async fn nobody_waits_longer_than_ten_seconds_and_the_request_goes_on() {
+    let server = TokenServer::start(Reply::Token(3600)).await;
+    server.hold();
+    let world = World::with(server, |_| {});
+    let mut callers = crowd(&world, 1).await;
+    world.server.asked(1).await;
+    world.clock.advance(Duration::from_secs(9));
+    tokio::task::yield_now().await;
+    assert!(!callers[0].is_finished());
+    world.clock.advance(Duration::from_secs(1));
+    assert_eq!(retry_after(callers.remove(0).await.unwrap()), Duration::from_secs(1));
+    world.server.let_go();
+    assert_eq!(world.count().await, 1);
+    assert!(world.current().is_some());
+}
+
+#[tokio::test]
+async fn a_renewal_makes_nobody_wait() {
+    let world = World::settled(Reply::Token(100)).await;
+    let old = world.current().unwrap();
+    world.server.hold();
+    world.clock.advance(Duration::from_secs(70));
+    world.server.asked(2).await;
+    // The answer is held back, so this returns only because it does not wait for it.
+    assert!(Arc::ptr_eq(&world.credential().obtain().await.unwrap(), &old));
+    world.server.let_go();
+    world.idle().await;
+    assert!(!Arc::ptr_eq(&world.current().unwrap(), &old));
+    assert_eq!(world.count().await, 2);
+}
+
+#[tokio::test]
+async fn short_lived_tokens_cost_one_request_a_renewal() {
+    let world = World::settled(Reply::Token(2)).await;
+    for renewals in 2..12 {
+        world.clock.advance(Duration::from_secs(1));
+        world.server.asked(renewals).await;
+        assert_eq!(world.count().await, renewals);
+        assert!(world.current().is_some());
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_ended_while_the_machine_slept_is_not_sent() {
+    let world = World::settled(Reply::Token(3600)).await;
+    let old = world.current().unwrap();
+    world.clock.advance(Duration::from_secs(8 * 3600));
+    assert!(world.current().is_none());
+    let fresh = world.credential().obtain().await.unwrap();
+    assert!(fresh.secret != old.secret);
+    assert_eq!(world.count().await, 2);
+}
+
+#[tokio::test]
+async fn a_lifetime_is_counted_from_before_the_request() {
+    let server = TokenServer::start(Reply::Token(100)).await;
+    server.hold();
+    let world = World::with(server, |_| {});
+    world.server.asked(1).await;
+    let asked_at = world.clock.now();
+    world.clock.advance(Duration::from_secs(8));
+    world.server.let_go();
+    world.idle().await;
+    let token = world.current().unwrap();
+    assert_eq!(token.expires_at, asked_at + Duration::from_secs(100));
+    assert_eq!(token.usable_until, asked_at + Duration::from_secs(90));
+}
+
+#[tokio::test]
+async fn a_token_that_comes_after_its_end_is_a_failure_and_not_asked_for_without_pause() {
+    let server = TokenServer::start(Reply::Token(5)).await;
+    server.hold();
+    let world = World::with(server, |_| {});
+    world.server.asked(1).await;
+    world.clock.advance(Duration::from_secs(5));
+    world.server.let_go();
+    world.idle().await;
+    assert_eq!(state(&world), CredentialState::Failing);
+    assert_eq!(world.count().await, 1);
+}
+
+#[test]
+fn callers_may_wait_on_other_threads_runtimes() {
+    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime().block_on(async {
+        let server = TokenServer::start(Reply::Token(3600)).await;
+        server.hold();
+        let world = World::with(server, |_| {});
+        let callers: Vec<_> = (0..4)
+            .map(|_| {
+                let credential = world.credential();
+                std::thread::spawn(move || runtime().block_on(credential.obtain()))
+            })
+            .collect();
+        world.waiting(4).await;
+        world.server.let_go();
+        world.idle().await;
+        for caller in callers {
+            assert!(caller.join().unwrap().is_ok());
+        }
+        assert_eq!(world.count().await, 1);
+    });
+}
