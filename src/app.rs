@@ -1,0 +1,257 @@
+//! From a configuration to a running sidecar: bind everything, then start everything, then wait for the end.
+//!
+//! The thread that calls [`App::start`] is the control thread: token refreshers, the admin listener and signals live on
+//! its runtime. Requests are served by worker threads, each with a runtime of its own; they share the listening sockets
+//! and nothing that has a lock.
+
+mod secrets;
+pub mod signal;
+mod workers;
+
+use std::{collections::BTreeMap, fmt, io, sync::Arc, time::Duration};
+
+use tokio::{sync::Semaphore, task::JoinHandle, time::timeout};
+
+use self::workers::{Service, Workers};
+use crate::{
+    admin::{self, AdminState, RouteView, View},
+    clock::Clock,
+    config::Config,
+    proxy::{
+        route::{Route, Upstream},
+        service::Ingress,
+        table::{ActiveRoute, Table},
+        upstream::Target,
+    },
+    server::{
+        address::ListenAddress,
+        drain::Drain,
+        listener::{Bound, Listener},
+    },
+    telemetry::metrics::Metrics,
+    token::Tokens,
+};
+
+/// A sidecar whose sockets are bound, and which does nothing yet.
+#[derive(Debug)]
+pub struct App {
+    config: Config,
+    admin: Option<Bound>,
+    listeners: BTreeMap<ListenAddress, Arc<Bound>>,
+}
+
+impl App {
+    /// Binds every address of the configuration.
+    ///
+    /// # Errors
+    /// The first address that cannot be had; then none is kept.
+    pub fn bind(config: Config) -> Result<Self, Failure> {
+        let bind = |address: &ListenAddress| {
+            Bound::bind(address).map_err(|error| Failure::Listen { address: address.clone(), error })
+        };
+        let mut listeners = BTreeMap::new();
+        for route in &config.routes {
+            if !listeners.contains_key(&route.listen) {
+                listeners.insert(route.listen.clone(), Arc::new(bind(&route.listen)?));
+            }
+        }
+        let admin = config.admin.as_ref().map(|admin| bind(&admin.listen)).transpose()?;
+        Ok(Self { config, admin, listeners })
+    }
+
+    /// Starts everything. Has to be called on the control thread's runtime.
+    ///
+    /// # Errors
+    /// A worker thread cannot be started.
+    pub fn start(self, clock: Arc<dyn Clock>) -> Result<Running, Failure> {
+        let Self { config, admin, listeners } = self;
+        let metrics = Metrics::new();
+        let tokens = Arc::new(Tokens::start(&config.providers, clock.clone(), &metrics));
+        let drain = Drain::new();
+        let services = listeners.values().map(|bound| service(&config, bound, &listeners, &tokens, &metrics));
+        let services = services.collect::<Vec<_>>();
+        let workers = Workers::start(config.workers, services, &drain).map_err(Failure::Worker)?;
+
+        let routes: Vec<_> = config.routes.iter().map(|route| view(route, &listeners)).collect();
+        for route in &routes {
+            tracing::info!(route = &*route.name, listen = route.listen, upstream = route.upstream, "listening");
+        }
+        let addresses = Addresses {
+            admin: admin.as_ref().map(|bound| bound.address().clone()),
+            routes: config.routes.iter().map(|route| (route.name.clone(), real(route, &listeners))).collect(),
+        };
+        let admin_task = match &admin {
+            Some(bound) => {
+                let key = config.admin.as_ref().and_then(|admin| admin.key.clone());
+                let view = View { tokens: tokens.clone(), routes, key };
+                let state = Arc::new(AdminState::new(bound.address().clone(), metrics, clock, view));
+                let listener = bound.listener().map_err(Failure::Worker)?;
+                tracing::info!(listen = %bound.address(), "admin listening");
+                Some(AdminTask::spawn(listener, state))
+            }
+            None => None,
+        };
+        let secrets = secrets::follow(&config);
+        Ok(Running { addresses, config, tokens, drain, workers, admin: admin_task, secrets, _bound: (admin, listeners) })
+    }
+}
+
+/// Where everything really listens, port 0 resolved.
+#[derive(Clone, Debug)]
+pub struct Addresses {
+    /// The admin listener, unless it is off.
+    pub admin: Option<ListenAddress>,
+    /// By route.
+    pub routes: BTreeMap<Arc<str>, ListenAddress>,
+}
+
+/// A sidecar at work.
+#[derive(Debug)]
+pub struct Running {
+    addresses: Addresses,
+    config: Config,
+    tokens: Arc<Tokens>,
+    drain: Drain,
+    workers: Workers,
+    admin: Option<AdminTask>,
+    secrets: JoinHandle<()>,
+    _bound: (Option<Bound>, BTreeMap<ListenAddress, Arc<Bound>>),
+}
+
+impl Running {
+    /// Where everything really listens.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// Ends in good order: readiness off, no new connections, requests in flight finish, for no longer than
+    /// `[drain] timeout`. What is then still under way is cut off.
+    pub async fn drain(self) {
+        let settings = self.config.drain;
+        tracing::info!(timeout_s = settings.timeout.as_secs_f64(), "draining");
+        if let Some(admin) = &self.admin {
+            admin.state.start_draining();
+        }
+        if !settings.lame_duck.is_zero() {
+            tokio::time::sleep(settings.lame_duck).await;
+        }
+        if timeout(settings.timeout, self.drain.drain()).await.is_err() {
+            tracing::warn!("requests were still in flight when the time to drain was over");
+        }
+        self.secrets.abort();
+        // The bound of a token request is the provider's own; nobody is left to wait for its answer.
+        let _ = timeout(Duration::from_secs(1), self.tokens.stop()).await;
+        self.workers.stop();
+        if let Some(admin) = self.admin {
+            admin.stop().await;
+        }
+        tracing::info!("ended");
+    }
+}
+
+/// Why a sidecar cannot run.
+#[derive(Debug)]
+pub enum Failure {
+    /// An address cannot be listened on.
+    Listen {
+        /// Which.
+        address: ListenAddress,
+        /// Why.
+        error: io::Error,
+    },
+    /// The system gives no thread, runtime or descriptor.
+    Worker(io::Error),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Listen { address, error } => write!(f, "cannot listen on {address}: {error}"),
+            Self::Worker(error) => write!(f, "cannot start a worker: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Failure {}
+
+/// What one listener serves.
+fn service(
+    config: &Config,
+    bound: &Arc<Bound>,
+    listeners: &BTreeMap<ListenAddress, Arc<Bound>>,
+    tokens: &Tokens,
+    metrics: &Metrics,
+) -> Service {
+    let own = config.routes.iter().filter(|route| listeners.get(&route.listen).is_some_and(|at| Arc::ptr_eq(at, bound)));
+    let active = own.map(|route| {
+        let binding = route.provider.as_ref();
+        Arc::new(ActiveRoute {
+            credential: binding.and_then(|binding| tokens.credential(&binding.provider)).cloned(),
+            target: Arc::new(Target::new(route.upstream.clone())),
+            metrics: metrics.route(&route.name),
+            route: route.clone(),
+        })
+    });
+    let ingress = Ingress {
+        port: match bound.address() {
+            ListenAddress::Tcp(address) => Some(address.port()),
+            ListenAddress::Unix(_) => None,
+        },
+        limits: config.limits,
+        table: Arc::new(Table::new(active)).into(),
+        connections: metrics.listener(&bound.address().to_string()),
+        unrouted: metrics.route(""),
+    };
+    Service {
+        bound: bound.clone(),
+        ingress: Arc::new(ingress),
+        places: Arc::new(Semaphore::new(config.limits.connections)),
+    }
+}
+
+fn real(route: &Route, listeners: &BTreeMap<ListenAddress, Arc<Bound>>) -> ListenAddress {
+    listeners.get(&route.listen).map_or_else(|| route.listen.clone(), |bound| bound.address().clone())
+}
+
+fn view(route: &Route, listeners: &BTreeMap<ListenAddress, Arc<Bound>>) -> RouteView {
+    RouteView {
+        name: route.name.clone(),
+        listen: real(route, listeners).to_string(),
+        upstream: url(&route.upstream),
+        provider: route.provider.as_ref().map(|binding| binding.provider.clone()),
+    }
+}
+
+fn url(upstream: &Upstream) -> String {
+    let scheme = if upstream.tls { "https" } else { "http" };
+    format!("{scheme}://{}{}", upstream.authority, upstream.base_path)
+}
+
+/// The admin listener's task, which outlives the draining of all others, so that readiness can be asked for.
+#[derive(Debug)]
+struct AdminTask {
+    state: Arc<AdminState>,
+    stop: tokio::sync::oneshot::Sender<()>,
+    task: JoinHandle<()>,
+}
+
+impl AdminTask {
+    fn spawn(listener: Listener, state: Arc<AdminState>) -> Self {
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let shown = state.clone();
+        let task = tokio::spawn(async move {
+            let stopped = async {
+                // A dropped sender means the same as a message.
+                let _ = stopped.await;
+            };
+            admin::serve(listener, shown, stopped).await;
+        });
+        Self { state, stop, task }
+    }
+
+    async fn stop(self) {
+        drop(self.stop);
+        // Its requests are answered from memory; a connection that hangs is not waited for.
+        let _ = timeout(Duration::from_secs(1), self.task).await;
+    }
+}
