@@ -4,4 +4,6 @@ pub mod address;
 #[cfg(test)]
 pub(crate) mod exchange;
 pub mod limits;
+pub mod listener;
 pub mod problem;
+pub mod stream;
