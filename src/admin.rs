@@ -1,8 +1,24 @@
-//! The admin listener: health, metrics, status, consent.
+//! The admin listener: health, metrics, status, and the page for people.
+//!
+//! A request is guarded (who may ask), matched to an endpoint, and answered. Everything shown is a view of what the parts
+//! below know; nothing is kept here.
+
+mod endpoint;
+mod guard;
+mod health;
+mod page;
+mod respond;
+pub mod segment;
+mod serve;
+mod service;
+mod state;
+mod status;
 
 use std::sync::Arc;
 
 use crate::{secret::LiveSecret, server::address::ListenAddress};
+pub use serve::{serve, serve_connection};
+pub use state::{AdminState, RouteView, View};
 
 /// `[admin]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,3 +28,6 @@ pub struct Admin {
     /// What opens the listener's private part when others than this machine can reach it.
     pub key: Option<Arc<LiveSecret>>,
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,8 @@
 pub mod accept;
 pub mod address;
 pub mod drain;
+#[cfg(test)]
+pub(crate) mod exchange;
 pub mod limits;
 pub mod listener;
 pub mod preface;

@@ -1,0 +1,97 @@
+//! What the admin listener looks at.
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use arc_swap::ArcSwap;
+
+use crate::{
+    clock::Clock, secret::LiveSecret, server::address::ListenAddress, telemetry::metrics::Metrics, token::Tokens,
+};
+
+/// The running configuration as the admin listener shows it; a reload replaces it whole.
+#[derive(Clone)]
+pub struct View {
+    /// Every provider's credential.
+    pub tokens: Arc<Tokens>,
+    /// In the order of the file.
+    pub routes: Vec<RouteView>,
+    /// `[admin] key`.
+    pub key: Option<Arc<LiveSecret>>,
+}
+
+/// One route.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteView {
+    /// The key of its table.
+    pub name: Arc<str>,
+    /// Where it really listens, port 0 resolved.
+    pub listen: String,
+    /// Where it leads.
+    pub upstream: String,
+    /// Whose token it injects.
+    pub provider: Option<Arc<str>>,
+}
+
+/// What every request of the admin listener is answered from.
+pub struct AdminState {
+    address: ListenAddress,
+    metrics: Arc<Metrics>,
+    clock: Arc<dyn Clock>,
+    view: ArcSwap<View>,
+    draining: AtomicBool,
+}
+
+impl AdminState {
+    /// A state for the listener at `address`, which is the real one, port 0 resolved.
+    pub fn new(address: ListenAddress, metrics: Arc<Metrics>, clock: Arc<dyn Clock>, view: View) -> Self {
+        Self { address, metrics, clock, view: ArcSwap::from_pointee(view), draining: AtomicBool::new(false) }
+    }
+
+    /// Shows `view` from now on.
+    pub fn replace(&self, view: View) {
+        self.view.store(Arc::new(view));
+    }
+
+    /// Turns readiness off for good: the process is about to end.
+    pub fn start_draining(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn address(&self) -> &ListenAddress {
+        &self.address
+    }
+
+    pub(super) fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    pub(super) fn clock(&self) -> &dyn Clock {
+        &*self.clock
+    }
+
+    pub(super) fn view(&self) -> Arc<View> {
+        self.view.load_full()
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for AdminState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AdminState").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for View {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("View").field("routes", &self.routes).field("key", &self.key).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,152 @@
+//! The answer of `/api/status`.
+
+use std::time::SystemTime;
+
+use serde::{Serialize, Serializer};
+
+use super::state::AdminState;
+use crate::token::credential::{Credential, CredentialStatus, LastError};
+
+/// Everything that is shown, as it was at one instant.
+#[derive(Debug, Serialize)]
+pub(super) struct Status {
+    pub(super) version: &'static str,
+    pub(super) admin: String,
+    #[serde(serialize_with = "in_order")]
+    pub(super) providers: Vec<(String, ProviderStatus)>,
+    #[serde(serialize_with = "in_order")]
+    pub(super) routes: Vec<(String, RouteStatus)>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct ProviderStatus {
+    pub(super) grant_type: &'static str,
+    pub(super) state: &'static str,
+    #[serde(serialize_with = "stamp")]
+    pub(super) expires_at: Option<SystemTime>,
+    #[serde(serialize_with = "stamp")]
+    pub(super) refresh_at: Option<SystemTime>,
+    pub(super) has_refresh_token: bool,
+    pub(super) token_requests: u64,
+    pub(super) last_error: Option<ErrorStatus>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct ErrorStatus {
+    pub(super) kind: String,
+    pub(super) message: String,
+    #[serde(serialize_with = "stamp")]
+    pub(super) at: Option<SystemTime>,
+}
+
+#[derive(Debug, Serialize)]
+pub(super) struct RouteStatus {
+    pub(super) listen: String,
+    pub(super) upstream: String,
+    pub(super) provider: Option<String>,
+}
+
+impl Status {
+    pub(super) fn of(state: &AdminState) -> Self {
+        let view = state.view();
+        let route = |route: &super::RouteView| RouteStatus {
+            listen: route.listen.clone(),
+            upstream: route.upstream.clone(),
+            provider: route.provider.as_deref().map(str::to_owned),
+        };
+        Self {
+            version: env!("CARGO_PKG_VERSION"),
+            admin: state.address().to_string(),
+            providers: view.tokens.iter().map(|one| (one.name().to_string(), ProviderStatus::of(one))).collect(),
+            routes: view.routes.iter().map(|one| (one.name.to_string(), route(one))).collect(),
+        }
+    }
+}
+
+impl ProviderStatus {
+    pub(super) fn of(credential: &Credential) -> Self {
+        let status = credential.status();
+        let CredentialStatus { state, grant_type, expires_at, refresh_at, .. } = status;
+        Self {
+            grant_type,
+            state: state.as_str(),
+            expires_at,
+            refresh_at,
+            has_refresh_token: status.has_refresh_token,
+            token_requests: status.token_requests,
+            last_error: status.last_error.map(|LastError { kind, message, at }| ErrorStatus {
+                kind: kind.to_string(),
+                message: message.to_string(),
+                at: Some(at),
+            }),
+        }
+    }
+}
+
+/// An object whose members are in the order of the configuration.
+fn in_order<T: Serialize, S: Serializer>(pairs: &[(String, T)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
+}
+
+/// RFC 3339 in UTC, to the second.
+fn stamp<S: Serializer>(time: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
+    match time {
+        Some(time) => serializer.collect_str(&rfc3339(*time)),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// What `humantime` writes, for the years that it can (1970 to 9999).
+pub(super) fn rfc3339(time: SystemTime) -> String {
+    const LAST: std::time::Duration = std::time::Duration::from_secs(253_402_300_799);
+    let since_1970 = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().min(LAST);
+    humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + since_1970).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn time_stamps_are_utc_to_the_second_and_never_fail() {
+        let at = |seconds: u64| SystemTime::UNIX_EPOCH + Duration::from_millis(seconds * 1000 + 900);
+        assert_eq!(rfc3339(at(1_795_294_800)), "2026-11-21T21:00:00Z");
+        assert_eq!(rfc3339(at(999_999_999_999)), "9999-12-31T23:59:59Z");
+        assert_eq!(rfc3339(SystemTime::UNIX_EPOCH - Duration::from_secs(5)), "1970-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn members_are_those_documented_and_in_the_order_of_the_file() {
+        let provider = |last_error| ProviderStatus {
+            grant_type: "client_credentials",
+            state: "ready",
+            expires_at: Some(SystemTime::UNIX_EPOCH),
+            refresh_at: None,
+            has_refresh_token: false,
+            token_requests: 3,
+            last_error,
+        };
+        let error = ErrorStatus { kind: "k".into(), message: "m".into(), at: Some(SystemTime::UNIX_EPOCH) };
+        let route = RouteStatus { listen: "l".into(), upstream: "u".into(), provider: Some("z".into()) };
+        let status = Status {
+            version: "0.1.0",
+            admin: "127.0.0.1:9900".into(),
+            providers: vec![("z".into(), provider(None)), ("a".into(), provider(Some(error)))],
+            routes: vec![("r".into(), route)],
+        };
+        assert_eq!(
+            serde_json::to_string(&status).unwrap(),
+            concat!(
+                r#"{"version":"0.1.0","admin":"127.0.0.1:9900","providers":{"#,
+                r#""z":{"grant_type":"client_credentials","state":"ready","expires_at":"1970-01-01T00:00:00Z","#,
+                r#""refresh_at":null,"has_refresh_token":false,"token_requests":3,"last_error":null},"#,
+                r#""a":{"grant_type":"client_credentials","state":"ready","expires_at":"1970-01-01T00:00:00Z","#,
+                r#""refresh_at":null,"has_refresh_token":false,"token_requests":3,"#,
+                r#""last_error":{"kind":"k","message":"m","at":"1970-01-01T00:00:00Z"}}},"#,
+                r#""routes":{"r":{"listen":"l","upstream":"u","provider":"z"}}}"#
+            )
+        );
+    }
+}

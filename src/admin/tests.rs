@@ -1,0 +1,418 @@
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    sync::oneshot,
+    task::JoinHandle,
+};
+
+use super::*;
+use crate::{
+    clock::SystemClock,
+    demo::authorization_server::{AuthorizationServer, Health, Options},
+    oauth::provider::{ClientAuth, Encoding, GrantType, Provider, TokenMethod, TokenRequest, TokenResponse},
+    secret::Secret,
+    server::{
+        exchange::{Answer, ask},
+        listener::Bound,
+    },
+    telemetry::metrics::Metrics,
+    tls::Trust,
+    token::Tokens,
+};
+
+/// An admin listener in front of one provider, `hapn`, which a route uses.
+struct World {
+    server: AuthorizationServer,
+    state: Arc<AdminState>,
+    address: SocketAddr,
+    shutdown: Option<oneshot::Sender<()>>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Setup {
+    health: Health,
+    wrong_secret: bool,
+    key: Option<&'static str>,
+    /// Says that the listener is one that others can reach.
+    public: bool,
+}
+
+impl World {
+    async fn start(setup: Setup) -> Self {
+        let server = AuthorizationServer::start(Options::default()).await.unwrap();
+        server.set_health(setup.health);
+        let provider = provider(&server, setup.wrong_secret);
+        let metrics = Metrics::new();
+        let clock = Arc::new(SystemClock);
+        let tokens = Arc::new(Tokens::start(&[Arc::new(provider)], clock.clone(), &metrics));
+        let key = setup.key.map(|key| Arc::new(LiveSecret::fixed(Secret::new(key))));
+        let view = View { tokens, routes: vec![route("devices", Some("hapn"))], key };
+
+        let bound = Bound::bind(&"127.0.0.1:0".parse().unwrap()).unwrap();
+        let ListenAddress::Tcp(address) = *bound.address() else { panic!("bound to something else") };
+        let shown = if setup.public { SocketAddr::from(([0, 0, 0, 0], address.port())) } else { address };
+        let state = Arc::new(AdminState::new(ListenAddress::Tcp(shown), metrics, clock, view));
+        let (shutdown, signal) = oneshot::channel::<()>();
+        let task = tokio::spawn(serve(bound.listener().unwrap(), state.clone(), async {
+            let _ = signal.await;
+        }));
+        Self { server, state, address, shutdown: Some(shutdown), task }
+    }
+
+    async fn ask(&self, method: &str, target: &str, fields: &[(&str, &str)]) -> Answer {
+        ask(self.address, method, target, fields, "").await.expect("an answer")
+    }
+
+    async fn get(&self, target: &str) -> Answer {
+        self.ask("GET", target, &[]).await
+    }
+
+    /// Waits until `/readyz` answers `status`.
+    async fn until_readyz(&self, status: u16) -> Answer {
+        let wait = async {
+            loop {
+                let answer = self.get("/readyz").await;
+                if answer.status == status {
+                    return answer;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), wait).await.expect("readiness within 10 s")
+    }
+
+    /// Waits until the provider is in `state`.
+    async fn until_provider(&self, state: &str) -> Value {
+        let wait = async {
+            loop {
+                let provider = self.get("/api/status").await.json()["providers"]["hapn"].clone();
+                if provider["state"] == state {
+                    return provider;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), wait).await.expect("the state within 10 s")
+    }
+}
+
+fn provider(server: &AuthorizationServer, wrong_secret: bool) -> Provider {
+    let (client_id, client_secret) = server.client();
+    let secret = if wrong_secret { Secret::new("canary-wrong-secret") } else { client_secret.clone() };
+    Provider {
+        name: "hapn".into(),
+        grant_type: GrantType::ClientCredentials,
+        token_endpoint: server.token_endpoint().parse().unwrap(),
+        revocation_endpoint: None,
+        client_id: client_id.into(),
+        client_secret: Some(Arc::new(LiveSecret::fixed(secret))),
+        client_auth: ClientAuth::SecretPost,
+        scope: None,
+        refresh_token: None,
+        token_request: TokenRequest {
+            method: TokenMethod::Post,
+            encoding: Encoding::Form,
+            params: BTreeMap::new(),
+            headers: Vec::new(),
+            omit_on_refresh: Vec::new(),
+            timeout: Duration::from_secs(5),
+            trust: Trust::default(),
+            proxy: None,
+        },
+        token_response: TokenResponse {
+            access_token: "/access_token".into(),
+            refresh_token: "/refresh_token".into(),
+            expires_in: "/expires_in".into(),
+            default_lifetime: None,
+        },
+        authorization: None,
+        sign_in: None,
+        refresh_before: None,
+    }
+}
+
+fn route(name: &str, provider: Option<&str>) -> RouteView {
+    RouteView {
+        name: name.into(),
+        listen: "127.0.0.1:8080".into(),
+        upstream: "https://api.iotgps.io".into(),
+        provider: provider.map(Into::into),
+    }
+}
+
+/// An error answer of the documented shape, and its type.
+fn kind(answer: &Answer) -> String {
+    assert_eq!(answer.header("content-type"), "application/problem+json", "{answer:?}");
+    let problem = answer.json();
+    assert_eq!(problem["status"], answer.status);
+    assert!(problem["title"].is_string() && problem["detail"].is_string());
+    assert!(answer.header("proxy-status").starts_with("bearward; error="));
+    problem["type"].as_str().unwrap().strip_prefix("urn:bearward:").unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn health_follows_the_tokens_that_routes_need() {
+    let world = World::start(Setup { health: Health::Unavailable, ..Setup::default() }).await;
+    let live = world.get("/livez").await;
+    assert_eq!((live.status, live.body.as_str()), (200, "ok\n"));
+    world.until_provider("failing").await;
+    let answer = world.get("/readyz").await;
+    assert_eq!((answer.status, answer.json()["ready"].clone()), (503, json!(false)));
+    assert_eq!(answer.json()["not_ready"], json!({ "hapn": "failing" }));
+
+    world.server.set_health(Health::Up);
+    assert_eq!(world.ask("POST", "/api/providers/hapn/refresh", &[]).await.status, 200);
+    let answer = world.until_readyz(200).await;
+    assert_eq!(answer.json(), json!({ "ready": true, "draining": false, "not_ready": {} }));
+
+    world.state.start_draining();
+    assert_eq!(world.get("/readyz").await.json()["draining"], true);
+    assert_eq!(world.get("/readyz").await.status, 503);
+    assert_eq!(world.get("/livez").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_provider_that_no_route_uses_does_not_count() {
+    let world = World::start(Setup { health: Health::Unavailable, ..Setup::default() }).await;
+    let view = View { routes: vec![route("open", None)], ..(*world.state.view()).clone() };
+    world.state.replace(view);
+    assert_eq!(world.get("/readyz").await.status, 200);
+    assert_eq!(world.get("/api/status").await.json()["routes"]["open"]["provider"], Value::Null);
+}
+
+#[tokio::test]
+async fn the_status_shows_providers_and_routes_with_real_addresses() {
+    let world = World::start(Setup::default()).await;
+    world.until_readyz(200).await;
+    let answer = world.get("/api/status").await;
+    assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"));
+    let status = answer.json();
+    assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(status["admin"], world.address.to_string());
+    assert_eq!(
+        status["routes"],
+        json!({ "devices": { "listen": "127.0.0.1:8080", "upstream": "https://api.iotgps.io", "provider": "hapn" } })
+    );
+    let provider = &status["providers"]["hapn"];
+    assert_eq!(provider["grant_type"], "client_credentials");
+    assert_eq!(provider["state"], "ready");
+    assert_eq!(provider["has_refresh_token"], false);
+    assert_eq!(provider["last_error"], Value::Null);
+    assert!(provider["token_requests"].as_u64().unwrap() >= 1);
+    for member in ["expires_at", "refresh_at"] {
+        let stamp = provider[member].as_str().unwrap();
+        assert!(humantime::parse_rfc3339(stamp).unwrap() > std::time::SystemTime::now(), "{member}: {stamp}");
+    }
+}
+
+#[tokio::test]
+async fn an_operator_renews_now_and_sees_the_status() {
+    let world = World::start(Setup::default()).await;
+    world.until_readyz(200).await;
+    let before = world.server.stats().issued;
+    let answer = world.ask("POST", "/api/providers/hapn/refresh", &[]).await;
+    assert_eq!((answer.status, answer.json()["state"].clone()), (200, json!("ready")));
+    assert_eq!(world.server.stats().issued, before + 1);
+}
+
+#[tokio::test]
+async fn a_renewal_that_fails_is_a_502_that_says_why_without_a_secret() {
+    let world = World::start(Setup { wrong_secret: true, ..Setup::default() }).await;
+    let answer = world.ask("POST", "/api/providers/hapn/refresh", &[]).await;
+    assert_eq!((answer.status, kind(&answer).as_str()), (502, "token-refused"));
+    assert_eq!((&answer.json()["provider"], &answer.json()["error"]), (&json!("hapn"), &json!("invalid_client")));
+    let provider = world.until_provider("refused").await;
+    assert_eq!(provider["last_error"]["kind"], "invalid_client");
+
+    world.server.set_health(Health::Unavailable);
+    let answer = world.ask("POST", "/api/providers/hapn/refresh", &[]).await;
+    assert_eq!((answer.status, kind(&answer).as_str()), (502, "token-unavailable"));
+    for target in ["/", "/metrics", "/api/status", "/readyz"] {
+        assert!(!world.get(target).await.body.contains("canary"), "{target}");
+    }
+}
+
+#[tokio::test]
+async fn metrics_and_page_are_served_as_what_they_are() {
+    let world = World::start(Setup::default()).await;
+    world.state.metrics().route("devices").answered(200, Duration::from_millis(1));
+    let metrics = world.get("/metrics").await;
+    assert_eq!(metrics.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
+    assert!(metrics.body.contains("bearward_requests_total{route=\"devices\",code=\"200\"} 1\n"));
+    assert!(metrics.body.contains("bearward_build_info{version="));
+    let page = world.get("/").await;
+    assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
+    assert!(page.header("content-security-policy").contains("script-src 'sha256-"));
+    assert!(page.body.contains("hapn") && page.body.contains("Renew"));
+}
+
+#[tokio::test]
+async fn every_answer_is_kept_from_caches_frames_and_guessing() {
+    let world = World::start(Setup::default()).await;
+    for (method, target) in [
+        ("GET", "/livez"),
+        ("GET", "/"),
+        ("GET", "/metrics"),
+        ("GET", "/none"),
+        ("POST", "/livez"),
+        ("GET", "/api/status"),
+    ] {
+        let answer = world.ask(method, target, &[]).await;
+        assert_eq!(answer.header("cache-control"), "no-store", "{target}");
+        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{target}");
+        assert_eq!(answer.header("referrer-policy"), "no-referrer", "{target}");
+        assert!(answer.header("content-security-policy").starts_with("default-src 'none'"), "{target}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_method_and_an_unknown_path_say_so() {
+    let world = World::start(Setup::default()).await;
+    for target in ["/livez", "/readyz", "/metrics", "/", "/api/status"] {
+        let answer = world.ask("POST", target, &[]).await;
+        assert_eq!((answer.status, answer.header("allow")), (405, "GET, HEAD"), "{target}");
+        assert_eq!(kind(&answer), "method-not-allowed");
+        let head = world.ask("HEAD", target, &[]).await;
+        assert_ne!(head.status, 405, "{target}");
+        assert_eq!(head.body, "", "{target}");
+    }
+    let answer = world.get("/api/providers/hapn/refresh").await;
+    assert_eq!((answer.status, answer.header("allow")), (405, "POST"));
+    for (method, target) in [("GET", "/none"), ("POST", "/api/reload"), ("POST", "/api/providers/hapn")] {
+        let answer = world.ask(method, target, &[]).await;
+        assert_eq!((answer.status, kind(&answer).as_str()), (404, "not-found"), "{target}");
+    }
+    let answer = world.ask("POST", "/api/providers/no%20ne/refresh", &[]).await;
+    assert_eq!((answer.status, kind(&answer).as_str()), (404, "unknown-provider"));
+    assert_eq!(answer.json()["provider"], "no ne");
+}
+
+#[tokio::test]
+async fn browsers_of_other_sites_and_rebound_names_are_refused_before_anything_happens() {
+    let world = World::start(Setup::default()).await;
+    world.until_readyz(200).await;
+    let before = world.server.stats().token_requests;
+    let cases: [(&[(&str, &str)], u16, &str); 5] = [
+        (&[("host", "evil.example")], 421, "host-not-allowed"),
+        (&[("host", "localhost"), ("host", "localhost")], 400, "bad-request"),
+        (&[("sec-fetch-site", "cross-site")], 403, "cross-site"),
+        (&[("sec-fetch-site", "same-site")], 403, "cross-site"),
+        (&[("origin", "http://evil.example")], 403, "cross-site"),
+    ];
+    for (fields, status, name) in cases {
+        for (method, target) in [("POST", "/api/providers/hapn/refresh"), ("GET", "/"), ("GET", "/livez")] {
+            let answer = world.ask(method, target, fields).await;
+            assert_eq!((answer.status, kind(&answer).as_str()), (status, name), "{target} {fields:?}");
+        }
+    }
+    assert_eq!(world.server.stats().token_requests, before);
+    let own = format!("http://{}", world.address);
+    let host = world.address.to_string();
+    let fields = [("host", host.as_str()), ("origin", own.as_str()), ("sec-fetch-site", "same-origin")];
+    assert_eq!(world.ask("POST", "/api/providers/hapn/refresh", &fields).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_listener_that_others_can_reach_shows_only_health_and_metrics() {
+    let world = World::start(Setup { public: true, ..Setup::default() }).await;
+    world.until_readyz(200).await;
+    for target in ["/livez", "/readyz", "/metrics"] {
+        assert_eq!(world.ask("GET", target, &[("host", "10.1.2.3:9900")]).await.status, 200, "{target}");
+    }
+    for (method, target) in [("GET", "/"), ("GET", "/api/status"), ("POST", "/api/providers/hapn/refresh")] {
+        let answer = world.ask(method, target, &[]).await;
+        assert_eq!((answer.status, kind(&answer).as_str()), (403, "not-allowed"), "{target}");
+    }
+}
+
+#[tokio::test]
+async fn the_key_is_asked_for_and_opens_the_rest() {
+    for public in [true, false] {
+        let world = World::start(Setup { public, key: Some("canary-key"), ..Setup::default() }).await;
+        assert_eq!(world.get("/livez").await.status, 200);
+        for fields in [&[][..], &[("authorization", "Bearer wrong")]] {
+            let answer = world.ask("GET", "/api/status", fields).await;
+            assert_eq!((answer.status, kind(&answer).as_str()), (401, "admin-key-required"));
+            assert!(answer.header("www-authenticate").starts_with("Basic realm="));
+            assert_eq!(answer.headers.get_all("www-authenticate").iter().count(), 2);
+            assert!(!answer.body.contains("canary"));
+        }
+        assert_eq!(world.ask("GET", "/", &[("authorization", "Bearer canary-key")]).await.status, 200);
+        // base64("me:canary-key")
+        assert_eq!(world.ask("GET", "/", &[("authorization", "Basic bWU6Y2FuYXJ5LWtleQ==")]).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_body_is_thrown_away_and_too_large_a_one_refused() {
+    let world = World::start(Setup::default()).await;
+    world.until_readyz(200).await;
+    let target = "/api/providers/hapn/refresh";
+    let answer = ask(world.address, "POST", target, &[], "ignored").await.unwrap();
+    assert_eq!(answer.status, 200);
+    let before = world.server.stats().token_requests;
+    let answer = ask(world.address, "POST", target, &[], &"x".repeat(65 * 1024)).await.unwrap();
+    assert_eq!((answer.status, kind(&answer).as_str()), (413, "body-too-large"));
+    assert_eq!(world.server.stats().token_requests, before);
+}
+
+#[tokio::test]
+async fn a_reload_shows_at_once() {
+    let world = World::start(Setup::default()).await;
+    let view = View { routes: vec![route("other", None)], ..(*world.state.view()).clone() };
+    world.state.replace(view);
+    let routes = world.get("/api/status").await.json()["routes"].clone();
+    assert!(routes.get("other").is_some() && routes.get("devices").is_none());
+}
+
+#[tokio::test]
+async fn shutting_down_ends_idle_connections_and_the_listener() {
+    let mut world = World::start(Setup::default()).await;
+    let mut idle = tokio::net::TcpStream::connect(world.address).await.unwrap();
+    idle.write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    let mut answer = [0; 12];
+    idle.read_exact(&mut answer).await.unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+    drop(world.shutdown.take());
+    let mut rest = Vec::new();
+    let ended = async {
+        idle.read_to_end(&mut rest).await.unwrap();
+        world.task.await.unwrap();
+    };
+    tokio::time::timeout(Duration::from_secs(10), ended).await.expect("an end within 10 s");
+}
+
+#[tokio::test]
+async fn a_unix_socket_serves_as_well() {
+    let world = World::start(Setup::default()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let bound = Bound::bind(&ListenAddress::Unix(folder.path().join("admin.sock"))).unwrap();
+    let task = tokio::spawn(serve(bound.listener().unwrap(), world.state.clone(), std::future::pending()));
+    let mut stream = tokio::net::UnixStream::connect(folder.path().join("admin.sock")).await.unwrap();
+    stream.write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"));
+    task.abort();
+}
+
+/// Time is paused, and there is no socket in it but one in memory.
+#[tokio::test(start_paused = true)]
+async fn a_head_that_does_not_come_and_an_answer_that_is_not_read_end_the_connection() {
+    let metrics = Metrics::new();
+    let clock = Arc::new(SystemClock);
+    let tokens = Arc::new(Tokens::start(&[], clock.clone(), &metrics));
+    let view = View { tokens, routes: Vec::new(), key: None };
+    let state = Arc::new(AdminState::new("127.0.0.1:1".parse().unwrap(), metrics, clock, view));
+    for sent in ["GET /livez HTTP/1.1\r\nhost: loc", "GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n"] {
+        // Eight bytes of room: the answer gets stuck.
+        let (mut ours, theirs) = tokio::io::duplex(8);
+        let connection = tokio::spawn(serve_connection(theirs, state.clone(), std::future::pending()));
+        ours.write_all(sent.as_bytes()).await.unwrap();
+        let bound = Duration::from_secs(400);
+        tokio::time::timeout(bound, connection).await.expect("the connection ends").unwrap();
+    }
+}
