@@ -92,6 +92,21 @@ async fn a_changed_secret_ends_the_wait_after_a_refusal() {
     std::fs::write(&path, "newer").unwrap();
     assert!(secret.reload().unwrap());
     assert_eq!(world.count().await, 2, "a token in hand is not given up for a new secret");
+
+    world.server.reply(Reply::answer(401, "", r#"{"error":"invalid_client"}"#));
+    world.credential().refresh_now().await.unwrap_err();
+    assert_eq!(world.count().await, 3, "a change that the refused request knew of is no news");
+
+    world.server.hold();
+    let credential = world.credential();
+    let pressed = tokio::spawn(async move { credential.refresh_now().await });
+    world.server.asked(4).await;
+    std::fs::write(&path, "newest").unwrap();
+    assert!(secret.reload().unwrap());
+    world.server.let_go();
+    pressed.await.unwrap().unwrap_err();
+    world.server.asked(5).await;
+    assert!(world.server.requests()[4].ends_with("client_secret=newest"), "a change during a request is");
 }
 
 #[tokio::test]

@@ -1,6 +1,9 @@
 //! What must never be seen.
 
-use std::{io, sync::Mutex};
+use std::{
+    io,
+    sync::{LazyLock, Mutex},
+};
 
 use super::*;
 use crate::oauth::{
@@ -14,18 +17,24 @@ struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
     fn listen(&self) -> tracing::subscriber::DefaultGuard {
+        // While there is one subscriber only, a line that another thread reaches first, where nobody listens, is
+        // taken to interest nobody ever. With a second one all are asked.
+        static SECOND: LazyLock<tracing::Dispatch> = LazyLock::new(|| subscriber(io::sink).into());
+        LazyLock::force(&SECOND);
         let log = self.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::TRACE)
-            .with_ansi(false)
-            .with_writer(move || log.clone())
-            .finish();
-        tracing::subscriber::set_default(subscriber)
+        tracing::dispatcher::set_default(&subscriber(move || log.clone()).into())
     }
 
     fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
+}
+
+fn subscriber<W>(writer: W) -> impl tracing::Subscriber + Send + Sync
+where
+    W: for<'a> tracing_subscriber::fmt::MakeWriter<'a> + Send + Sync + 'static,
+{
+    tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false).with_writer(writer).finish()
 }
 
 impl io::Write for Log {
