@@ -143,6 +143,8 @@ fn route(name: &str, provider: Option<&str>) -> RouteView {
     }
 }
 
+type Fields<'a> = &'a [(&'a str, &'a str)];
+
 /// An error answer of the documented shape, and its type.
 fn kind(answer: &Answer) -> String {
     assert_eq!(answer.header("content-type"), "application/problem+json", "{answer:?}");
@@ -295,7 +297,7 @@ async fn browsers_of_other_sites_and_rebound_names_are_refused_before_anything_h
     let world = World::start(Setup::default()).await;
     world.until_readyz(200).await;
     let before = world.server.stats().token_requests;
-    let cases: [(&[(&str, &str)], u16, &str); 5] = [
+    let cases: [(Fields<'_>, u16, &str); 5] = [
         (&[("host", "evil.example")], 421, "host-not-allowed"),
         (&[("host", "localhost"), ("host", "localhost")], 400, "bad-request"),
         (&[("sec-fetch-site", "cross-site")], 403, "cross-site"),

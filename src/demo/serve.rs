@@ -103,7 +103,7 @@ where
             let mut builder = auto::Builder::new(TokioExecutor::new());
             builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
             builder.http2().timer(TokioTimer::new());
-            let connection = builder.serve_connection(TokioIo::new(stream), service_fn(move |request| answer(request)));
+            let connection = builder.serve_connection(TokioIo::new(stream), service_fn(answer));
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection broke");
             }
