@@ -43,6 +43,9 @@ const CONNECTIONS: usize = 1024;
 
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// For a body that does not move.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A server that runs. Dropping it closes the listener and cuts every connection.
 #[derive(Debug)]
 pub(super) struct Server {

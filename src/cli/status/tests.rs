@@ -1,3 +1,5 @@
+//! `status` against a real admin listener, and against what is none.
+
 use std::{net::SocketAddr, sync::Arc};
 
 use tokio::{

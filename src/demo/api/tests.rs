@@ -1,3 +1,5 @@
+//! The API over real sockets.
+
 use super::*;
 use crate::{
     demo::authorization_server::Options as ServerOptions,

@@ -1,3 +1,5 @@
+//! The authorization server over real sockets.
+
 use http::HeaderMap;
 
 use super::*;
