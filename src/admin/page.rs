@@ -93,11 +93,10 @@ fn write_provider(out: &mut String, name: &str, provider: &ProviderStatus, now: 
         }
         None => out.push('–'),
     }
-    write!(
+    writeln!(
         out,
-        "</td><td><form method=\"post\" action=\"/api/providers/{segment}/refresh\"><button>Renew</button></form></td>\
-         </tr>\n",
-        segment = segment::encoded(name),
+        "</td><td><form method=\"post\" action=\"/api/providers/{}/refresh\"><button>Renew</button></form></td></tr>",
+        segment::encoded(name),
     )
 }
 

@@ -71,13 +71,12 @@ where
     let read = async {
         while let Some(frame) = body.frame().await {
             if frame.is_err_and(|error| error.is::<LengthLimitError>()) {
-                return Err(respond::body_too_large());
+                return Err(respond::body_too_large().into());
             }
         }
         Ok(())
     };
-    let read = tokio::time::timeout(BODY_TIMEOUT, read).await;
-    Ok(read.unwrap_or_else(|_| Err(respond::request_timeout()))?)
+    tokio::time::timeout(BODY_TIMEOUT, read).await.unwrap_or_else(|_| Err(respond::request_timeout().into()))
 }
 
 fn readyz(state: &AdminState) -> Answer {

@@ -1,3 +1,7 @@
+//! The admin listener, asked over real sockets.
+
+mod token_endpoint;
+
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use serde_json::{Value, json};
@@ -7,10 +11,10 @@ use tokio::{
     task::JoinHandle,
 };
 
+use self::token_endpoint::{Answers, TokenEndpoint};
 use super::*;
 use crate::{
     clock::SystemClock,
-    demo::authorization_server::{AuthorizationServer, Health, Options},
     oauth::provider::{ClientAuth, Encoding, GrantType, Provider, TokenMethod, TokenRequest, TokenResponse},
     secret::Secret,
     server::{
@@ -24,7 +28,7 @@ use crate::{
 
 /// An admin listener in front of one provider, `hapn`, which a route uses.
 struct World {
-    server: AuthorizationServer,
+    endpoint: TokenEndpoint,
     state: Arc<AdminState>,
     address: SocketAddr,
     shutdown: Option<oneshot::Sender<()>>,
@@ -33,8 +37,7 @@ struct World {
 
 #[derive(Default)]
 struct Setup {
-    health: Health,
-    wrong_secret: bool,
+    answers: Answers,
     key: Option<&'static str>,
     /// Says that the listener is one that others can reach.
     public: bool,
@@ -42,9 +45,8 @@ struct Setup {
 
 impl World {
     async fn start(setup: Setup) -> Self {
-        let server = AuthorizationServer::start(Options::default()).await.unwrap();
-        server.set_health(setup.health);
-        let provider = provider(&server, setup.wrong_secret);
+        let endpoint = TokenEndpoint::start(setup.answers).await;
+        let provider = provider(&endpoint);
         let metrics = Metrics::new();
         let clock = Arc::new(SystemClock);
         let tokens = Arc::new(Tokens::start(&[Arc::new(provider)], clock.clone(), &metrics));
@@ -59,7 +61,7 @@ impl World {
         let task = tokio::spawn(serve(bound.listener().unwrap(), state.clone(), async {
             let _ = signal.await;
         }));
-        Self { server, state, address, shutdown: Some(shutdown), task }
+        Self { endpoint, state, address, shutdown: Some(shutdown), task }
     }
 
     async fn ask(&self, method: &str, target: &str, fields: &[(&str, &str)]) -> Answer {
@@ -99,16 +101,14 @@ impl World {
     }
 }
 
-fn provider(server: &AuthorizationServer, wrong_secret: bool) -> Provider {
-    let (client_id, client_secret) = server.client();
-    let secret = if wrong_secret { Secret::new("canary-wrong-secret") } else { client_secret.clone() };
+fn provider(endpoint: &TokenEndpoint) -> Provider {
     Provider {
         name: "hapn".into(),
         grant_type: GrantType::ClientCredentials,
-        token_endpoint: server.token_endpoint().parse().unwrap(),
+        token_endpoint: format!("http://{}/oauth2/token", endpoint.address).parse().unwrap(),
         revocation_endpoint: None,
-        client_id: client_id.into(),
-        client_secret: Some(Arc::new(LiveSecret::fixed(secret))),
+        client_id: "client".into(),
+        client_secret: Some(Arc::new(LiveSecret::fixed(Secret::new("canary-secret")))),
         client_auth: ClientAuth::SecretPost,
         scope: None,
         refresh_token: None,
@@ -143,6 +143,8 @@ fn route(name: &str, provider: Option<&str>) -> RouteView {
     }
 }
 
+type Fields<'a> = &'a [(&'a str, &'a str)];
+
 /// An error answer of the documented shape, and its type.
 fn kind(answer: &Answer) -> String {
     assert_eq!(answer.header("content-type"), "application/problem+json", "{answer:?}");
@@ -155,7 +157,7 @@ fn kind(answer: &Answer) -> String {
 
 #[tokio::test]
 async fn health_follows_the_tokens_that_routes_need() {
-    let world = World::start(Setup { health: Health::Unavailable, ..Setup::default() }).await;
+    let world = World::start(Setup { answers: Answers::Unavailable, ..Setup::default() }).await;
     let live = world.get("/livez").await;
     assert_eq!((live.status, live.body.as_str()), (200, "ok\n"));
     world.until_provider("failing").await;
@@ -163,7 +165,7 @@ async fn health_follows_the_tokens_that_routes_need() {
     assert_eq!((answer.status, answer.json()["ready"].clone()), (503, json!(false)));
     assert_eq!(answer.json()["not_ready"], json!({ "hapn": "failing" }));
 
-    world.server.set_health(Health::Up);
+    world.endpoint.answer(Answers::Token);
     assert_eq!(world.ask("POST", "/api/providers/hapn/refresh", &[]).await.status, 200);
     let answer = world.until_readyz(200).await;
     assert_eq!(answer.json(), json!({ "ready": true, "draining": false, "not_ready": {} }));
@@ -176,7 +178,7 @@ async fn health_follows_the_tokens_that_routes_need() {
 
 #[tokio::test]
 async fn a_provider_that_no_route_uses_does_not_count() {
-    let world = World::start(Setup { health: Health::Unavailable, ..Setup::default() }).await;
+    let world = World::start(Setup { answers: Answers::Unavailable, ..Setup::default() }).await;
     let view = View { routes: vec![route("open", None)], ..(*world.state.view()).clone() };
     world.state.replace(view);
     assert_eq!(world.get("/readyz").await.status, 200);
@@ -189,6 +191,7 @@ async fn the_status_shows_providers_and_routes_with_real_addresses() {
     world.until_readyz(200).await;
     let answer = world.get("/api/status").await;
     assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"));
+    assert!(!answer.body.contains("canary"));
     let status = answer.json();
     assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(status["admin"], world.address.to_string());
@@ -212,22 +215,22 @@ async fn the_status_shows_providers_and_routes_with_real_addresses() {
 async fn an_operator_renews_now_and_sees_the_status() {
     let world = World::start(Setup::default()).await;
     world.until_readyz(200).await;
-    let before = world.server.stats().issued;
+    let before = world.endpoint.requests();
     let answer = world.ask("POST", "/api/providers/hapn/refresh", &[]).await;
     assert_eq!((answer.status, answer.json()["state"].clone()), (200, json!("ready")));
-    assert_eq!(world.server.stats().issued, before + 1);
+    assert_eq!(world.endpoint.requests(), before + 1);
 }
 
 #[tokio::test]
 async fn a_renewal_that_fails_is_a_502_that_says_why_without_a_secret() {
-    let world = World::start(Setup { wrong_secret: true, ..Setup::default() }).await;
+    let world = World::start(Setup { answers: Answers::InvalidClient, ..Setup::default() }).await;
     let answer = world.ask("POST", "/api/providers/hapn/refresh", &[]).await;
     assert_eq!((answer.status, kind(&answer).as_str()), (502, "token-refused"));
     assert_eq!((&answer.json()["provider"], &answer.json()["error"]), (&json!("hapn"), &json!("invalid_client")));
     let provider = world.until_provider("refused").await;
     assert_eq!(provider["last_error"]["kind"], "invalid_client");
 
-    world.server.set_health(Health::Unavailable);
+    world.endpoint.answer(Answers::Unavailable);
     let answer = world.ask("POST", "/api/providers/hapn/refresh", &[]).await;
     assert_eq!((answer.status, kind(&answer).as_str()), (502, "token-unavailable"));
     for target in ["/", "/metrics", "/api/status", "/readyz"] {
@@ -294,8 +297,8 @@ async fn a_wrong_method_and_an_unknown_path_say_so() {
 async fn browsers_of_other_sites_and_rebound_names_are_refused_before_anything_happens() {
     let world = World::start(Setup::default()).await;
     world.until_readyz(200).await;
-    let before = world.server.stats().token_requests;
-    let cases: [(&[(&str, &str)], u16, &str); 5] = [
+    let before = world.endpoint.requests();
+    let cases: [(Fields<'_>, u16, &str); 5] = [
         (&[("host", "evil.example")], 421, "host-not-allowed"),
         (&[("host", "localhost"), ("host", "localhost")], 400, "bad-request"),
         (&[("sec-fetch-site", "cross-site")], 403, "cross-site"),
@@ -308,7 +311,7 @@ async fn browsers_of_other_sites_and_rebound_names_are_refused_before_anything_h
             assert_eq!((answer.status, kind(&answer).as_str()), (status, name), "{target} {fields:?}");
         }
     }
-    assert_eq!(world.server.stats().token_requests, before);
+    assert_eq!(world.endpoint.requests(), before);
     let own = format!("http://{}", world.address);
     let host = world.address.to_string();
     let fields = [("host", host.as_str()), ("origin", own.as_str()), ("sec-fetch-site", "same-origin")];
@@ -353,10 +356,10 @@ async fn a_body_is_thrown_away_and_too_large_a_one_refused() {
     let target = "/api/providers/hapn/refresh";
     let answer = ask(world.address, "POST", target, &[], "ignored").await.unwrap();
     assert_eq!(answer.status, 200);
-    let before = world.server.stats().token_requests;
+    let before = world.endpoint.requests();
     let answer = ask(world.address, "POST", target, &[], &"x".repeat(65 * 1024)).await.unwrap();
     assert_eq!((answer.status, kind(&answer).as_str()), (413, "body-too-large"));
-    assert_eq!(world.server.stats().token_requests, before);
+    assert_eq!(world.endpoint.requests(), before);
 }
 
 #[tokio::test]

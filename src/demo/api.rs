@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 
 use self::bytes_body::BytesBody;
 use super::{
@@ -160,7 +161,7 @@ async fn echo(request: Request<Incoming>) -> Result<Response<Body>, HangUp> {
 /// Reads a body to its end without keeping it.
 async fn count(mut body: Incoming) -> Result<u64, HangUp> {
     let mut count = 0;
-    while let Some(frame) = body.frame().await {
+    while let Some(frame) = timeout(serve::PATIENCE, body.frame()).await.map_err(|_| HangUp)? {
         count += frame.map_err(|_| HangUp)?.data_ref().map_or(0, |data| data.len() as u64);
     }
     Ok(count)

@@ -15,6 +15,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use serde_json::json;
+use tokio::time::timeout;
 
 use self::{client_authentication::authenticate, token_endpoint::OAuthError};
 use super::serve::{self, Body, HangUp, Server};
@@ -148,7 +149,8 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
     }
     let (parts, body) = request.into_parts();
     // What is larger or stops half-way gets no answer: nobody here needs one.
-    let body = Limited::new(body, LARGEST_BODY).collect().await.map_err(|_| HangUp)?.to_bytes();
+    let body = timeout(serve::PATIENCE, Limited::new(body, LARGEST_BODY).collect()).await;
+    let body = body.map_err(|_| HangUp)?.map_err(|_| HangUp)?.to_bytes();
     let response = match (parts.uri.path(), &parts.method) {
         ("/oauth2/token", _) => token(&state, health, &parts, &body).await,
         ("/introspect", &Method::POST) => introspect(&state, &parts, &body),

@@ -43,6 +43,9 @@ const CONNECTIONS: usize = 1024;
 
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// For a body that does not move.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A server that runs. Dropping it closes the listener and cuts every connection.
 #[derive(Debug)]
 pub(super) struct Server {
@@ -103,7 +106,7 @@ where
             let mut builder = auto::Builder::new(TokioExecutor::new());
             builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
             builder.http2().timer(TokioTimer::new());
-            let connection = builder.serve_connection(TokioIo::new(stream), service_fn(move |request| answer(request)));
+            let connection = builder.serve_connection(TokioIo::new(stream), service_fn(answer));
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection broke");
             }

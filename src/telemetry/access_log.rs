@@ -70,6 +70,7 @@ pub fn log(entry: &AccessEntry<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::{LogFormat, tracing::recording};
 
     #[test]
     fn the_cost_of_a_token_reads_as_documented() {
@@ -78,5 +79,46 @@ mod tests {
         assert_eq!(shown(TokenCost::Cached), "cached");
         assert_eq!(shown(TokenCost::Waited(Duration::from_micros(12_700))), "waited 12ms");
         assert_eq!(shown(TokenCost::Replayed), "replayed");
+    }
+
+    const ENTRY: AccessEntry<'_> = AccessEntry {
+        route: Some("devices"),
+        method: "GET",
+        path: "/v1/devices",
+        status: 200,
+        bytes: 256,
+        elapsed: Duration::from_micros(1250),
+        token: TokenCost::Cached,
+    };
+
+    #[test]
+    fn a_request_is_one_line_of_these_members() {
+        let recording = recording::start("info", LogFormat::Json);
+        assert!(enabled());
+        log(&ENTRY);
+        log(&AccessEntry { route: None, ..ENTRY });
+        let text = recording.finish();
+        let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines.len(), 2);
+        let mut line = lines[0].clone();
+        assert!(line.as_object_mut().unwrap().remove("timestamp").is_some());
+        assert_eq!(
+            line,
+            serde_json::json!({
+                "level": "INFO", "target": "bearward::access", "message": "request", "route": "devices", "method": "GET",
+                "path": "/v1/devices", "status": 200, "bytes": 256, "ms": 1.25, "token": "cached"
+            })
+        );
+        assert_eq!(lines[1]["route"], "-");
+    }
+
+    #[test]
+    fn a_directive_turns_it_off_and_leaves_the_rest() {
+        let recording = recording::start("info,bearward::access=warn", LogFormat::Text);
+        assert!(!enabled());
+        log(&ENTRY);
+        tracing::info!(target: "bearward::token", "told");
+        let text = recording.finish();
+        assert!(text.contains("told") && !text.contains("request"), "{text}");
     }
 }

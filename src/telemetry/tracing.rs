@@ -131,25 +131,45 @@ impl io::Write for &Lines {
 /// What [`level::parse`] gives a target without a directive of its own.
 const FOREIGN: LevelFilter = LevelFilter::WARN;
 
+/// Records what is logged on this thread, for tests anywhere that promise what is not.
 #[cfg(test)]
-mod tests {
-    use std::sync::{Arc, Mutex};
+pub(crate) mod recording {
+    use std::{
+        io::Write,
+        sync::{Arc, Mutex},
+    };
 
     use super::*;
 
-    /// What `log` writes under these settings.
-    fn written(level: &str, shape: Shape, log: impl FnOnce()) -> String {
-        let out = Arc::new(Mutex::new(Vec::new()));
-        let (lines, writer) = queue::start(Shared(out.clone()), move |lost| shape.lost(lost)).unwrap();
+    /// Until it is finished, lines of this thread go here.
+    pub(crate) struct Recording {
+        text: Arc<Mutex<Vec<u8>>>,
+        writer: Writer,
+        subscriber: tracing::subscriber::DefaultGuard,
+    }
+
+    /// Begins one at `level`, in the shape of `format`.
+    pub(crate) fn start(level: &str, format: LogFormat) -> Recording {
+        let shape = Shape::of(format, true);
+        let text = Arc::<Mutex<Vec<u8>>>::default();
+        let (lines, writer) = queue::start(Shared(text.clone()), move |lost| shape.lost(lost)).unwrap();
         let targets = level::parse(level).unwrap();
-        tracing::subscriber::with_default(subscriber(targets, shape, lines), log);
-        drop(writer);
-        String::from_utf8(out.lock().unwrap().clone()).unwrap()
+        let subscriber = tracing::subscriber::set_default(subscriber(targets, shape, lines));
+        Recording { text, writer, subscriber }
+    }
+
+    impl Recording {
+        /// Ends it: all that was logged.
+        pub(crate) fn finish(self) -> String {
+            drop(self.subscriber);
+            drop(self.writer);
+            String::from_utf8(self.text.lock().unwrap().clone()).unwrap()
+        }
     }
 
     struct Shared(Arc<Mutex<Vec<u8>>>);
 
-    impl io::Write for Shared {
+    impl Write for Shared {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().extend_from_slice(bytes);
             Ok(bytes.len())
@@ -158,10 +178,22 @@ mod tests {
             Ok(())
         }
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `log` writes under these settings.
+    fn written(level: &str, format: LogFormat, log: impl FnOnce()) -> String {
+        let recording = recording::start(level, format);
+        log();
+        recording.finish()
+    }
 
     #[test]
     fn a_json_line_is_flat_and_stamped_in_utc() {
-        let text = written("info", Shape::Json, || {
+        let text = written("info", LogFormat::Json, || {
             tracing::info!(target: "bearward::access", route = "devices", status = 200, "request");
         });
         let line: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -176,15 +208,15 @@ mod tests {
 
     #[test]
     fn a_value_cannot_forge_a_line_or_steer_a_terminal() {
-        for shape in [Shape::Text, Shape::Json] {
+        for format in [LogFormat::Text, LogFormat::Json] {
             let evil = "x\r\n2026 INFO forged\t\u{1b}[2J\u{9b}1m\u{7f}\u{202e}\u{2028}";
-            let text = written("info", shape, || {
+            let text = written("info", format, || {
                 tracing::info!(target: "bearward", shown = %evil, debugged = ?evil, evil, "message {evil}");
             });
             assert_eq!(text.lines().count(), 1, "{text:?}");
             let line = text.strip_suffix('\n').unwrap();
             assert!(!line.chars().any(|c| c.is_control() || c == '\u{202e}' || c == '\u{2028}'), "{line:?}");
-            if shape == Shape::Json {
+            if format == LogFormat::Json {
                 let line: serde_json::Value = serde_json::from_str(line).unwrap();
                 assert_eq!(line["shown"], evil);
                 assert_eq!(line["message"], format!("message {evil}"));
@@ -195,7 +227,7 @@ mod tests {
     #[test]
     fn the_insides_of_libraries_stay_silent_at_any_level() {
         for level in ["trace", "trace,hyper=trace,h2=trace,rustls=trace,reqwest=trace", "h2::codec=trace"] {
-            let text = written(level, Shape::Text, || {
+            let text = written(level, LogFormat::Text, || {
                 tracing::trace!(target: "h2::codec::framed_write", "authorization: canary");
                 tracing::debug!(target: "hyper::proto", "authorization: canary");
                 tracing::trace!(target: "hyper_util::client", "authorization: canary");
@@ -211,7 +243,7 @@ mod tests {
 
     #[test]
     fn a_directive_brings_a_library_to_info_and_us_to_trace() {
-        let text = written("warn,h2=trace,bearward::oauth=trace", Shape::Text, || {
+        let text = written("warn,h2=trace,bearward::oauth=trace", LogFormat::Text, || {
             tracing::info!(target: "h2::proto", "one");
             tracing::trace!(target: "bearward::oauth::endpoint", "two");
             tracing::info!(target: "bearward::proxy", "three");

@@ -1,3 +1,5 @@
+//! The API over real sockets.
+
 use super::*;
 use crate::{
     demo::authorization_server::Options as ServerOptions,
@@ -92,4 +94,57 @@ async fn bytes_are_as_many_as_asked_for() {
 async fn a_sink_counts_what_it_swallows() {
     let world = world().await;
     assert_eq!(world.ask("POST", "/v1/sink", &"x".repeat(300_000)).await.json(), json!({ "bytes": 300_000 }));
+}
+
+/// Sends the token over both versions of HTTP with the libraries that the program is made of.
+async fn exchange_by_libraries(world: &World) {
+    use http_body_util::{BodyExt, Empty};
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+
+    let request = || {
+        Request::get(format!("http://{}/v1/devices", world.api.address()))
+            .header(header::HOST, world.api.address().to_string())
+            .header(header::AUTHORIZATION, &world.authorization)
+            .body(Empty::<bytes::Bytes>::new())
+            .unwrap()
+    };
+    let connect = || tokio::net::TcpStream::connect(world.api.address());
+
+    let stream = TokioIo::new(connect().await.unwrap());
+    let (mut http1, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    assert_eq!(http1.send_request(request()).await.unwrap().status(), 200);
+    connection.abort();
+
+    let stream = TokioIo::new(connect().await.unwrap());
+    let (mut http2, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let answer = http2.send_request(request()).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    answer.into_body().collect().await.unwrap();
+    connection.abort();
+
+    crate::tls::install_crypto_provider();
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let url = format!("http://{}/v1/devices", world.api.address());
+    let answer = client.get(url).header("authorization", &world.authorization).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+}
+
+#[tokio::test]
+async fn no_log_at_any_level_holds_a_token_that_went_by() {
+    let world = world().await;
+    let token = &world.authorization["Bearer ".len()..];
+    let everything = "trace,hyper=trace,hyper_util=trace,h2=trace,reqwest=trace,tokio=trace,rustls=trace";
+    for level in ["trace", everything] {
+        let recording = crate::telemetry::tracing::recording::start(level, crate::telemetry::LogFormat::Text);
+        exchange_by_libraries(&world).await;
+        tracing::trace!(target: "bearward::demo", "the recording works");
+        let log = recording.finish();
+        assert!(log.contains("the recording works"));
+        assert!(!log.contains(token), "{level}");
+        // Whether a library prints header fields changes with its version; that nobody asks it to does not.
+        let insides = log.lines().filter(|line| line.contains("TRACE") || line.contains("DEBUG"));
+        assert_eq!(insides.filter(|line| !line.contains(" bearward")).collect::<Vec<_>>(), [""; 0], "{level}");
+    }
 }

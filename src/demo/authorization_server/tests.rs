@@ -1,3 +1,5 @@
+//! The authorization server over real sockets.
+
 use http::HeaderMap;
 
 use super::*;
@@ -5,6 +7,8 @@ use crate::{
     clock::ManualClock,
     server::exchange::{Answer, ask},
 };
+
+type Fields<'a> = &'a [(&'a str, &'a str)];
 
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
@@ -46,7 +50,7 @@ async fn what_is_wrong_is_named_by_its_rfc_6749_code() {
     let server = started().await;
     let basic = ("authorization", "Basic ZGVtbzpkZW1vLWNsaWVudC1zZWNyZXQ=");
     let wrong = ("authorization", "Basic ZGVtbzp3cm9uZw==");
-    let cases: [(&[(&str, &str)], &str, u16, &str); 10] = [
+    let cases: [(Fields<'_>, &str, u16, &str); 10] = [
         (&[], "grant_type=client_credentials", 401, "invalid_client"),
         (&[wrong], "grant_type=client_credentials", 401, "invalid_client"),
         (&[("authorization", "Bearer x")], "grant_type=client_credentials", 401, "invalid_client"),

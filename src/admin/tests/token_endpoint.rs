@@ -1,0 +1,89 @@
+//! A token endpoint that answers what it is told to.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    task::JoinHandle,
+};
+
+/// The answer to every token request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Answers {
+    #[default]
+    Token,
+    InvalidClient,
+    Unavailable,
+}
+
+pub(super) struct TokenEndpoint {
+    pub(super) address: SocketAddr,
+    state: Arc<Mutex<(Answers, u64)>>,
+    task: JoinHandle<()>,
+}
+
+impl TokenEndpoint {
+    pub(super) async fn start(answers: Answers) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let state = Arc::new(Mutex::new((answers, 0)));
+        let task = tokio::spawn(serve(listener, state.clone()));
+        Self { address, state, task }
+    }
+
+    pub(super) fn answer(&self, answers: Answers) {
+        self.state.lock().unwrap().0 = answers;
+    }
+
+    /// Requests so far.
+    pub(super) fn requests(&self) -> u64 {
+        self.state.lock().unwrap().1
+    }
+}
+
+impl Drop for TokenEndpoint {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn serve(listener: TcpListener, state: Arc<Mutex<(Answers, u64)>>) {
+    while let Ok((mut stream, _)) = listener.accept().await {
+        // A request with its form is smaller than a segment of loopback; the head's end is waited for all the same.
+        let mut request = Vec::new();
+        while !is_whole(&request) {
+            if stream.read_buf(&mut request).await.unwrap_or(0) == 0 {
+                break;
+            }
+        }
+        let answers = {
+            let mut state = state.lock().unwrap();
+            state.1 += 1;
+            state.0
+        };
+        let (status, body) = match answers {
+            Answers::Token => ("200 OK", r#"{"access_token":"canary-token","token_type":"Bearer","expires_in":300}"#),
+            Answers::InvalidClient => ("401 Unauthorized", r#"{"error":"invalid_client"}"#),
+            Answers::Unavailable => ("503 Service Unavailable", "<html>canary-page</html>"),
+        };
+        let answer = format!(
+            "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        // Whoever does not wait for the answer does not get it.
+        let _ = stream.write_all(answer.as_bytes()).await;
+    }
+}
+
+fn is_whole(request: &[u8]) -> bool {
+    let mut fields = [httparse::EMPTY_HEADER; 32];
+    let mut head = httparse::Request::new(&mut fields);
+    let Ok(httparse::Status::Complete(end)) = head.parse(request) else { return false };
+    let length = head.headers.iter().find(|field| field.name.eq_ignore_ascii_case("content-length"));
+    let length = length.and_then(|field| std::str::from_utf8(field.value).ok()?.parse().ok()).unwrap_or(0);
+    request.len() >= end + length
+}
