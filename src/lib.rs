@@ -1,6 +1,7 @@
 //! bearward: an authenticating reverse-proxy sidecar.
 
 pub mod admin;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod oauth;
