@@ -54,7 +54,8 @@ fn explain(message: &str) -> (String, &'static str, bool) {
     } else if message.starts_with("string values must be quoted") {
         ("put the value in quotation marks", true)
     } else if message.starts_with("key with no value") {
-        ("a line is written: key = value", true)
+        // The parser gives up here, so that whatever follows would seem to be missing.
+        ("a line is written: key = value", false)
     } else if message.starts_with("invalid basic string") || message.starts_with("invalid literal string") {
         ("a string ends with the quotation mark it began with, on the same line", true)
     } else if message.starts_with("unexpected key or value") {

@@ -83,6 +83,8 @@ fn mistakes_in_the_language_are_named_beside_the_others_where_the_rest_can_be_re
     assert!(messages[0].1.starts_with("this is not TOML: string values must be quoted"), "{report}");
     assert_eq!(messages[1], (5, "unknown key `pth`"));
     assert!(one_error(&route("listen = \"127.0.0.1:1\"")).starts_with("4:1 -: this is not TOML: duplicate key"));
+    let report = bad("[routes.r]\nlisten \"127.0.0.1:8080\"\nupstream = 5\n");
+    assert_eq!(report.problems().len(), 1, "{report}");
     // Here nothing can be told of the rest.
     let report = bad("[routes.r]\nlisten = \"\"\"127.0.0.1:8080\nupstream = 5\n");
     assert_eq!(report.problems().len(), 1, "{report}");
