@@ -168,7 +168,16 @@ impl Drafts {
             let (line, column) = position.unwrap_or((1, 1));
             let excerpt = excerpts.and_then(|excerpts| excerpts.excerpt(&at.span));
             let key = at.key();
-            Problem { severity, file: printable(file), line, column, key, message: printable(&message), hint, excerpt }
+            Problem {
+                severity,
+                file: printable(file),
+                line,
+                column,
+                key,
+                message: printable(&message),
+                hint: printable(&hint),
+                excerpt,
+            }
         };
         Report { problems: self.0.into_iter().map(problem).collect() }
     }

@@ -105,7 +105,7 @@ fn unknown_provider(found: &Found<&str>, providers: &Providers<'_>, context: &mu
     let guess = if context.guesses > 0 { nearest(found.value, names()) } else { None };
     let hint = match guess {
         Some(name) => format!("did you mean \"{name}\"?"),
-        None if names().count() == 0 => format!("add [providers.{}]", found.value),
+        None if providers.known.is_empty() => "there are no providers: add [providers.NAME]".to_owned(),
         None => "it has to be the NAME of a [providers.NAME] table".to_owned(),
     };
     context.error(&found.at, format!("there is no provider {}", quote(found.value)), hint);
