@@ -92,7 +92,16 @@ impl App {
             None => None,
         };
         let secrets = secrets::follow(&config);
-        Ok(Running { addresses, config, tokens, drain, workers, admin: admin_task, secrets, _bound: (admin, listeners) })
+        Ok(Running {
+            addresses,
+            config,
+            tokens,
+            drain,
+            workers,
+            admin: admin_task,
+            secrets,
+            _bound: (admin, listeners),
+        })
     }
 }
 
@@ -182,7 +191,8 @@ fn service(
     tokens: &Tokens,
     metrics: &Metrics,
 ) -> Service {
-    let own = config.routes.iter().filter(|route| listeners.get(&route.listen).is_some_and(|at| Arc::ptr_eq(at, bound)));
+    let own =
+        config.routes.iter().filter(|route| listeners.get(&route.listen).is_some_and(|at| Arc::ptr_eq(at, bound)));
     let active = own.map(|route| {
         let binding = route.provider.as_ref();
         Arc::new(ActiveRoute {

@@ -1,3 +1,7 @@
-//! The command line program.
+//! The `bearward` program: the command line, and nothing else.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    bearward::cli::main()
+}

@@ -3,7 +3,11 @@
 mod address;
 mod table;
 
-use std::{fmt, time::Duration, time::SystemTime};
+use std::{
+    fmt,
+    process::ExitCode,
+    time::{Duration, SystemTime},
+};
 
 use bytes::Bytes;
 use http::{HeaderValue, Request, Response, StatusCode, header};
@@ -16,6 +20,7 @@ use tokio::{
     time::timeout,
 };
 
+use super::{Format, complain, print};
 use crate::secret::Secret;
 use address::Peer;
 pub use address::{AdminAddress, InvalidAddress};
@@ -31,6 +36,39 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The largest status that is read: ten thousand routes take a tenth of it.
 const LARGEST_STATUS: usize = 32 * 1024 * 1024;
+
+/// Ask a running sidecar how it is
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Its admin listener; a key for it comes from $BEARWARD_ADMIN_KEY
+    #[arg(long, value_name = "URL", default_value = DEFAULT_ADMIN)]
+    admin: AdminAddress,
+    /// How the answer is printed
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    let key = std::env::var(KEY_VARIABLE).ok().map(Secret::new);
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&error.to_string());
+            return ExitCode::FAILURE;
+        }
+    };
+    let json = arguments.format == Format::Json;
+    let answer = runtime.block_on(status(&arguments.admin, key, json, SystemTime::now()));
+    // A look-up that hangs is not waited for.
+    runtime.shutdown_background();
+    match answer {
+        Ok(text) => print(&text, ExitCode::SUCCESS),
+        Err(error) => {
+            complain(&error.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
 
 /// What the sidecar at `admin` says of itself: a table as of `now`, or with `json` its answer as it came. Ends with a
 /// line feed.

@@ -159,13 +159,13 @@ thread_local! {
 
 fn take(size: usize) -> Vec<u8> {
     let pooled = POOL.with_borrow_mut(|pool| match size {
-        0..=SMALL => pool.small.pop(),
-        ..=LARGE => pool.large.pop(),
+        size if size <= SMALL => pool.small.pop(),
+        size if size <= LARGE => pool.large.pop(),
         _ => None,
     });
     pooled.unwrap_or_else(|| match size {
-        0..=SMALL => vec![0; SMALL],
-        ..=LARGE => vec![0; LARGE],
+        size if size <= SMALL => vec![0; SMALL],
+        size if size <= LARGE => vec![0; LARGE],
         _ => vec![0; size.next_power_of_two()],
     })
 }

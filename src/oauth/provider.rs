@@ -1,6 +1,6 @@
 //! One authorization server plus one client registration at it: everything needed to obtain tokens.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue};
 use url::Url;
@@ -94,7 +94,7 @@ pub enum Encoding {
 }
 
 /// How a token request deviates from RFC 6749.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct TokenRequest {
     /// The HTTP method.
     pub method: TokenMethod,
@@ -114,6 +114,20 @@ pub struct TokenRequest {
     pub proxy: Option<Url>,
 }
 
+/// Parameters may hold a credential, and so are shown by name alone; header values are marked sensitive.
+impl fmt::Debug for TokenRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenRequest")
+            .field("method", &self.method)
+            .field("encoding", &self.encoding)
+            .field("params", &self.params.keys())
+            .field("headers", &self.headers)
+            .field("omit_on_refresh", &self.omit_on_refresh)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
 /// JSON Pointers (RFC 6901) into the token answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TokenResponse {
@@ -130,8 +144,8 @@ pub struct TokenResponse {
 /// The consent redirect (RFC 6749 §4.1.1, RFC 7636).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Authorization {
-    /// RFC 6749 §3.1.
-    pub endpoint: Url,
+    /// RFC 6749 §3.1; absent where every code comes from [`SignIn`].
+    pub endpoint: Option<Url>,
     /// RFC 6749 §3.1.2; absent: the admin listener's `/callback`, or for a vendor that has it registered, none.
     pub redirect_uri: Option<Url>,
     /// Whether a PKCE challenge is sent (`S256`), or none.

@@ -1,0 +1,68 @@
+//! `bearward token`: one access token, for a try by hand.
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
+
+use super::{complain, print, print_diagnostic, run::on_control_thread};
+use crate::{
+    clock::SystemClock,
+    config,
+    oauth::provider::{GrantType, Provider},
+    telemetry::metrics::Metrics,
+    token::{Tokens, credential::NoToken},
+};
+
+/// Obtain and print one access token
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The key of the provider's table
+    provider: String,
+    /// The configuration; else $BEARWARD_CONFIG, ./bearward.toml, /etc/bearward/bearward.toml
+    #[arg(short, long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    let path = config::find(arguments.config.as_deref(), &config::environment);
+    let config = match config::load(&path, &config::environment) {
+        Ok((config, _)) => config,
+        Err(report) => {
+            print_diagnostic(&report.to_string());
+            return ExitCode::FAILURE;
+        }
+    };
+    let Some(provider) = config.providers.iter().find(|provider| *provider.name == *arguments.provider) else {
+        complain(&format!("there is no provider {:?} in {}", arguments.provider, path.display()));
+        return ExitCode::FAILURE;
+    };
+    match on_control_thread(async { Ok(obtain(provider).await) }) {
+        Ok(Ok(token)) => print(&format!("{token}\n"), ExitCode::SUCCESS),
+        Ok(Err(reason)) => {
+            complain(&explain(&reason, provider));
+            ExitCode::FAILURE
+        }
+        Err(failure) => {
+            complain(&failure.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn obtain(provider: &Arc<Provider>) -> Result<String, NoToken> {
+    let tokens = Tokens::start(std::slice::from_ref(provider), Arc::new(SystemClock), &Metrics::new());
+    let credential = tokens.iter().next().ok_or(NoToken::LoginRequired)?;
+    let token = credential.obtain().await?;
+    Ok(token.secret.expose().to_owned())
+}
+
+fn explain(reason: &NoToken, provider: &Provider) -> String {
+    match reason {
+        NoToken::Refused { error } => format!("{}: the authorization server says {error:?}", provider.name),
+        NoToken::Unavailable { detail, .. } => format!("{}: {detail}", provider.name),
+        NoToken::LoginRequired if provider.grant_type == GrantType::ClientCredentials => {
+            format!("{}: the refresher has ended", provider.name)
+        }
+        NoToken::LoginRequired => {
+            format!("{}: grants other than client_credentials come with a later version", provider.name)
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! The files under `config/` and the table of keys tell the same story.
+
+use std::collections::BTreeMap;
+
+use toml::de::{DeTable, DeValue};
+
+use super::{
+    super::{
+        check,
+        keys::{self, Kind},
+        report::Drafts,
+        schema::{self, schema},
+    },
+    env, good, provider, route,
+};
+
+const REFERENCE: &str = include_str!("../../../config/reference.toml");
+const SMALLEST: &str = include_str!("../../../config/bearward.toml");
+const SCHEMA: &str = include_str!("../../../config/schema.json");
+
+/// The reference with everything in force that is commented out there.
+fn whole_reference() -> String {
+    let is_toml = |rest: &str| {
+        let key = rest.split(" = ").next().unwrap_or_default();
+        rest.starts_with('[') || (rest.contains(" = ") && key.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+    };
+    let line = |line: &'static str| line.strip_prefix("# ").filter(|rest| is_toml(rest)).unwrap_or(line);
+    REFERENCE.lines().map(|text| format!("{}\n", line(text))).collect()
+}
+
+/// Every key of `table` by its path as in [`keys::walk`].
+fn collect<'a>(
+    table: &'a DeTable<'a>,
+    keys: &'static [keys::Key],
+    path: &str,
+    found: &mut BTreeMap<String, &'a DeValue<'a>>,
+) {
+    for (name, value) in table {
+        let here = if path.is_empty() { name.get_ref().to_string() } else { format!("{path}.{}", name.get_ref()) };
+        match (keys::find(keys, name.get_ref()).map(|key| key.kind), value.get_ref()) {
+            (Some(Kind::Table(inner)), DeValue::Table(table)) => collect(table, inner, &here, found),
+            (Some(Kind::Tables(inner)), DeValue::Table(tables)) => {
+                for (_, value) in tables {
+                    collect(value.get_ref().as_table().unwrap(), inner, &format!("{here}.*"), found);
+                }
+            }
+            _ => {}
+        }
+        found.insert(here, value.get_ref());
+    }
+}
+
+#[test]
+fn the_reference_is_valid_as_it_stands() {
+    let (config, warnings) = good(REFERENCE);
+    assert_eq!(warnings, [""; 0]);
+    assert_eq!((config.providers.len(), config.routes.len()), (1, 1));
+}
+
+#[test]
+fn the_reference_names_every_key_and_no_other() {
+    let text = whole_reference();
+    let table = DeTable::parse(&text).unwrap();
+    let mut drafts = Drafts::default();
+    let checker = check::Checker { text: &text, is_valid: true };
+    checker.table(table.get_ref(), keys::ROOT, &"".into(), &mut drafts);
+    assert!(drafts.is_empty(), "{}", drafts.finish("reference.toml", None));
+    let mut found = BTreeMap::new();
+    collect(table.get_ref(), keys::ROOT, "", &mut found);
+    keys::walk(keys::ROOT, "", &mut |path, _| assert!(found.contains_key(path), "{path} is not in the reference"));
+}
+
+#[test]
+fn the_reference_shows_the_defaults() {
+    let text = whole_reference();
+    let table = DeTable::parse(&text).unwrap();
+    let mut found = BTreeMap::new();
+    collect(table.get_ref(), keys::ROOT, "", &mut found);
+    keys::walk(keys::ROOT, "", &mut |path, key| {
+        let Some(default) = key.default else { return };
+        let wanted = format!("x = {default}");
+        let wanted = DeTable::parse(&wanted).unwrap();
+        assert_eq!(
+            format!("{:?}", plain(wanted.get_ref()["x"].get_ref())),
+            format!("{:?}", plain(found[path])),
+            "{path}"
+        );
+    });
+}
+
+/// A value without the places of what is in it.
+fn plain(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::Array(items) => items.iter().map(|item| plain(item.get_ref()) + ",").collect(),
+        other => format!("{other:?}"),
+    }
+}
+
+#[test]
+fn what_the_reference_shows_as_defaults_is_what_a_silent_file_gets() {
+    let (told, _) = good(REFERENCE);
+    let (silent, _) = good(&(provider("") + &route("provider = \"p\"")));
+    assert_eq!(
+        (told.admin, told.store, told.log, told.limits, told.drain, told.workers),
+        (silent.admin, silent.store, silent.log, silent.limits, silent.drain, silent.workers)
+    );
+    let (told, silent) = (&told.routes[0], &silent.routes[0]);
+    assert_eq!((told.timeouts, told.strip_path, &told.upgrade), (silent.timeouts, silent.strip_path, &silent.upgrade));
+    assert_eq!(told.upstream.http2, silent.upstream.http2);
+    assert_eq!(told.guard.max_body, silent.guard.max_body);
+    let (told, silent) = (told.provider.as_ref().unwrap(), silent.provider.as_ref().unwrap());
+    assert_eq!((&told.inject, &told.reauthorize_on), (&silent.inject, &silent.reauthorize_on));
+}
+
+#[test]
+fn what_the_reference_shows_as_defaults_of_a_provider_is_what_a_silent_one_gets() {
+    let (told, _) = good(REFERENCE);
+    let (silent, _) = good(&(provider("") + &route("")));
+    let (told, silent) = (&told.providers[0], &silent.providers[0]);
+    assert_eq!(told.token_response, silent.token_response);
+    let (told, silent) = (&told.token_request, &silent.token_request);
+    assert_eq!((told.method, told.encoding, told.timeout), (silent.method, silent.encoding, silent.timeout));
+    assert_eq!(told.omit_on_refresh, silent.omit_on_refresh);
+}
+
+#[test]
+fn the_smallest_file_is_valid_once_its_secret_is_set() {
+    let secret = |name: &str| if name == "HAPN_CLIENT_SECRET" { Some("x".to_owned()) } else { env(name) };
+    let (config, report) = super::parse(SMALLEST, "bearward.toml", &secret).unwrap_or_else(|report| panic!("{report}"));
+    assert!(report.problems().is_empty(), "{report}");
+    assert_eq!(config.routes[0].upstream.host, "api.iotgps.io");
+    assert_eq!(config.providers[0].token_endpoint.as_str(), "https://auth.usehapn.com/oauth2/token");
+}
+
+#[test]
+fn the_schema_in_the_tree_is_the_one_that_is_printed() {
+    let printed = format!("{:#}\n", schema());
+    assert_eq!(printed, SCHEMA, "write it anew: cargo run -- schema > config/schema.json");
+}
+
+#[test]
+fn the_schema_accepts_the_files_and_refuses_an_unknown_key() {
+    let schema = schema();
+    for text in [REFERENCE.to_owned(), SMALLEST.to_owned(), whole_reference()] {
+        let table = DeTable::parse(&text).unwrap();
+        let value = schema::to_json(&DeValue::Table(table.into_inner()));
+        validate(&value, &schema, &schema, "").unwrap();
+    }
+    for text in ["[admin]\nport = 1", "[log]\nformat = \"xml\"", "[limits]\nhead_fields = 0", "[admin]\nkey = {}"] {
+        let table = DeTable::parse(text).unwrap();
+        let value = schema::to_json(&DeValue::Table(table.into_inner()));
+        assert!(validate(&value, &schema, &schema, "").is_err(), "{text}");
+    }
+}
+
+/// As much of JSON Schema as [`schema`] uses, patterns aside.
+fn validate(
+    value: &serde_json::Value,
+    schema: &serde_json::Value,
+    root: &serde_json::Value,
+    at: &str,
+) -> Result<(), String> {
+    use serde_json::Value;
+    let fail = |why: &str| Err(format!("{at}: {why}"));
+    if let Some(pointer) = schema["$ref"].as_str() {
+        validate(value, root.pointer(&pointer[1..]).expect("a definition"), root, at)?;
+    }
+    let fits = |options: &Vec<Value>| options.iter().any(|option| validate(value, option, root, at).is_ok());
+    if schema["anyOf"].as_array().is_some_and(|options| !fits(options)) {
+        return fail("none of the forms");
+    }
+    if schema["enum"].as_array().is_some_and(|words| !words.contains(value)) {
+        return fail("not one of the words");
+    }
+    if schema.get("const").is_some_and(|only| only != value) {
+        return fail("not the word");
+    }
+    let fits = match schema["type"].as_str() {
+        Some("object") => value.is_object(),
+        Some("array") => value.is_array(),
+        Some("string") => value.is_string(),
+        Some("integer") => value.is_u64(),
+        Some("boolean") => value.is_boolean(),
+        Some(other) => panic!("{other}"),
+        None => true,
+    };
+    if !fits {
+        return fail("another type");
+    }
+    if schema["minimum"].as_u64().is_some_and(|least| value.as_u64() < Some(least)) {
+        return fail("too small");
+    }
+    if schema["maximum"].as_u64().is_some_and(|most| value.as_u64() > Some(most)) {
+        return fail("too large");
+    }
+    for item in value.as_array().into_iter().flatten().filter(|_| schema["items"].is_object()) {
+        validate(item, &schema["items"], root, at)?;
+    }
+    for required in schema["required"].as_array().into_iter().flatten() {
+        if value.get(required.as_str().unwrap()).is_none() {
+            return fail("a member is missing");
+        }
+    }
+    for (name, member) in value.as_object().into_iter().flatten() {
+        let at = format!("{at}.{name}");
+        match (schema["properties"].get(name), &schema["additionalProperties"]) {
+            (Some(property), _) => validate(member, property, root, &at)?,
+            (None, Value::Bool(false)) => return Err(format!("{at}: unknown")),
+            (None, other) if other.is_object() => validate(member, other, root, &at)?,
+            _ => {}
+        }
+    }
+    Ok(())
+}

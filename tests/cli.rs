@@ -1,0 +1,219 @@
+//! The real binary: exit statuses, and what goes to which output.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::{
+    io::Write,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+/// The program in an empty environment but for what `run` adds, in `folder`.
+fn bearward(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bearward"));
+    command.env_clear().current_dir(folder).stdin(Stdio::null());
+    command
+}
+
+fn run(arguments: &[&str]) -> (i32, String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    ended(bearward(folder.path()).args(arguments).output().unwrap())
+}
+
+fn ended(output: Output) -> (i32, String, String) {
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.code().expect("an exit status"), text(output.stdout), text(output.stderr))
+}
+
+/// Checks `configuration`, with `more` arguments.
+fn check(configuration: &str, more: &[&str]) -> (i32, String, String) {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(configuration.as_bytes()).unwrap();
+    let path = file.path().to_str().unwrap();
+    let (status, out, err) = run(&[&["check", "-c", path], more].concat());
+    (status, out.replace(path, "FILE"), err)
+}
+
+const FINE: &str = "[routes.r]\nlisten = \"127.0.0.1:8080\"\nupstream = \"https://api.example\"\n";
+
+const SIX_MISTAKES: &str = r#"
+[providers.hapn]
+preset = "hapn"
+client_id = "abc"
+client_secrt = "canary-one"
+client_secret = ["canary-two"]
+scope = 5
+
+[providers.hapn.token_request]
+headers = { x-key = "canary-three", x-other = 1 }
+
+[routes.devices]
+listen = "127.0.0.1:8080"
+provider = "happn"
+upstream = "https://user:canary-four@api.example"
+"#;
+
+#[test]
+fn six_different_mistakes_are_all_named_and_none_of_the_secrets() {
+    let (status, out, err) = check(SIX_MISTAKES, &[]);
+    assert_eq!(status, 2, "{out}{err}");
+    for place in [
+        "FILE:5:1: error: unknown key `client_secrt`",
+        "FILE:6:17: error: `client_secret` has to be a secret, this is an array",
+        "FILE:7:9: error: `scope` has to be a string or an array of strings, this is an integer",
+        "FILE:10:47: error: `headers` holds strings alone",
+        "FILE:14:12: error: there is no provider \"happn\"",
+        "FILE:15:12: error: `upstream` = \"***\" has user information in it",
+    ] {
+        assert!(out.contains(place), "{place}\n{out}");
+    }
+    assert!(out.contains("hint: did you mean `client_secret`?\n") && out.contains("hint: did you mean \"hapn\"?\n"));
+    assert_eq!(out.matches(": error: ").count(), 6, "{out}");
+    assert!(!out.contains("canary") && !err.contains("canary"), "{out}{err}");
+}
+
+#[test]
+fn the_json_form_is_one_document_on_standard_output() {
+    let (status, out, err) = check(SIX_MISTAKES, &["--format", "json"]);
+    assert_eq!((status, err.as_str()), (2, ""));
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(json["ok"], false);
+    let problems = json["problems"].as_array().unwrap();
+    assert_eq!(problems.len(), 6);
+    for problem in problems {
+        assert_eq!((problem["severity"].as_str(), problem["file"].as_str()), (Some("error"), Some("FILE")));
+        assert!(problem["line"].is_u64() && problem["column"].is_u64() && problem["key"].is_string());
+        assert!(problem["message"].is_string() && problem["hint"].is_string());
+    }
+    assert!(!out.contains("canary"), "{out}");
+    let (status, out, _) = check(FINE, &["--format", "json"]);
+    assert_eq!(status, 0);
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(&out).unwrap(),
+        serde_json::json!({"ok": true, "problems": []})
+    );
+}
+
+#[test]
+fn warnings_do_not_change_the_exit_status() {
+    let (status, out, err) = check(&FINE.replace("127.0.0.1", "0.0.0.0"), &[]);
+    assert_eq!((status, err.as_str()), (0, ""));
+    assert!(out.starts_with("FILE:2:10: warning: ") && out.contains("\nhint: "), "{out}");
+    assert!(out.ends_with("FILE: ok, 0 providers, 1 route, 1 warning\n"), "{out}");
+}
+
+#[test]
+fn a_configuration_that_is_fine_ends_with_zero() {
+    let (status, out, err) = check(FINE, &[]);
+    assert_eq!((status, out.as_str(), err.as_str()), (0, "FILE: ok, 0 providers, 1 route\n", ""));
+}
+
+#[test]
+fn the_configuration_is_found_where_it_is_looked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("bearward.toml"), FINE).unwrap();
+    let (status, out, _) = ended(bearward(folder.path()).arg("check").output().unwrap());
+    assert_eq!((status, out.as_str()), (0, "bearward.toml: ok, 0 providers, 1 route\n"));
+    let other = folder.path().join("other.toml");
+    std::fs::write(&other, "").unwrap();
+    let (status, out, _) = ended(bearward(folder.path()).arg("check").env("BEARWARD_CONFIG", &other).output().unwrap());
+    assert_eq!(status, 2);
+    assert!(out.contains("other.toml:1:1: error: there is neither a provider nor a route"), "{out}");
+    let arguments = ["check", "--config", "bearward.toml"];
+    let (status, ..) = ended(bearward(folder.path()).args(arguments).env("BEARWARD_CONFIG", &other).output().unwrap());
+    assert_eq!(status, 0);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_a_bad_configuration() {
+    let (status, out, _) = run(&["check", "-c", "no-such.toml"]);
+    assert_eq!(status, 2);
+    assert!(out.starts_with("no-such.toml:1:1: error: the configuration cannot be read: "), "{out}");
+}
+
+#[test]
+fn secrets_come_from_the_environment_of_the_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!("{FINE}[routes.r.guard]\nclient_key = {{ env = \"CLIENT_KEY\" }}\n");
+    std::fs::write(folder.path().join("bearward.toml"), text).unwrap();
+    let (status, out, _) = ended(bearward(folder.path()).arg("check").output().unwrap());
+    assert_eq!(status, 2);
+    assert!(out.contains("bearward.toml:5:14: error: the environment variable `CLIENT_KEY`"), "{out}");
+    let (status, out, _) = ended(bearward(folder.path()).arg("check").env("CLIENT_KEY", "canary").output().unwrap());
+    assert_eq!(status, 0, "{out}");
+    assert!(!out.contains("canary"));
+}
+
+#[test]
+fn the_reference_is_valid_in_an_empty_environment() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/config/reference.toml");
+    let (status, out, err) = run(&["check", "-c", path]);
+    assert_eq!((status, err.as_str()), (0, ""), "{out}");
+}
+
+#[test]
+fn presets_are_listed_and_printed() {
+    let (status, out, err) = run(&["presets"]);
+    assert_eq!((status, err.as_str()), (0, ""));
+    let names: Vec<_> = out.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(names, ["feeling", "hapn", "happeo", "happyrmatch"]);
+    for name in names {
+        let (status, out, _) = run(&["presets", name]);
+        assert_eq!(status, 0);
+        let file = format!("{}/config/presets/{name}.toml", env!("CARGO_MANIFEST_DIR"));
+        assert_eq!(out, std::fs::read_to_string(file).unwrap());
+    }
+    let (status, out, err) = run(&["presets", "nobody"]);
+    assert_eq!((status, out.as_str()), (1, ""));
+    assert!(err.contains("there is no preset \"nobody\""), "{err}");
+}
+
+#[test]
+fn the_schema_is_printed_as_it_stands_in_the_tree() {
+    let (status, out, err) = run(&["schema"]);
+    assert_eq!((status, err.as_str()), (0, ""));
+    assert_eq!(out, include_str!("../config/schema.json"));
+}
+
+#[test]
+fn bad_usage_ends_with_two_in_every_command() {
+    for arguments in [
+        &[][..],
+        &["frobnicate"],
+        &["--frobnicate"],
+        &["check", "--format", "xml"],
+        &["check", "-c"],
+        &["check", "extra"],
+        &["presets", "a", "b"],
+        &["schema", "extra"],
+    ] {
+        let (status, out, err) = run(arguments);
+        assert_eq!((status, out.as_str()), (2, ""), "{arguments:?}");
+        assert!(!err.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn help_and_version_go_to_standard_output() {
+    let (status, out, _) = run(&["--version"]);
+    assert_eq!((status, out.trim()), (0, concat!("bearward ", env!("CARGO_PKG_VERSION"))));
+    for arguments in [&["--help"][..], &["help"], &["check", "--help"], &["presets", "-h"]] {
+        let (status, out, err) = run(arguments);
+        assert_eq!((status, err.as_str()), (0, ""), "{arguments:?}");
+        assert!(out.contains("Usage: "), "{out}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_causes_no_panic() {
+    let folder = tempfile::tempdir().unwrap();
+    for arguments in [&["schema"][..], &["presets"], &["--help"], &["check", "-c", "x"]] {
+        let mut child =
+            bearward(folder.path()).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        let err = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code().is_some_and(|status| status != 101), "{arguments:?}: {:?} {err}", output.status);
+        assert!(!err.contains("panicked"), "{err}");
+    }
+}
