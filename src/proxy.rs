@@ -5,7 +5,9 @@
 
 pub mod admission;
 pub mod allow;
+pub mod caller;
 pub mod connection;
+pub mod download;
 pub mod error;
 pub mod forward;
 pub mod guard;
@@ -15,6 +17,7 @@ mod http2;
 pub mod path;
 pub mod respond;
 pub mod route;
+pub mod sending;
 pub mod service;
 pub mod table;
 pub mod timer;

@@ -1,22 +1,31 @@
 //! A caller that speaks HTTP/1: its requests one after another, each with its answer.
 
+mod caller;
+mod relay;
+
 use std::{
     future::poll_fn,
     io,
     pin::Pin,
     rc::Rc,
     sync::Arc,
-    task::{Context, Poll, ready},
+    task::{Poll, ready},
     time::{Duration, Instant},
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::AsyncWrite;
 
+use self::{
+    caller::{Http1Caller, poll_read, poll_write_all},
+    relay::relay,
+};
 use super::{
+    caller::CallerFault,
     error::{Kind, Refusal},
-    forward::{self, Answered, Caller, CallerFault, Download, Place, Sending, Unanswered, poll_upload},
+    forward::{self, Unanswered},
     headers::{self, Persist},
     respond,
+    sending::Sending,
     service::{self, Ingress, Prepared, Rejected},
     table::ActiveRoute,
     timer::Timer,
@@ -25,7 +34,7 @@ use super::{
 use crate::{
     http1::{
         body::{Body, Sink},
-        buffer::{Buffer, LARGE, SMALL},
+        buffer::{Buffer, SMALL},
         framing::Framing,
         head::{Head, HeadError, Version},
     },
@@ -331,92 +340,6 @@ impl Connection {
     }
 }
 
-/// The body of a request that comes over HTTP/1.
-struct Http1Caller<'a> {
-    stream: &'a mut Stream,
-    body: Body,
-    sink: Sink,
-    injected: Option<&'a [u8]>,
-    spill: Vec<u8>,
-    interim: bool,
-}
-
-impl Caller for Http1Caller<'_> {
-    fn is_body_done(&self) -> bool {
-        self.body.is_done()
-    }
-
-    fn poll_body(&mut self, cx: &mut Context<'_>, wire: &mut Buffer, place: Place) -> Poll<Result<(), CallerFault>> {
-        let stream = &mut *self.stream;
-        let read = |bytes: &mut [u8]| poll_read(stream, cx, bytes);
-        poll_upload(&mut self.body, wire, place, self.sink, self.injected, &mut self.spill, read)
-    }
-
-    fn poll_interim(&mut self, cx: &mut Context<'_>, wire: &mut Buffer) -> Poll<Result<(), CallerFault>> {
-        if !self.interim {
-            return Poll::Ready(Ok(()));
-        }
-        poll_write_all(self.stream, cx, wire).map_err(|_| CallerFault::Gone)
-    }
-}
-
-/// Passes an answer back while the rest of the request may still be going out. False: it was cut. Also its bytes.
-#[expect(clippy::too_many_arguments, reason = "the two sides of a connection, and what is known of each")]
-async fn relay(
-    caller: &mut Http1Caller<'_>,
-    mut answered: Answered,
-    sink: Sink,
-    persist: Persist,
-    active: &ActiveRoute,
-    worker: &Worker,
-    most_trailer_bytes: usize,
-    timer: &mut Timer,
-) -> (bool, u64) {
-    let mut wire = Buffer::with_size(SMALL);
-    headers::write_answer(&mut wire, &answered.head, answered.framing, sink, persist);
-    let Ok(mut download) = Download::begin(&answered, most_trailer_bytes, &mut wire, sink) else {
-        // Its head has not been sent, but what follows is no HTTP: the caller sees a connection that ends.
-        return (false, 0);
-    };
-    let idle = active.route.timeouts.idle;
-    timer.set(idle);
-    let passed = poll_fn(|cx| {
-        loop {
-            let mut moved = false;
-            if !answered.sending.is_done() {
-                let sent = answered.sending.poll(cx, &mut answered.connection, caller, &mut moved);
-                if let Poll::Ready(Err(_)) = sent {
-                    return Poll::Ready(false);
-                }
-            }
-            let step = if !wire.is_empty() {
-                poll_write_some(caller.stream, cx, &mut wire)
-            } else if download.body.is_done() {
-                return Poll::Ready(true);
-            } else {
-                if wire.size() < LARGE && download.body.content() > SMALL as u64 / 2 {
-                    wire = Buffer::with_size(LARGE);
-                }
-                download
-                    .poll_more(cx, &mut answered.connection, &mut wire, sink)
-                    .map_err(|_| io::ErrorKind::InvalidData.into())
-            };
-            match step {
-                Poll::Ready(Ok(())) => timer.set(idle),
-                Poll::Ready(Err(_)) => return Poll::Ready(false),
-                Poll::Pending if moved => timer.set(idle),
-                Poll::Pending => return timer.poll_passed(cx).map(|()| false),
-            }
-        }
-    })
-    .await;
-    let bytes = download.body.content();
-    if passed {
-        download.finish(answered, &worker.pool, &active.target);
-    }
-    (passed, bytes)
-}
-
 fn persist(ends: bool, version: Version) -> Persist {
     match (ends, version) {
         (true, _) => Persist::Close,
@@ -433,23 +356,4 @@ fn head_refusal(error: HeadError) -> Refusal {
             Refusal::new(Kind::HeadersTooLarge, "the head has more fields than this listener takes")
         }
     }
-}
-
-fn poll_read(stream: &mut Stream, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
-    let mut buffer = ReadBuf::new(bytes);
-    ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
-    Poll::Ready(Ok(buffer.filled().len()))
-}
-
-fn poll_write_some(stream: &mut Stream, cx: &mut Context<'_>, wire: &mut Buffer) -> Poll<io::Result<()>> {
-    let count = ready!(Pin::new(stream).poll_write(cx, wire.filled()))?;
-    wire.consume(count);
-    Poll::Ready(if count == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(()) })
-}
-
-fn poll_write_all(stream: &mut Stream, cx: &mut Context<'_>, wire: &mut Buffer) -> Poll<io::Result<()>> {
-    while !wire.is_empty() {
-        ready!(poll_write_some(stream, cx, wire))?;
-    }
-    Poll::Ready(Ok(()))
 }

@@ -1,37 +1,37 @@
 //! A caller that speaks HTTP/2 with prior knowledge: hyper reads the frames, each request takes the common way.
 
-use std::{
-    convert::Infallible,
-    future::Future,
-    pin::{Pin, pin},
-    rc::Rc,
-    sync::Arc,
-    task::{Context, Poll, ready},
-    time::Instant,
-};
+mod body;
+mod caller;
+
+use std::{convert::Infallible, future::Future, pin::pin, rc::Rc, sync::Arc, time::Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
-use http_body::{Body as HttpBody, Frame};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::task::spawn_local;
 
+use self::{
+    body::{AnswerBody, Content, Streaming, Told},
+    caller::Http2Caller,
+};
 use super::{
+    download::Download,
     error::Refusal,
-    forward::{self, Answered, Caller, CallerFault, Download, Place, Sending, Unanswered},
+    forward::{self, Answered, Unanswered},
     headers::{self, Nominated, passes_back},
     respond,
+    sending::Sending,
     service::{self, Ingress, Rejected},
-    table::ActiveRoute,
     timer::Timer,
     worker::Worker,
 };
 use crate::{
     http1::{
-        body::{BodyError, Sink, may_trail, put_field},
-        buffer::{Buffer, LARGE, SMALL},
-        field::{Known, same_name},
+        body::Sink,
+        buffer::{Buffer, SMALL},
+        field::Known,
         framing::Framing,
         head::Head,
     },
@@ -207,214 +207,4 @@ fn response_head(answered: &Answered) -> http::Result<Response<()>> {
     let mut response = Response::new(());
     *response.headers_mut() = fields;
     Ok(response)
-}
-
-/// The body of a request that comes over HTTP/2.
-struct Http2Caller {
-    incoming: Incoming,
-    sink: Sink,
-    read: u64,
-    limit: Option<u64>,
-    done: bool,
-    active: Arc<ActiveRoute>,
-}
-
-impl Caller for Http2Caller {
-    fn is_body_done(&self) -> bool {
-        self.done
-    }
-
-    fn poll_body(&mut self, cx: &mut Context<'_>, wire: &mut Buffer, place: Place) -> Poll<Result<(), CallerFault>> {
-        let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
-        if place == Place::Over {
-            wire.reset(0);
-        }
-        match frame {
-            None => self.end(wire, None),
-            Some(Err(_)) => return Poll::Ready(Err(CallerFault::Gone)),
-            Some(Ok(frame)) => match frame.into_data() {
-                Ok(data) => {
-                    self.read += data.len() as u64;
-                    if self.limit.is_some_and(|limit| self.read > limit) {
-                        return Poll::Ready(Err(CallerFault::TooLarge));
-                    }
-                    put_content(wire, &data, self.sink);
-                    if self.incoming.is_end_stream() {
-                        self.end(wire, None);
-                    }
-                }
-                Err(frame) => self.end(wire, frame.into_trailers().ok()),
-            },
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_interim(&mut self, _: &mut Context<'_>, _: &mut Buffer) -> Poll<Result<(), CallerFault>> {
-        // hyper's HTTP/2 server has no way to send one; they are optional to pass on.
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl Http2Caller {
-    fn end(&mut self, wire: &mut Buffer, trailers: Option<HeaderMap>) {
-        if self.done {
-            return;
-        }
-        self.done = true;
-        if self.sink == Sink::Plain {
-            return;
-        }
-        wire.extend(b"0\r\n");
-        let injected = self.active.injected_name();
-        for (name, value) in trailers.iter().flat_map(HeaderMap::iter) {
-            let (name, value) = (name.as_str().as_bytes(), value.as_bytes());
-            if may_trail(name) && !injected.is_some_and(|injected| same_name(name, injected)) {
-                put_field(wire, name, value);
-            }
-        }
-        wire.extend(b"\r\n");
-    }
-}
-
-fn put_content(wire: &mut Buffer, content: &[u8], sink: Sink) {
-    match sink {
-        Sink::Plain => wire.extend(content),
-        Sink::Chunked if content.is_empty() => {}
-        Sink::Chunked => {
-            wire.extend(format!("{:x}\r\n", content.len()).as_bytes());
-            wire.extend(content);
-            wire.extend(b"\r\n");
-        }
-    }
-}
-
-/// The body of an answer.
-struct AnswerBody {
-    content: Content,
-    told: Told,
-}
-
-enum Content {
-    Whole(Option<Bytes>),
-    Streaming(Box<Streaming>),
-    Finished,
-}
-
-/// An answer on its way from the upstream, while the request may still be under way.
-struct Streaming {
-    answered: Answered,
-    download: Download,
-    wire: Buffer,
-    caller: Http2Caller,
-    timer: Timer,
-    active: Arc<ActiveRoute>,
-    worker: Rc<Worker>,
-    trailers: bool,
-}
-
-impl HttpBody for AnswerBody {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let this = &mut *self;
-        let frame = match &mut this.content {
-            Content::Finished => None,
-            Content::Whole(body) => body.take().filter(|body| !body.is_empty()).map(|body| Ok(Frame::data(body))),
-            Content::Streaming(streaming) => ready!(streaming.poll_frame(cx)),
-        };
-        match &frame {
-            Some(Ok(frame)) => this.told.bytes += frame.data_ref().map_or(0, |data| data.len() as u64),
-            // An error is passed on as a reset, and the connection to the upstream ends here.
-            Some(Err(_)) => this.content = Content::Finished,
-            None => {
-                if let Content::Streaming(streaming) = std::mem::replace(&mut this.content, Content::Finished) {
-                    streaming.finish();
-                }
-            }
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match &self.content {
-            Content::Finished => true,
-            Content::Whole(body) => body.as_ref().is_none_or(Bytes::is_empty),
-            Content::Streaming(_) => false,
-        }
-    }
-}
-
-impl Streaming {
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let idle = self.active.route.timeouts.idle;
-        loop {
-            let mut moved = false;
-            if !self.answered.sending.is_done() {
-                let sent = self.answered.sending.poll(cx, &mut self.answered.connection, &mut self.caller, &mut moved);
-                if let Poll::Ready(Err(_)) = sent {
-                    return Poll::Ready(Some(Err(BodyError::Cut)));
-                }
-            }
-            if moved {
-                self.timer.set(idle);
-            }
-            if !self.wire.is_empty() {
-                let data = Bytes::copy_from_slice(self.wire.filled());
-                self.wire.reset(0);
-                self.timer.set(idle);
-                return Poll::Ready(Some(Ok(Frame::data(data))));
-            }
-            if self.download.body.is_done() {
-                return Poll::Ready(self.trailers().transpose());
-            }
-            if self.wire.size() < LARGE && self.download.body.content() > SMALL as u64 / 2 {
-                self.wire = Buffer::with_size(LARGE);
-            }
-            match self.download.poll_more(cx, &mut self.answered.connection, &mut self.wire, Sink::Plain) {
-                Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(error)) => return Poll::Ready(Some(Err(error))),
-                Poll::Pending => return self.timer.poll_passed(cx).map(|()| Some(Err(BodyError::Cut))),
-            }
-        }
-    }
-
-    fn trailers(&mut self) -> Result<Option<Frame<Bytes>>, BodyError> {
-        if self.trailers {
-            return Ok(None);
-        }
-        self.trailers = true;
-        let mut fields = HeaderMap::new();
-        self.download.body.trailers(None, |name, value| {
-            if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
-                fields.append(name, value);
-            }
-        })?;
-        Ok((!fields.is_empty()).then(|| Frame::trailers(fields)))
-    }
-
-    fn finish(self) {
-        self.download.finish(self.answered, &self.worker.pool, &self.active.target);
-    }
-}
-
-/// What is told of a request when it is over, however it ends.
-struct Told {
-    ingress: Arc<Ingress>,
-    head: Head,
-    active: Option<Arc<ActiveRoute>>,
-    status: u16,
-    bytes: u64,
-    started: Instant,
-    cost: TokenCost,
-}
-
-impl Drop for Told {
-    fn drop(&mut self) {
-        /// A caller that went away before there was an answer.
-        const CALLER_GONE: u16 = 499;
-        let status = if self.status == 0 { CALLER_GONE } else { self.status };
-        let active = self.active.as_deref();
-        service::tell(&self.ingress, &self.head, active, status, self.bytes, self.started.elapsed(), self.cost);
-    }
 }

@@ -1,0 +1,127 @@
+//! A request on its way out: its head, and as much of its body as has come.
+
+use std::task::{Context, Poll};
+
+use super::{
+    caller::{Caller, CallerFault, Place},
+    headers,
+    service::Prepared,
+    upstream::Connection,
+};
+use crate::http1::{
+    buffer::{Buffer, LARGE, SMALL},
+    head::Head,
+};
+
+/// What of a request is kept, so that it can be sent once more.
+pub const KEPT: usize = 64 * 1024;
+/// What is still to be sent of a request.
+#[derive(Debug)]
+pub struct Sending {
+    wire: Buffer,
+    head_length: usize,
+    written: u64,
+    /// Whether `wire` holds all that was ever written.
+    kept: bool,
+    done: bool,
+    broken: bool,
+}
+
+impl Sending {
+    /// A request whose head, and what there is of its body, is in `wire`.
+    pub fn new(wire: Buffer, head_length: usize) -> Self {
+        Self { wire, head_length, written: 0, kept: true, done: false, broken: false }
+    }
+
+    /// Whether the whole request is on its way.
+    pub fn is_done(&self) -> bool {
+        self.done
+    }
+
+    /// Whether there is nothing left to write, or nobody to write to.
+    pub fn is_over(&self) -> bool {
+        self.done || self.broken
+    }
+
+    /// Whether not a byte has left.
+    pub fn is_unsent(&self) -> bool {
+        self.written == 0
+    }
+
+    /// Whether all that has come was written, so that it is the caller who is waited for.
+    pub fn waits_for_caller(&self) -> bool {
+        self.wire.is_empty()
+    }
+
+    /// Whether all that was sent is still at hand, so that it can be sent again.
+    pub fn is_kept(&self) -> bool {
+        self.kept
+    }
+
+    /// Begins again, on another connection.
+    pub fn restart(&mut self) {
+        self.wire.rewind(0);
+        self.written = 0;
+        self.done = false;
+        self.broken = false;
+    }
+
+    /// A request with the same body behind the head that `prepared` asks for now.
+    pub fn with_new_head(&self, head: &Head, prepared: &Prepared) -> Self {
+        let mut wire = Buffer::with_size(SMALL);
+        let token = prepared.token.as_deref();
+        headers::write_request(&mut wire, head, &prepared.admitted, &prepared.active.route, token);
+        let head_length = wire.len();
+        wire.extend(&self.wire.all()[self.head_length..]);
+        Self::new(wire, head_length)
+    }
+
+    /// Writes on; ready when there is nothing left to write, or nobody to write to. True: something moved.
+    pub fn poll<C: Caller>(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &mut Connection,
+        caller: &mut C,
+        moved: &mut bool,
+    ) -> Poll<Result<(), CallerFault>> {
+        while !self.is_over() {
+            if !self.wire.is_empty() {
+                match connection.poll_write(cx, self.wire.filled()) {
+                    Poll::Ready(Ok(count)) if count > 0 => {
+                        *moved = true;
+                        self.wire.consume(count);
+                        self.written += count as u64;
+                    }
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(_) => self.broken = true,
+                }
+                continue;
+            }
+            match connection.poll_flush(cx) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(_)) => {
+                    self.broken = true;
+                    continue;
+                }
+            }
+            if caller.is_body_done() {
+                self.done = true;
+                continue;
+            }
+            if self.kept && self.wire.all().len() - self.head_length > KEPT {
+                self.kept = false;
+            }
+            if !self.kept && self.wire.size() < LARGE {
+                self.wire = Buffer::with_size(LARGE);
+            }
+            let place = if self.kept { Place::Behind } else { Place::Over };
+            match caller.poll_body(cx, &mut self.wire, place) {
+                Poll::Ready(read) => read?,
+                Poll::Pending => return Poll::Pending,
+            }
+            *moved = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
