@@ -15,6 +15,7 @@ use tokio::{
 };
 
 use crate::{
+    http1::buffer,
     proxy::{connection, service::Ingress, worker::Worker},
     server::{
         accept::accept_loop,
@@ -23,7 +24,7 @@ use crate::{
     },
 };
 
-/// How often idle connections to upstreams are looked over.
+/// How often idle connections to upstreams and unused memory are looked over.
 const SWEEP: Duration = Duration::from_secs(5);
 
 /// One listener, as every worker serves it.
@@ -106,6 +107,7 @@ async fn sweep(worker: Rc<Worker>) {
     loop {
         ticks.tick().await;
         worker.pool.sweep();
+        buffer::trim();
     }
 }
 

@@ -7,9 +7,10 @@ pub const SMALL: usize = 16 * 1024;
 /// Bytes of a buffer for bodies that flow: fewer, larger reads are what makes them cheap.
 pub const LARGE: usize = 64 * 1024;
 
-/// How many buffers of each size a thread keeps for later.
-const KEPT_SMALL: usize = 128;
-const KEPT_LARGE: usize = 16;
+/// How many buffers of each size a thread keeps for later at the most. To allocate one anew costs more than it seems:
+/// all of it is cleared, and so all of it becomes resident, where a pooled one has just the pages that are used.
+const KEPT_SMALL: usize = 4096;
+const KEPT_LARGE: usize = 256;
 
 /// A window of filled bytes in a block of memory: `filled` grows by `advance` and shrinks by `consume`.
 #[derive(Debug, Default)]
@@ -147,37 +148,61 @@ impl Drop for Buffer {
     }
 }
 
-#[derive(Default)]
-struct Pool {
-    small: Vec<Vec<u8>>,
-    large: Vec<Vec<u8>>,
+/// Buffers of one size.
+struct Shelf {
+    blocks: Vec<Vec<u8>>,
+    size: usize,
+    most: usize,
+    /// The fewest that lay here since the last [`trim`]: so many were not needed.
+    unneeded: usize,
+}
+
+impl Shelf {
+    const fn new(size: usize, most: usize) -> Self {
+        Self { blocks: Vec::new(), size, most, unneeded: 0 }
+    }
+
+    fn take(&mut self) -> Option<Vec<u8>> {
+        let block = self.blocks.pop();
+        self.unneeded = self.unneeded.min(self.blocks.len());
+        block
+    }
+
+    fn give(&mut self, block: Vec<u8>) {
+        if self.blocks.len() < self.most {
+            self.blocks.push(block);
+        }
+    }
+
+    fn trim(&mut self) {
+        // The oldest lie at the bottom.
+        self.blocks.drain(..self.unneeded);
+        self.unneeded = self.blocks.len();
+    }
 }
 
 thread_local! {
-    static POOL: RefCell<Pool> = RefCell::default();
+    static POOL: RefCell<[Shelf; 2]> =
+        const { RefCell::new([Shelf::new(SMALL, KEPT_SMALL), Shelf::new(LARGE, KEPT_LARGE)]) };
+}
+
+/// Frees the thread's pooled buffers that nobody has needed since the last time.
+pub fn trim() {
+    POOL.with_borrow_mut(|shelves| shelves.iter_mut().for_each(Shelf::trim));
 }
 
 fn take(size: usize) -> Vec<u8> {
-    let pooled = POOL.with_borrow_mut(|pool| match size {
-        size if size <= SMALL => pool.small.pop(),
-        size if size <= LARGE => pool.large.pop(),
-        _ => None,
-    });
-    pooled.unwrap_or_else(|| match size {
-        size if size <= SMALL => vec![0; SMALL],
-        size if size <= LARGE => vec![0; LARGE],
-        _ => vec![0; size.next_power_of_two()],
+    POOL.with_borrow_mut(|shelves| match shelves.iter_mut().find(|shelf| size <= shelf.size) {
+        Some(shelf) => shelf.take().unwrap_or_else(|| vec![0; shelf.size]),
+        None => vec![0; size.next_power_of_two()],
     })
 }
 
 fn give(block: Vec<u8>) {
     // The pool is gone when its thread ends; then the memory is simply freed.
-    let _ = POOL.try_with(|pool| {
-        let mut pool = pool.borrow_mut();
-        match block.len() {
-            SMALL if pool.small.len() < KEPT_SMALL => pool.small.push(block),
-            LARGE if pool.large.len() < KEPT_LARGE => pool.large.push(block),
-            _ => {}
+    let _ = POOL.try_with(|shelves| {
+        if let Some(shelf) = shelves.borrow_mut().iter_mut().find(|shelf| shelf.size == block.len()) {
+            shelf.give(block);
         }
     });
 }
@@ -212,6 +237,17 @@ mod tests {
         buffer.extend(b"data");
         buffer.prepend(b"4\r\n");
         assert_eq!(buffer.filled(), b"4\r\ndata");
+    }
+
+    #[test]
+    fn what_nobody_needed_for_a_while_is_freed() {
+        let pooled = || POOL.with_borrow(|shelves| shelves[0].blocks.len());
+        drop([(); 4].map(|()| Buffer::with_size(SMALL)));
+        trim();
+        assert_eq!(pooled(), 4, "they were needed a moment ago");
+        drop(Buffer::with_size(SMALL));
+        trim();
+        assert_eq!(pooled(), 1, "three were not needed since");
     }
 
     #[test]

@@ -207,7 +207,6 @@ impl Head {
         head
     }
 
-    /// Gives the name that a field line carries; of use to those who compose heads.
     fn forget(&mut self) {
         self.fields.clear();
         self.len = 0;
