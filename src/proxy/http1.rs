@@ -17,7 +17,7 @@ use tokio::io::AsyncWrite;
 
 use self::{
     caller::{Http1Caller, poll_read, poll_write_all},
-    relay::relay,
+    relay::Relay,
 };
 use super::{
     caller::CallerFault,
@@ -241,19 +241,21 @@ impl Connection {
         let framing = headers::answer_framing(answered.framing, self.head.version);
         let ends = framing.until_close || !prepared.admitted.keep_alive || self.worker.is_draining();
         let persist = persist(ends, self.head.version);
-        let (passed, bytes) = relay(
-            &mut caller,
-            answered,
-            framing.sink,
-            persist,
-            &active,
-            &self.worker,
-            self.ingress.limits.head_bytes,
-            &mut self.timer,
-        )
-        .await;
+        let relay = match Relay::new(answered, framing.sink, persist, self.ingress.limits.head_bytes) {
+            Ok(relay) => relay,
+            Err(error) => {
+                let refusal = Refusal::new(Kind::UpstreamProtocol, format!("the upstream sent {error}"));
+                let outcome = self.refuse_after(Rejected { refusal, active: Some(active) }, Next::Linger).await;
+                return Outcome { cost: prepared.cost, ..outcome };
+            }
+        };
+        let (passed, bytes) = relay.run(&mut caller, &active, &self.worker.pool, &mut self.timer).await;
         let read = caller.body.is_done();
         let rest = Rest { consumed, spill: std::mem::take(&mut caller.spill) };
+        if !passed && framing.until_close {
+            // To this caller an end of the connection is an end of the body, unless it is a reset.
+            self.stream.reset_on_close();
+        }
         let next = match (passed, read) {
             (false, _) => Next::Cut,
             (true, true) if !ends => Next::Serve,

@@ -44,7 +44,7 @@ pub fn answer(refusal: &Refusal, route: Option<&str>, provider: Option<&str>, gr
     }
     match refusal.kind {
         Kind::MethodNotAllowed => {
-            put(&mut fields, header::ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS".into())
+            put(&mut fields, header::ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS".into());
         }
         Kind::ClientKeyRequired => {
             put(&mut fields, header::WWW_AUTHENTICATE, "BearwardKey header=\"x-bearward-key\"".into());

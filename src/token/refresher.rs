@@ -151,7 +151,7 @@ async fn changed(secret: &mut Option<watch::Receiver<Arc<Secret>>>) {
     {
         return;
     }
-    future::pending().await
+    future::pending::<()>().await;
 }
 
 /// In [0, 1).

@@ -1,11 +1,16 @@
 //! An answer on its way back to a caller that speaks HTTP/1.
 
-use std::{future::poll_fn, io, task::Poll};
+use std::{
+    future::poll_fn,
+    io,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use super::caller::{Http1Caller, poll_write_some};
 use crate::{
     http1::{
-        body::Sink,
+        body::{BodyError, Sink},
         buffer::{Buffer, LARGE, SMALL},
     },
     proxy::{
@@ -14,49 +19,79 @@ use crate::{
         headers::{self, Persist},
         table::ActiveRoute,
         timer::Timer,
-        worker::Worker,
+        upstream::Pool,
     },
 };
 
-/// Passes an answer back while the rest of the request may still be going out. False: it was cut. Also its bytes.
-#[expect(clippy::too_many_arguments, reason = "the two sides of a connection, and what is known of each")]
-pub(super) async fn relay(
-    caller: &mut Http1Caller<'_>,
-    mut answered: Answered,
+/// An answer whose head is ready to go, and whose body follows.
+#[derive(Debug)]
+pub(super) struct Relay {
+    answered: Answered,
+    download: Download,
+    wire: Buffer,
     sink: Sink,
-    persist: Persist,
-    active: &ActiveRoute,
-    worker: &Worker,
-    most_trailer_bytes: usize,
-    timer: &mut Timer,
-) -> (bool, u64) {
-    let mut wire = Buffer::with_size(SMALL);
-    headers::write_answer(&mut wire, &answered.head, answered.framing, sink, persist);
-    let Ok(mut download) = Download::begin(&answered, most_trailer_bytes, &mut wire, sink) else {
-        // Its head has not been sent, but what follows is no HTTP: the caller sees a connection that ends.
-        return (false, 0);
-    };
-    let idle = active.route.timeouts.idle;
-    timer.set(idle);
-    let passed = poll_fn(|cx| {
+}
+
+impl Relay {
+    /// Writes the head, and what came together with it.
+    ///
+    /// # Errors
+    /// The body is malformed from the start; nothing has been sent to the caller.
+    pub(super) fn new(
+        answered: Answered,
+        sink: Sink,
+        persist: Persist,
+        most_trailer_bytes: usize,
+    ) -> Result<Self, BodyError> {
+        let mut wire = Buffer::with_size(SMALL);
+        headers::write_answer(&mut wire, &answered.head, answered.framing, sink, persist);
+        let download = Download::begin(&answered, most_trailer_bytes, &mut wire, sink)?;
+        Ok(Self { answered, download, wire, sink })
+    }
+
+    /// Passes the answer back while the rest of the request may still be going out. False: it was cut. Also its bytes.
+    pub(super) async fn run(
+        mut self,
+        caller: &mut Http1Caller<'_>,
+        active: &ActiveRoute,
+        pool: &Pool,
+        timer: &mut Timer,
+    ) -> (bool, u64) {
+        let idle = active.route.timeouts.idle;
+        timer.set(idle);
+        let passed = poll_fn(|cx| self.poll(cx, caller, idle, timer)).await;
+        let bytes = self.download.body.content();
+        if passed {
+            self.download.finish(self.answered, pool, &active.target);
+        }
+        (passed, bytes)
+    }
+
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        caller: &mut Http1Caller<'_>,
+        idle: Duration,
+        timer: &mut Timer,
+    ) -> Poll<bool> {
         loop {
             let mut moved = false;
-            if !answered.sending.is_done() {
-                let sent = answered.sending.poll(cx, &mut answered.connection, caller, &mut moved);
+            if !self.answered.sending.is_over() {
+                let sent = self.answered.sending.poll(cx, &mut self.answered.connection, caller, &mut moved);
                 if let Poll::Ready(Err(_)) = sent {
                     return Poll::Ready(false);
                 }
             }
-            let step = if !wire.is_empty() {
-                poll_write_some(caller.stream, cx, &mut wire)
-            } else if download.body.is_done() {
+            let step = if !self.wire.is_empty() {
+                poll_write_some(caller.stream, cx, &mut self.wire)
+            } else if self.download.body.is_done() {
                 return Poll::Ready(true);
             } else {
-                if wire.size() < LARGE && download.body.content() > SMALL as u64 / 2 {
-                    wire = Buffer::with_size(LARGE);
+                if self.wire.size() < LARGE && self.download.body.content() > SMALL as u64 / 2 {
+                    self.wire = Buffer::with_size(LARGE);
                 }
-                download
-                    .poll_more(cx, &mut answered.connection, &mut wire, sink)
+                self.download
+                    .poll_more(cx, &mut self.answered.connection, &mut self.wire, self.sink)
                     .map_err(|_| io::ErrorKind::InvalidData.into())
             };
             match step {
@@ -66,11 +101,5 @@ pub(super) async fn relay(
                 Poll::Pending => return timer.poll_passed(cx).map(|()| false),
             }
         }
-    })
-    .await;
-    let bytes = download.body.content();
-    if passed {
-        download.finish(answered, &worker.pool, &active.target);
     }
-    (passed, bytes)
 }
