@@ -2,6 +2,7 @@
 
 use crate::support::{
     client::exchange,
+    ports,
     setup::Setup,
     sidecar::Sidecar,
     token_endpoint::TokenEndpoint,
@@ -107,7 +108,7 @@ fn a_callers_own_parameter_of_that_name_is_removed() {
 fn a_route_without_a_provider_passes_the_callers_authorization() {
     let tokens = TokenEndpoint::issuing("unused");
     let upstream = Upstream::answering(|_| ok("fine"));
-    let route = format!("[routes.open]\nlisten = \"127.0.0.1:0\"\nupstream = \"{}\"", upstream.origin());
+    let route = format!("[routes.open]\nlisten = \"{}\"\nupstream = \"{}\"", ports::unused(), upstream.origin());
     let sidecar = Setup::new(&tokens, upstream.origin()).tables(&route).start();
     let answer = exchange(
         sidecar.route("open"),

@@ -55,7 +55,8 @@ fn live_and_listen(format: &str, provider: &str) {
         _ => ok("fine"),
     });
     let gone = format!(
-        "[routes.gone]\nlisten = \"127.0.0.1:0\"\nupstream = \"http://{}\"\nprovider = \"api\"",
+        "[routes.gone]\nlisten = \"{}\"\nupstream = \"http://{}\"\nprovider = \"api\"",
+        ports::unused(),
         ports::unused()
     );
     let sidecar = Setup::new(&tokens, upstream.origin())

@@ -74,7 +74,7 @@ fn created_is_a_success_and_forms_are_read() {
 #[test]
 fn a_refresh_token_that_nobody_asked_for_is_ignored() {
     let body = r#"{"access_token":"t","expires_in":60,"refresh_token":"unasked"}"#;
-    let (sidecar, ..) = with_answer(json_answer("200 OK", body), "");
+    let (sidecar, _tokens, _upstream) = with_answer(json_answer("200 OK", body), "");
     sidecar.wait_until_ready();
     assert_eq!(sidecar.status()["providers"]["api"]["has_refresh_token"], false);
 }
@@ -105,7 +105,7 @@ fn a_lifetime_is_kept_within_a_day() {
 #[track_caller]
 fn assert_lifetime(body: &str, provider: &str, lifetime: Duration) {
     let before = SystemTime::now();
-    let (sidecar, ..) = with_answer(json_answer("200 OK", body), provider);
+    let (sidecar, _tokens, _upstream) = with_answer(json_answer("200 OK", body), provider);
     sidecar.wait_until_ready();
     let status = sidecar.status();
     let expires_at = status["providers"]["api"]["expires_at"].as_str().unwrap_or_else(|| panic!("{status}"));

@@ -71,7 +71,10 @@ fn a_certificate_for_another_name_is_a_tls_failure() {
 
 #[test]
 fn plain_http_behind_an_https_origin_is_a_tls_failure() {
-    let upstream = Upstream::answering(|_| ok("fine"));
+    let upstream = Upstream::scripted(|mut connection| {
+        let _ = connection.wire.exactly(1);
+        let _ = connection.wire.send("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
+    });
     let sidecar = sidecar(&format!("https://localhost:{}", upstream.address().port()), "");
     assert_problem(&sidecar.get("/"), 502, "upstream-tls");
 }
