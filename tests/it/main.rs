@@ -42,4 +42,5 @@ mod admin;
 mod commands;
 mod demo;
 mod secrecy;
+mod secret_files;
 mod shutdown;

@@ -1,14 +1,17 @@
 //! Which route a request takes, and who may take it.
 
+use std::os::unix::net::UnixStream;
+
 use crate::support::{
     client::exchange,
+    patience::PATIENCE,
     ports,
     problem::assert_problem,
     setup::Setup,
     sidecar::Sidecar,
     token_endpoint::TokenEndpoint,
     upstream::Upstream,
-    wire::{Answer, ok},
+    wire::{Answer, Wire, ok},
 };
 
 /// Asks for `path` under `host`, with further field lines.
@@ -128,4 +131,25 @@ fn a_client_key_is_asked_for_and_kept() {
         assert!(!head.has("x-bearward-key"), "{head:?}");
         assert!(!String::from_utf8_lossy(&head.raw).contains("sesame"), "{head:?}");
     }
+}
+
+#[test]
+fn a_route_may_listen_on_a_unix_socket() {
+    let tokens = TokenEndpoint::issuing("token-1");
+    let upstream = Upstream::answering(|_| ok("fine"));
+    let setup = Setup::new(&tokens, upstream.origin());
+    let path = setup.file("marker", "").with_file_name("sidecar.sock");
+    let origin = upstream.origin();
+    let route =
+        format!("[routes.socket]\nlisten = \"unix:{}\"\nupstream = \"{origin}\"\nprovider = \"api\"", path.display());
+    let sidecar = setup.tables(&route).start_ready();
+    assert_eq!(sidecar.status()["routes"]["socket"]["listen"], format!("unix:{}", path.display()));
+    let stream = UnixStream::connect(&path).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut wire = Wire::new(stream);
+    for _ in 0..3 {
+        wire.send("GET /a HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        assert_eq!(wire.answer("GET").unwrap().text(), "fine");
+    }
+    assert_eq!(upstream.last().head.value("authorization"), Some("Bearer token-1"));
 }

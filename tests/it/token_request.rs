@@ -188,3 +188,29 @@ fn an_endpoint_may_be_relative_to_the_base_url() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(tokens.first().head.target(), "/oauth2/token");
 }
+
+#[test]
+fn a_proxy_is_used_where_configured_and_only_there() {
+    let proxy = TokenEndpoint::issuing("through-the-proxy");
+    let systems = TokenEndpoint::issuing("through-the-systems-proxy");
+    let upstream = Upstream::answering(|_| ok("fine"));
+    let origin = |endpoint: &TokenEndpoint| endpoint.url().trim_end_matches("/token").to_owned();
+    let with_systems_proxy = |setup: Setup| {
+        ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"]
+            .into_iter()
+            .fold(setup, |setup, name| setup.environment(name, &origin(&systems)))
+    };
+
+    let lines = format!("allow_plaintext = true\ntoken_request.proxy = \"{}\"", origin(&proxy));
+    let setup = Setup::new(&proxy, upstream.origin()).token_endpoint("http://tokens.invalid/token").provider(&lines);
+    let sidecar = with_systems_proxy(setup).start_ready();
+    assert_eq!(sidecar.get("/").status, 200);
+    assert_eq!(proxy.first().head.target(), "http://tokens.invalid/token");
+    assert_eq!(upstream.last().head.value("authorization"), Some("Bearer through-the-proxy"));
+
+    let direct = TokenEndpoint::issuing("direct");
+    let sidecar = with_systems_proxy(Setup::new(&direct, upstream.origin())).start_ready();
+    assert_eq!(sidecar.get("/").status, 200);
+    assert_eq!(upstream.last().head.value("authorization"), Some("Bearer direct"));
+    assert_eq!(systems.count(), 0, "the system's proxy was used");
+}
