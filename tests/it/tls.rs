@@ -77,3 +77,42 @@ fn plaintext_to_another_machine_is_an_error_unless_allowed() {
     let output = run_to_end(&["check", "-c", file.to_str().unwrap()], &environment);
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+#[test]
+fn bytes_after_an_answer_do_not_poison_the_next_over_tls_either() {
+    let certificates = private_authority(&["localhost"]);
+    // In one record with the answer, and so read at once with it.
+    let upstream = Upstream::answering_over_tls(certificates.server, |request| match request.head.target() {
+        "/first" => [ok("/first"), ok("evil")].concat(),
+        target => ok(target),
+    });
+    let tokens = TokenEndpoint::issuing("token-1");
+    let setup = Setup::new(&tokens, upstream.origin());
+    let ca = setup.file("ca.pem", &certificates.ca_pem);
+    let sidecar =
+        setup.route(&format!("ca_file = \"{}\"", ca.display())).tables("[runtime]\nworkers = 1").start_ready();
+    let mut client = Client::connect(sidecar.address());
+    assert_eq!(client.get("/first").text(), "/first");
+    for number in 0..3 {
+        let target = format!("/{number}");
+        assert_eq!(client.get(&target).text(), target);
+    }
+}
+
+#[test]
+fn an_upstream_that_closes_idle_connections_is_no_error_over_tls_either() {
+    let certificates = private_authority(&["localhost"]);
+    let upstream = Upstream::answering_over_tls(certificates.server, |request| ok(request.head.method()));
+    let tokens = TokenEndpoint::issuing("token-1");
+    let setup = Setup::new(&tokens, upstream.origin());
+    let ca = setup.file("ca.pem", &certificates.ca_pem);
+    let sidecar =
+        setup.route(&format!("ca_file = \"{}\"", ca.display())).tables("[runtime]\nworkers = 1").start_ready();
+    let mut client = Client::connect(sidecar.address());
+    for method in ["GET", "POST", "GET", "DELETE"] {
+        client.send(format!("{method} / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"));
+        let got = client.answer();
+        assert_eq!((got.status, got.text().as_str()), (200, method));
+        upstream.server().cut();
+    }
+}
