@@ -7,6 +7,9 @@ use std::{
 
 const LARGEST_HEAD: usize = 1 << 20;
 
+/// The fields behind a body, in order.
+pub type Trailers = Vec<(String, String)>;
+
 /// A head as it arrived.
 #[derive(Clone, Default)]
 pub struct Head {
@@ -113,7 +116,7 @@ pub struct Request {
     /// Its body, out of its framing.
     pub body: Vec<u8>,
     /// Its trailers.
-    pub trailers: Vec<(String, String)>,
+    pub trailers: Trailers,
 }
 
 /// An answer that arrived at a client.
@@ -128,7 +131,7 @@ pub struct Answer {
     /// Its body, out of its framing.
     pub body: Vec<u8>,
     /// Its trailers.
-    pub trailers: Vec<(String, String)>,
+    pub trailers: Trailers,
 }
 
 impl Answer {
@@ -208,15 +211,14 @@ impl<S: Read + Write> Wire<S> {
     }
 
     /// A body, collected, and its trailers.
-    #[allow(clippy::type_complexity)]
-    pub fn body(&mut self, framing: Framing) -> io::Result<(Vec<u8>, Vec<(String, String)>)> {
+    pub fn body(&mut self, framing: Framing) -> io::Result<(Vec<u8>, Trailers)> {
         let mut body = Vec::new();
         let trailers = self.stream_body(framing, &mut |bytes| body.extend_from_slice(bytes))?;
         Ok((body, trailers))
     }
 
     /// Hands a body to `sink` piece by piece; an end that is no clean end is an error.
-    pub fn stream_body(&mut self, framing: Framing, sink: &mut dyn FnMut(&[u8])) -> io::Result<Vec<(String, String)>> {
+    pub fn stream_body(&mut self, framing: Framing, sink: &mut dyn FnMut(&[u8])) -> io::Result<Trailers> {
         match framing {
             Framing::None => Ok(Vec::new()),
             Framing::Length(length) => self.pass(length, sink).map(|()| Vec::new()),
@@ -254,7 +256,7 @@ impl<S: Read + Write> Wire<S> {
         self.body(Framing::Length(length)).map(|(bytes, _)| bytes)
     }
 
-    fn trailers(&mut self) -> io::Result<Vec<(String, String)>> {
+    fn trailers(&mut self) -> io::Result<Trailers> {
         let mut trailers = Vec::new();
         loop {
             let line = self.line()?;
