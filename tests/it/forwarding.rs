@@ -1,0 +1,242 @@
+//! What of a request goes on, and how.
+
+use std::{sync::Arc, thread};
+
+use crate::support::{
+    client::{A_WHILE, Client, exchange},
+    patience::{Gate, until},
+    problem::assert_problem,
+    setup::Setup,
+    sidecar::Sidecar,
+    token_endpoint::{TokenEndpoint, error_answer},
+    upstream::Upstream,
+    wire::{chunked, ok},
+};
+
+fn world() -> (Sidecar, Upstream) {
+    let tokens = TokenEndpoint::issuing("token-1");
+    let upstream = Upstream::answering(|request| ok(&request.body));
+    let sidecar = Setup::new(&tokens, upstream.origin()).start_ready();
+    (sidecar, upstream)
+}
+
+#[test]
+fn method_path_query_and_host_are_the_upstreams() {
+    let (sidecar, upstream) = world();
+    exchange(sidecar.address(), "PATCH /a/b?c=d&e HTTP/1.1\r\nHost: localhost:1\r\nContent-Length: 0\r\n\r\n");
+    let head = upstream.last().head;
+    assert_eq!(head.start, "PATCH /a/b?c=d&e HTTP/1.1");
+    assert_eq!(head.value("host"), Some(upstream.address().to_string().as_str()));
+}
+
+#[test]
+fn hop_by_hop_fields_stay_here() {
+    let (sidecar, upstream) = world();
+    let fields = "Connection: keep-alive, X-Hop, x-other-hop\r\nX-Hop: 1\r\nX-Other-Hop: 2\r\nKeep-Alive: timeout=5\r\n\
+                  Proxy-Connection: keep-alive\r\nTE: gzip\r\nUpgrade: websocket\r\nTrailer: x\r\nX-End-To-End: 3\r\n";
+    exchange(sidecar.address(), format!("GET / HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n"));
+    let head = upstream.last().head;
+    for name in ["x-hop", "x-other-hop", "keep-alive", "proxy-connection", "upgrade"] {
+        assert!(!head.has(name), "{name} went on: {head:?}");
+    }
+    assert!(!head.values("te").contains(&"gzip"), "{head:?}");
+    let connection = head.values("connection").join(", ").to_ascii_lowercase();
+    assert!(!connection.contains("hop"), "{head:?}");
+    assert_eq!(head.value("x-end-to-end"), Some("3"));
+}
+
+#[test]
+fn connection_cannot_take_away_what_the_request_needs() {
+    let (sidecar, upstream) = world();
+    let answer = exchange(
+        sidecar.address(),
+        "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: content-length, host, authorization\r\nContent-Length: 4\r\n\r\nbody",
+    );
+    assert_eq!((answer.status, answer.text().as_str()), (200, "body"));
+    assert_eq!(upstream.last().head.value("authorization"), Some("Bearer token-1"));
+}
+
+#[test]
+fn all_other_fields_pass_as_they_came_and_in_their_order() {
+    let (sidecar, upstream) = world();
+    let fields = [
+        ("accept", "text/html;q=0.1, */*"),
+        ("x-repeated", "1"),
+        ("cookie", "a=b; c=d"),
+        ("x-repeated", "2"),
+        ("x-forwarded-for", "10.0.0.1"),
+        ("user-agent", "legacy/1.0 (\"quoted\")"),
+        ("x-repeated", "1"),
+        ("x-empty", ""),
+        ("x-tab", "a\tb"),
+        ("content-type", "application/vnd.x+json; charset=\"utf-8\""),
+    ];
+    let lines: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let mut request = format!("GET / HTTP/1.1\r\nHost: localhost\r\n{lines}x-obs-text: ").into_bytes();
+    request.extend_from_slice(b"caf\xe9\r\n\r\n");
+    assert_eq!(exchange(sidecar.address(), request).status, 200);
+    let head = upstream.last().head;
+    for (name, _) in fields {
+        let sent: Vec<_> = fields.iter().filter(|(n, _)| *n == name).map(|(_, value)| *value).collect();
+        assert_eq!(head.values(name), sent, "{head:?}");
+    }
+    assert_eq!(head.value("x-obs-text"), Some("caf\u{e9}"));
+}
+
+#[test]
+fn the_sidecar_adds_nothing_that_names_the_caller() {
+    let (sidecar, upstream) = world();
+    exchange(sidecar.address(), "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let head = upstream.last().head;
+    let mut names: Vec<_> = head.fields.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
+    names.retain(|name| !matches!(name.as_str(), "host" | "authorization" | "via" | "connection"));
+    assert_eq!(names, Vec::<String>::new(), "{head:?}");
+}
+
+#[test]
+fn a_body_passes_whatever_its_framing() {
+    let (sidecar, upstream) = world();
+    let body: Vec<u8> = (0..200_000_u32).map(|n| (n % 251) as u8).collect();
+    let mut client = Client::connect(sidecar.address());
+    for framing in [0, 1, 7, 4096, 200_000] {
+        let mut request = b"POST /sink HTTP/1.1\r\nHost: localhost\r\n".to_vec();
+        if framing == 0 {
+            request.extend_from_slice(format!("Content-Length: {}\r\n\r\n", body.len()).as_bytes());
+            request.extend_from_slice(&body);
+        } else {
+            request.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n");
+            let part = if framing == 1 { &body[..2000] } else { &body[..] };
+            request.extend_from_slice(&chunked(part, framing, ""));
+        }
+        let mut writer = client.socket();
+        let sender = thread::spawn(move || std::io::Write::write_all(&mut writer, &request));
+        let answer = client.answer();
+        sender.join().unwrap().unwrap();
+        assert_eq!(answer.status, 200);
+        let wanted = if framing == 1 { &body[..2000] } else { &body[..] };
+        assert!(answer.body == wanted, "chunks of {framing}: the body changed on the way there or back");
+        assert!(upstream.last().body == wanted);
+    }
+}
+
+#[test]
+fn chunk_extensions_and_odd_sizes_are_framed_afresh() {
+    let (sidecar, upstream) = world();
+    let body = "00005;name=value;x=\"y;z\"\r\nhello\r\nA\r\n0123456789\r\n000\r\n\r\n";
+    let answer = exchange(
+        sidecar.address(),
+        format!("POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: Chunked\r\n\r\n{body}"),
+    );
+    assert_eq!(answer.text(), "hello0123456789");
+    assert_eq!(upstream.last().body, b"hello0123456789");
+}
+
+#[test]
+fn a_request_without_a_body_gets_none() {
+    let (sidecar, upstream) = world();
+    exchange(sidecar.address(), "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let head = upstream.last().head;
+    assert!(!head.has("transfer-encoding") && !head.has("content-length"), "{head:?}");
+    exchange(sidecar.address(), "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
+    let head = upstream.last().head;
+    assert_eq!(head.value("content-length"), Some("0"), "{head:?}");
+}
+
+#[test]
+fn trailers_pass_but_for_those_that_would_be_believed() {
+    let (sidecar, upstream) = world();
+    let trailers = "x-checksum: abc\r\nAuthorization: Bearer evil\r\nauthorization_: x\r\nProxy-Authorization: evil\r\n\
+                    Content-Length: 9\r\nTransfer-Encoding: chunked\r\nHost: evil.example\r\nx-other: 2\r\n";
+    let mut request =
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nTE: trailers\r\nTrailer: x-checksum\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    request.extend_from_slice(&chunked(b"hello", 3, trailers));
+    assert_eq!(exchange(sidecar.address(), request).text(), "hello");
+    let sent = upstream.last();
+    let names: Vec<_> = sent.trailers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
+    assert!(names.contains(&"x-checksum".to_owned()) && names.contains(&"x-other".to_owned()), "{names:?}");
+    for name in ["authorization", "proxy-authorization", "content-length", "transfer-encoding", "host"] {
+        assert!(!names.contains(&name.to_owned()), "{name} is among the trailers {names:?}");
+    }
+    assert_eq!(sent.head.value("authorization"), Some("Bearer token-1"));
+}
+
+#[test]
+fn continue_is_said_when_the_request_is_admitted() {
+    let (sidecar, upstream) = world();
+    let mut client = Client::connect(sidecar.address());
+    client.send("POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-Continue\r\nContent-Length: 5\r\n\r\n");
+    assert_eq!(client.head().status(), 100);
+    client.send("hello");
+    let answer = client.answer();
+    assert_eq!((answer.status, answer.text().as_str()), (200, "hello"));
+    assert_eq!(upstream.last().body, b"hello");
+}
+
+#[test]
+fn continue_is_not_said_when_there_is_no_token() {
+    let tokens = TokenEndpoint::start(|_, _| error_answer("401 Unauthorized", "invalid_client"));
+    let upstream = Upstream::answering(|_| ok(""));
+    let sidecar = Setup::new(&tokens, upstream.origin()).start();
+    let answer = exchange(
+        sidecar.address(),
+        "POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n",
+    );
+    assert_problem(&answer, 502, "token-refused");
+    assert!(answer.interim.is_empty(), "{:?}", answer.interim);
+}
+
+#[test]
+fn the_head_goes_on_before_the_body_is_there() {
+    let arrived = Arc::new(Gate::default());
+    let tokens = TokenEndpoint::issuing("token-1");
+    let upstream = Upstream::scripted({
+        let arrived = arrived.clone();
+        move |mut connection| {
+            let Ok(Some(head)) = connection.head() else { return };
+            arrived.open();
+            let Ok((body, _)) = connection.wire.body(head.request_framing()) else { return };
+            let _ = connection.wire.send(ok(body));
+        }
+    });
+    let sidecar = Setup::new(&tokens, upstream.origin()).start_ready();
+    let mut client = Client::connect(sidecar.address());
+    client.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhe");
+    upstream.wait_for(1);
+    arrived.pass();
+    client.send("llo");
+    assert_eq!(client.answer().text(), "hello");
+}
+
+#[test]
+fn a_caller_that_goes_away_takes_its_request_along() {
+    let tokens = TokenEndpoint::issuing("token-1");
+    let upstream = Upstream::scripted(|mut connection| {
+        let _ = connection.head();
+        // No answer; ends when the sidecar lets go.
+        let _ = connection.wire.rest();
+    });
+    let sidecar = Setup::new(&tokens, upstream.origin()).start_ready();
+    let mut client = Client::connect(sidecar.address());
+    client.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nhello");
+    upstream.wait_for(1);
+    drop(client);
+    until("the end of the connection to the upstream", || (upstream.server().open_connections() == 0).then_some(()));
+}
+
+#[test]
+fn a_cut_request_is_never_a_whole_one_upstream() {
+    let (sidecar, upstream) = world();
+    for request in [
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nhello",
+        "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+    ] {
+        let mut client = Client::connect(sidecar.address());
+        client.send(request);
+        thread::sleep(A_WHILE);
+        drop(client);
+        until("the end of the connection to the upstream", || {
+            (upstream.connections() > 0 && upstream.server().open_connections() == 0).then_some(())
+        });
+        assert_eq!(upstream.count(), 0, "{request}");
+    }
+}

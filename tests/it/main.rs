@@ -1,0 +1,46 @@
+//! Promises, tested from outside on the built binary: each file is a group of them, each test is one.
+
+#![allow(unreachable_pub, reason = "nobody is outside of a test binary")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
+// The tools: the binary as a process, scripted servers, clients that show every byte.
+mod support;
+mod tools;
+
+// Tokens: how they are asked for, what is made of the answer, how they are kept fresh.
+mod certified_provider;
+mod coalescing;
+mod outage;
+mod refused_token;
+mod renewal;
+mod tls;
+mod token_answer;
+mod token_request;
+
+// A request's way in: what is taken, by which route, and by whom.
+mod admission;
+mod http2;
+mod limits;
+mod paths;
+mod routing;
+
+// Its way on and the answer's way back.
+mod answers;
+mod connections;
+mod forwarding;
+mod injection;
+mod streaming;
+mod upstream_failures;
+
+// The process: what it tells, what it keeps to itself, how it is used and how it ends.
+mod admin;
+mod commands;
+mod demo;
+mod secrecy;
+mod secret_files;
+mod shutdown;

@@ -1,0 +1,19 @@
+//! The tools of the tests: the binary as a process, scripted servers on loopback, and clients that show every byte.
+//!
+//! Servers and clients are blocking threads with deadlines on every read, so that a test reads from top to bottom
+//! and none can hang. No wait is a guess about speed: [`patience::until`] polls for what has to come.
+
+pub mod certificates;
+pub mod client;
+pub mod h2c;
+pub mod patience;
+pub mod peers;
+pub mod ports;
+pub mod problem;
+pub mod protected_api;
+pub mod server;
+pub mod setup;
+pub mod sidecar;
+pub mod token_endpoint;
+pub mod upstream;
+pub mod wire;

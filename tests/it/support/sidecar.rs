@@ -1,0 +1,255 @@
+//! The built binary as a process.
+
+use std::{
+    collections::BTreeMap,
+    io::Read,
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::{Arc, Mutex},
+    thread,
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{
+    client::{Client, get},
+    patience::{PATIENCE, lock, until, until_within},
+    wire::Answer,
+};
+
+/// The binary, with an environment of its own: nothing of the caller's but `PATH`.
+pub fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_bearward"));
+    command.args(arguments).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command
+}
+
+/// Runs a command of the binary to its end, which has to come in time.
+#[track_caller]
+pub fn run_to_end(arguments: &[&str], environment: &[(String, String)]) -> Output {
+    let mut process = Process::spawn(command(arguments).envs(environment.iter().cloned()));
+    let status = process.wait(PATIENCE);
+    let (stdout, stderr) = process.output();
+    Output { status, stdout, stderr }
+}
+
+/// A process whose output is captured, killed when dropped.
+pub struct Process {
+    child: Child,
+    stdout: Captured,
+    stderr: Captured,
+}
+
+struct Captured {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    reader: Option<thread::JoinHandle<()>>,
+}
+
+impl Process {
+    /// Starts `command`.
+    #[track_caller]
+    pub fn spawn(command: &mut Command) -> Self {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let stdout = capture(child.stdout.take().expect("a pipe"));
+        let stderr = capture(child.stderr.take().expect("a pipe"));
+        Self { child, stdout, stderr }
+    }
+
+    /// What it wrote to standard output so far.
+    pub fn stdout(&self) -> String {
+        String::from_utf8_lossy(&lock(&self.stdout.bytes)).into_owned()
+    }
+
+    /// What it wrote to standard error so far.
+    pub fn stderr(&self) -> String {
+        String::from_utf8_lossy(&lock(&self.stderr.bytes)).into_owned()
+    }
+
+    /// Everything it wrote; to be called when it has ended.
+    pub fn output(&mut self) -> (Vec<u8>, Vec<u8>) {
+        let end = |captured: &mut Captured| {
+            if let Some(reader) = captured.reader.take() {
+                let _ = reader.join();
+            }
+            lock(&captured.bytes).clone()
+        };
+        (end(&mut self.stdout), end(&mut self.stderr))
+    }
+
+    /// Its status, if it has ended.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("the state of a child")
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub fn wait(&mut self, bound: Duration) -> ExitStatus {
+        until_within(bound, "the end of a process", || self.ended())
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("a signal to a running child");
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn capture(mut pipe: impl Read + Send + 'static) -> Captured {
+    let bytes: Arc<Mutex<Vec<u8>>> = Arc::default();
+    let reader = thread::spawn({
+        let bytes = bytes.clone();
+        move || {
+            let mut piece = [0; 8192];
+            while let Ok(length @ 1..) = pipe.read(&mut piece) {
+                lock(&bytes).extend_from_slice(&piece[..length]);
+            }
+        }
+    });
+    Captured { bytes, reader: Some(reader) }
+}
+
+/// `bearward run`, serving.
+pub struct Sidecar {
+    process: Process,
+    admin: SocketAddr,
+    routes: BTreeMap<String, SocketAddr>,
+    // Goes with the sidecar.
+    _folder: TempDir,
+}
+
+/// Starts `bearward run -c FILE` and waits until it serves.
+#[track_caller]
+pub(super) fn start(file: &Path, admin: SocketAddr, environment: &[(String, String)], folder: TempDir) -> Sidecar {
+    let path = file.to_str().expect("a path of letters");
+    let mut command = command(&["run", "-c", path]);
+    command.env("HOME", folder.path()).envs(environment.iter().cloned());
+    let mut process = Process::spawn(&mut command);
+
+    let alive = |process: &mut Process| {
+        if let Some(status) = process.ended() {
+            panic!("the sidecar ended with {status}:\n{}", process.stderr());
+        }
+        let mut client = Client::try_connect(admin).ok()?;
+        client.wire().send("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").ok()?;
+        client.wire().answer("GET").ok().filter(|answer| answer.status == 200)
+    };
+    until("the sidecar's /livez", || alive(&mut process));
+
+    let mut sidecar = Sidecar { process, admin, routes: BTreeMap::new(), _folder: folder };
+    let status = sidecar.status();
+    for (name, route) in status["routes"].as_object().expect("the routes of /api/status") {
+        if let Some(address) = route["listen"].as_str().and_then(|listen| listen.parse().ok()) {
+            sidecar.routes.insert(name.clone(), address);
+        }
+    }
+    sidecar
+}
+
+impl Sidecar {
+    /// Where the route `api` listens.
+    #[track_caller]
+    pub fn address(&self) -> SocketAddr {
+        self.route("api")
+    }
+
+    /// Where a route listens.
+    #[track_caller]
+    pub fn route(&self, name: &str) -> SocketAddr {
+        *self.routes.get(name).unwrap_or_else(|| panic!("no route {name} in /api/status: {:?}", self.routes))
+    }
+
+    /// Where the admin listener listens.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// A GET through the route `api`.
+    #[track_caller]
+    pub fn get(&self, target: &str) -> Answer {
+        get(self.address(), target)
+    }
+
+    /// A GET at the admin listener.
+    #[track_caller]
+    pub fn admin(&self, path: &str) -> Answer {
+        get(self.admin, path)
+    }
+
+    /// `/api/status`.
+    #[track_caller]
+    pub fn status(&self) -> Value {
+        let answer = self.admin("/api/status");
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()
+    }
+
+    /// `/metrics`.
+    #[track_caller]
+    pub fn metrics(&self) -> String {
+        let answer = self.admin("/metrics");
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.text()
+    }
+
+    /// Waits for `/readyz`.
+    #[track_caller]
+    pub fn wait_until_ready(&self) {
+        until("the sidecar's /readyz", || (self.admin("/readyz").status == 200).then_some(()));
+    }
+
+    /// What it wrote so far, logs and all.
+    pub fn written(&self) -> String {
+        self.process.stdout() + &self.process.stderr()
+    }
+
+    /// Its resident memory now, in KiB.
+    #[track_caller]
+    pub fn resident_kib(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    /// The most resident memory it ever had, in KiB.
+    #[track_caller]
+    pub fn peak_resident_kib(&self) -> u64 {
+        self.memory("VmHWM:")
+    }
+
+    #[track_caller]
+    fn memory(&self, key: &str) -> u64 {
+        let path = format!("/proc/{}/status", self.process.child.id());
+        let status = std::fs::read_to_string(&path).expect("the status of a running process");
+        let line = status.lines().find_map(|line| line.strip_prefix(key)).expect(key);
+        line.trim().trim_end_matches(" kB").parse().expect("a number of KiB")
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// Waits for its end.
+    #[track_caller]
+    pub fn wait(&mut self) -> ExitStatus {
+        self.process.wait(PATIENCE * 2)
+    }
+
+    /// Its status, if it has ended.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.process.ended()
+    }
+}
