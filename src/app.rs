@@ -92,16 +92,7 @@ impl App {
             None => None,
         };
         let secrets = secrets::follow(&config);
-        Ok(Running {
-            addresses,
-            config,
-            tokens,
-            drain,
-            workers,
-            admin: admin_task,
-            secrets,
-            _bound: (admin, listeners),
-        })
+        Ok(Running { addresses, config, tokens, drain, workers, admin: admin_task, secrets, listeners, _admin: admin })
     }
 }
 
@@ -124,7 +115,9 @@ pub struct Running {
     workers: Workers,
     admin: Option<AdminTask>,
     secrets: JoinHandle<()>,
-    _bound: (Option<Bound>, BTreeMap<ListenAddress, Arc<Bound>>),
+    listeners: BTreeMap<ListenAddress, Arc<Bound>>,
+    /// Takes a Unix socket's file with it when it goes.
+    _admin: Option<Bound>,
 }
 
 impl Running {
@@ -144,6 +137,8 @@ impl Running {
         if !settings.lame_duck.is_zero() {
             tokio::time::sleep(settings.lame_duck).await;
         }
+        // Callers are turned away from here on; were a socket still open, they would wait in the kernel instead.
+        drop(self.listeners);
         if timeout(settings.timeout, self.drain.drain()).await.is_err() {
             tracing::warn!("requests were still in flight when the time to drain was over");
         }

@@ -14,6 +14,7 @@ pub mod guard;
 pub mod headers;
 mod http1;
 mod http2;
+pub mod location;
 pub mod path;
 pub mod respond;
 pub mod route;

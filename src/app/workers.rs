@@ -53,7 +53,7 @@ impl Workers {
             let (watch, stopped) = (drain.watch(), stop.subscribe());
             let work = move || {
                 // The receiver is gone only when another worker's start failed, and then this one's is of no interest.
-                let _ = started.send(work(&services, watch, stopped, &started));
+                let _ = started.send(work(services, watch, stopped, &started));
             };
             threads.push(thread::Builder::new().name(format!("worker-{number}")).spawn(work)?);
         }
@@ -78,7 +78,7 @@ impl Workers {
 
 /// A worker's life. Gives an error if it cannot begin; says through `started` that it has.
 fn work(
-    services: &[Service],
+    services: Vec<Service>,
     watch: Watch,
     mut stopped: watch::Receiver<bool>,
     started: &mpsc::Sender<io::Result<()>>,
@@ -88,9 +88,10 @@ fn work(
         let worker = Rc::new(Worker::default());
         for service in services {
             let listener = service.bound.listener()?;
-            let (ingress, own) = (service.ingress.clone(), worker.clone());
+            let (ingress, own) = (service.ingress, worker.clone());
             let serve = move |stream, watch| connection::serve(stream, ingress.clone(), own.clone(), watch);
-            spawn_local(accept_loop(listener, service.places.clone(), watch.clone(), serve));
+            // With the loop goes this worker's handle to the socket: nothing connects any more once all have ended.
+            spawn_local(accept_loop(listener, service.places, watch.clone(), serve));
         }
         // As in `Workers::start`.
         let _ = started.send(Ok(()));

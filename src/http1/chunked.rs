@@ -23,6 +23,7 @@ pub struct Decoder {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Size,
+    Blank,
     Extension,
     SizeLineFeed,
     Data,
@@ -102,15 +103,13 @@ impl Decoder {
                 State::Size
             }
             (State::Size, b'\r') if self.digits > 0 => State::SizeLineFeed,
-            (State::Size, b';' | b' ' | b'\t') if self.digits > 0 => State::Extension,
+            (State::Size, b' ' | b'\t') if self.digits > 0 => self.extend(State::Blank)?,
+            (State::Size, b';') if self.digits > 0 => State::Extension,
+            (State::Blank, b' ' | b'\t') => self.extend(State::Blank)?,
+            (State::Blank, b';') => State::Extension,
+            (State::Blank, b'\r') => State::SizeLineFeed,
             (State::Extension, b'\r') => State::SizeLineFeed,
-            (State::Extension, byte) if byte != b'\n' && byte != 0 => {
-                self.extension_bytes += 1;
-                if self.extension_bytes > MOST_EXTENSION_BYTES {
-                    return Err(Malformed);
-                }
-                State::Extension
-            }
+            (State::Extension, byte) if byte != b'\n' && byte != 0 => self.extend(State::Extension)?,
             (State::SizeLineFeed, b'\n') => {
                 self.digits = 0;
                 if self.remaining == 0 { State::Trailers } else { State::Data }
@@ -131,6 +130,14 @@ impl Decoder {
             _ => return Err(Malformed),
         };
         Ok(())
+    }
+}
+
+impl Decoder {
+    /// One more byte that means nothing to us, of which there may not be many.
+    fn extend(&mut self, state: State) -> Result<State, Malformed> {
+        self.extension_bytes += 1;
+        if self.extension_bytes > MOST_EXTENSION_BYTES { Err(Malformed) } else { Ok(state) }
     }
 }
 
@@ -176,6 +183,8 @@ mod tests {
             b"1000000000000000\r\n",
             b"5;a\nb\r\nhello\r\n",
             b" 5\r\nhello\r\n",
+            b"5 5\r\nhello\r\n",
+            b"5 x\r\nhello\r\n",
         ] {
             assert_eq!(decode(body, 1000), Err(Malformed), "{:?}", String::from_utf8_lossy(body));
         }

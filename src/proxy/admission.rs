@@ -15,6 +15,8 @@ use crate::{
 /// What every later step may rely on.
 #[derive(Clone, Copy, Debug)]
 pub struct Admitted {
+    /// The host that is asked for and its port, as the caller wrote them.
+    pub authority: Option<Span>,
     /// The host that is asked for, without its port; HTTP/1.0 may name none.
     pub host: Option<Span>,
     /// Its port, when it is named.
@@ -46,8 +48,9 @@ pub fn admit(head: &Head, limits: &Limits) -> Result<Admitted, Refusal> {
         return Err(Refusal::new(Kind::PathTooLong, "the path is longer than this listener takes"));
     }
     Ok(Admitted {
-        host: authority.map(|(host, _)| host),
-        port: authority.and_then(|(_, port)| port),
+        authority: authority.map(|authority| authority.whole),
+        host: authority.map(|authority| authority.host),
+        port: authority.and_then(|authority| authority.port),
         path: target.path,
         query: target.query,
         framing,
@@ -66,6 +69,13 @@ pub fn keeps_alive(head: &Head) -> bool {
         keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
     }
     keep_alive
+}
+
+#[derive(Clone, Copy)]
+struct Authority {
+    whole: Span,
+    host: Span,
+    port: Option<u16>,
 }
 
 struct Target {
@@ -100,7 +110,7 @@ fn target(head: &Head) -> Result<Target, Refusal> {
 
 /// The one name that the request is for, and its port. The authority of an absolute form comes before `Host`
 /// (RFC 9112 §3.2.2), which has to be there all the same.
-fn authority(head: &Head, absolute: Option<Span>) -> Result<Option<(Span, Option<u16>)>, Refusal> {
+fn authority(head: &Head, absolute: Option<Span>) -> Result<Option<Authority>, Refusal> {
     let mut hosts = head.fields().iter().filter(|field| field.known == Known::Host).map(|field| field.value);
     let host = hosts.next();
     if hosts.next().is_some() {
@@ -112,7 +122,7 @@ fn authority(head: &Head, absolute: Option<Span>) -> Result<Option<(Span, Option
     let read = |span: Span| {
         let (length, port) = split_authority(head.bytes(span))
             .ok_or_else(|| Refusal::bad_request("a Host that is not one name with an optional port"))?;
-        Ok((Span::new(span.start(), span.start() + length), port))
+        Ok(Authority { whole: span, host: Span::new(span.start(), span.start() + length), port })
     };
     let host = host.map(read).transpose()?;
     Ok(absolute.map(read).transpose()?.or(host))

@@ -255,7 +255,7 @@ impl Exchange {
         }
         if self.answer.status != 100 {
             let mut wire = Buffer::with_size(SMALL);
-            headers::write_answer(&mut wire, &self.answer, Framing::Empty, Sink::Plain, headers::Persist::Silent);
+            headers::write_answer(&mut wire, &self.answer, Framing::Empty, Sink::Plain, headers::Persist::Silent, None);
             ready!(caller.poll_interim(cx, &mut wire)).map_err(Lost::Caller)?;
         }
         self.interim += 1;

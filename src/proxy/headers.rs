@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use super::{
     admission::Admitted,
+    location::Rewriter,
     path,
     route::{Injection, Route},
 };
@@ -141,8 +142,16 @@ pub fn passes_back(field: &Field) -> bool {
     )
 }
 
-/// Writes the head of an upstream's answer for a caller that speaks HTTP/1. `persist`: what to say of the connection.
-pub fn write_answer(wire: &mut Buffer, answer: &Head, framing: Framing, sink: Sink, persist: Persist) {
+/// Writes the head of an upstream's answer for a caller that speaks HTTP/1. `persist`: what to say of the connection;
+/// `rewriter`: what becomes of URLs that lead into the upstream.
+pub fn write_answer(
+    wire: &mut Buffer,
+    answer: &Head,
+    framing: Framing,
+    sink: Sink,
+    persist: Persist,
+    rewriter: Option<&Rewriter<'_>>,
+) {
     wire.extend(b"HTTP/1.1 ");
     wire.extend(&status_digits(answer.status));
     wire.extend(b" ");
@@ -152,7 +161,11 @@ pub fn write_answer(wire: &mut Buffer, answer: &Head, framing: Framing, sink: Si
     for field in answer.fields() {
         let name = answer.bytes(field.name);
         if passes_back(field) && !nominated.contains(name) {
-            put_field(wire, name, answer.bytes(field.value));
+            let value = answer.bytes(field.value);
+            match rewritten(field, value, rewriter) {
+                Some(value) => put_field(wire, name, &value),
+                None => put_field(wire, name, value),
+            }
         }
     }
     if matches!(answer.status, 100..=199 | 204) {
@@ -168,6 +181,14 @@ pub fn write_answer(wire: &mut Buffer, answer: &Head, framing: Framing, sink: Si
         Persist::Close => put_field(wire, b"connection", b"close"),
     }
     wire.extend(b"\r\n");
+}
+
+/// The value that a field gets instead of its own, if it is a URL that leads into the upstream.
+pub fn rewritten(field: &Field, value: &[u8], rewriter: Option<&Rewriter<'_>>) -> Option<Vec<u8>> {
+    match field.known {
+        Known::Location | Known::ContentLocation => rewriter?.rewrite(value),
+        _ => None,
+    }
 }
 
 /// What an answer says of the connection.

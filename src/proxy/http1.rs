@@ -24,6 +24,7 @@ use super::{
     error::{Kind, Refusal},
     forward::{self, Unanswered},
     headers::{self, Persist},
+    location::Rewriter,
     respond,
     sending::Sending,
     service::{self, Ingress, Prepared, Rejected},
@@ -241,7 +242,8 @@ impl Connection {
         let framing = headers::answer_framing(answered.framing, self.head.version);
         let ends = framing.until_close || !prepared.admitted.keep_alive || self.worker.is_draining();
         let persist = persist(ends, self.head.version);
-        let relay = match Relay::new(answered, framing.sink, persist, self.ingress.limits.head_bytes) {
+        let rewriter = Rewriter::new(&active.route, &self.head, &prepared.admitted);
+        let relay = match Relay::new(answered, framing.sink, persist, self.ingress.limits.head_bytes, &rewriter) {
             Ok(relay) => relay,
             Err(error) => {
                 let refusal = Refusal::new(Kind::UpstreamProtocol, format!("the upstream sent {error}"));
@@ -266,9 +268,11 @@ impl Connection {
 
     /// Answers a request that was refused before any of its body was read.
     async fn refuse(&mut self, rejected: Rejected, next: Next) -> Outcome {
-        // A body that nobody will read makes the next head hard to find; a bad request makes it doubtful.
+        // A body that nobody will read makes the next head hard to find; a bad request makes it doubtful, and behind a
+        // CONNECT there may be anything.
         let bodiless = crate::http1::framing::of_request(&self.head) == Ok(Framing::Empty);
-        let next = if bodiless && rejected.refusal.kind != Kind::BadRequest { next } else { Next::Linger };
+        let doubtful = matches!(rejected.refusal.kind, Kind::BadRequest | Kind::MethodNotAllowed);
+        let next = if bodiless && !doubtful { next } else { Next::Linger };
         self.refuse_after(rejected, next).await
     }
 

@@ -21,6 +21,7 @@ use super::{
     error::Refusal,
     forward::{self, Answered, Unanswered},
     headers::{self, Nominated, passes_back},
+    location::Rewriter,
     respond,
     sending::Sending,
     service::{self, Ingress, Rejected},
@@ -95,7 +96,8 @@ async fn respond_to(request: Request<Incoming>, ingress: Arc<Ingress>, worker: R
     match answer(&parts, incoming, &worker, &mut told).await {
         Ok(streaming) => {
             told.status = streaming.answered.head.status;
-            let response = response_head(&streaming.answered);
+            let rewriter = Rewriter::new(&streaming.active.route, &told.head, &streaming.admitted);
+            let response = response_head(&streaming.answered, &rewriter);
             let mut response = response.unwrap_or_else(|_| Response::new(()));
             *response.status_mut() = StatusCode::from_u16(told.status).unwrap_or(StatusCode::BAD_GATEWAY);
             response.map(|()| AnswerBody { content: Content::Streaming(Box::new(streaming)), told })
@@ -155,7 +157,17 @@ async fn answer(
     let download = Download::begin(&answered, told.ingress.limits.head_bytes, &mut wire, Sink::Plain)
         .map_err(|_| Refusal::new(super::error::Kind::UpstreamProtocol, "the upstream sent a malformed body"))?;
     timer.set(active.route.timeouts.idle);
-    Ok(Streaming { answered, download, wire, caller, timer, active, worker: worker.clone(), trailers: false })
+    Ok(Streaming {
+        answered,
+        download,
+        wire,
+        caller,
+        timer,
+        active,
+        admitted: prepared.admitted,
+        worker: worker.clone(),
+        trailers: false,
+    })
 }
 
 /// What HTTP/2 allows beyond what is asked of HTTP/1.1 (RFC 9113 §8.3.1).
@@ -177,9 +189,15 @@ fn compose(parts: &http::request::Parts) -> Head {
     let target = parts.uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     let target = if parts.method == http::Method::CONNECT { "/" } else { target };
     let authority = parts.uri.authority().map(|authority| (&b"host"[..], authority.as_str().as_bytes()));
-    let own = parts.headers.iter().filter(|(name, _)| authority.is_none() || **name != header::HOST);
+    // Cookies come in crumbs, which are put together for HTTP/1.1 (RFC 9113 §8.2.3).
+    let crumbs: Vec<_> = parts.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    let cookies = crumbs.join(&b"; "[..]);
+    let cookie = (!crumbs.is_empty()).then_some((&b"cookie"[..], &cookies[..]));
+    let ends_here = |name: &HeaderName| *name == header::COOKIE || (*name == header::HOST && authority.is_some());
+    let own = parts.headers.iter().filter(|(name, _)| !ends_here(name));
     let own = own.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
-    Head::compose(parts.method.as_str().as_bytes(), target.as_bytes(), authority.into_iter().chain(own))
+    let fields = authority.into_iter().chain(own).chain(cookie);
+    Head::compose(parts.method.as_str().as_bytes(), target.as_bytes(), fields)
 }
 
 fn framing(incoming: &Incoming, declared: Framing) -> Framing {
@@ -190,7 +208,7 @@ fn framing(incoming: &Incoming, declared: Framing) -> Framing {
     }
 }
 
-fn response_head(answered: &Answered) -> http::Result<Response<()>> {
+fn response_head(answered: &Answered, rewriter: &Rewriter<'_>) -> http::Result<Response<()>> {
     let head = &answered.head;
     let nominated = Nominated::of(head);
     let mut fields = HeaderMap::with_capacity(head.fields().len());
@@ -198,7 +216,12 @@ fn response_head(answered: &Answered) -> http::Result<Response<()>> {
         let name = head.bytes(field.name);
         let is_length = field.known == Known::ContentLength && !matches!(answered.framing, Framing::Chunked);
         if (passes_back(field) || is_length) && !nominated.contains(name) {
-            fields.append(HeaderName::from_bytes(name)?, HeaderValue::from_bytes(head.bytes(field.value))?);
+            let value = head.bytes(field.value);
+            let value = match headers::rewritten(field, value, Some(rewriter)) {
+                Some(value) => HeaderValue::from_bytes(&value)?,
+                None => HeaderValue::from_bytes(value)?,
+            };
+            fields.append(HeaderName::from_bytes(name)?, value);
         }
     }
     if matches!(head.status, 100..=199 | 204) {

@@ -109,9 +109,6 @@ impl Sending {
                 self.done = true;
                 continue;
             }
-            if self.kept && self.wire.all().len() - self.head_length > KEPT {
-                self.kept = false;
-            }
             if !self.kept && self.wire.size() < LARGE {
                 self.wire = Buffer::with_size(LARGE);
             }
@@ -120,6 +117,7 @@ impl Sending {
                 Poll::Ready(read) => read?,
                 Poll::Pending => return Poll::Pending,
             }
+            self.kept &= self.wire.all().len() - self.head_length <= KEPT;
             *moved = true;
         }
         Poll::Ready(Ok(()))

@@ -17,6 +17,7 @@ use crate::{
         download::Download,
         forward::Answered,
         headers::{self, Persist},
+        location::Rewriter,
         table::ActiveRoute,
         timer::Timer,
         upstream::Pool,
@@ -42,9 +43,10 @@ impl Relay {
         sink: Sink,
         persist: Persist,
         most_trailer_bytes: usize,
+        rewriter: &Rewriter<'_>,
     ) -> Result<Self, BodyError> {
         let mut wire = Buffer::with_size(SMALL);
-        headers::write_answer(&mut wire, &answered.head, answered.framing, sink, persist);
+        headers::write_answer(&mut wire, &answered.head, answered.framing, sink, persist, Some(rewriter));
         let download = Download::begin(&answered, most_trailer_bytes, &mut wire, sink)?;
         Ok(Self { answered, download, wire, sink })
     }

@@ -20,6 +20,7 @@ use crate::{
         head::Head,
     },
     proxy::{
+        admission::Admitted,
         download::Download,
         forward::Answered,
         service::{self, Ingress},
@@ -50,6 +51,7 @@ pub(super) struct Streaming {
     pub(super) caller: Http2Caller,
     pub(super) timer: Timer,
     pub(super) active: Arc<ActiveRoute>,
+    pub(super) admitted: Admitted,
     pub(super) worker: Rc<Worker>,
     pub(super) trailers: bool,
 }

@@ -1,0 +1,151 @@
+//! Redirects that stay behind the sidecar: a URL that points into the route's own upstream becomes the one by which the
+//! caller gets there.
+
+use super::{admission::Admitted, route::Route};
+use crate::http1::head::Head;
+
+/// What is known of how a caller came, and where it was led.
+#[derive(Clone, Copy, Debug)]
+pub struct Rewriter<'a> {
+    route: &'a Route,
+    authority: Option<&'a [u8]>,
+}
+
+impl<'a> Rewriter<'a> {
+    /// For the answer to the request with this head.
+    pub fn new(route: &'a Route, head: &'a Head, admitted: &Admitted) -> Self {
+        Self { route, authority: admitted.authority.map(|authority| head.bytes(authority)) }
+    }
+
+    /// The caller's URL for a `Location` or `Content-Location`; `None` when it passes as it came.
+    pub fn rewrite(&self, url: &[u8]) -> Option<Vec<u8>> {
+        let (is_absolute, rest) = self.behind_origin(url)?;
+        let rest = self.behind_base(rest)?;
+        let mut rewritten = Vec::with_capacity(url.len() + 32);
+        if let (true, Some(authority)) = (is_absolute, self.authority) {
+            rewritten.extend_from_slice(b"http://");
+            rewritten.extend_from_slice(authority);
+        }
+        if self.route.strip_path {
+            rewritten.extend_from_slice(self.route.path.as_deref().unwrap_or_default().as_bytes());
+        }
+        if !rest.starts_with(b"/") && (!self.route.strip_path || self.route.path.is_none()) {
+            rewritten.push(b'/');
+        }
+        rewritten.extend_from_slice(rest);
+        // Two slashes at the front would make a host of what was a path.
+        (!rewritten.starts_with(b"//")).then_some(rewritten)
+    }
+
+    /// What follows the upstream's origin, and whether the origin was there. A path alone is of the same origin.
+    fn behind_origin<'u>(&self, url: &'u [u8]) -> Option<(bool, &'u [u8])> {
+        let upstream = &self.route.upstream;
+        let scheme: &[u8] = if upstream.tls { b"https:" } else { b"http:" };
+        let behind_scheme = match url.get(..scheme.len()) {
+            Some(head) if head.eq_ignore_ascii_case(scheme) => &url[scheme.len()..],
+            _ => url,
+        };
+        let Some(rest) = behind_scheme.strip_prefix(b"//") else {
+            return (url.starts_with(b"/") && behind_scheme.len() == url.len()).then_some((false, url));
+        };
+        let end = rest.iter().position(|byte| b"/?#".contains(byte)).unwrap_or(rest.len());
+        let (authority, rest) = rest.split_at(end);
+        let port = format!(":{}", upstream.port);
+        let named = upstream.authority.as_bytes();
+        let bare = named.strip_suffix(port.as_bytes()).unwrap_or(named);
+        let is_ours = authority.eq_ignore_ascii_case(named)
+            || authority.strip_suffix(port.as_bytes()).is_some_and(|host| host.eq_ignore_ascii_case(bare));
+        is_ours.then_some((true, rest))
+    }
+
+    /// What follows the upstream's base path, on whole segments.
+    fn behind_base<'u>(&self, path: &'u [u8]) -> Option<&'u [u8]> {
+        let rest = path.strip_prefix(self.route.upstream.base_path.as_bytes())?;
+        (rest.is_empty() || b"/?#".contains(&rest[0])).then_some(rest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proxy::route::{Guard, Http2, Timeouts, Upstream};
+
+    fn route(base_path: &str, path: Option<&str>, strip_path: bool) -> Route {
+        Route {
+            name: "r".into(),
+            listen: "127.0.0.1:8080".parse().unwrap(),
+            host: None,
+            path: path.map(Into::into),
+            strip_path,
+            upstream: Upstream {
+                tls: true,
+                host: "api.example.com".into(),
+                port: 443,
+                authority: "api.example.com".into(),
+                base_path: base_path.into(),
+                trust: crate::tls::Trust::default(),
+                http2: Http2::Never,
+            },
+            provider: None,
+            allow: None,
+            upgrade: Vec::new(),
+            timeouts: Timeouts::default(),
+            guard: Guard { hosts: Vec::new(), client_key: None, max_body: None },
+        }
+    }
+
+    fn rewrite(route: &Route, url: &str) -> Option<String> {
+        let rewriter = Rewriter { route, authority: Some(b"localhost:8080") };
+        rewriter.rewrite(url.as_bytes()).map(|url| String::from_utf8(url).unwrap())
+    }
+
+    #[test]
+    fn what_points_into_the_upstream_points_at_the_sidecar() {
+        let route = route("/base", Some("/v1"), true);
+        for (from, to) in [
+            ("https://api.example.com/base/x?q#f", "http://localhost:8080/v1/x?q#f"),
+            ("HTTPS://API.example.com:443/base/x", "http://localhost:8080/v1/x"),
+            ("//api.example.com/base/x", "http://localhost:8080/v1/x"),
+            ("https://api.example.com/base", "http://localhost:8080/v1"),
+            ("/base/x", "/v1/x"),
+            ("/base?q", "/v1?q"),
+        ] {
+            assert_eq!(rewrite(&route, from).as_deref(), Some(to), "{from}");
+        }
+    }
+
+    #[test]
+    fn without_a_prefix_or_base_the_path_stays() {
+        let route = route("", None, false);
+        assert_eq!(rewrite(&route, "https://api.example.com").as_deref(), Some("http://localhost:8080/"));
+        assert_eq!(rewrite(&route, "https://api.example.com?q").as_deref(), Some("http://localhost:8080/?q"));
+        assert_eq!(rewrite(&route, "/x").as_deref(), Some("/x"));
+    }
+
+    #[test]
+    fn a_path_never_becomes_a_host() {
+        assert_eq!(rewrite(&route("/base", None, false), "/base//evil.example.com"), None);
+    }
+
+    #[test]
+    fn anything_else_passes_as_it_came() {
+        let route = route("/base", Some("/v1"), true);
+        for url in [
+            "http://api.example.com/base/x",
+            "https://api.example.com:8443/base/x",
+            "https://api.example.com.evil/base/x",
+            "https://user@api.example.com/base/x",
+            "https://api.example.com/basement",
+            "https://api.example.com/other",
+            "//evil.example.com/base/x",
+            "/other",
+            "x",
+            "?q",
+            "",
+            "https:/base/x",
+            "mailto:a@b",
+        ] {
+            assert_eq!(rewrite(&route, url), None, "{url}");
+        }
+    }
+}
