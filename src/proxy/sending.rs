@@ -117,7 +117,7 @@ impl Sending {
                 Poll::Ready(read) => read?,
                 Poll::Pending => return Poll::Pending,
             }
-            self.kept &= self.wire.all().len() - self.head_length <= KEPT;
+            self.kept = self.kept && self.wire.all().len() - self.head_length <= KEPT;
             *moved = true;
         }
         Poll::Ready(Ok(()))
