@@ -4,6 +4,7 @@
 //! its runtime. Requests are served by worker threads, each with a runtime of its own; they share the listening sockets
 //! and nothing that has a lock.
 
+pub mod privacy;
 mod secrets;
 pub mod signal;
 mod workers;

@@ -48,7 +48,7 @@ fn look(secret: &LiveSecret, complained: &mut HashMap<PathBuf, String>) {
         Ok(changed) => {
             complained.remove(path);
             if changed {
-                tracing::info!(file = %path.display(), secret = secret.current().fingerprint(), "secret.changed");
+                tracing::info!(file = %path.display(), "secret.changed");
             }
         }
         Err(error) => {

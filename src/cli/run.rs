@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use super::{BAD_INPUT, complain, print_diagnostic};
 use crate::{
-    app::{App, Failure, signal::Ending},
+    app::{App, Failure, privacy, signal::Ending},
     clock::SystemClock,
     config::{self, Config},
     telemetry, tls,
@@ -38,7 +38,6 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     match on_control_thread(serve(config)) {
         Ok(status) => status,
         Err(error) => {
-            tracing::error!(%error, "cannot run");
             complain(&error.to_string());
             ExitCode::FAILURE
         }
@@ -47,6 +46,9 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 
 /// Runs `work` on a runtime of this thread: the control thread.
 pub(super) fn on_control_thread<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    if let Err(error) = privacy::forbid_core_dumps() {
+        complain(&format!("core dumps cannot be turned off: {error}"));
+    }
     tls::install_crypto_provider();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Worker)?;
     let outcome = runtime.block_on(work);

@@ -20,7 +20,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Format, complain, print};
+use super::{BAD_INPUT, Format, complain, print};
 use crate::secret::Secret;
 use address::Peer;
 pub use address::{AdminAddress, InvalidAddress};
@@ -42,13 +42,21 @@ const LARGEST_STATUS: usize = 32 * 1024 * 1024;
 pub(super) struct Arguments {
     /// Its admin listener; a key for it comes from $BEARWARD_ADMIN_KEY
     #[arg(long, value_name = "URL", default_value = DEFAULT_ADMIN)]
-    admin: AdminAddress,
+    admin: String,
     /// How the answer is printed
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    // Parsed here and not by clap, which would repeat what does not parse, with the key in it.
+    let admin = match arguments.admin.parse::<AdminAddress>() {
+        Ok(admin) => admin,
+        Err(error) => {
+            complain(&format!("--admin: {error}"));
+            return ExitCode::from(BAD_INPUT);
+        }
+    };
     let key = std::env::var(KEY_VARIABLE).ok().map(Secret::new);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -58,7 +66,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         }
     };
     let json = arguments.format == Format::Json;
-    let answer = runtime.block_on(status(&arguments.admin, key, json, SystemTime::now()));
+    let answer = runtime.block_on(status(&admin, key, json, SystemTime::now()));
     // A look-up that hangs is not waited for.
     runtime.shutdown_background();
     match answer {

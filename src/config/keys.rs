@@ -125,7 +125,7 @@ const LIMITS: &[Key] = &[
         "To the first byte, and to the end of the head.",
     ),
     defaulted("head_bytes", Kind::Size { least: 256 }, r#""64KiB""#, "The largest head of a request or an answer."),
-    defaulted("head_fields", Kind::Number { least: 1, most: 10_000 }, "100", "The most fields of a head."),
+    defaulted("head_fields", Kind::Number { least: 1, most: 256 }, "100", "The most fields of a head; 256 at most."),
     defaulted("path_bytes", Kind::Size { least: 1 }, r#""8KiB""#, "The longest path, its query not counted."),
     defaulted("keep_alive", Kind::Duration { zero: false }, r#""60s""#, "How long an idle connection is kept."),
 ];

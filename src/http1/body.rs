@@ -12,6 +12,9 @@ use super::{
 /// Bytes that have to be free in front of content which is to become a chunk: its size line.
 pub const CHUNK_GAP: usize = 10;
 
+/// Fields of a trailer section.
+const MOST_TRAILERS: usize = 100;
+
 /// How the content is framed for the next hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sink {
@@ -95,6 +98,14 @@ impl Body {
         self.content
     }
 
+    /// Bytes of content as far as is known: what has come, and what was announced.
+    pub fn known_length(&self) -> u64 {
+        match self.state {
+            State::Length(left) => self.content + left,
+            _ => self.content,
+        }
+    }
+
     /// How many bytes can be read without reading into the next message, as far as that is known.
     pub fn appetite(&self) -> usize {
         match &self.state {
@@ -173,7 +184,7 @@ impl Body {
         if decoder.trailers().len() <= 2 {
             return Ok(());
         }
-        let mut lines = [httparse::EMPTY_HEADER; 64];
+        let mut lines = [httparse::EMPTY_HEADER; MOST_TRAILERS];
         let parsed = httparse::parse_headers(decoder.trailers(), &mut lines).map_err(|_| BodyError::Malformed)?;
         let httparse::Status::Complete((_, lines)) = parsed else { return Err(BodyError::Malformed) };
         for line in lines {
@@ -260,17 +271,23 @@ pub fn put_field(wire: &mut Buffer, name: &[u8], value: &[u8]) {
 
 /// Whether a field may stand in a trailer section (RFC 9110 §6.5.1): none that frames, routes or authenticates.
 pub fn may_trail(name: &[u8]) -> bool {
-    const NEVER: [&[u8]; 8] = [
+    const NEVER: [&[u8]; 11] = [
         b"authorization",
         b"content-encoding",
+        b"content-length",
         b"content-range",
         b"cookie",
+        b"forwarded",
+        b"host",
         b"set-cookie",
         b"trailer",
+        b"transfer-encoding",
         b"www-authenticate",
-        b"x-forwarded-host",
     ];
-    Known::of(name) == Known::Other && !NEVER.iter().any(|never| same_name(name, never))
+    const ROUTING: &[u8] = b"x-forwarded-";
+    Known::of(name) == Known::Other
+        && !NEVER.iter().any(|never| same_name(name, never))
+        && !name.get(..ROUTING.len()).is_some_and(|head| same_name(head, ROUTING))
 }
 
 /// Writes `SIZE CR LF` at the end of `line` and gives where it starts.

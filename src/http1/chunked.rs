@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// Bytes of chunk extensions in one body; they mean nothing to us and are dropped.
+/// Bytes of the extensions of one chunk; they mean nothing to us and are dropped.
 const MOST_EXTENSION_BYTES: usize = 16 * 1024;
 
 /// A body that is not chunked as it should be.
@@ -112,6 +112,7 @@ impl Decoder {
             (State::Extension, byte) if byte != b'\n' && byte != 0 => self.extend(State::Extension)?,
             (State::SizeLineFeed, b'\n') => {
                 self.digits = 0;
+                self.extension_bytes = 0;
                 if self.remaining == 0 { State::Trailers } else { State::Data }
             }
             (State::DataReturn, b'\r') => State::DataLineFeed,

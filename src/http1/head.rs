@@ -169,7 +169,7 @@ impl Head {
         let config = httparse::ParserConfig::default();
         match config.parse_response_with_uninit_headers(&mut response, bytes, &mut lines) {
             Ok(httparse::Status::Complete(len)) => {
-                let (Some(status), Some(version)) = (response.code, response.version) else {
+                let (Some(status @ 100..), Some(version)) = (response.code, response.version) else {
                     return Err(HeadError::Malformed);
                 };
                 self.second = match response.reason {

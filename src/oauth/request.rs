@@ -4,7 +4,7 @@ use std::fmt;
 
 use http::{
     HeaderMap, HeaderValue, Method,
-    header::{ACCEPT, CONTENT_TYPE, USER_AGENT},
+    header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT},
 };
 use url::{Url, form_urlencoded};
 
@@ -51,6 +51,10 @@ pub fn prepare(provider: &Provider, grant: Grant) -> Prepared {
         Encoding::Query => {
             // What the endpoint's query holds already is kept (RFC 6749 §3.2).
             url.query_pairs_mut().extend_pairs(parameters.iter());
+            if method == Method::POST {
+                // Servers may insist on a length where a body could be (RFC 9110 §8.6).
+                headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+            }
             Vec::new()
         }
         Encoding::Form => {

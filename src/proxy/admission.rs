@@ -78,6 +78,18 @@ struct Authority {
     port: Option<u16>,
 }
 
+/// The path of a target that may not have been admitted, for people: no query, no fragment, nothing of a URL's authority.
+pub fn path_alone(target: &[u8]) -> &[u8] {
+    let end = target.iter().position(|byte| b"?#".contains(byte)).unwrap_or(target.len());
+    let target = &target[..end];
+    if target.starts_with(b"/") {
+        return target;
+    }
+    let authority = memchr::memmem::find(target, b"://").map_or(target.len(), |at| at + 3);
+    let path = memchr::memchr(b'/', &target[authority..]).map_or(target.len(), |at| authority + at);
+    &target[path..]
+}
+
 struct Target {
     authority: Option<Span>,
     path: Span,
@@ -224,6 +236,20 @@ mod tests {
         let admitted = admit(&head, &Limits::default()).unwrap();
         assert_eq!(head.bytes(admitted.host.unwrap()), b"[::1]");
         assert_eq!((head.bytes(admitted.path), head.bytes(admitted.query)), (&b"/a"[..], &b"?b?c"[..]));
+    }
+
+    #[test]
+    fn the_path_of_any_target_holds_nothing_else() {
+        for (target, path) in [
+            ("/a?b#c", "/a"),
+            ("/a#c?b", "/a"),
+            ("http://user:secret@host/a/b?c", "/a/b"),
+            ("http://user:secret@host", ""),
+            ("user:secret@host:443", ""),
+            ("*", ""),
+        ] {
+            assert_eq!(path_alone(target.as_bytes()), path.as_bytes(), "{target}");
+        }
     }
 
     #[test]

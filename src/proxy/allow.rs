@@ -71,13 +71,22 @@ impl FromStr for AllowRule {
         let (Some(method), Some(path), None) = (words.next(), words.next(), words.next()) else {
             return Err(malformed());
         };
+        if method.chars().any(|letter| letter.is_ascii_lowercase()) {
+            return Err(format!("methods are told by case: {} instead of {method}", method.to_ascii_uppercase()));
+        }
         let path = path.strip_prefix('/').ok_or_else(malformed)?;
+        if path.contains(['%', '?', '#', '\\']) || !path.is_ascii() {
+            return Err(format!(
+                "{text:?} can match nothing: rules are for paths as they read decoded, without a query"
+            ));
+        }
         let method = match method {
             "*" => None,
             _ if http::Method::from_bytes(method.as_bytes()).is_ok() => Some(method.to_owned()),
             _ => return Err(malformed()),
         };
         let segments = path.split('/').map(|segment| match segment {
+            "." | ".." => Err(format!("a dot segment in {text:?}")),
             "*" => Ok(Segment::One),
             "**" => Ok(Segment::Many),
             literal if literal.contains('*') => Err(format!("`*` has to be a whole segment in {text:?}")),
@@ -144,7 +153,9 @@ mod tests {
 
     #[test]
     fn malformed_rules_are_named() {
-        for rule in ["", "GET", "GET v1", "GET /a b", "GET /a*", "G@T /a"] {
+        for rule in
+            ["get /x", "GET /a%20b", "GET /a/../b", "GET /x?y", "", "GET", "GET v1", "GET /a b", "GET /a*", "G@T /a"]
+        {
             assert!(rule.parse::<AllowRule>().is_err(), "{rule}");
         }
     }

@@ -15,6 +15,9 @@ pub trait Caller {
     /// Whether the whole body was read.
     fn is_body_done(&self) -> bool;
 
+    /// Bytes of the body's content, as far as is known: what has come, and what was announced.
+    fn known_length(&self) -> u64;
+
     /// Adds some more of the body, framed for the upstream, to `wire`: behind what it holds, or in place of it.
     fn poll_body(&mut self, cx: &mut Context<'_>, wire: &mut Buffer, place: Place) -> Poll<Result<(), CallerFault>>;
 

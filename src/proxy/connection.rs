@@ -7,7 +7,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{http1, http2, service::Ingress, worker::Worker};
+use super::{http1, http2, service::Ingress, timer::Timer, worker::Worker};
 use crate::{
     http1::{buffer::SMALL, head::Head},
     server::{
@@ -22,6 +22,7 @@ pub async fn serve(mut stream: Stream, ingress: Arc<Ingress>, worker: Rc<Worker>
     let counted = Counted::new(&ingress);
     let mut first = Head::default();
     let bound = ingress.limits.head_timeout;
+    let timer = Timer::new(bound);
     let detected = tokio::select! {
         biased;
         detected = timeout(bound, first_bytes(&mut stream, &mut first)) => detected,
@@ -33,8 +34,10 @@ pub async fn serve(mut stream: Stream, ingress: Arc<Ingress>, worker: Rc<Worker>
             first.buffer.release();
             http2::serve(Prefixed::new(prefix, stream), ingress.clone(), worker, watch).await;
         }
-        Ok(Protocol::Http1) => http1::serve(stream, first, ingress.clone(), worker, watch).await,
-        // Nothing, or too little of a preface in time, or an end: there is nobody to answer.
+        Ok(Protocol::Http1) => http1::serve(stream, first, timer, ingress.clone(), worker, watch).await,
+        // The beginning of a preface is the beginning of a request too, and that is late.
+        Err(_) if !first.buffer.is_empty() => http1::serve(stream, first, timer, ingress.clone(), worker, watch).await,
+        // An end, or nothing at all in time: there is nobody to answer.
         Ok(Protocol::Undecided) | Err(_) => {}
     }
     drop(counted);

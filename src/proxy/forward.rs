@@ -83,10 +83,11 @@ pub async fn forward<C: Caller>(
     timer: &mut Timer,
 ) -> Result<Answered, Unanswered> {
     let active = prepared.active.clone();
-    let mut exchange = Exchange { sending, answer: Head::default(), limits: ingress.head_limits(), interim: 0 };
+    let limits = ingress.head_limits();
+    let mut exchange = Exchange::new(sending, limits);
     let mut connection = match pool.take(&active.target) {
         Some(connection) => connection,
-        None => active.target.connect(active.route.timeouts.connect).await?,
+        None => open(prepared, head, &mut exchange.sending).await?,
     };
     let to_head = head.method() == b"HEAD";
     let mut repeated = false;
@@ -94,26 +95,21 @@ pub async fn forward<C: Caller>(
         match exchange.run(&mut connection, caller, &active.route.timeouts, timer, to_head).await {
             Ok(framing) => {
                 let Exchange { sending, answer, .. } = exchange;
-                let answered = Answered { head: answer, framing, connection, sending };
-                if !replays(prepared, &answered, caller).await {
+                let mut answered = Answered { head: answer, framing, connection, sending };
+                if !replays(prepared, &mut answered, caller, timer).await {
                     return Ok(answered);
                 }
-                exchange = Exchange {
-                    sending: answered.sending.with_new_head(head, prepared),
-                    answer: Head::default(),
-                    limits: ingress.head_limits(),
-                    interim: 0,
-                };
                 // The refused answer's body is of no use; its connection goes with it.
-                connection = active.target.connect(active.route.timeouts.connect).await?;
+                exchange = Exchange::new(answered.sending.with_new_head(head, prepared), limits);
+                connection = open(prepared, head, &mut exchange.sending).await?;
             }
             Err(Lost::Caller(fault)) => return Err(fault.into()),
             Err(Lost::Refused(refusal)) => return Err(refusal.into()),
             Err(Lost::Connection) if !repeated && exchange.may_repeat(&connection, head.method()) => {
                 repeated = true;
                 tracing::debug!(route = &*active.route.name, "the connection was dead; the request is sent once more");
-                connection = active.target.connect(active.route.timeouts.connect).await?;
                 exchange.sending.restart();
+                connection = open(prepared, head, &mut exchange.sending).await?;
             }
             Err(Lost::Connection) => {
                 let refusal =
@@ -124,18 +120,42 @@ pub async fn forward<C: Caller>(
     }
 }
 
+/// Opens a connection for a request of which nothing is on its way. A token that ran out in the meantime is replaced.
+async fn open(prepared: &mut Prepared, head: &Head, sending: &mut Sending) -> Result<Connection, Refusal> {
+    let active = prepared.active.clone();
+    let connection = active.target.connect(active.route.timeouts.connect).await?;
+    if let (Some(credential), Some(token)) = (&active.credential, &prepared.token)
+        && !credential.is_usable(token)
+    {
+        let token = credential.obtain().await.map_err(|reason| Refusal::no_token(&reason, credential.name()))?;
+        prepared.token = Some(token);
+        *sending = sending.with_new_head(head, prepared);
+    }
+    Ok(connection)
+}
+
 /// Whether the upstream refused the token, a newer one is to be had, and the request can be sent again with it. Then
 /// `prepared` holds the newer one.
-async fn replays<C: Caller>(prepared: &mut Prepared, answered: &Answered, caller: &C) -> bool {
+async fn replays<C: Caller>(
+    prepared: &mut Prepared,
+    answered: &mut Answered,
+    caller: &mut C,
+    timer: &mut Timer,
+) -> bool {
     let active = &prepared.active;
     let (Some(binding), Some(credential), Some(seen)) = (&active.route.provider, &active.credential, &prepared.token)
     else {
         return false;
     };
-    if prepared.cost == TokenCost::Replayed || !binding.reauthorize_on.contains(&answered.head.status) {
+    if !binding.reauthorize_on.contains(&answered.head.status) {
+        seen.mark_accepted();
         return false;
     }
-    if !(answered.sending.is_kept() && caller.is_body_done()) {
+    if prepared.cost == TokenCost::Replayed {
+        return false;
+    }
+    timer.set(active.route.timeouts.idle);
+    if !answered.sending.gather(caller, timer).await {
         // Too large to be sent again: the next request is to find a new token. Where another would not help, the
         // refusal has been told already and this one stays.
         let _ = credential.discard(seen);
@@ -166,9 +186,15 @@ struct Exchange {
     answer: Head,
     limits: HeadLimits,
     interim: usize,
+    /// The interim answer that is on its way to the caller.
+    passing: Option<Buffer>,
 }
 
 impl Exchange {
+    fn new(sending: Sending, limits: HeadLimits) -> Self {
+        Self { sending, answer: Head::default(), limits, interim: 0, passing: None }
+    }
+
     async fn run<C: Caller>(
         &mut self,
         connection: &mut Connection,
@@ -254,9 +280,10 @@ impl Exchange {
             return Poll::Ready(Err(protocol("an unasked switch of protocols, or interim answers without end")));
         }
         if self.answer.status != 100 {
-            let mut wire = Buffer::with_size(SMALL);
-            headers::write_answer(&mut wire, &self.answer, Framing::Empty, Sink::Plain, headers::Persist::Silent, None);
-            ready!(caller.poll_interim(cx, &mut wire)).map_err(Lost::Caller)?;
+            // Half of it may have gone out already, and the other half waits for the caller.
+            let wire = self.passing.get_or_insert_with(|| interim_head(&self.answer));
+            ready!(caller.poll_interim(cx, wire)).map_err(Lost::Caller)?;
+            self.passing = None;
         }
         self.interim += 1;
         self.answer.next(0);
@@ -283,6 +310,12 @@ impl Exchange {
             refusal.with_proxy_error("connection_write_timeout")
         }
     }
+}
+
+fn interim_head(answer: &Head) -> Buffer {
+    let mut wire = Buffer::with_size(SMALL);
+    headers::write_answer(&mut wire, answer, Framing::Empty, Sink::Plain, headers::Persist::Silent, None);
+    wire
 }
 
 fn protocol(detail: &'static str) -> Lost {

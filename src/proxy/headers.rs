@@ -31,14 +31,10 @@ pub fn write_request(wire: &mut Buffer, head: &Head, admitted: &Admitted, route:
     put_field(wire, b"host", route.upstream.authority.as_bytes());
 
     let nominated = Nominated::of(head);
-    let injected_name = match inject {
-        Some(Injection::Header { name, .. }) => Some(name.as_str().as_bytes()),
-        _ => None,
-    };
+    let mine = Credentials::of(route);
     for field in head.fields() {
         let name = head.bytes(field.name);
         let ends_here = match field.known {
-            Known::Other => injected_name.is_some_and(|injected| same_name(name, injected)),
             Known::BearwardKey
             | Known::Connection
             | Known::ContentLength
@@ -48,7 +44,7 @@ pub fn write_request(wire: &mut Buffer, head: &Head, admitted: &Admitted, route:
             | Known::Te
             | Known::TransferEncoding
             | Known::Upgrade => true,
-            _ => injected_name.is_some_and(|injected| same_name(name, injected)),
+            _ => mine.contains(name),
         };
         if !ends_here && !nominated.contains(name) {
             put_field(wire, name, head.bytes(field.value));
@@ -68,6 +64,31 @@ pub fn write_request(wire: &mut Buffer, head: &Head, admitted: &Admitted, route:
         wire.extend(b"\r\n");
     }
     wire.extend(b"\r\n");
+}
+
+/// The fields that carry credentials of ours on a route, which a caller may not bring: the injected one, and
+/// `Authorization` wherever a token is demanded, since an API may well prefer it to the place where the token is.
+#[derive(Clone, Copy, Debug)]
+pub struct Credentials<'a> {
+    injected: Option<&'a [u8]>,
+    demanded: bool,
+}
+
+impl<'a> Credentials<'a> {
+    /// Those of `route`.
+    pub fn of(route: &'a Route) -> Self {
+        let injected = match route.provider.as_ref().map(|binding| &binding.inject) {
+            Some(Injection::Header { name, .. }) => Some(name.as_str().as_bytes()),
+            _ => None,
+        };
+        Self { injected, demanded: route.provider.is_some() }
+    }
+
+    /// Whether a field of this name is one of them, in any spelling.
+    pub fn contains(&self, name: &[u8]) -> bool {
+        self.demanded
+            && (same_name(name, b"authorization") || self.injected.is_some_and(|injected| same_name(name, injected)))
+    }
 }
 
 /// The target: the upstream's base path, the caller's path and query byte for byte.
@@ -208,12 +229,9 @@ pub struct Nominated<'a>(Vec<&'a [u8]>);
 impl<'a> Nominated<'a> {
     /// Those of this head. Allocates nothing in the usual case that there are none.
     pub fn of(head: &'a Head) -> Self {
-        let plain = |option: &&[u8]| {
-            !option.eq_ignore_ascii_case(b"close")
-                && !option.eq_ignore_ascii_case(b"keep-alive")
-                && Known::of(option) == Known::Other
-        };
-        Self(head.values(Known::Connection).flat_map(list).filter(plain).collect())
+        let names_field =
+            |option: &&[u8]| !option.eq_ignore_ascii_case(b"close") && !option.eq_ignore_ascii_case(b"keep-alive");
+        Self(head.values(Known::Connection).flat_map(list).filter(names_field).collect())
     }
 
     /// Whether a field of this name ends here.

@@ -49,9 +49,17 @@ const LINGER: Duration = Duration::from_secs(2);
 const MOST_LINGERING_BYTES: usize = 1024 * 1024;
 
 /// Serves a connection whose first bytes are in `head`.
-pub(super) async fn serve(stream: Stream, head: Head, ingress: Arc<Ingress>, worker: Rc<Worker>, watch: Watch) {
+///
+/// `timer` runs since the connection was accepted.
+pub(super) async fn serve(
+    stream: Stream,
+    head: Head,
+    timer: Timer,
+    ingress: Arc<Ingress>,
+    worker: Rc<Worker>,
+    watch: Watch,
+) {
     let entry = poll_fn(|cx| Poll::Ready(worker.enter(cx.waker()))).await;
-    let timer = Timer::new(ingress.limits.head_timeout);
     let mut connection = Connection { stream, head, timer, ingress, worker, served: 0 };
     connection.run().await;
     drop((entry, watch));
@@ -133,7 +141,9 @@ impl Connection {
     async fn read_head(&mut self) -> Result<bool, Refusal> {
         let limits = self.ingress.head_limits();
         let (head_timeout, keep_alive) = (self.ingress.limits.head_timeout, self.ingress.limits.keep_alive);
-        self.timer.set(if self.served == 0 || !self.head.buffer.is_empty() { head_timeout } else { keep_alive });
+        if self.served > 0 {
+            self.timer.set(if self.head.buffer.is_empty() { keep_alive } else { head_timeout });
+        }
         poll_fn(|cx| {
             loop {
                 match self.head.parse_request(limits) {

@@ -1,7 +1,9 @@
 //! A caller that speaks HTTP/2 with prior knowledge: hyper reads the frames, each request takes the common way.
 
+mod activity;
 mod body;
 mod caller;
+mod pulse;
 
 use std::{convert::Infallible, future::Future, pin::pin, rc::Rc, sync::Arc, time::Instant};
 
@@ -13,12 +15,13 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::task::spawn_local;
 
 use self::{
+    activity::Activity,
     body::{AnswerBody, Content, Streaming, Told},
     caller::Http2Caller,
 };
 use super::{
     download::Download,
-    error::Refusal,
+    error::{Kind, Refusal},
     forward::{self, Answered, Unanswered},
     headers::{self, Nominated, passes_back},
     location::Rewriter,
@@ -49,9 +52,10 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// Serves a connection to its end.
 pub(super) async fn serve(stream: Prefixed<Stream>, ingress: Arc<Ingress>, worker: Rc<Worker>, mut watch: Watch) {
     let limits = ingress.limits;
+    let activity = Rc::new(Activity::new());
     let service = hyper::service::service_fn(|request: Request<Incoming>| {
-        let (ingress, worker) = (ingress.clone(), worker.clone());
-        async move { Ok::<_, Infallible>(respond_to(request, ingress, worker).await) }
+        let (ingress, worker, stream) = (ingress.clone(), worker.clone(), activity.begin());
+        async move { Ok::<_, Infallible>(respond_to(request, ingress, worker, stream).await) }
     });
     let mut builder = hyper::server::conn::http2::Builder::new(LocalExecutor);
     builder
@@ -64,10 +68,19 @@ pub(super) async fn serve(stream: Prefixed<Stream>, ingress: Arc<Ingress>, worke
         .keep_alive_timeout(limits.head_timeout);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = watch.draining() => {
+        ended = connection.as_mut() => Some(ended),
+        () = activity.quiet(limits.head_timeout, limits.keep_alive) => None,
+        () = watch.draining() => None,
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => {
             connection.as_mut().graceful_shutdown();
-            connection.await
+            tokio::select! {
+                ended = connection => ended,
+                // Requests in hand are finished; a caller that does not go then is left.
+                () = activity.quiet(limits.head_timeout, limits.head_timeout) => Ok(()),
+            }
         }
     };
     if let Err(error) = ended {
@@ -79,20 +92,24 @@ pub(super) async fn serve(stream: Prefixed<Stream>, ingress: Arc<Ingress>, worke
 #[derive(Clone, Copy, Debug)]
 struct LocalExecutor;
 
-impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor
-where
-    F::Output: 'static,
-{
-    fn execute(&self, future: F) {
-        spawn_local(future);
+/// What hyper runs beside a connection is one future for each request.
+impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for LocalExecutor {
+    fn execute(&self, request: F) {
+        spawn_local(pulse::watched(request));
     }
 }
 
-async fn respond_to(request: Request<Incoming>, ingress: Arc<Ingress>, worker: Rc<Worker>) -> Response<AnswerBody> {
+async fn respond_to(
+    request: Request<Incoming>,
+    ingress: Arc<Ingress>,
+    worker: Rc<Worker>,
+    stream: activity::Stream,
+) -> Response<AnswerBody> {
     let started = Instant::now();
     let (parts, incoming) = request.into_parts();
     let head = compose(&parts);
-    let mut told = Told { ingress, head, active: None, status: 0, bytes: 0, started, cost: TokenCost::Unneeded };
+    let mut told =
+        Told { ingress, head, active: None, status: 0, bytes: 0, started, cost: TokenCost::Unneeded, _stream: stream };
     match answer(&parts, incoming, &worker, &mut told).await {
         Ok(streaming) => {
             told.status = streaming.answered.head.status;
@@ -124,7 +141,7 @@ async fn answer(
     worker: &Rc<Worker>,
     told: &mut Told,
 ) -> Result<Streaming, Refusal> {
-    check(parts, &told.head)?;
+    check(parts, told)?;
     let mut prepared = match service::prepare(&told.ingress, &told.head).await {
         Ok(prepared) => prepared,
         Err(Rejected { refusal, active }) => {
@@ -155,8 +172,9 @@ async fn answer(
     })?;
     let mut wire = Buffer::with_size(SMALL);
     let download = Download::begin(&answered, told.ingress.limits.head_bytes, &mut wire, Sink::Plain)
-        .map_err(|_| Refusal::new(super::error::Kind::UpstreamProtocol, "the upstream sent a malformed body"))?;
+        .map_err(|_| Refusal::new(Kind::UpstreamProtocol, "the upstream sent a malformed body"))?;
     timer.set(active.route.timeouts.idle);
+    pulse::begin(active.route.timeouts.idle);
     Ok(Streaming {
         answered,
         download,
@@ -171,14 +189,17 @@ async fn answer(
 }
 
 /// What HTTP/2 allows beyond what is asked of HTTP/1.1 (RFC 9113 §8.3.1).
-fn check(parts: &http::request::Parts, head: &Head) -> Result<(), Refusal> {
+fn check(parts: &http::request::Parts, told: &Told) -> Result<(), Refusal> {
+    if told.head.fields().len() > told.ingress.head_limits().fields {
+        return Err(Refusal::new(Kind::HeadersTooLarge, "the head has more fields than this listener takes"));
+    }
     let mut hosts = parts.headers.get_all(header::HOST).iter();
     if let (Some(authority), Some(host)) = (parts.uri.authority(), hosts.next())
         && !host.as_bytes().eq_ignore_ascii_case(authority.as_str().as_bytes())
     {
         return Err(Refusal::bad_request("a Host that is not the :authority"));
     }
-    if head.values(Known::TransferEncoding).next().is_some() {
+    if told.head.values(Known::TransferEncoding).next().is_some() {
         return Err(Refusal::bad_request("a transfer coding in HTTP/2"));
     }
     Ok(())

@@ -1,11 +1,15 @@
 //! A request on its way out: its head, and as much of its body as has come.
 
-use std::task::{Context, Poll};
+use std::{
+    future::poll_fn,
+    task::{Context, Poll},
+};
 
 use super::{
     caller::{Caller, CallerFault, Place},
     headers,
     service::Prepared,
+    timer::Timer,
     upstream::Connection,
 };
 use crate::http1::{
@@ -13,8 +17,8 @@ use crate::http1::{
     head::Head,
 };
 
-/// What of a request is kept, so that it can be sent once more.
-pub const KEPT: usize = 64 * 1024;
+/// Bytes of a body that is kept, so that it can be sent once more.
+const KEPT: u64 = 64 * 1024;
 /// What is still to be sent of a request.
 #[derive(Debug)]
 pub struct Sending {
@@ -76,6 +80,22 @@ impl Sending {
         Self::new(wire, head_length)
     }
 
+    /// Reads what is left of a body that is small enough to be kept, without sending it. False: it is not, or did not
+    /// come in time.
+    pub async fn gather<C: Caller>(&mut self, caller: &mut C, timer: &mut Timer) -> bool {
+        poll_fn(|cx| {
+            while self.kept && !caller.is_body_done() && caller.known_length() <= KEPT {
+                match caller.poll_body(cx, &mut self.wire, Place::Behind) {
+                    Poll::Ready(Ok(())) => self.kept = caller.known_length() <= KEPT,
+                    Poll::Ready(Err(_)) => return Poll::Ready(false),
+                    Poll::Pending => return timer.poll_passed(cx).map(|()| false),
+                }
+            }
+            Poll::Ready(self.kept && caller.is_body_done())
+        })
+        .await
+    }
+
     /// Writes on; ready when there is nothing left to write, or nobody to write to. True: something moved.
     pub fn poll<C: Caller>(
         &mut self,
@@ -117,7 +137,7 @@ impl Sending {
                 Poll::Ready(read) => read?,
                 Poll::Pending => return Poll::Pending,
             }
-            self.kept = self.kept && self.wire.all().len() - self.head_length <= KEPT;
+            self.kept = self.kept && caller.known_length() <= KEPT;
             *moved = true;
         }
         Poll::Ready(Ok(()))

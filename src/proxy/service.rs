@@ -112,8 +112,7 @@ pub fn tell(
     if !access_log::enabled() {
         return;
     }
-    let target = head.target();
-    let path = &target[..memchr::memchr(b'?', target).unwrap_or(target.len())];
+    let path = admission::path_alone(head.target());
     access_log::log(&AccessEntry {
         route: active.map(|active| &*active.route.name),
         method: &String::from_utf8_lossy(head.method()),

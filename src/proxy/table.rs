@@ -43,7 +43,6 @@ impl ActiveRoute {
 pub struct Table {
     hosts: HashMap<Box<str>, Prefixes>,
     any: Prefixes,
-    reads_paths: bool,
     known_hosts: HashSet<Box<str>>,
 }
 
@@ -51,6 +50,8 @@ pub struct Table {
 #[derive(Debug, Default)]
 struct Prefixes {
     paths: HashMap<Box<str>, Arc<ActiveRoute>>,
+    /// Whether the path decides anything among them: which one, or what it allows.
+    reads_path: bool,
     longest: usize,
     rest: Option<Arc<ActiveRoute>>,
 }
@@ -69,12 +70,12 @@ impl Table {
     pub fn new(routes: impl IntoIterator<Item = Arc<ActiveRoute>>) -> Self {
         let mut table = Self::default();
         for active in routes {
-            table.reads_paths |= active.route.path.is_some() || active.route.allow.is_some();
             table.known_hosts.extend(active.route.guard.hosts.iter().map(|host| host.as_str().into()));
             let prefixes = match &active.route.host {
                 Some(host) => table.hosts.entry(host.as_str().into()).or_default(),
                 None => &mut table.any,
             };
+            prefixes.reads_path |= active.route.path.is_some() || active.route.allow.is_some();
             match &active.route.path {
                 Some(path) => {
                     prefixes.longest = prefixes.longest.max(path.len());
@@ -93,12 +94,14 @@ impl Table {
     /// # Errors
     /// `bad-request` for an ambiguous path where paths matter, `host-not-allowed`, `no-route`.
     pub fn select<'a>(&self, head: &'a Head, admitted: &Admitted) -> Result<Selected<'a>, Refusal> {
-        let read = match self.reads_paths {
-            true => Some(path::read(head.bytes(admitted.path)).map_err(Refusal::bad_request)?),
-            false => None,
-        };
         let host = admitted.host.map(|host| head.bytes(host));
         let of_host = host.and_then(|host| self.of_host(host));
+        let falls_through = of_host.is_none_or(|prefixes| prefixes.rest.is_none());
+        let reads_path = of_host.is_some_and(|prefixes| prefixes.reads_path) || (falls_through && self.any.reads_path);
+        let read = match reads_path {
+            true => Some(path::read(head.bytes(admitted.path)).map_err(|fault| self.ambiguous(host, fault))?),
+            false => None,
+        };
         let route = of_host
             .and_then(|prefixes| prefixes.longest_match(read.as_deref()))
             .or_else(|| self.any.longest_match(read.as_deref()));
@@ -106,6 +109,13 @@ impl Table {
             Some(route) => Ok(Selected { route: route.clone(), path: read }),
             None if host.is_some_and(|host| !self.knows(host)) => Err(guard::host_not_allowed()),
             None => Err(Refusal::new(Kind::NoRoute, "no route of this listener matches the host and path")),
+        }
+    }
+
+    fn ambiguous(&self, host: Option<&[u8]>, fault: &'static str) -> Refusal {
+        match host {
+            Some(host) if !self.knows(host) => guard::host_not_allowed(),
+            _ => Refusal::bad_request(fault),
         }
     }
 

@@ -43,7 +43,7 @@ mod names {
     pub(super) const TOKEN_REQUEST_DURATION: Family =
         Family::new("bearward_token_request_duration_seconds", Kind::Histogram, "How long the token endpoint took.");
     pub(super) const TOKEN_EXPIRY: Family =
-        Family::new("bearward_token_expiry_timestamp_seconds", Kind::Gauge, "When the token in hand ends, in seconds since 1970; 0 without a token.");
+        Family::new("bearward_token_expiry_timestamp_seconds", Kind::Gauge, "When the last token ends or ended, in seconds since 1970; 0 if there was none or it was discarded.");
     pub(super) const LOGIN_REQUIRED: Family =
         Family::new("bearward_login_required", Kind::Gauge, "1 while a person has to log in.");
     pub(super) const RELOADS: Family =

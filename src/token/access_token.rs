@@ -1,6 +1,9 @@
 //! An access token and its deadlines.
 
-use std::time::SystemTime;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::SystemTime,
+};
 
 use super::schedule::Deadlines;
 use crate::{
@@ -23,6 +26,7 @@ pub struct AccessToken {
     pub expires_at_wall: SystemTime,
     /// See `expires_at_wall`.
     pub refresh_at_wall: SystemTime,
+    accepted: AtomicBool,
 }
 
 /// What may be done with a token at some instant.
@@ -48,7 +52,21 @@ impl AccessToken {
             expires_at,
             expires_at_wall: wall + expires_at.since(now),
             refresh_at_wall: wall + refresh_at.since(now),
+            accepted: AtomicBool::new(false),
         }
+    }
+
+    /// Notes that an upstream took it: if it is refused later, it was revoked, and another will do.
+    pub fn mark_accepted(&self) {
+        // Read first: the line is shared by all workers, and nearly always it says so already.
+        if !self.was_accepted() {
+            self.accepted.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether an upstream ever took it.
+    pub fn was_accepted(&self) -> bool {
+        self.accepted.load(Ordering::Relaxed)
     }
 
     /// What may be done with it at `now`.

@@ -9,7 +9,7 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
-    access_token::AccessToken,
+    access_token::{AccessToken, State},
     cache::{Key, TokenCache},
     progress::{Failure, Phase, Progress, Told, Verdict},
     schedule::Retry,
@@ -113,6 +113,11 @@ impl Credential {
         self.outcome(true).await
     }
 
+    /// Whether `token`, which was given out earlier, may still be sent.
+    pub fn is_usable(&self, token: &Token) -> bool {
+        token.state(self.clock.now()) != State::Expired
+    }
+
     /// What people and machines are shown.
     pub fn status(&self) -> CredentialStatus {
         let token = self.current();
@@ -182,7 +187,7 @@ impl Credential {
         }
     }
 
-    /// Gives up `seen`, which an upstream refused: that very one, a newer one stays. The next who asks waits for another.
+    /// Gives up `seen`, which an upstream refused: that very one, a newer one stays. Another is asked for.
     ///
     /// # Errors
     /// Another token would not help, see [`Credential::renew`]; the one in hand stays.
@@ -192,16 +197,17 @@ impl Credential {
             if !self.current().is_some_and(|current| Arc::ptr_eq(&current, seen)) {
                 return false;
             }
-            if *verdict.insert(progress.refused_by_upstream(self.clock.now())) != Verdict::Discard {
+            if *verdict.insert(progress.refused_by_upstream(self.clock.now(), seen.was_accepted())) != Verdict::Discard
+            {
                 return false;
             }
             self.cache.remove(self.key);
+            self.metrics.expiry(None);
             true
         });
         match verdict {
             None => Ok(()),
             Some(Verdict::Discard) => {
-                self.metrics.expiry(None);
                 tracing::info!(provider = %self.name(), token = %seen.secret.fingerprint(), "token.discarded");
                 Ok(())
             }

@@ -157,9 +157,10 @@ impl Progress {
         self.ended += 1;
     }
 
-    /// An upstream refused the token in hand.
-    pub(super) fn refused_by_upstream(&mut self, now: Moment) -> Verdict {
-        if let Some(renewal) = &mut self.renewal {
+    /// An upstream refused the token in hand, which one had `accepted` before or none had. One that refuses fresh tokens
+    /// too is not given another so soon.
+    pub(super) fn refused_by_upstream(&mut self, now: Moment, accepted: bool) -> Verdict {
+        if let Some(renewal) = self.renewal.as_mut().filter(|_| !accepted) {
             let left = (renewal.at + RENEWAL_SPACING).since(now);
             if !left.is_zero() {
                 let first = !std::mem::replace(&mut renewal.complained, true);
@@ -167,8 +168,10 @@ impl Progress {
             }
         }
         self.renewal = Some(Renewal { at: now, complained: false });
-        if let Phase::BackingOff(retry) = &mut self.phase {
-            *retry = retry.without_token(now);
+        match &mut self.phase {
+            Phase::BackingOff(retry) => *retry = retry.without_token(now),
+            // Another is wanted whether or not anybody asks: readiness does.
+            _ => self.wanted = true,
         }
         Verdict::Discard
     }
@@ -250,12 +253,12 @@ mod tests {
     #[test]
     fn an_upstream_gets_one_renewal_a_minute() {
         let mut progress = Progress::new(Phase::Resting { until: NOW });
-        assert_eq!(progress.refused_by_upstream(NOW), Verdict::Discard);
+        assert_eq!(progress.refused_by_upstream(NOW, false), Verdict::Discard);
         let later = NOW + Duration::from_secs(59);
         let left = Duration::from_secs(1);
-        assert_eq!(progress.refused_by_upstream(later), Verdict::Keep { left, first: true });
-        assert_eq!(progress.refused_by_upstream(later), Verdict::Keep { left, first: false });
-        assert_eq!(progress.refused_by_upstream(NOW + Duration::from_secs(60)), Verdict::Discard);
+        assert_eq!(progress.refused_by_upstream(later, false), Verdict::Keep { left, first: true });
+        assert_eq!(progress.refused_by_upstream(later, false), Verdict::Keep { left, first: false });
+        assert_eq!(progress.refused_by_upstream(NOW + Duration::from_secs(60), false), Verdict::Discard);
     }
 
     #[test]

@@ -111,7 +111,7 @@ impl Refresher {
         let (provider, kind, usable) = (self.credential.name(), error.kind(), in_hand.is_some());
         let (ms, next_s) = (elapsed.as_millis(), retry.at.since(now).as_secs_f64());
         if self.complained == complaint {
-            tracing::debug!(%provider, kind, usable, ms, next_s, %error, "token.failed");
+            tracing::info!(%provider, kind, usable, ms, next_s, %error, "token.failed");
         } else {
             tracing::warn!(%provider, kind, usable, ms, next_s, %error, "token.failed");
         }

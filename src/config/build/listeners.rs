@@ -121,11 +121,13 @@ impl Taken {
             Err(_) if host == "localhost" || host.ends_with(".localhost") => vec![v4, v6],
             Err(_) => return None,
         };
+        // Who listens on any address is reached by each of its family, and [::] by those of IPv4 too.
         let any = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+        let takes = |any: &&IpAddr, target: &IpAddr| target.is_loopback() && (any.is_ipv6() || target.is_ipv4());
         targets.iter().find_map(|target| {
             let exact = port.get(target);
             exact
-                .or_else(|| any.iter().filter(|_| target.is_loopback()).find_map(|any| port.get(any)))
+                .or_else(|| any.iter().filter(|any| takes(any, target)).find_map(|any| port.get(any)))
                 .map(String::as_str)
         })
     }

@@ -32,6 +32,10 @@ impl Caller for Http1Caller<'_> {
         self.body.is_done()
     }
 
+    fn known_length(&self) -> u64 {
+        self.body.known_length()
+    }
+
     fn poll_body(&mut self, cx: &mut Context<'_>, wire: &mut Buffer, place: Place) -> Poll<Result<(), CallerFault>> {
         let stream = &mut *self.stream;
         let read = |bytes: &mut [u8]| poll_read(stream, cx, bytes);

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Body as HttpBody, Frame};
 
-use super::caller::Http2Caller;
+use super::{activity, caller::Http2Caller, pulse};
 use crate::{
     http1::{
         body::{BodyError, Sink},
@@ -102,11 +102,13 @@ impl Streaming {
             }
             if moved {
                 self.timer.set(idle);
+                pulse::beat();
             }
             if !self.wire.is_empty() {
                 let data = Bytes::copy_from_slice(self.wire.filled());
                 self.wire.reset(0);
                 self.timer.set(idle);
+                pulse::beat();
                 return Poll::Ready(Some(Ok(Frame::data(data))));
             }
             if self.download.body.is_done() {
@@ -151,6 +153,7 @@ pub(super) struct Told {
     pub(super) bytes: u64,
     pub(super) started: Instant,
     pub(super) cost: TokenCost,
+    pub(super) _stream: activity::Stream,
 }
 
 impl Drop for Told {

@@ -37,6 +37,10 @@ impl Caller for Http2Caller {
         self.done
     }
 
+    fn known_length(&self) -> u64 {
+        self.read + self.incoming.size_hint().lower()
+    }
+
     fn poll_body(&mut self, cx: &mut Context<'_>, wire: &mut Buffer, place: Place) -> Poll<Result<(), CallerFault>> {
         let frame = ready!(Pin::new(&mut self.incoming).poll_frame(cx));
         if place == Place::Over {
