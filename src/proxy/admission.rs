@@ -7,7 +7,7 @@ use crate::{
     http1::{
         field::{Known, Span, list},
         framing::{self, Framing},
-        head::{Head, Version},
+        head::{Head, Version, is_token},
     },
     server::limits::Limits,
 };
@@ -31,6 +31,8 @@ pub struct Admitted {
     pub expects_continue: bool,
     /// Whether the connection may serve another request.
     pub keep_alive: bool,
+    /// The one protocol that the caller wants to switch to (RFC 9110 §7.8).
+    pub upgrade: Option<Span>,
 }
 
 /// Admits a request or says what is wrong with it.
@@ -56,6 +58,7 @@ pub fn admit(head: &Head, limits: &Limits) -> Result<Admitted, Refusal> {
         framing,
         expects_continue: expects_continue(head)?,
         keep_alive: keeps_alive(head),
+        upgrade: upgrade(head, framing),
     })
 }
 
@@ -88,6 +91,23 @@ pub fn path_alone(target: &[u8]) -> &[u8] {
     let authority = memchr::memmem::find(target, b"://").map_or(target.len(), |at| at + 3);
     let path = memchr::memchr(b'/', &target[authority..]).map_or(target.len(), |at| authority + at);
     &target[path..]
+}
+
+/// The protocol that a request asks to switch to, or an answer switches to: one alone, with `Connection` to say that the
+/// field is meant for this hop.
+pub fn switches_to(head: &Head) -> Option<Span> {
+    let mut fields = head.fields().iter().filter(|field| field.known == Known::Upgrade);
+    let (Some(field), None) = (fields.next(), fields.next()) else { return None };
+    let protocol = head.bytes(field.value);
+    let is_one = !protocol.is_empty() && protocol.iter().all(|byte| is_token(*byte) || *byte == b'/');
+    let mut options = head.values(Known::Connection).flat_map(list);
+    (is_one && options.any(|option| option.eq_ignore_ascii_case(b"upgrade"))).then_some(field.value)
+}
+
+/// A request with a body cannot switch: where the body ends and the other protocol begins would be doubtful.
+fn upgrade(head: &Head, framing: Framing) -> Option<Span> {
+    let may = head.version == Version::Http11 && framing == Framing::Empty;
+    may.then(|| switches_to(head)).flatten()
 }
 
 struct Target {

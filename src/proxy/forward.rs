@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    admission,
     caller::{Caller, CallerFault},
     error::{Kind, Refusal},
     guard, headers,
@@ -84,7 +85,8 @@ pub async fn forward<C: Caller>(
 ) -> Result<Answered, Unanswered> {
     let active = prepared.active.clone();
     let limits = ingress.head_limits();
-    let mut exchange = Exchange::new(sending, limits);
+    let tunnel = headers::tunnel(head, &prepared.admitted, &active.route);
+    let mut exchange = Exchange::new(sending, limits, tunnel);
     let mut connection = match pool.take(&active.target) {
         Some(connection) => connection,
         None => open(prepared, head, &mut exchange.sending).await?,
@@ -100,7 +102,7 @@ pub async fn forward<C: Caller>(
                     return Ok(answered);
                 }
                 // The refused answer's body is of no use; its connection goes with it.
-                exchange = Exchange::new(answered.sending.with_new_head(head, prepared), limits);
+                exchange = Exchange::new(answered.sending.with_new_head(head, prepared), limits, tunnel);
                 connection = open(prepared, head, &mut exchange.sending).await?;
             }
             Err(Lost::Caller(fault)) => return Err(fault.into()),
@@ -188,11 +190,14 @@ struct Exchange {
     interim: usize,
     /// The interim answer that is on its way to the caller.
     passing: Option<Buffer>,
+    /// The protocol that the request asks to switch to.
+    tunnel: Option<Vec<u8>>,
 }
 
 impl Exchange {
-    fn new(sending: Sending, limits: HeadLimits) -> Self {
-        Self { sending, answer: Head::default(), limits, interim: 0, passing: None }
+    fn new(sending: Sending, limits: HeadLimits, tunnel: Option<&[u8]>) -> Self {
+        let tunnel = tunnel.map(<[u8]>::to_vec);
+        Self { sending, answer: Head::default(), limits, interim: 0, passing: None, tunnel }
     }
 
     async fn run<C: Caller>(
@@ -233,6 +238,9 @@ impl Exchange {
         loop {
             match self.answer.parse_response(self.limits) {
                 Ok(false) => {}
+                Ok(true) if self.answer.status == 101 && self.is_switch_asked_for() => {
+                    return Poll::Ready(Ok(Framing::Empty));
+                }
                 Ok(true) if matches!(self.answer.status, 100..=199) => {
                     ready!(self.poll_interim(cx, caller))?;
                     continue;
@@ -271,6 +279,14 @@ impl Exchange {
                 }
                 Poll::Pending
             }
+        }
+    }
+
+    fn is_switch_asked_for(&self) -> bool {
+        let protocol = admission::switches_to(&self.answer).map(|span| self.answer.bytes(span));
+        match (&self.tunnel, protocol) {
+            (Some(asked), Some(protocol)) => asked.eq_ignore_ascii_case(protocol) && self.sending.is_done(),
+            _ => false,
         }
     }
 

@@ -56,6 +56,10 @@ pub fn write_request(wire: &mut Buffer, head: &Head, admitted: &Admitted, route:
         Framing::Chunked => put_field(wire, b"transfer-encoding", b"chunked"),
         Framing::Empty | Framing::UntilClose => {}
     }
+    if let Some(protocol) = tunnel(head, admitted, route) {
+        put_field(wire, b"connection", b"upgrade");
+        put_field(wire, b"upgrade", protocol);
+    }
     if let (Some(Injection::Header { name, prefix }), Some(token)) = (inject, token) {
         wire.extend(name.as_str().as_bytes());
         wire.extend(b": ");
@@ -64,6 +68,13 @@ pub fn write_request(wire: &mut Buffer, head: &Head, admitted: &Admitted, route:
         wire.extend(b"\r\n");
     }
     wire.extend(b"\r\n");
+}
+
+/// The protocol that a request asks to switch to, where the route allows it.
+pub fn tunnel<'a>(head: &'a Head, admitted: &Admitted, route: &Route) -> Option<&'a [u8]> {
+    let protocol = head.bytes(admitted.upgrade?);
+    let allowed = route.upgrade.iter().any(|allowed| allowed.as_bytes().eq_ignore_ascii_case(protocol));
+    allowed.then_some(protocol)
 }
 
 /// The fields that carry credentials of ours on a route, which a caller may not bring: the injected one, and
@@ -170,7 +181,7 @@ pub fn write_answer(
     answer: &Head,
     framing: Framing,
     sink: Sink,
-    persist: Persist,
+    persist: Persist<'_>,
     rewriter: Option<&Rewriter<'_>>,
 ) {
     wire.extend(b"HTTP/1.1 ");
@@ -198,6 +209,10 @@ pub fn write_answer(
     }
     match persist {
         Persist::Silent => {}
+        Persist::Upgrade(protocol) => {
+            put_field(wire, b"connection", b"upgrade");
+            put_field(wire, b"upgrade", protocol);
+        }
         Persist::KeepAlive => put_field(wire, b"connection", b"keep-alive"),
         Persist::Close => put_field(wire, b"connection", b"close"),
     }
@@ -214,7 +229,9 @@ pub fn rewritten(field: &Field, value: &[u8], rewriter: Option<&Rewriter<'_>>) -
 
 /// What an answer says of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Persist {
+pub enum Persist<'a> {
+    /// It speaks another protocol from here on.
+    Upgrade(&'a [u8]),
     /// Nothing: HTTP/1.1 goes on by itself.
     Silent,
     /// HTTP/1.0 has to be told.

@@ -2,6 +2,7 @@
 
 mod caller;
 mod relay;
+mod tunnel;
 
 use std::{
     future::poll_fn,
@@ -18,11 +19,12 @@ use tokio::io::AsyncWrite;
 use self::{
     caller::{Http1Caller, poll_read, poll_write_all},
     relay::Relay,
+    tunnel::Tunnel,
 };
 use super::{
     caller::CallerFault,
     error::{Kind, Refusal},
-    forward::{self, Unanswered},
+    forward::{self, Answered, Unanswered},
     headers::{self, Persist},
     location::Rewriter,
     respond,
@@ -36,6 +38,7 @@ use crate::{
     http1::{
         body::{Body, Sink},
         buffer::{Buffer, SMALL},
+        field::Known,
         framing::Framing,
         head::{Head, HeadError, Version},
     },
@@ -249,6 +252,9 @@ impl Connection {
             }
         };
         let status = answered.head.status;
+        if status == 101 {
+            return self.tunnel(prepared, answered).await;
+        }
         let framing = headers::answer_framing(answered.framing, self.head.version);
         let ends = framing.until_close || !prepared.admitted.keep_alive || self.worker.is_draining();
         let persist = persist(ends, self.head.version);
@@ -274,6 +280,22 @@ impl Connection {
             (true, _) => Next::Linger,
         };
         Outcome { next, status, bytes, active: Some(active), cost: prepared.cost, rest }
+    }
+
+    /// Passes a switch of protocols back, and then whatever either side says.
+    async fn tunnel(&mut self, prepared: Prepared, answered: Answered) -> Outcome {
+        let mut wire = Buffer::with_size(SMALL);
+        let protocol = answered.head.values(Known::Upgrade).next().unwrap_or_default();
+        let persist = Persist::Upgrade(protocol);
+        headers::write_answer(&mut wire, &answered.head, Framing::Empty, Sink::Plain, persist, None);
+        wire.extend(answered.head.rest());
+        let mut early = Buffer::with_size(SMALL);
+        early.extend(self.head.rest());
+        let idle = prepared.active.route.timeouts.idle;
+        let tunnel = Tunnel::new(early, wire);
+        let bytes = tunnel.run(&mut self.stream, answered.connection, idle, &mut self.timer).await;
+        let (cost, rest) = (prepared.cost, Rest::default());
+        Outcome { next: Next::Cut, status: 101, bytes, active: Some(prepared.active), cost, rest }
     }
 
     /// Answers a request that was refused before any of its body was read.
@@ -356,7 +378,7 @@ impl Connection {
     }
 }
 
-fn persist(ends: bool, version: Version) -> Persist {
+fn persist(ends: bool, version: Version) -> Persist<'static> {
     match (ends, version) {
         (true, _) => Persist::Close,
         (false, Version::Http10) => Persist::KeepAlive,

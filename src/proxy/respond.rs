@@ -65,7 +65,7 @@ pub fn answer(refusal: &Refusal, route: Option<&str>, provider: Option<&str>, gr
 
 impl Answer {
     /// Writes the answer for a caller that speaks HTTP/1.
-    pub fn write(&self, wire: &mut Buffer, to_head: bool, persist: Persist) {
+    pub fn write(&self, wire: &mut Buffer, to_head: bool, persist: Persist<'_>) {
         wire.extend(b"HTTP/1.1 ");
         wire.extend(self.sent.as_str().as_bytes());
         wire.extend(b" ");
@@ -76,7 +76,7 @@ impl Answer {
         }
         put_field(wire, b"content-length", self.body.len().to_string().as_bytes());
         match persist {
-            Persist::Silent => {}
+            Persist::Silent | Persist::Upgrade(_) => {}
             Persist::KeepAlive => put_field(wire, b"connection", b"keep-alive"),
             Persist::Close => put_field(wire, b"connection", b"close"),
         }

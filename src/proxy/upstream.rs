@@ -170,6 +170,14 @@ impl Connection {
         }
     }
 
+    /// Says that nothing more will be written.
+    pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.io {
+            Io::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Io::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+
     /// Whether an idle connection is good for another request: the upstream has neither closed it nor said anything
     /// unasked. As far as the runtime knows; no system call is made.
     fn is_quiet(&self) -> bool {

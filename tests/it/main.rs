@@ -35,6 +35,7 @@ mod connections;
 mod forwarding;
 mod injection;
 mod streaming;
+mod tunnels;
 mod upstream_failures;
 
 // The process: what it tells, what it keeps to itself, how it is used and how it ends.

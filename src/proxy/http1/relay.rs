@@ -41,7 +41,7 @@ impl Relay {
     pub(super) fn new(
         answered: Answered,
         sink: Sink,
-        persist: Persist,
+        persist: Persist<'_>,
         most_trailer_bytes: usize,
         rewriter: &Rewriter<'_>,
     ) -> Result<Self, BodyError> {
