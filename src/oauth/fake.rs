@@ -42,6 +42,7 @@ pub(crate) fn provider(token_endpoint: &str) -> Provider {
             params: BTreeMap::new(),
             headers: Vec::new(),
             omit_on_refresh: Vec::new(),
+            omit_on_exchange: Vec::new(),
             timeout: Duration::from_secs(10),
             trust: Trust::default(),
             proxy: None,
