@@ -3,20 +3,42 @@
 use zeroize::Zeroizing;
 
 use super::provider::{GrantType, Provider};
+use crate::secret::Secret;
 
 /// An authorization grant (RFC 6749 §1.3), with whatever it needs beyond the provider's settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Grant {
+pub enum Grant<'a> {
     /// RFC 6749 §4.4.
     ClientCredentials,
+    /// RFC 6749 §6, of which nothing is asked but the same scope again.
+    RefreshToken {
+        /// What was issued with the last token.
+        refresh_token: &'a Secret,
+    },
+    /// RFC 6749 §4.1.3, RFC 7636 §4.5.
+    AuthorizationCode {
+        /// What consent brought.
+        code: &'a Secret,
+        /// As in the consent redirect, if it had one.
+        redirect_uri: Option<&'a str>,
+        /// What the challenge in the consent redirect was made from.
+        code_verifier: Option<&'a Secret>,
+    },
 }
 
-impl Grant {
+impl Grant<'_> {
     /// The value of `grant_type`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::ClientCredentials => GrantType::ClientCredentials.as_str(),
+            Self::RefreshToken { .. } => GrantType::RefreshToken.as_str(),
+            Self::AuthorizationCode { .. } => GrantType::AuthorizationCode.as_str(),
         }
+    }
+
+    /// Whether an answer may bring a refresh token; to client credentials none is due (RFC 6749 §4.4.3).
+    pub const fn brings_refresh_token(self) -> bool {
+        !matches!(self, Self::ClientCredentials)
     }
 
     /// The parameters of a token request under this grant, those of the client's authentication not among them.
@@ -25,13 +47,36 @@ impl Grant {
     pub fn parameters(self, provider: &Provider) -> Parameters {
         let mut parameters = Parameters::default();
         parameters.set("grant_type", self.name());
-        if let Some(scope) = &provider.scope {
-            parameters.set("scope", scope);
+        match self {
+            Self::ClientCredentials => {
+                if let Some(scope) = &provider.scope {
+                    parameters.set("scope", scope);
+                }
+            }
+            Self::RefreshToken { refresh_token } => parameters.set("refresh_token", refresh_token.expose()),
+            Self::AuthorizationCode { code, redirect_uri, code_verifier } => {
+                parameters.set("code", code.expose());
+                if let Some(redirect_uri) = redirect_uri {
+                    parameters.set("redirect_uri", redirect_uri);
+                }
+                if let Some(verifier) = code_verifier {
+                    parameters.set("code_verifier", verifier.expose());
+                }
+            }
         }
         for (name, value) in &provider.token_request.params {
             parameters.set(name, value);
         }
         parameters
+    }
+
+    /// The names of the parameters that this server does not want under this grant, the client's authentication among them.
+    pub fn omitted(self, provider: &Provider) -> &[String] {
+        match self {
+            Self::ClientCredentials => &[],
+            Self::RefreshToken { .. } => &provider.token_request.omit_on_refresh,
+            Self::AuthorizationCode { .. } => &provider.token_request.omit_on_exchange,
+        }
     }
 }
 
@@ -54,6 +99,11 @@ impl Parameters {
         if !self.0.iter().any(|(known, _)| known == name) {
             self.set(name, value);
         }
+    }
+
+    /// Takes these out.
+    pub fn remove(&mut self, names: &[String]) {
+        self.0.retain(|(name, _)| !names.contains(name));
     }
 
     /// Names and values in their order.

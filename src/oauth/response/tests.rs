@@ -23,7 +23,7 @@ fn answer_at(
     if let Some(kind) = kind {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     }
-    read(StatusCode::from_u16(status).unwrap(), &headers, body, layout, NOW)
+    read(StatusCode::from_u16(status).unwrap(), &headers, body, layout, true, NOW)
 }
 
 fn fault(status: u16, body: &str) -> Fault {
@@ -195,7 +195,7 @@ fn retry_after_is_seconds_or_a_date() {
     ] {
         let mut headers = HeaderMap::new();
         headers.insert(RETRY_AFTER, HeaderValue::from_static(text));
-        let error = read(StatusCode::SERVICE_UNAVAILABLE, &headers, b"", &layout, NOW).unwrap_err();
+        let error = read(StatusCode::SERVICE_UNAVAILABLE, &headers, b"", &layout, true, NOW).unwrap_err();
         assert_eq!(error.asked_to_wait(), expected.map(Duration::from_secs), "{text:?}");
     }
 }
