@@ -144,7 +144,7 @@ pub async fn exchange(endpoint: &TokenEndpoint, attempt: &Attempt, code: &Secret
 }
 
 /// RFC 7636 §4.2, S256.
-fn challenge(verifier: &Secret) -> String {
+pub(super) fn challenge(verifier: &Secret) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.expose()))
 }
 
@@ -154,3 +154,6 @@ fn random(bytes: usize) -> Result<Secret, getrandom::Error> {
     getrandom::fill(&mut random)?;
     Ok(Secret::new(BASE64_URL_SAFE_NO_PAD.encode(&*random)))
 }
+
+#[cfg(test)]
+mod tests;

@@ -312,6 +312,15 @@ mod tests {
     }
 
     #[test]
+    fn a_refused_sign_in_is_not_repeated_soon() {
+        let refused = TokenRequestError::new(Fault::SignInRefused { code: None }).at(Target::SignIn);
+        assert!(refused.wants_a_change() && !refused.is_transient() && !refused.may_have_been_received());
+        let down = TokenRequestError::new(Fault::Connect).at(Target::SignIn);
+        assert!(!down.wants_a_change() && down.is_transient());
+        assert_eq!(down.to_string(), "no connection to the sign-in endpoint");
+    }
+
+    #[test]
     fn a_refusal_is_the_clients_fault_and_the_rest_passes() {
         let refused = TokenRequestError::new(Fault::Refused(Refusal::InvalidClient));
         assert_eq!((refused.side(), refused.is_transient(), refused.kind()), (Side::Client, false, "invalid_client"));

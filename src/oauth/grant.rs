@@ -129,6 +129,39 @@ mod tests {
         assert_eq!(names(&provider), ["grant_type=client_credentials", "scope=a b"]);
     }
 
+    fn all(grant: Grant<'_>, provider: &Provider) -> Vec<String> {
+        grant.parameters(provider).iter().map(|(name, value)| format!("{name}={value}")).collect()
+    }
+
+    #[test]
+    fn a_refresh_asks_for_the_same_scope_by_naming_none() {
+        let mut provider = fake::provider("http://127.0.0.1/token");
+        provider.scope = Some("a b".into());
+        let grant = Grant::RefreshToken { refresh_token: &Secret::new("r") };
+        assert_eq!(all(grant, &provider), ["grant_type=refresh_token", "refresh_token=r"]);
+    }
+
+    #[test]
+    fn a_code_goes_with_what_the_consent_redirect_had() {
+        let mut provider = fake::provider("http://127.0.0.1/token");
+        provider.scope = Some("a b".into());
+        let (code, verifier) = (Secret::new("c"), Secret::new("v"));
+        let grant = |redirect_uri, code_verifier| Grant::AuthorizationCode { code: &code, redirect_uri, code_verifier };
+        assert_eq!(
+            all(grant(Some("app://cb"), Some(&verifier)), &provider),
+            ["grant_type=authorization_code", "code=c", "redirect_uri=app://cb", "code_verifier=v"]
+        );
+        assert_eq!(all(grant(None, None), &provider), ["grant_type=authorization_code", "code=c"]);
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let secret = Secret::new(fake::CANARY);
+        let refresh = Grant::RefreshToken { refresh_token: &secret };
+        let exchange = Grant::AuthorizationCode { code: &secret, redirect_uri: None, code_verifier: Some(&secret) };
+        assert!(!format!("{refresh:?} {exchange:?}").contains(fake::CANARY));
+    }
+
     #[test]
     fn extra_parameters_replace_what_they_name() {
         let mut provider = fake::provider("http://127.0.0.1/token");

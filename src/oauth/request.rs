@@ -176,6 +176,21 @@ mod tests {
     }
 
     #[test]
+    fn what_the_server_does_not_want_is_left_out_under_that_grant_alone() {
+        let mut provider = fake::provider("https://as.example/token");
+        provider.client_auth = ClientAuth::None;
+        provider.token_request.omit_on_refresh = vec!["client_id".into()];
+        provider.token_request.omit_on_exchange = vec!["redirect_uri".into()];
+        let secret = Secret::new("s");
+        let refresh = prepare(&provider, Grant::RefreshToken { refresh_token: &secret });
+        assert_eq!(text(&refresh), "grant_type=refresh_token&refresh_token=s");
+        let exchange = Grant::AuthorizationCode { code: &secret, redirect_uri: Some("app://cb"), code_verifier: None };
+        assert_eq!(text(&prepare(&provider, exchange)), "grant_type=authorization_code&code=s&client_id=client");
+        let credentials = prepare(&provider, Grant::ClientCredentials);
+        assert_eq!(text(&credentials), "grant_type=client_credentials&client_id=client");
+    }
+
+    #[test]
     fn configured_fields_replace_ours() {
         let mut provider = fake::provider("https://as.example/token");
         provider.token_request.headers = vec![

@@ -20,3 +20,6 @@ pub async fn revoke(endpoint: &TokenEndpoint, refresh_token: &Secret) -> Result<
         .and_then(|Answer { status, headers, body }| response::acknowledged(status, &headers, &body, endpoint.wall()));
     acknowledged.map(|()| true).map_err(|error| error.at(Target::Revocation))
 }
+
+#[cfg(test)]
+mod tests;

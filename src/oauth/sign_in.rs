@@ -70,3 +70,6 @@ fn refused(status: StatusCode, error: TokenRequestError) -> TokenRequestError {
     let pause = error.asked_to_wait();
     TokenRequestError::new(Fault::SignInRefused { code }).retry_after(pause)
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,6 +45,40 @@ fn an_ordinary_answer_brings_its_token() {
 }
 
 #[test]
+fn a_refresh_token_is_taken_where_it_is_due() {
+    let read = |body: &str| answer(200, None, body.as_bytes()).map(|issued| issued.refresh_token);
+    let with = |member: &str| format!(r#"{{"access_token":"abc","refresh_token":{member}}}"#);
+    assert_eq!(read(&with("\"r e\"")), Ok(Some(Secret::new("r e"))));
+    assert_eq!(read("access_token=abc&refresh_token=r"), Ok(Some(Secret::new("r"))));
+    for none in ["null", "\"\""] {
+        assert_eq!(read(&with(none)), Ok(None), "{none}");
+    }
+    assert_eq!(read(r#"{"access_token":"abc"}"#), Ok(None));
+    let long = format!("\"{}\"", "r".repeat(LONGEST_REFRESH_TOKEN));
+    assert!(read(&with(&long)).is_ok_and(|token| token.is_some()));
+    let too_long = format!("\"{}\"", "r".repeat(LONGEST_REFRESH_TOKEN + 1));
+    for bad in ["7", "{}", "\"a\\nb\"", "\"\\u0000\"", "\"ä\"", &too_long] {
+        let error = read(&with(bad)).unwrap_err();
+        assert!(matches!(error.fault(), Fault::NotAToken(why) if why.contains("refresh token")), "{bad}");
+    }
+
+    let mut layout = fake::provider("http://127.0.0.1/").token_response;
+    layout.refresh_token = "/data/next".into();
+    let body = br#"{"access_token":"abc","refresh_token":"no","data":{"next":"r"}}"#;
+    assert_eq!(answer_at(200, None, body, &layout).unwrap().refresh_token, Some(Secret::new("r")));
+}
+
+#[test]
+fn a_refresh_token_that_is_not_due_is_not_even_looked_at() {
+    let layout = fake::provider("http://127.0.0.1/").token_response;
+    for member in ["\"r\"", "7", "\"\\n\""] {
+        let body = format!(r#"{{"access_token":"abc","refresh_token":{member}}}"#);
+        let issued = read(StatusCode::OK, &HeaderMap::new(), body.as_bytes(), &layout, false, NOW).unwrap();
+        assert_eq!(issued.refresh_token, None);
+    }
+}
+
+#[test]
 fn a_lifetime_may_be_written_in_many_ways() {
     for (written, read) in [
         ("60", 60.0),
