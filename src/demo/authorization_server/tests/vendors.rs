@@ -28,6 +28,61 @@ fn provider(server: &AuthorizationServer, preset: &str, rest: &str) -> Arc<Provi
     config.providers[0].clone()
 }
 
+/// The configuration that the page of a vendor shows, at this server, whose client it names. Its secrets are those of the
+/// environment.
+fn of_page(server: &AuthorizationServer, page: &str, preset: &str) -> Arc<Provider> {
+    let shown = page.split_once("```toml\n").unwrap().1.split_once("```").unwrap().0;
+    let mut lines: Vec<_> = shown.lines().filter(|line| !line.starts_with("base_url")).map(str::to_owned).collect();
+    let at =
+        lines.iter().position(|line| *line == format!("preset = \"{preset}\"")).expect("the page names its preset");
+    lines.insert(at, format!("base_url = \"{}\"", server.base_url()));
+    let environment =
+        |name: &str| Some(if name.ends_with("PASSWORD") { "demo-password" } else { "demo-client-secret" }.to_owned());
+    let (config, _) =
+        config::parse(&lines.join("\n"), "page", &environment).unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(config.routes.len(), 1, "with a way in, the first 200 can come");
+    config.providers[0].clone()
+}
+
+/// A server where the client of a page is registered.
+async fn registered(dialect: Dialect, client_id: &str, scopes: &[&str]) -> AuthorizationServer {
+    let options = Options {
+        dialect,
+        public: dialect == Dialect::Feeling,
+        client_id: client_id.into(),
+        scopes: scopes.iter().map(|&scope| scope.to_owned()).collect(),
+        email: "svc@example.com".into(),
+        ..Options::default()
+    };
+    AuthorizationServer::start(options).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_page_of_every_vendor_leads_to_a_token() {
+    let server = registered(Dialect::Hapn, "abc", &[]).await;
+    let hapn = of_page(&server, include_str!("../../../../docs/providers/hapn.md"), "hapn");
+    endpoint(&hapn).request(Grant::ClientCredentials).await.unwrap();
+
+    let server = registered(Dialect::Happeo, "abc", &["profile", "channels:read"]).await;
+    let happeo = of_page(&server, include_str!("../../../../docs/providers/happeo.md"), "happeo");
+    let issued = log_in(&server, &happeo).await;
+    renew(&server, &happeo, issued).await;
+
+    let server = registered(Dialect::HappyrMatch, "abc", &["any"]).await;
+    let happyrmatch = of_page(&server, include_str!("../../../../docs/providers/happyrmatch.md"), "happyrmatch");
+    let issued = log_in(&server, &happyrmatch).await;
+    renew(&server, &happyrmatch, issued).await;
+
+    let page = include_str!("../../../../docs/providers/feeling.md");
+    for headless in [false, true] {
+        let server = registered(Dialect::Feeling, "0oabygpxgk9lXaMgF0h7", &["any"]).await;
+        let feeling = of_page(&server, page, "feeling");
+        let issued =
+            if headless { sign_in(&endpoint(&feeling)).await.unwrap() } else { log_in(&server, &feeling).await };
+        renew(&server, &feeling, issued).await;
+    }
+}
+
 const SECRET: &str = "client_secret = \"demo-client-secret\"\n";
 const REDIRECT: &str = "redirect_uri = \"http://127.0.0.1:9/callback\"\n";
 
