@@ -118,6 +118,7 @@ fn provider(endpoint: &TokenEndpoint) -> Provider {
             params: BTreeMap::new(),
             headers: Vec::new(),
             omit_on_refresh: Vec::new(),
+            omit_on_exchange: Vec::new(),
             timeout: Duration::from_secs(5),
             trust: Trust::default(),
             proxy: None,

@@ -1,11 +1,15 @@
-//! The only place that calls a token endpoint: no redirect is followed, no proxy of the system used, nothing repeated,
+//! The only place that calls an authorization server: no redirect is followed, no proxy of the system used, nothing repeated,
 //! and both the time and the size of an answer are bounded.
 
-use std::{error::Error as StdError, io, sync::Arc};
+use std::{error::Error as StdError, io, sync::Arc, time::SystemTime};
 
+use http::{HeaderMap, StatusCode};
 use reqwest::{Client, Proxy, Response, redirect::Policy, retry};
 use rustls::{CertificateError, ClientConfig, RootCertStore};
-use tokio::sync::OnceCell;
+use tokio::{
+    sync::OnceCell,
+    time::{Instant, timeout_at},
+};
 use zeroize::Zeroizing;
 
 use super::{
@@ -16,6 +20,9 @@ use super::{
     response::{self, Issued},
 };
 use crate::{clock::Clock, tls};
+
+/// The part of the time that may go by before there is a connection.
+const CONNECTING: f64 = 0.9;
 
 /// The most that is read of an answer, in bytes.
 pub const LARGEST_ANSWER: usize = 64 * 1024;
@@ -33,24 +40,57 @@ impl TokenEndpoint {
         Self { provider, clock, client: OnceCell::new() }
     }
 
+    /// Whose it is.
+    pub fn provider(&self) -> &Provider {
+        &self.provider
+    }
+
     /// Asks for a token, once, within the provider's timeout.
     ///
     /// # Errors
     /// Whatever kept a token from coming; nothing is tried again.
-    pub async fn request(&self, grant: Grant) -> Result<Issued, TokenRequestError> {
-        tokio::time::timeout(self.provider.token_request.timeout, self.exchange(grant))
-            .await
-            .unwrap_or_else(|_| Err(TokenRequestError::new(Fault::Timeout)))
+    pub async fn request(&self, grant: Grant<'_>) -> Result<Issued, TokenRequestError> {
+        let Answer { status, headers, body } = self.send(request::prepare(&self.provider, grant)).await?;
+        let layout = &self.provider.token_response;
+        response::read(status, &headers, &body, layout, grant.brings_refresh_token(), self.clock.wall())
     }
 
-    async fn exchange(&self, grant: Grant) -> Result<Issued, TokenRequestError> {
-        let client = self.client.get_or_try_init(|| build(self.provider.clone())).await?;
-        let Prepared { method, url, headers, body } = request::prepare(&self.provider, grant);
-        let sent = client.request(method, url).headers(headers).body(body).send().await;
-        let mut answer = sent.map_err(|error| TokenRequestError::new(fault(&error)))?;
-        let body = if response::wants_body(answer.status()) { read_body(&mut answer).await? } else { Body::default() };
-        response::read(answer.status(), answer.headers(), &body, &self.provider.token_response, self.clock.wall())
+    /// The wall clock that answers are read by.
+    pub(super) fn wall(&self) -> SystemTime {
+        self.clock.wall()
     }
+
+    /// Sends a request to one of this authorization server's endpoints, once, within the provider's timeout.
+    ///
+    /// # Errors
+    /// Whatever kept a whole answer from coming.
+    pub(super) async fn send(&self, request: Prepared) -> Result<Answer, TokenRequestError> {
+        let timeout = self.provider.token_request.timeout;
+        let deadline = Instant::now() + timeout;
+        let timed_out = TokenRequestError::new(Fault::Timeout);
+        // What has no client yet was not sent.
+        let client = self.client.get_or_try_init(|| build(self.provider.clone()));
+        let client = timeout_at(deadline, client).await.map_err(|_| timed_out.clone())??;
+        // A connection that is not made in its part of the time ends with an error of its own. So when all of the time is
+        // over, the request was on its way; unless the client took long to build, and then it may have been.
+        let exchanged = timeout_at(deadline, exchange(client, request)).await;
+        exchanged.unwrap_or_else(|_| Err(timed_out.after_sending()))
+    }
+}
+
+/// An answer whose body is whole, or was not wanted.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Body,
+}
+
+async fn exchange(client: &Client, request: Prepared) -> Result<Answer, TokenRequestError> {
+    let Prepared { method, url, headers, body } = request;
+    let sent = client.request(method, url).headers(headers).body(body).send().await;
+    let mut answer = sent.map_err(|error| failed(&error))?;
+    let body = if response::wants_body(answer.status()) { read_body(&mut answer).await? } else { Body::default() };
+    Ok(Answer { status: answer.status(), headers: std::mem::take(answer.headers_mut()), body })
 }
 
 type Body = Zeroizing<Vec<u8>>;
@@ -58,7 +98,7 @@ type Body = Zeroizing<Vec<u8>>;
 /// Reads up to [`LARGEST_ANSWER`] bytes and gives up on an answer that has more, whatever length it promised.
 async fn read_body(answer: &mut Response) -> Result<Body, TokenRequestError> {
     let mut body = Body::default();
-    while let Some(chunk) = answer.chunk().await.map_err(|error| TokenRequestError::new(fault(&error)))? {
+    while let Some(chunk) = answer.chunk().await.map_err(|error| failed(&error))? {
         if body.len() + chunk.len() > LARGEST_ANSWER {
             return Err(TokenRequestError::new(Fault::NotAToken("it is larger than 64 KiB")));
         }
@@ -79,7 +119,12 @@ async fn build(provider: Arc<Provider>) -> Result<Client, TokenRequestError> {
 fn client(provider: &Provider) -> Result<Client, &'static str> {
     tls::install_crypto_provider();
     let settings = &provider.token_request;
-    let needs_tls = [Some(&provider.token_endpoint), settings.proxy.as_ref()];
+    let needs_tls = [
+        Some(&provider.token_endpoint),
+        provider.revocation_endpoint.as_ref(),
+        provider.sign_in.as_ref().map(|sign_in| &sign_in.endpoint),
+        settings.proxy.as_ref(),
+    ];
     let needs_tls = needs_tls.into_iter().flatten().any(|url| url.scheme() == "https");
     let tls = if needs_tls { settings.trust.client_config(&[b"h2", b"http/1.1"]) } else { trusting_nobody()? };
     let mut builder = Client::builder()
@@ -88,6 +133,7 @@ fn client(provider: &Provider) -> Result<Client, &'static str> {
         .referer(false)
         .retry(retry::never())
         .no_proxy()
+        .connect_timeout(settings.timeout.mul_f64(CONNECTING))
         .tls_backend_preconfigured(tls)
         // Renewals are far apart: a connection kept that long is as good as dead, and finding out costs an attempt.
         .pool_max_idle_per_host(0);
@@ -104,6 +150,12 @@ fn trusting_nobody() -> Result<ClientConfig, &'static str> {
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let builder = builder.map_err(|_| "TLS cannot be set up")?;
     Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
+}
+
+/// The error, and whether the request may have arrived all the same.
+fn failed(error: &reqwest::Error) -> TokenRequestError {
+    let failed = TokenRequestError::new(fault(error));
+    if error.is_connect() || error.is_builder() { failed } else { failed.after_sending() }
 }
 
 /// What an error of the HTTP client means. The error itself goes no further: it prints the URL, and a query may hold

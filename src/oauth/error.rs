@@ -1,15 +1,28 @@
-//! Why a token request brought no token: whose fault it is, and when it is worth asking again.
+//! Why a request to an authorization server failed: whose fault it is, and when it is worth asking again.
 //!
 //! Nothing here holds a byte that the authorization server sent, but for its `error` code, which is bounded in length
 //! and in alphabet before it gets here.
 
 use std::{fmt, sync::Arc, time::Duration};
 
-/// A token request that failed.
+/// A token request that failed, or another request to the same authorization server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenRequestError {
     fault: Fault,
     retry_after: Option<Duration>,
+    target: Target,
+    unanswered: bool,
+}
+
+/// Which of an authorization server's endpoints was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// RFC 6749 §3.2.
+    Token,
+    /// RFC 7009.
+    Revocation,
+    /// Headless consent.
+    SignIn,
 }
 
 /// What went wrong.
@@ -44,6 +57,13 @@ pub enum Fault {
     },
     /// A success that brings no token that can be used; the text says why.
     NotAToken(&'static str),
+    /// A sign-in answered with a 4xx, or with an error: the account, its password, or the client is not accepted.
+    SignInRefused {
+        /// The value of `error`.
+        code: Option<ErrorCode>,
+    },
+    /// A sign-in succeeded and brings no code that can be used; the text says why.
+    NotACode(&'static str),
 }
 
 /// The codes of RFC 6749 by which an authorization server refuses a client.
@@ -79,7 +99,17 @@ pub enum Side {
 impl TokenRequestError {
     /// An error that says nothing of when to ask again.
     pub const fn new(fault: Fault) -> Self {
-        Self { fault, retry_after: None }
+        Self { fault, retry_after: None, target: Target::Token, unanswered: false }
+    }
+
+    /// The same of another endpoint.
+    pub fn at(self, target: Target) -> Self {
+        Self { target, ..self }
+    }
+
+    /// The same of a request that went out, or may have.
+    pub fn after_sending(self) -> Self {
+        Self { unanswered: true, ..self }
     }
 
     /// The same with what `Retry-After` asked for.
@@ -105,6 +135,23 @@ impl TokenRequestError {
         }
     }
 
+    /// Whether the request was sent, as far as can be told, and no whole answer came back: the connection broke, or the
+    /// time was over. The server may have done what it was asked, and have spent a refresh token or a code over it.
+    ///
+    /// False where the request never left, and where it was answered, with whatever.
+    pub fn may_have_been_received(&self) -> bool {
+        self.unanswered
+    }
+
+    /// Whether only a change to the client or its account can help, so that asking often may at best lock it out.
+    pub fn wants_a_change(&self) -> bool {
+        match &self.fault {
+            Fault::Refused(refusal) => refusal.wants_a_change(),
+            Fault::SignInRefused { .. } => true,
+            _ => false,
+        }
+    }
+
     /// Whether the same request may succeed later without anybody changing the client.
     pub fn is_transient(&self) -> bool {
         self.side() != Side::Client
@@ -113,7 +160,7 @@ impl TokenRequestError {
     /// Whose fault it is.
     pub fn side(&self) -> Side {
         match self.fault {
-            Fault::Setup(_) | Fault::Refused(_) => Side::Client,
+            Fault::Setup(_) | Fault::Refused(_) | Fault::SignInRefused { .. } => Side::Client,
             Fault::Dns | Fault::Connect | Fault::Timeout => Side::Network,
             _ => Side::Server,
         }
@@ -134,39 +181,55 @@ impl TokenRequestError {
             Fault::Refused(refusal) => refusal.as_str(),
             Fault::Rejected { .. } => "rejected",
             Fault::NotAToken(_) => "not_a_token",
+            Fault::SignInRefused { .. } => "sign_in_refused",
+            Fault::NotACode(_) => "not_a_code",
         }
     }
 }
 
 impl fmt::Display for TokenRequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let endpoint = self.target.as_str();
         match &self.fault {
-            Fault::Setup(why) => write!(f, "the token endpoint cannot be called: {why}"),
-            Fault::Dns => f.write_str("the token endpoint's name cannot be found"),
-            Fault::Connect => f.write_str("no connection to the token endpoint"),
-            Fault::Tls(why) => write!(f, "no TLS with the token endpoint: {why}"),
-            Fault::Timeout => f.write_str("the token endpoint did not answer in time"),
-            Fault::Protocol => f.write_str("the token endpoint's answer is not valid HTTP, or was cut"),
-            Fault::Limited => f.write_str("the token endpoint limits requests (429)"),
-            Fault::Server(status) => write!(f, "the token endpoint answered {status}"),
+            Fault::Setup(why) => write!(f, "the {endpoint} cannot be called: {why}"),
+            Fault::Dns => write!(f, "the {endpoint}'s name cannot be found"),
+            Fault::Connect => write!(f, "no connection to the {endpoint}"),
+            Fault::Tls(why) => write!(f, "no TLS with the {endpoint}: {why}"),
+            Fault::Timeout => write!(f, "the {endpoint} did not answer in time"),
+            Fault::Protocol => write!(f, "the {endpoint}'s answer is not valid HTTP, or was cut"),
+            Fault::Limited => write!(f, "the {endpoint} limits requests (429)"),
+            Fault::Server(status) => write!(f, "the {endpoint} answered {status}"),
             Fault::Redirect(status) => {
-                write!(f, "the token endpoint answered {status}, a redirect, which is never followed")
+                write!(f, "the {endpoint} answered {status}, a redirect, which is never followed")
             }
             Fault::Refused(refusal) => {
                 write!(f, "the authorization server refuses this client: {}", refusal.as_str())
             }
             Fault::Rejected { status, code: Some(code) } => {
-                write!(f, "the token endpoint answered {status} with the error \"{code}\"")
+                write!(f, "the {endpoint} answered {status} with the error \"{code}\"")
             }
             Fault::Rejected { status, code: None } => {
-                write!(f, "the token endpoint answered {status} without an error code of OAuth")
+                write!(f, "the {endpoint} answered {status} without an error code of OAuth")
             }
-            Fault::NotAToken(why) => write!(f, "the token endpoint's answer brings no token: {why}"),
+            Fault::NotAToken(why) => write!(f, "the {endpoint}'s answer brings no token: {why}"),
+            Fault::SignInRefused { code: Some(code) } => write!(f, "the sign-in was refused with the error \"{code}\""),
+            Fault::SignInRefused { code: None } => f.write_str("the sign-in was refused"),
+            Fault::NotACode(why) => write!(f, "the {endpoint}'s answer brings no code: {why}"),
         }
     }
 }
 
 impl std::error::Error for TokenRequestError {}
+
+impl Target {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Token => "token endpoint",
+            Self::Revocation => "revocation endpoint",
+            Self::SignIn => "sign-in endpoint",
+        }
+    }
+}
 
 impl Refusal {
     const ALL: [Self; 7] = [
@@ -246,6 +309,15 @@ mod tests {
     fn only_three_refusals_wait_for_a_change() {
         let waiting: Vec<_> = Refusal::ALL.into_iter().filter(|refusal| refusal.wants_a_change()).collect();
         assert_eq!(waiting, [Refusal::InvalidClient, Refusal::UnauthorizedClient, Refusal::InvalidScope]);
+    }
+
+    #[test]
+    fn a_refused_sign_in_is_not_repeated_soon() {
+        let refused = TokenRequestError::new(Fault::SignInRefused { code: None }).at(Target::SignIn);
+        assert!(refused.wants_a_change() && !refused.is_transient() && !refused.may_have_been_received());
+        let down = TokenRequestError::new(Fault::Connect).at(Target::SignIn);
+        assert!(!down.wants_a_change() && down.is_transient());
+        assert_eq!(down.to_string(), "no connection to the sign-in endpoint");
     }
 
     #[test]

@@ -15,7 +15,9 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use super::provider::{ClientAuth, Encoding, GrantType, Provider, TokenMethod, TokenRequest, TokenResponse};
+use super::provider::{
+    Authorization, ClientAuth, Encoding, GrantType, Provider, TokenMethod, TokenRequest, TokenResponse,
+};
 use crate::{
     secret::{LiveSecret, Secret},
     tls::Trust,
@@ -42,6 +44,7 @@ pub(crate) fn provider(token_endpoint: &str) -> Provider {
             params: BTreeMap::new(),
             headers: Vec::new(),
             omit_on_refresh: Vec::new(),
+            omit_on_exchange: Vec::new(),
             timeout: Duration::from_secs(10),
             trust: Trust::default(),
             proxy: None,
@@ -56,6 +59,20 @@ pub(crate) fn provider(token_endpoint: &str) -> Provider {
         sign_in: None,
         refresh_before: None,
     }
+}
+
+/// The same client with a consent redirect and PKCE.
+pub(crate) fn with_consent(token_endpoint: &str) -> Provider {
+    let mut provider = provider(token_endpoint);
+    provider.grant_type = GrantType::AuthorizationCode;
+    provider.authorization = Some(Authorization {
+        endpoint: Some("https://as.example/authorize".parse().unwrap()),
+        redirect_uri: Some("http://127.0.0.1:9900/callback".parse().unwrap()),
+        pkce: true,
+        params: BTreeMap::new(),
+        code_parameter: "code".into(),
+    });
+    provider
 }
 
 /// What the endpoint does with a request.

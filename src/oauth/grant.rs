@@ -3,20 +3,42 @@
 use zeroize::Zeroizing;
 
 use super::provider::{GrantType, Provider};
+use crate::secret::Secret;
 
 /// An authorization grant (RFC 6749 §1.3), with whatever it needs beyond the provider's settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Grant {
+pub enum Grant<'a> {
     /// RFC 6749 §4.4.
     ClientCredentials,
+    /// RFC 6749 §6, of which nothing is asked but the same scope again.
+    RefreshToken {
+        /// What was issued with the last token.
+        refresh_token: &'a Secret,
+    },
+    /// RFC 6749 §4.1.3, RFC 7636 §4.5.
+    AuthorizationCode {
+        /// What consent brought.
+        code: &'a Secret,
+        /// As in the consent redirect, if it had one.
+        redirect_uri: Option<&'a str>,
+        /// What the challenge in the consent redirect was made from.
+        code_verifier: Option<&'a Secret>,
+    },
 }
 
-impl Grant {
+impl Grant<'_> {
     /// The value of `grant_type`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::ClientCredentials => GrantType::ClientCredentials.as_str(),
+            Self::RefreshToken { .. } => GrantType::RefreshToken.as_str(),
+            Self::AuthorizationCode { .. } => GrantType::AuthorizationCode.as_str(),
         }
+    }
+
+    /// Whether an answer may bring a refresh token; to client credentials none is due (RFC 6749 §4.4.3).
+    pub const fn brings_refresh_token(self) -> bool {
+        !matches!(self, Self::ClientCredentials)
     }
 
     /// The parameters of a token request under this grant, those of the client's authentication not among them.
@@ -25,13 +47,36 @@ impl Grant {
     pub fn parameters(self, provider: &Provider) -> Parameters {
         let mut parameters = Parameters::default();
         parameters.set("grant_type", self.name());
-        if let Some(scope) = &provider.scope {
-            parameters.set("scope", scope);
+        match self {
+            Self::ClientCredentials => {
+                if let Some(scope) = &provider.scope {
+                    parameters.set("scope", scope);
+                }
+            }
+            Self::RefreshToken { refresh_token } => parameters.set("refresh_token", refresh_token.expose()),
+            Self::AuthorizationCode { code, redirect_uri, code_verifier } => {
+                parameters.set("code", code.expose());
+                if let Some(redirect_uri) = redirect_uri {
+                    parameters.set("redirect_uri", redirect_uri);
+                }
+                if let Some(verifier) = code_verifier {
+                    parameters.set("code_verifier", verifier.expose());
+                }
+            }
         }
         for (name, value) in &provider.token_request.params {
             parameters.set(name, value);
         }
         parameters
+    }
+
+    /// The names of the parameters that this server does not want under this grant, the client's authentication among them.
+    pub fn omitted(self, provider: &Provider) -> &[String] {
+        match self {
+            Self::ClientCredentials => &[],
+            Self::RefreshToken { .. } => &provider.token_request.omit_on_refresh,
+            Self::AuthorizationCode { .. } => &provider.token_request.omit_on_exchange,
+        }
     }
 }
 
@@ -56,6 +101,11 @@ impl Parameters {
         }
     }
 
+    /// Takes these out.
+    pub fn remove(&mut self, names: &[String]) {
+        self.0.retain(|(name, _)| !names.contains(name));
+    }
+
     /// Names and values in their order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
@@ -77,6 +127,39 @@ mod tests {
         assert_eq!(names(&provider), ["grant_type=client_credentials"]);
         provider.scope = Some("a b".into());
         assert_eq!(names(&provider), ["grant_type=client_credentials", "scope=a b"]);
+    }
+
+    fn all(grant: Grant<'_>, provider: &Provider) -> Vec<String> {
+        grant.parameters(provider).iter().map(|(name, value)| format!("{name}={value}")).collect()
+    }
+
+    #[test]
+    fn a_refresh_asks_for_the_same_scope_by_naming_none() {
+        let mut provider = fake::provider("http://127.0.0.1/token");
+        provider.scope = Some("a b".into());
+        let grant = Grant::RefreshToken { refresh_token: &Secret::new("r") };
+        assert_eq!(all(grant, &provider), ["grant_type=refresh_token", "refresh_token=r"]);
+    }
+
+    #[test]
+    fn a_code_goes_with_what_the_consent_redirect_had() {
+        let mut provider = fake::provider("http://127.0.0.1/token");
+        provider.scope = Some("a b".into());
+        let (code, verifier) = (Secret::new("c"), Secret::new("v"));
+        let grant = |redirect_uri, code_verifier| Grant::AuthorizationCode { code: &code, redirect_uri, code_verifier };
+        assert_eq!(
+            all(grant(Some("app://cb"), Some(&verifier)), &provider),
+            ["grant_type=authorization_code", "code=c", "redirect_uri=app://cb", "code_verifier=v"]
+        );
+        assert_eq!(all(grant(None, None), &provider), ["grant_type=authorization_code", "code=c"]);
+    }
+
+    #[test]
+    fn debug_shows_no_secret() {
+        let secret = Secret::new(fake::CANARY);
+        let refresh = Grant::RefreshToken { refresh_token: &secret };
+        let exchange = Grant::AuthorizationCode { code: &secret, redirect_uri: None, code_verifier: Some(&secret) };
+        assert!(!format!("{refresh:?} {exchange:?}").contains(fake::CANARY));
     }
 
     #[test]

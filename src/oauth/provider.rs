@@ -106,6 +106,8 @@ pub struct TokenRequest {
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Parameters left out of refresh requests.
     pub omit_on_refresh: Vec<String>,
+    /// Parameters left out of the exchange of an authorization code.
+    pub omit_on_exchange: Vec<String>,
     /// The bound on one exchange, from look-up to the end of the answer.
     pub timeout: Duration,
     /// Extra trust roots.
@@ -123,6 +125,7 @@ impl fmt::Debug for TokenRequest {
             .field("params", &self.params.keys())
             .field("headers", &self.headers)
             .field("omit_on_refresh", &self.omit_on_refresh)
+            .field("omit_on_exchange", &self.omit_on_exchange)
             .field("timeout", &self.timeout)
             .finish_non_exhaustive()
     }

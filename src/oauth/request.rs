@@ -1,4 +1,4 @@
-//! A token request as it goes out (RFC 6749 §3.2): method, URL, fields and body, with the provider's deviations.
+//! A request to an authorization server as it goes out: method, URL, fields and body, with the provider's deviations.
 
 use std::fmt;
 
@@ -13,12 +13,13 @@ use super::{
     grant::{Grant, Parameters},
     provider::{Encoding, Provider, TokenMethod},
 };
+use crate::secret::Secret;
 
 /// A request ready to be sent.
 pub struct Prepared {
     /// The method.
     pub method: Method,
-    /// The token endpoint, with the parameters in its query where they go there.
+    /// The endpoint, with the parameters in its query where they go there.
     pub url: Url,
     /// All fields but those of the framing and `Host`.
     pub headers: HeaderMap,
@@ -34,19 +35,53 @@ impl fmt::Debug for Prepared {
 }
 
 /// Builds the request that asks `provider` for a token under `grant`.
-pub fn prepare(provider: &Provider, grant: Grant) -> Prepared {
+pub fn prepare(provider: &Provider, grant: Grant<'_>) -> Prepared {
+    let settings = &provider.token_request;
+    let mut headers = fields();
+    let mut parameters = grant.parameters(provider);
+    client_auth::authenticate(provider, &mut parameters, &mut headers);
+    parameters.remove(grant.omitted(provider));
+    let (method, encoding) = match settings.method {
+        TokenMethod::Post => (Method::POST, settings.encoding),
+        TokenMethod::Get => (Method::GET, Encoding::Query),
+    };
+    let mut request = encode(method, provider.token_endpoint.clone(), headers, encoding, &parameters);
+    replace(&mut request.headers, &settings.headers);
+    request
+}
+
+/// Builds the request that takes a refresh token back (RFC 7009 §2.1), if `provider` has an endpoint for it.
+pub fn revocation(provider: &Provider, refresh_token: &Secret) -> Option<Prepared> {
+    let url = provider.revocation_endpoint.clone()?;
+    let mut headers = fields();
+    let mut parameters = Parameters::default();
+    parameters.set("token", refresh_token.expose());
+    parameters.set("token_type_hint", "refresh_token");
+    client_auth::authenticate(provider, &mut parameters, &mut headers);
+    let mut request = encode(Method::POST, url, headers, Encoding::Form, &parameters);
+    replace(&mut request.headers, &provider.token_request.headers);
+    Some(request)
+}
+
+/// Builds a POST of `parameters` that carries nothing else of the client's.
+pub fn post(url: Url, encoding: Encoding, parameters: &Parameters) -> Prepared {
+    encode(Method::POST, url, fields(), encoding, parameters)
+}
+
+fn fields() -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     headers.insert(USER_AGENT, HeaderValue::from_static(concat!("bearward/", env!("CARGO_PKG_VERSION"))));
+    headers
+}
 
-    let mut parameters = grant.parameters(provider);
-    client_auth::authenticate(provider, &mut parameters, &mut headers);
-
-    let mut url = provider.token_endpoint.clone();
-    let (method, encoding) = match provider.token_request.method {
-        TokenMethod::Post => (Method::POST, provider.token_request.encoding),
-        TokenMethod::Get => (Method::GET, Encoding::Query),
-    };
+fn encode(
+    method: Method,
+    mut url: Url,
+    mut headers: HeaderMap,
+    encoding: Encoding,
+    parameters: &Parameters,
+) -> Prepared {
     let body = match encoding {
         Encoding::Query => {
             // What the endpoint's query holds already is kept (RFC 6749 §3.2).
@@ -63,10 +98,9 @@ pub fn prepare(provider: &Provider, grant: Grant) -> Prepared {
         }
         Encoding::Json => {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            json(&parameters)
+            json(parameters)
         }
     };
-    replace(&mut headers, &provider.token_request.headers);
     Prepared { method, url, headers, body }
 }
 
@@ -143,6 +177,21 @@ mod tests {
         assert_eq!(request.method, Method::POST);
         assert_eq!(request.url.query(), Some("grant_type=client_credentials"));
         assert!(request.body.is_empty());
+    }
+
+    #[test]
+    fn what_the_server_does_not_want_is_left_out_under_that_grant_alone() {
+        let mut provider = fake::provider("https://as.example/token");
+        provider.client_auth = ClientAuth::None;
+        provider.token_request.omit_on_refresh = vec!["client_id".into()];
+        provider.token_request.omit_on_exchange = vec!["redirect_uri".into()];
+        let secret = Secret::new("s");
+        let refresh = prepare(&provider, Grant::RefreshToken { refresh_token: &secret });
+        assert_eq!(text(&refresh), "grant_type=refresh_token&refresh_token=s");
+        let exchange = Grant::AuthorizationCode { code: &secret, redirect_uri: Some("app://cb"), code_verifier: None };
+        assert_eq!(text(&prepare(&provider, exchange)), "grant_type=authorization_code&code=s&client_id=client");
+        let credentials = prepare(&provider, Grant::ClientCredentials);
+        assert_eq!(text(&credentials), "grant_type=client_credentials&client_id=client");
     }
 
     #[test]

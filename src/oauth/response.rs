@@ -22,13 +22,19 @@ pub const SHORTEST_LIFETIME: Duration = Duration::from_secs(1);
 /// No lifetime is taken for longer.
 pub const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// A token as it was issued. A refresh token beside it is not read: none is due to client credentials (RFC 6749 §4.4.3).
+/// The longest refresh token, in bytes.
+pub const LONGEST_REFRESH_TOKEN: usize = 16 * 1024;
+
+/// A token as it was issued.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Issued {
     /// Only visible ASCII: it can stand in a header field.
     pub access_token: Secret,
     /// Between [`SHORTEST_LIFETIME`] and [`LONGEST_LIFETIME`].
     pub lifetime: Duration,
+    /// What the next one can be had with; absent: what this one was had with stays good (RFC 6749 §6). Printable ASCII,
+    /// up to [`LONGEST_REFRESH_TOKEN`]. Never there for client credentials (RFC 6749 §4.4.3).
+    pub refresh_token: Option<Secret>,
 }
 
 /// Whether the body of an answer with this status says anything; that of another need not be read.
@@ -36,7 +42,8 @@ pub fn wants_body(status: StatusCode) -> bool {
     status.is_success() || (status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS)
 }
 
-/// Reads a token answer or an error answer; `now` is for a `Retry-After` that is a date.
+/// Reads a token answer or an error answer under a grant that brings refresh tokens or does not; `now` is for a
+/// `Retry-After` that is a date.
 ///
 /// # Errors
 /// Everything but a success with a usable Bearer token.
@@ -45,28 +52,62 @@ pub fn read(
     headers: &HeaderMap,
     body: &[u8],
     layout: &TokenResponse,
+    with_refresh_token: bool,
     now: SystemTime,
 ) -> Result<Issued, TokenRequestError> {
+    let answer = members(status, headers, body, now)?;
+    issued(answer, layout, with_refresh_token)
+        .map_err(|why| TokenRequestError::new(Fault::NotAToken(why)).retry_after(retry_after(headers, now)))
+}
+
+/// Reads the members of a success, or an error answer.
+///
+/// # Errors
+/// Everything but a success with members, none of which is an error.
+pub fn members(
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+    now: SystemTime,
+) -> Result<Value, TokenRequestError> {
     let failed = |fault| TokenRequestError::new(fault).retry_after(retry_after(headers, now));
+    let answer = parse(headers, body);
+    success(status, answer.as_ref()).map_err(failed)?;
+    answer.ok_or_else(|| failed(Fault::NotAToken("it is neither a JSON object nor a form")))
+}
+
+/// Reads an answer of which only the success matters.
+///
+/// # Errors
+/// Everything but a success without an error in it.
+pub fn acknowledged(
+    status: StatusCode,
+    headers: &HeaderMap,
+    body: &[u8],
+    now: SystemTime,
+) -> Result<(), TokenRequestError> {
+    success(status, parse(headers, body).as_ref())
+        .map_err(|fault| TokenRequestError::new(fault).retry_after(retry_after(headers, now)))
+}
+
+fn success(status: StatusCode, answer: Option<&Value>) -> Result<(), Fault> {
     if status == StatusCode::TOO_MANY_REQUESTS {
-        return Err(failed(Fault::Limited));
+        return Err(Fault::Limited);
     }
     if status.is_redirection() {
-        return Err(failed(Fault::Redirect(status.as_u16())));
+        return Err(Fault::Redirect(status.as_u16()));
     }
     if !wants_body(status) {
-        return Err(failed(Fault::Server(status.as_u16())));
+        return Err(Fault::Server(status.as_u16()));
     }
-    let answer = parse(headers, body);
-    if let Some(error) = answer.as_ref().and_then(|answer| answer.get("error")).filter(|error| is_set(error)) {
+    if let Some(error) = answer.and_then(|answer| answer.get("error")).filter(|error| is_set(error)) {
         // A 200 that holds an error is an error: GitHub, for one, answers so.
-        return Err(failed(error_fault(status, error.as_str())));
+        return Err(error_fault(status, error.as_str()));
     }
     if !status.is_success() {
-        return Err(failed(Fault::Rejected { status: status.as_u16(), code: None }));
+        return Err(Fault::Rejected { status: status.as_u16(), code: None });
     }
-    let answer = answer.ok_or_else(|| failed(Fault::NotAToken("it is neither a JSON object nor a form")))?;
-    issued(answer, layout).map_err(|why| failed(Fault::NotAToken(why)))
+    Ok(())
 }
 
 fn error_fault(status: StatusCode, code: Option<&str>) -> Fault {
@@ -81,7 +122,7 @@ fn is_set(error: &Value) -> bool {
     !matches!(error, Value::Null | Value::Bool(false)) && error.as_str() != Some("")
 }
 
-fn issued(mut answer: Value, layout: &TokenResponse) -> Result<Issued, &'static str> {
+fn issued(mut answer: Value, layout: &TokenResponse, with_refresh_token: bool) -> Result<Issued, &'static str> {
     for place in [sibling(&layout.access_token, "token_type"), "/token_type".into()] {
         // RFC 6749 §5.1 demands a type; where there is none, what else than Bearer could be meant.
         match answer.pointer(&place) {
@@ -102,7 +143,26 @@ fn issued(mut answer: Value, layout: &TokenResponse) -> Result<Issued, &'static 
     if !token.expose().bytes().all(|byte| matches!(byte, 0x21..=0x7E)) {
         return Err("its access token has bytes that cannot stand in a header field");
     }
-    Ok(Issued { access_token: token, lifetime })
+    let refresh_token =
+        if with_refresh_token { refresh_token(answer.pointer_mut(&layout.refresh_token))? } else { None };
+    Ok(Issued { access_token: token, lifetime, refresh_token })
+}
+
+/// RFC 6749 §A.17 allows printable ASCII alone. One that is something else is an error rather than none: the old one is
+/// most likely spent, and whoever goes on with it only learns so later.
+fn refresh_token(member: Option<&mut Value>) -> Result<Option<Secret>, &'static str> {
+    let token = match member.map(Value::take) {
+        None | Some(Value::Null) => return Ok(None),
+        Some(Value::String(token)) => Secret::new(token),
+        Some(_) => return Err("its refresh token is not a string"),
+    };
+    if token.expose().len() > LONGEST_REFRESH_TOKEN {
+        return Err("its refresh token is longer than 16 KiB");
+    }
+    if !token.expose().bytes().all(|byte| matches!(byte, 0x20..=0x7E)) {
+        return Err("its refresh token has bytes other than printable ASCII");
+    }
+    Ok((!token.expose().is_empty()).then_some(token))
 }
 
 /// The pointer to `name` beside what `pointer` points to.

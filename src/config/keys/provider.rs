@@ -59,6 +59,7 @@ const TOKEN_REQUEST: &[Key] = &[
     key("params", Kind::Pairs, "Extra parameters of every grant."),
     key("headers", Kind::Pairs, "Extra header fields."),
     defaulted("omit_on_refresh", Kind::Texts, "[]", "Parameters left out of refresh requests."),
+    defaulted("omit_on_exchange", Kind::Texts, "[]", "Parameters left out of the exchange of a code."),
     defaulted("scope_separator", Kind::Text, r#"" ""#, "What stands between two scopes of an array."),
     defaulted("timeout", Kind::Duration { zero: false }, r#""10s""#, "The bound on one exchange."),
     key("ca_file", Kind::Text, "Extra trust roots, PEM; relative to this file's folder."),

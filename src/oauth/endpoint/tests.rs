@@ -11,6 +11,7 @@ use crate::{
         fake::{self, CANARY, Reply, TokenServer},
         provider::{ClientAuth, TokenMethod},
     },
+    secret::Secret,
     tls::Trust,
 };
 
@@ -102,6 +103,64 @@ async fn faults_of_the_network_are_told_apart() {
     let plain = TokenServer::start(Reply::Token(60)).await;
     let https = plain.url().replace("http://", "https://");
     assert_eq!(fault_of(fake::provider(&https)).await, Fault::Tls("it does not speak TLS"));
+}
+
+async fn error_of(provider: Provider) -> TokenRequestError {
+    ask(provider).await.unwrap_err()
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_told_from_a_request_that_never_left() {
+    let server = TokenServer::start(Reply::Hangup).await;
+    assert!(error_of(fake::provider(&server.url())).await.may_have_been_received(), "the connection broke");
+    server.reply(Reply::Raw("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"access_token\":\"a\"".into()));
+    assert!(error_of(fake::provider(&server.url())).await.may_have_been_received(), "the answer was cut");
+    server.hold();
+    let mut slow = fake::provider(&server.url());
+    slow.token_request.timeout = Duration::from_millis(100);
+    assert!(error_of(slow).await.may_have_been_received(), "nothing came in time");
+    server.let_go();
+
+    for (status, fields) in [(200, ""), (400, ""), (429, ""), (503, ""), (302, "location: /\r\n")] {
+        server.reply(Reply::answer(status, fields, "{}"));
+        assert!(!error_of(fake::provider(&server.url())).await.may_have_been_received(), "answered {status}");
+    }
+    let address = server.url();
+    drop(server);
+    let https = address.replace("http://", "https://");
+    for unreachable in [&address, &https, "http://no-such-name.invalid/token"] {
+        assert!(!error_of(fake::provider(unreachable)).await.may_have_been_received(), "{unreachable}");
+    }
+}
+
+#[tokio::test]
+async fn a_handshake_that_never_ends_leaves_nothing_to_be_received() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mut provider = fake::provider(&format!("https://{}/token", listener.local_addr().unwrap()));
+    // Without the system's roots, the client is ready at once.
+    let (_, trust) = private_authority();
+    provider.token_request.trust = trust;
+    provider.token_request.timeout = Duration::from_secs(1);
+    let silent = tokio::spawn(async move {
+        let _stream = listener.accept().await.unwrap();
+        std::future::pending::<()>().await;
+    });
+    let error = error_of(provider).await;
+    assert_eq!((error.fault(), error.may_have_been_received()), (&Fault::Timeout, false));
+    silent.abort();
+}
+
+#[tokio::test]
+async fn a_refresh_token_comes_back_for_every_grant_but_client_credentials() {
+    let body = r#"{"access_token":"a","refresh_token":"r2"}"#;
+    let server = TokenServer::start(Reply::answer(200, "", body)).await;
+    let provider = Arc::new(fake::provider(&server.url()));
+    let endpoint = TokenEndpoint::new(provider, Arc::new(ManualClock::new()));
+    let one = Secret::new("r1");
+    let refreshed = endpoint.request(Grant::RefreshToken { refresh_token: &one }).await.unwrap();
+    assert_eq!(refreshed.refresh_token, Some(Secret::new("r2")));
+    assert!(server.requests()[0].ends_with("\r\n\r\ngrant_type=refresh_token&refresh_token=r1"));
+    assert_eq!(endpoint.request(Grant::ClientCredentials).await.unwrap().refresh_token, None);
 }
 
 #[tokio::test]

@@ -23,7 +23,7 @@ fn answer_at(
     if let Some(kind) = kind {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     }
-    read(StatusCode::from_u16(status).unwrap(), &headers, body, layout, NOW)
+    read(StatusCode::from_u16(status).unwrap(), &headers, body, layout, true, NOW)
 }
 
 fn fault(status: u16, body: &str) -> Fault {
@@ -41,6 +41,40 @@ fn an_ordinary_answer_brings_its_token() {
         let issued = answer(status, Some("application/json"), body).unwrap();
         assert_eq!(issued.access_token.expose(), "abc");
         assert_eq!(issued.lifetime, Duration::from_secs(3600));
+    }
+}
+
+#[test]
+fn a_refresh_token_is_taken_where_it_is_due() {
+    let read = |body: &str| answer(200, None, body.as_bytes()).map(|issued| issued.refresh_token);
+    let with = |member: &str| format!(r#"{{"access_token":"abc","refresh_token":{member}}}"#);
+    assert_eq!(read(&with("\"r e\"")), Ok(Some(Secret::new("r e"))));
+    assert_eq!(read("access_token=abc&refresh_token=r"), Ok(Some(Secret::new("r"))));
+    for none in ["null", "\"\""] {
+        assert_eq!(read(&with(none)), Ok(None), "{none}");
+    }
+    assert_eq!(read(r#"{"access_token":"abc"}"#), Ok(None));
+    let long = format!("\"{}\"", "r".repeat(LONGEST_REFRESH_TOKEN));
+    assert!(read(&with(&long)).is_ok_and(|token| token.is_some()));
+    let too_long = format!("\"{}\"", "r".repeat(LONGEST_REFRESH_TOKEN + 1));
+    for bad in ["7", "{}", "\"a\\nb\"", "\"\\u0000\"", "\"ä\"", &too_long] {
+        let error = read(&with(bad)).unwrap_err();
+        assert!(matches!(error.fault(), Fault::NotAToken(why) if why.contains("refresh token")), "{bad}");
+    }
+
+    let mut layout = fake::provider("http://127.0.0.1/").token_response;
+    layout.refresh_token = "/data/next".into();
+    let body = br#"{"access_token":"abc","refresh_token":"no","data":{"next":"r"}}"#;
+    assert_eq!(answer_at(200, None, body, &layout).unwrap().refresh_token, Some(Secret::new("r")));
+}
+
+#[test]
+fn a_refresh_token_that_is_not_due_is_not_even_looked_at() {
+    let layout = fake::provider("http://127.0.0.1/").token_response;
+    for member in ["\"r\"", "7", "\"\\n\""] {
+        let body = format!(r#"{{"access_token":"abc","refresh_token":{member}}}"#);
+        let issued = read(StatusCode::OK, &HeaderMap::new(), body.as_bytes(), &layout, false, NOW).unwrap();
+        assert_eq!(issued.refresh_token, None);
     }
 }
 
@@ -195,7 +229,7 @@ fn retry_after_is_seconds_or_a_date() {
     ] {
         let mut headers = HeaderMap::new();
         headers.insert(RETRY_AFTER, HeaderValue::from_static(text));
-        let error = read(StatusCode::SERVICE_UNAVAILABLE, &headers, b"", &layout, NOW).unwrap_err();
+        let error = read(StatusCode::SERVICE_UNAVAILABLE, &headers, b"", &layout, true, NOW).unwrap_err();
         assert_eq!(error.asked_to_wait(), expected.map(Duration::from_secs), "{text:?}");
     }
 }

@@ -53,14 +53,17 @@ pub(super) fn build(provider: &Section<'_>, client_auth: ClientAuth, context: &m
         encoding,
         params: params(&section, provider, client_auth, context),
         headers: headers(&section, client_auth, context),
-        omit_on_refresh: section
-            .texts("omit_on_refresh")
-            .map(|found| found.value.iter().map(|found| found.value.to_owned()).collect())
-            .unwrap_or_default(),
+        omit_on_refresh: names(&section, "omit_on_refresh"),
+        omit_on_exchange: names(&section, "omit_on_exchange"),
         timeout: section.duration("timeout").unwrap_or(Duration::from_secs(10)),
         trust: context.trust(&section),
         proxy: proxy(&section, context),
     }
+}
+
+fn names(section: &Section<'_>, key: &'static str) -> Vec<String> {
+    let found = section.texts(key);
+    found.map(|found| found.value.iter().map(|found| found.value.to_owned()).collect()).unwrap_or_default()
 }
 
 /// The encoding that `word` names.

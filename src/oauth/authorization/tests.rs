@@ -1,0 +1,227 @@
+//! The consent redirect, and what is taken for an answer to it.
+
+use std::collections::HashSet;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::oauth::{error::ErrorCode, fake};
+
+/// RFC 7636 appendix B.
+const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
+
+fn provider() -> Provider {
+    fake::with_consent("https://as.example/token")
+}
+
+fn attempt() -> Attempt {
+    Attempt {
+        state: Secret::new("right"),
+        code_verifier: Some(Secret::new(VERIFIER)),
+        redirect_uri: Some("http://127.0.0.1:9900/callback".parse().unwrap()),
+    }
+}
+
+fn pairs(url: &Url) -> Vec<String> {
+    url.query_pairs().map(|(name, value)| format!("{name}={value}")).collect()
+}
+
+#[test]
+fn the_consent_redirect_has_every_parameter_once() {
+    let mut provider = provider();
+    provider.scope = Some("a b".into());
+    let authorization = provider.authorization.as_mut().unwrap();
+    authorization.endpoint = Some("https://as.example/authorize?tenant=7".parse().unwrap());
+    authorization.params.insert("access_type".into(), "offline".into());
+    let url = attempt().url(&provider).unwrap();
+    assert!(url.as_str().starts_with("https://as.example/authorize?tenant=7&response_type=code&"), "{url}");
+    assert_eq!(
+        pairs(&url)[1..],
+        [
+            "response_type=code",
+            "client_id=client",
+            "redirect_uri=http://127.0.0.1:9900/callback",
+            "scope=a b",
+            "state=right",
+            &format!("code_challenge={CHALLENGE}"),
+            "code_challenge_method=S256",
+            "access_type=offline",
+        ]
+    );
+    assert!(!url.as_str().contains(VERIFIER));
+}
+
+#[test]
+fn without_pkce_there_is_neither_challenge_nor_verifier() {
+    let mut provider = provider();
+    provider.authorization.as_mut().unwrap().pkce = false;
+    let attempt = Attempt::new(&provider, None).unwrap();
+    let url = attempt.url(&provider).unwrap();
+    assert_eq!(pairs(&url), ["response_type=code", "client_id=client", &format!("state={}", attempt.state.expose())]);
+    let code = Secret::new("c");
+    assert_eq!(attempt.grant(&code), Grant::AuthorizationCode { code: &code, redirect_uri: None, code_verifier: None });
+}
+
+#[test]
+fn without_an_authorization_endpoint_there_is_nowhere_to_go() {
+    let mut provider = provider();
+    provider.authorization.as_mut().unwrap().endpoint = None;
+    assert_eq!(attempt().url(&provider), None);
+}
+
+#[test]
+fn no_two_attempts_share_anything() {
+    let provider = provider();
+    let mut seen = HashSet::new();
+    for _ in 0..100 {
+        let attempt = Attempt::new(&provider, None).unwrap();
+        for secret in [&attempt.state, attempt.code_verifier.as_ref().unwrap()] {
+            assert!(seen.insert(secret.expose().to_owned()));
+            assert_eq!(secret.expose().len(), 43);
+            assert!(secret.expose().bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)));
+        }
+    }
+    for characters in 8..=128 {
+        let attempt = Attempt::with_state_length(&provider, None, characters).unwrap();
+        assert_eq!(attempt.state.expose().len(), characters);
+    }
+}
+
+#[test]
+fn debug_shows_nothing_that_ties_it_to_the_callback() {
+    let shown = format!("{:?}", attempt());
+    assert!(!shown.contains("right") && !shown.contains(VERIFIER));
+}
+
+#[test]
+fn the_code_is_taken_from_the_answer_to_this_attempt_alone() {
+    let provider = provider();
+    let read = |query: &str| attempt().read_callback(&provider, query);
+    assert_eq!(read("code=a%2Fb+c&state=right&session_state=x"), Ok(Secret::new("a/b c")));
+    for forged in ["", "code=c", "code=c&state=", "code=c&state=wrong", "code=c&state=righ", "code=c&state=right%00"] {
+        assert_eq!(read(forged), Err(CallbackError::State), "{forged}");
+    }
+    // Not even an error of it is believed.
+    assert_eq!(read("error=access_denied&error_description=call+me&state=wrong"), Err(CallbackError::State));
+}
+
+#[test]
+fn a_parameter_that_comes_twice_is_refused() {
+    let provider = provider();
+    for twice in ["code=c&state=right&code=d", "state=wrong&code=c&state=right", "code=c&state=right&c%6Fde=c"] {
+        assert_eq!(attempt().read_callback(&provider, twice), Err(CallbackError::Repeated), "{twice}");
+    }
+}
+
+#[test]
+fn the_issuer_is_checked_when_it_comes() {
+    let provider = provider();
+    let read = |issuer: &str| attempt().read_callback(&provider, &format!("code=c&state=right&iss={issuer}"));
+    for ours in ["https://as.example", "https%3A%2F%2Fas.example%2Frealms%2Fx", "https://AS.example:443", ""] {
+        assert!(read(ours).is_ok(), "{ours}");
+    }
+    for other in [
+        "https://evil.example",
+        "http://as.example",
+        "https://as.example:8443",
+        "https://as.example.evil.example",
+        "as.example",
+        "data:as.example",
+    ] {
+        assert_eq!(read(other), Err(CallbackError::Issuer), "{other}");
+    }
+}
+
+#[test]
+fn a_denial_is_told_in_words_that_can_stand_anywhere() {
+    let provider = provider();
+    let read = |query: &str| attempt().read_callback(&provider, query).unwrap_err();
+    let denied = read("error=access_denied&error_description=not+today&state=right");
+    assert_eq!(
+        denied,
+        CallbackError::Denied { code: ErrorCode::parse("access_denied"), description: Description::parse("not today") }
+    );
+    let told = "the authorization server refused the login with the error \"access_denied\"";
+    assert_eq!(denied.to_string(), told, "the server's own words are for a page, and not for a log");
+    let long = format!("error={0}&error_description={0}&state=right", "a".repeat(1000));
+    let rude = "error=a%0Ab&error_description=%1B%5B31m&state=right&code=c";
+    for unspeakable in [&long, rude] {
+        assert_eq!(read(unspeakable), CallbackError::Denied { code: None, description: None });
+    }
+}
+
+#[test]
+fn the_code_may_have_another_name() {
+    let mut provider = provider();
+    provider.authorization.as_mut().unwrap().code_parameter = "authorization_code".into();
+    let read = |query: &str| attempt().read_callback(&provider, query);
+    assert_eq!(read("authorization_code=c&state=right"), Ok(Secret::new("c")));
+    assert_eq!(read("code=c&state=right"), Ok(Secret::new("c")));
+    assert_eq!(read("code=d&authorization_code=c&state=right"), Ok(Secret::new("c")));
+    assert_eq!(read("state=right&code="), Err(CallbackError::NoCode));
+}
+
+#[test]
+fn what_cannot_be_a_code_is_refused() {
+    let provider = provider();
+    for (code, expected) in [
+        ("%0A".to_owned(), CallbackError::NotACode),
+        ("%C3%A4".to_owned(), CallbackError::NotACode),
+        ("%00".to_owned(), CallbackError::NotACode),
+        ("c".repeat(8 * 1024 + 1), CallbackError::NotACode),
+        ("c".repeat(16 * 1024), CallbackError::TooLong),
+    ] {
+        let read = attempt().read_callback(&provider, &format!("state=right&code={code}"));
+        assert_eq!(read, Err(expected), "{} bytes", code.len());
+    }
+}
+
+#[test]
+fn a_person_may_paste_the_address_its_query_or_the_code_alone() {
+    let provider = provider();
+    let read = |text: &str| attempt().read_pasted(&provider, text);
+    for whole in [
+        "myapp://callback?code=4/0A&state=right",
+        "  http://127.0.0.1:9900/callback?state=right&code=4%2F0A#_=_\r\n",
+        "?code=4/0A&state=right",
+        "state=right&code=4/0A",
+        "myapp:callback?state=right&code=4/0A",
+        "4/0A\n",
+    ] {
+        assert_eq!(read(whole), Ok(Secret::new("4/0A")), "{whole}");
+    }
+    for (bare, code) in [("abc==", "abc=="), ("a:b", "a:b")] {
+        assert_eq!(read(bare), Ok(Secret::new(code)));
+    }
+    for (text, error) in [
+        ("myapp://callback?code=c&state=wrong", CallbackError::State),
+        ("https://as.example/consent", CallbackError::State),
+        ("code=c", CallbackError::State),
+        ("", CallbackError::NoCode),
+        ("no code here", CallbackError::NotACode),
+    ] {
+        assert_eq!(read(text), Err(error), "{text}");
+    }
+    assert_eq!(read(&"c".repeat(20_000)), Err(CallbackError::TooLong));
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_sent_back_only_the_right_state_brings_a_code(
+        query in "((code|state|iss|error|x)=[a-z%0-9+é]{0,8}&?){0,6}",
+        noise in any::<String>(),
+    ) {
+        let provider = provider();
+        for query in [query, noise] {
+            let brings_it = url::form_urlencoded::parse(query.as_bytes())
+                .filter(|(name, _)| name == "state")
+                .eq([("state".into(), "right".into())]);
+            let read = attempt().read_callback(&provider, &query);
+            prop_assert!(read.is_err() || brings_it, "{query}");
+            if let Ok(code) = attempt().read_pasted(&provider, &query) {
+                prop_assert!(!code.expose().is_empty() && code.expose().bytes().all(|byte| (0x20..=0x7E).contains(&byte)));
+            }
+        }
+    }
+}

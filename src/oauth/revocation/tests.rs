@@ -1,0 +1,64 @@
+//! Revocation over real sockets.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::{
+    clock::ManualClock,
+    oauth::{
+        error::Fault,
+        fake::{self, CANARY, Reply, TokenServer},
+        provider::ClientAuth,
+    },
+};
+
+async fn revoked(server: &TokenServer, client_auth: ClientAuth) -> Result<bool, TokenRequestError> {
+    let mut provider = fake::provider(&server.url());
+    provider.revocation_endpoint = Some(server.url().replace("/token", "/revoke").parse().unwrap());
+    provider.client_auth = client_auth;
+    let endpoint = TokenEndpoint::new(Arc::new(provider), Arc::new(ManualClock::new()));
+    revoke(&endpoint, &Secret::new("r/1")).await
+}
+
+#[tokio::test]
+async fn the_refresh_token_is_named_as_one_by_the_client_it_belongs_to() {
+    let server = TokenServer::start(Reply::answer(200, "", "")).await;
+    for (auth, client) in [
+        (ClientAuth::SecretBasic, String::new()),
+        (ClientAuth::SecretPost, format!("&client_id=client&client_secret={CANARY}")),
+        (ClientAuth::None, "&client_id=client".to_owned()),
+    ] {
+        assert_eq!(revoked(&server, auth).await, Ok(true));
+        let request = server.requests().pop().unwrap();
+        assert!(request.starts_with("POST /revoke HTTP/1.1\r\n"), "{request}");
+        assert!(request.ends_with(&format!("\r\n\r\ntoken=r%2F1&token_type_hint=refresh_token{client}")), "{request}");
+        assert_eq!(request.contains("authorization: Basic "), auth == ClientAuth::SecretBasic);
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_cannot_revoke_is_told_nothing() {
+    let server = TokenServer::start(Reply::Hangup).await;
+    let provider = Arc::new(fake::provider(&server.url()));
+    let endpoint = TokenEndpoint::new(provider, Arc::new(ManualClock::new()));
+    assert_eq!(revoke(&endpoint, &Secret::new("r")).await, Ok(false));
+    assert_eq!(server.count(), 0);
+}
+
+#[tokio::test]
+async fn a_failure_is_not_taken_for_a_revocation() {
+    for (reply, expected) in [
+        (Reply::answer(503, "", ""), Fault::Server(503)),
+        (Reply::answer(404, "", ""), Fault::Rejected { status: 404, code: None }),
+        (Reply::answer(302, "", ""), Fault::Redirect(302)),
+        (Reply::Hangup, Fault::Protocol),
+    ] {
+        let server = TokenServer::start(reply).await;
+        let error = revoked(&server, ClientAuth::SecretBasic).await.unwrap_err();
+        assert_eq!(error.fault(), &expected);
+        assert_eq!(server.count(), 1);
+    }
+    let server = TokenServer::start(Reply::answer(401, "", r#"{"error":"invalid_client"}"#)).await;
+    let error = revoked(&server, ClientAuth::SecretBasic).await.unwrap_err();
+    assert_eq!(error.to_string(), "the authorization server refuses this client: invalid_client");
+}

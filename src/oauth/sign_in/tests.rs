@@ -1,0 +1,135 @@
+//! Signing in over real sockets.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::*;
+use crate::{
+    clock::ManualClock,
+    oauth::{
+        fake::{self, CANARY, Reply, TokenServer},
+        provider::{ClientAuth, Encoding},
+    },
+    secret::LiveSecret,
+};
+
+const BOTH: &str = r#"{"authorization_code":"c0de","expires_in":300,"access_token":"a","refresh_token":"r"}"#;
+
+fn provider(server: &TokenServer, encoding: Encoding) -> Provider {
+    let mut provider = fake::with_consent(&server.url());
+    provider.client_secret = None;
+    provider.client_auth = ClientAuth::None;
+    let authorization = provider.authorization.as_mut().unwrap();
+    authorization.code_parameter = "authorization_code".into();
+    authorization.endpoint = None;
+    provider.sign_in = Some(SignIn {
+        endpoint: server.url().replace("/token", "/sign-in").parse().unwrap(),
+        email: "svc@example.com".into(),
+        password: Arc::new(LiveSecret::fixed(Secret::new(CANARY))),
+        encoding,
+        state_length: 10,
+    });
+    provider
+}
+
+async fn signed_in(provider: Provider) -> Result<Issued, TokenRequestError> {
+    sign_in(&TokenEndpoint::new(Arc::new(provider), Arc::new(ManualClock::new()))).await
+}
+
+async fn fault(status: u16, body: &str) -> TokenRequestError {
+    let server = TokenServer::start(Reply::answer(status, "", body)).await;
+    let error = signed_in(provider(&server, Encoding::Json)).await.unwrap_err();
+    assert!(!format!("{error} {error:?}").contains(CANARY));
+    assert_eq!(server.count(), 1, "no code, no exchange");
+    error
+}
+
+/// The names and values that were sent, whatever the encoding.
+fn sent(request: &str, encoding: Encoding) -> BTreeMap<String, String> {
+    let (head, body) = request.split_once("\r\n\r\n").unwrap();
+    let query = head.split(' ').nth(1).unwrap().split_once('?').map_or("", |(_, query)| query);
+    match encoding {
+        Encoding::Json => serde_json::from_str(body).unwrap(),
+        Encoding::Form => url::form_urlencoded::parse(body.as_bytes()).into_owned().collect(),
+        Encoding::Query => url::form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
+    }
+}
+
+#[tokio::test]
+async fn the_account_goes_with_the_parameters_of_the_consent_redirect_and_the_code_is_exchanged() {
+    for encoding in [Encoding::Json, Encoding::Form, Encoding::Query] {
+        let server = TokenServer::start(Reply::answer(200, "", BOTH)).await;
+        let issued = signed_in(provider(&server, encoding)).await.unwrap();
+        assert_eq!((issued.access_token.expose(), issued.refresh_token), ("a", Some(Secret::new("r"))));
+
+        let requests = server.requests();
+        assert!(requests[0].starts_with("POST /sign-in"), "{}", requests[0]);
+        assert!(!requests[0].contains("authorization:"));
+        let parameters = sent(&requests[0], encoding);
+        let names: Vec<_> = parameters.keys().map(String::as_str).collect();
+        assert_eq!(
+            names,
+            [
+                "client_id",
+                "code_challenge",
+                "code_challenge_method",
+                "email",
+                "password",
+                "redirect_uri",
+                "response_type",
+                "state"
+            ]
+        );
+        assert_eq!((&*parameters["email"], &*parameters["password"]), ("svc@example.com", CANARY));
+        assert_eq!((parameters["state"].len(), &*parameters["code_challenge_method"]), (10, "S256"));
+
+        let exchange = sent(&requests[1], Encoding::Form);
+        assert_eq!((&*exchange["code"], &*exchange["client_id"]), ("c0de", "client"));
+        let challenge = crate::oauth::authorization::challenge(&Secret::new(&*exchange["code_verifier"]));
+        assert_eq!(challenge, parameters["code_challenge"]);
+        assert_eq!(requests.len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn another_state_ends_it() {
+    for state in ["\"wrong\"", "7", "\"\""] {
+        let error = fault(200, &format!(r#"{{"authorization_code":"c","state":{state}}}"#)).await;
+        assert_eq!(error.fault(), &Fault::NotACode("its state is not the one that was sent"));
+    }
+}
+
+#[tokio::test]
+async fn what_brings_no_code_ends_it() {
+    for body in
+        ["{}", r#"{"authorization_code":7}"#, r#"{"authorization_code":""}"#, r#"{"code":"\n"}"#, "<html>", "[]"]
+    {
+        let error = fault(200, body).await;
+        assert!(matches!(error.fault(), Fault::NotACode(_)), "{body}: {error:?}");
+        assert!(error.is_transient());
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_told_from_an_outage() {
+    for (status, body) in
+        [(401, ""), (400, r#"{"error":"invalid_grant"}"#), (403, "{}"), (200, r#"{"error":"locked"}"#)]
+    {
+        let error = fault(status, body).await;
+        assert!(error.wants_a_change(), "{status} {body}");
+        assert!(error.to_string().starts_with("the sign-in was refused"), "{error}");
+        assert_eq!(error.refusal(), None, "the client is not refused, its account is");
+    }
+    for status in [302, 408, 429, 500, 503] {
+        let error = fault(status, "").await;
+        assert!(!error.wants_a_change(), "{status}");
+        assert!(error.to_string().contains("sign-in endpoint"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn without_an_account_nothing_is_sent() {
+    let server = TokenServer::start(Reply::answer(200, "", BOTH)).await;
+    let error = signed_in(fake::with_consent(&server.url())).await.unwrap_err();
+    assert!(matches!(error.fault(), Fault::Setup(_)));
+    assert_eq!(server.count(), 0);
+}
