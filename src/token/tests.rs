@@ -12,6 +12,7 @@ use super::{
     Tokens,
     credential::{Credential, CredentialState, NoToken, Token},
     progress::Phase,
+    store::{self, StoreLocation},
 };
 use crate::{
     clock::{Clock, ManualClock},
@@ -41,7 +42,8 @@ impl World {
         let clock = ManualClock::new();
         let mut provider = fake::provider(&server.url());
         change(&mut provider);
-        let tokens = Tokens::start(&[Arc::new(provider)], Arc::new(clock.clone()), &Metrics::new());
+        let store = store::open(&StoreLocation::Memory).unwrap();
+        let tokens = Tokens::start(&[Arc::new(provider)], store, Arc::new(clock.clone()), &Metrics::new());
         Self { server, clock, tokens }
     }
 

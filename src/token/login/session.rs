@@ -68,8 +68,7 @@ impl<'a> Session<'a> {
             None => true,
         };
         if reconfigured && let Some((refresh_token, digest)) = self.login.configured() {
-            let first =
-                Record { refresh_token: Some(refresh_token), configured: Some(digest), ..Record::default() };
+            let first = Record { refresh_token: Some(refresh_token), configured: Some(digest), ..Record::default() };
             self.kept.record = Some(first);
         }
         self.login.tell(&self.kept);
@@ -99,12 +98,18 @@ impl<'a> Session<'a> {
         self.with_lock(|lock| lock.prepare()).await
     }
 
-    /// An answer came. It is in force from here on, whether it can be written or not.
+    /// An answer came, to a refresh or to a login of our own. It is in force from here on, whether it can be written or
+    /// not.
     ///
     /// # Errors
     /// It cannot be written now.
-    pub(in crate::token) async fn renewed(&mut self, issued: &Issued, asked_at: Moment) -> Result<(), StoreError> {
-        self.kept.record = Some(self.next(issued, asked_at, true));
+    pub(in crate::token) async fn renewed(
+        &mut self,
+        issued: &Issued,
+        asked_at: Moment,
+        refreshed: bool,
+    ) -> Result<(), StoreError> {
+        self.kept.record = Some(self.next(issued, asked_at, refreshed));
         self.login.tell(&self.kept);
         self.save().await
     }
@@ -141,16 +146,18 @@ impl<'a> Session<'a> {
         Ok(record.refresh_token)
     }
 
-    /// The record after an answer. One without a refresh token keeps the old one (RFC 6749 §6), if it answers a refresh.
-    fn next(&self, issued: &Issued, asked_at: Moment, keep: bool) -> Record {
-        let before = self.kept.record.as_ref().filter(|_| keep);
+    /// The record after an answer. One to a refresh that brings no refresh token keeps the old one (RFC 6749 §6).
+    fn next(&self, issued: &Issued, asked_at: Moment, refreshed: bool) -> Record {
+        let before = self.kept.record.as_ref().filter(|_| refreshed);
+        let kept = || before.and_then(|record| record.refresh_token.clone());
         Record {
-            refresh_token: issued
-                .refresh_token
-                .clone()
-                .or_else(|| before.and_then(|record| record.refresh_token.clone())),
+            refresh_token: issued.refresh_token.clone().or_else(kept),
             refused: false,
-            configured: self.login.configured().map(|(_, digest)| digest),
+            configured: match before {
+                // The configured one may have changed since: then this derives from the one before.
+                Some(record) => record.configured.clone(),
+                None => self.login.configured().map(|(_, digest)| digest),
+            },
             access: Some(self.login.access(issued.access_token.clone(), issued.lifetime, asked_at)),
         }
     }
