@@ -18,6 +18,7 @@ use crate::{
     admin::{self, AdminState, RouteView, View},
     clock::Clock,
     config::Config,
+    oauth::provider::GrantType,
     proxy::{
         route::{Route, Upstream},
         service::Ingress,
@@ -30,23 +31,31 @@ use crate::{
         listener::{Bound, Listener},
     },
     telemetry::metrics::Metrics,
-    token::Tokens,
+    token::{
+        Tokens,
+        store::{self, Store, StoreError, StoreLocation},
+    },
 };
+
+/// How long the end waits for a refresh in flight: its request and the one repetition, with the time-out that is usual.
+const LONGEST_RENEWAL: Duration = Duration::from_secs(25);
 
 /// A sidecar whose sockets are bound, and which does nothing yet.
 #[derive(Debug)]
 pub struct App {
     config: Config,
+    store: Arc<dyn Store>,
     admin: Option<Bound>,
     listeners: BTreeMap<ListenAddress, Arc<Bound>>,
 }
 
 impl App {
-    /// Binds every address of the configuration.
+    /// Opens the store and binds every address of the configuration.
     ///
     /// # Errors
-    /// The first address that cannot be had; then none is kept.
+    /// The store cannot be used, or the first address that cannot be had; then none is kept.
     pub fn bind(config: Config) -> Result<Self, Failure> {
+        let store = open_store(&config).map_err(Failure::Store)?;
         let bind = |address: &ListenAddress| {
             Bound::bind(address).map_err(|error| Failure::Listen { address: address.clone(), error })
         };
@@ -57,7 +66,7 @@ impl App {
             }
         }
         let admin = config.admin.as_ref().map(|admin| bind(&admin.listen)).transpose()?;
-        Ok(Self { config, admin, listeners })
+        Ok(Self { config, store, admin, listeners })
     }
 
     /// Starts everything. Has to be called on the control thread's runtime.
@@ -65,9 +74,9 @@ impl App {
     /// # Errors
     /// A worker thread cannot be started.
     pub fn start(self, clock: Arc<dyn Clock>) -> Result<Running, Failure> {
-        let Self { config, admin, listeners } = self;
+        let Self { config, store, admin, listeners } = self;
         let metrics = Metrics::new();
-        let tokens = Arc::new(Tokens::start(&config.providers, clock.clone(), &metrics));
+        let tokens = Arc::new(Tokens::start(&config.providers, store, clock.clone(), &metrics));
         let drain = Drain::new();
         let services = listeners.values().map(|bound| service(&config, bound, &listeners, &tokens, &metrics));
         let services = services.collect::<Vec<_>>();
@@ -144,8 +153,10 @@ impl Running {
             tracing::warn!("requests were still in flight when the time to drain was over");
         }
         self.secrets.abort();
-        // The bound of a token request is the provider's own; nobody is left to wait for its answer.
-        let _ = timeout(Duration::from_secs(1), self.tokens.stop()).await;
+        // Nobody is left to wait for an access token, but an answer that replaces a spent refresh token must not be lost.
+        if timeout(LONGEST_RENEWAL, self.tokens.settle()).await.is_err() {
+            tracing::error!("a token request was still in flight at the end: the login it belongs to may be lost");
+        }
         self.workers.stop();
         if let Some(admin) = self.admin {
             admin.stop().await;
@@ -164,6 +175,8 @@ pub enum Failure {
         /// Why.
         error: io::Error,
     },
+    /// Nothing can be kept.
+    Store(StoreError),
     /// The system gives no thread, runtime or descriptor.
     Worker(io::Error),
 }
@@ -172,12 +185,19 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Listen { address, error } => write!(f, "cannot listen on {address}: {error}"),
+            Self::Store(error) => write!(f, "{error}"),
             Self::Worker(error) => write!(f, "cannot start a worker: {error}"),
         }
     }
 }
 
 impl std::error::Error for Failure {}
+
+/// The store, if anything is kept in it or the file says where it is: a sidecar that has no logins needs no disk.
+fn open_store(config: &Config) -> Result<Arc<dyn Store>, StoreError> {
+    let needed = config.providers.iter().any(|provider| provider.grant_type != GrantType::ClientCredentials);
+    store::open(if needed || config.store_is_given { &config.store } else { &StoreLocation::Memory })
+}
 
 /// What one listener serves.
 fn service(

@@ -44,6 +44,8 @@ pub struct Config {
     pub admin: Option<Admin>,
     /// `[store]`.
     pub store: StoreLocation,
+    /// Whether the file says where: then it has to be usable even while no provider keeps anything in it.
+    pub store_is_given: bool,
     /// `[log]`.
     pub log: LogSettings,
     /// `[limits]`.

@@ -27,8 +27,12 @@ impl Secret {
 
     /// The first 8 hexadecimal digits of the SHA-256: enough to tell two secrets apart in a log.
     pub fn fingerprint(&self) -> String {
-        let digest = Sha256::digest(self.0.as_bytes());
-        digest[..4].iter().map(|byte| format!("{byte:02x}")).collect()
+        self.digest()[..8].to_owned()
+    }
+
+    /// The whole SHA-256 in hexadecimal, for records that have to tell whether a secret was changed.
+    pub fn digest(&self) -> String {
+        Sha256::digest(self.0.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// Compares with `candidate` in a time that depends on neither value.

@@ -5,6 +5,7 @@
 pub mod access_token;
 mod cache;
 pub mod credential;
+pub mod login;
 mod no_token;
 mod progress;
 mod refresher;
@@ -16,7 +17,7 @@ use std::{collections::HashMap, fmt, sync::Arc};
 
 use tokio::task::JoinHandle;
 
-use self::{cache::TokenCache, credential::Credential};
+use self::{cache::TokenCache, credential::Credential, login::Login, store::Store};
 use crate::{
     clock::Clock,
     oauth::provider::{GrantType, Provider},
@@ -27,16 +28,24 @@ use crate::{
 pub struct Tokens {
     running: Vec<Arc<Running>>,
     by_name: HashMap<Arc<str>, usize>,
+    surroundings: Surroundings,
+}
+
+/// What all credentials share, those of the registries that follow too.
+#[derive(Clone)]
+struct Surroundings {
+    store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     cache: TokenCache,
 }
 
 impl Tokens {
-    /// Spawns one refresher per provider on the current tokio runtime; each asks for its first token at once.
-    pub fn start(providers: &[Arc<Provider>], clock: Arc<dyn Clock>, metrics: &Metrics) -> Self {
-        let cache = TokenCache::new(clock.clone());
-        let running = providers.iter().map(|provider| Running::spawn(provider, &clock, &cache, metrics)).collect();
-        Self::of(running, clock, cache)
+    /// Spawns one refresher per provider on the current tokio runtime; each asks for its first token at once, unless
+    /// `store` keeps one that is still good.
+    pub fn start(providers: &[Arc<Provider>], store: Arc<dyn Store>, clock: Arc<dyn Clock>, metrics: &Metrics) -> Self {
+        let surroundings = Surroundings { store, cache: TokenCache::new(clock.clone()), clock };
+        let running = providers.iter().map(|provider| Running::spawn(provider, &surroundings, metrics)).collect();
+        Self::of(running, surroundings)
     }
 
     /// The registry of a new configuration: providers whose settings are the same keep their credential, the token in
@@ -50,16 +59,14 @@ impl Tokens {
         };
         let running = providers
             .iter()
-            .map(|provider| {
-                keep(provider).unwrap_or_else(|| Running::spawn(provider, &self.clock, &self.cache, metrics))
-            })
+            .map(|provider| keep(provider).unwrap_or_else(|| Running::spawn(provider, &self.surroundings, metrics)))
             .collect();
-        Self::of(running, self.clock.clone(), self.cache.clone())
+        Self::of(running, self.surroundings.clone())
     }
 
-    fn of(running: Vec<Arc<Running>>, clock: Arc<dyn Clock>, cache: TokenCache) -> Self {
+    fn of(running: Vec<Arc<Running>>, surroundings: Surroundings) -> Self {
         let by_name = running.iter().enumerate().map(|(at, running)| (running.credential.name().clone(), at)).collect();
-        Self { running, by_name, clock, cache }
+        Self { running, by_name, surroundings }
     }
 
     /// The credential of the provider of that name.
@@ -72,10 +79,20 @@ impl Tokens {
         self.running.iter().map(|running| &running.credential)
     }
 
-    /// Ends the refreshers, and waits for the requests in flight: as long as the longest provider's timeout at most.
+    /// Ends the refreshers, and waits for the requests in flight: twice the longest provider's timeout at most, and the
+    /// time that the store takes.
     pub async fn stop(&self) {
         self.iter().for_each(|credential| credential.stop());
         for credential in self.iter() {
+            credential.ended().await;
+        }
+    }
+
+    /// Ends the refreshers, and waits for those answers alone that may bring a refresh token in the place of one that
+    /// is spent: who does not wait for them loses a login. As long as [`Tokens::stop`] at most.
+    pub async fn settle(&self) {
+        self.iter().for_each(|credential| credential.stop());
+        for credential in self.iter().filter(|credential| credential.login().is_some()) {
             credential.ended().await;
         }
     }
@@ -91,27 +108,33 @@ impl fmt::Debug for Tokens {
 /// long-lived one does not keep the refresher of a provider that is no longer configured.
 struct Running {
     credential: Arc<Credential>,
-    /// Absent where there is nothing to refresh.
-    refresher: Option<JoinHandle<()>>,
+    refresher: JoinHandle<()>,
 }
 
 impl Running {
-    fn spawn(provider: &Arc<Provider>, clock: &Arc<dyn Clock>, cache: &TokenCache, metrics: &Metrics) -> Arc<Self> {
-        let metrics = metrics.provider(&provider.name);
-        let credential = Arc::new(Credential::new(provider.clone(), clock.clone(), cache.clone(), metrics));
-        let refresher = match provider.grant_type {
-            GrantType::ClientCredentials => Some(tokio::spawn(refresher::run(credential.clone()))),
-            // Without a refresh token there is nothing to ask with.
-            GrantType::AuthorizationCode | GrantType::RefreshToken => None,
-        };
+    fn spawn(provider: &Arc<Provider>, surroundings: &Surroundings, metrics: &Metrics) -> Arc<Self> {
+        let credential = Self::credential(provider, surroundings, metrics);
+        let refresher = tokio::spawn(refresher::run(credential.clone()));
         Arc::new(Self { credential, refresher })
+    }
+
+    fn credential(provider: &Arc<Provider>, surroundings: &Surroundings, metrics: &Metrics) -> Arc<Credential> {
+        let Surroundings { store, clock, cache } = surroundings.clone();
+        let metrics = metrics.provider(&provider.name);
+        let login = match provider.grant_type {
+            GrantType::ClientCredentials => None,
+            GrantType::AuthorizationCode | GrantType::RefreshToken => {
+                Some(Login::new(provider.clone(), store, clock.clone()))
+            }
+        };
+        Arc::new(Credential::new(provider.clone(), clock, cache, metrics, login))
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         // Not aborted: an answer in flight is worth having, and the request has a bound.
-        if self.refresher.as_ref().is_some_and(|refresher| !refresher.is_finished()) {
+        if !self.refresher.is_finished() {
             self.credential.stop();
         }
     }

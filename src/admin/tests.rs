@@ -23,7 +23,10 @@ use crate::{
     },
     telemetry::metrics::Metrics,
     tls::Trust,
-    token::Tokens,
+    token::{
+        Tokens,
+        store::{self, StoreLocation},
+    },
 };
 
 /// An admin listener in front of one provider, `hapn`, which a route uses.
@@ -49,7 +52,12 @@ impl World {
         let provider = provider(&endpoint);
         let metrics = Metrics::new();
         let clock = Arc::new(SystemClock);
-        let tokens = Arc::new(Tokens::start(&[Arc::new(provider)], clock.clone(), &metrics));
+        let tokens = Arc::new(Tokens::start(
+            &[Arc::new(provider)],
+            store::open(&StoreLocation::Memory).unwrap(),
+            clock.clone(),
+            &metrics,
+        ));
         let key = setup.key.map(|key| Arc::new(LiveSecret::fixed(Secret::new(key))));
         let view = View { tokens, routes: vec![route("devices", Some("hapn"))], key };
 
@@ -408,7 +416,7 @@ async fn a_unix_socket_serves_as_well() {
 async fn a_head_that_does_not_come_and_an_answer_that_is_not_read_end_the_connection() {
     let metrics = Metrics::new();
     let clock = Arc::new(SystemClock);
-    let tokens = Arc::new(Tokens::start(&[], clock.clone(), &metrics));
+    let tokens = Arc::new(Tokens::start(&[], store::open(&StoreLocation::Memory).unwrap(), clock.clone(), &metrics));
     let view = View { tokens, routes: Vec::new(), key: None };
     let state = Arc::new(AdminState::new("127.0.0.1:1".parse().unwrap(), metrics, clock, view));
     for sent in ["GET /livez HTTP/1.1\r\nhost: loc", "GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n"] {

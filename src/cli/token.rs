@@ -8,7 +8,11 @@ use crate::{
     config,
     oauth::provider::{GrantType, Provider},
     telemetry::metrics::Metrics,
-    token::{Tokens, credential::NoToken},
+    token::{
+        Tokens,
+        credential::NoToken,
+        store::{self, Store, StoreLocation},
+    },
 };
 
 /// Obtain and print one access token
@@ -34,7 +38,19 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         complain(&format!("there is no provider {:?} in {}", arguments.provider, path.display()));
         return ExitCode::FAILURE;
     };
-    match on_control_thread(async { Ok(obtain(provider).await) }) {
+    // A sidecar may run beside this: the store's lock keeps the two from spending the same refresh token.
+    let location = match provider.grant_type {
+        GrantType::ClientCredentials => &StoreLocation::Memory,
+        GrantType::AuthorizationCode | GrantType::RefreshToken => &config.store,
+    };
+    let store = match store::open(location) {
+        Ok(store) => store,
+        Err(error) => {
+            complain(&error.to_string());
+            return ExitCode::FAILURE;
+        }
+    };
+    match on_control_thread(async { Ok(obtain(provider, store).await) }) {
         Ok(Ok(token)) => print(&format!("{token}\n"), ExitCode::SUCCESS),
         Ok(Err(reason)) => {
             complain(&explain(&reason, provider));
@@ -47,11 +63,13 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-async fn obtain(provider: &Arc<Provider>) -> Result<String, NoToken> {
-    let tokens = Tokens::start(std::slice::from_ref(provider), Arc::new(SystemClock), &Metrics::new());
+async fn obtain(provider: &Arc<Provider>, store: Arc<dyn Store>) -> Result<String, NoToken> {
+    let tokens = Tokens::start(std::slice::from_ref(provider), store, Arc::new(SystemClock), &Metrics::new());
     let credential = tokens.iter().next().ok_or(NoToken::LoginRequired)?;
-    let token = credential.obtain().await?;
-    Ok(token.secret.expose().to_owned())
+    let token = credential.obtain().await.map(|token| token.secret.expose().to_owned());
+    // An answer that is late for us may still bring the next refresh token.
+    tokens.settle().await;
+    token
 }
 
 fn explain(reason: &NoToken, provider: &Provider) -> String {
@@ -62,7 +80,7 @@ fn explain(reason: &NoToken, provider: &Provider) -> String {
             format!("{}: the refresher has ended", provider.name)
         }
         NoToken::LoginRequired => {
-            format!("{}: grants other than client_credentials come with a later version", provider.name)
+            format!("{0}: a login is required: bearward login {0}", provider.name)
         }
     }
 }

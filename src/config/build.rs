@@ -87,6 +87,7 @@ pub(super) fn build(root: &Section<'_>, path: Option<&Path>, context: &mut Conte
         path: path.map(Path::to_owned),
         admin: admin.map(|found| found.value),
         store: settings::store(root, context),
+        store_is_given: root.section("store").text("path").is_some(),
         log: settings::log(root, context),
         limits: settings::limits(root),
         drain: settings::drain(root),

@@ -1,5 +1,7 @@
 //! The handle by which the rest of the program gets at one provider's token.
 
+mod control;
+
 use std::{
     fmt,
     sync::Arc,
@@ -8,11 +10,13 @@ use std::{
 
 use tokio::sync::watch;
 
+pub(super) use self::control::Begun;
 use super::{
     access_token::{AccessToken, State},
     cache::{Key, TokenCache},
+    login::Login,
     progress::{Failure, Phase, Progress, Told, Verdict},
-    schedule::Retry,
+    store::StoreError,
 };
 pub use super::{
     no_token::NoToken,
@@ -20,7 +24,8 @@ pub use super::{
 };
 use crate::{
     clock::{Clock, Moment},
-    oauth::provider::{GrantType, Provider},
+    oauth::{provider::Provider, response::Issued},
+    secret::Secret,
     telemetry::metrics::ProviderMetrics,
 };
 
@@ -41,6 +46,8 @@ pub struct Credential {
     key: Key,
     progress: watch::Sender<Progress>,
     metrics: Arc<ProviderMetrics>,
+    /// There for grants that live on refresh tokens.
+    login: Option<Login>,
 }
 
 impl Credential {
@@ -49,14 +56,11 @@ impl Credential {
         clock: Arc<dyn Clock>,
         cache: TokenCache,
         metrics: Arc<ProviderMetrics>,
+        login: Option<Login>,
     ) -> Self {
-        let phase = match provider.grant_type {
-            GrantType::ClientCredentials => Phase::Fetching,
-            GrantType::AuthorizationCode | GrantType::RefreshToken => Phase::LoginRequired,
-        };
-        metrics.login_required(phase == Phase::LoginRequired);
         let key = cache.key();
-        Self { provider, clock, cache, key, progress: watch::Sender::new(Progress::new(phase)), metrics }
+        let progress = watch::Sender::new(Progress::new(Phase::Fetching));
+        Self { provider, clock, cache, key, progress, metrics, login }
     }
 
     /// The provider's name.
@@ -118,6 +122,37 @@ impl Credential {
         token.state(self.clock.now()) != State::Expired
     }
 
+    /// Takes a login into use: it is in the store before its access token is sent anywhere, and ends `login_required`.
+    /// Whoever stops waiting aborts nothing that was begun.
+    ///
+    /// # Errors
+    /// The store cannot be used, or the provider's grant needs no login; then nothing has changed.
+    pub async fn log_in(&self, issued: Issued) -> Result<(), StoreError> {
+        let token = self.login.as_ref().ok_or(StoreError::NoLogin)?.log_in(issued).await?;
+        match token.filter(|token| token.state(self.clock.now()) != State::Expired) {
+            Some(token) => {
+                tracing::info!(provider = %self.name(), token = %token.secret.fingerprint(), "login.made");
+                let until = token.refresh_at;
+                self.publish(Arc::new(token), until);
+            }
+            // It lived so short that it is over: the refresh token is what matters.
+            None => self.want(),
+        }
+        Ok(())
+    }
+
+    /// Forgets the login, in the store and here, and gives back the refresh token, so that it can be revoked (RFC 7009).
+    ///
+    /// # Errors
+    /// The store cannot be used, or the provider's grant needs no login; then nothing has changed.
+    pub async fn log_out(&self) -> Result<Option<Secret>, StoreError> {
+        let refresh_token = self.login.as_ref().ok_or(StoreError::NoLogin)?.log_out().await?;
+        tracing::info!(provider = %self.name(), "login.ended");
+        self.forget();
+        self.require_login(None);
+        Ok(refresh_token)
+    }
+
     /// What people and machines are shown.
     pub fn status(&self) -> CredentialStatus {
         let token = self.current();
@@ -132,8 +167,8 @@ impl Credential {
             grant_type: self.provider.grant_type.as_str(),
             expires_at: token.as_ref().map(|token| token.expires_at_wall),
             refresh_at,
-            has_refresh_token: false,
-            token_requests: progress.begun,
+            has_refresh_token: self.login.as_ref().is_some_and(Login::has_refresh_token),
+            token_requests: progress.requests,
             last_error: progress.failure.as_ref().map(Failure::shown),
         }
     }
@@ -201,6 +236,7 @@ impl Credential {
             {
                 return false;
             }
+            progress.discarded = Some(seen.secret.clone());
             self.cache.remove(self.key);
             self.metrics.expiry(None);
             true
@@ -222,64 +258,6 @@ impl Credential {
 
     fn wall_at(&self, moment: Moment) -> SystemTime {
         self.clock.wall() + moment.since(self.clock.now())
-    }
-}
-
-/// What the refresher does with its credential.
-impl Credential {
-    pub(super) fn watch(&self) -> watch::Receiver<Progress> {
-        self.progress.subscribe()
-    }
-
-    /// How many wait for an outcome: all that watch, but for the refresher.
-    #[cfg(test)]
-    pub(super) fn waiting(&self) -> usize {
-        self.progress.receiver_count().saturating_sub(1)
-    }
-
-    pub(super) fn clock(&self) -> &Arc<dyn Clock> {
-        &self.clock
-    }
-
-    pub(super) fn metrics(&self) -> &ProviderMetrics {
-        &self.metrics
-    }
-
-    pub(super) fn begin(&self) {
-        self.progress.send_modify(Progress::begin);
-    }
-
-    /// Puts `token` in the place of the one in hand; its renewal is due at `until`.
-    pub(super) fn publish(&self, token: Token, until: Moment) {
-        self.metrics.expiry(Some(token.expires_at_wall));
-        self.progress.send_modify(|progress| {
-            self.cache.insert(self.key, token);
-            progress.succeed(until);
-        });
-    }
-
-    pub(super) fn fail(&self, failure: Failure, retry: Retry) {
-        self.progress.send_modify(|progress| progress.fail(failure, retry));
-    }
-
-    /// Asks the refresher to end, after the request in flight if there is one.
-    pub(super) fn stop(&self) {
-        self.progress.send_modify(|progress| {
-            progress.stopping = true;
-            if progress.phase == Phase::LoginRequired {
-                progress.phase = Phase::Ended;
-            }
-        });
-    }
-
-    /// The refresher is gone: nobody is to wait for it.
-    pub(super) fn end(&self) {
-        self.progress.send_modify(|progress| progress.phase = Phase::Ended);
-    }
-
-    pub(super) async fn ended(&self) {
-        // The sender is ours, so this cannot fail.
-        let _ = self.progress.subscribe().wait_for(|progress| progress.phase == Phase::Ended).await;
     }
 }
 

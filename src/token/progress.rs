@@ -8,6 +8,8 @@
 //!            │ └───── failure ──────▶ BackingOff ─── due, or insisted on ──▶ Fetching
 //!            └──────────────────────────────┘
 //! ```
+//!
+//! From Fetching it also goes to LoginRequired, and back once there is a login.
 
 use std::{
     sync::Arc,
@@ -18,10 +20,12 @@ use super::{
     no_token::NoToken,
     schedule::Retry,
     status::{CredentialState, LastError},
+    store::StoreError,
 };
 use crate::{
     clock::Moment,
     oauth::error::{Refusal, TokenRequestError},
+    secret::Secret,
 };
 
 /// An upstream that refuses fresh tokens too is answered with one renewal in this time.
@@ -50,18 +54,45 @@ pub(super) enum Phase {
 pub(super) struct Failure {
     /// For the callers' own answers.
     refusal: Option<Refusal>,
+    /// Only a change to the client or its account can help.
+    wants_a_change: bool,
     kind: &'static str,
     message: Arc<str>,
     at: SystemTime,
 }
 
+/// The kind of a failure of the store.
+const STORE: &str = "store";
+
 impl Failure {
     pub(super) fn new(error: &TokenRequestError, at: SystemTime) -> Self {
-        Self { refusal: error.refusal(), kind: error.kind(), message: error.to_string().into(), at }
+        let wants_a_change = error.refusal().is_some() || error.wants_a_change();
+        Self { refusal: error.refusal(), wants_a_change, kind: error.kind(), message: error.to_string().into(), at }
+    }
+
+    pub(super) fn of_store(error: &StoreError, at: SystemTime) -> Self {
+        Self { refusal: None, wants_a_change: false, kind: STORE, message: error.to_string().into(), at }
     }
 
     pub(super) fn refused(&self) -> bool {
         self.refusal.is_some()
+    }
+
+    pub(super) fn wants_a_change(&self) -> bool {
+        self.wants_a_change
+    }
+
+    pub(super) fn kind(&self) -> &'static str {
+        self.kind
+    }
+
+    pub(super) fn is_of_store(&self) -> bool {
+        self.kind == STORE
+    }
+
+    /// For callers, whom the paths of this machine do not concern.
+    fn told(&self) -> Arc<str> {
+        if self.is_of_store() { "the store of refresh tokens cannot be used".into() } else { self.message.clone() }
     }
 
     pub(super) fn shown(&self) -> LastError {
@@ -77,12 +108,14 @@ pub(super) struct Progress {
     pub(super) wanted: bool,
     /// The refresher is to end.
     pub(super) stopping: bool,
-    /// Attempts begun, each of them one request.
-    pub(super) begun: u64,
+    /// Requests made.
+    pub(super) requests: u64,
     /// Attempts that ended, whatever came of them.
     pub(super) ended: u64,
     /// Why the last attempt failed, if it did.
     pub(super) failure: Option<Failure>,
+    /// The token that an upstream refused last: it is not to come back by way of the store.
+    pub(super) discarded: Option<Secret>,
     /// The last time that an upstream's refusal was answered with a renewal.
     renewal: Option<Renewal>,
 }
@@ -119,7 +152,16 @@ pub(super) enum Verdict {
 impl Progress {
     /// A credential whose first token is about to be asked for.
     pub(super) fn new(phase: Phase) -> Self {
-        Self { phase, wanted: false, stopping: false, begun: 0, ended: 0, failure: None, renewal: None }
+        Self {
+            phase,
+            wanted: false,
+            stopping: false,
+            requests: 0,
+            ended: 0,
+            failure: None,
+            discarded: None,
+            renewal: None,
+        }
     }
 
     /// Somebody without a usable token wants one; who insists does not respect the back-off.
@@ -136,11 +178,10 @@ impl Progress {
         }
     }
 
-    /// An attempt begins.
-    pub(super) fn begin(&mut self) {
+    /// An attempt begins; tells whether somebody wanted it.
+    pub(super) fn begin(&mut self) -> bool {
         self.phase = Phase::Fetching;
-        self.wanted = false;
-        self.begun += 1;
+        std::mem::replace(&mut self.wanted, false)
     }
 
     /// An attempt brought a token whose renewal is due at `until`.
@@ -154,6 +195,13 @@ impl Progress {
     pub(super) fn fail(&mut self, failure: Failure, retry: Retry) {
         self.phase = Phase::BackingOff(retry);
         self.failure = Some(failure);
+        self.ended += 1;
+    }
+
+    /// An attempt found that nothing can be asked for before there is a login.
+    pub(super) fn require_login(&mut self, failure: Option<Failure>) {
+        self.phase = Phase::LoginRequired;
+        self.failure = failure;
         self.ended += 1;
     }
 
@@ -186,7 +234,7 @@ impl Progress {
             (Phase::LoginRequired, _) => NoToken::LoginRequired,
             (Phase::Ended, _) => NoToken::unavailable(retry_after, "this provider is being shut down"),
             (_, Some(Failure { refusal: Some(refusal), .. })) => NoToken::Refused { error: refusal.as_str().into() },
-            (_, Some(failure)) => NoToken::unavailable(retry_after, failure.message.clone()),
+            (_, Some(failure)) => NoToken::unavailable(retry_after, failure.told()),
             (_, None) => NoToken::unavailable(retry_after, "no token has come yet"),
         }
     }

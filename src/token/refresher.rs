@@ -1,17 +1,23 @@
-//! The task of one credential: acquire → publish → sleep, for as long as the credential is in use.
+//! The task of one credential: acquire → persist → publish → sleep, for as long as the credential is in use.
 //!
 //! It alone asks the token endpoint, so that there is never more than one request in flight, and it belongs to nobody
 //! who waits, so that callers who go away neither abort a request nor repeat it.
 
-use std::{future, sync::Arc, time::Duration};
+mod renewal;
+mod rest;
+mod secrets;
+
+use std::{sync::Arc, time::Duration};
 
 use tokio::sync::watch;
 
+use self::secrets::Secrets;
 use super::{
     access_token::AccessToken,
     credential::Credential,
-    progress::{Failure, Phase, Progress},
-    schedule::{Backoff, Deadlines},
+    progress::{Failure, Progress},
+    schedule::{Backoff, Deadlines, Setback},
+    store::StoreError,
 };
 use crate::{
     clock::Moment,
@@ -21,7 +27,6 @@ use crate::{
         grant::Grant,
         response::Issued,
     },
-    secret::Secret,
 };
 
 /// The least rest between two tokens, where they live shorter than they take to come.
@@ -30,12 +35,20 @@ const SHORTEST_REST: Duration = Duration::from_millis(100);
 /// Keeps `credential` fresh until it is told to stop. A request in flight is then finished first.
 pub(super) async fn run(credential: Arc<Credential>) {
     let _end = End(credential.clone());
-    let progress = credential.watch();
     let provider = credential.provider().clone();
-    let secret = provider.client_secret.as_ref().map(|secret| secret.subscribe());
-    let endpoint = TokenEndpoint::new(provider, credential.clock().clone());
-    let mut refresher =
-        Refresher { credential, endpoint, progress, secret, backoff: Backoff::default(), complained: None };
+    let mut refresher = Refresher {
+        progress: credential.watch(),
+        secrets: Secrets::of(&provider),
+        endpoint: TokenEndpoint::new(provider, credential.clock().clone()),
+        backoff: Backoff::default(),
+        complained: None,
+        attempts: 0,
+        look_at: credential.clock().now(),
+        credential,
+    };
+    if refresher.resume().await {
+        refresher.rest().await;
+    }
     while !refresher.progress.borrow().stopping {
         refresher.attempt().await;
         refresher.rest().await;
@@ -46,46 +59,120 @@ struct Refresher {
     credential: Arc<Credential>,
     endpoint: TokenEndpoint,
     progress: watch::Receiver<Progress>,
-    /// The client's secret, where it may change.
-    secret: Option<watch::Receiver<Arc<Secret>>>,
+    secrets: Secrets,
     backoff: Backoff,
     /// What was last complained of, and whether there was a usable token then: the same is not said as loudly again.
     complained: Option<(&'static str, bool)>,
+    attempts: u64,
+    /// When the store is looked at again.
+    look_at: Moment,
+}
+
+/// What came of an attempt.
+enum Outcome {
+    /// A token was asked for, and came.
+    Issued {
+        token: AccessToken,
+        asked_at: Moment,
+        /// What it was had with is in force in memory alone.
+        unsaved: Option<StoreError>,
+    },
+    /// The store holds a good one: of an earlier run, or of another process.
+    Adopted(AccessToken),
+    /// The one in hand is good.
+    Kept,
+    /// Somebody has to log in.
+    LoginRequired {
+        /// Why, where there was a login.
+        refused: Option<TokenRequestError>,
+        /// One that is still good, though there will be no other.
+        last: Option<AccessToken>,
+        /// The one in hand is not to be used either.
+        forget: bool,
+    },
+}
+
+/// Why an attempt failed.
+enum Cause {
+    Request(TokenRequestError),
+    SignIn(TokenRequestError),
+    Store(StoreError),
+}
+
+impl From<StoreError> for Cause {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
 }
 
 impl Refresher {
+    /// Takes up the token that the store still holds; tells whether there is one.
+    async fn resume(&mut self) -> bool {
+        let Some(login) = self.credential.login() else { return false };
+        // An error is reported by the attempt that follows.
+        let Ok(Some(token)) = login.peek().await else { return false };
+        self.adopt(token, "token.resumed");
+        true
+    }
+
     async fn attempt(&mut self) {
-        const GRANT: Grant = Grant::ClientCredentials;
-        if let Some(secret) = &mut self.secret {
-            // A change from here on is news; this very value is what the request will be made with.
-            secret.mark_unchanged();
-        }
-        self.credential.begin();
-        let clock = self.credential.clock().clone();
-        let asked_at = clock.now();
-        let answer = self.endpoint.request(GRANT).await;
-        let elapsed = clock.now().since(asked_at);
-        let outcome = answer.and_then(|issued| self.token(issued, asked_at));
-        let word = outcome.as_ref().map_or_else(|error| error.kind(), |_| "ok");
-        self.credential.metrics().request(GRANT.name(), word, elapsed);
+        self.secrets.mark_unchanged();
+        self.attempts += 1;
+        let begun = self.credential.begin();
+        let begun_at = self.credential.clock().now();
+        let credential = self.credential.clone();
+        let outcome = match credential.login() {
+            None => self.ask_for_the_client().await,
+            Some(login) => self.renew(login, &begun).await,
+        };
         match outcome {
-            Ok(token) => self.succeeded(token, elapsed),
-            Err(error) => self.failed(&error, elapsed),
+            Ok(Outcome::Issued { token, asked_at, unsaved }) => self.succeeded(token, asked_at, unsaved),
+            Ok(Outcome::Adopted(token)) => self.adopt(token, "token.adopted"),
+            Ok(Outcome::Kept) => self.keep(),
+            Ok(Outcome::LoginRequired { refused, last, forget }) => self.login_required(refused, last, forget),
+            Err(cause) => self.failed(&cause, begun_at),
         }
     }
 
+    async fn ask_for_the_client(&mut self) -> Result<Outcome, Cause> {
+        let (answer, asked_at) = self.ask(Grant::ClientCredentials).await;
+        let token = self.token(answer.map_err(Cause::Request)?, asked_at)?;
+        Ok(Outcome::Issued { token, asked_at, unsaved: None })
+    }
+
+    /// Asks once, and tells when.
+    async fn ask(&self, grant: Grant<'_>) -> (Result<Issued, TokenRequestError>, Moment) {
+        self.counted(grant.name(), self.endpoint.request(grant)).await
+    }
+
+    /// Makes a request, counts it, and tells when it began.
+    async fn counted(
+        &self,
+        grant: &'static str,
+        request: impl Future<Output = Result<Issued, TokenRequestError>>,
+    ) -> (Result<Issued, TokenRequestError>, Moment) {
+        let clock = self.credential.clock();
+        self.credential.count_request();
+        let asked_at = clock.now();
+        let answer = request.await;
+        let word = answer.as_ref().map_or_else(|error| error.kind(), |_| "ok");
+        self.credential.metrics().request(grant, word, clock.now().since(asked_at));
+        (answer, asked_at)
+    }
+
     /// Gives an issued token its deadlines, counted from before it was asked for.
-    fn token(&self, issued: Issued, asked_at: Moment) -> Result<AccessToken, TokenRequestError> {
+    fn token(&self, issued: Issued, asked_at: Moment) -> Result<AccessToken, Cause> {
         let clock = self.credential.clock();
         let before = self.credential.provider().refresh_before;
         let deadlines = Deadlines::new(asked_at, issued.lifetime, before, random());
         if clock.now() >= deadlines.usable_until {
-            return Err(TokenRequestError::new(Fault::NotAToken("its lifetime was over when it came")));
+            let over = Fault::NotAToken("its lifetime was over when it came");
+            return Err(Cause::Request(TokenRequestError::new(over)));
         }
         Ok(AccessToken::new(issued.access_token, deadlines, &**clock))
     }
 
-    fn succeeded(&mut self, token: AccessToken, elapsed: Duration) {
+    fn succeeded(&mut self, token: AccessToken, asked_at: Moment, unsaved: Option<StoreError>) {
         let now = self.credential.clock().now();
         let until = token.refresh_at.max(now + SHORTEST_REST);
         let failures = self.backoff.succeeded();
@@ -94,68 +181,101 @@ impl Refresher {
             token = %token.secret.fingerprint(),
             lifetime_s = token.expires_at.since(now).as_secs_f64().round(),
             renewal_in_s = until.since(now).as_secs_f64().round(),
-            ms = elapsed.as_millis(),
+            ms = now.since(asked_at).as_millis(),
             failures,
             "token.renewed"
         );
         self.complained = None;
         self.credential.publish(Arc::new(token), until);
+        if let Some(error) = unsaved {
+            self.unsaved(&error);
+        }
     }
 
-    fn failed(&mut self, error: &TokenRequestError, elapsed: Duration) {
+    /// Takes up a token that was not asked for now. Where its renewal is due already, that is next.
+    fn adopt(&mut self, token: AccessToken, event: &'static str) {
+        let now = self.credential.clock().now();
+        tracing::info!(
+            provider = %self.credential.name(),
+            token = %token.secret.fingerprint(),
+            renewal_in_s = token.refresh_at.since(now).as_secs_f64().round(),
+            "{event}"
+        );
+        self.backoff.succeeded();
+        self.complained = None;
+        let until = token.refresh_at;
+        self.credential.publish(Arc::new(token), until);
+    }
+
+    fn keep(&mut self) {
+        match self.credential.current() {
+            Some(token) => {
+                let until = token.refresh_at;
+                self.credential.publish(token, until);
+            }
+            // Discarded meanwhile: another is wanted at once.
+            None => self.credential.want(),
+        }
+    }
+
+    fn login_required(&mut self, refused: Option<TokenRequestError>, last: Option<AccessToken>, forget: bool) {
+        if let Some(token) = last {
+            self.adopt(token, "token.adopted");
+        }
+        if forget {
+            self.credential.forget();
+        }
+        let provider = self.credential.name();
+        match &refused {
+            Some(error) => tracing::error!(%provider, kind = error.kind(), %error, "login.required"),
+            None => tracing::warn!(%provider, "login.required"),
+        }
+        self.backoff.succeeded();
+        self.complained = None;
+        let at = self.credential.clock().wall();
+        self.credential.require_login(refused.map(|error| Failure::new(&error, at)));
+    }
+
+    fn failed(&mut self, cause: &Cause, begun_at: Moment) {
         let clock = self.credential.clock();
-        let now = clock.now();
+        let (now, wall) = (clock.now(), clock.wall());
         let in_hand = self.credential.current();
-        let retry = self.backoff.failed(error, now, in_hand.as_ref().map(|token| token.usable_until), random());
-        let complaint = Some((error.kind(), in_hand.is_some()));
-        let (provider, kind, usable) = (self.credential.name(), error.kind(), in_hand.is_some());
-        let (ms, next_s) = (elapsed.as_millis(), retry.at.since(now).as_secs_f64());
+        let (setback, failure, error): (_, _, &dyn std::fmt::Display) = match cause {
+            Cause::Request(error) => (error.into(), Failure::new(error, wall), error),
+            // Whatever of it was refused, an account is locked sooner than a client is.
+            Cause::SignIn(error) => {
+                let setback = Setback { wants_a_change: !error.is_transient(), ..error.into() };
+                (setback, Failure::new(error, wall), error)
+            }
+            Cause::Store(error) => (Setback::default(), Failure::of_store(error, wall), error),
+        };
+        let retry = self.backoff.failed(setback, now, in_hand.as_ref().map(|token| token.usable_until), random());
+        let complaint = Some((failure.kind(), in_hand.is_some()));
+        let (provider, kind, usable) = (self.credential.name(), failure.kind(), in_hand.is_some());
+        let (ms, next_s) = (now.since(begun_at).as_millis(), retry.at.since(now).as_secs_f64());
         if self.complained == complaint {
             tracing::info!(%provider, kind, usable, ms, next_s, %error, "token.failed");
         } else {
             tracing::warn!(%provider, kind, usable, ms, next_s, %error, "token.failed");
         }
         self.complained = complaint;
-        self.credential.fail(Failure::new(error, clock.wall()), retry);
+        self.credential.fail(failure, retry);
     }
 
-    /// Sleeps until the next attempt is due or wanted, or a changed secret makes it worth while.
-    async fn rest(&mut self) {
-        loop {
-            let (due, refused) = {
-                let progress = self.progress.borrow_and_update();
-                if progress.stopping || progress.wanted {
-                    return;
-                }
-                let due = match progress.phase {
-                    Phase::Resting { until } => until,
-                    Phase::BackingOff(retry) => retry.at,
-                    Phase::Fetching | Phase::LoginRequired | Phase::Ended => return,
-                };
-                (due, progress.failure.as_ref().is_some_and(Failure::refused))
-            };
-            tokio::select! {
-                () = self.credential.clock().sleep_until(due) => return,
-                // An error would mean that the credential is gone, which we hold.
-                _ = self.progress.changed() => {}
-                () = changed(&mut self.secret), if refused => return,
-            }
-        }
+    /// What is in force is not in the store: were the process to end now, the login would be lost.
+    fn unsaved(&self, error: &StoreError) {
+        tracing::error!(
+            provider = %self.credential.name(),
+            %error,
+            "store.unsaved: the new refresh token is in memory alone, and is lost if the process ends before it can be written"
+        );
+        let at = self.credential.clock().wall();
+        self.credential.note(Some(Failure::of_store(error, at)));
     }
-}
-
-/// Waits for a secret to change; for ever where there is none that could.
-async fn changed(secret: &mut Option<watch::Receiver<Arc<Secret>>>) {
-    if let Some(secret) = secret
-        && secret.changed().await.is_ok()
-    {
-        return;
-    }
-    future::pending::<()>().await;
 }
 
 /// In [0, 1).
-fn random() -> f64 {
+pub(super) fn random() -> f64 {
     // Jitter guards no secret: where the system has no randomness to give, the middle will do.
     let bits = getrandom::u64().unwrap_or(1 << 63);
     (bits >> 11) as f64 / (1u64 << 53) as f64

@@ -44,6 +44,21 @@ pub struct Backoff {
     refusals: u32,
 }
 
+/// What an attempt that failed says about the next one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Setback {
+    /// How long the server asked to be left alone.
+    pub pause: Option<Duration>,
+    /// Only a change to the client or its account can help: asking often may at best lock it out.
+    pub wants_a_change: bool,
+}
+
+impl From<&TokenRequestError> for Setback {
+    fn from(error: &TokenRequestError) -> Self {
+        Self { pause: error.asked_to_wait(), wants_a_change: error.wants_a_change() }
+    }
+}
+
 /// When the next attempt is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
@@ -70,13 +85,14 @@ impl Backoff {
     /// An attempt failed at `now`; `usable_until` is the end of the token in hand, if there is one. `random` is in [0, 1).
     pub fn failed(
         &mut self,
-        error: &TokenRequestError,
+        setback: impl Into<Setback>,
         now: Moment,
         usable_until: Option<Moment>,
         random: f64,
     ) -> Retry {
-        let pause = error.asked_to_wait().map(|pause| pause.min(LONGEST_PAUSE));
-        if error.refusal().is_some_and(|refusal| refusal.wants_a_change()) {
+        let Setback { pause, wants_a_change } = setback.into();
+        let pause = pause.map(|pause| pause.min(LONGEST_PAUSE));
+        if wants_a_change {
             let wait = doubled(FIRST_SPACING, self.refusals).min(LONGEST_SPACING);
             self.refusals = self.refusals.saturating_add(1);
             self.failures = 0;

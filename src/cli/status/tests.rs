@@ -15,7 +15,10 @@ use crate::{
     secret::LiveSecret,
     server::{address::ListenAddress, listener::Bound},
     telemetry::metrics::Metrics,
-    token::Tokens,
+    token::{
+        Tokens,
+        store::{self, StoreLocation},
+    },
 };
 
 /// A sidecar's admin listener with one route and no provider.
@@ -29,7 +32,7 @@ fn sidecar(listen: &ListenAddress, key: Option<&str>) -> (ListenAddress, JoinHan
         provider: None,
     };
     let view = View {
-        tokens: Arc::new(Tokens::start(&[], clock.clone(), &metrics)),
+        tokens: Arc::new(Tokens::start(&[], store::open(&StoreLocation::Memory).unwrap(), clock.clone(), &metrics)),
         routes: vec![route],
         key: key.map(|key| Arc::new(LiveSecret::fixed(Secret::new(key)))),
     };

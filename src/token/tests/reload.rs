@@ -74,6 +74,8 @@ async fn a_stop_waits_for_the_request_in_flight() {
 async fn a_provider_that_waits_for_a_login_asks_for_nothing() {
     let server = TokenServer::start(Reply::Token(100)).await;
     let world = World::with(server, |provider| provider.grant_type = GrantType::AuthorizationCode);
+    assert_eq!(state(&world), CredentialState::Pending);
+    world.idle().await;
     assert_eq!(state(&world), CredentialState::LoginRequired);
     assert_eq!(world.credential().obtain().await.unwrap_err(), NoToken::LoginRequired);
     assert_eq!(world.credential().refresh_now().await.unwrap_err(), NoToken::LoginRequired);

@@ -1,0 +1,119 @@
+//! What the refresher does with its credential.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::{Credential, Token};
+use crate::{
+    clock::{Clock, Moment},
+    secret::Secret,
+    telemetry::metrics::ProviderMetrics,
+    token::{
+        login::Login,
+        progress::{Failure, Phase, Progress},
+        schedule::Retry,
+    },
+};
+
+/// What there was when an attempt began.
+pub(in crate::token) struct Begun {
+    /// The token in hand.
+    pub(in crate::token) in_hand: Option<Token>,
+    /// The token that an upstream refused last.
+    pub(in crate::token) discarded: Option<Secret>,
+    /// Whether somebody wants another token than the one in hand.
+    pub(in crate::token) wanted: bool,
+}
+
+impl Credential {
+    pub(in crate::token) fn watch(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
+    }
+
+    /// How many wait for an outcome: all that watch, but for the refresher.
+    #[cfg(test)]
+    pub(in crate::token) fn waiting(&self) -> usize {
+        self.progress.receiver_count().saturating_sub(1)
+    }
+
+    pub(in crate::token) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    pub(in crate::token) fn metrics(&self) -> &ProviderMetrics {
+        &self.metrics
+    }
+
+    /// The login that tokens are had with; absent where the client's own credentials are enough.
+    pub(in crate::token) fn login(&self) -> Option<&Login> {
+        self.login.as_ref()
+    }
+
+    pub(in crate::token) fn begin(&self) -> Begun {
+        let mut begun = Begun { in_hand: None, discarded: None, wanted: false };
+        self.progress.send_modify(|progress| {
+            begun.wanted = progress.begin();
+            begun.discarded.clone_from(&progress.discarded);
+            begun.in_hand = self.current();
+        });
+        begun
+    }
+
+    /// A request is about to be made.
+    pub(in crate::token) fn count_request(&self) {
+        self.progress.send_modify(|progress| progress.requests += 1);
+    }
+
+    /// Puts `token` in the place of the one in hand; its renewal is due at `until`.
+    pub(in crate::token) fn publish(&self, token: Token, until: Moment) {
+        self.metrics.expiry(Some(token.expires_at_wall));
+        self.metrics.login_required(false);
+        self.progress.send_modify(|progress| {
+            self.cache.insert(self.key, token);
+            progress.succeed(until);
+        });
+    }
+
+    pub(in crate::token) fn fail(&self, failure: Failure, retry: Retry) {
+        self.metrics.login_required(false);
+        self.progress.send_modify(|progress| progress.fail(failure, retry));
+    }
+
+    /// Nothing can be asked for before there is a login. The token in hand stays until it ends.
+    pub(in crate::token) fn require_login(&self, failure: Option<Failure>) {
+        self.metrics.login_required(true);
+        self.progress.send_modify(|progress| progress.require_login(failure));
+    }
+
+    /// Gives up the token in hand.
+    pub(in crate::token) fn forget(&self) {
+        self.metrics.expiry(None);
+        self.progress.send_modify(|_| self.cache.remove(self.key));
+    }
+
+    /// Somebody needs an attempt now.
+    pub(in crate::token) fn want(&self) {
+        self.progress.send_modify(|progress| progress.wanted = true);
+    }
+
+    /// Says what is wrong although there is a token, or that it is right again.
+    pub(in crate::token) fn note(&self, failure: Option<Failure>) {
+        self.progress.send_modify(|progress| progress.failure = failure);
+    }
+
+    /// Asks the refresher to end, after the request in flight if there is one.
+    pub(in crate::token) fn stop(&self) {
+        self.progress.send_modify(|progress| progress.stopping = true);
+    }
+
+    /// The refresher is gone: nobody is to wait for it.
+    pub(in crate::token) fn end(&self) {
+        self.progress.send_modify(|progress| progress.phase = Phase::Ended);
+    }
+
+    pub(in crate::token) async fn ended(&self) {
+        // The sender is ours, so this cannot fail.
+        let _ = self.progress.subscribe().wait_for(|progress| progress.phase == Phase::Ended).await;
+    }
+}

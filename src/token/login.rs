@@ -1,0 +1,226 @@
+//! What keeps one provider's login alive: the record in force, and the same in the store.
+//!
+//! Whoever spends or replaces a refresh token holds the store's lock from reading the record to having it replaced, so
+//! that no two processes spend the same one. What could not be written stays in force in memory, and the lock with
+//! it: nobody else is to spend what is spent already.
+
+mod session;
+
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use sha2::{Digest, Sha256};
+use tokio::sync::Mutex;
+
+pub(super) use self::session::{Means, Session};
+use super::{
+    access_token::{AccessToken, State as TokenState},
+    refresher::random,
+    schedule::Deadlines,
+    store::{Access, Lock, Record, Store, StoreError},
+};
+use crate::{
+    clock::{Clock, Moment},
+    oauth::{provider::Provider, response::Issued},
+    secret::Secret,
+};
+
+/// How often a lock is tried for that somebody else has, and the pause between two tries: half a minute, which is more than
+/// a refresh and its repetition take.
+const TRIES: u32 = 600;
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// One provider's login, in memory and in the store. Needs no refresher: a command that logs in makes its own.
+pub struct Login {
+    provider: Arc<Provider>,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    kept: Mutex<Kept>,
+    has_refresh_token: AtomicBool,
+}
+
+#[derive(Default)]
+struct Kept {
+    /// What is in force.
+    record: Option<Record>,
+    /// What the store holds, as far as we know; another one when writing failed.
+    stored: Option<Record>,
+    /// Kept beyond a session only while the two differ.
+    lock: Option<Box<dyn Lock>>,
+}
+
+/// What a look at the store found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// What was known already.
+    Same,
+    /// Something else: another process renewed, logged in or out.
+    Changed,
+    /// What could not be written before is written now.
+    Saved,
+    /// It still cannot.
+    Unsaved,
+}
+
+impl Login {
+    /// The login of `provider` that `store` keeps; nothing is read yet.
+    pub fn new(provider: Arc<Provider>, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
+        Self { provider, store, clock, kept: Mutex::default(), has_refresh_token: AtomicBool::new(false) }
+    }
+
+    /// Records a login: when this returns, it outlives the process. Gives back its access token where that is still good.
+    ///
+    /// The lifetime is counted as if the exchange had taken as long as it may, up to a tenth of it: how long it took
+    /// is not known here, and a token is rather given up too early than too late.
+    ///
+    /// # Errors
+    /// The store cannot be used; then nothing has changed.
+    pub async fn log_in(&self, issued: Issued) -> Result<Option<AccessToken>, StoreError> {
+        let took = self.provider.token_request.timeout.min(issued.lifetime / 10);
+        let asked_at = self.clock.now() - took;
+        let mut session = self.session().await?;
+        session.read().await?;
+        session.log_in(issued, asked_at).await?;
+        Ok(session.token())
+    }
+
+    /// Forgets the login, in the store too, and gives back the refresh token, so that it can be revoked (RFC 7009).
+    ///
+    /// # Errors
+    /// The store cannot be used; then nothing has changed.
+    pub async fn log_out(&self) -> Result<Option<Secret>, StoreError> {
+        let mut session = self.session().await?;
+        session.read().await?;
+        session.log_out().await
+    }
+
+    /// Whether there is a refresh token that was not refused, as far as the store was read.
+    pub fn has_refresh_token(&self) -> bool {
+        self.has_refresh_token.load(Ordering::Relaxed)
+    }
+
+    /// The right to change the login; waits for whoever has it, half a minute at most in each of two places: a task
+    /// of this process, and other processes.
+    pub(super) async fn session(&self) -> Result<Session<'_>, StoreError> {
+        let kept = tokio::time::timeout(PAUSE * TRIES, self.kept.lock()).await.map_err(|_| StoreError::Locked)?;
+        let mut session = Session::new(self, kept);
+        session.lock().await?;
+        Ok(session)
+    }
+
+    /// The access token that the store holds, if it may still be used, and if no more has to be known to use it.
+    /// Takes no lock and changes nothing.
+    ///
+    /// # Errors
+    /// The record cannot be read.
+    pub(super) async fn peek(&self) -> Result<Option<AccessToken>, StoreError> {
+        let mut kept = self.kept.lock().await;
+        let stored = self.load().await?;
+        kept.stored.clone_from(&stored);
+        kept.record = stored;
+        self.tell(&kept);
+        let record = kept.record.as_ref().filter(|record| !record.refused && !self.is_reconfigured(record));
+        Ok(record.and_then(|record| self.usable(record)))
+    }
+
+    /// Looks whether the store holds something new, and writes what could not be written before.
+    ///
+    /// # Errors
+    /// The record cannot be read or written; what is in force stays in force.
+    pub(super) async fn look(&self) -> Result<Look, StoreError> {
+        let kept = self.kept.lock().await;
+        if kept.record == kept.stored {
+            return Ok(if self.load().await? == kept.stored { Look::Same } else { Look::Changed });
+        }
+        if kept.lock.is_none() {
+            // Nobody but the next session writes what is not ours alone to write.
+            return Ok(Look::Unsaved);
+        }
+        let mut session = Session::new(self, kept);
+        session.save().await?;
+        Ok(Look::Saved)
+    }
+
+    /// Another configured refresh token than the one the record derives from: whoever changed it wants it used.
+    fn is_reconfigured(&self, record: &Record) -> bool {
+        self.configured().is_some_and(|(_, digest)| record.configured.as_ref() != Some(&digest))
+    }
+
+    /// The configured first refresh token, and its digest.
+    fn configured(&self) -> Option<(Secret, String)> {
+        let secret = Secret::clone(&*self.provider.refresh_token.as_ref()?.current());
+        let digest = secret.digest();
+        Some((secret, digest))
+    }
+
+    /// The access token in `record` with its deadlines, if it may be used now.
+    fn usable(&self, record: &Record) -> Option<AccessToken> {
+        let access = record.access.as_ref().filter(|access| access.settings == settings(&self.provider))?;
+        let now = self.clock.now();
+        let asked_at = access.asked_at(now, self.clock.wall())?;
+        let deadlines = Deadlines::new(asked_at, access.lifetime(), self.provider.refresh_before, random());
+        let token = AccessToken::new(access.token.clone(), deadlines, &*self.clock);
+        (token.state(now) != TokenState::Expired).then_some(token)
+    }
+
+    fn access(&self, token: Secret, lifetime: Duration, asked_at: Moment) -> Access {
+        Access::new(token, settings(&self.provider), asked_at, lifetime, self.clock.now(), self.clock.wall())
+    }
+
+    async fn load(&self) -> Result<Option<Record>, StoreError> {
+        let (store, provider) = (self.store.clone(), self.provider.clone());
+        aside(move || store.load(&provider.name)).await?
+    }
+
+    fn tell(&self, kept: &Kept) {
+        let has = kept.record.as_ref().is_some_and(|record| record.usable_refresh_token().is_some());
+        self.has_refresh_token.store(has, Ordering::Relaxed);
+    }
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login").field("provider", &self.provider.name).finish_non_exhaustive()
+    }
+}
+
+/// Does what may block on a thread of its own. It is done even if nobody waits for it any more.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {
+    tokio::task::spawn_blocking(work).await.map_err(|_| StoreError::Interrupted)
+}
+
+/// A digest of the settings that an access token depends on. The secret is not among them: a new one makes the token
+/// no worse.
+fn settings(provider: &Provider) -> String {
+    let mut hash = Sha256::new();
+    let mut add = |text: &str| {
+        hash.update((text.len() as u64).to_be_bytes());
+        hash.update(text);
+    };
+    add(provider.token_endpoint.as_str());
+    add(&provider.client_id);
+    add(provider.scope.as_deref().unwrap_or_default());
+    for (name, value) in &provider.token_request.params {
+        add(name);
+        add(value);
+    }
+    if let Some(authorization) = &provider.authorization {
+        for (name, value) in &authorization.params {
+            add(name);
+            add(value);
+        }
+    }
+    if let Some(sign_in) = &provider.sign_in {
+        add(&sign_in.email);
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,206 @@
+//! The right to change a login, from reading it to having it replaced.
+
+use tokio::sync::MutexGuard;
+
+use super::{Kept, Login, PAUSE, TRIES, aside};
+use crate::{
+    clock::Moment,
+    oauth::response::Issued,
+    secret::Secret,
+    token::{
+        access_token::AccessToken,
+        store::{Lock, Record, StoreError},
+    },
+};
+
+/// The login of one provider, while nobody else can change it: no task and, by the store's lock, no process.
+pub(in crate::token) struct Session<'a> {
+    login: &'a Login,
+    kept: MutexGuard<'a, Kept>,
+}
+
+/// What the next token can be asked for with.
+pub(in crate::token) enum Means {
+    /// RFC 6749 §6.
+    RefreshToken(Secret),
+    /// The one there was is refused for good.
+    Refused,
+    /// There was a login, and somebody ended it.
+    Forgotten,
+    /// There was none, or one that brought no refresh token.
+    Nothing,
+}
+
+impl<'a> Session<'a> {
+    pub(super) fn new(login: &'a Login, kept: MutexGuard<'a, Kept>) -> Self {
+        Self { login, kept }
+    }
+
+    /// Takes the store's lock, unless it was kept.
+    pub(super) async fn lock(&mut self) -> Result<(), StoreError> {
+        for attempt in 0..TRIES {
+            if self.kept.lock.is_some() {
+                return Ok(());
+            }
+            if attempt > 0 {
+                tokio::time::sleep(PAUSE).await;
+            }
+            let (store, provider) = (self.login.store.clone(), self.login.provider.clone());
+            self.kept.lock = aside(move || store.try_lock(&provider.name)).await??;
+        }
+        if self.kept.lock.is_some() { Ok(()) } else { Err(StoreError::Locked) }
+    }
+
+    /// Reads the record again, now that it cannot change, and settles what is in force: what another process wrote, what
+    /// could not be written before, or a configured refresh token that is new.
+    ///
+    /// # Errors
+    /// It cannot be read, or what is in force cannot be written: nothing may be spent then.
+    pub(in crate::token) async fn read(&mut self) -> Result<(), StoreError> {
+        let stored = self.login.load().await?;
+        // A record that is gone was lost, not ended: a logout leaves one behind. Ours takes its place.
+        if stored != self.kept.stored && stored.is_some() {
+            self.kept.record.clone_from(&stored);
+        }
+        self.kept.stored = stored;
+        let reconfigured = match &self.kept.record {
+            Some(record) => self.login.is_reconfigured(record),
+            None => true,
+        };
+        if reconfigured && let Some((refresh_token, digest)) = self.login.configured() {
+            let first = Record { refresh_token: Some(refresh_token), configured: Some(digest), ..Record::default() };
+            self.kept.record = Some(first);
+        }
+        self.login.tell(&self.kept);
+        if self.is_unsaved() { self.save().await } else { Ok(()) }
+    }
+
+    /// The access token on record, if it may be used now.
+    pub(in crate::token) fn token(&self) -> Option<AccessToken> {
+        self.login.usable(self.kept.record.as_ref()?)
+    }
+
+    /// What the next token can be asked for with.
+    pub(in crate::token) fn means(&self) -> Means {
+        match &self.kept.record {
+            Some(record) if record.refused => Means::Refused,
+            Some(record) if record.is_forgotten() => Means::Forgotten,
+            Some(Record { refresh_token: Some(refresh_token), .. }) => Means::RefreshToken(refresh_token.clone()),
+            _ => Means::Nothing,
+        }
+    }
+
+    /// Proves that the store can take a record.
+    ///
+    /// # Errors
+    /// It cannot: nothing may be spent.
+    pub(in crate::token) async fn prepare(&mut self) -> Result<(), StoreError> {
+        self.with_lock(|lock| lock.prepare()).await
+    }
+
+    /// An answer came, to a refresh or to a login of our own. It is in force from here on, whether it can be written or
+    /// not.
+    ///
+    /// # Errors
+    /// It cannot be written now.
+    pub(in crate::token) async fn renewed(
+        &mut self,
+        issued: &Issued,
+        asked_at: Moment,
+        refreshed: bool,
+    ) -> Result<(), StoreError> {
+        self.kept.record = Some(self.next(issued, asked_at, refreshed));
+        self.login.tell(&self.kept);
+        self.save().await
+    }
+
+    /// The authorization server refused the refresh token for good.
+    ///
+    /// # Errors
+    /// That cannot be written now.
+    pub(in crate::token) async fn refused(&mut self) -> Result<(), StoreError> {
+        if let Some(record) = &mut self.kept.record {
+            record.refused = true;
+        }
+        self.login.tell(&self.kept);
+        self.save().await
+    }
+
+    /// A login came, and replaces whatever there was.
+    ///
+    /// # Errors
+    /// It cannot be written; then it is not in force either.
+    pub(super) async fn log_in(&mut self, issued: Issued, asked_at: Moment) -> Result<(), StoreError> {
+        let record = self.next(&issued, asked_at, false);
+        self.replace(record).await
+    }
+
+    /// Ends the login. What is left behind tells that it was ended, not lost.
+    ///
+    /// # Errors
+    /// That cannot be written; then it is not in force either.
+    pub(super) async fn log_out(&mut self) -> Result<Option<Secret>, StoreError> {
+        let Some(record) = self.kept.record.clone() else { return Ok(None) };
+        let configured = self.login.configured().map(|(_, digest)| digest);
+        self.replace(Record { configured, ..Record::default() }).await?;
+        Ok(record.refresh_token)
+    }
+
+    /// The record after an answer. One to a refresh that brings no refresh token keeps the old one (RFC 6749 §6).
+    fn next(&self, issued: &Issued, asked_at: Moment, refreshed: bool) -> Record {
+        let before = self.kept.record.as_ref().filter(|_| refreshed);
+        let kept = || before.and_then(|record| record.refresh_token.clone());
+        Record {
+            refresh_token: issued.refresh_token.clone().or_else(kept),
+            refused: false,
+            configured: match before {
+                // The configured one may have changed since: then this derives from the one before.
+                Some(record) => record.configured.clone(),
+                None => self.login.configured().map(|(_, digest)| digest),
+            },
+            access: Some(self.login.access(issued.access_token.clone(), issued.lifetime, asked_at)),
+        }
+    }
+
+    async fn replace(&mut self, record: Record) -> Result<(), StoreError> {
+        let written = record.clone();
+        self.with_lock(move |lock| lock.save(&written)).await?;
+        self.kept.stored = Some(record.clone());
+        self.kept.record = Some(record);
+        self.login.tell(&self.kept);
+        Ok(())
+    }
+
+    /// Writes what is in force.
+    pub(super) async fn save(&mut self) -> Result<(), StoreError> {
+        let Some(record) = self.kept.record.clone() else { return Ok(()) };
+        self.replace(record).await
+    }
+
+    fn is_unsaved(&self) -> bool {
+        self.kept.record != self.kept.stored
+    }
+
+    async fn with_lock<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut dyn Lock) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let mut lock = self.kept.lock.take().ok_or(StoreError::Interrupted)?;
+        let (lock, done) = aside(move || {
+            let done = work(&mut *lock);
+            (lock, done)
+        })
+        .await?;
+        self.kept.lock = Some(lock);
+        done
+    }
+}
+
+/// The lock goes with the session, unless there is something that only we know.
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        if !self.is_unsaved() {
+            self.kept.lock = None;
+        }
+    }
+}

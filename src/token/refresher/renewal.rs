@@ -1,0 +1,134 @@
+//! One attempt of a grant that lives on refresh tokens. From reading the record to having the next one written nobody else
+//! can spend what is spent here.
+
+use super::{Cause, Outcome, Refresher};
+use crate::{
+    clock::Moment,
+    oauth::{
+        error::{Fault, Refusal, TokenRequestError},
+        grant::Grant,
+        response::Issued,
+        sign_in,
+    },
+    secret::Secret,
+    token::{
+        access_token::{AccessToken, State},
+        credential::Begun,
+        login::{Login, Means, Session},
+    },
+};
+
+/// What becomes of a good token in the store.
+#[derive(Debug, PartialEq, Eq)]
+enum Take {
+    /// It takes the place of the one in hand, if there is one.
+    Adopt,
+    /// It is the one in hand, whose renewal is not due and which nobody wants replaced.
+    Keep,
+    /// Another is wanted.
+    Replace,
+}
+
+impl Refresher {
+    /// Makes the store's token the one in hand, or asks for another. The store is read first: another process may have
+    /// renewed, logged in or out.
+    pub(super) async fn renew(&mut self, login: &Login, begun: &Begun) -> Result<Outcome, Cause> {
+        let mut session = login.session().await?;
+        session.read().await?;
+        let signs_in = self.credential.provider().sign_in.is_some();
+        let stored = session.token();
+        let taken = stored.as_ref().map_or(Take::Replace, |token| take(token, begun, self.credential.clock().now()));
+        let means = session.means();
+        match (&means, taken, stored) {
+            // The last one of a login that is over.
+            (Means::Refused, _, _) | (Means::Forgotten, _, _) => {}
+            (_, Take::Adopt, Some(token)) => return Ok(Outcome::Adopted(token)),
+            (_, Take::Keep, _) => return Ok(Outcome::Kept),
+            _ => {}
+        }
+        match means {
+            Means::RefreshToken(refresh_token) => self.refresh(&mut session, &refresh_token).await,
+            Means::Nothing | Means::Refused if signs_in => self.sign_in(&mut session).await,
+            // What somebody ended is taken up again by the next start, not at once.
+            Means::Forgotten if signs_in && self.attempts == 1 => self.sign_in(&mut session).await,
+            Means::Forgotten => Ok(Outcome::LoginRequired { refused: None, last: None, forget: true }),
+            Means::Refused => {
+                let refused = Some(TokenRequestError::new(Fault::Refused(Refusal::InvalidGrant)));
+                let last = session.token().filter(|_| begun.in_hand.is_none() && begun.discarded.is_none());
+                Ok(Outcome::LoginRequired { refused, last, forget: false })
+            }
+            Means::Nothing => Ok(Outcome::LoginRequired { refused: None, last: None, forget: false }),
+        }
+    }
+
+    /// RFC 6749 §6.
+    async fn refresh(&self, session: &mut Session<'_>, refresh_token: &Secret) -> Result<Outcome, Cause> {
+        session.prepare().await?;
+        let grant = Grant::RefreshToken { refresh_token };
+        let (mut answer, mut asked_at) = self.ask(grant).await;
+        if answer.as_ref().is_err_and(TokenRequestError::may_have_been_received) {
+            // The token may be spent and its successor lost. Many servers let a client that asks again at once have it.
+            tracing::warn!(provider = %self.credential.name(), "token.answer_lost: asking once more");
+            (answer, asked_at) = self.ask(grant).await;
+        }
+        match answer {
+            Ok(issued) => self.issued(session, issued, asked_at, true).await,
+            Err(error) if error.refusal() == Some(Refusal::InvalidGrant) => self.refused(session, error).await,
+            Err(error) => Err(Cause::Request(error)),
+        }
+    }
+
+    /// The refresh token is of no use any more. That is final, and outlives the process.
+    async fn refused(&self, session: &mut Session<'_>, error: TokenRequestError) -> Result<Outcome, Cause> {
+        if let Err(error) = session.refused().await {
+            // A restart would spend a request on finding out again, no more.
+            tracing::error!(provider = %self.credential.name(), %error, "store.unsaved: a refresh token was refused for good");
+        }
+        if self.credential.provider().sign_in.is_some() {
+            tracing::warn!(provider = %self.credential.name(), %error, "login.refused: signing in again");
+            return self.sign_in(session).await;
+        }
+        Ok(Outcome::LoginRequired { refused: Some(error), last: None, forget: false })
+    }
+
+    /// Headless consent.
+    async fn sign_in(&self, session: &mut Session<'_>) -> Result<Outcome, Cause> {
+        session.prepare().await?;
+        const GRANT: &str = crate::oauth::provider::GrantType::AuthorizationCode.as_str();
+        let (answer, asked_at) = self.counted(GRANT, sign_in::sign_in(&self.endpoint)).await;
+        self.issued(session, answer.map_err(Cause::SignIn)?, asked_at, false).await
+    }
+
+    /// An answer: what it brought is written before any of it is used. No wait comes between its arrival and the writing.
+    async fn issued(
+        &self,
+        session: &mut Session<'_>,
+        issued: Issued,
+        asked_at: Moment,
+        refreshed: bool,
+    ) -> Result<Outcome, Cause> {
+        let unsaved = session.renewed(&issued, asked_at, refreshed).await.err();
+        match (self.token(issued, asked_at), unsaved) {
+            (Ok(token), unsaved) => Ok(Outcome::Issued { token, asked_at, unsaved }),
+            (Err(_), Some(error)) => Err(Cause::Store(error)),
+            (Err(cause), None) => Err(cause),
+        }
+    }
+}
+
+/// What becomes of the good token in the store, at `now`. Pure.
+fn take(stored: &AccessToken, begun: &Begun, now: Moment) -> Take {
+    if begun.discarded.as_ref() == Some(&stored.secret) {
+        return Take::Replace;
+    }
+    match &begun.in_hand {
+        Some(in_hand) if in_hand.secret == stored.secret => {
+            if !begun.wanted && in_hand.state(now) == State::Fresh {
+                Take::Keep
+            } else {
+                Take::Replace
+            }
+        }
+        _ => Take::Adopt,
+    }
+}

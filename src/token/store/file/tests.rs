@@ -1,0 +1,278 @@
+//! Records on a real file system.
+
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::{MetadataExt, PermissionsExt, symlink},
+};
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::secret::Secret;
+
+struct World {
+    parent: TempDir,
+    store: FileStore,
+}
+
+impl World {
+    fn new() -> Self {
+        let parent = tempfile::tempdir().unwrap();
+        let store = FileStore::open(&parent.path().join("state/bearward")).unwrap();
+        Self { parent, store }
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.parent.path().join("state/bearward")
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder().join(name)
+    }
+
+    fn lock(&self) -> Box<dyn Lock> {
+        self.store.try_lock("a").unwrap().expect("nobody else has it")
+    }
+
+    fn saved(token: &str) -> Self {
+        let world = Self::new();
+        world.lock().save(&record(token)).unwrap();
+        world
+    }
+
+    fn names(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.folder()).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+fn record(token: &str) -> Record {
+    Record { refresh_token: Some(Secret::new(token)), ..Record::default() }
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().mode() & 0o7777
+}
+
+fn chmod(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn a_record_is_ours_alone_and_nothing_else_is_left() {
+    let world = World::saved("r1");
+    assert_eq!(world.store.load("a").unwrap(), Some(record("r1")));
+    assert_eq!(world.names(), ["a.json", "a.lock"]);
+    assert_eq!(
+        (mode(&world.folder()), mode(&world.path("a.json")), mode(&world.path("a.lock"))),
+        (0o700, 0o600, 0o600)
+    );
+    assert_eq!(fs::read(world.path("a.json")).unwrap(), *record("r1").to_json("a"));
+    world.lock().save(&record("r2")).unwrap();
+    assert_eq!(world.store.load("a").unwrap(), Some(record("r2")));
+    assert_eq!(world.store.load("b").unwrap(), None);
+}
+
+#[test]
+fn one_holds_the_lock_of_a_record_at_a_time() {
+    let world = World::new();
+    let other = FileStore::open(&world.folder()).unwrap();
+    let held = world.lock();
+    assert!(other.try_lock("a").unwrap().is_none());
+    assert!(other.try_lock("b").unwrap().is_some());
+    drop(held);
+    assert!(other.try_lock("a").unwrap().is_some());
+}
+
+#[test]
+fn a_lock_file_that_was_replaced_does_not_split_the_lock() {
+    let world = World::new();
+    let stale = world.lock();
+    fs::remove_file(world.path("a.lock")).unwrap();
+    let fresh = world.lock();
+    drop(stale);
+    assert!(world.store.try_lock("a").unwrap().is_none(), "the fresh one counts");
+    drop(fresh);
+}
+
+#[test]
+fn room_is_reserved_before_and_given_back_when_it_is_not_needed() {
+    let world = World::saved("r1");
+    let mut held = world.lock();
+    held.prepare().unwrap();
+    assert_eq!(fs::metadata(world.path("a.json.new")).unwrap().len(), ROOM as u64);
+    assert_eq!(mode(&world.path("a.json.new")), 0o600);
+    let reserved = fs::metadata(world.path("a.json.new")).unwrap().ino();
+    held.save(&record("r2")).unwrap();
+    assert_eq!(fs::metadata(world.path("a.json")).unwrap().ino(), reserved, "that very file was filled");
+    held.prepare().unwrap();
+    drop(held);
+    assert_eq!(world.names(), ["a.json", "a.lock"]);
+    assert_eq!(world.store.load("a").unwrap(), Some(record("r2")));
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_found_out_beforehand() {
+    let world = World::saved("r1");
+    // Not even root replaces a folder by a file.
+    fs::create_dir(world.path("a.json.new")).unwrap();
+    let mut held = world.lock();
+    assert!(matches!(held.prepare(), Err(StoreError::Io { .. })));
+    assert!(matches!(held.save(&record("r2")), Err(StoreError::Io { .. })));
+    assert_eq!(world.store.load("a").unwrap(), Some(record("r1")));
+    fs::remove_dir(world.path("a.json.new")).unwrap();
+    held.save(&record("r2")).unwrap();
+    assert_eq!(world.store.load("a").unwrap(), Some(record("r2")));
+}
+
+#[test]
+fn a_process_killed_before_the_answer_leaves_the_record_as_it_was() {
+    let world = World::saved("r1");
+    fs::write(world.path("a.json.new"), vec![b' '; ROOM]).unwrap();
+    chmod(&world.path("a.json.new"), 0o600);
+    drop(world.lock());
+    assert_eq!(world.store.load("a").unwrap(), Some(record("r1")));
+    world.lock().save(&record("r2")).unwrap();
+    assert_eq!(world.store.load("a").unwrap(), Some(record("r2")));
+}
+
+#[test]
+fn a_process_killed_at_any_byte_of_the_next_record_leaves_a_whole_one() {
+    let next = record("r2").to_json("a");
+    for written in 0..=next.len() {
+        let world = World::saved("r1");
+        let mut bytes = vec![b' '; ROOM];
+        bytes[..written].copy_from_slice(&next[..written]);
+        fs::write(world.path("a.json.new"), bytes).unwrap();
+        chmod(&world.path("a.json.new"), 0o600);
+        let whole = if written >= next.len() - 1 { "r2" } else { "r1" };
+        drop(world.lock());
+        assert_eq!(world.store.load("a").unwrap(), Some(record(whole)), "after {written} bytes");
+    }
+}
+
+#[test]
+fn a_next_record_that_is_not_ours_is_not_taken_up() {
+    let world = World::saved("r1");
+    fs::write(world.path("a.json.new"), record("forged").to_json("a")).unwrap();
+    chmod(&world.path("a.json.new"), 0o644);
+    drop(world.lock());
+    assert_eq!(world.store.load("a").unwrap(), Some(record("r1")));
+}
+
+fn refused(world: &World) -> Flaw {
+    match world.store.load("a") {
+        Err(StoreError::File { path, flaw }) => {
+            assert_eq!(path, world.path("a.json"));
+            flaw
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_record_that_others_can_read_is_refused_and_left_alone() {
+    for bits in [0o640, 0o604, 0o620, 0o601] {
+        let world = World::saved("r1");
+        chmod(&world.path("a.json"), bits);
+        assert!(matches!(refused(&world), Flaw::OpenToOthers { mode, wanted: 0o600 } if mode == bits));
+        assert_eq!(mode(&world.path("a.json")), bits);
+        chmod(&world.path("a.json"), 0o600);
+        assert_eq!(world.store.load("a").unwrap(), Some(record("r1")));
+    }
+}
+
+#[test]
+fn a_symbolic_link_is_refused_wherever_it_leads() {
+    let world = World::saved("r1");
+    fs::rename(world.path("a.json"), world.path("elsewhere")).unwrap();
+    symlink(world.path("elsewhere"), world.path("a.json")).unwrap();
+    assert!(matches!(refused(&world), Flaw::SymbolicLink));
+    fs::remove_file(world.path("a.lock")).unwrap();
+    symlink("/dev/null", world.path("a.lock")).unwrap();
+    assert!(matches!(world.store.try_lock("a"), Err(StoreError::File { flaw: Flaw::SymbolicLink, .. })));
+}
+
+#[test]
+fn what_is_no_file_or_no_record_is_refused() {
+    let world = World::saved("r1");
+    fs::remove_file(world.path("a.json")).unwrap();
+    fs::create_dir(world.path("a.json")).unwrap();
+    assert!(matches!(refused(&world), Flaw::NotAFile));
+    fs::remove_dir(world.path("a.json")).unwrap();
+    for damaged in ["", "{", "nonsense"] {
+        fs::write(world.path("a.json"), damaged).unwrap();
+        chmod(&world.path("a.json"), 0o600);
+        assert!(matches!(refused(&world), Flaw::Corrupt(_)));
+        assert_eq!(fs::read(world.path("a.json")).unwrap(), damaged.as_bytes());
+    }
+    fs::write(world.path("a.json"), vec![b' '; 2 * 1024 * 1024]).unwrap();
+    assert!(matches!(refused(&world), Flaw::TooLarge));
+}
+
+/// Only root can give files away.
+#[test]
+fn what_belongs_to_somebody_else_is_refused() {
+    if !rustix::process::geteuid().is_root() {
+        assert!(matches!(
+            FileStore::open(Path::new("/")),
+            Err(StoreError::Folder { flaw: Flaw::ForeignOwner { owner: 0, .. }, .. })
+        ));
+        return;
+    }
+    let world = World::saved("r1");
+    std::os::unix::fs::chown(world.path("a.json"), Some(12345), None).unwrap();
+    assert!(matches!(refused(&world), Flaw::ForeignOwner { owner: 12345, .. }));
+    std::os::unix::fs::chown(world.folder(), Some(12345), None).unwrap();
+    assert!(matches!(
+        FileStore::open(&world.folder()),
+        Err(StoreError::Folder { flaw: Flaw::ForeignOwner { owner: 12345, .. }, .. })
+    ));
+}
+
+#[test]
+fn a_folder_that_cannot_be_used_is_an_error_of_its_own() {
+    let world = World::new();
+    let open = |name: &str| match FileStore::open(&world.parent.path().join(name)) {
+        Err(StoreError::Folder { flaw, .. }) => flaw,
+        other => panic!("{other:?}"),
+    };
+    fs::write(world.parent.path().join("file"), "").unwrap();
+    assert!(matches!(open("file"), Flaw::Io(_)));
+    assert!(matches!(open("file/below"), Flaw::Io(_)));
+    for bits in [0o750, 0o705, 0o755, 0o770] {
+        chmod(&world.folder(), bits);
+        assert!(matches!(open("state/bearward"), Flaw::OpenToOthers { mode, wanted: 0o700 } if mode == bits));
+        assert!(matches!(world.store.load("a"), Err(StoreError::Folder { .. })), "later too");
+    }
+}
+
+#[test]
+fn a_link_of_ours_to_a_folder_of_ours_will_do() {
+    let world = World::saved("r1");
+    symlink(world.folder(), world.parent.path().join("link")).unwrap();
+    let linked = FileStore::open(&world.parent.path().join("link")).unwrap();
+    assert_eq!(linked.load("a").unwrap(), Some(record("r1")));
+}
+
+#[test]
+fn no_name_leads_out_of_the_folder() {
+    let world = World::new();
+    for name in ["", ".", "..", "../a", "a/b", ".hidden", "a\0b", "ä", &"a".repeat(65)] {
+        assert!(matches!(world.store.load(name), Err(StoreError::Name)), "{name:?}");
+        assert!(matches!(world.store.try_lock(name), Err(StoreError::Name)), "{name:?}");
+    }
+    for name in ["a", "A-b_c.d", "a..b", "-", "_", &"a".repeat(64)] {
+        assert_eq!(world.store.load(name).unwrap(), None, "{name:?}");
+    }
+}
+
+#[test]
+fn a_record_larger_than_the_room_is_kept_too() {
+    let world = World::new();
+    let large = record(&"x\"".repeat(ROOM));
+    world.lock().save(&large).unwrap();
+    assert_eq!(world.store.load("a").unwrap(), Some(large));
+}

@@ -1,0 +1,139 @@
+//! What is written is what is read; damage is told from it, and never quoted.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const CANARY: &str = "canary9f8e7d6c";
+
+fn record() -> Record {
+    Record {
+        refresh_token: Some(Secret::new(CANARY)),
+        refused: false,
+        configured: Some("c0ffee".into()),
+        access: Some(Access {
+            token: Secret::new("access"),
+            settings: "feed".into(),
+            asked_at: 1_700_000_000_000,
+            asked_at_boot: 5_000_000,
+            lifetime: 3_600_000,
+        }),
+    }
+}
+
+fn json(text: &str) -> Result<Record, Flaw> {
+    Record::parse(text.as_bytes(), "happeo")
+}
+
+#[test]
+fn the_format_is_what_the_documentation_shows() {
+    let written = record().to_json("happeo");
+    let value: serde_json::Value = serde_json::from_slice(&written).unwrap();
+    let expected = serde_json::json!({
+        "version": 1, "provider": "happeo", "refresh_token": CANARY, "refused": false, "configured": "c0ffee",
+        "access": {
+            "token": "access", "settings": "feed",
+            "asked_at_ms": 1_700_000_000_000u64, "asked_at_boot_ms": 5_000_000, "lifetime_ms": 3_600_000
+        }
+    });
+    assert_eq!(value, expected);
+}
+
+#[test]
+fn blanks_after_a_record_do_no_harm() {
+    let mut written = record().to_json("happeo").to_vec();
+    written.extend([b' '; 100]);
+    assert_eq!(Record::parse(&written, "happeo").unwrap(), record());
+}
+
+#[test]
+fn a_record_cut_anywhere_is_damaged_and_never_quoted() {
+    let written = record().to_json("happeo");
+    let whole = written.len() - 1;
+    for length in 0..whole {
+        let Err(flaw @ Flaw::Corrupt(_)) = Record::parse(&written[..length], "happeo") else {
+            panic!("cut at {length} it is read all the same");
+        };
+        assert!(!format!("{flaw} {flaw:?}").contains("canary"), "{flaw}");
+    }
+    for text in [
+        "",
+        "{}",
+        "[]",
+        "null",
+        r#"{"version":"canary"}"#,
+        r#"{"version":1}"#,
+        r#"{"version":1,"provider":"happeo","refresh_token":7,"refused":false}"#,
+        r#"{"version":1,"provider":"happeo","refresh_token":"canary","refused":"canary"}"#,
+    ] {
+        let flaw = json(text).unwrap_err();
+        assert!(matches!(flaw, Flaw::Corrupt(_)) && !flaw.to_string().contains("canary"), "{flaw}");
+    }
+}
+
+#[test]
+fn a_later_version_is_told_from_damage() {
+    assert!(matches!(json(r#"{"version":2,"whatever":true}"#), Err(Flaw::Newer(2))));
+    assert!(matches!(json(r#"{"version":0}"#), Err(Flaw::Corrupt(_))));
+}
+
+#[test]
+fn another_providers_record_is_not_taken() {
+    assert!(matches!(Record::parse(&record().to_json("other"), "happeo"), Err(Flaw::Corrupt(_))));
+}
+
+#[test]
+fn no_secret_is_shown() {
+    assert!(!format!("{:?}", record()).contains(CANARY));
+}
+
+fn at(boot: u64, day: u64) -> (Moment, SystemTime) {
+    (Moment::from_boot(Duration::from_secs(boot)), SystemTime::UNIX_EPOCH + Duration::from_secs(day))
+}
+
+/// Asked for at second 1000 of the boot, second 50000 of the day.
+fn access() -> Access {
+    let (now, wall) = at(1010, 50_010);
+    let asked_at = now - Duration::from_secs(10);
+    Access::new(Secret::new("t"), String::new(), asked_at, Duration::from_secs(3600), now, wall)
+}
+
+fn age(boot: u64, day: u64) -> Option<u64> {
+    let (now, wall) = at(boot, day);
+    access().asked_at(now, wall).map(|asked_at| now.since(asked_at).as_secs())
+}
+
+#[test]
+fn the_age_of_a_token_is_known_while_both_clocks_agree() {
+    assert_eq!(age(1000, 50_000), Some(0));
+    assert_eq!(age(1600, 50_600), Some(600));
+}
+
+#[test]
+fn where_they_differ_a_little_the_older_age_counts() {
+    assert_eq!(age(1600, 50_602), Some(602));
+    assert_eq!(age(1602, 50_600), Some(602));
+}
+
+#[test]
+fn a_clock_that_jumped_or_a_reboot_leaves_the_age_unknown() {
+    assert_eq!(age(8200, 50_600), None, "the day was set back");
+    assert_eq!(age(1600, 57_800), None, "the day was set forward, or the machine slept unnoticed");
+    assert_eq!(age(20, 50_600), None, "rebooted");
+    assert_eq!(age(1600, 49_000), None, "before it was asked for");
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_kept_comes_back(
+        refresh_token in prop::option::of("[ -~]{1,40}"), refused: bool, configured in prop::option::of("[0-9a-f]{64}"),
+        access in prop::option::of(("[ -~]{1,40}", "[0-9a-f]{64}", any::<u64>(), any::<u64>(), any::<u64>()))
+    ) {
+        let access = access.map(|(token, settings, asked_at, asked_at_boot, lifetime)| Access {
+            token: Secret::new(token), settings, asked_at, asked_at_boot, lifetime
+        });
+        let record = Record { refresh_token: refresh_token.map(Secret::new), refused, configured, access };
+        let written = record.to_json("happeo");
+        prop_assert_eq!(Record::parse(&written, "happeo").unwrap(), record);
+    }
+}
