@@ -47,5 +47,5 @@ async fn changed(secret: &mut Option<watch::Receiver<Arc<Secret>>>) {
     {
         return;
     }
-    future::pending().await;
+    future::pending::<()>().await;
 }
