@@ -1,11 +1,20 @@
-//! A small OAuth 2.0 authorization server (RFC 6749) with introspection (RFC 7662), on loopback and in memory.
+//! A small OAuth 2.0 authorization server (RFC 6749) on loopback and in memory: client credentials, authorization code with
+//! PKCE (RFC 7636), rotating refresh tokens, introspection (RFC 7662), revocation (RFC 7009), and the ways of four vendors.
 //!
 //! It is correct in what it speaks, and on demand wrong in ways that real ones are: see the methods of
 //! [`AuthorizationServer`].
 
+mod authorize;
 mod client_authentication;
+mod dialect;
+mod grants;
 mod issued;
 mod knobs;
+mod oauth_error;
+mod options;
+mod parameters;
+mod revocation;
+mod sign_in;
 mod token_endpoint;
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
@@ -14,48 +23,20 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
-use serde_json::json;
-use tokio::time::timeout;
+use tokio::{net::TcpListener, time::timeout};
 
-use self::{client_authentication::authenticate, token_endpoint::OAuthError};
+use self::{client_authentication::Client, grants::Grants, knobs::Knobs, oauth_error::OAuthError};
 use super::serve::{self, Body, HangUp, Server};
-use crate::{clock::Clock, clock::SystemClock, secret::Secret};
+use crate::secret::Secret;
+pub use authorize::ConsentPage;
+pub use dialect::Dialect;
+pub use grants::Rotation;
 pub use issued::IssuedTokens;
-use knobs::Knobs;
 pub use knobs::{Health, RawAnswer, Seen, Stats};
+pub use options::Options;
 
 /// The largest request body.
 const LARGEST_BODY: usize = 64 * 1024;
-
-/// How to start one.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Where to listen; port 0 is any free one.
-    pub address: SocketAddr,
-    /// The one registered client.
-    pub client_id: String,
-    /// Its secret.
-    pub client_secret: Secret,
-    /// The scopes it may ask for.
-    pub scopes: Vec<String>,
-    /// How long a token lives.
-    pub lifetime: Duration,
-    /// What the lifetimes are measured by.
-    pub clock: Arc<dyn Clock>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            address: serve::ANY_PORT,
-            client_id: "demo".into(),
-            client_secret: Secret::new("demo-client-secret"),
-            scopes: vec!["devices.read".into(), "devices.write".into()],
-            lifetime: Duration::from_secs(300),
-            clock: Arc::new(SystemClock),
-        }
-    }
-}
 
 /// A running authorization server; it ends when this is dropped.
 #[derive(Debug)]
@@ -66,10 +47,15 @@ pub struct AuthorizationServer {
 
 #[derive(Debug)]
 struct State {
-    client_id: String,
-    client_secret: Secret,
+    issuer: String,
+    dialect: Dialect,
+    client: Client,
     scopes: Vec<String>,
+    redirect_uris: Vec<String>,
+    consent_page: ConsentPage,
+    account: (String, Secret),
     issued: Arc<IssuedTokens>,
+    grants: Grants,
     knobs: Knobs,
 }
 
@@ -79,15 +65,22 @@ impl AuthorizationServer {
     /// # Errors
     /// The address cannot be bound.
     pub async fn start(options: Options) -> io::Result<Self> {
+        let listener = TcpListener::bind(options.address).await?;
+        let address = listener.local_addr()?;
         let state = Arc::new(State {
-            client_id: options.client_id,
-            client_secret: options.client_secret,
+            issuer: format!("http://{address}"),
+            dialect: options.dialect,
+            client: Client { id: options.client_id, secret: options.client_secret, public: options.public },
             scopes: options.scopes,
-            issued: Arc::new(IssuedTokens::new(options.clock)),
+            redirect_uris: options.redirect_uris,
+            consent_page: options.consent_page,
+            account: (options.email, options.password),
+            issued: Arc::new(IssuedTokens::new(options.clock.clone())),
+            grants: Grants::new(options.clock),
             knobs: Knobs::new(options.lifetime),
         });
         let theirs = state.clone();
-        let server = Server::start(options.address, move |request| answer(theirs.clone(), request)).await?;
+        let server = Server::serve(listener, address, move |request| answer(theirs.clone(), request));
         Ok(Self { server, state })
     }
 
@@ -96,14 +89,34 @@ impl AuthorizationServer {
         self.server.address()
     }
 
-    /// The URL of its token endpoint.
-    pub fn token_endpoint(&self) -> String {
-        format!("http://{}/oauth2/token", self.address())
+    /// Its origin, which relative endpoints can be relative to.
+    pub fn base_url(&self) -> &str {
+        self.state.issuer()
     }
 
-    /// The registered client and its secret.
+    /// The URL of its token endpoint.
+    pub fn token_endpoint(&self) -> String {
+        format!("{}{}", self.base_url(), self.state.dialect.token_path())
+    }
+
+    /// The URL of its authorization endpoint, where the dialect has one.
+    pub fn authorization_endpoint(&self) -> Option<String> {
+        self.state.dialect.authorization_path().map(|path| format!("{}{path}", self.base_url()))
+    }
+
+    /// The URL of its revocation endpoint, where the dialect has one.
+    pub fn revocation_endpoint(&self) -> Option<String> {
+        self.state.dialect.revocation_path().map(|path| format!("{}{path}", self.base_url()))
+    }
+
+    /// The registered client and its secret, which a public one has not.
     pub fn client(&self) -> (&str, &Secret) {
-        (&self.state.client_id, &self.state.client_secret)
+        (&self.state.client.id, &self.state.client.secret)
+    }
+
+    /// The email and the password of the one account that can sign in.
+    pub fn account(&self) -> (&str, &Secret) {
+        (&self.state.account.0, &self.state.account.1)
     }
 
     /// The tokens it has given out, for a resource server in the same process.
@@ -126,6 +139,27 @@ impl AuthorizationServer {
         self.state.knobs.set_delay(delay);
     }
 
+    /// Makes every answer of the token endpoint wait once it is decided: what it spends is spent, what it issues is issued.
+    pub fn set_delay_after(&self, delay: Duration) {
+        self.state.knobs.set_delay_after(delay);
+    }
+
+    /// Drops the next `count` answers of the token endpoint that bring tokens, once they are issued; the connection ends.
+    pub fn drop_answers(&self, count: u32) {
+        self.state.knobs.set_drops(count);
+    }
+
+    /// How refresh tokens are spent from now on; at first each brings a new one, and none may come twice.
+    pub fn set_rotation(&self, rotation: Rotation) {
+        self.state.knobs.set_rotation(rotation);
+    }
+
+    /// Takes back every login: all refresh tokens and all tokens.
+    pub fn revoke_logins(&self) {
+        self.state.grants.revoke_all();
+        self.state.issued.revoke_all();
+    }
+
     /// Makes the token endpoint answer this and nothing else; `None` ends it.
     pub fn set_raw_answer(&self, answer: Option<RawAnswer>) {
         self.state.knobs.set_raw_answer(answer);
@@ -136,9 +170,21 @@ impl AuthorizationServer {
         self.state.knobs.stats()
     }
 
-    /// The last 1000 requests of the token endpoint, oldest first.
+    /// The requests of the token endpoint among the last 1000, oldest first.
     pub fn seen(&self) -> Vec<Seen> {
-        self.state.knobs.seen()
+        self.seen_at(self.state.dialect.token_path())
+    }
+
+    /// The requests of the endpoint at `path` among the last 1000, oldest first.
+    pub fn seen_at(&self, path: &str) -> Vec<Seen> {
+        self.state.knobs.seen(path)
+    }
+}
+
+impl State {
+    /// RFC 9207 §2.
+    fn issuer(&self) -> &str {
+        &self.issuer
     }
 }
 
@@ -151,73 +197,54 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
     // What is larger or stops half-way gets no answer: nobody here needs one.
     let body = timeout(serve::PATIENCE, Limited::new(body, LARGEST_BODY).collect()).await;
     let body = body.map_err(|_| HangUp)?.map_err(|_| HangUp)?.to_bytes();
-    let response = match (parts.uri.path(), &parts.method) {
-        ("/oauth2/token", _) => token(&state, health, &parts, &body).await,
-        ("/introspect", &Method::POST) => introspect(&state, &parts, &body),
-        ("/introspect", _) => serve::method_not_allowed("POST"),
-        ("/stats", &(Method::GET | Method::HEAD)) => serve::json(StatusCode::OK, &state.knobs.stats().to_json()),
-        ("/stats", _) => serve::method_not_allowed("GET, HEAD"),
-        _ => serve::not_found(),
+    let (path, method) = (parts.uri.path(), &parts.method);
+    let dialect = state.dialect;
+    let there = |endpoint: Option<&str>| endpoint == Some(path);
+    let response = if there(Some(dialect.token_path())) {
+        state.knobs.record(&parts, &body);
+        token_endpoint::token(&state, health, &parts, &body).await?
+    } else if health == Health::Unavailable && path != "/stats" {
+        down()
+    } else if there(dialect.authorization_path()) {
+        state.knobs.record(&parts, &body);
+        authorize::authorize(&state, &parts, &body)
+    } else if there(dialect.sign_in_path()) {
+        state.knobs.record(&parts, &body);
+        only_post(method, || sign_in::sign_in(&state, &parts, &body))
+    } else if there(dialect.revocation_path()) {
+        state.knobs.record(&parts, &body);
+        only_post(method, || revocation::revoke(&state, &parts, &body))
+    } else if path == "/introspect" {
+        only_post(method, || introspect(&state, &parts, &body))
+    } else if path != "/stats" {
+        serve::not_found()
+    } else if matches!(*method, Method::GET | Method::HEAD) {
+        serve::json(StatusCode::OK, &state.knobs.stats().to_json())
+    } else {
+        serve::method_not_allowed("GET, HEAD")
     };
     Ok(response)
 }
 
-/// RFC 6749 §3.2, bent by the knobs.
-async fn token(state: &State, health: Health, parts: &Parts, body: &Bytes) -> Response<Body> {
-    state.knobs.record(parts, body);
-    tokio::time::sleep(state.knobs.delay()).await;
-    if let Some(raw) = state.knobs.raw_answer() {
-        return raw.into_response();
-    }
-    if health == Health::Unavailable {
-        return serve::with_body(StatusCode::SERVICE_UNAVAILABLE, "text/html", "<html>down for maintenance</html>");
-    }
-    if parts.method != Method::POST {
-        return serve::method_not_allowed("POST");
-    }
-    let client = (state.client_id.as_str(), &state.client_secret);
-    let granted = token_endpoint::parameters(&parts.headers, body)
-        .and_then(|parameters| authenticate(client, &parts.headers, &parameters).map(|()| parameters))
-        .and_then(|parameters| token_endpoint::grant(&parameters, &state.scopes));
-    let issued = granted.and_then(|scope| {
-        let lifetime = state.knobs.lifetime();
-        let token = state.issued.issue(&state.client_id, &scope, lifetime)?;
-        Ok(json!({
-            "access_token": token.expose(),
-            "token_type": "Bearer",
-            "expires_in": lifetime.as_secs(),
-            "scope": scope,
-        }))
-    });
-    state.knobs.count(issued.is_ok());
-    uncached(match issued {
-        Ok(issued) => serve::json(StatusCode::OK, &issued),
-        Err(error) => refusal(error),
-    })
+fn only_post(method: &Method, answer: impl FnOnce() -> Response<Body>) -> Response<Body> {
+    if method == Method::POST { answer() } else { serve::method_not_allowed("POST") }
+}
+
+fn down() -> Response<Body> {
+    serve::with_body(StatusCode::SERVICE_UNAVAILABLE, "text/html", "<html>down for maintenance</html>")
 }
 
 /// RFC 7662 §2; the registered client is the one that may ask.
 fn introspect(state: &State, parts: &Parts, body: &Bytes) -> Response<Body> {
-    state.knobs.count_introspection();
-    let client = (state.client_id.as_str(), &state.client_secret);
-    let asked = token_endpoint::parameters(&parts.headers, body)
-        .and_then(|parameters| authenticate(client, &parts.headers, &parameters).map(|()| parameters))
-        .and_then(|parameters| parameters.get("token").cloned().ok_or(OAuthError::invalid_request("no token")));
+    state.knobs.count(|stats| stats.introspections += 1);
+    let asked = parameters::of_form(&parts.headers, body).and_then(|parameters| {
+        state.client.authenticate(&parts.headers, &parameters)?;
+        parameters.get("token").cloned().ok_or(OAuthError::invalid_request("no token"))
+    });
     uncached(match asked {
         Ok(token) => serve::json(StatusCode::OK, &state.issued.introspect(&token)),
-        Err(error) => refusal(error),
+        Err(error) => error.into_response(),
     })
-}
-
-/// RFC 6749 §5.2.
-fn refusal(error: OAuthError) -> Response<Body> {
-    let body = json!({ "error": error.code, "error_description": error.description });
-    let mut response = serve::json(error.status, &body);
-    if error.status == StatusCode::UNAUTHORIZED {
-        let challenge = HeaderValue::from_static("Basic realm=\"bearward demo\", charset=\"UTF-8\"");
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
-    }
-    response
 }
 
 /// RFC 6749 §5.1.

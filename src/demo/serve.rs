@@ -65,7 +65,16 @@ impl Server {
     {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        Ok(Self { address, task: tokio::spawn(accept(listener, answer)) })
+        Ok(Self::serve(listener, address, answer))
+    }
+
+    /// The same on a `listener` that is bound to `address` already.
+    pub(super) fn serve<A, F>(listener: TcpListener, address: SocketAddr, answer: A) -> Self
+    where
+        A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+        F: Future<Output = Result<Response<Body>, HangUp>> + Send + 'static,
+    {
+        Self { address, task: tokio::spawn(accept(listener, answer)) }
     }
 
     pub(super) fn address(&self) -> SocketAddr {

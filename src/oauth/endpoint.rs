@@ -71,8 +71,8 @@ impl TokenEndpoint {
         // What has no client yet was not sent.
         let client = self.client.get_or_try_init(|| build(self.provider.clone()));
         let client = timeout_at(deadline, client).await.map_err(|_| timed_out.clone())??;
-        // A connection that is not made by `CONNECTING` of the time ends with an error of its own, so that the request was
-        // on its way when all of the time is over.
+        // A connection that is not made in its part of the time ends with an error of its own. So when all of the time is
+        // over, the request was on its way; unless the client took long to build, and then it may have been.
         let exchanged = timeout_at(deadline, exchange(client, request)).await;
         exchanged.unwrap_or_else(|_| Err(timed_out.after_sending()))
     }

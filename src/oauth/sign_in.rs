@@ -14,7 +14,9 @@ use super::{
 };
 use crate::secret::Secret;
 
-/// Signs in with the account of `[providers.NAME.sign_in]` and exchanges the code, each once.
+/// Signs in with the account of `[providers.NAME.sign_in]` and exchanges the code, each once and within the provider's timeout.
+///
+/// The `redirect_uri` is the configured one; where there is none, none is sent.
 ///
 /// # Errors
 /// The provider has no account, one of the two exchanges failed, or the answer to the sign-in was not to this one.

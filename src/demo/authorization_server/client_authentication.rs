@@ -6,32 +6,61 @@ use base64::{Engine, prelude::BASE64_STANDARD};
 use http::{HeaderMap, header};
 use url::form_urlencoded;
 
-use super::token_endpoint::OAuthError;
+use super::oauth_error::OAuthError;
 use crate::secret::Secret;
 
-/// Checks that the request is one of the client `(id, secret)`.
-pub(super) fn authenticate(
-    (id, secret): (&str, &Secret),
-    headers: &HeaderMap,
-    parameters: &BTreeMap<String, String>,
-) -> Result<(), OAuthError> {
-    let (given_id, given_secret) = match (headers.get(header::AUTHORIZATION), parameters.get("client_secret")) {
-        (Some(_), Some(_)) => return Err(OAuthError::invalid_request("two ways of client authentication at once")),
-        (Some(field), None) => field
-            .to_str()
-            .ok()
-            .and_then(basic)
-            .ok_or(OAuthError::invalid_client("not a Basic authorization with form-encoded halves"))?,
-        (None, Some(secret)) => {
-            let id = parameters.get("client_id").ok_or(OAuthError::invalid_client("no client_id"))?;
-            (id.clone(), secret.clone())
+/// The one client that is registered.
+#[derive(Clone, Debug)]
+pub(super) struct Client {
+    pub(super) id: String,
+    pub(super) secret: Secret,
+    /// It was registered without a secret.
+    pub(super) public: bool,
+}
+
+impl Client {
+    /// Checks that the request is this client's.
+    pub(super) fn authenticate(
+        &self,
+        headers: &HeaderMap,
+        parameters: &BTreeMap<String, String>,
+    ) -> Result<(), OAuthError> {
+        if self.public {
+            return self.identify(headers, parameters);
         }
-        (None, None) => return Err(OAuthError::invalid_client("no client authentication")),
-    };
-    if given_id == id && secret.matches(given_secret.as_bytes()) {
-        Ok(())
-    } else {
-        Err(OAuthError::invalid_client("no such client, or not its secret"))
+        let (id, secret) = match (headers.get(header::AUTHORIZATION), parameters.get("client_secret")) {
+            (Some(_), Some(_)) => {
+                return Err(OAuthError::invalid_request("two ways of client authentication at once"));
+            }
+            (Some(field), None) => field
+                .to_str()
+                .ok()
+                .and_then(basic)
+                .ok_or(OAuthError::invalid_client("not a Basic authorization with form-encoded halves"))?,
+            (None, Some(secret)) => {
+                let id = parameters.get("client_id").ok_or(OAuthError::invalid_client("no client_id"))?;
+                (id.clone(), secret.clone())
+            }
+            (None, None) => return Err(OAuthError::invalid_client("no client authentication")),
+        };
+        if id == self.id && self.secret.matches(secret.as_bytes()) {
+            Ok(())
+        } else {
+            Err(OAuthError::invalid_client("no such client, or not its secret"))
+        }
+    }
+
+    /// RFC 6749 §3.2.1: a public client names itself where it has to, and never brings a secret.
+    fn identify(&self, headers: &HeaderMap, parameters: &BTreeMap<String, String>) -> Result<(), OAuthError> {
+        if headers.contains_key(header::AUTHORIZATION) || parameters.contains_key("client_secret") {
+            return Err(OAuthError::invalid_client("a public client has no secret"));
+        }
+        match parameters.get("client_id") {
+            Some(id) if *id != self.id => Err(OAuthError::invalid_client("no such client")),
+            // A refresh token says whose it is.
+            None if !parameters.contains_key("refresh_token") => Err(OAuthError::invalid_client("no client_id")),
+            _ => Ok(()),
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::json;
 
-use super::token_endpoint::OAuthError;
+use super::oauth_error::OAuthError;
 use crate::{
     clock::{Clock, Moment},
     secret::Secret,
@@ -28,6 +28,8 @@ pub struct IssuedTokens {
 #[derive(Clone)]
 struct Issued {
     client_id: String,
+    /// The consent it goes back to, if there was one.
+    family: Option<u64>,
     scope: String,
     expires_at: Moment,
     expires_at_wall: SystemTime,
@@ -48,8 +50,19 @@ impl IssuedTokens {
         self.lock().clear();
     }
 
+    /// Takes back what one consent brought.
+    pub(super) fn revoke_family(&self, family: u64) {
+        self.lock().retain(|_, issued| issued.family != Some(family));
+    }
+
     /// A new opaque token of 256 random bits.
-    pub(super) fn issue(&self, client_id: &str, scope: &str, lifetime: Duration) -> Result<Secret, OAuthError> {
+    pub(super) fn issue(
+        &self,
+        client_id: &str,
+        family: Option<u64>,
+        scope: &str,
+        lifetime: Duration,
+    ) -> Result<Secret, OAuthError> {
         let mut bits = [0; 32];
         getrandom::fill(&mut bits).map_err(|_| OAuthError::temporarily_unavailable("no randomness"))?;
         let token = BASE64_URL_SAFE_NO_PAD.encode(bits);
@@ -66,6 +79,7 @@ impl IssuedTokens {
             token.clone(),
             Issued {
                 client_id: client_id.to_owned(),
+                family,
                 scope: scope.to_owned(),
                 expires_at: now + lifetime,
                 expires_at_wall: self.clock.wall() + lifetime,

@@ -13,7 +13,7 @@ use http_body_util::{BodyExt, Full};
 use serde_json::json;
 use url::form_urlencoded;
 
-use super::super::serve::Body;
+use super::{super::serve::Body, grants::Rotation};
 
 /// Requests that are remembered.
 const REMEMBERED: usize = 1000;
@@ -24,7 +24,7 @@ pub enum Health {
     /// It answers.
     #[default]
     Up,
-    /// The token endpoint answers 503 with a page for people.
+    /// Every endpoint but the one of the counters answers 503 with a page for people.
     Unavailable,
     /// Every connection is closed without an answer.
     HangingUp,
@@ -50,7 +50,7 @@ impl RawAnswer {
     }
 }
 
-/// A request as the token endpoint saw it.
+/// A request as one of the endpoints saw it.
 #[derive(Clone)]
 pub struct Seen {
     /// The method.
@@ -64,6 +64,11 @@ pub struct Seen {
 }
 
 impl Seen {
+    /// The path, without the query.
+    pub fn path(&self) -> &str {
+        self.target.split('?').next().unwrap_or_default()
+    }
+
     /// The parameters of the query and then those of a form, decoded.
     pub fn parameters(&self) -> Vec<(String, String)> {
         let query = self.target.split_once('?').map_or("", |(_, query)| query);
@@ -95,16 +100,39 @@ pub struct Stats {
     pub refused: u64,
     /// Requests of the introspection endpoint.
     pub introspections: u64,
+    /// Codes that were given out, by consent or by sign-in.
+    pub consents: u64,
+    /// Of those, the ones by sign-in.
+    pub sign_ins: u64,
+    /// Codes that were exchanged for tokens.
+    pub exchanges: u64,
+    /// Refresh tokens that were exchanged for tokens.
+    pub refreshes: u64,
+    /// Of those, the ones that had been spent already, but a moment ago.
+    pub repeats: u64,
+    /// Codes and refresh tokens that came once too often: each ended all that its consent had brought.
+    pub reuses: u64,
+    /// Token answers that were dropped on the way, the tokens in them issued.
+    pub dropped: u64,
+    /// Refresh tokens that were taken back.
+    pub revocations: u64,
 }
 
 impl Stats {
     pub(super) fn to_json(self) -> serde_json::Value {
-        let Self { token_requests, issued, refused, introspections } = self;
         json!({
-            "token_requests": token_requests,
-            "issued": issued,
-            "refused": refused,
-            "introspections": introspections,
+            "token_requests": self.token_requests,
+            "issued": self.issued,
+            "refused": self.refused,
+            "introspections": self.introspections,
+            "consents": self.consents,
+            "sign_ins": self.sign_ins,
+            "exchanges": self.exchanges,
+            "refreshes": self.refreshes,
+            "repeats": self.repeats,
+            "reuses": self.reuses,
+            "dropped": self.dropped,
+            "revocations": self.revocations,
         })
     }
 }
@@ -117,6 +145,9 @@ struct Settings {
     lifetime: Duration,
     health: Health,
     delay: Duration,
+    delay_after: Duration,
+    drops: u32,
+    rotation: Rotation,
     raw_answer: Option<RawAnswer>,
     stats: Stats,
     seen: VecDeque<Seen>,
@@ -128,6 +159,9 @@ impl Knobs {
             lifetime,
             health: Health::Up,
             delay: Duration::ZERO,
+            delay_after: Duration::ZERO,
+            drops: 0,
+            rotation: Rotation { rotate: true, grace: Duration::ZERO },
             raw_answer: None,
             stats: Stats::default(),
             seen: VecDeque::new(),
@@ -158,6 +192,37 @@ impl Knobs {
         self.lock().delay
     }
 
+    pub(super) fn set_delay_after(&self, delay: Duration) {
+        self.lock().delay_after = delay;
+    }
+
+    pub(super) fn delay_after(&self) -> Duration {
+        self.lock().delay_after
+    }
+
+    pub(super) fn set_drops(&self, drops: u32) {
+        self.lock().drops = drops;
+    }
+
+    /// Whether this answer is one to drop.
+    pub(super) fn take_drop(&self) -> bool {
+        let mut settings = self.lock();
+        let drop = settings.drops > 0;
+        if drop {
+            settings.drops -= 1;
+            settings.stats.dropped += 1;
+        }
+        drop
+    }
+
+    pub(super) fn set_rotation(&self, rotation: Rotation) {
+        self.lock().rotation = rotation;
+    }
+
+    pub(super) fn rotation(&self) -> Rotation {
+        self.lock().rotation
+    }
+
     pub(super) fn set_raw_answer(&self, answer: Option<RawAnswer>) {
         self.lock().raw_answer = answer;
     }
@@ -166,33 +231,28 @@ impl Knobs {
         self.lock().raw_answer.clone()
     }
 
-    /// Remembers and counts one request of the token endpoint.
+    /// Remembers one request.
     pub(super) fn record(&self, parts: &Parts, body: &Bytes) {
         let target = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
         let seen = Seen { method: parts.method.clone(), target, headers: parts.headers.clone(), body: body.clone() };
         let mut settings = self.lock();
-        settings.stats.token_requests += 1;
         if settings.seen.len() == REMEMBERED {
             settings.seen.pop_front();
         }
         settings.seen.push_back(seen);
     }
 
-    pub(super) fn count(&self, issued: bool) {
-        let stats = &mut self.lock().stats;
-        *if issued { &mut stats.issued } else { &mut stats.refused } += 1;
-    }
-
-    pub(super) fn count_introspection(&self) {
-        self.lock().stats.introspections += 1;
+    pub(super) fn count(&self, count: impl FnOnce(&mut Stats)) {
+        count(&mut self.lock().stats);
     }
 
     pub(super) fn stats(&self) -> Stats {
         self.lock().stats
     }
 
-    pub(super) fn seen(&self) -> Vec<Seen> {
-        self.lock().seen.iter().cloned().collect()
+    /// Those of the endpoint at `path`.
+    pub(super) fn seen(&self, path: &str) -> Vec<Seen> {
+        self.lock().seen.iter().filter(|seen| seen.path() == path).cloned().collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Settings> {

@@ -1,74 +1,142 @@
-//! What a token request asks for and whether it is granted. Decides only; nothing is issued here.
+//! The token endpoint (RFC 6749 §3.2): what a request asks for, whether it is granted, and the tokens.
 
-use std::collections::BTreeMap;
+use bytes::Bytes;
+use http::{Method, Response, StatusCode, request::Parts};
+use serde_json::{Value, json};
 
-use http::{HeaderMap, StatusCode, header};
-use url::form_urlencoded;
+use super::{
+    super::serve::{self, Body, HangUp},
+    State,
+    dialect::{Dialect, UNSUPPORTED_GRANT_TYPE},
+    down,
+    grants::{Denied, Granted},
+    knobs::Health,
+    oauth_error::OAuthError,
+    parameters::{self, Parameters},
+    uncached,
+};
 
-/// An error answer (RFC 6749 §5.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct OAuthError {
-    pub(super) status: StatusCode,
-    pub(super) code: &'static str,
-    pub(super) description: &'static str,
+/// Answers one token request, bent by the knobs.
+pub(super) async fn token(
+    state: &State,
+    health: Health,
+    parts: &Parts,
+    body: &Bytes,
+) -> Result<Response<Body>, HangUp> {
+    state.knobs.count(|stats| stats.token_requests += 1);
+    tokio::time::sleep(state.knobs.delay()).await;
+    if let Some(raw) = state.knobs.raw_answer() {
+        return Ok(raw.into_response());
+    }
+    if health == Health::Unavailable {
+        return Ok(down());
+    }
+    let method = state.dialect.token_method();
+    if parts.method != method {
+        return Ok(serve::method_not_allowed(if method == Method::GET { "GET" } else { "POST" }));
+    }
+    let issued = granted(state, parts, body).and_then(|granted| issue(state, granted));
+    state.knobs.count(|stats| *if issued.is_ok() { &mut stats.issued } else { &mut stats.refused } += 1);
+    tokio::time::sleep(state.knobs.delay_after()).await;
+    if issued.is_ok() && state.knobs.take_drop() {
+        return Err(HangUp);
+    }
+    Ok(uncached(match issued {
+        Ok(issued) => serve::json(StatusCode::OK, &issued),
+        Err(error) => error.into_response(),
+    }))
 }
 
-impl OAuthError {
-    pub(super) const fn invalid_request(description: &'static str) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, code: "invalid_request", description }
-    }
-
-    pub(super) const fn invalid_client(description: &'static str) -> Self {
-        Self { status: StatusCode::UNAUTHORIZED, code: "invalid_client", description }
-    }
-
-    pub(super) const fn temporarily_unavailable(description: &'static str) -> Self {
-        Self { status: StatusCode::SERVICE_UNAVAILABLE, code: "temporarily_unavailable", description }
-    }
-}
-
-/// The parameters of a form, of which none may come twice (RFC 6749 §3.2). Empty ones count as absent.
-pub(super) fn parameters(headers: &HeaderMap, body: &[u8]) -> Result<BTreeMap<String, String>, OAuthError> {
-    let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let essence = media_type.split(';').next().unwrap_or_default().trim();
-    if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-        return Err(OAuthError::invalid_request("the body is not a form"));
-    }
-    let mut parameters = BTreeMap::new();
-    for (name, value) in form_urlencoded::parse(body) {
-        if value.is_empty() {
-            continue;
+/// What the request is granted.
+fn granted(state: &State, parts: &Parts, body: &Bytes) -> Result<Granted, OAuthError> {
+    let parameters = read(state.dialect, parts, body)?;
+    state.dialect.check_token_request(&parameters, state.client.public)?;
+    state.client.authenticate(&parts.headers, &parameters)?;
+    let required =
+        |name: &'static str, why| parameters.get(name).map(String::as_str).ok_or(OAuthError::invalid_request(why));
+    match required("grant_type", "no grant_type")? {
+        "client_credentials" if state.client.public => {
+            Err(OAuthError::new("unauthorized_client", "client credentials are for confidential clients"))
         }
-        if parameters.insert(name.into_owned(), value.into_owned()).is_some() {
-            return Err(OAuthError::invalid_request("a parameter comes twice"));
+        "client_credentials" => {
+            let scope = granted_scope(parameters.get("scope"), &state.scopes)?;
+            Ok(Granted { family: None, scope, refresh_token: None, repeated: false })
         }
+        "authorization_code" => {
+            let redirect_uri = parameters.get("redirect_uri").map(String::as_str);
+            let redirect_uri = state.dialect.exchange_has_redirect_uri().then_some(redirect_uri);
+            let verifier = parameters.get("code_verifier").map(String::as_str);
+            let granted = state.grants.exchange(required("code", "no code")?, redirect_uri, verifier);
+            let granted = granted.map_err(|denied| denial(state, denied))?;
+            state.knobs.count(|stats| stats.exchanges += 1);
+            Ok(granted)
+        }
+        "refresh_token" => {
+            let token = required("refresh_token", "no refresh_token")?;
+            let granted = state.grants.refresh(token, state.knobs.rotation());
+            let mut granted = granted.map_err(|denied| denial(state, denied))?;
+            state.knobs.count(|stats| {
+                stats.refreshes += 1;
+                stats.repeats += u64::from(granted.repeated);
+            });
+            if let Some(asked) = parameters.get("scope") {
+                // RFC 6749 §6: no more than what was agreed to.
+                let agreed: Vec<String> = granted.scope.split(' ').map(str::to_owned).collect();
+                granted.scope = granted_scope(Some(asked), &agreed)?;
+            }
+            Ok(granted)
+        }
+        _ => Err(UNSUPPORTED_GRANT_TYPE),
     }
-    Ok(parameters)
 }
 
-/// The scope that is granted to the authenticated client.
-pub(super) fn grant(parameters: &BTreeMap<String, String>, scopes: &[String]) -> Result<String, OAuthError> {
-    match parameters.get("grant_type").map(String::as_str) {
-        Some("client_credentials") => granted_scope(parameters.get("scope"), scopes),
-        Some(_) => Err(OAuthError {
-            status: StatusCode::BAD_REQUEST,
-            code: "unsupported_grant_type",
-            description: "only client_credentials",
-        }),
-        None => Err(OAuthError::invalid_request("no grant_type")),
+/// From the one place that the dialect has for them.
+fn read(dialect: Dialect, parts: &Parts, body: &Bytes) -> Result<Parameters, OAuthError> {
+    match dialect {
+        Dialect::Rfc => parameters::of_form(&parts.headers, body),
+        Dialect::Feeling if !body.is_empty() => Err(OAuthError::invalid_request("a GET with a body")),
+        Dialect::Feeling => parameters::of_query(parts),
+        _ if parts.uri.query().is_some() => Err(OAuthError::invalid_request("parameters in the query")),
+        _ => parameters::of_form(&parts.headers, body),
+    }
+}
+
+/// What comes once too often ends all that its consent brought.
+fn denial(state: &State, denied: Denied) -> OAuthError {
+    match denied {
+        Denied::Refused(error) => error,
+        Denied::Reused { family } => {
+            state.issued.revoke_family(family);
+            state.knobs.count(|stats| stats.reuses += 1);
+            OAuthError::invalid_grant("spent already: everything of this consent is revoked")
+        }
     }
 }
 
 /// RFC 6749 §3.3: all that the client may have when it does not say.
-fn granted_scope(asked: Option<&String>, scopes: &[String]) -> Result<String, OAuthError> {
+pub(super) fn granted_scope(asked: Option<&String>, scopes: &[String]) -> Result<String, OAuthError> {
     let Some(asked) = asked else { return Ok(scopes.join(" ")) };
     if asked.split(' ').all(|scope| scopes.iter().any(|ours| ours == scope)) {
         Ok(asked.clone())
     } else {
-        Err(OAuthError {
-            status: StatusCode::BAD_REQUEST,
-            code: "invalid_scope",
-            description: "not for this client, or unknown",
-        })
+        Err(OAuthError::new("invalid_scope", "not for this client, or unknown"))
     }
+}
+
+/// The answer of RFC 6749 §5.1.
+fn issue(state: &State, granted: Granted) -> Result<Value, OAuthError> {
+    let lifetime = state.knobs.lifetime();
+    let token = state.issued.issue(&state.client.id, granted.family, &granted.scope, lifetime)?;
+    let mut answer = json!({
+        "access_token": token.expose(),
+        "token_type": "Bearer",
+        "expires_in": lifetime.as_secs(),
+    });
+    if let Some(refresh_token) = granted.refresh_token {
+        answer["refresh_token"] = refresh_token.expose().into();
+    }
+    if state.dialect.answers_scope() {
+        answer["scope"] = granted.scope.into();
+    }
+    Ok(answer)
 }

@@ -15,7 +15,7 @@ const LONGEST: usize = 16 * 1024;
 /// The longest code, in bytes.
 const LONGEST_CODE: usize = 8 * 1024;
 
-/// Why a callback brought no code.
+/// Why a callback brought no code. Its `Display` can go anywhere: of what the server sent, it has the `error` code alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CallbackError {
     /// It is longer than any answer.
@@ -30,7 +30,7 @@ pub enum CallbackError {
     Denied {
         /// The value of `error`, where it is a code.
         code: Option<ErrorCode>,
-        /// What the server says of it.
+        /// What the server says of it, for the page that the person sees.
         description: Option<Description>,
     },
     /// There is no code in it.
@@ -46,13 +46,10 @@ impl fmt::Display for CallbackError {
             Self::Repeated => f.write_str("a parameter of the answer comes twice"),
             Self::State => f.write_str("the answer belongs to another login, or to one that is over"),
             Self::Issuer => f.write_str("the answer comes from another authorization server"),
-            Self::Denied { code, description } => {
-                f.write_str("the authorization server refused the login")?;
-                if let Some(code) = code {
-                    write!(f, " with the error \"{code}\"")?;
-                }
-                description.as_ref().map_or(Ok(()), |description| write!(f, ": {description}"))
+            Self::Denied { code: Some(code), .. } => {
+                write!(f, "the authorization server refused the login with the error \"{code}\"")
             }
+            Self::Denied { code: None, .. } => f.write_str("the authorization server refused the login"),
             Self::NoCode => f.write_str("there is no code in the answer"),
             Self::NotACode => f.write_str("the code in the answer cannot be one"),
         }

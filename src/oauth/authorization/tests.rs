@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::oauth::{error::ErrorCode, fake};
 
@@ -140,10 +142,8 @@ fn a_denial_is_told_in_words_that_can_stand_anywhere() {
         denied,
         CallbackError::Denied { code: ErrorCode::parse("access_denied"), description: Description::parse("not today") }
     );
-    assert_eq!(
-        denied.to_string(),
-        "the authorization server refused the login with the error \"access_denied\": not today"
-    );
+    let told = "the authorization server refused the login with the error \"access_denied\"";
+    assert_eq!(denied.to_string(), told, "the server's own words are for a page, and not for a log");
     let long = format!("error={0}&error_description={0}&state=right", "a".repeat(1000));
     let rude = "error=a%0Ab&error_description=%1B%5B31m&state=right&code=c";
     for unspeakable in [&long, rude] {
@@ -204,4 +204,24 @@ fn a_person_may_paste_the_address_its_query_or_the_code_alone() {
         assert_eq!(read(text), Err(error), "{text}");
     }
     assert_eq!(read(&"c".repeat(20_000)), Err(CallbackError::TooLong));
+}
+
+proptest! {
+    #[test]
+    fn whatever_is_sent_back_only_the_right_state_brings_a_code(
+        query in "((code|state|iss|error|x)=[a-z%0-9+é]{0,8}&?){0,6}",
+        noise in any::<String>(),
+    ) {
+        let provider = provider();
+        for query in [query, noise] {
+            let brings_it = url::form_urlencoded::parse(query.as_bytes())
+                .filter(|(name, _)| name == "state")
+                .eq([("state".into(), "right".into())]);
+            let read = attempt().read_callback(&provider, &query);
+            prop_assert!(read.is_err() || brings_it, "{query}");
+            if let Ok(code) = attempt().read_pasted(&provider, &query) {
+                prop_assert!(!code.expose().is_empty() && code.expose().bytes().all(|byte| (0x20..=0x7E).contains(&byte)));
+            }
+        }
+    }
 }
