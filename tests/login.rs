@@ -5,11 +5,11 @@
 #[path = "login/world.rs"]
 mod world;
 
-use std::{fs, net::TcpListener};
+use std::{fs, net::TcpListener, time::Duration};
 
 use bearward::demo::authorization_server::{ConsentPage, Options};
 use url::Url;
-use world::{Browser, Ended, World, free_port, until_listening};
+use world::{Browser, Ended, World, free_port, until, until_listening};
 
 /// A port of the system's choice: the default `redirect_uri` follows it.
 const ANY: &str = "127.0.0.1:0";
@@ -160,6 +160,24 @@ fn where_a_sidecar_runs_its_own_login_is_waited_for() {
     assert_ended(&world, login.ended(), 0, "logged in\n");
     let status = Browser::default().open(&format!("http://127.0.0.1:{port}/api/status"));
     assert!(status.body.contains("\"state\":\"ready\""), "{}", status.body);
+}
+
+#[test]
+fn a_browser_that_goes_away_takes_no_login_along() {
+    let world = world();
+    let port = free_port();
+    world.configure(&format!("127.0.0.1:{port}"), "", "");
+    let _sidecar = world.start(&["run"]);
+    until_listening(([127, 0, 0, 1], port).into());
+    let mut browser = Browser::default();
+    let (_, out) = browser.get(&format!("http://127.0.0.1:{port}/login/demo").parse().unwrap());
+    let (_, callback) = browser.get(&out.unwrap());
+    // The answer waits for long enough that the browser is gone before it comes.
+    world.server.set_delay(Duration::from_secs(1));
+    let connection = browser.begin(&callback.unwrap());
+    until("the exchange", || world.server.stats().token_requests == 1);
+    drop(connection);
+    until("the login in the store", || refresh_token(&world).is_some());
 }
 
 #[test]

@@ -150,7 +150,7 @@ fn ended(provider: Option<&Provider>, outcome: Outcome, cookie: Option<&Cookie>)
     let provider = provider.map_or("", |provider| &provider.name);
     match outcome.status.is_success() {
         true => tracing::info!(provider, "login.done"),
-        false => tracing::warn!(provider, status = outcome.status.as_u16(), reason = outcome.title, "login.failed"),
+        false => tracing::warn!(provider, status = outcome.status.as_u16(), reason = outcome.detail, "login.failed"),
     }
     let mut answer = outcome.answer(true);
     if let Some(cookie) = cookie.and_then(Cookie::clear) {

@@ -69,7 +69,8 @@ pub(super) fn no_login(provider: &str) -> Answer {
 /// A provider whose `redirect_uri` a browser does not follow to this listener.
 pub(super) fn login_elsewhere(provider: &str) -> Answer {
     let detail = format!(
-        "This provider's redirect_uri does not lead to /callback on the admin listener: run `bearward login {provider}`."
+        "A browser that comes by this address is not led back to /callback on the admin listener by the provider's \
+         redirect_uri: run `bearward login {provider}`, or set redirect_uri to an address that does."
     );
     let status = StatusCode::CONFLICT;
     problem(Problem { provider: Some(provider), ..blank(status, "login-elsewhere", "Login elsewhere", &detail) })

@@ -32,7 +32,19 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let (parts, body) = request.into_parts();
-    let endpoint = match admitted(&state, &parts) {
+    let answer = answered(state, &parts, body).await;
+    // Without the query, which brings the code of a login.
+    tracing::debug!(method = %parts.method, path = parts.uri.path(), status = answer.status().as_u16(), "admin.request");
+    answer
+}
+
+async fn answered<B>(state: Arc<AdminState>, parts: &Parts, body: B) -> Answer
+where
+    B: Body + Send,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let endpoint = match admitted(&state, parts) {
         Ok(endpoint) => endpoint,
         Err(answer) => return *answer,
     };
@@ -46,8 +58,8 @@ where
         Endpoint::Metrics => aside(move || respond::metrics(state.metrics().render())).await,
         Endpoint::Status => aside(move || respond::json(StatusCode::OK, &Status::of(&state))).await,
         Endpoint::Page => aside(move || respond::html(StatusCode::OK, page(&state))).await,
-        Endpoint::Login { provider } => login::begin(&state, &provider, &parts),
-        Endpoint::Callback => login::finish(&state, &parts).await,
+        Endpoint::Login { provider } => login::begin(&state, &provider, parts),
+        Endpoint::Callback => login::finish(&state, parts).await,
         Endpoint::Refresh { provider } => refresh(&state, &provider).await,
     }
 }

@@ -159,20 +159,30 @@ impl Browser {
         self.ask("GET", url, "")
     }
 
+    /// Asks, and does not wait for the answer.
+    pub(crate) fn begin(&mut self, url: &Url) -> TcpStream {
+        let mut stream = TcpStream::connect((url.host_str().unwrap(), url.port().unwrap())).unwrap();
+        stream.write_all(self.request("GET", url, "").as_bytes()).unwrap();
+        stream
+    }
+
+    fn request(&self, method: &str, url: &Url, form: &str) -> String {
+        let (host, port) = (url.host_str().unwrap(), url.port().unwrap());
+        let cookies = self.cookies.get(host).into_iter().flatten();
+        let cookie: Vec<_> = cookies.map(|(name, value)| format!("{name}={value}")).collect();
+        let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
+        format!(
+            "{method} {target} HTTP/1.1\r\nhost: {host}:{port}\r\ncookie: {}\r\nconnection: close\r\n\
+             content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{form}",
+            cookie.join("; "),
+            form.len()
+        )
+    }
+
     pub(crate) fn ask(&mut self, method: &str, url: &Url, form: &str) -> (Page, Option<Url>) {
         let (host, port) = (url.host_str().unwrap(), url.port().unwrap());
+        let page = exchange((host, port), &self.request(method, url, form));
         let cookies = self.cookies.entry(host.to_owned()).or_default();
-        let cookie: Vec<_> = cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
-        let page = exchange(
-            (host, port),
-            &format!(
-                "{method} {target} HTTP/1.1\r\nhost: {host}:{port}\r\ncookie: {}\r\nconnection: close\r\n\
-                 content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{form}",
-                cookie.join("; "),
-                form.len()
-            ),
-        );
         if let Some(cookie) = page.field("set-cookie") {
             let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
             cookies.insert(name.to_owned(), value.to_owned());
@@ -207,9 +217,14 @@ fn exchange(address: (&str, u16), request: &str) -> Page {
 
 /// Waits until something listens there.
 pub(crate) fn until_listening(address: SocketAddr) {
+    until("a listener", || TcpStream::connect(address).is_ok());
+}
+
+/// Waits until it is so.
+pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
     let since = Instant::now();
-    while TcpStream::connect(address).is_err() {
-        assert!(since.elapsed() < PATIENCE, "nothing listens on {address}");
+    while !is_so() {
+        assert!(since.elapsed() < PATIENCE, "{what} does not come");
         thread::sleep(Duration::from_millis(10));
     }
 }

@@ -38,25 +38,30 @@ pub fn uri_for(provider: &Provider, admin: Option<&ListenAddress>) -> Option<Url
 
 /// Whether `uri` leads to loopback over plain HTTP: to a listener on the machine of whoever logs in (RFC 8252 §7.3).
 pub fn is_loopback(uri: &Url) -> bool {
-    let local = match uri.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    local && uri.scheme() == "http"
+    uri.scheme() == "http" && uri.host().is_some_and(is_local)
+}
+
+fn is_local<S: AsRef<str>>(host: Host<S>) -> bool {
+    match host {
+        Host::Domain(name) => name.as_ref().eq_ignore_ascii_case("localhost"),
+        Host::Ipv4(address) => address.is_loopback(),
+        Host::Ipv6(address) => address.is_loopback(),
+    }
 }
 
 /// Whether a browser that asked for `host` comes back to the listener at `admin` by way of `uri`.
 ///
 /// What is not loopback may be anything that is passed on to the listener. Loopback has to be its own port, or the one
-/// that the browser came by, which may be forwarded.
+/// that the browser came by, which may be forwarded; and it is another machine's where the browser did not come by it.
 pub(super) fn leads_here(uri: &Url, host: &Authority, admin: &ListenAddress) -> bool {
     if !matches!(uri.scheme(), "http" | "https") || uri.path() != CALLBACK {
         return false;
     }
     if !is_loopback(uri) {
         return true;
+    }
+    if !Host::parse(host.host()).is_ok_and(is_local) {
+        return false;
     }
     let port = uri.port_or_known_default();
     let own = match admin {
@@ -116,6 +121,9 @@ mod tests {
         assert!(here("http://127.0.0.1:9900/callback", "127.0.0.1:9900", "127.0.0.1:9900"));
         assert!(here("http://localhost:9900/callback", "127.0.0.1:9900", "127.0.0.1:9900"));
         assert!(here("http://127.0.0.1:19900/callback", "127.0.0.1:19900", "0.0.0.0:9900"), "a port that is forwarded");
+        assert!(!here("http://127.0.0.1:9900/callback", "10.0.0.5:9900", "0.0.0.0:9900"), "another machine's loopback");
+        assert!(here("http://10.0.0.5:9900/callback", "10.0.0.5:9900", "0.0.0.0:9900"));
+        assert!(here("http://[::1]:9900/callback", "[::1]:9900", "[::1]:9900"));
         assert!(here("https://sidecar.example/callback", "localhost", "127.0.0.1:9900"));
         for uri in [
             "http://127.0.0.1:9901/callback",
