@@ -6,6 +6,7 @@
 mod endpoint;
 mod guard;
 mod health;
+pub mod login;
 mod page;
 mod respond;
 pub mod segment;

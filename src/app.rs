@@ -15,7 +15,7 @@ use tokio::{sync::Semaphore, task::JoinHandle, time::timeout};
 
 use self::workers::{Service, Workers};
 use crate::{
-    admin::{self, AdminState, RouteView, View},
+    admin::{self, AdminState, RouteView, View, login},
     clock::Clock,
     config::Config,
     oauth::provider::GrantType,
@@ -78,7 +78,8 @@ impl App {
         let metrics = Metrics::new();
         let tokens = Arc::new(Tokens::start(&config.providers, store, clock.clone(), &metrics));
         let drain = Drain::new();
-        let services = listeners.values().map(|bound| service(&config, bound, &listeners, &tokens, &metrics));
+        let at = admin.as_ref().map(Bound::address);
+        let services = listeners.values().map(|bound| service(&config, bound, &listeners, at, &tokens, &metrics));
         let services = services.collect::<Vec<_>>();
         let workers = Workers::start(config.workers, services, &drain).map_err(Failure::Worker)?;
 
@@ -204,6 +205,7 @@ fn service(
     config: &Config,
     bound: &Arc<Bound>,
     listeners: &BTreeMap<ListenAddress, Arc<Bound>>,
+    admin: Option<&ListenAddress>,
     tokens: &Tokens,
     metrics: &Metrics,
 ) -> Service {
@@ -211,8 +213,11 @@ fn service(
         config.routes.iter().filter(|route| listeners.get(&route.listen).is_some_and(|at| Arc::ptr_eq(at, bound)));
     let active = own.map(|route| {
         let binding = route.provider.as_ref();
+        let credential = binding.and_then(|binding| tokens.credential(&binding.provider)).cloned();
+        let way = credential.as_ref().map(|credential| login::way(credential.provider(), admin)).unwrap_or_default();
         Arc::new(ActiveRoute {
-            credential: binding.and_then(|binding| tokens.credential(&binding.provider)).cloned(),
+            credential,
+            way_to_log_in: way.into(),
             target: Arc::new(Target::new(route.upstream.clone())),
             metrics: metrics.route(&route.name),
             route: route.clone(),

@@ -1,7 +1,10 @@
 //! The command line: one file a command below this one. Results go to standard output, diagnostics to standard error.
 
 mod check;
+mod configured;
 mod demo;
+mod login;
+mod logout;
 mod presets;
 mod run;
 mod schema;
@@ -31,6 +34,8 @@ enum Command {
     Run(run::Arguments),
     Check(check::Arguments),
     Status(status::Arguments),
+    Login(login::Arguments),
+    Logout(logout::Arguments),
     Token(token::Arguments),
     Presets(presets::Arguments),
     /// Print the JSON Schema of the configuration file
@@ -61,6 +66,8 @@ pub fn main() -> ExitCode {
     match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
         Command::Status(arguments) => status::run(&arguments),
+        Command::Login(arguments) => login::run(&arguments),
+        Command::Logout(arguments) => logout::run(&arguments),
         Command::Token(arguments) => token::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),

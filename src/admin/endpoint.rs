@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use super::segment;
+use super::{guard::Audience, segment};
 
 /// One endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +12,8 @@ pub(super) enum Endpoint {
     Metrics,
     Page,
     Status,
+    Login { provider: String },
+    Callback,
     Refresh { provider: String },
 }
 
@@ -24,23 +26,32 @@ impl Endpoint {
             "/metrics" => Self::Metrics,
             "/" => Self::Page,
             "/api/status" => Self::Status,
-            _ => {
-                let name = path.strip_prefix("/api/providers/")?.strip_suffix("/refresh")?;
-                let provider = (!name.contains('/')).then(|| segment::decoded(name))??;
-                Self::Refresh { provider }
-            }
+            "/callback" => Self::Callback,
+            _ => match path.strip_prefix("/login/") {
+                Some(name) => Self::Login { provider: provider(name)? },
+                None => {
+                    let name = path.strip_prefix("/api/providers/")?.strip_suffix("/refresh")?;
+                    Self::Refresh { provider: provider(name)? }
+                }
+            },
         })
     }
 
-    /// What probes and scrapers ask for: shown to whoever can reach the listener.
-    pub(super) fn is_open(&self) -> bool {
-        matches!(self, Self::Livez | Self::Readyz | Self::Metrics)
+    /// Who it is for.
+    pub(super) fn audience(&self) -> Audience {
+        match self {
+            Self::Livez | Self::Readyz | Self::Metrics => Audience::Anyone,
+            Self::Callback => Audience::Returning,
+            Self::Page | Self::Status | Self::Login { .. } | Self::Refresh { .. } => Audience::Operator,
+        }
     }
 
     /// The `Allow` of a 405 (RFC 9110 §10.2.1).
     pub(super) fn allow(&self) -> &'static str {
         match self {
             Self::Refresh { .. } => "POST",
+            // Each of them does something once, which a HEAD is not to do (RFC 9110 §9.2.1).
+            Self::Login { .. } | Self::Callback => "GET",
             _ => "GET, HEAD",
         }
     }
@@ -48,6 +59,11 @@ impl Endpoint {
     pub(super) fn allows(&self, method: &Method) -> bool {
         self.allow().split(", ").any(|allowed| allowed == method.as_str())
     }
+}
+
+/// The provider that one segment names.
+fn provider(segment: &str) -> Option<String> {
+    (!segment.contains('/')).then(|| segment::decoded(segment))?
 }
 
 #[cfg(test)]
@@ -59,6 +75,10 @@ mod tests {
         let refresh = |provider: &str| Some(Endpoint::Refresh { provider: provider.into() });
         assert_eq!(Endpoint::at("/api/providers/hapn/refresh"), refresh("hapn"));
         assert_eq!(Endpoint::at("/api/providers/a%2Fb%20c/refresh"), refresh("a/b c"));
+        assert_eq!(Endpoint::at("/login/happeo"), Some(Endpoint::Login { provider: "happeo".into() }));
+        for path in ["/login/a/b", "/login/%zz", "/login", "/callback/", "/callback/x"] {
+            assert_eq!(Endpoint::at(path), None, "{path}");
+        }
         for path in ["/api/providers/a/b/refresh", "/api/providers/%zz/refresh", "/api/providers/refresh", "//", ""] {
             assert_eq!(Endpoint::at(path), None, "{path}");
         }

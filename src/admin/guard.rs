@@ -24,25 +24,41 @@ pub(super) enum Refusal {
     Private,
 }
 
-/// Lets a request to the listener at `address` pass, or says why not. `open` is for the endpoints of probes.
+/// Who an endpoint is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Audience {
+    /// Probes and scrapers.
+    Anyone,
+    /// Whoever comes back from an authorization server: by a navigation that starts at another site, and without the
+    /// key, since what the login set out with binds it to the browser that had it.
+    Returning,
+    /// Who has the key; where there is none, this machine.
+    Operator,
+    /// The same, sent here by this listener itself under another name of it.
+    Redirected,
+}
+
+/// Lets a request to the listener at `address` pass, or says why not.
 pub(super) fn check(
     uri: &Uri,
     headers: &HeaderMap,
     address: &ListenAddress,
-    open: bool,
+    audience: Audience,
     key: Option<&Secret>,
 ) -> Result<(), Refusal> {
     // A kubelet probes by the address of the pod, and a scraper by whatever name it has.
-    let any_host = open && !address.is_local();
+    let any_host = audience == Audience::Anyone && !address.is_local();
     let host = host(uri, headers, any_host)?;
     if !any_host && !host.as_ref().is_some_and(|host| is_known(host, address)) {
         return Err(Refusal::UnknownHost);
     }
-    if is_cross_site(headers, host.as_ref()) {
+    let may_navigate = matches!(audience, Audience::Returning | Audience::Redirected);
+    if !(may_navigate && is_navigation(headers)) && is_cross_site(headers, host.as_ref()) {
         return Err(Refusal::CrossSite);
     }
     match key {
-        _ if open => Ok(()),
+        _ if audience == Audience::Anyone => Ok(()),
+        Some(_) if audience == Audience::Returning => Ok(()),
         Some(key) if opens(key, headers) => Ok(()),
         Some(_) => Err(Refusal::KeyRequired),
         None if address.is_local() => Ok(()),
@@ -108,6 +124,22 @@ fn is_cross_site(headers: &HeaderMap, host: Option<&Authority>) -> bool {
     })
 }
 
+/// Whether a whole page is asked for: no picture, no frame, no script's request. A browser that says where a request comes
+/// from says this too; of one that says neither, an `Origin` tells, which no navigation by GET has.
+fn is_navigation(headers: &HeaderMap) -> bool {
+    let mut modes = headers.get_all("sec-fetch-mode").iter();
+    let mut destinations = headers.get_all("sec-fetch-dest").iter();
+    match modes.next() {
+        None => !headers.contains_key(header::ORIGIN),
+        Some(mode) => {
+            mode == "navigate"
+                && modes.next().is_none()
+                && destinations.next().is_none_or(|destination| destination == "document")
+                && destinations.next().is_none()
+        }
+    }
+}
+
 fn without_default_port(authority: &str) -> &str {
     authority.strip_suffix(":80").unwrap_or(authority)
 }
@@ -133,15 +165,20 @@ fn opens(key: &Secret, headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{Audience::*, *};
 
     fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
         fields.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap())).collect()
     }
 
-    fn checked(listen: &str, open: bool, key: Option<&str>, fields: &[(&'static str, &str)]) -> Result<(), Refusal> {
+    fn checked(
+        listen: &str,
+        audience: Audience,
+        key: Option<&str>,
+        fields: &[(&'static str, &str)],
+    ) -> Result<(), Refusal> {
         let key = key.map(Secret::new);
-        check(&Uri::from_static("/"), &headers(fields), &listen.parse().unwrap(), open, key.as_ref())
+        check(&Uri::from_static("/"), &headers(fields), &listen.parse().unwrap(), audience, key.as_ref())
     }
 
     const LOCAL: &str = "127.0.0.1:9900";
@@ -150,51 +187,51 @@ mod tests {
     #[test]
     fn a_rebound_name_is_refused() {
         for host in ["localhost", "LOCALHOST:9900", "127.0.0.1:1", "[::1]:9900"] {
-            assert_eq!(checked(LOCAL, false, None, &[("host", host)]), Ok(()), "{host}");
+            assert_eq!(checked(LOCAL, Operator, None, &[("host", host)]), Ok(()), "{host}");
         }
         for host in ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "10.0.0.1", "localhost."] {
-            assert_eq!(checked(LOCAL, false, None, &[("host", host)]), Err(Refusal::UnknownHost), "{host}");
-            assert_eq!(checked(LOCAL, true, None, &[("host", host)]), Err(Refusal::UnknownHost), "{host}");
+            assert_eq!(checked(LOCAL, Operator, None, &[("host", host)]), Err(Refusal::UnknownHost), "{host}");
+            assert_eq!(checked(LOCAL, Anyone, None, &[("host", host)]), Err(Refusal::UnknownHost), "{host}");
         }
         for host in ["", "a b", "user@localhost", "localhost:x:y", "localhost/"] {
-            assert_eq!(checked(LOCAL, false, None, &[("host", host)]), Err(Refusal::BadHost), "{host:?}");
+            assert_eq!(checked(LOCAL, Operator, None, &[("host", host)]), Err(Refusal::BadHost), "{host:?}");
         }
-        assert_eq!(checked(LOCAL, false, None, &[]), Err(Refusal::BadHost));
+        assert_eq!(checked(LOCAL, Operator, None, &[]), Err(Refusal::BadHost));
         let twice = [("host", "localhost"), ("host", "localhost")];
-        assert_eq!(checked(LOCAL, false, None, &twice), Err(Refusal::BadHost));
-        assert_eq!(checked("127.0.0.7:1", false, None, &[("host", "127.0.0.7:1")]), Ok(()));
-        assert_eq!(checked("unix:/run/x", false, None, &[("host", "evil.example")]), Err(Refusal::UnknownHost));
+        assert_eq!(checked(LOCAL, Operator, None, &twice), Err(Refusal::BadHost));
+        assert_eq!(checked("127.0.0.7:1", Operator, None, &[("host", "127.0.0.7:1")]), Ok(()));
+        assert_eq!(checked("unix:/run/x", Operator, None, &[("host", "evil.example")]), Err(Refusal::UnknownHost));
     }
 
     #[test]
     fn a_target_that_names_another_host_is_refused() {
         let fields = headers(&[("host", "localhost")]);
         let listen = LOCAL.parse().unwrap();
-        let check = |uri| check(&Uri::from_static(uri), &fields, &listen, true, None);
+        let check = |uri| check(&Uri::from_static(uri), &fields, &listen, Anyone, None);
         assert_eq!(check("http://evil.example/livez"), Err(Refusal::UnknownHost));
         assert_eq!(check("http://localhost/livez"), Ok(()));
     }
 
     #[test]
     fn probes_pass_by_any_host_where_others_can_reach_the_listener() {
-        assert_eq!(checked(ANYWHERE, true, None, &[("host", "pod.example")]), Ok(()));
-        assert_eq!(checked(ANYWHERE, true, None, &[]), Ok(()));
-        assert_eq!(checked(ANYWHERE, true, Some("k"), &[("host", "pod.example")]), Ok(()));
+        assert_eq!(checked(ANYWHERE, Anyone, None, &[("host", "pod.example")]), Ok(()));
+        assert_eq!(checked(ANYWHERE, Anyone, None, &[]), Ok(()));
+        assert_eq!(checked(ANYWHERE, Anyone, Some("k"), &[("host", "pod.example")]), Ok(()));
     }
 
     #[test]
     fn the_rest_is_closed_to_the_network_without_a_key() {
-        assert_eq!(checked(ANYWHERE, false, None, &[("host", "localhost")]), Err(Refusal::Private));
-        assert_eq!(checked(ANYWHERE, false, None, &[("host", "evil.example")]), Err(Refusal::UnknownHost));
-        assert_eq!(checked("10.0.0.5:1", false, None, &[("host", "10.0.0.5:1")]), Err(Refusal::Private));
-        assert_eq!(checked("10.0.0.5:1", false, None, &[("host", "10.0.0.6:1")]), Err(Refusal::UnknownHost));
+        assert_eq!(checked(ANYWHERE, Operator, None, &[("host", "localhost")]), Err(Refusal::Private));
+        assert_eq!(checked(ANYWHERE, Operator, None, &[("host", "evil.example")]), Err(Refusal::UnknownHost));
+        assert_eq!(checked("10.0.0.5:1", Operator, None, &[("host", "10.0.0.5:1")]), Err(Refusal::Private));
+        assert_eq!(checked("10.0.0.5:1", Operator, None, &[("host", "10.0.0.6:1")]), Err(Refusal::UnknownHost));
     }
 
     #[test]
     fn the_key_opens_as_a_token_and_as_a_password() {
         for listen in [LOCAL, ANYWHERE] {
             let with = |authorization: &str| {
-                checked(listen, false, Some("pass:word"), &[("host", "127.0.0.1"), ("authorization", authorization)])
+                checked(listen, Operator, Some("pass:word"), &[("host", "127.0.0.1"), ("authorization", authorization)])
             };
             assert_eq!(with("Bearer pass:word"), Ok(()));
             // base64("anyone:pass:word") and base64(":pass:word")
@@ -203,7 +240,7 @@ mod tests {
             for wrong in ["Bearer pass", "Bearer", "Basic pass:word", "Basic cGFzczp3b3Jk", "Digest pass:word", ""] {
                 assert_eq!(with(wrong), Err(Refusal::KeyRequired), "{wrong}");
             }
-            assert_eq!(checked(listen, false, Some("k"), &[("host", "127.0.0.1")]), Err(Refusal::KeyRequired));
+            assert_eq!(checked(listen, Operator, Some("k"), &[("host", "127.0.0.1")]), Err(Refusal::KeyRequired));
         }
     }
 
@@ -229,11 +266,43 @@ mod tests {
         ];
         for (mut fields, passes) in cases {
             fields.push(host);
-            assert_eq!(checked(LOCAL, false, None, &fields).is_ok(), passes, "{fields:?}");
-            assert_eq!(checked(LOCAL, true, None, &fields).is_ok(), passes, "{fields:?}");
+            assert_eq!(checked(LOCAL, Operator, None, &fields).is_ok(), passes, "{fields:?}");
+            assert_eq!(checked(LOCAL, Anyone, None, &fields).is_ok(), passes, "{fields:?}");
         }
-        assert_eq!(checked(LOCAL, false, None, &[("host", "localhost:80"), ("origin", "http://localhost")]), Ok(()));
+        assert_eq!(checked(LOCAL, Operator, None, &[("host", "localhost:80"), ("origin", "http://localhost")]), Ok(()));
         let probe = [("host", "pod.example"), ("origin", "http://evil.example")];
-        assert_eq!(checked(ANYWHERE, true, None, &probe), Err(Refusal::CrossSite));
+        assert_eq!(checked(ANYWHERE, Anyone, None, &probe), Err(Refusal::CrossSite));
+    }
+
+    #[test]
+    fn who_comes_back_from_a_consent_page_passes_and_a_page_that_reaches_in_does_not() {
+        let host = ("host", "localhost:9900");
+        let navigation = [("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+        let from_elsewhere = [host, ("sec-fetch-site", "cross-site")];
+        let with = |more: &[(&'static str, &'static str)]| [&from_elsewhere[..], more].concat();
+        assert_eq!(checked(LOCAL, Returning, None, &with(&navigation)), Ok(()));
+        assert_eq!(checked(LOCAL, Operator, None, &with(&navigation)), Err(Refusal::CrossSite));
+        assert_eq!(checked(LOCAL, Redirected, None, &with(&navigation)), Ok(()));
+        assert_eq!(checked(LOCAL, Redirected, Some("k"), &with(&navigation)), Err(Refusal::KeyRequired));
+        assert_eq!(checked(LOCAL, Anyone, None, &with(&navigation)), Err(Refusal::CrossSite));
+        for (mode, destination) in [("navigate", "iframe"), ("no-cors", "image"), ("cors", "empty")] {
+            let fields = with(&[("sec-fetch-mode", mode), ("sec-fetch-dest", destination)]);
+            assert_eq!(checked(LOCAL, Returning, None, &fields), Err(Refusal::CrossSite), "{mode} {destination}");
+        }
+        let script = [host, ("origin", "http://evil.example")];
+        assert_eq!(checked(LOCAL, Returning, None, &script), Err(Refusal::CrossSite));
+        let twice = with(&[("sec-fetch-mode", "navigate"), ("sec-fetch-mode", "cors")]);
+        assert_eq!(checked(LOCAL, Returning, None, &twice), Err(Refusal::CrossSite));
+        assert_eq!(checked(LOCAL, Returning, None, &[host]), Ok(()), "a browser that says nothing of itself");
+        let rebound = [&navigation[..], &[("host", "evil.example")]].concat();
+        assert_eq!(checked(LOCAL, Returning, None, &rebound), Err(Refusal::UnknownHost));
+    }
+
+    #[test]
+    fn who_comes_back_needs_no_key_and_still_finds_nothing_where_none_is_set() {
+        for listen in [LOCAL, ANYWHERE] {
+            assert_eq!(checked(listen, Returning, Some("k"), &[("host", "127.0.0.1")]), Ok(()));
+        }
+        assert_eq!(checked(ANYWHERE, Returning, None, &[("host", "127.0.0.1")]), Err(Refusal::Private));
     }
 }

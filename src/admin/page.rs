@@ -15,7 +15,8 @@ use super::{
     status::{ErrorStatus, ProviderStatus, RouteStatus, Status, rfc3339},
 };
 
-const STYLE: &str = include_str!("page/page.css");
+/// The style of every page.
+pub(super) const STYLE: &str = include_str!("page/page.css");
 const SCRIPT: &str = include_str!("page/page.js");
 
 /// Allows the page's own style and script, by their hashes, and nothing else from anywhere.
@@ -93,10 +94,15 @@ fn write_provider(out: &mut String, name: &str, provider: &ProviderStatus, now: 
         }
         None => out.push('–'),
     }
+    let segment = segment::encoded(name);
+    out.push_str("</td><td class=\"actions\">");
+    if provider.login_is_due {
+        // Not a form: `form-action` holds for the redirects after it too, and these lead to another site.
+        write!(out, "<a class=\"button\" role=\"button\" href=\"/login/{segment}\">Connect</a>")?;
+    }
     writeln!(
         out,
-        "</td><td><form method=\"post\" action=\"/api/providers/{}/refresh\"><button>Renew</button></form></td></tr>",
-        segment::encoded(name),
+        "<form method=\"post\" action=\"/api/providers/{segment}/refresh\"><button>Renew</button></form></td></tr>"
     )
 }
 
@@ -138,7 +144,7 @@ impl Display for Instant {
 }
 
 /// Text that stays text, between tags and within quotes.
-struct Text<'a>(&'a str);
+pub(super) struct Text<'a>(pub(super) &'a str);
 
 impl Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -175,6 +181,7 @@ mod tests {
                     has_refresh_token: false,
                     token_requests: 3,
                     last_error: Some(error),
+                    login_is_due: true,
                 },
             )],
             routes: vec![(
@@ -190,6 +197,7 @@ mod tests {
         assert_eq!(page.matches("<script").count(), 1, "the page's own");
         assert!(!page.contains("<img"));
         assert!(page.contains("&quot;&#39;&gt;&lt;script&gt;alert(1)"));
+        assert!(page.contains("href=\"/login/%22%27%3E%3Cscript%3Ealert%281%29%3C%2Fscript%3E"));
         assert!(page.contains("action=\"/api/providers/%22%27%3E%3Cscript%3Ealert%281%29%3C%2Fscript%3E"));
     }
 
@@ -203,9 +211,13 @@ mod tests {
             "0 of 1 providers ready",
             "/api/providers/hapn/refresh",
             "Renew",
+            "href=\"/login/hapn\">Connect<",
         ] {
             assert!(page.contains(expected), "{expected} is missing from {page}");
         }
+        let mut status = status("hapn");
+        status.providers[0].1.login_is_due = false;
+        assert!(!render(&status, SystemTime::UNIX_EPOCH).contains("Connect"));
     }
 
     #[test]

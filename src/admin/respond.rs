@@ -32,9 +32,20 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Answer {
     }
 }
 
-pub(super) fn html(body: String) -> Answer {
-    let mut answer = answer(StatusCode::OK, "text/html; charset=utf-8", body);
+pub(super) fn html(status: StatusCode, body: String) -> Answer {
+    let mut answer = answer(status, "text/html; charset=utf-8", body);
     answer.headers_mut().insert(header::CONTENT_SECURITY_POLICY, page::content_security_policy());
+    answer
+}
+
+/// To `location`, by a GET.
+pub(super) fn found(location: &str, cookie: Option<HeaderValue>) -> Answer {
+    let Ok(location) = HeaderValue::try_from(location) else { return internal_error() };
+    let mut answer = answer(StatusCode::FOUND, "text/plain; charset=utf-8", "");
+    answer.headers_mut().insert(header::LOCATION, location);
+    if let Some(cookie) = cookie {
+        answer.headers_mut().insert(header::SET_COOKIE, cookie);
+    }
     answer
 }
 
@@ -46,6 +57,23 @@ pub(super) fn unknown_provider(name: &str) -> Answer {
     let (title, detail) = ("Unknown provider", "The configuration has no provider of this name.");
     let status = StatusCode::NOT_FOUND;
     problem(Problem { provider: Some(name), ..blank(status, "unknown-provider", title, detail) })
+}
+
+/// A provider at which nobody logs in.
+pub(super) fn no_login(provider: &str) -> Answer {
+    let detail = "This provider's tokens are obtained without anybody logging in with a browser.";
+    let status = StatusCode::CONFLICT;
+    problem(Problem { provider: Some(provider), ..blank(status, "no-login", "No login", detail) })
+}
+
+/// A provider whose `redirect_uri` a browser does not follow to this listener.
+pub(super) fn login_elsewhere(provider: &str) -> Answer {
+    let detail = format!(
+        "A browser that comes by this address is not led back to /callback on the admin listener by the provider's \
+         redirect_uri: run `bearward login {provider}`, or set redirect_uri to an address that does."
+    );
+    let status = StatusCode::CONFLICT;
+    problem(Problem { provider: Some(provider), ..blank(status, "login-elsewhere", "Login elsewhere", &detail) })
 }
 
 pub(super) fn method_not_allowed(endpoint: &Endpoint) -> Answer {
@@ -103,7 +131,7 @@ pub(super) fn refusal(refusal: Refusal) -> Answer {
 }
 
 /// A renewal that an operator asked for and that failed: always 502, told apart by its type.
-pub(super) fn renewal_failed(provider: &str, failure: &NoToken) -> Answer {
+pub(super) fn renewal_failed(provider: &str, failure: &NoToken, way: &str) -> Answer {
     let status = StatusCode::BAD_GATEWAY;
     let detail;
     let mut told = match failure {
@@ -113,7 +141,7 @@ pub(super) fn renewal_failed(provider: &str, failure: &NoToken) -> Answer {
         }
         NoToken::Unavailable { detail, .. } => blank(status, "token-unavailable", "Token unavailable", detail),
         NoToken::LoginRequired => {
-            detail = format!("Nobody is logged in: run `bearward login {provider}`.");
+            detail = format!("Nobody is logged in: {way}.");
             blank(status, "login-required", "Login required", &detail)
         }
     };

@@ -8,7 +8,8 @@ use hyper::body::Body;
 
 use super::{
     endpoint::Endpoint,
-    guard, health, page,
+    guard::{self, Audience},
+    health, login, page,
     respond::{self, Answer},
     state::AdminState,
     status::{ProviderStatus, Status},
@@ -31,7 +32,19 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     let (parts, body) = request.into_parts();
-    let endpoint = match admitted(&state, &parts) {
+    let answer = answered(state, &parts, body).await;
+    // Without the query, which brings the code of a login.
+    tracing::debug!(method = %parts.method, path = parts.uri.path(), status = answer.status().as_u16(), "admin.request");
+    answer
+}
+
+async fn answered<B>(state: Arc<AdminState>, parts: &Parts, body: B) -> Answer
+where
+    B: Body + Send,
+    B::Data: Send,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let endpoint = match admitted(&state, parts) {
         Ok(endpoint) => endpoint,
         Err(answer) => return *answer,
     };
@@ -44,7 +57,9 @@ where
         // The views below grow with the configuration, and this thread may have requests to forward.
         Endpoint::Metrics => aside(move || respond::metrics(state.metrics().render())).await,
         Endpoint::Status => aside(move || respond::json(StatusCode::OK, &Status::of(&state))).await,
-        Endpoint::Page => aside(move || respond::html(page::render(&Status::of(&state), state.clock().wall()))).await,
+        Endpoint::Page => aside(move || respond::html(StatusCode::OK, page(&state))).await,
+        Endpoint::Login { provider } => login::begin(&state, &provider, parts),
+        Endpoint::Callback => login::finish(&state, parts).await,
         Endpoint::Refresh { provider } => refresh(&state, &provider).await,
     }
 }
@@ -52,9 +67,13 @@ where
 /// The endpoint that is asked for, by someone who may, with a method that it has.
 fn admitted(state: &AdminState, parts: &Parts) -> Result<Endpoint, Box<Answer>> {
     let endpoint = Endpoint::at(parts.uri.path());
-    let open = endpoint.as_ref().is_some_and(Endpoint::is_open);
+    let audience = match &endpoint {
+        Some(Endpoint::Login { .. }) if login::is_redirected(state, parts) => Audience::Redirected,
+        Some(endpoint) => endpoint.audience(),
+        None => Audience::Operator,
+    };
     let key = state.view().key.as_ref().map(|key| key.current());
-    guard::check(&parts.uri, &parts.headers, state.address(), open, key.as_deref()).map_err(respond::refusal)?;
+    guard::check(&parts.uri, &parts.headers, state.address(), audience, key.as_deref()).map_err(respond::refusal)?;
     let endpoint = endpoint.ok_or_else(respond::not_found)?;
     if !endpoint.allows(&parts.method) {
         return Err(respond::method_not_allowed(&endpoint).into());
@@ -79,6 +98,10 @@ where
     tokio::time::timeout(BODY_TIMEOUT, read).await.unwrap_or_else(|_| Err(respond::request_timeout().into()))
 }
 
+fn page(state: &AdminState) -> String {
+    page::render(&Status::of(state), state.clock().wall())
+}
+
 fn readyz(state: &AdminState) -> Answer {
     let view = state.view();
     let judged = health::readiness(&view.routes, state.is_draining(), |provider| {
@@ -91,16 +114,17 @@ fn readyz(state: &AdminState) -> Answer {
 async fn refresh(state: &AdminState, provider: &str) -> Answer {
     let view = state.view();
     let Some(credential) = view.tokens.credential(provider) else { return respond::unknown_provider(provider) };
+    let way = login::way(credential.provider(), Some(state.address()));
     tracing::info!(provider, "an operator asks for a renewal");
     match tokio::time::timeout(RENEWAL_TIMEOUT, credential.refresh_now()).await {
         Ok(Ok(_)) => respond::json(StatusCode::OK, &ProviderStatus::of(credential)),
-        Ok(Err(failure)) => respond::renewal_failed(provider, &failure),
+        Ok(Err(failure)) => respond::renewal_failed(provider, &failure, &way),
         Err(_) => {
             let failure = crate::token::credential::NoToken::Unavailable {
                 retry_after: Duration::from_secs(1),
                 detail: "The renewal takes longer than this request may; it goes on.".into(),
             };
-            respond::renewal_failed(provider, &failure)
+            respond::renewal_failed(provider, &failure, &way)
         }
     }
 }

@@ -10,6 +10,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 
+use super::login::Logins;
 use crate::{
     clock::Clock, secret::LiveSecret, server::address::ListenAddress, telemetry::metrics::Metrics, token::Tokens,
 };
@@ -45,12 +46,14 @@ pub struct AdminState {
     clock: Arc<dyn Clock>,
     view: ArcSwap<View>,
     draining: AtomicBool,
+    logins: Logins,
 }
 
 impl AdminState {
     /// A state for the listener at `address`, which is the real one, port 0 resolved.
     pub fn new(address: ListenAddress, metrics: Arc<Metrics>, clock: Arc<dyn Clock>, view: View) -> Self {
-        Self { address, metrics, clock, view: ArcSwap::from_pointee(view), draining: AtomicBool::new(false) }
+        let (view, draining) = (ArcSwap::from_pointee(view), AtomicBool::new(false));
+        Self { address, metrics, clock, view, draining, logins: Logins::new() }
     }
 
     /// Shows `view` from now on.
@@ -73,6 +76,14 @@ impl AdminState {
 
     pub(super) fn clock(&self) -> &dyn Clock {
         &*self.clock
+    }
+
+    pub(super) fn shared_clock(&self) -> Arc<dyn Clock> {
+        self.clock.clone()
+    }
+
+    pub(super) fn logins(&self) -> &Logins {
+        &self.logins
     }
 
     pub(super) fn view(&self) -> Arc<View> {

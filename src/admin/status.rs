@@ -4,8 +4,8 @@ use std::time::SystemTime;
 
 use serde::{Serialize, Serializer};
 
-use super::state::AdminState;
-use crate::token::credential::{Credential, CredentialStatus, LastError};
+use super::{login, state::AdminState};
+use crate::token::credential::{Credential, CredentialState, CredentialStatus, LastError};
 
 /// Everything that is shown, as it was at one instant.
 #[derive(Debug, Serialize)]
@@ -29,6 +29,9 @@ pub(super) struct ProviderStatus {
     pub(super) has_refresh_token: bool,
     pub(super) token_requests: u64,
     pub(super) last_error: Option<ErrorStatus>,
+    /// Whether the page offers a login.
+    #[serde(skip)]
+    pub(super) login_is_due: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -67,6 +70,7 @@ impl ProviderStatus {
     pub(super) fn of(credential: &Credential) -> Self {
         let status = credential.status();
         let CredentialStatus { state, grant_type, expires_at, refresh_at, .. } = status;
+        let login_is_due = state == CredentialState::LoginRequired && login::is_possible(credential.provider());
         Self {
             grant_type,
             state: state.as_str(),
@@ -79,6 +83,7 @@ impl ProviderStatus {
                 message: message.to_string(),
                 at: Some(at),
             }),
+            login_is_due,
         }
     }
 }
@@ -127,6 +132,7 @@ mod tests {
             has_refresh_token: false,
             token_requests: 3,
             last_error,
+            login_is_due: false,
         };
         let error = ErrorStatus { kind: "k".into(), message: "m".into(), at: Some(SystemTime::UNIX_EPOCH) };
         let route = RouteStatus { listen: "l".into(), upstream: "u".into(), provider: Some("z".into()) };

@@ -1,5 +1,6 @@
 //! The admin listener, asked over real sockets.
 
+mod login;
 mod token_endpoint;
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
@@ -14,8 +15,10 @@ use tokio::{
 use self::token_endpoint::{Answers, TokenEndpoint};
 use super::*;
 use crate::{
-    clock::SystemClock,
-    oauth::provider::{ClientAuth, Encoding, GrantType, Provider, TokenMethod, TokenRequest, TokenResponse},
+    clock::{Clock, ManualClock, SystemClock},
+    oauth::provider::{
+        Authorization, ClientAuth, Encoding, GrantType, Provider, TokenMethod, TokenRequest, TokenResponse,
+    },
     secret::Secret,
     server::{
         exchange::{Answer, ask},
@@ -32,6 +35,9 @@ use crate::{
 /// An admin listener in front of one provider, `hapn`, which a route uses.
 struct World {
     endpoint: TokenEndpoint,
+    provider: Arc<Provider>,
+    /// The time of logins under way; the tokens have the system's.
+    clock: ManualClock,
     state: Arc<AdminState>,
     address: SocketAddr,
     shutdown: Option<oneshot::Sender<()>>,
@@ -44,20 +50,30 @@ struct Setup {
     key: Option<&'static str>,
     /// Says that the listener is one that others can reach.
     public: bool,
+    /// A person logs in, instead of the client alone.
+    login: bool,
+    redirect_uri: Option<url::Url>,
 }
 
 impl World {
     async fn start(setup: Setup) -> Self {
         let endpoint = TokenEndpoint::start(setup.answers).await;
-        let provider = provider(&endpoint);
+        let mut provider = provider(&endpoint);
+        if setup.login {
+            provider.grant_type = GrantType::AuthorizationCode;
+            provider.authorization = Some(Authorization {
+                endpoint: Some(format!("http://{}/authorize", endpoint.address).parse().unwrap()),
+                redirect_uri: setup.redirect_uri,
+                pkce: true,
+                params: BTreeMap::new(),
+                code_parameter: "code".into(),
+            });
+        }
+        let provider = Arc::new(provider);
         let metrics = Metrics::new();
-        let clock = Arc::new(SystemClock);
-        let tokens = Arc::new(Tokens::start(
-            &[Arc::new(provider)],
-            store::open(&StoreLocation::Memory).unwrap(),
-            clock.clone(),
-            &metrics,
-        ));
+        let manual = ManualClock::new();
+        let clock: Arc<dyn Clock> = if setup.login { Arc::new(manual.clone()) } else { Arc::new(SystemClock) };
+        let tokens = tokens(std::slice::from_ref(&provider), &metrics);
         let key = setup.key.map(|key| Arc::new(LiveSecret::fixed(Secret::new(key))));
         let view = View { tokens, routes: vec![route("devices", Some("hapn"))], key };
 
@@ -69,7 +85,12 @@ impl World {
         let task = tokio::spawn(serve(bound.listener().unwrap(), state.clone(), async {
             let _ = signal.await;
         }));
-        Self { endpoint, state, address, shutdown: Some(shutdown), task }
+        Self { endpoint, provider, clock: manual, state, address, shutdown: Some(shutdown), task }
+    }
+
+    /// What is shown after `provider` took the place of the one there is.
+    fn view_of(&self, provider: Arc<Provider>) -> View {
+        View { tokens: tokens(&[provider], self.state.metrics()), ..(*self.state.view()).clone() }
     }
 
     async fn ask(&self, method: &str, target: &str, fields: &[(&str, &str)]) -> Answer {
@@ -107,6 +128,10 @@ impl World {
         };
         tokio::time::timeout(Duration::from_secs(10), wait).await.expect("the state within 10 s")
     }
+}
+
+fn tokens(providers: &[Arc<Provider>], metrics: &Metrics) -> Arc<Tokens> {
+    Arc::new(Tokens::start(providers, store::open(&StoreLocation::Memory).unwrap(), Arc::new(SystemClock), metrics))
 }
 
 fn provider(endpoint: &TokenEndpoint) -> Provider {
@@ -415,10 +440,8 @@ async fn a_unix_socket_serves_as_well() {
 #[tokio::test(start_paused = true)]
 async fn a_head_that_does_not_come_and_an_answer_that_is_not_read_end_the_connection() {
     let metrics = Metrics::new();
-    let clock = Arc::new(SystemClock);
-    let tokens = Arc::new(Tokens::start(&[], store::open(&StoreLocation::Memory).unwrap(), clock.clone(), &metrics));
-    let view = View { tokens, routes: Vec::new(), key: None };
-    let state = Arc::new(AdminState::new("127.0.0.1:1".parse().unwrap(), metrics, clock, view));
+    let view = View { tokens: tokens(&[], &metrics), routes: Vec::new(), key: None };
+    let state = Arc::new(AdminState::new("127.0.0.1:1".parse().unwrap(), metrics, Arc::new(SystemClock), view));
     for sent in ["GET /livez HTTP/1.1\r\nhost: loc", "GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n"] {
         // Eight bytes of room: the answer gets stuck.
         let (mut ours, theirs) = tokio::io::duplex(8);

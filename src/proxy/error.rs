@@ -79,8 +79,8 @@ impl Refusal {
         Self::new(Kind::BadRequest, detail)
     }
 
-    /// The refusal of a request that needs `provider`'s token, of which there is none.
-    pub fn no_token(reason: &NoToken, provider: &str) -> Self {
+    /// The refusal of a request that needs `provider`'s token, of which there is none; `way` says how to log in there.
+    pub fn no_token(reason: &NoToken, provider: &str, way: &str) -> Self {
         match reason {
             NoToken::Refused { error } => Self {
                 code: Some(error.clone()),
@@ -99,10 +99,9 @@ impl Refusal {
                     format!("no usable access token of provider {provider:?}: {detail}"),
                 )
             },
-            NoToken::LoginRequired => Self::new(
-                Kind::LoginRequired,
-                format!("provider {provider:?} needs a login: run `bearward login {provider}`"),
-            ),
+            NoToken::LoginRequired => {
+                Self::new(Kind::LoginRequired, format!("provider {provider:?} needs a login: {way}"))
+            }
         }
     }
 }

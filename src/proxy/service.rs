@@ -94,7 +94,7 @@ async fn token(active: &ActiveRoute) -> Result<(Option<Token>, TokenCost), Refus
     let asked = Instant::now();
     match credential.obtain().await {
         Ok(token) => Ok((Some(token), TokenCost::Waited(asked.elapsed()))),
-        Err(reason) => Err(Refusal::no_token(&reason, credential.name())),
+        Err(reason) => Err(Refusal::no_token(&reason, credential.name(), &active.way_to_log_in)),
     }
 }
 

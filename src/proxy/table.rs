@@ -22,6 +22,8 @@ pub struct ActiveRoute {
     pub route: Route,
     /// Whose token it demands.
     pub credential: Option<Arc<Credential>>,
+    /// What a person does to log in at its provider, in words; empty without a provider.
+    pub way_to_log_in: Arc<str>,
     /// Where it leads.
     pub target: Arc<Target>,
     /// What is counted of it.

@@ -16,13 +16,22 @@ use tokio::{
 pub(super) enum Answers {
     #[default]
     Token,
+    /// A token with a refresh token.
+    Login,
     InvalidClient,
     Unavailable,
 }
 
+#[derive(Default)]
+struct State {
+    answers: Answers,
+    requests: u64,
+    last: String,
+}
+
 pub(super) struct TokenEndpoint {
     pub(super) address: SocketAddr,
-    state: Arc<Mutex<(Answers, u64)>>,
+    state: Arc<Mutex<State>>,
     task: JoinHandle<()>,
 }
 
@@ -30,18 +39,23 @@ impl TokenEndpoint {
     pub(super) async fn start(answers: Answers) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let state = Arc::new(Mutex::new((answers, 0)));
+        let state = Arc::new(Mutex::new(State { answers, ..State::default() }));
         let task = tokio::spawn(serve(listener, state.clone()));
         Self { address, state, task }
     }
 
     pub(super) fn answer(&self, answers: Answers) {
-        self.state.lock().unwrap().0 = answers;
+        self.state.lock().unwrap().answers = answers;
     }
 
     /// Requests so far.
     pub(super) fn requests(&self) -> u64 {
-        self.state.lock().unwrap().1
+        self.state.lock().unwrap().requests
+    }
+
+    /// The head and body of the last one.
+    pub(super) fn last_request(&self) -> String {
+        self.state.lock().unwrap().last.clone()
     }
 }
 
@@ -51,7 +65,7 @@ impl Drop for TokenEndpoint {
     }
 }
 
-async fn serve(listener: TcpListener, state: Arc<Mutex<(Answers, u64)>>) {
+async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
     while let Ok((mut stream, _)) = listener.accept().await {
         // A request with its form is smaller than a segment of loopback; the head's end is waited for all the same.
         let mut request = Vec::new();
@@ -62,11 +76,16 @@ async fn serve(listener: TcpListener, state: Arc<Mutex<(Answers, u64)>>) {
         }
         let answers = {
             let mut state = state.lock().unwrap();
-            state.1 += 1;
-            state.0
+            state.requests += 1;
+            state.last = String::from_utf8_lossy(&request).into_owned();
+            state.answers
         };
         let (status, body) = match answers {
             Answers::Token => ("200 OK", r#"{"access_token":"canary-token","token_type":"Bearer","expires_in":300}"#),
+            Answers::Login => (
+                "200 OK",
+                r#"{"access_token":"canary-token","token_type":"Bearer","expires_in":300,"refresh_token":"canary-refresh"}"#,
+            ),
             Answers::InvalidClient => ("401 Unauthorized", r#"{"error":"invalid_client"}"#),
             Answers::Unavailable => ("503 Service Unavailable", "<html>canary-page</html>"),
         };
