@@ -129,7 +129,10 @@ async fn open(prepared: &mut Prepared, head: &Head, sending: &mut Sending) -> Re
     if let (Some(credential), Some(token)) = (&active.credential, &prepared.token)
         && !credential.is_usable(token)
     {
-        let token = credential.obtain().await.map_err(|reason| Refusal::no_token(&reason, credential.name()))?;
+        let token = credential
+            .obtain()
+            .await
+            .map_err(|reason| Refusal::no_token(&reason, credential.name(), &active.way_to_log_in))?;
         prepared.token = Some(token);
         *sending = sending.with_new_head(head, prepared);
     }
