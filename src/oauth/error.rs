@@ -5,6 +5,8 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
+use crate::secret::Secret;
+
 /// A token request that failed, or another request to the same authorization server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenRequestError {
@@ -12,6 +14,7 @@ pub struct TokenRequestError {
     retry_after: Option<Duration>,
     target: Target,
     unanswered: bool,
+    refresh_token: Option<Secret>,
 }
 
 /// Which of an authorization server's endpoints was asked.
@@ -99,7 +102,7 @@ pub enum Side {
 impl TokenRequestError {
     /// An error that says nothing of when to ask again.
     pub const fn new(fault: Fault) -> Self {
-        Self { fault, retry_after: None, target: Target::Token, unanswered: false }
+        Self { fault, retry_after: None, target: Target::Token, unanswered: false, refresh_token: None }
     }
 
     /// The same of another endpoint.
@@ -115,6 +118,16 @@ impl TokenRequestError {
     /// The same with what `Retry-After` asked for.
     pub fn retry_after(self, retry_after: Option<Duration>) -> Self {
         Self { retry_after, ..self }
+    }
+
+    /// The same with a refresh token that came all the same.
+    pub fn with_refresh_token(self, refresh_token: Option<Secret>) -> Self {
+        Self { refresh_token, ..self }
+    }
+
+    /// The refresh token of an answer whose access token cannot be used: the one before it is most likely spent.
+    pub fn refresh_token(&self) -> Option<&Secret> {
+        self.refresh_token.as_ref()
     }
 
     /// What went wrong.

@@ -55,9 +55,13 @@ pub fn read(
     with_refresh_token: bool,
     now: SystemTime,
 ) -> Result<Issued, TokenRequestError> {
-    let answer = members(status, headers, body, now)?;
-    issued(answer, layout, with_refresh_token)
-        .map_err(|why| TokenRequestError::new(Fault::NotAToken(why)).retry_after(retry_after(headers, now)))
+    let mut answer = members(status, headers, body, now)?;
+    issued(&mut answer, layout, with_refresh_token).map_err(|why| {
+        let kept = if with_refresh_token { refresh_token(answer.pointer_mut(&layout.refresh_token)) } else { Ok(None) };
+        TokenRequestError::new(Fault::NotAToken(why))
+            .retry_after(retry_after(headers, now))
+            .with_refresh_token(kept.unwrap_or_default())
+    })
 }
 
 /// Reads the members of a success, or an error answer.
@@ -122,7 +126,7 @@ fn is_set(error: &Value) -> bool {
     !matches!(error, Value::Null | Value::Bool(false)) && error.as_str() != Some("")
 }
 
-fn issued(mut answer: Value, layout: &TokenResponse, with_refresh_token: bool) -> Result<Issued, &'static str> {
+fn issued(answer: &mut Value, layout: &TokenResponse, with_refresh_token: bool) -> Result<Issued, &'static str> {
     for place in [sibling(&layout.access_token, "token_type"), "/token_type".into()] {
         // RFC 6749 §5.1 demands a type; where there is none, what else than Bearer could be meant.
         match answer.pointer(&place) {

@@ -114,6 +114,18 @@ impl<'a> Session<'a> {
         self.save().await
     }
 
+    /// An answer came whose access token cannot be used, and whose refresh token replaces the one that was asked with.
+    ///
+    /// # Errors
+    /// It cannot be written now; it is in force all the same.
+    pub(in crate::token) async fn rotated(&mut self, refresh_token: &Secret) -> Result<(), StoreError> {
+        if let Some(record) = &mut self.kept.record {
+            record.refresh_token = Some(refresh_token.clone());
+        }
+        self.login.tell(&self.kept);
+        self.save().await
+    }
+
     /// The authorization server refused the refresh token for good.
     ///
     /// # Errors

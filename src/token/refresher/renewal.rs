@@ -74,7 +74,13 @@ impl Refresher {
         match answer {
             Ok(issued) => self.issued(session, issued, asked_at, true).await,
             Err(error) if error.refusal() == Some(Refusal::InvalidGrant) => self.refused(session, error).await,
-            Err(error) => Err(Cause::Request(error)),
+            Err(error) => {
+                if let Some(refresh_token) = error.refresh_token() {
+                    // Whatever is wrong with the access token beside it, the one that was asked with is spent.
+                    session.rotated(refresh_token).await.map_err(Cause::Store)?;
+                }
+                Err(Cause::Request(error))
+            }
         }
     }
 

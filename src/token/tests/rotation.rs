@@ -24,6 +24,8 @@ pub(super) struct Family {
     pub(super) lose: usize,
     /// Brings a new refresh token with each answer.
     pub(super) rotate: bool,
+    /// So many answers have a good refresh token and an access token that is none.
+    pub(super) spoil: usize,
     /// In seconds.
     pub(super) lifetime: u64,
     /// What sign-ins are answered with, if not with a code.
@@ -57,10 +59,12 @@ impl Family {
         self.token()
     }
 
-    fn token(&self) -> Reply {
+    fn token(&mut self) -> Reply {
+        let spoilt = if self.spoil > 0 { "no token " } else { "" };
+        self.spoil = self.spoil.saturating_sub(1);
         let Self { current, lifetime, .. } = self;
         let refresh_token = if self.rotate { format!(r#","refresh_token":"r{current}""#) } else { String::new() };
-        let body = format!(r#"{{"access_token":"a{current}","expires_in":{lifetime}{refresh_token}}}"#);
+        let body = format!(r#"{{"access_token":"{spoilt}a{current}","expires_in":{lifetime}{refresh_token}}}"#);
         Reply::answer(200, "content-type: application/json\r\n", &body)
     }
 }
@@ -84,8 +88,16 @@ impl Realm {
     }
 
     pub(super) async fn empty() -> Self {
-        let family =
-            Family { current: 1, reused: 0, grace: false, lose: 0, rotate: true, lifetime: 100, sign_in: None };
+        let family = Family {
+            current: 1,
+            reused: 0,
+            grace: false,
+            lose: 0,
+            spoil: 0,
+            rotate: true,
+            lifetime: 100,
+            sign_in: None,
+        };
         let family = Arc::new(Mutex::new(family));
         let mind = family.clone();
         let server = TokenServer::start(Reply::by(move |request| mind.lock().unwrap().answer(request))).await;
@@ -220,6 +232,17 @@ async fn a_restart_uses_the_old_token_while_the_endpoint_is_down_and_its_renewal
     realm.seconds(&tokens, 15).await;
     assert_eq!(state_of(&tokens), CredentialState::Failing);
     assert_eq!(realm.stored().as_deref(), Some("r2"), "no failure but a refusal ends a login");
+}
+
+#[tokio::test]
+async fn a_refresh_token_beside_an_unusable_access_token_is_kept() {
+    let realm = Realm::new().await;
+    realm.family.lock().unwrap().spoil = 1;
+    let tokens = realm.settled().await;
+    assert_eq!((state_of(&tokens), realm.stored().as_deref()), (CredentialState::Failing, Some("r2")));
+    realm.seconds(&tokens, 20).await;
+    eventually("the next one does", || token(&tokens).as_deref() == Some("a3")).await;
+    assert_eq!((realm.stored().as_deref(), realm.family.lock().unwrap().reused), (Some("r3"), 0));
 }
 
 #[tokio::test]
