@@ -219,7 +219,9 @@ impl Progress {
         match &mut self.phase {
             Phase::BackingOff(retry) => *retry = retry.without_token(now),
             // Another is wanted whether or not anybody asks: readiness does.
-            _ => self.wanted = true,
+            Phase::Resting { .. } => self.wanted = true,
+            // One is on its way, or none can be had.
+            Phase::Fetching | Phase::LoginRequired | Phase::Ended => {}
         }
         Verdict::Discard
     }
