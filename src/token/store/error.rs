@@ -30,6 +30,8 @@ pub enum StoreError {
     },
     /// Somebody else has held the lock for all of the time that was waited.
     Locked,
+    /// The disk does not answer.
+    Slow,
     /// The work was cut off, as it is when the process ends.
     Interrupted,
     /// No record can have this provider's name.
@@ -76,6 +78,7 @@ impl fmt::Display for StoreError {
             Self::File { path, flaw } => write!(f, "{} is not used and left alone: {flaw}", path.display()),
             Self::Io { doing, path, error } => write!(f, "{doing} {}: {error}", path.display()),
             Self::Locked => f.write_str("another process holds the lock on this provider's record"),
+            Self::Slow => f.write_str("the store's disk does not answer"),
             Self::Interrupted => f.write_str("the work on the store was cut off"),
             Self::Name => f.write_str("no record can have this provider's name"),
             Self::NoLogin => f.write_str("this provider's grant needs no login"),
