@@ -37,9 +37,9 @@ impl Refresher {
                 () = self.secrets.changed(refused) => return,
                 () = until(&*clock, due) => return,
                 () = until(&*clock, look) => {
-                    let changed = self.look().await;
+                    // Counted from its beginning: what changes while it goes on is seen by the next one in time.
                     self.look_at = clock.now() + LOOK;
-                    if changed {
+                    if self.look().await {
                         return;
                     }
                 }
