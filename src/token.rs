@@ -113,6 +113,12 @@ struct Running {
 
 impl Running {
     fn spawn(provider: &Arc<Provider>, surroundings: &Surroundings, metrics: &Metrics) -> Arc<Self> {
+        let credential = Self::credential(provider, surroundings, metrics);
+        let refresher = tokio::spawn(refresher::run(credential.clone()));
+        Arc::new(Self { credential, refresher })
+    }
+
+    fn credential(provider: &Arc<Provider>, surroundings: &Surroundings, metrics: &Metrics) -> Arc<Credential> {
         let Surroundings { store, clock, cache } = surroundings.clone();
         let metrics = metrics.provider(&provider.name);
         let login = match provider.grant_type {
@@ -121,9 +127,7 @@ impl Running {
                 Some(Login::new(provider.clone(), store, clock.clone()))
             }
         };
-        let credential = Arc::new(Credential::new(provider.clone(), clock, cache, metrics, login));
-        let refresher = tokio::spawn(refresher::run(credential.clone()));
-        Arc::new(Self { credential, refresher })
+        Arc::new(Credential::new(provider.clone(), clock, cache, metrics, login))
     }
 }
 

@@ -86,9 +86,26 @@ pub(crate) enum Reply {
     Endless,
     /// Closes without a word.
     Hangup,
+    /// Whatever comes of the request, head and body.
+    By(Decision),
+}
+
+/// A server's mind.
+#[derive(Clone)]
+pub(crate) struct Decision(Arc<dyn Fn(&str) -> Reply + Send + Sync>);
+
+impl std::fmt::Debug for Decision {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Decision")
+    }
 }
 
 impl Reply {
+    /// What `decide` makes of each request.
+    pub(crate) fn by(decide: impl Fn(&str) -> Self + Send + Sync + 'static) -> Self {
+        Self::By(Decision(Arc::new(decide)))
+    }
+
     /// An answer with this status, these further fields (each line ended) and this body.
     pub(crate) fn answer(status: u16, fields: &str, body: &str) -> Self {
         let length = body.len();
@@ -209,11 +226,14 @@ impl Shared {
         };
         let mut number = 0;
         self.requests.send_modify(|requests| {
-            requests.push(request);
+            requests.push(request.clone());
             number = requests.len();
         });
         let _ = self.open.subscribe().wait_for(|open| *open).await;
-        let reply = self.reply.lock().unwrap().clone();
+        let mut reply = self.reply.lock().unwrap().clone();
+        while let Reply::By(Decision(decide)) = reply {
+            reply = decide(&request);
+        }
         let answer = match reply {
             Reply::Token(lifetime) => {
                 let body =
@@ -228,7 +248,7 @@ impl Shared {
                 let _ = stream.shutdown().await;
             }
             Reply::Endless => self.pour(&mut stream).await,
-            Reply::Hangup | Reply::Token(_) => {}
+            Reply::Hangup | Reply::Token(_) | Reply::By(_) => {}
         }
     }
 

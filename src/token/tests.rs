@@ -1,7 +1,11 @@
 //! A token's life against a real token endpoint on loopback, on a clock that moves when it is told to.
 
+mod logins;
 mod outage;
+mod persistence;
+mod processes;
 mod reload;
+mod rotation;
 mod secrecy;
 mod upstream;
 mod waiting;
@@ -57,18 +61,7 @@ impl World {
 
     /// Waits until no attempt is under way or due.
     async fn idle(&self) {
-        let mut progress = self.credential().watch();
-        let now = self.clock.now();
-        let idle = progress.wait_for(|progress| {
-            !progress.wanted
-                && match progress.phase {
-                    Phase::Fetching => false,
-                    Phase::Resting { until } => until > now,
-                    Phase::BackingOff(retry) => retry.at > now,
-                    Phase::LoginRequired | Phase::Ended => true,
-                }
-        });
-        tokio::time::timeout(Duration::from_secs(30), idle).await.expect("the refresher never rests").unwrap();
+        idle(&self.credential(), &self.clock).await;
     }
 
     /// Moves the clock, and waits until what that set off is over.
@@ -111,4 +104,30 @@ fn retry_after(outcome: Result<Token, NoToken>) -> Duration {
 
 fn state(world: &World) -> CredentialState {
     world.credential().status().state
+}
+
+/// Waits until no attempt is under way or due.
+async fn idle(credential: &Credential, clock: &ManualClock) {
+    let mut progress = credential.watch();
+    let now = clock.now();
+    let idle = progress.wait_for(|progress| {
+        !progress.wanted
+            && match progress.phase {
+                Phase::Fetching => false,
+                Phase::Resting { until } => until > now,
+                Phase::BackingOff(retry) => retry.at > now,
+                Phase::LoginRequired | Phase::Ended => true,
+            }
+    });
+    tokio::time::timeout(Duration::from_secs(30), idle).await.expect("the refresher never rests").unwrap();
+}
+
+/// Waits until something is so.
+async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let so = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(30), so).await.is_ok(), "never: {what}");
 }

@@ -13,10 +13,10 @@ use crate::oauth::{
 
 /// What was logged, at every level and by every crate.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    fn listen(&self) -> tracing::subscriber::DefaultGuard {
+    pub(super) fn listen(&self) -> tracing::subscriber::DefaultGuard {
         // While there is one subscriber only, a line that another thread reaches first, where nobody listens, is
         // taken to interest nobody ever. With a second one all are asked.
         static SECOND: LazyLock<tracing::Dispatch> = LazyLock::new(|| subscriber(io::sink).into());
@@ -25,7 +25,7 @@ impl Log {
         tracing::dispatcher::set_default(&subscriber(move || log.clone()).into())
     }
 
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
 }

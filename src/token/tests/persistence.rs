@@ -1,0 +1,158 @@
+//! Stores that fail, and records that are not to be trusted.
+
+use std::{
+    os::unix::fs::{PermissionsExt, symlink},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use super::{rotation::*, *};
+use crate::token::store::{Lock, Record, Store, StoreError};
+
+#[tokio::test]
+async fn nothing_is_spent_while_the_store_cannot_be_written() {
+    let realm = Realm::new().await;
+    std::fs::create_dir(realm.path("fake.json.new")).unwrap();
+    let tokens = realm.settled().await;
+    assert_eq!((state_of(&tokens), kind(&tokens).as_deref()), (CredentialState::Failing, Some("store")));
+    let NoToken::Unavailable { detail, .. } = only(&tokens).obtain().await.unwrap_err() else { panic!() };
+    assert!(!detail.contains(realm.folder.path().to_str().unwrap()), "callers learn no path: {detail}");
+    realm.seconds(&tokens, 15).await;
+    assert_eq!(realm.server.count(), 0);
+    std::fs::remove_dir(realm.path("fake.json.new")).unwrap();
+    realm.seconds(&tokens, 15).await;
+    assert_eq!((token(&tokens).as_deref(), realm.stored().as_deref()), (Some("a2"), Some("r2")));
+    assert_eq!(kind(&tokens), None);
+}
+
+#[tokio::test]
+async fn the_token_in_hand_is_used_on_while_the_store_cannot_be_written() {
+    let realm = Realm::new().await;
+    let tokens = realm.settled().await;
+    std::fs::create_dir(realm.path("fake.json.new")).unwrap();
+    realm.seconds(&tokens, 70).await;
+    assert_eq!((state_of(&tokens), kind(&tokens).as_deref()), (CredentialState::Ready, Some("store")));
+    assert_eq!((token(&tokens).as_deref(), realm.server.count()), (Some("a2"), 1));
+}
+
+#[tokio::test]
+async fn a_record_that_is_not_to_be_trusted_is_reported_and_left_alone() {
+    type Damage = fn(&Realm);
+    let damages: [Damage; 4] = [
+        |realm| std::fs::write(realm.path("fake.json"), "{\"version\":1,").unwrap(),
+        |realm| {
+            let readable = std::fs::Permissions::from_mode(0o644);
+            std::fs::set_permissions(realm.path("fake.json"), readable).unwrap();
+        },
+        |realm| {
+            std::fs::rename(realm.path("fake.json"), realm.path("elsewhere")).unwrap();
+            symlink(realm.path("elsewhere"), realm.path("fake.json")).unwrap();
+        },
+        |realm| std::fs::write(realm.path("fake.json"), r#"{"version":9}"#).unwrap(),
+    ];
+    for damage in damages {
+        let realm = Realm::new().await;
+        let whole = std::fs::read(realm.path("fake.json")).unwrap();
+        damage(&realm);
+        let left = std::fs::read(realm.path("fake.json")).unwrap();
+        let tokens = realm.settled().await;
+        assert_eq!((state_of(&tokens), kind(&tokens).as_deref()), (CredentialState::Failing, Some("store")));
+        assert!(only(&tokens).log_in(issued("r9")).await.is_err(), "not even a login replaces it");
+        realm.seconds(&tokens, 15).await;
+        assert_eq!(realm.server.count(), 0);
+        assert_eq!(std::fs::read(realm.path("fake.json")).unwrap(), left);
+
+        // Mended by hand, it is in use at the next look.
+        std::fs::remove_file(realm.path("fake.json")).unwrap();
+        std::fs::write(realm.path("fake.json"), whole).unwrap();
+        std::fs::set_permissions(realm.path("fake.json"), std::fs::Permissions::from_mode(0o600)).unwrap();
+        realm.clock.advance(Duration::from_secs(2));
+        eventually("it is in use", || token(&tokens).as_deref() == Some("a2")).await;
+    }
+}
+
+#[tokio::test]
+async fn one_providers_damaged_record_is_no_other_ones_concern() {
+    let realm = Realm::new().await;
+    std::fs::write(realm.path("fake.json"), "nonsense").unwrap();
+    let mut other = fake::provider(&realm.server.url());
+    other.name = "other".into();
+    realm.server.reply(Reply::Token(100));
+    let providers = [Arc::new(realm.provider.clone()), Arc::new(other)];
+    let tokens = Tokens::start(&providers, realm.store(), Arc::new(realm.clock.clone()), &Metrics::new());
+    for credential in tokens.iter() {
+        idle(credential, &realm.clock).await;
+    }
+    assert_eq!(state_of(&tokens), CredentialState::Failing);
+    assert_eq!(tokens.credential("other").unwrap().status().state, CredentialState::Ready);
+}
+
+/// A store whose disk gives out between the proof and the writing.
+#[derive(Debug)]
+struct Treacherous {
+    store: Arc<dyn Store>,
+    broken: Arc<AtomicBool>,
+}
+
+#[derive(Debug)]
+struct TreacherousLock {
+    lock: Box<dyn Lock>,
+    broken: Arc<AtomicBool>,
+}
+
+impl Store for Treacherous {
+    fn load(&self, provider: &str) -> Result<Option<Record>, StoreError> {
+        self.store.load(provider)
+    }
+
+    fn try_lock(&self, provider: &str) -> Result<Option<Box<dyn Lock>>, StoreError> {
+        let lock = self.store.try_lock(provider)?;
+        Ok(lock.map(|lock| -> Box<dyn Lock> { Box::new(TreacherousLock { lock, broken: self.broken.clone() }) }))
+    }
+}
+
+impl Lock for TreacherousLock {
+    fn prepare(&mut self) -> Result<(), StoreError> {
+        self.lock.prepare()
+    }
+
+    fn save(&mut self, record: &Record) -> Result<(), StoreError> {
+        if self.broken.load(Ordering::Relaxed) { Err(StoreError::Interrupted) } else { self.lock.save(record) }
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_cannot_be_written_after_all_is_used_and_written_as_soon_as_it_can_be() {
+    let log = secrecy::Log::default();
+    let _listening = log.listen();
+    let realm = Realm::new().await;
+    let broken = Arc::new(AtomicBool::new(true));
+    let tokens = realm.start_with(Arc::new(Treacherous { store: realm.store(), broken: broken.clone() }));
+    eventually("it is in use", || token(&tokens).as_deref() == Some("a2")).await;
+    assert_eq!((state_of(&tokens), realm.stored().as_deref()), (CredentialState::Ready, Some("r1")));
+    eventually("it is told", || kind(&tokens).as_deref() == Some("store")).await;
+    assert!(log.text().contains("store.unsaved"), "{}", log.text());
+    assert!(only(&tokens).status().has_refresh_token);
+
+    // Nobody is let near the token that is spent.
+    assert!(realm.store().try_lock("fake").unwrap().is_none());
+    realm.seconds(&tokens, 70).await;
+    assert_eq!(realm.server.count(), 1, "nothing more is spent on top of it");
+    assert_eq!(kind(&tokens).as_deref(), Some("store"));
+
+    broken.store(false, Ordering::Relaxed);
+    realm.clock.advance(Duration::from_secs(2));
+    eventually("it is written", || realm.stored().is_some_and(|stored| stored != "r1")).await;
+    eventually("all is well", || kind(&tokens).is_none()).await;
+    idle(&only(&tokens), &realm.clock).await;
+    assert_eq!(realm.reused(), 0);
+}
+
+#[tokio::test]
+async fn a_folder_that_went_away_is_made_again_and_the_login_is_written_into_it() {
+    let realm = Realm::new().await;
+    let tokens = realm.settled().await;
+    std::fs::remove_dir_all(realm.folder.path().join("store")).unwrap();
+    realm.clock.advance(Duration::from_secs(2));
+    eventually("it is written again", || realm.stored().as_deref() == Some("r2")).await;
+    assert_eq!((state_of(&tokens), realm.server.count()), (CredentialState::Ready, 1));
+}

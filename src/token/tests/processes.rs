@@ -1,0 +1,156 @@
+//! Several processes on one store, and processes that end at the worst instant.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use super::{rotation::*, *};
+use crate::token::{Running, Surroundings, cache::TokenCache, refresher};
+
+#[tokio::test]
+async fn two_processes_never_spend_one_token_twice() {
+    let realm = Realm::new().await;
+    let (one, two) = (realm.start(), realm.start());
+    for round in 1..=20 {
+        let newest = format!("a{}", round + 1);
+        for tokens in [&one, &two] {
+            idle(&only(tokens), &realm.clock).await;
+        }
+        eventually("both have the newest", || {
+            [&one, &two].iter().all(|tokens| token(tokens).as_ref() == Some(&newest))
+        })
+        .await;
+        assert_eq!((realm.server.count(), realm.reused()), (round, 0), "one request for both");
+        // Due for both at once, whatever their jitter.
+        realm.clock.advance(Duration::from_secs(70));
+        realm.server.asked(round + 1).await;
+    }
+}
+
+#[tokio::test]
+async fn what_an_upstream_refused_does_not_come_back_by_way_of_the_store() {
+    let realm = Realm::new().await;
+    let (one, two) = (realm.settled().await, realm.settled().await);
+    let (seen_by_one, seen_by_two) = (only(&one).current().unwrap(), only(&two).current().unwrap());
+    assert_eq!(seen_by_one.secret, seen_by_two.secret);
+    assert_eq!(only(&one).renew(&seen_by_one).await.unwrap().secret.expose(), "a3");
+    assert_eq!(only(&two).renew(&seen_by_two).await.unwrap().secret.expose(), "a3", "the other's will do");
+    assert_eq!((realm.server.count(), realm.reused()), (2, 0));
+}
+
+#[tokio::test]
+async fn an_operator_gets_a_new_token_though_the_stores_is_good() {
+    let realm = Realm::new().await;
+    let tokens = realm.settled().await;
+    assert_eq!(only(&tokens).refresh_now().await.unwrap().secret.expose(), "a3");
+    assert_eq!(realm.stored().as_deref(), Some("r3"));
+}
+
+#[tokio::test]
+async fn a_successor_with_other_settings_waits_for_the_answer_in_flight() {
+    let realm = Realm::new().await;
+    realm.server.hold();
+    let tokens = realm.start();
+    realm.server.asked(1).await;
+    let mut changed = realm.provider.clone();
+    changed.refresh_before = Some(Duration::from_secs(7));
+    let next = tokens.succeed(&[Arc::new(changed)], &Metrics::new());
+    drop(tokens);
+    realm.server.let_go();
+    idle(&only(&next), &realm.clock).await;
+    assert_eq!((token(&next).as_deref(), realm.server.count(), realm.reused()), (Some("a2"), 1, 0));
+}
+
+#[tokio::test]
+async fn an_end_in_good_order_waits_for_the_answer_in_flight() {
+    let realm = Realm::new().await;
+    realm.server.hold();
+    let tokens = Arc::new(realm.start());
+    realm.server.asked(1).await;
+    let ending = tokens.clone();
+    let settle = tokio::spawn(async move { ending.settle().await });
+    tokio::task::yield_now().await;
+    assert!(!settle.is_finished());
+    realm.server.let_go();
+    settle.await.unwrap();
+    assert_eq!(realm.stored().as_deref(), Some("r2"));
+}
+
+/// Runs for so many steps and is then dropped, wherever it stands.
+struct Killed<F> {
+    inner: Option<Pin<Box<F>>>,
+    steps: usize,
+}
+
+impl<F: Future<Output = ()>> Future for Killed<F> {
+    type Output = bool;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<bool> {
+        let Some(inner) = &mut self.inner else { return Poll::Ready(true) };
+        let ended = inner.as_mut().poll(context).is_ready();
+        self.steps -= 1;
+        if ended || self.steps == 0 {
+            self.inner = None;
+            return Poll::Ready(!ended);
+        }
+        Poll::Pending
+    }
+}
+
+/// A login lives on wherever its process ended, but where the server's answer was on its way.
+#[tokio::test]
+async fn a_process_that_ends_at_any_step_loses_no_login_but_with_the_answer_in_flight() {
+    let (mut kept, mut in_flight) = (0, 0);
+    for steps in 1.. {
+        assert!(steps < 500, "it never gets to its end");
+        let realm = Realm::new().await;
+        let metrics = Metrics::new();
+        let provider = Arc::new(realm.provider.clone());
+        let clock: Arc<dyn Clock> = Arc::new(realm.clock.clone());
+        let surroundings =
+            Surroundings { store: realm.store(), cache: TokenCache::new(clock.clone()), clock: clock.clone() };
+        let credential = Running::credential(&provider, &surroundings, &metrics);
+        let process = Killed { inner: Some(Box::pin(refresher::run(credential.clone()))), steps };
+        let published = async {
+            while credential.current().is_none() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            // Told to end, it would go on; it is to be killed.
+            std::future::pending::<()>().await;
+        };
+        let ended = tokio::select! {
+            killed = process => killed,
+            () = published => unreachable!(),
+            () = done(&credential) => false,
+        };
+        // Whatever a thread of the disk had begun, it finishes; the lock tells.
+        eventually("the lock is free", || realm.store().try_lock("fake").unwrap().is_some()).await;
+        let answered = metrics.render().contains(r#"outcome="ok""#);
+        if answered {
+            assert_eq!(realm.stored().as_deref(), Some("r2"), "killed after {steps} steps, with the answer");
+        }
+        let stored = realm.stored();
+        let restarted = realm.settled().await;
+        match state_of(&restarted) {
+            CredentialState::Ready => kept += 1,
+            CredentialState::LoginRequired => {
+                assert!(!answered && stored.as_deref() == Some("r1"), "killed after {steps} steps, a login was lost");
+                assert!(realm.family.lock().unwrap().current > 1, "no answer was in flight after {steps} steps");
+                in_flight += 1;
+            }
+            other => panic!("killed after {steps} steps: {other:?}"),
+        }
+        if !ended {
+            break;
+        }
+    }
+    assert!(kept > 5, "{kept} kept, {in_flight} lost with the answer");
+}
+
+/// The first token is in use and nothing else is going on.
+async fn done(credential: &Credential) {
+    let mut progress = credential.watch();
+    let _ = progress.wait_for(|progress| matches!(progress.phase, Phase::Resting { .. })).await;
+}
