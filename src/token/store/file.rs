@@ -125,6 +125,11 @@ impl Held {
         Ok(())
     }
 
+    fn reserve(&self, mut spare: &File) -> Result<(), StoreError> {
+        spare.write_all(&vec![b' '; ROOM]).map_err(self.folder.failed("cannot write", &self.names.next))?;
+        self.sync(spare)
+    }
+
     fn fill(&self, spare: &File, json: &[u8]) -> Result<(), StoreError> {
         let failed = || self.folder.failed("cannot write", &self.names.next);
         // In the place of blanks, so that what is there is a whole record as soon as the last byte of it is.
@@ -145,10 +150,11 @@ impl Held {
 impl Lock for Held {
     fn prepare(&mut self) -> Result<(), StoreError> {
         if self.spare.is_none() {
-            let mut spare = self.folder.create(&self.names.next)?;
-            let failed = |error: io::Error| self.folder.failed("cannot write", &self.names.next)(error);
-            spare.write_all(&vec![b' '; ROOM]).map_err(failed)?;
-            self.sync(&spare)?;
+            let spare = self.folder.create(&self.names.next)?;
+            if let Err(error) = self.reserve(&spare) {
+                self.folder.remove(&self.names.next);
+                return Err(error);
+            }
             self.spare = Some(spare);
         }
         Ok(())
