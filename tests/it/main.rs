@@ -24,9 +24,13 @@ mod token_answer;
 mod token_request;
 
 // Logins: how a person gives consent, and how what came of it is kept for ever.
+mod killed;
 mod login_browser;
 mod login_command;
 mod logins;
+mod refresh_tokens;
+mod shared_store;
+mod store;
 
 // A request's way in: what is taken, by which route, and by whom.
 mod admission;
