@@ -27,6 +27,7 @@ mod token_request;
 mod killed;
 mod login_browser;
 mod login_command;
+mod login_secrecy;
 mod logins;
 mod refresh_tokens;
 mod shared_store;
