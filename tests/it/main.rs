@@ -24,6 +24,7 @@ mod token_answer;
 mod token_request;
 
 // Logins: how a person gives consent, and how what came of it is kept for ever.
+mod certified_login;
 mod killed;
 mod login_browser;
 mod login_command;

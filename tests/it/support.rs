@@ -4,6 +4,7 @@
 //! and none can hang. No wait is a guess about speed: [`patience::until`] polls for what has to come.
 
 pub mod authorization_server;
+pub mod browser;
 pub mod certificates;
 pub mod client;
 pub mod h2c;
