@@ -9,6 +9,7 @@
 )]
 
 // The tools: the binary as a process, scripted servers, clients that show every byte.
+mod login_tools;
 mod support;
 mod tools;
 
@@ -21,6 +22,17 @@ mod renewal;
 mod tls;
 mod token_answer;
 mod token_request;
+
+// Logins: how a person gives consent, and how what came of it is kept for ever.
+mod certified_login;
+mod killed;
+mod login_browser;
+mod login_command;
+mod login_secrecy;
+mod logins;
+mod refresh_tokens;
+mod shared_store;
+mod store;
 
 // A request's way in: what is taken, by which route, and by whom.
 mod admission;
