@@ -25,6 +25,7 @@ mod token_request;
 // A request's way in: what is taken, by which route, and by whom.
 mod admission;
 mod http2;
+mod http2_connections;
 mod limits;
 mod paths;
 mod routing;

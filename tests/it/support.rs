@@ -5,6 +5,7 @@
 
 pub mod certificates;
 pub mod client;
+pub mod frames;
 pub mod h2c;
 pub mod patience;
 pub mod peers;
