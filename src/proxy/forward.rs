@@ -155,6 +155,7 @@ async fn replays<C: Caller>(
         return Ok(false);
     }
     if prepared.cost == TokenCost::Replayed {
+        seen.mark_refused_when_fresh();
         return Ok(false);
     }
     timer.set(active.route.timeouts.idle);
