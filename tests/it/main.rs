@@ -15,6 +15,7 @@ mod tools;
 // Tokens: how they are asked for, what is made of the answer, how they are kept fresh.
 mod certified_provider;
 mod coalescing;
+mod expired_token;
 mod outage;
 mod refused_token;
 mod renewal;
@@ -35,12 +36,14 @@ mod answers;
 mod connections;
 mod forwarding;
 mod injection;
+mod interim_answers;
 mod streaming;
 mod upstream_failures;
 
 // The process: what it tells, what it keeps to itself, how it is used and how it ends.
 mod admin;
 mod commands;
+mod core_dumps;
 mod demo;
 mod secrecy;
 mod secret_files;
