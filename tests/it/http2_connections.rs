@@ -55,7 +55,7 @@ fn a_caller_that_stops_reading_is_reset_and_the_upstream_released() {
                     continue;
                 }
                 let _ = connection.wire.send("HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n");
-                while connection.wire.send([b'x'; 65_536]).is_ok() {}
+                while connection.wire.send(vec![b'x'; 65_536]).is_ok() {}
                 released.store(true, Ordering::SeqCst);
                 return;
             }
