@@ -5,7 +5,8 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use crate::support::{
@@ -79,6 +80,27 @@ fn a_caller_that_stops_reading_is_reset_and_the_upstream_released() {
 }
 
 #[test]
+fn a_caller_that_reads_slowly_gets_all_of_it() {
+    const LENGTH: usize = 100_000;
+    let upstream = Upstream::answering(|_| ok(vec![b'x'; LENGTH]));
+    let sidecar = world(&upstream, "");
+    let mut client = FrameClient::connect(sidecar.address(), 1000);
+    client.get(1, "/");
+    let (start, mut received) = (Instant::now(), 0);
+    while received < LENGTH {
+        // Never still for as long as a body may be, and in all for much longer.
+        client.open_window(1, 5000);
+        let pause = Duration::from_millis(250);
+        let (frames, ended) = client.read_for(pause);
+        assert!(!ended, "the connection ended after {received} bytes");
+        assert!(frames.iter().all(|frame| frame.kind != kind::RST_STREAM), "reset after {received} bytes");
+        received +=
+            frames.iter().filter(|frame| frame.kind == kind::DATA).map(|frame| frame.payload.len()).sum::<usize>();
+    }
+    assert!(start.elapsed() > Duration::from_secs(4));
+}
+
+#[test]
 fn a_caller_that_reads_on_is_not_reset() {
     // Idle for longer than a body may be, between the requests and not within one.
     let upstream = Upstream::answering(|_| ok("small"));
@@ -86,7 +108,7 @@ fn a_caller_that_reads_on_is_not_reset() {
     let mut client = FrameClient::connect(sidecar.address(), WINDOW);
     for stream in [1, 3, 5] {
         assert_served(&mut client, stream, b"small");
-        std::thread::sleep(Duration::from_millis(2500));
+        thread::sleep(Duration::from_millis(2500));
     }
 }
 
@@ -110,8 +132,10 @@ fn an_idle_connection_is_ended_whatever_pings_it_answers() {
     let upstream = Upstream::answering(|_| ok("small"));
     let sidecar = world(&upstream, "head_timeout = \"30s\"\nkeep_alive = \"1s\"");
     let mut client = FrameClient::connect(sidecar.address(), WINDOW);
+    // By now the connection is being measured, by the bound for the first request.
+    thread::sleep(A_WHILE);
     assert_served(&mut client, 1, b"small");
-    std::thread::sleep(A_WHILE);
+    thread::sleep(A_WHILE);
     // The next request in time is served; only after that the connection idles.
     assert_served(&mut client, 3, b"small");
     assert_told_goodbye(&client.read_to_end("the end of an idle connection"));

@@ -26,6 +26,7 @@ pub mod kind {
     pub(super) const PING: u8 = 6;
     /// The announcement that the connection ends.
     pub const GOAWAY: u8 = 7;
+    pub(super) const WINDOW_UPDATE: u8 = 8;
 }
 
 /// A frame that arrived.
@@ -45,7 +46,7 @@ pub struct FrameClient {
 }
 
 impl FrameClient {
-    /// Connects. The sidecar may send `window` bytes of each body; no window is ever opened further.
+    /// Connects. The sidecar may send `window` bytes of each body, until a window is opened further.
     #[track_caller]
     pub fn connect(address: SocketAddr, window: u32) -> Self {
         let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("a connection");
@@ -68,6 +69,14 @@ impl FrameClient {
             head.extend(value.as_bytes());
         }
         self.send(kind::HEADERS, END_STREAM | END_HEADERS, stream, &head).expect("the sidecar takes a request");
+    }
+
+    /// Lets the sidecar send `count` bytes more on `stream`.
+    #[track_caller]
+    pub fn open_window(&mut self, stream: u32, count: u32) {
+        for stream in [0, stream] {
+            self.send(kind::WINDOW_UPDATE, 0, stream, &count.to_be_bytes()).expect("the sidecar takes a window");
+        }
     }
 
     fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> io::Result<()> {
@@ -98,6 +107,19 @@ impl FrameClient {
                 Err(_) => return (frames, true),
             }
         }
+    }
+
+    /// Reads for as long as `pause`. Gives all frames that came, and whether the connection ended.
+    pub fn read_for(&mut self, pause: Duration) -> (Vec<Frame>, bool) {
+        let end = Instant::now() + pause;
+        let mut frames = Vec::new();
+        while Instant::now() < end {
+            match self.next() {
+                Ok(frame) => frames.extend(frame),
+                Err(_) => return (frames, true),
+            }
+        }
+        (frames, false)
     }
 
     /// Reads until the connection ends.
