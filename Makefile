@@ -10,7 +10,7 @@ PEERS := tests/peers
 build:
 	$(CARGO) build --release --locked
 
-test: fmt-check lint deny peers
+test: fmt-check lint deny tools peers
 	$(CARGO) test --locked --no-fail-fast
 
 # The tests that need nothing but Rust.

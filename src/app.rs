@@ -95,7 +95,8 @@ impl App {
             Some(bound) => {
                 let key = config.admin.as_ref().and_then(|admin| admin.key.clone());
                 let view = View { tokens: tokens.clone(), routes, key };
-                let state = Arc::new(AdminState::new(bound.address().clone(), metrics, clock, view));
+                let state = AdminState::new(bound.address().clone(), metrics, clock, view);
+                let state = Arc::new(state.with_limits(config.limits));
                 let listener = bound.listener().map_err(Failure::Worker)?;
                 tracing::info!(listen = %bound.address(), "admin listening");
                 Some(AdminTask::spawn(listener, state))

@@ -163,6 +163,29 @@ fn where_a_sidecar_runs_its_own_login_is_waited_for() {
 }
 
 #[test]
+fn a_sidecar_that_keeps_logins_in_memory_is_asked_whether_one_came() {
+    let world = world();
+    let port = free_port();
+    world.configure(&format!("127.0.0.1:{port}"), "", "");
+    world.keep_nothing();
+    let said = assert_ended(&world, world.run(&["login", "demo", "--no-browser"]), 1, "");
+    assert!(said.contains("in memory"), "{said}");
+    let _sidecar = world.start(&["run"]);
+    until_listening(([127, 0, 0, 1], port).into());
+    let mut login = world.start(&["login", "demo", "--no-browser"]);
+    let address = login.line();
+    assert_eq!(address, format!("http://127.0.0.1:{port}/login/demo"));
+    assert_eq!(Browser::default().open(&address).status, 200);
+    assert_ended(&world, login.ended(), 0, "logged in\n");
+    assert!(!world.store().exists());
+
+    // A second one could not be told from the first, which is said and not waited for.
+    let (status, out, err) = world.run(&["login", "demo", "--no-browser"]);
+    assert_eq!((status, out), (Some(1), format!("{address}\n")), "{err}");
+    assert!(err.contains("cannot be seen from here"), "{err}");
+}
+
+#[test]
 fn a_browser_that_goes_away_takes_no_login_along() {
     let world = world();
     let port = free_port();

@@ -5,7 +5,7 @@
 //! by the key.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use http::{HeaderMap, Uri, header, uri::Authority};
+use http::{HeaderMap, Uri, Version, header, request::Parts, uri::Authority};
 
 use crate::{secret::Secret, server::address::ListenAddress};
 
@@ -40,16 +40,17 @@ pub(super) enum Audience {
 
 /// Lets a request to the listener at `address` pass, or says why not.
 pub(super) fn check(
-    uri: &Uri,
-    headers: &HeaderMap,
+    Parts { uri, headers, version, .. }: &Parts,
     address: &ListenAddress,
     audience: Audience,
     key: Option<&Secret>,
 ) -> Result<(), Refusal> {
     // A kubelet probes by the address of the pod, and a scraper by whatever name it has.
     let any_host = audience == Audience::Anyone && !address.is_local();
-    let host = host(uri, headers, any_host)?;
-    if !any_host && !host.as_ref().is_some_and(|host| is_known(host, address)) {
+    // HTTP/1.0, which no browser speaks, may name no host at all; some probes speak it.
+    let may_miss = any_host || *version == Version::HTTP_10;
+    let host = host(uri, headers, may_miss)?;
+    if !any_host && host.as_ref().is_some_and(|host| !is_known(host, address)) {
         return Err(Refusal::UnknownHost);
     }
     let may_navigate = matches!(audience, Audience::Returning | Audience::Redirected);
@@ -167,6 +168,12 @@ fn opens(key: &Secret, headers: &HeaderMap) -> bool {
 mod tests {
     use super::{Audience::*, *};
 
+    fn parts(uri: &'static str, headers: HeaderMap) -> Parts {
+        let (mut parts, ()) = http::Request::get(uri).body(()).unwrap().into_parts();
+        parts.headers = headers;
+        parts
+    }
+
     fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {
         fields.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap())).collect()
     }
@@ -178,11 +185,19 @@ mod tests {
         fields: &[(&'static str, &str)],
     ) -> Result<(), Refusal> {
         let key = key.map(Secret::new);
-        check(&Uri::from_static("/"), &headers(fields), &listen.parse().unwrap(), audience, key.as_ref())
+        check(&parts("/", headers(fields)), &listen.parse().unwrap(), audience, key.as_ref())
     }
 
     const LOCAL: &str = "127.0.0.1:9900";
     const ANYWHERE: &str = "0.0.0.0:9900";
+
+    #[test]
+    fn a_probe_that_speaks_http_1_0_may_name_no_host() {
+        let mut probe = parts("/livez", HeaderMap::new());
+        assert_eq!(check(&probe, &"127.0.0.1:9900".parse().unwrap(), Anyone, None), Err(Refusal::BadHost));
+        probe.version = Version::HTTP_10;
+        assert_eq!(check(&probe, &"127.0.0.1:9900".parse().unwrap(), Anyone, None), Ok(()));
+    }
 
     #[test]
     fn a_rebound_name_is_refused() {
@@ -207,7 +222,7 @@ mod tests {
     fn a_target_that_names_another_host_is_refused() {
         let fields = headers(&[("host", "localhost")]);
         let listen = LOCAL.parse().unwrap();
-        let check = |uri| check(&Uri::from_static(uri), &fields, &listen, Anyone, None);
+        let check = |uri| check(&parts(uri, fields.clone()), &listen, Anyone, None);
         assert_eq!(check("http://evil.example/livez"), Err(Refusal::UnknownHost));
         assert_eq!(check("http://localhost/livez"), Ok(()));
     }

@@ -97,6 +97,11 @@ pub(super) fn internal_error() -> Answer {
     refuse(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", "The log says more.")
 }
 
+pub(super) fn path_too_long() -> Answer {
+    let detail = "The path is longer than [limits] path_bytes.";
+    refuse(StatusCode::URI_TOO_LONG, "path-too-long", "Path too long", detail)
+}
+
 /// What the guard refuses.
 pub(super) fn refusal(refusal: Refusal) -> Answer {
     match refusal {

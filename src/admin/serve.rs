@@ -14,14 +14,8 @@ use tokio::{
 use super::{service, state::AdminState};
 use crate::server::listener::Listener;
 
-/// Connections at a time; further ones wait to be accepted.
-const CONNECTIONS: usize = 128;
-
-/// To the end of a head, and between two requests.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The buffer of a connection, which bounds a head.
-const HEAD_BYTES: usize = 64 * 1024;
+/// The least buffer that hyper works with, in bytes.
+const LEAST_BUFFER: usize = 8 * 1024;
 
 /// How long a connection may live: what stops reading its answer ends here too.
 const LIFETIME: Duration = Duration::from_secs(300);
@@ -42,7 +36,7 @@ pub async fn serve(listener: Listener, state: Arc<AdminState>, shutdown: impl Fu
             biased;
             () = &mut shutdown => break,
             Some(done) = connections.join_next() => note(done),
-            accepted = listener.accept(), if connections.len() < CONNECTIONS => match accepted {
+            accepted = listener.accept(), if connections.len() < state.limits().connections => match accepted {
                 Ok(stream) => {
                     let mut ended = ended.clone();
                     // The sender never sends: its end is the message.
@@ -76,14 +70,16 @@ pub async fn serve_connection<S>(stream: S, state: Arc<AdminState>, shutdown: im
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
+    let limits = *state.limits();
     let service = service_fn(move |request| {
         let state = state.clone();
         async move { Ok::<_, Infallible>(service::answer(state, request).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(HEAD_BYTES)
+        .header_read_timeout(limits.head_timeout)
+        .max_headers(limits.head_fields)
+        .max_buf_size(limits.head_bytes.max(LEAST_BUFFER))
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     let over = async {

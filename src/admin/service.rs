@@ -72,8 +72,11 @@ fn admitted(state: &AdminState, parts: &Parts) -> Result<Endpoint, Box<Answer>> 
         Some(endpoint) => endpoint.audience(),
         None => Audience::Operator,
     };
+    if parts.uri.path().len() > state.limits().path_bytes {
+        return Err(respond::path_too_long().into());
+    }
     let key = state.view().key.as_ref().map(|key| key.current());
-    guard::check(&parts.uri, &parts.headers, state.address(), audience, key.as_deref()).map_err(respond::refusal)?;
+    guard::check(parts, state.address(), audience, key.as_deref()).map_err(respond::refusal)?;
     let endpoint = endpoint.ok_or_else(respond::not_found)?;
     if !endpoint.allows(&parts.method) {
         return Err(respond::method_not_allowed(&endpoint).into());

@@ -12,7 +12,11 @@ use arc_swap::ArcSwap;
 
 use super::login::Logins;
 use crate::{
-    clock::Clock, secret::LiveSecret, server::address::ListenAddress, telemetry::metrics::Metrics, token::Tokens,
+    clock::Clock,
+    secret::LiveSecret,
+    server::{address::ListenAddress, limits::Limits},
+    telemetry::metrics::Metrics,
+    token::Tokens,
 };
 
 /// The running configuration as the admin listener shows it; a reload replaces it whole.
@@ -46,6 +50,7 @@ pub struct AdminState {
     clock: Arc<dyn Clock>,
     view: ArcSwap<View>,
     draining: AtomicBool,
+    limits: Limits,
     logins: Logins,
 }
 
@@ -53,7 +58,16 @@ impl AdminState {
     /// A state for the listener at `address`, which is the real one, port 0 resolved.
     pub fn new(address: ListenAddress, metrics: Arc<Metrics>, clock: Arc<dyn Clock>, view: View) -> Self {
         let (view, draining) = (ArcSwap::from_pointee(view), AtomicBool::new(false));
-        Self { address, metrics, clock, view, draining, logins: Logins::new() }
+        Self { address, metrics, clock, view, draining, limits: Limits::default(), logins: Logins::new() }
+    }
+
+    /// The same with other bounds than the default ones.
+    pub fn with_limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// Shows `view` from now on.

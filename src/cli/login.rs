@@ -180,9 +180,13 @@ impl Session<'_> {
         let what = "A sidecar is running that takes the login. Open this address in a browser:";
         let name = &self.provider.name;
         if *self.location == StoreLocation::Memory {
+            let sidecar = sidecar::Asked::new(uri, self.key.clone(), name.clone()).ok_or(LoginError::NothingKept)?;
+            let had_one = sidecar.has_login().await?;
             self.show(what, &address);
-            let ended = timeout(LIFETIME, sidecar::login_required_ends(uri, self.key.clone(), name)).await;
-            return if ended.map_err(|_| LoginError::Late)?? { Ok(()) } else { Err(LoginError::Elsewhere) };
+            if had_one {
+                return Err(LoginError::Elsewhere);
+            }
+            return timeout(LIFETIME, sidecar.arrival()).await.unwrap_or(Err(LoginError::Late));
         }
         let store = self.store().await?;
         let before = load(&store, name).await?;

@@ -4,6 +4,7 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use super::{complain, print, print_diagnostic, run::on_control_thread};
 use crate::{
+    admin::login,
     clock::SystemClock,
     config,
     oauth::provider::{GrantType, Provider},
@@ -76,11 +77,8 @@ fn explain(reason: &NoToken, provider: &Provider) -> String {
     match reason {
         NoToken::Refused { error } => format!("{}: the authorization server says {error:?}", provider.name),
         NoToken::Unavailable { detail, .. } => format!("{}: {detail}", provider.name),
-        NoToken::LoginRequired if provider.grant_type == GrantType::ClientCredentials => {
-            format!("{}: the refresher has ended", provider.name)
-        }
         NoToken::LoginRequired => {
-            format!("{0}: a login is required: bearward login {0}", provider.name)
+            format!("{}: nobody is logged in: {}", provider.name, login::way(provider, None))
         }
     }
 }

@@ -9,12 +9,14 @@
 )]
 
 // The tools: the binary as a process, scripted servers, clients that show every byte.
+mod login_tools;
 mod support;
 mod tools;
 
 // Tokens: how they are asked for, what is made of the answer, how they are kept fresh.
 mod certified_provider;
 mod coalescing;
+mod expired_token;
 mod outage;
 mod refused_token;
 mod renewal;
@@ -22,9 +24,21 @@ mod tls;
 mod token_answer;
 mod token_request;
 
+// Logins: how a person gives consent, and how what came of it is kept for ever.
+mod certified_login;
+mod killed;
+mod login_browser;
+mod login_command;
+mod login_secrecy;
+mod logins;
+mod refresh_tokens;
+mod shared_store;
+mod store;
+
 // A request's way in: what is taken, by which route, and by whom.
 mod admission;
 mod http2;
+mod http2_connections;
 mod limits;
 mod paths;
 mod routing;
@@ -34,6 +48,7 @@ mod answers;
 mod connections;
 mod forwarding;
 mod injection;
+mod interim_answers;
 mod streaming;
 mod tunnels;
 mod upstream_failures;
@@ -41,6 +56,7 @@ mod upstream_failures;
 // The process: what it tells, what it keeps to itself, how it is used and how it ends.
 mod admin;
 mod commands;
+mod core_dumps;
 mod demo;
 mod secrecy;
 mod secret_files;

@@ -3,14 +3,20 @@
 //! Servers and clients are blocking threads with deadlines on every read, so that a test reads from top to bottom
 //! and none can hang. No wait is a guess about speed: [`patience::until`] polls for what has to come.
 
+pub mod authorization_server;
+pub mod browser;
 pub mod certificates;
 pub mod client;
+pub mod frames;
 pub mod h2c;
+pub mod home;
+pub mod navigator;
 pub mod patience;
 pub mod peers;
 pub mod ports;
 pub mod problem;
 pub mod protected_api;
+pub mod random;
 pub mod server;
 pub mod setup;
 pub mod sidecar;

@@ -3,11 +3,15 @@
 
 use std::{
     collections::BTreeMap,
+    fs,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
     path::PathBuf,
     process::{Child, ChildStdout, Command, Stdio},
-    sync::mpsc,
+    sync::{
+        atomic::{AtomicU32, Ordering},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -60,7 +64,16 @@ impl World {
             revoke = self.server.revocation_endpoint().unwrap(),
             secret = client_secret.expose(),
         );
-        std::fs::write(self.folder.path().join("bearward.toml"), text).unwrap();
+        fs::write(self.folder.path().join("bearward.toml"), text).unwrap();
+    }
+
+    /// Changes the configuration to keep nothing.
+    pub(crate) fn keep_nothing(&self) {
+        let file = self.folder.path().join("bearward.toml");
+        let text = fs::read_to_string(&file).unwrap();
+        let path = format!("path = {:?}\n", self.store());
+        assert!(text.contains(&path));
+        fs::write(file, text.replace(&path, "kind = \"memory\"\n")).unwrap();
     }
 
     /// Starts the program in an empty environment.
@@ -79,9 +92,16 @@ impl World {
     }
 }
 
-/// A port that was free a moment ago.
+/// A port that is free, and that the system gives to nobody who asks for any: below those that it chooses from.
 pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    loop {
+        let offset = std::process::id().wrapping_mul(97).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(12_000 + offset % 20_000).unwrap();
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 pub(crate) struct Program {

@@ -5,17 +5,22 @@
 // Environment
 //   PORT             the port, where no argument names it
 //   TOKEN_LIFETIME   seconds that an access token lives; default 60
+//   REDIRECT_URI     where persons come back to after their consent; without it none can log in
 //
 // When it accepts connections it writes one line of JSON to standard output, and nothing else ever:
 //
 //   {"issuer": "http://127.0.0.1:PORT", "token_endpoint": "…/token", "introspection_endpoint": "…/token/introspection",
-//    "scope": "devices.read devices.write",
-//    "clients": {"basic": {"client_id", "client_secret", "token_endpoint_auth_method"}, "post": {…}, "api": {…}}}
+//    "authorization_endpoint": "…/auth", "revocation_endpoint": "…/token/revocation", "scope": "devices.read devices.write",
+//    "clients": {"basic": {"client_id", "client_secret", "token_endpoint_auth_method"}, "post": {…}, "api": {…}, "person": {…}}}
 //
 // `basic` and `post` may use the client_credentials grant, each with its own way to authenticate and no other
 // (`invalid_client`). Identifiers and secrets hold characters that RFC 6749 §2.3.1 wants form-encoded before they are put into
 // HTTP Basic, so that a client that skips the step is refused. `api` may only introspect tokens (RFC 7662);
 // protected_api.mjs is it.
+//
+// `person` may use the authorization_code grant, with PKCE (S256), and refresh tokens. Any name and password log in, on the
+// pages that oidc-provider has for developers. Every refresh brings a new refresh token; one that comes again ends the
+// whole login (`invalid_grant`).
 //
 // Access tokens are opaque; tokens are kept in memory. It ends with status 0 at SIGTERM or SIGINT, and when standard input
 // closes, so that it never outlives the test that started it: give it a pipe and keep it open (`</dev/null` ends it at once).
@@ -47,9 +52,15 @@ const clients = {
     client_secret: "introspection-only",
     token_endpoint_auth_method: "client_secret_basic",
   },
+  person: {
+    client_id: "person client:3",
+    client_secret: "p3rs:n/+ %26&=?~'",
+    token_endpoint_auth_method: "client_secret_basic",
+  },
 };
 
 const port = wholeNumber("PORT", process.argv[2] ?? process.env.PORT ?? "0", 0, 65535);
+const redirectUri = process.env.REDIRECT_URI;
 const lifetime = wholeNumber("TOKEN_LIFETIME", process.env.TOKEN_LIFETIME ?? "60", 1, 86400);
 
 const server = createServer();
@@ -66,6 +77,8 @@ server.listen(port, "127.0.0.1", () => {
     issuer,
     token_endpoint: `${issuer}/token`,
     introspection_endpoint: `${issuer}/token/introspection`,
+    authorization_endpoint: `${issuer}/auth`,
+    revocation_endpoint: `${issuer}/token/revocation`,
     scope: SCOPE,
     clients,
   };
@@ -78,18 +91,23 @@ function provider(issuer) {
       registration(clients.basic, { grant_types: ["client_credentials"], scope: SCOPE }),
       registration(clients.post, { grant_types: ["client_credentials"], scope: SCOPE }),
       registration(clients.api, { grant_types: [] }),
+      ...persons(),
     ],
-    scopes: SCOPE.split(" "),
+    scopes: ["openid", "offline_access", ...SCOPE.split(" ")],
     clientAuthMethods: ["client_secret_basic", "client_secret_post"],
     features: {
       clientCredentials: { enabled: true },
-      devInteractions: { enabled: false },
+      devInteractions: { enabled: redirectUri !== undefined },
+      revocation: { enabled: true },
       introspection: {
         enabled: true,
         allowedPolicy: (_context, client) => client.clientId === clients.api.client_id,
       },
     },
-    ttl: { ClientCredentials: lifetime },
+    ttl: { ClientCredentials: lifetime, AccessToken: lifetime },
+    pkce: { required: () => true },
+    rotateRefreshToken: true,
+    findAccount: (_context, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
     extraTokenClaims: refuseAnotherMethod,
   });
   made.on("server_error", (_context, error) => console.error(error));
@@ -101,6 +119,13 @@ function provider(issuer) {
 function refuseAnotherMethod(context) {
   const used = context.headers.authorization === undefined ? "client_secret_post" : "client_secret_basic";
   if (context.oidc.client.clientAuthMethod !== used) throw new errors.InvalidClient(`not registered for ${used}`);
+}
+
+function persons() {
+  if (redirectUri === undefined) return [];
+  const grants = ["authorization_code", "refresh_token"];
+  const places = { redirect_uris: [redirectUri], response_types: ["code"] };
+  return [registration(clients.person, { grant_types: grants, application_type: "native", ...places })];
 }
 
 function registration(client, more) {

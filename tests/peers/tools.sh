@@ -1,11 +1,17 @@
 #!/bin/sh
-# Sees to it that node (20 or newer), npm and curl are there: installs what is missing from Debian's packages, quietly.
+# Sees to it that what the tests need is there: node (20 or newer), npm, curl, setpriv, and Chromium with its driver. Installs
+# what is missing from Debian's packages, quietly.
 set -eu
 
 missing=""
-for tool in node npm curl; do
+for tool in node npm curl setpriv chromium chromedriver; do
     command -v "$tool" >/dev/null 2>&1 && continue
-    case $tool in node) missing="$missing nodejs" ;; *) missing="$missing $tool" ;; esac
+    case $tool in
+        node) missing="$missing nodejs" ;;
+        setpriv) missing="$missing util-linux" ;;
+        chromedriver) missing="$missing chromium-driver" ;;
+        *) missing="$missing $tool" ;;
+    esac
 done
 
 if [ -n "$missing" ]; then

@@ -17,7 +17,7 @@ use url::Url;
 
 use super::{LoginError, load};
 use crate::{
-    cli::status::status,
+    cli::status::{AdminAddress, status},
     secret::Secret,
     token::store::{Record, Store},
 };
@@ -70,20 +70,35 @@ pub(super) async fn arrival(
     }
 }
 
-/// Waits until the sidecar at the address in `uri` has a login, for a store that nobody else can read. False where it has one
-/// already, so that a new one could not be told from it.
-pub(super) async fn login_required_ends(uri: &Url, key: Option<Secret>, provider: &str) -> Result<bool, LoginError> {
-    let (Some(name), Some(port)) = (uri.host_str(), uri.port_or_known_default()) else { return Ok(false) };
-    let Ok(admin) = format!("http://{name}:{port}").parse() else { return Ok(false) };
-    let mut was_due = false;
-    loop {
-        let answer = status(&admin, key.clone(), true, SystemTime::now()).await.map_err(LoginError::Sidecar)?;
-        let document: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
-        match document["providers"][provider]["state"].as_str() {
-            Some("login_required") => was_due = true,
-            _ => return Ok(was_due),
+/// A sidecar that has to be asked for what it keeps, since its store is in its memory.
+pub(super) struct Asked {
+    admin: AdminAddress,
+    key: Option<Secret>,
+    provider: Arc<str>,
+}
+
+impl Asked {
+    /// The one at the address in `uri`, which `key` opens.
+    pub(super) fn new(uri: &Url, key: Option<Secret>, provider: Arc<str>) -> Option<Self> {
+        let admin = format!("http://{}:{}", uri.host_str()?, uri.port_or_known_default()?).parse().ok()?;
+        Some(Self { admin, key, provider })
+    }
+
+    /// Whether it has a login.
+    pub(super) async fn has_login(&self) -> Result<bool, LoginError> {
+        let answer = status(&self.admin, self.key.clone(), true, SystemTime::now()).await;
+        let document: serde_json::Value =
+            serde_json::from_str(&answer.map_err(LoginError::Sidecar)?).unwrap_or_default();
+        let provider = &document["providers"][&*self.provider];
+        Ok(provider["has_refresh_token"] == true || provider["state"] == "ready")
+    }
+
+    /// Waits until it has one.
+    pub(super) async fn arrival(&self) -> Result<(), LoginError> {
+        while !self.has_login().await? {
+            sleep(PERIOD).await;
         }
-        sleep(PERIOD).await;
+        Ok(())
     }
 }
 

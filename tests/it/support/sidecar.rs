@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    io::Read,
+    io::{Read, Write},
     net::SocketAddr,
     path::Path,
     process::{Child, Command, ExitStatus, Output, Stdio},
@@ -90,10 +90,22 @@ impl Process {
         self.child.try_wait().expect("the state of a child")
     }
 
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for its end.
     #[track_caller]
     pub fn wait(&mut self, bound: Duration) -> ExitStatus {
         until_within(bound, "the end of a process", || self.ended())
+    }
+
+    /// Writes a line to its standard input and closes it.
+    #[track_caller]
+    pub fn enter(&mut self, line: &str) {
+        let mut stdin = self.child.stdin.take().expect("a standard input that is still open");
+        stdin.write_all(format!("{line}\n").as_bytes()).expect("a process that reads");
     }
 
     /// Sends it a signal.
@@ -128,8 +140,8 @@ pub struct Sidecar {
     process: Process,
     admin: SocketAddr,
     routes: BTreeMap<String, SocketAddr>,
-    // Goes with the sidecar.
-    _folder: TempDir,
+    // Goes with the sidecar, where it is not kept for the next one.
+    _folder: Option<TempDir>,
 }
 
 /// Starts `bearward run -c FILE` and waits until it serves.
@@ -138,7 +150,13 @@ pub(super) fn start(file: &Path, admin: SocketAddr, environment: &[(String, Stri
     let path = file.to_str().expect("a path of letters");
     let mut command = command(&["run", "-c", path]);
     command.env("HOME", folder.path()).envs(environment.iter().cloned());
-    let mut process = Process::spawn(&mut command);
+    Sidecar { _folder: Some(folder), ..serving(&mut command, admin) }
+}
+
+/// Starts `command`, which is `bearward run` in some way, and waits until it serves.
+#[track_caller]
+pub(super) fn serving(command: &mut Command, admin: SocketAddr) -> Sidecar {
+    let mut process = Process::spawn(command);
 
     let alive = |process: &mut Process| {
         if let Some(status) = process.ended() {
@@ -150,7 +168,7 @@ pub(super) fn start(file: &Path, admin: SocketAddr, environment: &[(String, Stri
     };
     until("the sidecar's /livez", || alive(&mut process));
 
-    let mut sidecar = Sidecar { process, admin, routes: BTreeMap::new(), _folder: folder };
+    let mut sidecar = Sidecar { process, admin, routes: BTreeMap::new(), _folder: None };
     let status = sidecar.status();
     for (name, route) in status["routes"].as_object().expect("the routes of /api/status") {
         if let Some(address) = route["listen"].as_str().and_then(|listen| listen.parse().ok()) {
@@ -217,6 +235,11 @@ impl Sidecar {
         self.process.stdout() + &self.process.stderr()
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Its resident memory now, in KiB.
     #[track_caller]
     pub fn resident_kib(&self) -> u64 {
@@ -231,7 +254,7 @@ impl Sidecar {
 
     #[track_caller]
     fn memory(&self, key: &str) -> u64 {
-        let path = format!("/proc/{}/status", self.process.child.id());
+        let path = format!("/proc/{}/status", self.id());
         let status = std::fs::read_to_string(&path).expect("the status of a running process");
         let line = status.lines().find_map(|line| line.strip_prefix(key)).expect(key);
         line.trim().trim_end_matches(" kB").parse().expect("a number of KiB")
@@ -251,5 +274,23 @@ impl Sidecar {
     /// Its status, if it has ended.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.process.ended()
+    }
+
+    /// Ends it as an operator does.
+    #[track_caller]
+    pub fn stop(mut self) {
+        self.signal(Signal::TERM);
+        assert_eq!(self.wait().code(), Some(0), "{}", self.written());
+    }
+
+    /// Ends it as a power cut does, and waits until it is dead.
+    pub fn kill(mut self) {
+        self.signal(Signal::KILL);
+        self.wait();
+    }
+
+    /// Its process.
+    pub fn id(&self) -> Pid {
+        Pid::from_child(&self.process.child)
     }
 }
