@@ -289,8 +289,8 @@ impl Sidecar {
         self.wait();
     }
 
-    /// Its process.
-    pub fn id(&self) -> Pid {
+    /// Its process, to be acted upon.
+    pub fn pid(&self) -> Pid {
         Pid::from_child(&self.process.child)
     }
 }
