@@ -262,6 +262,17 @@ fn logout_forgets_where_nothing_can_be_revoked() {
 }
 
 #[test]
+fn logout_forgets_also_where_the_server_is_down_and_says_so() {
+    let world = world_with("revocation_endpoint = \"/oauth/revoke\"\n");
+    world.home.log_in("api");
+    world.server.down();
+    let output = world.home.run_to_end(&["logout", "api"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!output.stderr.is_empty());
+    assert_eq!(world.home.files_with("canary-"), Vec::<std::path::PathBuf>::new());
+}
+
+#[test]
 fn a_logout_beside_a_running_sidecar_ends_its_login() {
     let world = world_with("revocation_endpoint = \"/oauth/revoke\"\n");
     world.server.behave(|server| server.lifetime = 4);
