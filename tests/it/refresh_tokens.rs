@@ -36,15 +36,13 @@ fn the_new_refresh_token_is_on_disk_before_its_access_token_is_used() {
         let (server, late, home) = (Arc::downgrade(&server), late.clone(), home.clone());
         move |access| {
             let Some(server) = server.upgrade() else { return false };
+            // First the store, then the books: what is in the one is in the other by then.
+            let kept = lock(&home).as_ref().map(|home| home.kept()).unwrap_or_default();
             let spends = server.ledger().spends.clone();
-            // Of a renewal that came later its answer may be waited for; what counts is that this one's successor is kept.
+            // A later renewal may have been written since; what counts is that this one's successor was.
             let at = spends.iter().position(|spend| spend.issued.as_ref().is_some_and(|(_, issued)| issued == access));
-            let kept = lock(&home).as_ref().is_some_and(|home| {
-                spends[at.unwrap_or(0)..]
-                    .iter()
-                    .filter_map(|spend| spend.issued.as_ref())
-                    .any(|(refresh, _)| !home.files_with(refresh).is_empty())
-            });
+            let mut since = spends[at.unwrap_or(0)..].iter().filter_map(|spend| spend.issued.as_ref());
+            let kept = since.any(|(refresh, _)| kept.contains(refresh));
             if at.is_none() || !kept {
                 lock(&late).push(access.to_owned());
             }

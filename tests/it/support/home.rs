@@ -172,6 +172,12 @@ impl Home {
         entries.flatten().map(|entry| entry.path()).filter(holds).collect()
     }
 
+    /// Everything that stands in the files of the store.
+    pub fn kept(&self) -> String {
+        let entries = fs::read_dir(&self.store).into_iter().flatten().flatten();
+        entries.map(|entry| String::from_utf8_lossy(&fs::read(entry.path()).unwrap_or_default()).into_owned()).collect()
+    }
+
     /// The record that holds the refresh token `token`.
     #[track_caller]
     pub fn record(&self, token: &str) -> PathBuf {
