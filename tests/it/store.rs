@@ -190,8 +190,9 @@ fn a_corrupt_record_is_left_alone() {
 fn assert_unusable(home: &Home) {
     let mut process = Process::spawn(&mut home.command(&["run"]));
     let status = process.wait(PATIENCE);
-    assert_eq!(status.code(), Some(1), "{}", process.stderr());
-    let written = process.stderr();
+    let (_, stderr) = process.output();
+    let written = String::from_utf8_lossy(&stderr);
+    assert_eq!(status.code(), Some(1), "{written}");
     assert!(written.contains(home.store().to_str().unwrap()), "the folder is not named:\n{written}");
 }
 
