@@ -103,6 +103,36 @@ fn warnings_do_not_change_the_exit_status() {
 }
 
 #[test]
+fn a_rule_that_can_match_nothing_is_an_error() {
+    for rule in ["get /x", "GET /a%20b", "GET /a/../b", "GET /./a", "GET /x?y", "GET /x#y", "GET /a\\\\b", "GET /é"] {
+        let (status, out, err) = check(&format!("{FINE}allow = [\"GET /fine\", \"{rule}\"]\n"), &[]);
+        assert_eq!((status, err.as_str()), (2, ""), "{rule}: {out}");
+        assert!(out.starts_with("FILE:4:23: error: "), "{rule}: {out}");
+        assert_eq!(out.matches(": error: ").count(), 1, "{rule}: {out}");
+    }
+    let (status, out, _) = check(&format!("{FINE}allow = [\"GET /fine/*/**\", \"* /\", \"M-SEARCH /a+b:c\"]\n"), &[]);
+    assert_eq!(status, 0, "{out}");
+}
+
+#[test]
+fn more_fields_than_are_ever_read_are_an_error() {
+    let (status, out, _) = check(&format!("{FINE}[limits]\nhead_fields = 257\n"), &[]);
+    assert_eq!(status, 2);
+    assert!(out.starts_with("FILE:5:15: error: `head_fields`") && out.contains("at most 256"), "{out}");
+    let (status, out, _) = check(&format!("{FINE}[limits]\nhead_fields = 256\n"), &[]);
+    assert_eq!(status, 0, "{out}");
+}
+
+#[test]
+fn an_address_with_a_key_in_it_is_refused_and_not_repeated() {
+    for address in ["http://:CANARYKEY@h/?q", "https://CANARYKEY:x@[", "http://h/CANARYKEY#x"] {
+        let (status, out, err) = run(&["status", "--admin", address]);
+        assert_eq!((status, out.as_str()), (2, ""), "{address}: {err}");
+        assert!(err.contains("--admin") && !err.contains("CANARYKEY"), "{address}: {err}");
+    }
+}
+
+#[test]
 fn a_configuration_that_is_fine_ends_with_zero() {
     let (status, out, err) = check(FINE, &[]);
     assert_eq!((status, out.as_str(), err.as_str()), (0, "FILE: ok, 0 providers, 1 route\n", ""));

@@ -337,6 +337,28 @@ mod tests {
     }
 
     #[test]
+    fn fields_that_route_never_trail_in_any_spelling() {
+        for name in ["Forwarded", "X-Forwarded-For", "x_forwarded_host", "Content_Length", "Transfer_Encoding", "HOST"]
+        {
+            assert!(!may_trail(name.as_bytes()), "{name}");
+        }
+        for name in ["x-forwarded", "x-sum", "grpc-status", "server-timing"] {
+            assert!(may_trail(name.as_bytes()), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_was_announced_of_a_body_is_known_from_the_start() {
+        let mut body = Body::new(Framing::Length(10), None, 0);
+        assert_eq!(body.known_length(), 10);
+        body.decode(&mut [b'x'; 4]).unwrap();
+        assert_eq!((body.known_length(), body.content()), (10, 4));
+        let mut body = Body::new(Framing::Chunked, None, 0);
+        body.decode(&mut b"3\r\nabc\r\n".to_vec()).unwrap();
+        assert_eq!(body.known_length(), 3);
+    }
+
+    #[test]
     fn an_empty_body_of_known_length_writes_nothing() {
         assert_eq!(begin(Framing::Empty, b"GET", Sink::Plain), (String::new(), 0, true));
     }

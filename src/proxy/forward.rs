@@ -98,7 +98,7 @@ pub async fn forward<C: Caller>(
             Ok(framing) => {
                 let Exchange { sending, answer, .. } = exchange;
                 let mut answered = Answered { head: answer, framing, connection, sending };
-                if !replays(prepared, &mut answered, caller, timer).await {
+                if !replays(prepared, &mut answered, caller, timer).await? {
                     return Ok(answered);
                 }
                 // The refused answer's body is of no use; its connection goes with it.
@@ -141,39 +141,44 @@ async fn open(prepared: &mut Prepared, head: &Head, sending: &mut Sending) -> Re
 
 /// Whether the upstream refused the token, a newer one is to be had, and the request can be sent again with it. Then
 /// `prepared` holds the newer one.
+///
+/// # Errors
+/// What the caller did wrong before its body was whole.
 async fn replays<C: Caller>(
     prepared: &mut Prepared,
     answered: &mut Answered,
     caller: &mut C,
     timer: &mut Timer,
-) -> bool {
+) -> Result<bool, CallerFault> {
     let active = &prepared.active;
     let (Some(binding), Some(credential), Some(seen)) = (&active.route.provider, &active.credential, &prepared.token)
     else {
-        return false;
+        return Ok(false);
     };
     if !binding.reauthorize_on.contains(&answered.head.status) {
         seen.mark_accepted();
-        return false;
+        return Ok(false);
     }
     if prepared.cost == TokenCost::Replayed {
-        return false;
+        seen.mark_refused_when_fresh();
+        return Ok(false);
     }
     timer.set(active.route.timeouts.idle);
-    if !answered.sending.gather(caller, timer).await {
-        // Too large to be sent again: the next request is to find a new token. Where another would not help, the
-        // refusal has been told already and this one stays.
+    let gathered = answered.sending.gather(caller, timer).await;
+    if gathered != Ok(true) {
+        // Too large to be sent again, or broken: the next request is to find a new token. Where another would not help,
+        // the refusal has been told already and this one stays.
         let _ = credential.discard(seen);
-        return false;
+        return gathered;
     }
     match credential.renew(seen).await {
         Ok(token) => {
             active.metrics.replayed();
             prepared.token = Some(token);
             prepared.cost = TokenCost::Replayed;
-            true
+            Ok(true)
         }
-        Err(_) => false,
+        Err(_) => Ok(false),
     }
 }
 

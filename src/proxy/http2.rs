@@ -5,7 +5,14 @@ mod body;
 mod caller;
 mod pulse;
 
-use std::{convert::Infallible, future::Future, pin::pin, rc::Rc, sync::Arc, time::Instant};
+use std::{
+    convert::Infallible,
+    future::Future,
+    pin::pin,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
@@ -48,6 +55,8 @@ const MOST_STREAMS: u32 = 256;
 /// Bytes that a caller may send ahead, on a request and on a connection.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// How long a caller that has been quiet for too long may take to leave when it is told to.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Serves a connection to its end.
 pub(super) async fn serve(stream: Prefixed<Stream>, ingress: Arc<Ingress>, worker: Rc<Worker>, mut watch: Watch) {
@@ -68,18 +77,22 @@ pub(super) async fn serve(stream: Prefixed<Stream>, ingress: Arc<Ingress>, worke
         .keep_alive_timeout(limits.head_timeout);
     let mut connection = pin!(builder.serve_connection(TokioIo::new(stream), service));
     let ended = tokio::select! {
-        ended = connection.as_mut() => Some(ended),
-        () = activity.quiet(limits.head_timeout, limits.keep_alive) => None,
-        () = watch.draining() => None,
+        ended = connection.as_mut() => Ok(ended),
+        () = activity.quiet(limits.head_timeout, limits.keep_alive) => Err(GOODBYE.min(limits.head_timeout)),
+        // What was answered last may still be on its way.
+        () = watch.draining() => Err(limits.head_timeout),
     };
     let ended = match ended {
-        Some(ended) => ended,
-        None => {
+        Ok(ended) => ended,
+        Err(goodbye) => {
             connection.as_mut().graceful_shutdown();
+            activity.stir();
             tokio::select! {
+                // First, so that the caller is told (GOAWAY) whatever the bound is.
+                biased;
                 ended = connection => ended,
                 // Requests in hand are finished; a caller that does not go then is left.
-                () = activity.quiet(limits.head_timeout, limits.head_timeout) => Ok(()),
+                () = activity.quiet(goodbye, goodbye) => Ok(()),
             }
         }
     };

@@ -82,16 +82,22 @@ impl Sending {
 
     /// Reads what is left of a body that is small enough to be kept, without sending it. False: it is not, or did not
     /// come in time.
-    pub async fn gather<C: Caller>(&mut self, caller: &mut C, timer: &mut Timer) -> bool {
+    ///
+    /// # Errors
+    /// As [`Caller::poll_body`]; nothing more may be read from the caller then.
+    pub async fn gather<C: Caller>(&mut self, caller: &mut C, timer: &mut Timer) -> Result<bool, CallerFault> {
         poll_fn(|cx| {
-            while self.kept && !caller.is_body_done() && caller.known_length() <= KEPT {
+            while self.kept && caller.known_length() <= KEPT {
+                if caller.is_body_done() {
+                    return Poll::Ready(Ok(true));
+                }
                 match caller.poll_body(cx, &mut self.wire, Place::Behind) {
-                    Poll::Ready(Ok(())) => self.kept = caller.known_length() <= KEPT,
-                    Poll::Ready(Err(_)) => return Poll::Ready(false),
-                    Poll::Pending => return timer.poll_passed(cx).map(|()| false),
+                    Poll::Ready(read) => read?,
+                    Poll::Pending => return timer.poll_passed(cx).map(|()| Ok(false)),
                 }
             }
-            Poll::Ready(self.kept && caller.is_body_done())
+            self.kept = false;
+            Poll::Ready(Ok(false))
         })
         .await
     }

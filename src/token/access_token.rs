@@ -27,6 +27,7 @@ pub struct AccessToken {
     /// See `expires_at_wall`.
     pub refresh_at_wall: SystemTime,
     accepted: AtomicBool,
+    refused_when_fresh: AtomicBool,
 }
 
 /// What may be done with a token at some instant.
@@ -53,20 +54,27 @@ impl AccessToken {
             expires_at_wall: wall + expires_at.since(now),
             refresh_at_wall: wall + refresh_at.since(now),
             accepted: AtomicBool::new(false),
+            refused_when_fresh: AtomicBool::new(false),
         }
     }
 
     /// Notes that an upstream took it: if it is refused later, it was revoked, and another will do.
     pub fn mark_accepted(&self) {
         // Read first: the line is shared by all workers, and nearly always it says so already.
-        if !self.was_accepted() {
+        if !self.accepted.load(Ordering::Relaxed) {
             self.accepted.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Whether an upstream ever took it.
-    pub fn was_accepted(&self) -> bool {
-        self.accepted.load(Ordering::Relaxed)
+    /// Notes that an upstream refused it in the very replay that it was obtained for: there are requests to which no
+    /// token is good enough, whatever others it may be accepted for.
+    pub fn mark_refused_when_fresh(&self) {
+        self.refused_when_fresh.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a refusal of it means that it was revoked, as far as one can tell.
+    pub fn is_revoked_if_refused(&self) -> bool {
+        self.accepted.load(Ordering::Relaxed) && !self.refused_when_fresh.load(Ordering::Relaxed)
     }
 
     /// What may be done with it at `now`.

@@ -232,7 +232,8 @@ impl Credential {
             if !self.current().is_some_and(|current| Arc::ptr_eq(&current, seen)) {
                 return false;
             }
-            if *verdict.insert(progress.refused_by_upstream(self.clock.now(), seen.was_accepted())) != Verdict::Discard
+            if *verdict.insert(progress.refused_by_upstream(self.clock.now(), seen.is_revoked_if_refused()))
+                != Verdict::Discard
             {
                 return false;
             }

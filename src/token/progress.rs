@@ -205,10 +205,10 @@ impl Progress {
         self.ended += 1;
     }
 
-    /// An upstream refused the token in hand, which one had `accepted` before or none had. One that refuses fresh tokens
-    /// too is not given another so soon.
-    pub(super) fn refused_by_upstream(&mut self, now: Moment, accepted: bool) -> Verdict {
-        if let Some(renewal) = self.renewal.as_mut().filter(|_| !accepted) {
+    /// An upstream refused the token in hand, which was `revoked` as far as one can tell. An upstream that refuses fresh
+    /// tokens too is not given another so soon.
+    pub(super) fn refused_by_upstream(&mut self, now: Moment, revoked: bool) -> Verdict {
+        if let Some(renewal) = self.renewal.as_mut().filter(|_| !revoked) {
             let left = (renewal.at + RENEWAL_SPACING).since(now);
             if !left.is_zero() {
                 let first = !std::mem::replace(&mut renewal.complained, true);
@@ -219,7 +219,9 @@ impl Progress {
         match &mut self.phase {
             Phase::BackingOff(retry) => *retry = retry.without_token(now),
             // Another is wanted whether or not anybody asks: readiness does.
-            _ => self.wanted = true,
+            Phase::Resting { .. } => self.wanted = true,
+            // It is on its way, or there is none to be had.
+            Phase::Fetching | Phase::LoginRequired | Phase::Ended => {}
         }
         Verdict::Discard
     }
@@ -307,6 +309,23 @@ mod tests {
         assert_eq!(progress.refused_by_upstream(later, false), Verdict::Keep { left, first: true });
         assert_eq!(progress.refused_by_upstream(later, false), Verdict::Keep { left, first: false });
         assert_eq!(progress.refused_by_upstream(NOW + Duration::from_secs(60), false), Verdict::Discard);
+    }
+
+    #[test]
+    fn a_revoked_token_is_renewed_within_the_minute_too() {
+        let mut progress = Progress::new(Phase::Resting { until: NOW });
+        assert_eq!(progress.refused_by_upstream(NOW, false), Verdict::Discard);
+        assert_eq!(progress.refused_by_upstream(NOW + Duration::from_secs(1), true), Verdict::Discard);
+    }
+
+    #[test]
+    fn a_refusal_asks_for_another_token_unless_one_is_on_its_way() {
+        let mut progress = Progress::new(Phase::Resting { until: NOW });
+        progress.refused_by_upstream(NOW, false);
+        assert!(progress.wanted);
+        let mut progress = Progress::new(Phase::Fetching);
+        progress.refused_by_upstream(NOW, false);
+        assert!(!progress.wanted, "two requests for one refusal");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What of an answer comes back, and how.
 
-use std::{sync::Arc, thread};
+use std::{io::ErrorKind, sync::Arc, thread};
 
 use url::Url;
 
@@ -58,6 +58,15 @@ fn hop_by_hop_fields_and_alt_svc_stay_here() {
     assert!(!got.head.values("keep-alive").contains(&"timeout=5"), "{:?}", got.head);
     assert!(!got.head.values("connection").join(",").to_ascii_lowercase().contains("hop"), "{:?}", got.head);
     assert_eq!(got.head.value("x-kept"), Some("1"));
+}
+
+#[test]
+fn whatever_field_connection_names_stays_here() {
+    let fields = "Connection: location, Content-Type\r\nLocation: /a\r\nContent-Type: a/b\r\nX-Kept: 1\r\n";
+    let (sidecar, _upstream) = world(move |_| answer("200 OK", fields, "fine"));
+    let got = sidecar.get("/");
+    assert!(!got.head.has("location") && !got.head.has("content-type"), "{:?}", got.head);
+    assert_eq!((got.head.value("x-kept"), got.text().as_str()), (Some("1"), "fine"));
 }
 
 #[test]
@@ -146,6 +155,24 @@ fn trailers_pass_but_for_those_that_would_be_believed() {
     let trailers: Vec<_> =
         got.trailers.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect();
     assert_eq!(trailers, wanted);
+}
+
+#[test]
+fn trailers_that_route_stay_here_and_a_hundred_others_pass() {
+    let lines: String = (0..100).map(|number| format!("x-{number}: {number}\r\n")).collect();
+    let (sidecar, _upstream) = world(move |request| {
+        let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+        let trailers = if request.head.target() == "/many" {
+            lines.as_str()
+        } else {
+            "Forwarded: for=1\r\nX-Forwarded-For: 1\r\nx_forwarded_proto: 1\r\nContent_Length: 9\r\nx-sum: 1\r\n"
+        };
+        [&head[..], &chunked(b"hello", 5, trailers)].concat()
+    });
+    let mut client = Client::connect(sidecar.address());
+    assert_eq!(client.get("/").trailers, [("x-sum".to_owned(), "1".to_owned())]);
+    let wanted: Vec<_> = (0..100).map(|number| (format!("x-{number}"), number.to_string())).collect();
+    assert_eq!(client.get("/many").trailers, wanted);
 }
 
 #[test]
@@ -253,6 +280,28 @@ fn a_cut_body_is_never_a_clean_end() {
         let end = client.wire().stream_body(framing, &mut |bytes| received.extend_from_slice(bytes));
         assert!(end.is_err(), "{head}{sent}: a cut answer looked whole: {:?}", String::from_utf8_lossy(&received));
     }
+}
+
+#[test]
+fn a_cut_body_is_a_reset_to_a_caller_for_whom_an_end_is_the_end() {
+    let gate = Arc::new(Gate::default());
+    let tokens = TokenEndpoint::issuing("token-1");
+    let upstream = Upstream::scripted({
+        let gate = gate.clone();
+        move |mut connection| {
+            let Ok(Some(_)) = connection.request() else { return };
+            let _ = connection.wire.send("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n");
+            gate.pass();
+        }
+    });
+    let sidecar = Setup::new(&tokens, upstream.origin()).start_ready();
+    let mut client = Client::connect(sidecar.address());
+    client.send("GET / HTTP/1.0\r\nHost: localhost\r\n\r\n");
+    assert_eq!(client.head().status(), 200);
+    assert_eq!(client.wire().exactly(5).unwrap(), b"hello");
+    gate.open();
+    let end = client.wire().rest().map_err(|error| error.kind());
+    assert_eq!(end, Err(ErrorKind::ConnectionReset), "a cut answer looked whole");
 }
 
 #[test]

@@ -46,6 +46,16 @@ fn hop_by_hop_fields_stay_here() {
 }
 
 #[test]
+fn whatever_field_connection_names_stays_here() {
+    let (sidecar, upstream) = world();
+    let fields = "Connection: content-type, Origin-Like\r\nContent-Type: a/b\r\nOrigin-Like: 1\r\nX-Kept: 1\r\n";
+    exchange(sidecar.address(), format!("GET / HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n"));
+    let head = upstream.last().head;
+    assert!(!head.has("content-type") && !head.has("origin-like"), "{head:?}");
+    assert_eq!(head.value("x-kept"), Some("1"));
+}
+
+#[test]
 fn connection_cannot_take_away_what_the_request_needs() {
     let (sidecar, upstream) = world();
     let answer = exchange(
@@ -158,6 +168,23 @@ fn trailers_pass_but_for_those_that_would_be_believed() {
         assert!(!names.contains(&name.to_owned()), "{name} is among the trailers {names:?}");
     }
     assert_eq!(sent.head.value("authorization"), Some("Bearer token-1"));
+}
+
+#[test]
+fn trailers_that_route_stay_here_and_a_hundred_others_pass() {
+    let (sidecar, upstream) = world();
+    let mut client = Client::connect(sidecar.address());
+    let mut send = |trailers: &str| {
+        let head = b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
+        client.send([&head[..], &chunked(b"hello", 5, trailers)].concat());
+        assert_eq!(client.answer().text(), "hello");
+        upstream.last().trailers
+    };
+    let routing = "Forwarded: for=1\r\nX-Forwarded-For: 1\r\nx_forwarded_proto: 1\r\nContent_Length: 9\r\nx-sum: 1\r\n";
+    assert_eq!(send(routing), [("x-sum".to_owned(), "1".to_owned())]);
+    let many: Vec<_> = (0..100).map(|number| (format!("x-{number}"), number.to_string())).collect();
+    let lines: String = many.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    assert_eq!(send(&lines), many);
 }
 
 #[test]

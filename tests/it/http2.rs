@@ -217,3 +217,45 @@ async fn a_cut_body_is_a_reset_and_not_a_clean_end() {
     assert!(client.send(request).await.is_err());
     assert_eq!(upstream.count(), 2);
 }
+
+#[tokio::test]
+async fn a_head_has_a_largest_number_of_fields_here_too() {
+    let upstream = Upstream::answering(|_| ok("fine"));
+    let sidecar = world(&upstream);
+    let mut client = H2Client::connect(sidecar.address()).await;
+    let many = |count: usize| {
+        let request =
+            (0..count).fold(client.request("GET", "/"), |request, number| request.header(format!("x-{number}"), "1"));
+        request.body(empty()).unwrap()
+    };
+    let (large, fits) = (many(150), many(90));
+    assert_problem(&client.send(large).await.unwrap(), 431, "headers-too-large");
+    assert_eq!(upstream.count(), 0);
+    assert_eq!(client.send(fits).await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn what_is_no_answer_is_a_protocol_failure_here_too() {
+    let upstream = Upstream::answering(|request| match request.head.target() {
+        "/chunk" => b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n".to_vec(),
+        _ => b"HTTP/1.1 099 Low\r\ncontent-length: 2\r\n\r\nok".to_vec(),
+    });
+    let sidecar = world(&upstream);
+    let mut client = H2Client::connect(sidecar.address()).await;
+    for path in ["/chunk", "/status"] {
+        let request = client.request("GET", path).body(empty()).unwrap();
+        assert_problem(&client.send(request).await.unwrap(), 502, "upstream-protocol");
+    }
+}
+
+#[tokio::test]
+async fn what_connection_names_stays_here_too() {
+    let fields = "connection: location, content-type\r\nlocation: /a\r\ncontent-type: a/b\r\nx-kept: 1\r\n";
+    let upstream = Upstream::answering(move |_| answer("200 OK", fields, "fine"));
+    let sidecar = world(&upstream);
+    let mut client = H2Client::connect(sidecar.address()).await;
+    let request = client.request("GET", "/").body(empty()).unwrap();
+    let got = client.send(request).await.unwrap();
+    assert!(!got.headers.contains_key("location") && !got.headers.contains_key("content-type"), "{:?}", got.headers);
+    assert_eq!((got.headers["x-kept"].as_bytes(), got.body.as_slice()), (&b"1"[..], &b"fine"[..]));
+}

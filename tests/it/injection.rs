@@ -90,6 +90,18 @@ fn the_token_may_be_a_query_parameter() {
 }
 
 #[test]
+fn wherever_the_token_goes_the_callers_authorization_does_not_pass() {
+    for place in ["inject.query = \"access_token\"", "inject.header = \"x-api-key\""] {
+        let (sidecar, upstream) = world(place);
+        for fields in ["Authorization: Bearer evil\r\n", "AUTHORIZATION: Basic evil\r\nauthorization: evil\r\n"] {
+            let head = sent_on(&sidecar, &upstream, "/", fields);
+            assert!(!head.has("authorization"), "{place}: {head:?}");
+            assert!(!String::from_utf8_lossy(&head.raw).contains("evil"), "{place}: {head:?}");
+        }
+    }
+}
+
+#[test]
 fn a_callers_own_parameter_of_that_name_is_removed() {
     let (sidecar, upstream) = world("inject.query = \"access_token\"");
     for query in ["access_token=evil", "access_token=evil&access_token=evil", "access%5Ftoken=evil", "access_token"] {

@@ -132,6 +132,8 @@ fn a_body_that_moves_slowly_is_not_given_up() {
 fn a_head_that_does_not_come_to_its_end_is_given_up() {
     let (sidecar, upstream) = world(|setup| setup.tables("[limits]\nhead_timeout = \"500ms\""));
     assert_refused(&sidecar, &upstream, "GET / HTTP/1.1\r\nHost: local", 408, "request-timeout");
+    // The beginning of a POST, and of the preface of HTTP/2.
+    assert_refused(&sidecar, &upstream, "P", 408, "request-timeout");
     // A byte now and then does not buy more time.
     let mut client = Client::connect(sidecar.address());
     let mut dripped = 0;

@@ -16,6 +16,7 @@ mod tools;
 // Tokens: how they are asked for, what is made of the answer, how they are kept fresh.
 mod certified_provider;
 mod coalescing;
+mod expired_token;
 mod outage;
 mod refused_token;
 mod renewal;
@@ -37,6 +38,7 @@ mod store;
 // A request's way in: what is taken, by which route, and by whom.
 mod admission;
 mod http2;
+mod http2_connections;
 mod limits;
 mod paths;
 mod routing;
@@ -46,6 +48,7 @@ mod answers;
 mod connections;
 mod forwarding;
 mod injection;
+mod interim_answers;
 mod streaming;
 mod tunnels;
 mod upstream_failures;
@@ -53,6 +56,7 @@ mod upstream_failures;
 // The process: what it tells, what it keeps to itself, how it is used and how it ends.
 mod admin;
 mod commands;
+mod core_dumps;
 mod demo;
 mod secrecy;
 mod secret_files;

@@ -1,10 +1,14 @@
 //! The upstream says that a token is no longer good.
 
-use std::{sync::Arc, thread};
+use std::{
+    sync::{Arc, Mutex},
+    thread,
+};
 
 use crate::support::{
-    client::{Client, exchange},
-    patience::Gate,
+    client::{A_WHILE, Client, exchange},
+    patience::{Gate, lock},
+    problem::assert_problem,
     setup::Setup,
     token_endpoint::{TokenEndpoint, token_answer},
     upstream::Upstream,
@@ -104,4 +108,143 @@ fn which_answers_mean_that_is_configured() {
     assert_eq!(tokens.count(), 1);
     assert_eq!(sidecar.get("/403").status, 200);
     assert_eq!(tokens.count(), 2);
+}
+
+/// Sends a body of `length` bytes, the last part of it after a while, and gives the status and how many requests that made.
+fn replay_of(length: usize, chunked: bool) -> (u16, usize) {
+    let (tokens, upstream) = (numbered_tokens(), refusing_the_first());
+    let sidecar = Setup::new(&tokens, upstream.origin()).start_ready();
+    let mut client = Client::connect(sidecar.address());
+    let body = "x".repeat(length);
+    let (framing, parts) = if chunked {
+        let chunks: String = body
+            .as_bytes()
+            .chunks(1000)
+            .map(|chunk| format!("{:x}\r\n{}\r\n", chunk.len(), "x".repeat(chunk.len())))
+            .collect();
+        ("Transfer-Encoding: chunked".to_owned(), [chunks, "0\r\n\r\n".to_owned()])
+    } else {
+        (format!("Content-Length: {length}"), [body[1..].to_owned(), "x".to_owned()])
+    };
+    client.send(format!("POST / HTTP/1.1\r\nHost: localhost\r\n{framing}\r\n\r\n"));
+    for part in parts {
+        client.send(part);
+        thread::sleep(A_WHILE);
+    }
+    let answer = client.answer();
+    for request in upstream.requests() {
+        assert_eq!(request.body.len(), length);
+    }
+    if answer.status == 200 {
+        assert!(answer.body == body.as_bytes(), "another body came back");
+    }
+    (answer.status, upstream.count())
+}
+
+#[test]
+fn the_largest_body_that_is_replayed_has_64_kib_however_it_is_framed() {
+    for chunked in [false, true] {
+        assert_eq!(replay_of(65_536, chunked), (200, 2), "chunked: {chunked}");
+        assert_eq!(replay_of(65_537, chunked), (401, 1), "chunked: {chunked}");
+    }
+}
+
+/// Refuses the first token at the head, before it reads the body.
+fn refusing_early() -> Upstream {
+    Upstream::scripted(|mut connection| {
+        while let Ok(Some(head)) = connection.head() {
+            if head.value("authorization") == Some("Bearer token-0") {
+                let _ = connection.wire.send(answer("401 Unauthorized", "", "refused"));
+                let _ = connection.wire.rest();
+                return;
+            }
+            let Ok((body, _)) = connection.wire.body(head.request_framing()) else { return };
+            if connection.wire.send(ok(body)).is_err() {
+                return;
+            }
+        }
+    })
+}
+
+#[test]
+fn a_refusal_that_comes_before_a_small_body_is_no_reason_not_to_replay_it() {
+    let (tokens, upstream) = (numbered_tokens(), refusing_early());
+    let sidecar = Setup::new(&tokens, upstream.origin()).start_ready();
+    let mut client = Client::connect(sidecar.address());
+    client.send("POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+    assert_eq!(client.head().status(), 100);
+    upstream.wait_for(1);
+    thread::sleep(A_WHILE);
+    client.send("hello");
+    let answer = client.answer();
+    assert_eq!((answer.status, answer.text().as_str()), (200, "hello"));
+    assert_eq!(upstream.count(), 2);
+}
+
+#[test]
+fn a_refusal_that_comes_before_a_malformed_body_leaves_no_doubt_where_the_next_request_begins() {
+    let (tokens, upstream) = (numbered_tokens(), refusing_early());
+    let sidecar = Setup::new(&tokens, upstream.origin()).start_ready();
+    let mut client = Client::connect(sidecar.address());
+    client.send("POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
+    upstream.wait_for(1);
+    thread::sleep(A_WHILE);
+    client.send("zz\r\n");
+    assert_problem(&client.answer(), 400, "bad-request");
+    // Were the body read on behind its fault, this would be its end and a request.
+    let _ = client.wire().send("0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert!(client.is_closed());
+    assert_eq!(upstream.count(), 1);
+}
+
+#[test]
+fn after_a_refusal_that_could_not_be_replayed_readiness_comes_back_by_itself() {
+    let (tokens, upstream) = (numbered_tokens(), refusing_the_first());
+    let sidecar = Setup::new(&tokens, upstream.origin()).start_ready();
+    let body = "x".repeat(70_000);
+    let request = format!("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 70000\r\n\r\n{body}");
+    assert_eq!(exchange(sidecar.address(), request).status, 401);
+    tokens.wait_for(2);
+    sidecar.wait_until_ready();
+    assert_eq!(sidecar.get("/").status, 200);
+    assert_eq!((tokens.count(), upstream.count()), (2, 2));
+}
+
+#[test]
+fn tokens_that_are_revoked_one_after_the_other_are_all_renewed() {
+    let tokens = numbered_tokens();
+    let good = Arc::new(Mutex::new(0));
+    let upstream = Upstream::answering({
+        let good = good.clone();
+        move |request| match request.head.value("authorization")
+            == Some(format!("Bearer token-{}", lock(&good)).as_str())
+        {
+            true => ok("fine"),
+            false => answer("401 Unauthorized", "", ""),
+        }
+    });
+    let sidecar = Setup::new(&tokens, upstream.origin()).start_ready();
+    for number in 0..4 {
+        *lock(&good) = number;
+        for _ in 0..2 {
+            assert_eq!(sidecar.get("/").status, 200, "token-{number}");
+        }
+        assert_eq!(tokens.count(), number + 1);
+    }
+}
+
+#[test]
+fn requests_that_no_token_is_good_enough_for_do_not_wear_out_the_token_endpoint() {
+    let tokens = numbered_tokens();
+    let upstream = Upstream::answering(|request| match request.head.target() {
+        "/forbidden" => answer("401 Unauthorized", "", "never"),
+        _ => ok("fine"),
+    });
+    let sidecar = Setup::new(&tokens, upstream.origin()).start_ready();
+    for _ in 0..10 {
+        // The token is good, as other requests prove in between.
+        assert_eq!(sidecar.get("/").status, 200);
+        assert_eq!(sidecar.get("/forbidden").text(), "never");
+    }
+    assert_eq!(tokens.count(), 2, "one at the start, one renewal in a minute");
 }

@@ -56,6 +56,31 @@ fn the_most_specific_route_wins() {
 }
 
 #[test]
+fn what_one_route_reads_of_a_path_is_no_concern_of_another_on_the_same_listener() {
+    let tokens = TokenEndpoint::issuing("token-1");
+    let upstream = Upstream::answering(|_| ok("fine"));
+    let listen = ports::unused();
+    let route = |name: &str, lines: &str| {
+        let origin = upstream.origin();
+        format!("[routes.{name}]\nlisten = \"{listen}\"\nupstream = \"{origin}\"\nprovider = \"api\"\n{lines}\n")
+    };
+    let tables = route("b", "host = \"b.localhost\"") + &route("any", "path = \"/v2\"");
+    let setup = Setup::new(&tokens, upstream.origin()).listen(listen).route("host = \"a.localhost\"\npath = \"/v1\"");
+    let sidecar = setup.tables(&tables).start_ready();
+    for target in ["/x%2Fy", "/a/../b", "/%zz"] {
+        assert_eq!(ask(&sidecar, "b.localhost", target, "").status, 200, "{target}");
+        assert_eq!(upstream.last().head.target(), target);
+    }
+    let served = upstream.count();
+    for host in ["a.localhost", "localhost"] {
+        assert_problem(&ask(&sidecar, host, "/v1/x%2Fy", ""), 400, "bad-request");
+    }
+    // What the path says is nothing to one who has no business here.
+    assert_problem(&ask(&sidecar, "evil.example", "/..", ""), 421, "host-not-allowed");
+    assert_eq!(upstream.count(), served);
+}
+
+#[test]
 fn a_host_that_nobody_knows_is_refused() {
     let tokens = TokenEndpoint::issuing("token-1");
     let upstream = Upstream::answering(|_| ok("fine"));

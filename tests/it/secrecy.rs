@@ -144,6 +144,29 @@ fn logs_hold_no_token_that_goes_into_a_query() {
 }
 
 #[test]
+fn logs_hold_no_more_of_a_target_than_its_path() {
+    let tokens = TokenEndpoint::issuing(ANSWERED);
+    let upstream = Upstream::answering(|_| ok("fine"));
+    let sidecar = Setup::new(&tokens, upstream.origin()).log("level = \"trace\"").start_ready();
+    for target in [
+        format!("http://user:{CALLERS}@localhost/with-user-information"),
+        format!("/with-fragment#access_token={CALLERS}"),
+        format!("/with-query?code={CALLERS}"),
+    ] {
+        let answer = exchange(sidecar.address(), format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        assert_clean("an answer", &answer.text());
+    }
+    let written = || {
+        let written = sidecar.written();
+        ["/with-user-information", "/with-fragment", "/with-query"]
+            .iter()
+            .all(|path| written.contains(path))
+            .then_some(written)
+    };
+    assert_clean("the log", &crate::support::patience::until("a line for each request", written));
+}
+
+#[test]
 fn an_unreachable_token_endpoint_is_not_named_with_its_query() {
     let tokens = TokenEndpoint::issuing("unused");
     tokens.down();

@@ -239,7 +239,7 @@ fn a_full_disk_costs_no_login() {
         sidecar.wait_for_ok("api");
         let limit = |current| {
             let limit = Rlimit { current, maximum: None };
-            prlimit(Some(sidecar.id()), Resource::Fsize, limit).expect("a limit on a child");
+            prlimit(Some(sidecar.pid()), Resource::Fsize, limit).expect("a limit on a child");
         };
         limit(Some(bytes));
         // Longer than a token lives: at least one renewal was due.

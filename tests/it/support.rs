@@ -7,6 +7,7 @@ pub mod authorization_server;
 pub mod browser;
 pub mod certificates;
 pub mod client;
+pub mod frames;
 pub mod h2c;
 pub mod home;
 pub mod navigator;

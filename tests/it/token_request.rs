@@ -155,6 +155,16 @@ fn extra_parameters_and_fields_are_added() {
 }
 
 #[test]
+fn a_post_whose_parameters_are_in_its_query_says_that_it_has_no_body() {
+    let request = first_request("", "token_request.encoding = \"query\"");
+    assert_eq!(request.head.method(), "POST");
+    assert!(request.head.target().contains("grant_type=client_credentials"), "{:?}", request.head);
+    // Some servers answer 411 otherwise (RFC 9110 §8.6).
+    assert_eq!(request.head.value("content-length"), Some("0"), "{:?}", request.head);
+    assert!(!request.head.has("transfer-encoding"), "{:?}", request.head);
+}
+
+#[test]
 fn scopes_of_an_array_are_joined_by_the_separator() {
     let request = first_request("", "scope = [\"read\", \"write\"]");
     assert_eq!(form(&request.body)["scope"], "read write");

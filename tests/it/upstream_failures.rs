@@ -85,6 +85,12 @@ fn nonsense_is_a_protocol_failure() {
         "SSH-2.0-OpenSSH_9.2\r\n\r\n",
         "HTTP/1.1 abc\r\n\r\n",
         "HTTP/1.1 99 Low\r\n\r\n",
+        "HTTP/1.1 000 Low\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 020 Low\r\ncontent-length: 0\r\n\r\n",
+        "HTTP/1.1 099 Low\r\ncontent-length: 0\r\n\r\n",
+        // Nothing has been sent to the caller yet.
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n",
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabcX",
         "HTTP/2.0 200 OK\r\n\r\n",
         "HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
         "HTTP/1.1 200 OK\r\nspace : x\r\n\r\n",

@@ -24,6 +24,11 @@ impl Activity {
         Stream(self.clone())
     }
 
+    /// Counts what is quiet from now on.
+    pub(super) fn stir(&self) {
+        self.since.set(Instant::now());
+    }
+
     /// Waits until there has been no request for `first`, or, once there has been one, for `later`.
     pub(super) async fn quiet(&self, first: Duration, later: Duration) {
         loop {
@@ -33,7 +38,8 @@ impl Activity {
             if until <= now {
                 return;
             }
-            sleep_until(until).await;
+            // Which of the two bounds holds may change while this sleeps.
+            sleep_until(until.min(now + first.min(later))).await;
         }
     }
 }
@@ -67,5 +73,17 @@ mod tests {
         };
         tokio::join!(activity.quiet(first, later), ended);
         assert_eq!(start.elapsed(), Duration::from_secs(160));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_its_first_request_a_connection_is_measured_by_the_second_bound_alone() {
+        let start = Instant::now();
+        let activity = Rc::new(Activity::new());
+        let asked = async {
+            sleep_until(start + Duration::from_secs(3)).await;
+            drop(activity.begin());
+        };
+        tokio::join!(activity.quiet(Duration::from_secs(30), Duration::from_secs(2)), asked);
+        assert_eq!(start.elapsed(), Duration::from_secs(5));
     }
 }

@@ -31,6 +31,10 @@ use crate::{
     telemetry::access_log::TokenCost,
 };
 
+/// Bytes handed to hyper at once, which does not ask for more before all of them have left. A caller that takes so many
+/// within `timeouts.idle` is not taken for one that has stopped reading.
+const MOST_AT_ONCE: usize = 16 * 1024;
+
 /// The body of an answer.
 pub(super) struct AnswerBody {
     pub(super) content: Content,
@@ -105,8 +109,9 @@ impl Streaming {
                 pulse::beat();
             }
             if !self.wire.is_empty() {
-                let data = Bytes::copy_from_slice(self.wire.filled());
-                self.wire.reset(0);
+                let piece = self.wire.len().min(MOST_AT_ONCE);
+                let data = Bytes::copy_from_slice(&self.wire.filled()[..piece]);
+                self.wire.consume(piece);
                 self.timer.set(idle);
                 pulse::beat();
                 return Poll::Ready(Some(Ok(Frame::data(data))));

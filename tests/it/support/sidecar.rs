@@ -90,6 +90,11 @@ impl Process {
         self.child.try_wait().expect("the state of a child")
     }
 
+    /// Its number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for its end.
     #[track_caller]
     pub fn wait(&mut self, bound: Duration) -> ExitStatus {
@@ -230,6 +235,11 @@ impl Sidecar {
         self.process.stdout() + &self.process.stderr()
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Its resident memory now, in KiB.
     #[track_caller]
     pub fn resident_kib(&self) -> u64 {
@@ -244,7 +254,7 @@ impl Sidecar {
 
     #[track_caller]
     fn memory(&self, key: &str) -> u64 {
-        let path = format!("/proc/{}/status", self.process.child.id());
+        let path = format!("/proc/{}/status", self.id());
         let status = std::fs::read_to_string(&path).expect("the status of a running process");
         let line = status.lines().find_map(|line| line.strip_prefix(key)).expect(key);
         line.trim().trim_end_matches(" kB").parse().expect("a number of KiB")
@@ -279,8 +289,8 @@ impl Sidecar {
         self.wait();
     }
 
-    /// Its process.
-    pub fn id(&self) -> Pid {
+    /// Its process, to be acted upon.
+    pub fn pid(&self) -> Pid {
         Pid::from_child(&self.process.child)
     }
 }

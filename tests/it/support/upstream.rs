@@ -65,6 +65,11 @@ impl Upstream {
         Self::start(None, script)
     }
 
+    /// As [`Upstream::scripted`], over TLS; the handshake happens with the first byte that the script reads.
+    pub fn scripted_over_tls(config: Arc<ServerConfig>, script: impl Fn(Connection) + Send + Sync + 'static) -> Self {
+        Self::start(Some(config), script)
+    }
+
     /// Answers each request of each connection with the bytes that `script` makes of it.
     pub fn answering(script: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static) -> Self {
         Self::start(None, answering(script))

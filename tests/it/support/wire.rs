@@ -256,6 +256,16 @@ impl<S: Read + Write> Wire<S> {
         self.body(Framing::Length(length)).map(|(bytes, _)| bytes)
     }
 
+    /// As `exactly`; where a read times out, nothing of what came is used up.
+    pub fn exactly_or_nothing(&mut self, length: u64) -> io::Result<Vec<u8>> {
+        while ((self.buffer.len() - self.used) as u64) < length {
+            if self.fill()? == 0 {
+                return Err(cut());
+            }
+        }
+        self.exactly(length)
+    }
+
     fn trailers(&mut self) -> io::Result<Trailers> {
         let mut trailers = Vec::new();
         loop {
