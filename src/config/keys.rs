@@ -99,6 +99,7 @@ const STORE: &[Key] = &[
         Kind::Text,
         "The folder. Default: $STATE_DIRECTORY, else $XDG_STATE_HOME/bearward, else ~/.local/state/bearward.",
     ),
+    key("encryption_key", Kind::Secret, "Encrypts the files: at least 32 random characters."),
 ];
 
 const LOG: &[Key] = &[

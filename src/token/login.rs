@@ -36,6 +36,9 @@ use crate::{
 const TRIES: u32 = 600;
 const PAUSE: Duration = Duration::from_millis(50);
 
+/// A disk that has not answered by then hangs, as one of the network's may for ever.
+const LONGEST_WORK: Duration = Duration::from_secs(20);
+
 /// One provider's login, in memory and in the store. Needs no refresher: a command that logs in makes its own.
 pub struct Login {
     provider: Arc<Provider>,
@@ -64,8 +67,6 @@ pub(super) enum Look {
     Changed,
     /// What could not be written before is written now.
     Saved,
-    /// It still cannot.
-    Unsaved,
 }
 
 impl Login {
@@ -139,8 +140,8 @@ impl Login {
             return Ok(if self.load().await? == kept.stored { Look::Same } else { Look::Changed });
         }
         if kept.lock.is_none() {
-            // Nobody but the next session writes what is not ours alone to write.
-            return Ok(Look::Unsaved);
+            // The lock was lost to a disk that hangs. A session takes it again, and reads first.
+            return Ok(Look::Changed);
         }
         let mut session = Session::new(self, kept);
         session.save().await?;
@@ -192,7 +193,8 @@ impl fmt::Debug for Login {
 
 /// Does what may block on a thread of its own. It is done even if nobody waits for it any more.
 async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| StoreError::Interrupted)
+    let done = tokio::time::timeout(LONGEST_WORK, tokio::task::spawn_blocking(work)).await;
+    done.map_err(|_| StoreError::Slow)?.map_err(|_| StoreError::Interrupted)
 }
 
 /// A digest of the settings that an access token depends on. The secret is not among them: a new one makes the token

@@ -130,6 +130,8 @@ impl Refresher {
             Ok(Outcome::Adopted(token)) => self.adopt(token, "token.adopted"),
             Ok(Outcome::Kept) => self.keep(),
             Ok(Outcome::LoginRequired { refused, last, forget }) => self.login_required(refused, last, forget),
+            // It was told to end before it had asked for anything.
+            Err(Cause::Store(StoreError::Interrupted)) if self.progress.borrow().stopping => {}
             Err(cause) => self.failed(&cause, begun_at),
         }
     }

@@ -6,6 +6,7 @@ mod error;
 mod file;
 mod memory;
 mod record;
+mod seal;
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
@@ -13,15 +14,26 @@ pub use self::{
     error::{Flaw, StoreError},
     record::{Access, Record},
 };
+use crate::secret::Secret;
 
 /// `[store]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreLocation {
     /// Files in this folder.
     File(PathBuf),
+    /// Files in this folder, sealed.
+    SealedFile {
+        /// The folder.
+        path: PathBuf,
+        /// What the key is made from: at least [`SHORTEST_KEY`] characters that nobody can guess.
+        key: Secret,
+    },
     /// Gone with the process.
     Memory,
 }
+
+/// The least number of characters of an encryption key.
+pub const SHORTEST_KEY: usize = 32;
 
 /// Opens the store at `location`; a folder that is missing is made. Blocks.
 ///
@@ -29,7 +41,8 @@ pub enum StoreLocation {
 /// The folder cannot be made or read, or is one that others could read or change.
 pub fn open(location: &StoreLocation) -> Result<Arc<dyn Store>, StoreError> {
     Ok(match location {
-        StoreLocation::File(folder) => Arc::new(file::FileStore::open(folder)?),
+        StoreLocation::File(folder) => Arc::new(file::FileStore::open(folder, None)?),
+        StoreLocation::SealedFile { path, key } => Arc::new(file::FileStore::open(path, Some(key))?),
         StoreLocation::Memory => Arc::new(memory::MemoryStore::default()),
     })
 }

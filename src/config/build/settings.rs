@@ -11,9 +11,10 @@ use super::{
 };
 use crate::{
     admin::Admin,
+    secret::Secret,
     server::limits::{Drain, Limits},
     telemetry::{LogFormat, LogSettings, tracing::validate_level},
-    token::store::StoreLocation,
+    token::store::{SHORTEST_KEY, StoreLocation},
 };
 
 pub(super) fn admin(root: &Section<'_>, context: &mut Context<'_>) -> Option<Found<Admin>> {
@@ -40,9 +41,19 @@ pub(super) fn store(root: &Section<'_>, context: &mut Context<'_>) -> StoreLocat
         }
         return StoreLocation::Memory;
     }
-    match section.text("path") {
-        Some(found) => StoreLocation::File(context.path(found.value)),
-        None => StoreLocation::File(default_store(context)),
+    let path = match section.text("path") {
+        Some(found) => context.path(found.value),
+        None => default_store(context),
+    };
+    match secret::read(&section, "encryption_key", context) {
+        Some(key) => {
+            if key.current().expose().len() < SHORTEST_KEY {
+                let message = format!("`encryption_key` has less than {SHORTEST_KEY} characters");
+                context.error(&section.at(), message, "`openssl rand -base64 32` makes a good one");
+            }
+            StoreLocation::SealedFile { path, key: Secret::clone(&key.current()) }
+        }
+        None => StoreLocation::File(path),
     }
 }
 

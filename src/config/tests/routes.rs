@@ -5,6 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use super::{super::parse, good, one_error, provider, route};
 use crate::{
     proxy::route::{Http2, Injection, Route},
+    secret::Secret,
     telemetry::LogFormat,
     token::store::StoreLocation,
 };
@@ -240,4 +241,11 @@ fn the_store_is_where_the_system_wants_it() {
     assert_eq!(store(&[]), at("/var/lib/bearward"));
     let (config, _) = good(&format!("store.path = \"/data\"\n{}", route("")));
     assert_eq!(config.store, at("/data"));
+
+    let key = "k".repeat(32);
+    let sealed = format!("store.path = \"/data\"\nstore.encryption_key = \"{key}\"\n{}", route(""));
+    let sealed_at = StoreLocation::SealedFile { path: "/data".into(), key: Secret::new(key) };
+    assert_eq!(good(&sealed).0.store, sealed_at);
+    let short = one_error(&format!("store.encryption_key = {{ env = \"SECRET\" }}\n{}", route("")));
+    assert!(short.contains("less than 32 characters"), "{short}");
 }

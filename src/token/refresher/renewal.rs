@@ -15,6 +15,7 @@ use crate::{
         access_token::{AccessToken, State},
         credential::Begun,
         login::{Login, Means, Session},
+        store::StoreError,
     },
 };
 
@@ -33,7 +34,13 @@ impl Refresher {
     /// Makes the store's token the one in hand, or asks for another. The store is read first: another process may have
     /// renewed, logged in or out.
     pub(super) async fn renew(&mut self, login: &Login, begun: &Begun) -> Result<Outcome, Cause> {
-        let mut session = login.session().await?;
+        let mut progress = self.credential.watch();
+        let mut session = tokio::select! {
+            biased;
+            session = login.session() => session?,
+            // Nothing is in flight yet: whoever wants this to end need not wait for what another process does.
+            _ = progress.wait_for(|progress| progress.stopping) => return Err(Cause::Store(StoreError::Interrupted)),
+        };
         session.read().await?;
         let signs_in = self.credential.provider().sign_in.is_some();
         let stored = session.token();

@@ -37,9 +37,9 @@ impl Refresher {
                 () = self.secrets.changed(refused) => return,
                 () = until(&*clock, due) => return,
                 () = until(&*clock, look) => {
-                    let changed = self.look().await;
+                    // Counted from its beginning: what changes while it goes on is seen by the next one in time.
                     self.look_at = clock.now() + LOOK;
-                    if changed {
+                    if self.look().await {
                         return;
                     }
                 }
@@ -53,7 +53,7 @@ impl Refresher {
         let Some(login) = credential.login() else { return false };
         let of_store = |progress: &super::Progress| progress.failure.as_ref().is_some_and(Failure::is_of_store);
         match login.look().await {
-            Ok(Look::Same | Look::Unsaved) => false,
+            Ok(Look::Same) => false,
             Ok(Look::Changed) => true,
             Ok(Look::Saved) => {
                 tracing::info!(provider = %self.credential.name(), "store.saved: what was in memory alone is written");

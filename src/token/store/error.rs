@@ -30,6 +30,10 @@ pub enum StoreError {
     },
     /// Somebody else has held the lock for all of the time that was waited.
     Locked,
+    /// The disk does not answer.
+    Slow,
+    /// The system gives none, which encryption needs.
+    NoRandomness,
     /// The work was cut off, as it is when the process ends.
     Interrupted,
     /// No record can have this provider's name.
@@ -65,6 +69,10 @@ pub enum Flaw {
     TooLarge,
     /// Not a record, or a damaged one; the text says where, without a byte of it.
     Corrupt(String),
+    /// It is sealed, and there is no key.
+    Sealed,
+    /// It is sealed with another key, or was changed since.
+    OtherKey,
     /// A later version of this program wrote it.
     Newer(u64),
 }
@@ -76,6 +84,8 @@ impl fmt::Display for StoreError {
             Self::File { path, flaw } => write!(f, "{} is not used and left alone: {flaw}", path.display()),
             Self::Io { doing, path, error } => write!(f, "{doing} {}: {error}", path.display()),
             Self::Locked => f.write_str("another process holds the lock on this provider's record"),
+            Self::Slow => f.write_str("the store's disk does not answer"),
+            Self::NoRandomness => f.write_str("the system gives no randomness"),
             Self::Interrupted => f.write_str("the work on the store was cut off"),
             Self::Name => f.write_str("no record can have this provider's name"),
             Self::NoLogin => f.write_str("this provider's grant needs no login"),
@@ -95,6 +105,8 @@ impl fmt::Display for Flaw {
             Self::NotAFile => f.write_str("it is not an ordinary file"),
             Self::TooLarge => f.write_str("it is larger than any record"),
             Self::Corrupt(how) => write!(f, "it is damaged ({how}); remove it and log in again"),
+            Self::Sealed => f.write_str("it is encrypted, and there is no encryption_key"),
+            Self::OtherKey => f.write_str("it is encrypted with another encryption_key, or was changed since"),
             Self::Newer(version) => write!(f, "a later version of bearward wrote it (format {version})"),
         }
     }

@@ -16,12 +16,14 @@ use std::{
     io::{self, Write},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use rustix::fs::FlockOperation;
 
 use self::folder::Folder;
-use super::{Lock, Record, Store, StoreError, error::Flaw};
+use super::{Lock, Record, Store, StoreError, error::Flaw, seal::Seal};
+use crate::secret::Secret;
 
 /// The room that is reserved for a record, in bytes: more than any answer that is read could need.
 const ROOM: usize = 64 * 1024;
@@ -32,12 +34,13 @@ const REPLACEMENTS: usize = 8;
 /// Files in a folder. The folder is opened anew each time, so that one that was mounted or made again is found.
 pub(super) struct FileStore {
     path: PathBuf,
+    seal: Arc<Seal>,
 }
 
 impl FileStore {
-    pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
+    pub(super) fn open(path: &Path, key: Option<&Secret>) -> Result<Self, StoreError> {
         Folder::open(path)?;
-        Ok(Self { path: path.to_owned() })
+        Ok(Self { path: path.to_owned(), seal: Arc::new(Seal::new(key)) })
     }
 }
 
@@ -52,7 +55,7 @@ impl Store for FileStore {
         let names = Names::of(provider)?;
         let folder = Folder::open(&self.path)?;
         let Some(json) = folder.read(&names.record)? else { return Ok(None) };
-        let parsed = Record::parse(&json, provider);
+        let parsed = self.seal.read(&json, provider);
         parsed.map(Some).map_err(|flaw| StoreError::File { path: folder.path(&names.record), flaw })
     }
 
@@ -68,7 +71,14 @@ impl Store for FileStore {
             }
             // Whoever removes a lock file and makes it again would else share the lock with us.
             if folder.is_still(&names.lock, &file)? {
-                let held = Held { folder, names, provider: provider.to_owned(), spare: None, _lock: file };
+                let held = Held {
+                    folder,
+                    names,
+                    provider: provider.to_owned(),
+                    seal: self.seal.clone(),
+                    spare: None,
+                    _lock: file,
+                };
                 held.recover()?;
                 return Ok(Some(Box::new(held)));
             }
@@ -104,6 +114,7 @@ struct Held {
     folder: Folder,
     names: Names,
     provider: String,
+    seal: Arc<Seal>,
     /// The next record's file, reserved and synced.
     spare: Option<File>,
     _lock: File,
@@ -114,7 +125,7 @@ impl Held {
     /// after the one on record, which is spent.
     fn recover(&self) -> Result<(), StoreError> {
         let Ok(Some(json)) = self.folder.read(&self.names.next) else { return Ok(()) };
-        if Record::parse(&json, &self.provider).is_err() {
+        if self.seal.read(&json, &self.provider).is_err() {
             // Reserved, and never filled.
             return Ok(());
         }
@@ -162,7 +173,7 @@ impl Lock for Held {
 
     fn save(&mut self, record: &Record) -> Result<(), StoreError> {
         self.prepare()?;
-        let json = record.to_json(&self.provider);
+        let json = self.seal.write(record, &self.provider)?;
         let Some(spare) = self.spare.take() else { return Err(StoreError::Interrupted) };
         if let Err(error) = self.fill(&spare, &json) {
             self.folder.remove(&self.names.next);

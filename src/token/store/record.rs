@@ -9,7 +9,7 @@ use super::error::Flaw;
 use crate::{clock::Moment, secret::Secret};
 
 /// The version of the format that is written. Older ones are read, and become this one when they are next written.
-const VERSION: u64 = 1;
+pub(super) const VERSION: u64 = 1;
 
 /// The two clocks may disagree by so much about how long ago a token was asked for, in milliseconds.
 const TOLERANCE: u64 = 2000;

@@ -64,6 +64,17 @@ async fn a_successor_with_other_settings_waits_for_the_answer_in_flight() {
 }
 
 #[tokio::test]
+async fn an_end_in_good_order_does_not_wait_for_what_another_process_does() {
+    let realm = Realm::new().await;
+    let theirs = realm.store().try_lock("fake").unwrap().unwrap();
+    let tokens = realm.start();
+    tokio::task::yield_now().await;
+    tokens.settle().await;
+    drop(theirs);
+    assert_eq!((realm.server.count(), realm.stored().as_deref()), (0, Some("r1")));
+}
+
+#[tokio::test]
 async fn an_end_in_good_order_waits_for_the_answer_in_flight() {
     let realm = Realm::new().await;
     realm.server.hold();

@@ -3,6 +3,20 @@
 use super::*;
 
 #[tokio::test]
+async fn a_token_refused_while_its_renewal_is_on_the_way_causes_no_second_one() {
+    let world = World::settled(Reply::Token(100)).await;
+    let seen = world.current().unwrap();
+    world.server.hold();
+    world.clock.advance(Duration::from_secs(70));
+    world.server.asked(2).await;
+    world.credential().discard(&seen).unwrap();
+    world.server.let_go();
+    world.idle().await;
+    assert!(world.current().is_some());
+    assert_eq!(world.count().await, 2);
+}
+
+#[tokio::test]
 async fn a_storm_of_refusals_makes_one_request() {
     let world = World::settled(Reply::Token(3600)).await;
     let seen = world.current().unwrap();

@@ -18,7 +18,7 @@ struct World {
 impl World {
     fn new() -> Self {
         let parent = tempfile::tempdir().unwrap();
-        let store = FileStore::open(&parent.path().join("state/bearward")).unwrap();
+        let store = FileStore::open(&parent.path().join("state/bearward"), None).unwrap();
         Self { parent, store }
     }
 
@@ -78,7 +78,7 @@ fn a_record_is_ours_alone_and_nothing_else_is_left() {
 #[test]
 fn one_holds_the_lock_of_a_record_at_a_time() {
     let world = World::new();
-    let other = FileStore::open(&world.folder()).unwrap();
+    let other = FileStore::open(&world.folder(), None).unwrap();
     let held = world.lock();
     assert!(other.try_lock("a").unwrap().is_none());
     assert!(other.try_lock("b").unwrap().is_some());
@@ -217,7 +217,7 @@ fn what_is_no_file_or_no_record_is_refused() {
 fn what_belongs_to_somebody_else_is_refused() {
     if !rustix::process::geteuid().is_root() {
         assert!(matches!(
-            FileStore::open(Path::new("/")),
+            FileStore::open(Path::new("/"), None),
             Err(StoreError::Folder { flaw: Flaw::ForeignOwner { owner: 0, .. }, .. })
         ));
         return;
@@ -227,7 +227,7 @@ fn what_belongs_to_somebody_else_is_refused() {
     assert!(matches!(refused(&world), Flaw::ForeignOwner { owner: 12345, .. }));
     std::os::unix::fs::chown(world.folder(), Some(12345), None).unwrap();
     assert!(matches!(
-        FileStore::open(&world.folder()),
+        FileStore::open(&world.folder(), None),
         Err(StoreError::Folder { flaw: Flaw::ForeignOwner { owner: 12345, .. }, .. })
     ));
 }
@@ -235,7 +235,7 @@ fn what_belongs_to_somebody_else_is_refused() {
 #[test]
 fn a_folder_that_cannot_be_used_is_an_error_of_its_own() {
     let world = World::new();
-    let open = |name: &str| match FileStore::open(&world.parent.path().join(name)) {
+    let open = |name: &str| match FileStore::open(&world.parent.path().join(name), None) {
         Err(StoreError::Folder { flaw, .. }) => flaw,
         other => panic!("{other:?}"),
     };
@@ -253,7 +253,7 @@ fn a_folder_that_cannot_be_used_is_an_error_of_its_own() {
 fn a_link_of_ours_to_a_folder_of_ours_will_do() {
     let world = World::saved("r1");
     symlink(world.folder(), world.parent.path().join("link")).unwrap();
-    let linked = FileStore::open(&world.parent.path().join("link")).unwrap();
+    let linked = FileStore::open(&world.parent.path().join("link"), None).unwrap();
     assert_eq!(linked.load("a").unwrap(), Some(record("r1")));
 }
 
@@ -275,4 +275,21 @@ fn a_record_larger_than_the_room_is_kept_too() {
     let large = record(&"x\"".repeat(ROOM));
     world.lock().save(&large).unwrap();
     assert_eq!(world.store.load("a").unwrap(), Some(large));
+}
+
+#[test]
+fn a_key_seals_what_is_written_and_a_death_in_between_loses_nothing_of_it() {
+    let world = World::saved("r1");
+    let key = Secret::new("k".repeat(32));
+    let sealed = FileStore::open(&world.folder(), Some(&key)).unwrap();
+    assert_eq!(sealed.load("a").unwrap(), Some(record("r1")), "a plain one is read");
+    sealed.try_lock("a").unwrap().unwrap().save(&record("canary")).unwrap();
+    assert!(!fs::read_to_string(world.path("a.json")).unwrap().contains("canary"));
+    assert!(matches!(refused(&world), Flaw::Sealed));
+
+    fs::rename(world.path("a.json"), world.path("a.json.new")).unwrap();
+    drop(world.lock());
+    assert!(world.path("a.json.new").exists(), "who has no key leaves it");
+    drop(sealed.try_lock("a").unwrap().unwrap());
+    assert_eq!(sealed.load("a").unwrap(), Some(record("canary")));
 }
