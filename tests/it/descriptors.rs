@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, thread, time::Duration};
 
-use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
 use crate::support::{
     client::Client,
@@ -15,8 +15,12 @@ use crate::support::{
 };
 
 fn open_descriptors(sidecar: &Sidecar) -> usize {
-    let folder = format!("/proc/{}/fd", sidecar.id().as_raw_nonzero());
+    let folder = format!("/proc/{}/fd", sidecar.id());
     std::fs::read_dir(folder).expect("the descriptors of a running process").count()
+}
+
+fn process(sidecar: &Sidecar) -> Pid {
+    Pid::from_raw(sidecar.id().try_into().expect("a number of a process")).expect("a running process")
 }
 
 fn world(upstream: &Upstream) -> Sidecar {
@@ -33,7 +37,7 @@ fn when_none_is_left_connections_wait_and_are_served_when_there_are_some_again()
 
     let before = getrlimit(Resource::Nofile);
     let few = Rlimit { current: Some(open_descriptors(&sidecar) as u64 + 10), ..before };
-    prlimit(Some(sidecar.id()), Resource::Nofile, few).unwrap();
+    prlimit(Some(process(&sidecar)), Resource::Nofile, few).unwrap();
     let idle: Vec<Client> = (0..40).map(|_| Client::connect(sidecar.address())).collect();
     let complaint = "connections cannot be accepted for now";
     until("a word about it", || sidecar.written().contains(complaint).then_some(()));
@@ -48,7 +52,7 @@ fn when_none_is_left_connections_wait_and_are_served_when_there_are_some_again()
         // With so few, the connection to the upstream may be one too many still.
         (client.get("/").status == 200).then_some(())
     });
-    prlimit(Some(sidecar.id()), Resource::Nofile, before).unwrap();
+    prlimit(Some(process(&sidecar)), Resource::Nofile, before).unwrap();
     let mut clients: Vec<Client> = (0..40).map(|_| Client::connect(sidecar.address())).collect();
     for client in &mut clients {
         assert_eq!(client.get("/").text(), "fine");

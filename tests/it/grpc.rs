@@ -187,8 +187,10 @@ async fn failures_of_our_own_are_told_in_grpc() {
     let server = GrpcServer::start();
     let no_token = Setup::new(&tokens, server.origin()).route("http2 = \"prior-knowledge\"").start();
     let gone = sidecar(&format!("http://{}", ports::unused()), "");
-    let guarded =
-        sidecar(&server.origin(), "path = \"/test.Text\"\nallow = [\"POST /test.Text/Unary\"]\nguard.max_body = \"1KiB\"");
+    let guarded = sidecar(
+        &server.origin(),
+        "path = \"/test.Text\"\nallow = [\"POST /test.Text/Unary\"]\nguard.max_body = \"1KiB\"",
+    );
     let impatient = sidecar(&server.origin(), "timeouts.response = \"300ms\"");
     let large = "x".repeat(2000);
     for (sidecar, method, message, code, word) in [

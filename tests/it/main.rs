@@ -9,6 +9,7 @@
 )]
 
 // The tools: the binary as a process, scripted servers, clients that show every byte.
+mod http2_tools;
 mod login_tools;
 mod support;
 mod tools;

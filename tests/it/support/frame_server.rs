@@ -89,7 +89,8 @@ impl FrameWire {
         let mut ended = first.flags & flag::END_STREAM != 0;
         while !ended {
             let frame = self.next()?;
-            ended = frame.stream == first.stream && matches!(frame.kind, kind::DATA | kind::HEADERS)
+            ended = frame.stream == first.stream
+                && matches!(frame.kind, kind::DATA | kind::HEADERS)
                 && frame.flags & flag::END_STREAM != 0;
         }
         Ok(())

@@ -112,7 +112,8 @@ impl FrameClient {
     #[track_caller]
     pub fn get(&mut self, stream: u32, path: &str) {
         let head = get_block(path);
-        self.send(kind::HEADERS, flag::END_STREAM | flag::END_HEADERS, stream, &head).expect("the sidecar takes a request");
+        self.send(kind::HEADERS, flag::END_STREAM | flag::END_HEADERS, stream, &head)
+            .expect("the sidecar takes a request");
     }
 
     /// Lets the sidecar send `count` bytes more on `stream`.

@@ -109,6 +109,11 @@ impl GrpcServer {
         Self { address, seen, stop, thread: Some(thread) }
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Its origin.
     pub fn origin(&self) -> String {
         format!("http://{}", self.address)
@@ -164,11 +169,7 @@ impl GrpcClient {
     }
 
     /// Many for many, each side when it likes.
-    pub async fn talk(
-        &mut self,
-        method: &str,
-        messages: mpsc::Receiver<String>,
-    ) -> Result<Streaming<String>, Status> {
+    pub async fn talk(&mut self, method: &str, messages: mpsc::Receiver<String>) -> Result<Streaming<String>, Status> {
         self.0.ready().await.expect("a connection");
         let request = Request::new(ReceiverStream::new(messages));
         Ok(self.0.streaming(request, path(method), Text).await?.into_inner())
@@ -211,9 +212,7 @@ impl Service<http::Request<Body>> for Methods {
                 "/test.Text/Join" => grpc.client_streaming(Method(join), request).await,
                 "/test.Text/Echo" => grpc.streaming(Method(echo), request).await,
                 "/test.Text/Never" => grpc.unary(Method(|_| never(seen.clone())), request).await,
-                "/test.Text/NeverAgain" => {
-                    grpc.server_streaming(Method(|_| never_again(seen.clone())), request).await
-                }
+                "/test.Text/NeverAgain" => grpc.server_streaming(Method(|_| never_again(seen.clone())), request).await,
                 _ => Status::unimplemented("the server has no such method").into_http(),
             })
         })
