@@ -72,6 +72,31 @@ async fn bodies_pass_both_ways() {
 }
 
 #[tokio::test]
+async fn answers_without_a_body_are_whole_whatever_length_they_tell() {
+    let upstream = Upstream::answering(|request| match request.head.target() {
+        "/304" => b"HTTP/1.1 304 Not Modified\r\netag: \"x\"\r\ncontent-length: 1000\r\n\r\n".to_vec(),
+        "/204" => b"HTTP/1.1 204 No Content\r\n\r\n".to_vec(),
+        "/0" => ok(""),
+        _ => b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\n\r\n".to_vec(),
+    });
+    let sidecar = world(&upstream);
+    let mut client = H2Client::connect(sidecar.address()).await;
+    for (method, path, status, length) in [
+        ("HEAD", "/", 200, Some("1000")),
+        ("GET", "/304", 304, Some("1000")),
+        ("GET", "/204", 204, None),
+        ("GET", "/0", 200, Some("0")),
+    ] {
+        let request = client.request(method, path).body(empty()).unwrap();
+        // The frame of the head has to end the stream: clients take a body's frame, an empty one too, for a broken length.
+        let got = client.send(request).await.unwrap_or_else(|error| panic!("{method} {path}: {error:?}"));
+        assert_eq!((got.status, got.body.len()), (status, 0), "{method} {path}");
+        let told = got.headers.get("content-length").map(|value| value.to_str().unwrap());
+        assert_eq!(told, length, "{method} {path}");
+    }
+}
+
+#[tokio::test]
 async fn trailers_pass_both_ways() {
     let upstream = Upstream::answering(|_| {
         let head = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\r\n";

@@ -11,7 +11,7 @@ use std::{
 
 use crate::support::{
     client::A_WHILE,
-    frames::{Frame, FrameClient, kind},
+    frames::{Frame, FrameClient, STATUS_200, kind},
     patience::until,
     setup::Setup,
     sidecar::Sidecar,
@@ -21,8 +21,6 @@ use crate::support::{
 };
 
 const WINDOW: u32 = 65_535;
-/// `:status 200` (RFC 7541, appendix A).
-const STATUS_200: u8 = 0x88;
 
 fn world(upstream: &Upstream, limits: &str) -> Sidecar {
     let tokens = TokenEndpoint::issuing("token-1");

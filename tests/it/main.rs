@@ -9,6 +9,7 @@
 )]
 
 // The tools: the binary as a process, scripted servers, clients that show every byte.
+mod http2_tools;
 mod login_tools;
 mod support;
 mod tools;
@@ -38,20 +39,29 @@ mod store;
 // A request's way in: what is taken, by which route, and by whom.
 mod admission;
 mod http2;
+mod http2_abuse;
 mod http2_connections;
 mod limits;
 mod paths;
 mod routing;
+mod slow_callers;
+mod unix_listener;
 
 // Its way on and the answer's way back.
 mod answers;
 mod connections;
+mod descriptors;
 mod forwarding;
+mod grpc;
+mod hostile_upstreams;
 mod injection;
 mod interim_answers;
 mod streaming;
 mod tunnels;
 mod upstream_failures;
+mod upstream_http2;
+mod upstream_http2_failures;
+mod upstream_http2_streaming;
 
 // The process: what it tells, what it keeps to itself, how it is used and how it ends.
 mod admin;

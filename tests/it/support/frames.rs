@@ -10,9 +10,18 @@ use super::{patience::PATIENCE, wire::Wire};
 
 /// How long a read waits before the caller does something else.
 const PAUSE: Duration = Duration::from_millis(100);
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
-const ACK: u8 = 1;
+/// `:status 200` (RFC 7541, appendix A).
+pub const STATUS_200: u8 = 0x88;
+
+/// The flags of frames (RFC 9113 §6).
+pub mod flag {
+    /// The last frame of one side of a stream.
+    pub const END_STREAM: u8 = 1;
+    /// The last frame of a head.
+    pub const END_HEADERS: u8 = 4;
+    /// Settings or a ping that come back.
+    pub const ACK: u8 = 1;
+}
 
 /// The kinds of frames that tests look at (RFC 9113 §6).
 pub mod kind {
@@ -22,22 +31,62 @@ pub mod kind {
     pub const HEADERS: u8 = 1;
     /// The end of one stream.
     pub const RST_STREAM: u8 = 3;
-    pub(super) const SETTINGS: u8 = 4;
-    pub(super) const PING: u8 = 6;
+    /// What one side lets the other do.
+    pub const SETTINGS: u8 = 4;
+    /// An answer to a request that nobody made.
+    pub const PUSH_PROMISE: u8 = 5;
+    /// A question whether the other side is there.
+    pub const PING: u8 = 6;
     /// The announcement that the connection ends.
     pub const GOAWAY: u8 = 7;
-    pub(super) const WINDOW_UPDATE: u8 = 8;
+    /// Leave to send more.
+    pub const WINDOW_UPDATE: u8 = 8;
+    /// More of a head.
+    pub const CONTINUATION: u8 = 9;
 }
 
-/// A frame that arrived.
+/// A frame.
 #[derive(Clone, Debug)]
 pub struct Frame {
     /// See [`kind`].
     pub kind: u8,
+    /// See [`flag`].
+    pub flags: u8,
     /// Its stream; 0 is the connection.
     pub stream: u32,
     /// What is in it.
     pub payload: Vec<u8>,
+}
+
+impl Frame {
+    /// One to be sent.
+    pub fn new(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Self {
+        Self { kind, flags, stream, payload: payload.to_vec() }
+    }
+
+    /// Reads the nine bytes before a payload: the frame without it, and its length.
+    pub fn parse(head: &[u8]) -> (Self, u64) {
+        let length = u64::from(u32::from_be_bytes([0, head[0], head[1], head[2]]));
+        let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+        (Self::new(head[3], head[4], stream, &[]), length)
+    }
+
+    /// The frame as bytes.
+    pub fn bytes(&self) -> Vec<u8> {
+        let length = u32::try_from(self.payload.len()).expect("a short frame").to_be_bytes();
+        [&length[1..], &[self.kind, self.flags], &self.stream.to_be_bytes(), &self.payload].concat()
+    }
+}
+
+/// The header block of a GET (RFC 7541, appendix A: `:method GET` and `:scheme http` are there, `:path` and `:authority` get
+/// values).
+pub fn get_block(path: &str) -> Vec<u8> {
+    let mut head = vec![0x82, 0x86];
+    for (index, value) in [(4, path), (1, "localhost")] {
+        head.extend([index, u8::try_from(value.len()).expect("a short value")]);
+        head.extend(value.as_bytes());
+    }
+    head
 }
 
 /// A caller with one HTTP/2 connection, which answers pings and sends its own.
@@ -62,13 +111,9 @@ impl FrameClient {
     /// A GET on `stream`.
     #[track_caller]
     pub fn get(&mut self, stream: u32, path: &str) {
-        // RFC 7541, appendix A: `:method GET` and `:scheme http` are there, `:path` and `:authority` get values.
-        let mut head = vec![0x82, 0x86];
-        for (index, value) in [(4, path), (1, "localhost")] {
-            head.extend([index, u8::try_from(value.len()).expect("a short value")]);
-            head.extend(value.as_bytes());
-        }
-        self.send(kind::HEADERS, END_STREAM | END_HEADERS, stream, &head).expect("the sidecar takes a request");
+        let head = get_block(path);
+        self.send(kind::HEADERS, flag::END_STREAM | flag::END_HEADERS, stream, &head)
+            .expect("the sidecar takes a request");
     }
 
     /// Lets the sidecar send `count` bytes more on `stream`.
@@ -79,10 +124,19 @@ impl FrameClient {
         }
     }
 
-    fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> io::Result<()> {
-        let length = u32::try_from(payload.len()).expect("a short frame").to_be_bytes();
-        let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
-        self.wire.send([&head, payload].concat())
+    /// Sends a frame, whether it makes sense or not.
+    pub fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> io::Result<()> {
+        self.wire.send(Frame::new(kind, flags, stream, payload).bytes())
+    }
+
+    /// Sends bytes as they are: many frames at once, or none.
+    pub fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.wire.send(bytes)
+    }
+
+    /// The socket, for its options.
+    pub fn socket(&self) -> &TcpStream {
+        self.wire.stream()
     }
 
     /// Reads, while it answers pings and sends its own, until `enough` says so of a frame. Gives all frames that came,
@@ -134,22 +188,20 @@ impl FrameClient {
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return Ok(None),
             head => head?,
         };
-        let length = u64::from(u32::from_be_bytes([0, head[0], head[1], head[2]]));
-        let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
-        let payload = loop {
+        let (mut frame, length) = Frame::parse(&head);
+        frame.payload = loop {
             match self.wire.exactly_or_nothing(length) {
                 Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
                 payload => break payload?,
             }
         };
-        let (kind, acknowledges) = (head[3], head[4] & ACK != 0);
-        if matches!(kind, kind::SETTINGS | kind::PING) {
-            if !acknowledges {
-                let echoed = if kind == kind::PING { &payload[..] } else { &[] };
-                let _ = self.send(kind, ACK, 0, echoed);
+        if matches!(frame.kind, kind::SETTINGS | kind::PING) {
+            if frame.flags & flag::ACK == 0 {
+                let echoed = if frame.kind == kind::PING { &frame.payload[..] } else { &[] };
+                let _ = self.send(frame.kind, flag::ACK, 0, echoed);
             }
             return Ok(None);
         }
-        Ok(Some(Frame { kind, stream, payload }))
+        Ok(Some(frame))
     }
 }

@@ -66,6 +66,11 @@ impl ProtectedApi {
         self.server.address()
     }
 
+    /// Connections that are open now.
+    pub fn open_connections(&self) -> usize {
+        self.server.open_connections()
+    }
+
     /// Requests with a good token.
     pub fn accepted(&self) -> usize {
         self.seen.accepted.load(Ordering::SeqCst)

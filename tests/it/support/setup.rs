@@ -69,7 +69,7 @@ impl Setup {
     }
 
     /// Replaces the `listen` of `[routes.api]`.
-    pub fn listen(mut self, address: SocketAddr) -> Self {
+    pub fn listen(mut self, address: impl ToString) -> Self {
         self.route = self.route.replacen("127.0.0.1:0", &address.to_string(), 1);
         self
     }
