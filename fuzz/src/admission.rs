@@ -147,9 +147,13 @@ fn sent_on(head: &Head, admitted: &Admitted) {
             }
             Known::ContentLength | Known::TransferEncoding => {}
             Known::Connection | Known::Upgrade => {
-                assert!(admitted.upgrade.is_some() && (value == b"upgrade" || value.eq_ignore_ascii_case(b"websocket")));
+                assert!(
+                    admitted.upgrade.is_some() && (value == b"upgrade" || value.eq_ignore_ascii_case(b"websocket"))
+                );
             }
-            Known::HopByHop | Known::Te | Known::Expect | Known::BearwardKey => panic!("a field went on that ends here"),
+            Known::HopByHop | Known::Te | Known::Expect | Known::BearwardKey => {
+                panic!("a field went on that ends here")
+            }
             _ if same_name(name, b"authorization") => {
                 assert_eq!(value, format!("Bearer {TOKEN}").as_bytes());
                 tokens += 1;
