@@ -17,6 +17,9 @@ import tempfile
 import threading
 import time
 
+# The folder is the project's: nothing is left in it.
+sys.dont_write_bytecode = True
+
 import proxies
 from process import HOST, cpu_ns, free_port, memory_kib, start, status, stop, stop_all, tree, until_200
 
