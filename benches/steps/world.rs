@@ -121,7 +121,7 @@ fn activated(route: bearward::proxy::route::Route, tokens: &Tokens, metrics: &Me
     Arc::new(ActiveRoute {
         credential: route.provider.as_ref().and_then(|binding| tokens.credential(&binding.provider)).cloned(),
         way_to_log_in: "".into(),
-        target: Arc::new(Target::new(route.upstream.clone())),
+        target: Arc::new(Target::new(route.upstream.clone(), false)),
         metrics: metrics.route(&route.name),
         route,
     })
