@@ -130,7 +130,16 @@ async fn respond_to(
             let response = response_head(&streaming.answered, &rewriter);
             let mut response = response.unwrap_or_else(|_| Response::new(()));
             *response.status_mut() = StatusCode::from_u16(told.status).unwrap_or(StatusCode::BAD_GATEWAY);
-            response.map(|()| AnswerBody { content: Content::Streaming(Box::new(streaming)), told })
+            // The end has to come with the head where there is no body: behind one that tells a length, as that of a 304
+            // may, an empty body would not be what was told.
+            let content = match streaming.is_whole() {
+                true => {
+                    streaming.finish();
+                    Content::Finished
+                }
+                false => Content::Streaming(Box::new(streaming)),
+            };
+            response.map(|()| AnswerBody { content, told })
         }
         Err(refusal) => {
             let active = told.active.as_deref();

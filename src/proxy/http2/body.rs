@@ -17,6 +17,7 @@ use crate::{
     http1::{
         body::{BodyError, Sink},
         buffer::{Buffer, LARGE, SMALL},
+        framing::Framing,
         head::Head,
     },
     proxy::{
@@ -144,7 +145,12 @@ impl Streaming {
         Ok((!fields.is_empty()).then(|| Frame::trailers(fields)))
     }
 
-    fn finish(self) {
+    /// Whether there is no body, and nothing left to send.
+    pub(super) fn is_whole(&self) -> bool {
+        self.answered.framing == Framing::Empty && self.answered.sending.is_over()
+    }
+
+    pub(super) fn finish(self) {
         self.download.finish(self.answered, &self.worker.pool, &self.active.target);
     }
 }

@@ -31,8 +31,9 @@ use crate::http1::{
 };
 
 /// Bytes that an upstream may send ahead, on a stream and on a connection.
-const STREAM_WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+const STREAM_WINDOW: u32 = 128 * 1024;
+/// Room for all streams, so that callers who do not read hold up nobody else.
+const CONNECTION_WINDOW: u32 = STREAM_WINDOW * MOST_STREAMS as u32;
 /// The largest head that is taken, as HTTP/2 counts it; what comes is held to the limits of heads again.
 const LARGEST_HEAD: u32 = 256 * 1024;
 /// How often a connection with requests in hand is asked whether it lives, and how long its answer may take.
@@ -159,12 +160,16 @@ impl Stream {
                 },
                 Answer::Body { incoming, chunked } => {
                     let chunked = *chunked;
-                    match ready!(Pin::new(incoming).poll_frame(cx)) {
+                    match ready!(Pin::new(&mut *incoming).poll_frame(cx)) {
                         Some(Ok(frame)) => match frame.into_data() {
                             Ok(data) => put_content(&mut self.out, &data, chunked),
                             Err(frame) => self.end(frame.into_trailers().ok(), chunked),
                         },
                         Some(Err(error)) => return Poll::Ready(Err(io::Error::other(error))),
+                        // hyper takes a reset without an error for an end.
+                        None if !incoming.is_end_stream() => {
+                            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+                        }
                         None => self.end(None, chunked),
                     }
                 }
@@ -236,12 +241,13 @@ fn put_content(out: &mut Buffer, content: &[u8], chunked: bool) {
     }
 }
 
-/// REFUSED_STREAM, and a request that was still waiting when the connection ended.
+/// REFUSED_STREAM, a request behind the last one that a goodbye lets finish (RFC 9113 §6.8), and a request that was still waiting when the connection ended.
 fn is_refused(error: &hyper::Error) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
         if let Some(error) = error.downcast_ref::<h2::Error>() {
-            return error.reason() == Some(h2::Reason::REFUSED_STREAM);
+            let said_goodbye = error.is_go_away() && error.is_remote() && error.reason() == Some(h2::Reason::NO_ERROR);
+            return said_goodbye || error.reason() == Some(h2::Reason::REFUSED_STREAM);
         }
         cause = error.source();
     }
