@@ -72,17 +72,17 @@ pub(super) fn begin(state: &AdminState, name: &str, parts: &Parts) -> Answer {
     // The guard has seen to it that there is one.
     let Some(host) = host(&parts.headers) else { return respond::not_found() };
     let uri = redirect::uri_for(provider, Some(state.address()));
-    let Some(uri) = uri.filter(|uri| redirect::leads_here(uri, &host, state.address())) else {
+    let Some(uri) = uri.filter(|uri| redirect::leads_here(uri.url(), &host, state.address())) else {
         return respond::login_elsewhere(name);
     };
-    if let Some(authority) = redirect::start_elsewhere(&uri, &host) {
+    if let Some(authority) = redirect::start_elsewhere(uri.url(), &host) {
         return send_to(state, &authority, name);
     }
     let (Ok(attempt), Ok(browser)) = (Attempt::new(provider, Some(&uri)), random()) else {
         tracing::error!(provider = name, "login.failed: the system gives no randomness");
         return respond::internal_error();
     };
-    let cookie = Cookie::of(attempt.state()).set(&browser, uri.scheme() == "https");
+    let cookie = Cookie::of(attempt.state()).set(&browser, uri.url().scheme() == "https");
     let (Some(url), Some(cookie)) = (attempt.url(provider), cookie) else { return respond::internal_error() };
     tracing::info!(provider = name, "login.begun");
     let (now, sent) = (state.clock().now(), attempt.state().clone());

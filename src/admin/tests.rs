@@ -16,8 +16,11 @@ use self::token_endpoint::{Answers, TokenEndpoint};
 use super::*;
 use crate::{
     clock::{Clock, ManualClock, SystemClock},
-    oauth::provider::{
-        Authorization, ClientAuth, Encoding, GrantType, Provider, TokenMethod, TokenRequest, TokenResponse,
+    oauth::{
+        provider::{
+            Authorization, ClientAuth, Encoding, GrantType, Provider, TokenMethod, TokenRequest, TokenResponse,
+        },
+        redirect_uri::RedirectUri,
     },
     secret::Secret,
     server::{
@@ -52,7 +55,7 @@ struct Setup {
     public: bool,
     /// A person logs in, instead of the client alone.
     login: bool,
-    redirect_uri: Option<url::Url>,
+    redirect_uri: Option<RedirectUri>,
 }
 
 impl World {

@@ -24,6 +24,7 @@ use crate::{
         endpoint::TokenEndpoint,
         error::TokenRequestError,
         provider::{GrantType, Provider},
+        redirect_uri::RedirectUri,
     },
     secret::Secret,
     token::{
@@ -74,21 +75,21 @@ async fn log_in(arguments: &Arguments, config: &Config, provider: &Arc<Provider>
     let uri = match uri {
         Some(uri) if !arguments.paste => uri,
         // A port that the system chooses leads nowhere before it has.
-        uri => return session.by_paste(uri.filter(|uri| uri.port() != Some(0)).as_ref()).await,
+        uri => return session.by_paste(uri.filter(|uri| uri.url().port() != Some(0)).as_ref()).await,
     };
     // A sidecar that others can reach is not bound to an address of loopback, and is found by its own.
-    let of_admin = admin.and_then(redirect::default_uri).is_some_and(|default| default == uri);
-    if !redirect::is_loopback(&uri) {
-        return match of_admin && sidecar::answers(&uri).await {
-            true => session.by_sidecar(&uri).await,
+    let of_admin = admin.and_then(redirect::default_uri).is_some_and(|default| default.url() == uri.url());
+    if !redirect::is_loopback(uri.url()) {
+        return match of_admin && sidecar::answers(uri.url()).await {
+            true => session.by_sidecar(uri.url()).await,
             false => session.by_paste(Some(&uri)).await,
         };
     }
     match Loopback::bind(&uri).await {
         Ok(loopback) => session.by_callback(loopback).await,
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse && uri.path() == redirect::CALLBACK => {
-            match sidecar::answers(&uri).await {
-                true => session.by_sidecar(&uri).await,
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && uri.url().path() == redirect::CALLBACK => {
+            match sidecar::answers(uri.url()).await {
+                true => session.by_sidecar(uri.url()).await,
                 false => Err(LoginError::Listen(uri, error)),
             }
         }
@@ -161,7 +162,7 @@ impl Session<'_> {
     }
 
     /// A person brings what the browser came back with.
-    async fn by_paste(&self, uri: Option<&Url>) -> Result<(), LoginError> {
+    async fn by_paste(&self, uri: Option<&RedirectUri>) -> Result<(), LoginError> {
         let store = self.store().await?;
         let attempt = self.attempt(uri)?;
         self.send_out(&attempt)?;
@@ -212,7 +213,7 @@ impl Session<'_> {
         Ok(store)
     }
 
-    fn attempt(&self, uri: Option<&Url>) -> Result<Attempt, LoginError> {
+    fn attempt(&self, uri: Option<&RedirectUri>) -> Result<Attempt, LoginError> {
         Attempt::new(self.provider, uri).map_err(|error| LoginError::System(io::Error::other(error.to_string())))
     }
 
@@ -246,7 +247,7 @@ enum LoginError {
     NothingKept,
     Elsewhere,
     Sidecar(StatusError),
-    Listen(Url, io::Error),
+    Listen(RedirectUri, io::Error),
     Late,
     Paste(io::Error),
     Callback(CallbackError),
@@ -270,7 +271,8 @@ impl fmt::Display for LoginError {
             Self::Sidecar(error) => write!(f, "the sidecar cannot be asked whether the login came: {error}"),
             Self::Listen(uri, error) => write!(
                 f,
-                "cannot listen on the address of redirect_uri {uri}: {error}; with --paste nothing has to listen there"
+                "cannot listen on the address of redirect_uri {}: {error}; with --paste nothing has to listen there",
+                uri.as_str()
             ),
             Self::Late => write!(f, "no login came within {} minutes", LIFETIME.as_secs() / 60),
             Self::Paste(error) => write!(f, "standard input: {error}"),
