@@ -95,7 +95,7 @@ impl App {
             Some(bound) => {
                 let key = config.admin.as_ref().and_then(|admin| admin.key.clone());
                 let view = View { tokens: tokens.clone(), routes, key };
-                let state = AdminState::new(bound.address().clone(), metrics, clock, view);
+                let state = AdminState::new(bound.address().clone(), metrics, clock, view, drain.gate());
                 let state = Arc::new(state.with_limits(config.limits));
                 let listener = bound.listener().map_err(Failure::Worker)?;
                 tracing::info!(listen = %bound.address(), "admin listening");
@@ -138,8 +138,8 @@ impl Running {
         &self.addresses
     }
 
-    /// Ends in good order: readiness off, no new connections, requests in flight finish, for no longer than
-    /// `[drain] timeout`. What is then still under way is cut off.
+    /// Ends in good order: readiness off, no new connections, requests in flight and logins that came back finish, for no
+    /// longer than `[drain] timeout`. What is then still under way is cut off.
     pub async fn drain(self) {
         let settings = self.config.drain;
         tracing::info!(timeout_s = settings.timeout.as_secs_f64(), "draining");

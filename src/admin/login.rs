@@ -126,10 +126,18 @@ pub(super) async fn finish(state: &Arc<AdminState>, parts: &Parts) -> Answer {
         Ok(code) => code,
         Err(error) => return ended(Some(&provider), Outcome::declined(&provider.name, &error), cookie),
     };
+    // The end of the process waits for it: what a spent code brought would be lost.
+    let Some(watch) = state.gate().enter() else {
+        return ended(Some(&provider), Outcome::ending(&provider.name), cookie);
+    };
     // A task of its own: a browser that goes away would otherwise take the answer, and the login in it, along. It ends
     // within the provider's timeout and the store's.
     let clock = state.shared_clock();
-    let exchange = tokio::spawn(async move { exchange(&credential, clock, attempt, code).await });
+    let exchange = tokio::spawn(async move {
+        let outcome = exchange(&credential, clock, attempt, code).await;
+        drop(watch);
+        outcome
+    });
     let outcome = exchange.await.unwrap_or_else(|_| Outcome::interrupted(&provider.name));
     ended(Some(&provider), outcome, cookie)
 }

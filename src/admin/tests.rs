@@ -24,6 +24,7 @@ use crate::{
     },
     secret::Secret,
     server::{
+        drain::Drain,
         exchange::{Answer, ask},
         listener::Bound,
     },
@@ -42,6 +43,8 @@ struct World {
     /// The time of logins under way; the tokens have the system's.
     clock: ManualClock,
     state: Arc<AdminState>,
+    /// What the end waits for.
+    drain: Drain,
     address: SocketAddr,
     shutdown: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
@@ -83,12 +86,13 @@ impl World {
         let bound = Bound::bind(&"127.0.0.1:0".parse().unwrap()).unwrap();
         let ListenAddress::Tcp(address) = *bound.address() else { panic!("bound to something else") };
         let shown = if setup.public { SocketAddr::from(([0, 0, 0, 0], address.port())) } else { address };
-        let state = Arc::new(AdminState::new(ListenAddress::Tcp(shown), metrics, clock, view));
+        let drain = Drain::new();
+        let state = Arc::new(AdminState::new(ListenAddress::Tcp(shown), metrics, clock, view, drain.gate()));
         let (shutdown, signal) = oneshot::channel::<()>();
         let task = tokio::spawn(serve(bound.listener().unwrap(), state.clone(), async {
             let _ = signal.await;
         }));
-        Self { endpoint, provider, clock: manual, state, address, shutdown: Some(shutdown), task }
+        Self { endpoint, provider, clock: manual, state, drain, address, shutdown: Some(shutdown), task }
     }
 
     /// What is shown after `provider` took the place of the one there is.
@@ -444,7 +448,8 @@ async fn a_unix_socket_serves_as_well() {
 async fn a_head_that_does_not_come_and_an_answer_that_is_not_read_end_the_connection() {
     let metrics = Metrics::new();
     let view = View { tokens: tokens(&[], &metrics), routes: Vec::new(), key: None };
-    let state = Arc::new(AdminState::new("127.0.0.1:1".parse().unwrap(), metrics, Arc::new(SystemClock), view));
+    let address = "127.0.0.1:1".parse().unwrap();
+    let state = Arc::new(AdminState::new(address, metrics, Arc::new(SystemClock), view, Drain::new().gate()));
     for sent in ["GET /livez HTTP/1.1\r\nhost: loc", "GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n"] {
         // Eight bytes of room: the answer gets stuck.
         let (mut ours, theirs) = tokio::io::duplex(8);

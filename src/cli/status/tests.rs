@@ -38,7 +38,8 @@ fn sidecar(listen: &ListenAddress, key: Option<&str>) -> (ListenAddress, JoinHan
     };
     let bound = Bound::bind(listen).unwrap();
     let address = bound.address().clone();
-    let state = Arc::new(AdminState::new(address.clone(), metrics, clock, view));
+    let state =
+        Arc::new(AdminState::new(address.clone(), metrics, clock, view, crate::server::drain::Drain::new().gate()));
     let listener = bound.listener().unwrap();
     let task = tokio::spawn(async move {
         let _bound = bound;
