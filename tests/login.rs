@@ -163,6 +163,68 @@ fn where_a_sidecar_runs_its_own_login_is_waited_for() {
 }
 
 #[test]
+fn what_a_sidecar_does_to_keep_a_login_alive_is_not_taken_for_a_login() {
+    let world = world();
+    let port = free_port();
+    world.configure(&format!("127.0.0.1:{port}"), "", "");
+    let mut first = world.start(&["login", "demo", "--no-browser"]);
+    Browser::default().open(&first.line());
+    assert_ended(&world, first.ended(), 0, "logged in\n");
+    let _sidecar = world.start(&["run"]);
+    until_listening(([127, 0, 0, 1], port).into());
+    let mut login = world.start(&["login", "demo", "--no-browser"]);
+    let address = login.line();
+    let before = refresh_token(&world);
+    let renewal = format!("http://127.0.0.1:{port}/api/providers/demo/refresh").parse().unwrap();
+    assert_eq!(Browser::default().ask("POST", &renewal, "").0.status, 200);
+    until("another refresh token in the store", || refresh_token(&world) != before);
+    // Time for three looks at the store; one that comes late can only hide a mistake, not make one.
+    std::thread::sleep(Duration::from_millis(1500));
+    assert!(login.is_running(), "a renewal was taken for a login");
+    assert_eq!(Browser::default().open(&address).status, 200);
+    assert_ended(&world, login.ended(), 0, "logged in\n");
+}
+
+#[test]
+fn a_sidecar_of_another_configuration_is_told_at_once() {
+    let world = world();
+    let port = free_port();
+    let admin = format!("127.0.0.1:{port}");
+    world.configure(&admin, "", "");
+    let (ours, file) = (world.store(), world.store().with_file_name("bearward.toml"));
+    let text = std::fs::read_to_string(&file).unwrap();
+    for (text, told) in [
+        (text.replace("[providers.demo]", "[providers.other]"), "has no such provider"),
+        (
+            text.replace(ours.to_str().unwrap(), world.store().with_file_name("elsewhere").to_str().unwrap()),
+            "elsewhere",
+        ),
+        (text.replace("\"authorization_code\"", "\"client_credentials\""), "nobody logs in"),
+    ] {
+        let other = world.store().with_file_name("other.toml");
+        std::fs::write(&other, text).unwrap();
+        let _sidecar = world.start(&["run", "-c", other.to_str().unwrap()]);
+        until_listening(([127, 0, 0, 1], port).into());
+        let said = assert_ended(&world, world.run(&["login", "demo", "--no-browser"]), 1, "");
+        assert!(said.contains(told), "{told}: {said}");
+    }
+}
+
+#[test]
+fn a_sidecar_that_ends_ends_the_wait() {
+    let world = world();
+    let port = free_port();
+    world.configure(&format!("127.0.0.1:{port}"), "", "");
+    let sidecar = world.start(&["run"]);
+    until_listening(([127, 0, 0, 1], port).into());
+    let mut login = world.start(&["login", "demo", "--no-browser"]);
+    let address = login.line();
+    drop(sidecar);
+    let said = assert_ended(&world, login.ended(), 1, "");
+    assert!(said.contains("has ended") && !address.is_empty(), "{said}");
+}
+
+#[test]
 fn a_sidecar_that_keeps_logins_in_memory_is_asked_whether_one_came() {
     let world = world();
     let port = free_port();

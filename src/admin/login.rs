@@ -31,8 +31,10 @@ use crate::{
         authorization::{self, Attempt},
         endpoint::TokenEndpoint,
         provider::{GrantType, Provider},
+        redirect_uri::RedirectUri,
     },
     secret::Secret,
+    server::address::ListenAddress,
     token::credential::Credential,
 };
 
@@ -59,6 +61,17 @@ struct Login {
 pub fn is_possible(provider: &Provider) -> bool {
     let has_endpoint = provider.authorization.as_ref().is_some_and(|authorization| authorization.endpoint.is_some());
     provider.grant_type == GrantType::AuthorizationCode && has_endpoint
+}
+
+/// Whether a login at `provider` can begin at the listener at `admin`, the real address, and comes back there.
+pub(super) fn comes_back_to(provider: &Provider, admin: &ListenAddress) -> bool {
+    let by_its_own_name = |uri: &RedirectUri| {
+        let (name, port) = (uri.url().host_str()?, uri.url().port_or_known_default()?);
+        let host = format!("{name}:{port}").parse().ok()?;
+        Some(redirect::leads_here(uri.url(), &host, admin))
+    };
+    is_possible(provider)
+        && redirect::uri_for(provider, Some(admin)).is_some_and(|uri| by_its_own_name(&uri) == Some(true))
 }
 
 /// Sends the browser that asks to the authorization server of the provider of that name.

@@ -16,7 +16,7 @@ use crate::{
     secret::LiveSecret,
     server::{address::ListenAddress, drain::Gate, limits::Limits},
     telemetry::metrics::Metrics,
-    token::Tokens,
+    token::{Tokens, store::StoreLocation},
 };
 
 /// The running configuration as the admin listener shows it; a reload replaces it whole.
@@ -28,6 +28,8 @@ pub struct View {
     pub routes: Vec<RouteView>,
     /// `[admin] key`.
     pub key: Option<Arc<LiveSecret>>,
+    /// Where logins are kept.
+    pub store: StoreLocation,
 }
 
 /// One route.

@@ -81,7 +81,7 @@ impl World {
         let clock: Arc<dyn Clock> = if setup.login { Arc::new(manual.clone()) } else { Arc::new(SystemClock) };
         let tokens = tokens(std::slice::from_ref(&provider), &metrics);
         let key = setup.key.map(|key| Arc::new(LiveSecret::fixed(Secret::new(key))));
-        let view = View { tokens, routes: vec![route("devices", Some("hapn"))], key };
+        let view = View { tokens, routes: vec![route("devices", Some("hapn"))], key, store: StoreLocation::Memory };
 
         let bound = Bound::bind(&"127.0.0.1:0".parse().unwrap()).unwrap();
         let ListenAddress::Tcp(address) = *bound.address() else { panic!("bound to something else") };
@@ -447,7 +447,7 @@ async fn a_unix_socket_serves_as_well() {
 #[tokio::test(start_paused = true)]
 async fn a_head_that_does_not_come_and_an_answer_that_is_not_read_end_the_connection() {
     let metrics = Metrics::new();
-    let view = View { tokens: tokens(&[], &metrics), routes: Vec::new(), key: None };
+    let view = View { tokens: tokens(&[], &metrics), routes: Vec::new(), key: None, store: StoreLocation::Memory };
     let address = "127.0.0.1:1".parse().unwrap();
     let state = Arc::new(AdminState::new(address, metrics, Arc::new(SystemClock), view, Drain::new().gate()));
     for sent in ["GET /livez HTTP/1.1\r\nhost: loc", "GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n"] {

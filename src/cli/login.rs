@@ -14,9 +14,16 @@ use tokio::time::timeout;
 use url::Url;
 
 use self::loopback::{Arrival, Loopback};
-use super::{complain, configured, print, print_diagnostic, run::on_control_thread, status::StatusError};
+use super::{
+    complain, configured, print, print_diagnostic,
+    run::on_control_thread,
+    status::{KEY_VARIABLE, StatusError},
+};
 use crate::{
-    admin::login::{self, LIFETIME, Outcome, redirect},
+    admin::{
+        kept::Kept,
+        login::{self, LIFETIME, Outcome, redirect},
+    },
     clock::{Clock, SystemClock},
     config::Config,
     oauth::{
@@ -71,6 +78,7 @@ async fn log_in(arguments: &Arguments, config: &Config, provider: &Arc<Provider>
     let admin = config.admin.as_ref().map(|admin| &admin.listen);
     let uri = redirect::uri_for(provider, admin);
     let key = config.admin.as_ref().and_then(|admin| Some(Secret::clone(&*admin.key.as_ref()?.current())));
+    let key = key.or_else(|| std::env::var(KEY_VARIABLE).ok().map(Secret::new));
     let session = Session { provider, location: &config.store, key, opens_browser: !arguments.no_browser };
     let uri = match uri {
         Some(uri) if !arguments.paste => uri,
@@ -109,7 +117,7 @@ fn reason(provider: &Provider) -> &'static str {
 struct Session<'a> {
     provider: &'a Arc<Provider>,
     location: &'a StoreLocation,
-    /// `[admin] key`, for a sidecar that has to be asked.
+    /// `[admin] key`, or what stands for it in the environment, for a sidecar that has to be asked.
     key: Option<Secret>,
     opens_browser: bool,
 }
@@ -180,8 +188,10 @@ impl Session<'_> {
         address.set_query(None);
         let what = "A sidecar is running that takes the login. Open this address in a browser:";
         let name = &self.provider.name;
+        let sidecar = sidecar::Asked::new(uri, self.key.clone(), name.clone());
+        let sidecar = sidecar.ok_or(LoginError::OtherSidecar("cannot be asked by its address"))?;
         if *self.location == StoreLocation::Memory {
-            let sidecar = sidecar::Asked::new(uri, self.key.clone(), name.clone()).ok_or(LoginError::NothingKept)?;
+            sidecar.check(self.location).await?;
             let had_one = sidecar.has_login().await?;
             self.show(what, &address);
             if had_one {
@@ -190,9 +200,10 @@ impl Session<'_> {
             return timeout(LIFETIME, sidecar.arrival()).await.unwrap_or(Err(LoginError::Late));
         }
         let store = self.store().await?;
+        sidecar.check(self.location).await?;
         let before = load(&store, name).await?;
         self.show(what, &address);
-        timeout(LIFETIME, sidecar::arrival(&store, name, before.as_ref())).await.unwrap_or(Err(LoginError::Late))
+        timeout(LIFETIME, sidecar.arrival_in(&store, before.as_ref())).await.unwrap_or(Err(LoginError::Late))
     }
 
     async fn exchange(&self, attempt: &Attempt, code: &Secret, store: &Arc<dyn Store>) -> Result<(), LoginError> {
@@ -246,7 +257,17 @@ enum LoginError {
     Impossible(&'static str),
     NothingKept,
     Elsewhere,
+    /// A sidecar has the address of the callback, and cannot be asked.
     Sidecar(StatusError),
+    /// The same, and it is another one than the configuration describes; the text says what it is or has.
+    OtherSidecar(&'static str),
+    /// It keeps its logins elsewhere, where the configuration would not find one.
+    OtherStore {
+        theirs: Box<Kept>,
+        ours: Box<Kept>,
+    },
+    /// It has ended.
+    Gone,
     Listen(RedirectUri, io::Error),
     Late,
     Paste(io::Error),
@@ -268,13 +289,35 @@ impl fmt::Display for LoginError {
                 "the sidecar has a login already and keeps it in memory, so whether another one comes cannot be seen from \
                  here; the browser shows it",
             ),
-            Self::Sidecar(error) => write!(f, "the sidecar cannot be asked whether the login came: {error}"),
+            Self::Sidecar(error) => write!(
+                f,
+                "a sidecar has the address of redirect_uri, and cannot be asked about the login: {error}; with --paste it \
+                 need not be"
+            ),
+            Self::OtherSidecar(what) => write!(
+                f,
+                "the sidecar that has the address of redirect_uri runs with another configuration than this one: it {what}; \
+                 restart it with this one, or log in with --paste"
+            ),
+            Self::OtherStore { theirs, ours } => write!(
+                f,
+                "the sidecar that has the address of redirect_uri keeps its logins in {theirs}, this configuration in {ours}; \
+                 log in with the sidecar's own configuration, or make [store] the same and restart it"
+            ),
+            Self::Gone => f.write_str(
+                "the sidecar that was to take the login has ended, and the login with it if it was under way; run the \
+                 command again",
+            ),
             Self::Listen(uri, error) => write!(
                 f,
                 "cannot listen on the address of redirect_uri {}: {error}; with --paste nothing has to listen there",
                 uri.as_str()
             ),
-            Self::Late => write!(f, "no login came within {} minutes", LIFETIME.as_secs() / 60),
+            Self::Late => write!(
+                f,
+                "no login came within {} minutes: if the browser showed an error, that says why; run the command again",
+                LIFETIME.as_secs() / 60
+            ),
             Self::Paste(error) => write!(f, "standard input: {error}"),
             Self::Callback(error) => error.fmt(f),
             Self::Exchange(error) => error.fmt(f),

@@ -35,6 +35,7 @@ fn sidecar(listen: &ListenAddress, key: Option<&str>) -> (ListenAddress, JoinHan
         tokens: Arc::new(Tokens::start(&[], store::open(&StoreLocation::Memory).unwrap(), clock.clone(), &metrics)),
         routes: vec![route],
         key: key.map(|key| Arc::new(LiveSecret::fixed(Secret::new(key)))),
+        store: StoreLocation::Memory,
     };
     let bound = Bound::bind(listen).unwrap();
     let address = bound.address().clone();
