@@ -7,7 +7,7 @@ mod world;
 
 use std::{fs, net::TcpListener, time::Duration};
 
-use bearward::demo::authorization_server::{ConsentPage, Options};
+use bearward::demo::authorization_server::{ConsentPage, Options, RawAnswer};
 use url::Url;
 use world::{Browser, Ended, World, free_port, until, until_listening};
 
@@ -307,4 +307,67 @@ fn a_login_that_cannot_be_revoked_is_forgotten_all_the_same() {
     let said = assert_ended(&world, world.run(&["logout", "demo"]), 1, "");
     assert!(said.contains("not revoked"), "{said}");
     assert_eq!(refresh_token(&world), None);
+}
+
+#[test]
+fn the_end_waits_for_a_login_whose_code_is_being_exchanged() {
+    let world = world();
+    let port = free_port();
+    world.configure(&format!("127.0.0.1:{port}"), "", "");
+    let sidecar = world.start(&["run"]);
+    until_listening(([127, 0, 0, 1], port).into());
+    let mut browser = Browser::default();
+    let (_, out) = browser.get(&format!("http://127.0.0.1:{port}/login/demo").parse().unwrap());
+    let (_, callback) = browser.get(&out.unwrap());
+    // Longer than the admin listener is given for what it answers from memory.
+    world.server.set_delay(Duration::from_secs(3));
+    let coming_back = std::thread::spawn(move || browser.get(&callback.unwrap()).0);
+    until("the exchange", || world.server.stats().token_requests == 1);
+    sidecar.terminate();
+    assert_eq!(sidecar.ended().0, Some(0));
+    let page = coming_back.join().unwrap();
+    assert_eq!(page.status, 200, "{page:?}");
+    assert!(refresh_token(&world).is_some(), "the login is lost");
+}
+
+#[test]
+fn a_login_without_a_refresh_token_has_its_access_token_revoked() {
+    let world = world();
+    world.configure(ANY, "", "");
+    let body = r#"{"access_token":"canary-alone","token_type":"Bearer","expires_in":300}"#;
+    let answer = RawAnswer { status: http::StatusCode::OK, headers: http::HeaderMap::new(), body: body.into() };
+    world.server.set_raw_answer(Some(answer));
+    let mut login = world.start(&["login", "demo", "--no-browser"]);
+    Browser::default().open(&login.line());
+    assert_ended(&world, login.ended(), 0, "logged in\n");
+    world.server.set_raw_answer(None);
+    let said = assert_ended(&world, world.run(&["logout", "demo"]), 0, "logged out\n");
+    assert!(said.contains("no refresh token") && !said.contains("canary"), "{said}");
+    let revocations: Url = world.server.revocation_endpoint().unwrap().parse().unwrap();
+    let asked = world.server.seen_at(revocations.path()).pop().expect("a revocation");
+    assert_eq!(asked.parameter("token").as_deref(), Some("canary-alone"));
+    assert_eq!(asked.parameter("token_type_hint").as_deref(), Some("access_token"));
+    assert_ended(&world, world.run(&["logout", "demo"]), 0, "nobody was logged in\n");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_browser_that_is_opened_gets_no_secret_out_of_the_environment() {
+    let world = world();
+    world.configure(ANY, "", "");
+    let folder = world.store().parent().unwrap().to_owned();
+    let (program, told) = (folder.join("xdg-open"), folder.join("environment"));
+    std::fs::write(&program, format!("#!/bin/sh\n/usr/bin/env > {0}.new && /bin/mv {0}.new {0}\n", told.display()))
+        .unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let path = folder.to_str().unwrap();
+    let environment =
+        [("PATH", path), ("DISPLAY", ":7"), ("CLIENT_SECRET", "canary-secret"), ("BEARWARD_ADMIN_KEY", "canary-key")];
+    let mut login = world.start_in(&environment, &["login", "demo"]);
+    let address = login.line();
+    until("the browser", || told.exists());
+    let told = std::fs::read_to_string(told).unwrap();
+    assert!(told.contains("DISPLAY=:7") && !told.contains("canary"), "{told}");
+    Browser::default().open(&address);
+    assert_ended(&world, login.ended(), 0, "logged in\n");
 }
