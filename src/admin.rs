@@ -6,6 +6,7 @@
 mod endpoint;
 mod guard;
 mod health;
+pub mod kept;
 pub mod login;
 mod page;
 mod respond;

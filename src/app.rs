@@ -94,8 +94,8 @@ impl App {
         let admin_task = match &admin {
             Some(bound) => {
                 let key = config.admin.as_ref().and_then(|admin| admin.key.clone());
-                let view = View { tokens: tokens.clone(), routes, key };
-                let state = AdminState::new(bound.address().clone(), metrics, clock, view);
+                let view = View { tokens: tokens.clone(), routes, key, store: store_location(&config).clone() };
+                let state = AdminState::new(bound.address().clone(), metrics, clock, view, drain.gate());
                 let state = Arc::new(state.with_limits(config.limits));
                 let listener = bound.listener().map_err(Failure::Worker)?;
                 tracing::info!(listen = %bound.address(), "admin listening");
@@ -138,8 +138,8 @@ impl Running {
         &self.addresses
     }
 
-    /// Ends in good order: readiness off, no new connections, requests in flight finish, for no longer than
-    /// `[drain] timeout`. What is then still under way is cut off.
+    /// Ends in good order: readiness off, no new connections, requests in flight and logins that came back finish, for no
+    /// longer than `[drain] timeout`. What is then still under way is cut off.
     pub async fn drain(self) {
         let settings = self.config.drain;
         tracing::info!(timeout_s = settings.timeout.as_secs_f64(), "draining");
@@ -197,8 +197,12 @@ impl std::error::Error for Failure {}
 
 /// The store, if anything is kept in it or the file says where it is: a sidecar that has no logins needs no disk.
 fn open_store(config: &Config) -> Result<Arc<dyn Store>, StoreError> {
+    store::open(store_location(config))
+}
+
+fn store_location(config: &Config) -> &StoreLocation {
     let needed = config.providers.iter().any(|provider| provider.grant_type != GrantType::ClientCredentials);
-    store::open(if needed || config.store_is_given { &config.store } else { &StoreLocation::Memory })
+    if needed || config.store_is_given { &config.store } else { &StoreLocation::Memory }
 }
 
 /// What one listener serves.

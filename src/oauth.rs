@@ -10,6 +10,7 @@ pub mod endpoint;
 pub mod error;
 pub mod grant;
 pub mod provider;
+pub mod redirect_uri;
 pub mod request;
 pub mod response;
 pub mod revocation;

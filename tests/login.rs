@@ -7,7 +7,7 @@ mod world;
 
 use std::{fs, net::TcpListener, time::Duration};
 
-use bearward::demo::authorization_server::{ConsentPage, Options};
+use bearward::demo::authorization_server::{ConsentPage, Options, RawAnswer};
 use url::Url;
 use world::{Browser, Ended, World, free_port, until, until_listening};
 
@@ -163,6 +163,68 @@ fn where_a_sidecar_runs_its_own_login_is_waited_for() {
 }
 
 #[test]
+fn what_a_sidecar_does_to_keep_a_login_alive_is_not_taken_for_a_login() {
+    let world = world();
+    let port = free_port();
+    world.configure(&format!("127.0.0.1:{port}"), "", "");
+    let mut first = world.start(&["login", "demo", "--no-browser"]);
+    Browser::default().open(&first.line());
+    assert_ended(&world, first.ended(), 0, "logged in\n");
+    let _sidecar = world.start(&["run"]);
+    until_listening(([127, 0, 0, 1], port).into());
+    let mut login = world.start(&["login", "demo", "--no-browser"]);
+    let address = login.line();
+    let before = refresh_token(&world);
+    let renewal = format!("http://127.0.0.1:{port}/api/providers/demo/refresh").parse().unwrap();
+    assert_eq!(Browser::default().ask("POST", &renewal, "").0.status, 200);
+    until("another refresh token in the store", || refresh_token(&world) != before);
+    // Time for three looks at the store; one that comes late can only hide a mistake, not make one.
+    std::thread::sleep(Duration::from_millis(1500));
+    assert!(login.is_running(), "a renewal was taken for a login");
+    assert_eq!(Browser::default().open(&address).status, 200);
+    assert_ended(&world, login.ended(), 0, "logged in\n");
+}
+
+#[test]
+fn a_sidecar_of_another_configuration_is_told_at_once() {
+    let world = world();
+    let port = free_port();
+    let admin = format!("127.0.0.1:{port}");
+    world.configure(&admin, "", "");
+    let (ours, file) = (world.store(), world.store().with_file_name("bearward.toml"));
+    let text = std::fs::read_to_string(&file).unwrap();
+    for (text, told) in [
+        (text.replace("[providers.demo]", "[providers.other]"), "has no such provider"),
+        (
+            text.replace(ours.to_str().unwrap(), world.store().with_file_name("elsewhere").to_str().unwrap()),
+            "elsewhere",
+        ),
+        (text.replace("\"authorization_code\"", "\"client_credentials\""), "nobody logs in"),
+    ] {
+        let other = world.store().with_file_name("other.toml");
+        std::fs::write(&other, text).unwrap();
+        let _sidecar = world.start(&["run", "-c", other.to_str().unwrap()]);
+        until_listening(([127, 0, 0, 1], port).into());
+        let said = assert_ended(&world, world.run(&["login", "demo", "--no-browser"]), 1, "");
+        assert!(said.contains(told), "{told}: {said}");
+    }
+}
+
+#[test]
+fn a_sidecar_that_ends_ends_the_wait() {
+    let world = world();
+    let port = free_port();
+    world.configure(&format!("127.0.0.1:{port}"), "", "");
+    let sidecar = world.start(&["run"]);
+    until_listening(([127, 0, 0, 1], port).into());
+    let mut login = world.start(&["login", "demo", "--no-browser"]);
+    let address = login.line();
+    drop(sidecar);
+    let said = assert_ended(&world, login.ended(), 1, "");
+    assert!(said.contains("has ended") && !address.is_empty(), "{said}");
+}
+
+#[test]
 fn a_sidecar_that_keeps_logins_in_memory_is_asked_whether_one_came() {
     let world = world();
     let port = free_port();
@@ -245,4 +307,67 @@ fn a_login_that_cannot_be_revoked_is_forgotten_all_the_same() {
     let said = assert_ended(&world, world.run(&["logout", "demo"]), 1, "");
     assert!(said.contains("not revoked"), "{said}");
     assert_eq!(refresh_token(&world), None);
+}
+
+#[test]
+fn the_end_waits_for_a_login_whose_code_is_being_exchanged() {
+    let world = world();
+    let port = free_port();
+    world.configure(&format!("127.0.0.1:{port}"), "", "");
+    let sidecar = world.start(&["run"]);
+    until_listening(([127, 0, 0, 1], port).into());
+    let mut browser = Browser::default();
+    let (_, out) = browser.get(&format!("http://127.0.0.1:{port}/login/demo").parse().unwrap());
+    let (_, callback) = browser.get(&out.unwrap());
+    // Longer than the admin listener is given for what it answers from memory.
+    world.server.set_delay(Duration::from_secs(3));
+    let coming_back = std::thread::spawn(move || browser.get(&callback.unwrap()).0);
+    until("the exchange", || world.server.stats().token_requests == 1);
+    sidecar.terminate();
+    assert_eq!(sidecar.ended().0, Some(0));
+    let page = coming_back.join().unwrap();
+    assert_eq!(page.status, 200, "{page:?}");
+    assert!(refresh_token(&world).is_some(), "the login is lost");
+}
+
+#[test]
+fn a_login_without_a_refresh_token_has_its_access_token_revoked() {
+    let world = world();
+    world.configure(ANY, "", "");
+    let body = r#"{"access_token":"canary-alone","token_type":"Bearer","expires_in":300}"#;
+    let answer = RawAnswer { status: http::StatusCode::OK, headers: http::HeaderMap::new(), body: body.into() };
+    world.server.set_raw_answer(Some(answer));
+    let mut login = world.start(&["login", "demo", "--no-browser"]);
+    Browser::default().open(&login.line());
+    assert_ended(&world, login.ended(), 0, "logged in\n");
+    world.server.set_raw_answer(None);
+    let said = assert_ended(&world, world.run(&["logout", "demo"]), 0, "logged out\n");
+    assert!(said.contains("no refresh token") && !said.contains("canary"), "{said}");
+    let revocations: Url = world.server.revocation_endpoint().unwrap().parse().unwrap();
+    let asked = world.server.seen_at(revocations.path()).pop().expect("a revocation");
+    assert_eq!(asked.parameter("token").as_deref(), Some("canary-alone"));
+    assert_eq!(asked.parameter("token_type_hint").as_deref(), Some("access_token"));
+    assert_ended(&world, world.run(&["logout", "demo"]), 0, "nobody was logged in\n");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_browser_that_is_opened_gets_no_secret_out_of_the_environment() {
+    let world = world();
+    world.configure(ANY, "", "");
+    let folder = world.store().parent().unwrap().to_owned();
+    let (program, told) = (folder.join("xdg-open"), folder.join("environment"));
+    std::fs::write(&program, format!("#!/bin/sh\n/usr/bin/env > {0}.new && /bin/mv {0}.new {0}\n", told.display()))
+        .unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    let path = folder.to_str().unwrap();
+    let environment =
+        [("PATH", path), ("DISPLAY", ":7"), ("CLIENT_SECRET", "canary-secret"), ("BEARWARD_ADMIN_KEY", "canary-key")];
+    let mut login = world.start_in(&environment, &["login", "demo"]);
+    let address = login.line();
+    until("the browser", || told.exists());
+    let told = std::fs::read_to_string(told).unwrap();
+    assert!(told.contains("DISPLAY=:7") && !told.contains("canary"), "{told}");
+    Browser::default().open(&address);
+    assert_ended(&world, login.ended(), 0, "logged in\n");
 }

@@ -31,8 +31,10 @@ use crate::{
         authorization::{self, Attempt},
         endpoint::TokenEndpoint,
         provider::{GrantType, Provider},
+        redirect_uri::RedirectUri,
     },
     secret::Secret,
+    server::address::ListenAddress,
     token::credential::Credential,
 };
 
@@ -61,6 +63,17 @@ pub fn is_possible(provider: &Provider) -> bool {
     provider.grant_type == GrantType::AuthorizationCode && has_endpoint
 }
 
+/// Whether a login at `provider` can begin at the listener at `admin`, the real address, and comes back there.
+pub(super) fn comes_back_to(provider: &Provider, admin: &ListenAddress) -> bool {
+    let by_its_own_name = |uri: &RedirectUri| {
+        let (name, port) = (uri.url().host_str()?, uri.url().port_or_known_default()?);
+        let host = format!("{name}:{port}").parse().ok()?;
+        Some(redirect::leads_here(uri.url(), &host, admin))
+    };
+    is_possible(provider)
+        && redirect::uri_for(provider, Some(admin)).is_some_and(|uri| by_its_own_name(&uri) == Some(true))
+}
+
 /// Sends the browser that asks to the authorization server of the provider of that name.
 pub(super) fn begin(state: &AdminState, name: &str, parts: &Parts) -> Answer {
     let view = state.view();
@@ -72,17 +85,17 @@ pub(super) fn begin(state: &AdminState, name: &str, parts: &Parts) -> Answer {
     // The guard has seen to it that there is one.
     let Some(host) = host(&parts.headers) else { return respond::not_found() };
     let uri = redirect::uri_for(provider, Some(state.address()));
-    let Some(uri) = uri.filter(|uri| redirect::leads_here(uri, &host, state.address())) else {
+    let Some(uri) = uri.filter(|uri| redirect::leads_here(uri.url(), &host, state.address())) else {
         return respond::login_elsewhere(name);
     };
-    if let Some(authority) = redirect::start_elsewhere(&uri, &host) {
+    if let Some(authority) = redirect::start_elsewhere(uri.url(), &host) {
         return send_to(state, &authority, name);
     }
     let (Ok(attempt), Ok(browser)) = (Attempt::new(provider, Some(&uri)), random()) else {
         tracing::error!(provider = name, "login.failed: the system gives no randomness");
         return respond::internal_error();
     };
-    let cookie = Cookie::of(attempt.state()).set(&browser, uri.scheme() == "https");
+    let cookie = Cookie::of(attempt.state()).set(&browser, uri.url().scheme() == "https");
     let (Some(url), Some(cookie)) = (attempt.url(provider), cookie) else { return respond::internal_error() };
     tracing::info!(provider = name, "login.begun");
     let (now, sent) = (state.clock().now(), attempt.state().clone());
@@ -126,10 +139,18 @@ pub(super) async fn finish(state: &Arc<AdminState>, parts: &Parts) -> Answer {
         Ok(code) => code,
         Err(error) => return ended(Some(&provider), Outcome::declined(&provider.name, &error), cookie),
     };
+    // The end of the process waits for it: what a spent code brought would be lost.
+    let Some(watch) = state.gate().enter() else {
+        return ended(Some(&provider), Outcome::ending(&provider.name), cookie);
+    };
     // A task of its own: a browser that goes away would otherwise take the answer, and the login in it, along. It ends
     // within the provider's timeout and the store's.
     let clock = state.shared_clock();
-    let exchange = tokio::spawn(async move { exchange(&credential, clock, attempt, code).await });
+    let exchange = tokio::spawn(async move {
+        let outcome = exchange(&credential, clock, attempt, code).await;
+        drop(watch);
+        outcome
+    });
     let outcome = exchange.await.unwrap_or_else(|_| Outcome::interrupted(&provider.name));
     ended(Some(&provider), outcome, cookie)
 }

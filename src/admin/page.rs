@@ -165,12 +165,14 @@ impl Display for Text<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{admin::kept::Kept, token::store::StoreLocation};
 
     fn status(name: &str) -> Status {
         let error = ErrorStatus { kind: name.into(), message: name.into(), at: Some(SystemTime::UNIX_EPOCH) };
         Status {
             version: "0.1.0",
             admin: name.into(),
+            store: Kept::at(&StoreLocation::Memory),
             providers: vec![(
                 name.into(),
                 ProviderStatus {
@@ -181,6 +183,7 @@ mod tests {
                     has_refresh_token: false,
                     token_requests: 3,
                     last_error: Some(error),
+                    can_log_in: true,
                     login_is_due: true,
                 },
             )],

@@ -120,7 +120,7 @@ async fn refresh(state: &AdminState, provider: &str) -> Answer {
     let way = login::way(credential.provider(), Some(state.address()));
     tracing::info!(provider, "an operator asks for a renewal");
     match tokio::time::timeout(RENEWAL_TIMEOUT, credential.refresh_now()).await {
-        Ok(Ok(_)) => respond::json(StatusCode::OK, &ProviderStatus::of(credential)),
+        Ok(Ok(_)) => respond::json(StatusCode::OK, &ProviderStatus::of(credential, state.address())),
         Ok(Err(failure)) => respond::renewal_failed(provider, &failure, &way),
         Err(_) => {
             let failure = crate::token::credential::NoToken::Unavailable {

@@ -14,9 +14,9 @@ use super::login::Logins;
 use crate::{
     clock::Clock,
     secret::LiveSecret,
-    server::{address::ListenAddress, limits::Limits},
+    server::{address::ListenAddress, drain::Gate, limits::Limits},
     telemetry::metrics::Metrics,
-    token::Tokens,
+    token::{Tokens, store::StoreLocation},
 };
 
 /// The running configuration as the admin listener shows it; a reload replaces it whole.
@@ -28,6 +28,8 @@ pub struct View {
     pub routes: Vec<RouteView>,
     /// `[admin] key`.
     pub key: Option<Arc<LiveSecret>>,
+    /// Where logins are kept.
+    pub store: StoreLocation,
 }
 
 /// One route.
@@ -52,13 +54,15 @@ pub struct AdminState {
     draining: AtomicBool,
     limits: Limits,
     logins: Logins,
+    gate: Gate,
 }
 
 impl AdminState {
-    /// A state for the listener at `address`, which is the real one, port 0 resolved.
-    pub fn new(address: ListenAddress, metrics: Arc<Metrics>, clock: Arc<dyn Clock>, view: View) -> Self {
+    /// A state for the listener at `address`, which is the real one, port 0 resolved. What must not be cut off at the end
+    /// goes through `gate`.
+    pub fn new(address: ListenAddress, metrics: Arc<Metrics>, clock: Arc<dyn Clock>, view: View, gate: Gate) -> Self {
         let (view, draining) = (ArcSwap::from_pointee(view), AtomicBool::new(false));
-        Self { address, metrics, clock, view, draining, limits: Limits::default(), logins: Logins::new() }
+        Self { address, metrics, clock, view, draining, limits: Limits::default(), logins: Logins::new(), gate }
     }
 
     /// The same with other bounds than the default ones.
@@ -94,6 +98,10 @@ impl AdminState {
 
     pub(super) fn shared_clock(&self) -> Arc<dyn Clock> {
         self.clock.clone()
+    }
+
+    pub(super) fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     pub(super) fn logins(&self) -> &Logins {

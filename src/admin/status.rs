@@ -4,14 +4,18 @@ use std::time::SystemTime;
 
 use serde::{Serialize, Serializer};
 
-use super::{login, state::AdminState};
-use crate::token::credential::{Credential, CredentialState, CredentialStatus, LastError};
+use super::{kept::Kept, login, state::AdminState};
+use crate::{
+    server::address::ListenAddress,
+    token::credential::{Credential, CredentialState, CredentialStatus, LastError},
+};
 
 /// Everything that is shown, as it was at one instant.
 #[derive(Debug, Serialize)]
 pub(super) struct Status {
     pub(super) version: &'static str,
     pub(super) admin: String,
+    pub(super) store: Kept,
     #[serde(serialize_with = "in_order")]
     pub(super) providers: Vec<(String, ProviderStatus)>,
     #[serde(serialize_with = "in_order")]
@@ -29,6 +33,8 @@ pub(super) struct ProviderStatus {
     pub(super) has_refresh_token: bool,
     pub(super) token_requests: u64,
     pub(super) last_error: Option<ErrorStatus>,
+    /// Whether `/login/` leads somewhere for it.
+    pub(super) can_log_in: bool,
     /// Whether the page offers a login.
     #[serde(skip)]
     pub(super) login_is_due: bool,
@@ -60,14 +66,20 @@ impl Status {
         Self {
             version: env!("CARGO_PKG_VERSION"),
             admin: state.address().to_string(),
-            providers: view.tokens.iter().map(|one| (one.name().to_string(), ProviderStatus::of(one))).collect(),
+            store: Kept::at(&view.store),
+            providers: view
+                .tokens
+                .iter()
+                .map(|one| (one.name().to_string(), ProviderStatus::of(one, state.address())))
+                .collect(),
             routes: view.routes.iter().map(|one| (one.name.to_string(), route(one))).collect(),
         }
     }
 }
 
 impl ProviderStatus {
-    pub(super) fn of(credential: &Credential) -> Self {
+    /// Of one provider; the listener at `admin`, the real address, is where somebody may log in.
+    pub(super) fn of(credential: &Credential, admin: &ListenAddress) -> Self {
         let status = credential.status();
         let CredentialStatus { state, grant_type, expires_at, refresh_at, .. } = status;
         let login_is_due = state == CredentialState::LoginRequired && login::is_possible(credential.provider());
@@ -83,6 +95,7 @@ impl ProviderStatus {
                 message: message.to_string(),
                 at: Some(at),
             }),
+            can_log_in: login::comes_back_to(credential.provider(), admin),
             login_is_due,
         }
     }
@@ -113,6 +126,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::token::store::StoreLocation;
 
     #[test]
     fn time_stamps_are_utc_to_the_second_and_never_fail() {
@@ -132,6 +146,7 @@ mod tests {
             has_refresh_token: false,
             token_requests: 3,
             last_error,
+            can_log_in: false,
             login_is_due: false,
         };
         let error = ErrorStatus { kind: "k".into(), message: "m".into(), at: Some(SystemTime::UNIX_EPOCH) };
@@ -139,18 +154,20 @@ mod tests {
         let status = Status {
             version: "0.1.0",
             admin: "127.0.0.1:9900".into(),
+            store: Kept::at(&StoreLocation::Memory),
             providers: vec![("z".into(), provider(None)), ("a".into(), provider(Some(error)))],
             routes: vec![("r".into(), route)],
         };
         assert_eq!(
             serde_json::to_string(&status).unwrap(),
             concat!(
-                r#"{"version":"0.1.0","admin":"127.0.0.1:9900","providers":{"#,
+                r#"{"version":"0.1.0","admin":"127.0.0.1:9900","#,
+                r#""store":{"kind":"memory","path":null,"folder":null},"providers":{"#,
                 r#""z":{"grant_type":"client_credentials","state":"ready","expires_at":"1970-01-01T00:00:00Z","#,
-                r#""refresh_at":null,"has_refresh_token":false,"token_requests":3,"last_error":null},"#,
+                r#""refresh_at":null,"has_refresh_token":false,"token_requests":3,"last_error":null,"can_log_in":false},"#,
                 r#""a":{"grant_type":"client_credentials","state":"ready","expires_at":"1970-01-01T00:00:00Z","#,
                 r#""refresh_at":null,"has_refresh_token":false,"token_requests":3,"#,
-                r#""last_error":{"kind":"k","message":"m","at":"1970-01-01T00:00:00Z"}}},"#,
+                r#""last_error":{"kind":"k","message":"m","at":"1970-01-01T00:00:00Z"},"can_log_in":false}},"#,
                 r#""routes":{"r":{"listen":"l","upstream":"u","provider":"z"}}}"#
             )
         );

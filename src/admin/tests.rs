@@ -16,11 +16,15 @@ use self::token_endpoint::{Answers, TokenEndpoint};
 use super::*;
 use crate::{
     clock::{Clock, ManualClock, SystemClock},
-    oauth::provider::{
-        Authorization, ClientAuth, Encoding, GrantType, Provider, TokenMethod, TokenRequest, TokenResponse,
+    oauth::{
+        provider::{
+            Authorization, ClientAuth, Encoding, GrantType, Provider, TokenMethod, TokenRequest, TokenResponse,
+        },
+        redirect_uri::RedirectUri,
     },
     secret::Secret,
     server::{
+        drain::Drain,
         exchange::{Answer, ask},
         listener::Bound,
     },
@@ -39,6 +43,8 @@ struct World {
     /// The time of logins under way; the tokens have the system's.
     clock: ManualClock,
     state: Arc<AdminState>,
+    /// What the end waits for.
+    drain: Drain,
     address: SocketAddr,
     shutdown: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
@@ -52,7 +58,7 @@ struct Setup {
     public: bool,
     /// A person logs in, instead of the client alone.
     login: bool,
-    redirect_uri: Option<url::Url>,
+    redirect_uri: Option<RedirectUri>,
 }
 
 impl World {
@@ -75,17 +81,18 @@ impl World {
         let clock: Arc<dyn Clock> = if setup.login { Arc::new(manual.clone()) } else { Arc::new(SystemClock) };
         let tokens = tokens(std::slice::from_ref(&provider), &metrics);
         let key = setup.key.map(|key| Arc::new(LiveSecret::fixed(Secret::new(key))));
-        let view = View { tokens, routes: vec![route("devices", Some("hapn"))], key };
+        let view = View { tokens, routes: vec![route("devices", Some("hapn"))], key, store: StoreLocation::Memory };
 
         let bound = Bound::bind(&"127.0.0.1:0".parse().unwrap()).unwrap();
         let ListenAddress::Tcp(address) = *bound.address() else { panic!("bound to something else") };
         let shown = if setup.public { SocketAddr::from(([0, 0, 0, 0], address.port())) } else { address };
-        let state = Arc::new(AdminState::new(ListenAddress::Tcp(shown), metrics, clock, view));
+        let drain = Drain::new();
+        let state = Arc::new(AdminState::new(ListenAddress::Tcp(shown), metrics, clock, view, drain.gate()));
         let (shutdown, signal) = oneshot::channel::<()>();
         let task = tokio::spawn(serve(bound.listener().unwrap(), state.clone(), async {
             let _ = signal.await;
         }));
-        Self { endpoint, provider, clock: manual, state, address, shutdown: Some(shutdown), task }
+        Self { endpoint, provider, clock: manual, state, drain, address, shutdown: Some(shutdown), task }
     }
 
     /// What is shown after `provider` took the place of the one there is.
@@ -440,8 +447,9 @@ async fn a_unix_socket_serves_as_well() {
 #[tokio::test(start_paused = true)]
 async fn a_head_that_does_not_come_and_an_answer_that_is_not_read_end_the_connection() {
     let metrics = Metrics::new();
-    let view = View { tokens: tokens(&[], &metrics), routes: Vec::new(), key: None };
-    let state = Arc::new(AdminState::new("127.0.0.1:1".parse().unwrap(), metrics, Arc::new(SystemClock), view));
+    let view = View { tokens: tokens(&[], &metrics), routes: Vec::new(), key: None, store: StoreLocation::Memory };
+    let address = "127.0.0.1:1".parse().unwrap();
+    let state = Arc::new(AdminState::new(address, metrics, Arc::new(SystemClock), view, Drain::new().gate()));
     for sent in ["GET /livez HTTP/1.1\r\nhost: loc", "GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n"] {
         // Eight bytes of room: the answer gets stuck.
         let (mut ours, theirs) = tokio::io::duplex(8);

@@ -14,9 +14,16 @@ use tokio::time::timeout;
 use url::Url;
 
 use self::loopback::{Arrival, Loopback};
-use super::{complain, configured, print, print_diagnostic, run::on_control_thread, status::StatusError};
+use super::{
+    complain, configured, print, print_diagnostic,
+    run::on_control_thread,
+    status::{KEY_VARIABLE, StatusError},
+};
 use crate::{
-    admin::login::{self, LIFETIME, Outcome, redirect},
+    admin::{
+        kept::Kept,
+        login::{self, LIFETIME, Outcome, redirect},
+    },
     clock::{Clock, SystemClock},
     config::Config,
     oauth::{
@@ -24,6 +31,7 @@ use crate::{
         endpoint::TokenEndpoint,
         error::TokenRequestError,
         provider::{GrantType, Provider},
+        redirect_uri::RedirectUri,
     },
     secret::Secret,
     token::{
@@ -70,25 +78,26 @@ async fn log_in(arguments: &Arguments, config: &Config, provider: &Arc<Provider>
     let admin = config.admin.as_ref().map(|admin| &admin.listen);
     let uri = redirect::uri_for(provider, admin);
     let key = config.admin.as_ref().and_then(|admin| Some(Secret::clone(&*admin.key.as_ref()?.current())));
+    let key = key.or_else(|| std::env::var(KEY_VARIABLE).ok().map(Secret::new));
     let session = Session { provider, location: &config.store, key, opens_browser: !arguments.no_browser };
     let uri = match uri {
         Some(uri) if !arguments.paste => uri,
         // A port that the system chooses leads nowhere before it has.
-        uri => return session.by_paste(uri.filter(|uri| uri.port() != Some(0)).as_ref()).await,
+        uri => return session.by_paste(uri.filter(|uri| uri.url().port() != Some(0)).as_ref()).await,
     };
     // A sidecar that others can reach is not bound to an address of loopback, and is found by its own.
-    let of_admin = admin.and_then(redirect::default_uri).is_some_and(|default| default == uri);
-    if !redirect::is_loopback(&uri) {
-        return match of_admin && sidecar::answers(&uri).await {
-            true => session.by_sidecar(&uri).await,
+    let of_admin = admin.and_then(redirect::default_uri).is_some_and(|default| default.url() == uri.url());
+    if !redirect::is_loopback(uri.url()) {
+        return match of_admin && sidecar::answers(uri.url()).await {
+            true => session.by_sidecar(uri.url()).await,
             false => session.by_paste(Some(&uri)).await,
         };
     }
     match Loopback::bind(&uri).await {
         Ok(loopback) => session.by_callback(loopback).await,
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse && uri.path() == redirect::CALLBACK => {
-            match sidecar::answers(&uri).await {
-                true => session.by_sidecar(&uri).await,
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse && uri.url().path() == redirect::CALLBACK => {
+            match sidecar::answers(uri.url()).await {
+                true => session.by_sidecar(uri.url()).await,
                 false => Err(LoginError::Listen(uri, error)),
             }
         }
@@ -108,7 +117,7 @@ fn reason(provider: &Provider) -> &'static str {
 struct Session<'a> {
     provider: &'a Arc<Provider>,
     location: &'a StoreLocation,
-    /// `[admin] key`, for a sidecar that has to be asked.
+    /// `[admin] key`, or what stands for it in the environment, for a sidecar that has to be asked.
     key: Option<Secret>,
     opens_browser: bool,
 }
@@ -161,7 +170,7 @@ impl Session<'_> {
     }
 
     /// A person brings what the browser came back with.
-    async fn by_paste(&self, uri: Option<&Url>) -> Result<(), LoginError> {
+    async fn by_paste(&self, uri: Option<&RedirectUri>) -> Result<(), LoginError> {
         let store = self.store().await?;
         let attempt = self.attempt(uri)?;
         self.send_out(&attempt)?;
@@ -179,8 +188,10 @@ impl Session<'_> {
         address.set_query(None);
         let what = "A sidecar is running that takes the login. Open this address in a browser:";
         let name = &self.provider.name;
+        let sidecar = sidecar::Asked::new(uri, self.key.clone(), name.clone());
+        let sidecar = sidecar.ok_or(LoginError::OtherSidecar("cannot be asked by its address"))?;
         if *self.location == StoreLocation::Memory {
-            let sidecar = sidecar::Asked::new(uri, self.key.clone(), name.clone()).ok_or(LoginError::NothingKept)?;
+            sidecar.check(self.location).await?;
             let had_one = sidecar.has_login().await?;
             self.show(what, &address);
             if had_one {
@@ -189,9 +200,10 @@ impl Session<'_> {
             return timeout(LIFETIME, sidecar.arrival()).await.unwrap_or(Err(LoginError::Late));
         }
         let store = self.store().await?;
+        sidecar.check(self.location).await?;
         let before = load(&store, name).await?;
         self.show(what, &address);
-        timeout(LIFETIME, sidecar::arrival(&store, name, before.as_ref())).await.unwrap_or(Err(LoginError::Late))
+        timeout(LIFETIME, sidecar.arrival_in(&store, before.as_ref())).await.unwrap_or(Err(LoginError::Late))
     }
 
     async fn exchange(&self, attempt: &Attempt, code: &Secret, store: &Arc<dyn Store>) -> Result<(), LoginError> {
@@ -212,7 +224,7 @@ impl Session<'_> {
         Ok(store)
     }
 
-    fn attempt(&self, uri: Option<&Url>) -> Result<Attempt, LoginError> {
+    fn attempt(&self, uri: Option<&RedirectUri>) -> Result<Attempt, LoginError> {
         Attempt::new(self.provider, uri).map_err(|error| LoginError::System(io::Error::other(error.to_string())))
     }
 
@@ -245,8 +257,18 @@ enum LoginError {
     Impossible(&'static str),
     NothingKept,
     Elsewhere,
+    /// A sidecar has the address of the callback, and cannot be asked.
     Sidecar(StatusError),
-    Listen(Url, io::Error),
+    /// The same, and it is another one than the configuration describes; the text says what it is or has.
+    OtherSidecar(&'static str),
+    /// It keeps its logins elsewhere, where the configuration would not find one.
+    OtherStore {
+        theirs: Box<Kept>,
+        ours: Box<Kept>,
+    },
+    /// It has ended.
+    Gone,
+    Listen(RedirectUri, io::Error),
     Late,
     Paste(io::Error),
     Callback(CallbackError),
@@ -267,12 +289,35 @@ impl fmt::Display for LoginError {
                 "the sidecar has a login already and keeps it in memory, so whether another one comes cannot be seen from \
                  here; the browser shows it",
             ),
-            Self::Sidecar(error) => write!(f, "the sidecar cannot be asked whether the login came: {error}"),
+            Self::Sidecar(error) => write!(
+                f,
+                "a sidecar has the address of redirect_uri, and cannot be asked about the login: {error}; with --paste it \
+                 need not be"
+            ),
+            Self::OtherSidecar(what) => write!(
+                f,
+                "the sidecar that has the address of redirect_uri runs with another configuration than this one: it {what}; \
+                 restart it with this one, or log in with --paste"
+            ),
+            Self::OtherStore { theirs, ours } => write!(
+                f,
+                "the sidecar that has the address of redirect_uri keeps its logins in {theirs}, this configuration in {ours}; \
+                 log in with the sidecar's own configuration, or make [store] the same and restart it"
+            ),
+            Self::Gone => f.write_str(
+                "the sidecar that was to take the login has ended, and the login with it if it was under way; run the \
+                 command again",
+            ),
             Self::Listen(uri, error) => write!(
                 f,
-                "cannot listen on the address of redirect_uri {uri}: {error}; with --paste nothing has to listen there"
+                "cannot listen on the address of redirect_uri {}: {error}; with --paste nothing has to listen there",
+                uri.as_str()
             ),
-            Self::Late => write!(f, "no login came within {} minutes", LIFETIME.as_secs() / 60),
+            Self::Late => write!(
+                f,
+                "no login came within {} minutes: if the browser showed an error, that says why; run the command again",
+                LIFETIME.as_secs() / 60
+            ),
             Self::Paste(error) => write!(f, "standard input: {error}"),
             Self::Callback(error) => error.fmt(f),
             Self::Exchange(error) => error.fmt(f),

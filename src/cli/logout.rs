@@ -10,11 +10,12 @@ use crate::{
         endpoint::TokenEndpoint,
         error::TokenRequestError,
         provider::{GrantType, Provider},
-        revocation,
+        revocation::{self, Revoked},
     },
+    secret::Secret,
     token::{
         login::Login,
-        store::{StoreError, StoreLocation},
+        store::{Store, StoreError, StoreLocation},
     },
 };
 
@@ -27,10 +28,12 @@ pub(super) struct Arguments {
 
 /// How a logout ended that forgot the login.
 enum Ended {
-    /// There was no refresh token.
+    /// There was none.
     Nothing,
     /// The authorization server knows of it.
     Revoked,
+    /// There was no refresh token, and the authorization server knows of the access token.
+    AccessRevoked,
     /// It has no revocation endpoint.
     Forgotten,
     /// It was not reached, or refused.
@@ -64,6 +67,10 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     match ended {
         Ended::Nothing => print("nobody was logged in\n", ExitCode::SUCCESS),
         Ended::Revoked => print("logged out\n", ExitCode::SUCCESS),
+        Ended::AccessRevoked => {
+            complain(&format!("{name}: the login had no refresh token, so its access token is what was revoked"));
+            print("logged out\n", ExitCode::SUCCESS)
+        }
         Ended::Forgotten => {
             complain(&format!(
                 "{name}: it has no revocation_endpoint, so the authorization server still takes what was forgotten here"
@@ -83,13 +90,25 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 async fn log_out(config: &Config, provider: &Arc<Provider>) -> Result<Ended, StoreError> {
     let store = configured::store(&config.store).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let access = access_token(&store, provider).await?;
     // Forgotten first: what was revoked is of no use, and what could not be is not to be used.
-    let Some(token) = Login::new(provider.clone(), store, clock.clone()).log_out().await? else {
-        return Ok(Ended::Nothing);
+    let refresh = Login::new(provider.clone(), store, clock.clone()).log_out().await?;
+    let revoked = match (refresh, access) {
+        (Some(token), _) => Revoked::RefreshToken(token),
+        (None, Some(token)) => Revoked::AccessToken(token),
+        (None, None) => return Ok(Ended::Nothing),
     };
-    Ok(match revocation::revoke(&TokenEndpoint::new(provider.clone(), clock), &token).await {
+    Ok(match revocation::revoke(&TokenEndpoint::new(provider.clone(), clock), &revoked).await {
+        Ok(true) if matches!(revoked, Revoked::AccessToken(_)) => Ended::AccessRevoked,
         Ok(true) => Ended::Revoked,
         Ok(false) => Ended::Forgotten,
         Err(error) => Ended::NotRevoked(error),
     })
+}
+
+/// The last access token that is stored; it may have ended since.
+async fn access_token(store: &Arc<dyn Store>, provider: &Provider) -> Result<Option<Secret>, StoreError> {
+    let (store, name) = (store.clone(), provider.name.clone());
+    let loaded = tokio::task::spawn_blocking(move || store.load(&name)).await;
+    Ok(loaded.unwrap_or(Err(StoreError::Interrupted))?.and_then(|record| Some(record.access?.token)))
 }

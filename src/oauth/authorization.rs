@@ -18,6 +18,7 @@ use super::{
     error::TokenRequestError,
     grant::{Grant, Parameters},
     provider::Provider,
+    redirect_uri::RedirectUri,
     response::Issued,
 };
 use crate::secret::Secret;
@@ -30,7 +31,7 @@ const RANDOM_BYTES: usize = 32;
 pub struct Attempt {
     state: Secret,
     code_verifier: Option<Secret>,
-    redirect_uri: Option<Url>,
+    redirect_uri: Option<RedirectUri>,
 }
 
 /// Neither state nor verifier is shown.
@@ -45,7 +46,7 @@ impl Attempt {
     ///
     /// # Errors
     /// The system gives no randomness.
-    pub fn new(provider: &Provider, redirect_uri: Option<&Url>) -> Result<Self, getrandom::Error> {
+    pub fn new(provider: &Provider, redirect_uri: Option<&RedirectUri>) -> Result<Self, getrandom::Error> {
         let state = random(RANDOM_BYTES)?;
         Self::with_state(provider, redirect_uri, state)
     }
@@ -53,7 +54,7 @@ impl Attempt {
     /// The same with a `state` of so many characters, for a vendor that demands a length.
     pub(super) fn with_state_length(
         provider: &Provider,
-        redirect_uri: Option<&Url>,
+        redirect_uri: Option<&RedirectUri>,
         characters: usize,
     ) -> Result<Self, getrandom::Error> {
         // Three bytes make four characters.
@@ -61,7 +62,11 @@ impl Attempt {
         Self::with_state(provider, redirect_uri, Secret::new(&long.expose()[..characters]))
     }
 
-    fn with_state(provider: &Provider, redirect_uri: Option<&Url>, state: Secret) -> Result<Self, getrandom::Error> {
+    fn with_state(
+        provider: &Provider,
+        redirect_uri: Option<&RedirectUri>,
+        state: Secret,
+    ) -> Result<Self, getrandom::Error> {
         let pkce = provider.authorization.as_ref().is_none_or(|authorization| authorization.pkce);
         let code_verifier = if pkce { Some(random(RANDOM_BYTES)?) } else { None };
         Ok(Self { state, code_verifier, redirect_uri: redirect_uri.cloned() })
@@ -73,7 +78,7 @@ impl Attempt {
     }
 
     /// Where the consent comes back to.
-    pub fn redirect_uri(&self) -> Option<&Url> {
+    pub fn redirect_uri(&self) -> Option<&RedirectUri> {
         self.redirect_uri.as_ref()
     }
 
@@ -129,7 +134,7 @@ impl Attempt {
     pub fn grant<'a>(&'a self, code: &'a Secret) -> Grant<'a> {
         Grant::AuthorizationCode {
             code,
-            redirect_uri: self.redirect_uri.as_ref().map(Url::as_str),
+            redirect_uri: self.redirect_uri.as_ref().map(RedirectUri::as_str),
             code_verifier: self.code_verifier.as_ref(),
         }
     }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use http::{HeaderName, HeaderValue};
 use url::Url;
 
+use super::redirect_uri::RedirectUri;
 use crate::{secret::LiveSecret, tls::Trust};
 
 /// A provider as the configuration describes it, its preset merged in and its endpoints absolute.
@@ -150,7 +151,7 @@ pub struct Authorization {
     /// RFC 6749 §3.1; absent where every code comes from [`SignIn`].
     pub endpoint: Option<Url>,
     /// RFC 6749 §3.1.2; absent: the admin listener's `/callback`, or for a vendor that has it registered, none.
-    pub redirect_uri: Option<Url>,
+    pub redirect_uri: Option<RedirectUri>,
     /// Whether a PKCE challenge is sent (`S256`), or none.
     pub pkce: bool,
     /// Extra query parameters.

@@ -50,13 +50,14 @@ pub fn prepare(provider: &Provider, grant: Grant<'_>) -> Prepared {
     request
 }
 
-/// Builds the request that takes a refresh token back (RFC 7009 §2.1), if `provider` has an endpoint for it.
-pub fn revocation(provider: &Provider, refresh_token: &Secret) -> Option<Prepared> {
+/// Builds the request that takes a token back (RFC 7009 §2.1), if `provider` has an endpoint for it. `hint` is the kind of
+/// the token, as §2.1 names it.
+pub fn revocation(provider: &Provider, token: &Secret, hint: &str) -> Option<Prepared> {
     let url = provider.revocation_endpoint.clone()?;
     let mut headers = fields();
     let mut parameters = Parameters::default();
-    parameters.set("token", refresh_token.expose());
-    parameters.set("token_type_hint", "refresh_token");
+    parameters.set("token", token.expose());
+    parameters.set("token_type_hint", hint);
     client_auth::authenticate(provider, &mut parameters, &mut headers);
     let mut request = encode(Method::POST, url, headers, Encoding::Form, &parameters);
     replace(&mut request.headers, &provider.token_request.headers);

@@ -1,4 +1,4 @@
-//! Takes a refresh token back (RFC 7009).
+//! Takes a token back (RFC 7009).
 
 use super::{
     endpoint::{Answer, TokenEndpoint},
@@ -7,13 +7,26 @@ use super::{
 };
 use crate::secret::Secret;
 
-/// Asks the authorization server to forget `refresh_token`, and with it what was issued by it (RFC 7009 §2.1). True when it
-/// did, also when it never knew it; false for a provider without a revocation endpoint, which is told nothing.
+/// What is taken back.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Revoked {
+    /// A refresh token, and with it what was issued by it (RFC 7009 §2.1).
+    RefreshToken(Secret),
+    /// An access token that no refresh token came with. Servers need not be able to take it back (§2.2.1).
+    AccessToken(Secret),
+}
+
+/// Asks the authorization server to forget `revoked`. True when it did, also when it never knew it; false for a provider
+/// without a revocation endpoint, which is told nothing.
 ///
 /// # Errors
 /// Whatever kept the server from doing so; nothing is tried again.
-pub async fn revoke(endpoint: &TokenEndpoint, refresh_token: &Secret) -> Result<bool, TokenRequestError> {
-    let Some(request) = request::revocation(endpoint.provider(), refresh_token) else { return Ok(false) };
+pub async fn revoke(endpoint: &TokenEndpoint, revoked: &Revoked) -> Result<bool, TokenRequestError> {
+    let (token, hint) = match revoked {
+        Revoked::RefreshToken(token) => (token, "refresh_token"),
+        Revoked::AccessToken(token) => (token, "access_token"),
+    };
+    let Some(request) = request::revocation(endpoint.provider(), token, hint) else { return Ok(false) };
     let acknowledged = endpoint
         .send(request)
         .await

@@ -49,8 +49,9 @@ fn read(attempt: &Attempt, endpoint: &TokenEndpoint, answer: &Answer) -> Result<
         response::members(*status, headers, body, endpoint.wall()).map_err(|error| refused(*status, error))?;
     let failed = |why| TokenRequestError::new(Fault::NotACode(why));
     match members.get("state") {
-        None | Some(Value::Null) => {}
         Some(Value::String(state)) if attempt.state().matches(state.as_bytes()) => {}
+        // Whoever was asked says what for, as a callback has to (RFC 6749 §4.1.2).
+        None | Some(Value::Null) => return Err(failed("the state that was sent is not in it")),
         Some(_) => return Err(failed("its state is not the one that was sent")),
     }
     let named = authorization::code_parameter(endpoint.provider());

@@ -1,4 +1,5 @@
-//! Ending in good order: everyone who works holds a [`Watch`]; whoever ends waits until all are gone.
+//! Ending in good order: everyone who works holds a [`Watch`]; whoever ends waits until all are gone. A [`Gate`] is for those
+//! who outlive the end, and have work now and then that has to be waited for.
 
 use tokio::sync::{mpsc, watch};
 
@@ -8,6 +9,20 @@ pub struct Drain {
     signal: watch::Sender<bool>,
     alive: mpsc::Receiver<()>,
     template: Watch,
+}
+
+/// Hands out watches for as long as the drain is not over, and is none itself.
+#[derive(Clone, Debug)]
+pub struct Gate {
+    signal: watch::Receiver<bool>,
+    alive: mpsc::WeakSender<()>,
+}
+
+impl Gate {
+    /// One more that works, and is waited for; `None` once nobody waits any more.
+    pub fn enter(&self) -> Option<Watch> {
+        Some(Watch { signal: self.signal.clone(), _alive: self.alive.upgrade()? })
+    }
 }
 
 /// The side that works, and ends when it can do so without harm.
@@ -28,6 +43,11 @@ impl Drain {
     /// One more that works.
     pub fn watch(&self) -> Watch {
         self.template.clone()
+    }
+
+    /// A way to become one of those later, also while draining.
+    pub fn gate(&self) -> Gate {
+        Gate { signal: self.template.signal.clone(), alive: self.template._alive.downgrade() }
     }
 
     /// Says that it is time to end, and waits until every watch is dropped.
@@ -72,5 +92,37 @@ mod tests {
         });
         drain.drain().await;
         work.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_comes_through_a_gate_is_waited_for_and_the_gate_itself_is_not() {
+        let drain = Drain::new();
+        let gate = drain.gate();
+        let first = gate.enter().unwrap();
+        let mut draining = begun(drain.drain());
+        assert!(!draining.is_over().await);
+        let late = gate.enter().unwrap();
+        drop(first);
+        assert!(late.is_draining());
+        assert!(!draining.is_over().await, "who came in while draining is waited for too");
+        drop(late);
+        draining.0.await.unwrap();
+        assert!(gate.enter().is_none(), "nobody would wait");
+    }
+
+    struct Draining(tokio::task::JoinHandle<()>);
+
+    impl Draining {
+        async fn is_over(&mut self) -> bool {
+            // The one thread of the test has run all there is to run.
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+            self.0.is_finished()
+        }
+    }
+
+    fn begun(drain: impl Future<Output = ()> + Send + 'static) -> Draining {
+        Draining(tokio::spawn(drain))
     }
 }

@@ -197,6 +197,15 @@ async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> 
     done.map_err(|_| StoreError::Slow)?.map_err(|_| StoreError::Interrupted)
 }
 
+/// The name of a new login. It guards nothing: where the system has no randomness to give, the time of day will do.
+fn identity() -> String {
+    let bits = getrandom::u64().unwrap_or_else(|_| {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        since.as_nanos() as u64
+    });
+    format!("{bits:016x}")
+}
+
 /// A digest of the settings that an access token depends on. The secret is not among them: a new one makes the token
 /// no worse.
 fn settings(provider: &Provider) -> String {

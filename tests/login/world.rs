@@ -78,8 +78,13 @@ impl World {
 
     /// Starts the program in an empty environment.
     pub(crate) fn start(&self, arguments: &[&str]) -> Program {
+        self.start_in(&[], arguments)
+    }
+
+    /// Starts the program in an environment of these variables alone.
+    pub(crate) fn start_in(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Program {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bearward"));
-        command.env_clear().current_dir(self.folder.path()).args(arguments);
+        command.env_clear().envs(environment.iter().copied()).current_dir(self.folder.path()).args(arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
@@ -122,6 +127,12 @@ impl Program {
 
     pub(crate) fn paste(&mut self, text: &str) {
         writeln!(self.child.stdin.as_mut().unwrap(), "{text}").unwrap();
+    }
+
+    /// Tells it to end, as an orchestrator does.
+    pub(crate) fn terminate(&self) {
+        let pid = rustix::process::Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     }
 
     pub(crate) fn is_running(&mut self) -> bool {

@@ -74,6 +74,13 @@ impl Outcome {
         Self { status: StatusCode::SERVICE_UNAVAILABLE, title: "The login is not stored", detail }
     }
 
+    /// Nobody would wait for what the code brings.
+    pub(super) fn ending(provider: &str) -> Self {
+        let detail =
+            format!("{}: bearward is ending. Nothing was changed. Begin again once it runs.", Quoted(provider));
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, title: "Not logged in", detail }
+    }
+
     /// Something that should not happen.
     pub(super) fn interrupted(provider: &str) -> Self {
         let detail = format!("{}: the login was interrupted; the log says more.", Quoted(provider));

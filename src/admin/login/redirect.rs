@@ -3,7 +3,10 @@
 use http::uri::Authority;
 use url::{Host, Url};
 
-use crate::{oauth::provider::Provider, server::address::ListenAddress};
+use crate::{
+    oauth::{provider::Provider, redirect_uri::RedirectUri},
+    server::address::ListenAddress,
+};
 
 /// The path at which the admin listener takes callbacks.
 pub const CALLBACK: &str = "/callback";
@@ -12,8 +15,8 @@ pub const CALLBACK: &str = "/callback";
 ///
 /// `None` where no browser gets to such a listener; a request without a `redirect_uri` then leads to the one that is
 /// registered (RFC 6749 §3.1.2.3).
-pub fn default_uri(admin: &ListenAddress) -> Option<Url> {
-    Url::parse(&format!("{}{CALLBACK}", origin(admin)?)).ok()
+pub fn default_uri(admin: &ListenAddress) -> Option<RedirectUri> {
+    format!("{}{CALLBACK}", origin(admin)?).parse().ok()
 }
 
 /// `http://127.0.0.1:9900`, where a browser on this machine finds the admin listener at `admin`.
@@ -31,7 +34,7 @@ pub fn origin(admin: &ListenAddress) -> Option<String> {
 }
 
 /// The `redirect_uri` of a login at `provider`.
-pub fn uri_for(provider: &Provider, admin: Option<&ListenAddress>) -> Option<Url> {
+pub fn uri_for(provider: &Provider, admin: Option<&ListenAddress>) -> Option<RedirectUri> {
     let configured = provider.authorization.as_ref().and_then(|authorization| authorization.redirect_uri.clone());
     configured.or_else(|| default_uri(admin?))
 }
@@ -95,7 +98,7 @@ mod tests {
 
     #[test]
     fn the_default_is_what_a_browser_on_this_machine_can_open() {
-        let default = |admin| default_uri(&address(admin)).map(String::from);
+        let default = |admin| default_uri(&address(admin)).map(|uri| uri.as_str().to_owned());
         assert_eq!(default("127.0.0.1:9900").as_deref(), Some("http://127.0.0.1:9900/callback"));
         assert_eq!(default("0.0.0.0:9900").as_deref(), Some("http://127.0.0.1:9900/callback"));
         assert_eq!(default("[::]:9900").as_deref(), Some("http://[::1]:9900/callback"));

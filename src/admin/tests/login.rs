@@ -281,3 +281,35 @@ async fn a_provider_that_was_reconfigured_on_the_way_is_not_logged_in_at() {
     is_page(&world.come_back(&out.callback(), &out.cookie).await, 400, "This login is out of date");
     world.assert_unchanged("reconfigured").await;
 }
+
+#[tokio::test]
+async fn the_end_waits_for_a_code_that_is_being_exchanged() {
+    let mut world = World::start(Setup { answers: Answers::HeldLogin, login: true, ..Setup::default() }).await;
+    let out = world.set_out().await;
+    let (target, host) = (out.callback(), world.address.to_string());
+    let address = world.address;
+    let browser = tokio::spawn(async move {
+        ask(address, "GET", &target, &[("host", &host), ("cookie", &out.cookie)], "").await.expect("an answer")
+    });
+    while world.endpoint.requests() == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let drain = std::mem::take(&mut world.drain);
+    let mut draining = tokio::spawn(drain.drain());
+    assert!(tokio::time::timeout(Duration::from_millis(50), &mut draining).await.is_err(), "the end did not wait");
+    world.endpoint.let_go();
+    tokio::time::timeout(Duration::from_secs(30), draining).await.expect("the end goes on").unwrap();
+    is_page(&browser.await.unwrap(), 200, "Logged in");
+    world.until_provider("ready").await;
+}
+
+#[tokio::test]
+async fn a_code_that_comes_after_the_end_is_not_spent() {
+    let mut world = world().await;
+    let out = world.set_out().await;
+    std::mem::take(&mut world.drain).drain().await;
+    // Another drain, which this listener is not part of, has taken its place.
+    let answer = world.come_back(&out.callback(), &out.cookie).await;
+    is_page(&answer, 503, "Not logged in");
+    world.assert_unchanged("the end").await;
+}

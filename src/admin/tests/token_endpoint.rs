@@ -8,6 +8,7 @@ use std::{
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
+    sync::Notify,
     task::JoinHandle,
 };
 
@@ -18,6 +19,8 @@ pub(super) enum Answers {
     Token,
     /// A token with a refresh token.
     Login,
+    /// The same, once it is let go.
+    HeldLogin,
     InvalidClient,
     Unavailable,
 }
@@ -27,6 +30,7 @@ struct State {
     answers: Answers,
     requests: u64,
     last: String,
+    release: Arc<Notify>,
 }
 
 pub(super) struct TokenEndpoint {
@@ -46,6 +50,11 @@ impl TokenEndpoint {
 
     pub(super) fn answer(&self, answers: Answers) {
         self.state.lock().unwrap().answers = answers;
+    }
+
+    /// Lets one answer go that is held.
+    pub(super) fn let_go(&self) {
+        self.state.lock().unwrap().release.notify_one();
     }
 
     /// Requests so far.
@@ -74,15 +83,18 @@ async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
                 break;
             }
         }
-        let answers = {
+        let (answers, release) = {
             let mut state = state.lock().unwrap();
             state.requests += 1;
             state.last = String::from_utf8_lossy(&request).into_owned();
-            state.answers
+            (state.answers, state.release.clone())
         };
+        if answers == Answers::HeldLogin {
+            release.notified().await;
+        }
         let (status, body) = match answers {
             Answers::Token => ("200 OK", r#"{"access_token":"canary-token","token_type":"Bearer","expires_in":300}"#),
-            Answers::Login => (
+            Answers::Login | Answers::HeldLogin => (
                 "200 OK",
                 r#"{"access_token":"canary-token","token_type":"Bearer","expires_in":300,"refresh_token":"canary-refresh"}"#,
             ),

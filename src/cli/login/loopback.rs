@@ -21,9 +21,9 @@ use tokio::{
     task::JoinSet,
     time::timeout,
 };
-use url::{Host, Url};
+use url::Host;
 
-use crate::admin::login::Outcome;
+use crate::{admin::login::Outcome, oauth::redirect_uri::RedirectUri};
 
 /// Connections at a time; further ones wait to be accepted.
 const CONNECTIONS: usize = 32;
@@ -44,7 +44,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) struct Loopback {
     listeners: Vec<TcpListener>,
-    uri: Url,
+    uri: RedirectUri,
 }
 
 impl Loopback {
@@ -52,9 +52,9 @@ impl Loopback {
     ///
     /// # Errors
     /// Those of binding; the address is in use, above all.
-    pub(super) async fn bind(uri: &Url) -> io::Result<Self> {
-        let port = uri.port_or_known_default().unwrap_or(80);
-        let literal = match uri.host() {
+    pub(super) async fn bind(uri: &RedirectUri) -> io::Result<Self> {
+        let port = uri.url().port_or_known_default().unwrap_or(80);
+        let literal = match uri.url().host() {
             Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
             Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
             _ => None,
@@ -70,15 +70,15 @@ impl Loopback {
                 Err(_) => {}
             }
         }
-        let mut uri = uri.clone();
-        if uri.port() == Some(0) && uri.set_port(Some(port)).is_err() {
-            return Err(io::ErrorKind::AddrNotAvailable.into());
-        }
+        let uri = match uri.url().port() {
+            Some(0) => uri.with_port(port).ok_or(io::ErrorKind::AddrNotAvailable)?,
+            _ => uri.clone(),
+        };
         Ok(Self { listeners, uri })
     }
 
     /// The `redirect_uri`, with the real port.
-    pub(super) fn uri(&self) -> &Url {
+    pub(super) fn uri(&self) -> &RedirectUri {
         &self.uri
     }
 
@@ -86,7 +86,7 @@ impl Loopback {
     pub(super) fn serve(self) -> (mpsc::Receiver<Arrival>, Serving) {
         let (arrivals, arrived) = mpsc::channel(CONNECTIONS);
         let (stop, stopped) = watch::channel(());
-        let shared = Arc::new(Shared { path: self.uri.path().to_owned(), arrivals, stopped });
+        let shared = Arc::new(Shared { path: self.uri.url().path().to_owned(), arrivals, stopped });
         let mut tasks = JoinSet::new();
         for listener in self.listeners {
             tasks.spawn(accept(listener, shared.clone()));
@@ -205,12 +205,14 @@ fn plain(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
 
 #[cfg(test)]
 mod tests {
+    use url::Url;
+
     use super::*;
     use crate::server::exchange::{Answer, ask};
 
     async fn served(uri: &str) -> (Url, mpsc::Receiver<Arrival>, Serving) {
         let loopback = Loopback::bind(&uri.parse().unwrap()).await.unwrap();
-        let uri = loopback.uri().clone();
+        let uri = loopback.uri().url().clone();
         let (arrivals, serving) = loopback.serve();
         (uri, arrivals, serving)
     }
@@ -256,7 +258,7 @@ mod tests {
     #[tokio::test]
     async fn an_address_that_is_taken_is_told() {
         let (uri, _arrivals, _serving) = served("http://127.0.0.1:0/callback").await;
-        let error = Loopback::bind(&uri).await.unwrap_err();
+        let error = Loopback::bind(&uri.as_str().parse().unwrap()).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
     }
 

@@ -17,16 +17,19 @@ use url::Url;
 
 use super::{LoginError, load};
 use crate::{
-    cli::status::{AdminAddress, status},
+    admin::kept::Kept,
+    cli::status::{AdminAddress, StatusError, status},
     secret::Secret,
-    token::store::{Record, Store},
+    token::store::{Record, Store, StoreLocation},
 };
 
 /// For the whole question whether it is one.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How often the store is read while a login is waited for.
+/// How often the store is read while a login is waited for, and after how many looks the sidecar is asked whether it is
+/// still there.
 const PERIOD: Duration = Duration::from_millis(500);
+const ROUNDS: u32 = 4;
 
 /// Whether the admin listener of a sidecar answers at the address in `uri`.
 pub(super) async fn answers(uri: &Url) -> bool {
@@ -56,22 +59,9 @@ async fn livez(uri: &Url) -> Option<Bytes> {
     }
 }
 
-/// Waits until the store holds a login that it did not hold `before`.
-pub(super) async fn arrival(
-    store: &Arc<dyn Store>,
-    provider: &Arc<str>,
-    before: Option<&Record>,
-) -> Result<(), LoginError> {
-    loop {
-        sleep(PERIOD).await;
-        if is_new(before, load(store, provider).await?.as_ref()) {
-            return Ok(());
-        }
-    }
-}
-
-/// A sidecar that has to be asked for what it keeps, since its store is in its memory.
+/// A sidecar that runs, and is asked about itself.
 pub(super) struct Asked {
+    uri: Url,
     admin: AdminAddress,
     key: Option<Secret>,
     provider: Arc<str>,
@@ -81,15 +71,34 @@ impl Asked {
     /// The one at the address in `uri`, which `key` opens.
     pub(super) fn new(uri: &Url, key: Option<Secret>, provider: Arc<str>) -> Option<Self> {
         let admin = format!("http://{}:{}", uri.host_str()?, uri.port_or_known_default()?).parse().ok()?;
-        Some(Self { admin, key, provider })
+        Some(Self { uri: uri.clone(), admin, key, provider })
+    }
+
+    /// Makes sure that somebody can log in there, and that the login then shows in the store at `location`.
+    pub(super) async fn check(&self, location: &StoreLocation) -> Result<(), LoginError> {
+        let status = self.status().await?;
+        let provider = &status["providers"][&*self.provider];
+        if provider.is_null() {
+            return Err(LoginError::OtherSidecar("has no such provider"));
+        }
+        if provider["can_log_in"] == false {
+            return Err(LoginError::OtherSidecar("has a provider of that name at which nobody logs in there"));
+        }
+        let location = location.clone();
+        let ours = tokio::task::spawn_blocking(move || Kept::at(&location)).await;
+        let ours = ours.map_err(|error| LoginError::System(error.into()))?;
+        let memory = Kept::at(&StoreLocation::Memory);
+        match serde_json::from_value::<Kept>(status["store"].clone()) {
+            Ok(theirs) if theirs.is_shared_with(&ours) || theirs == memory && ours == memory => Ok(()),
+            Ok(theirs) => Err(LoginError::OtherStore { theirs: theirs.into(), ours: ours.into() }),
+            Err(_) => Err(LoginError::Sidecar(StatusError::Nonsense)),
+        }
     }
 
     /// Whether it has a login.
     pub(super) async fn has_login(&self) -> Result<bool, LoginError> {
-        let answer = status(&self.admin, self.key.clone(), true, SystemTime::now()).await;
-        let document: serde_json::Value =
-            serde_json::from_str(&answer.map_err(LoginError::Sidecar)?).unwrap_or_default();
-        let provider = &document["providers"][&*self.provider];
+        let status = self.status().await?;
+        let provider = &status["providers"][&*self.provider];
         Ok(provider["has_refresh_token"] == true || provider["state"] == "ready")
     }
 
@@ -100,33 +109,61 @@ impl Asked {
         }
         Ok(())
     }
+
+    /// Waits until the store, which is the sidecar's too, holds a login that it did not hold `before`.
+    pub(super) async fn arrival_in(&self, store: &Arc<dyn Store>, before: Option<&Record>) -> Result<(), LoginError> {
+        let mut rounds = 0_u32;
+        loop {
+            sleep(PERIOD).await;
+            rounds += 1;
+            // A sidecar that has gone took the login on its way along, unless it is in the store already.
+            let is_there = !rounds.is_multiple_of(ROUNDS) || answers(&self.uri).await;
+            if is_new(before, load(store, &self.provider).await?.as_ref()) {
+                return Ok(());
+            }
+            if !is_there {
+                return Err(LoginError::Gone);
+            }
+        }
+    }
+
+    async fn status(&self) -> Result<serde_json::Value, LoginError> {
+        let answer = status(&self.admin, self.key.clone(), true, SystemTime::now()).await;
+        serde_json::from_str(&answer.map_err(LoginError::Sidecar)?)
+            .map_err(|_| LoginError::Sidecar(StatusError::Nonsense))
+    }
 }
 
+/// Whether `now` is a login, and another one than `before`: what a sidecar does to keep the one alive is none.
 fn is_new(before: Option<&Record>, now: Option<&Record>) -> bool {
     let Some(now) = now.filter(|now| !now.is_forgotten() && !now.refused) else { return false };
-    before.is_none_or(|before| before.is_forgotten() || before.refused || before.refresh_token != now.refresh_token)
+    now.login.is_some() && before.and_then(|before| before.login.as_ref()) != now.login.as_ref()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn record(refresh_token: Option<&str>, refused: bool) -> Record {
-        Record { refresh_token: refresh_token.map(Secret::new), refused, ..Record::default() }
+    fn record(login: Option<&str>, refresh_token: Option<&str>, refused: bool) -> Record {
+        let refresh_token = refresh_token.map(Secret::new);
+        Record { login: login.map(str::to_owned), refresh_token, refused, ..Record::default() }
     }
 
     #[test]
-    fn a_login_that_was_there_before_is_not_taken_for_a_new_one() {
-        let (old, new) = (record(Some("old"), false), record(Some("new"), false));
-        let (refused, forgotten) = (record(Some("old"), true), record(None, false));
-        for before in [None, Some(&forgotten), Some(&refused), Some(&old)] {
+    fn a_login_is_told_from_what_keeps_another_one_alive() {
+        let (old, new) = (record(Some("1"), Some("a"), false), record(Some("2"), Some("b"), false));
+        let (refused, forgotten) = (record(Some("1"), Some("a"), true), record(None, None, false));
+        let before_names = record(None, Some("a"), false);
+        for before in [None, Some(&forgotten), Some(&refused), Some(&old), Some(&before_names)] {
             assert!(is_new(before, Some(&new)), "{before:?}");
-            for now in [None, Some(&forgotten), Some(&refused)] {
+            for now in [None, Some(&forgotten), Some(&refused), Some(&before_names)] {
                 assert!(!is_new(before, now), "{before:?} {now:?}");
             }
         }
-        assert!(!is_new(Some(&old), Some(&old)));
-        assert!(is_new(Some(&refused), Some(&old)), "the same one, taken again");
+        let renewed = record(Some("1"), Some("b"), false);
+        assert!(!is_new(Some(&old), Some(&renewed)), "the same one with another refresh token");
+        let again = record(Some("2"), Some("a"), false);
+        assert!(is_new(Some(&old), Some(&again)), "another one that brought the same refresh token");
     }
 
     #[tokio::test]

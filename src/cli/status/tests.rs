@@ -35,10 +35,12 @@ fn sidecar(listen: &ListenAddress, key: Option<&str>) -> (ListenAddress, JoinHan
         tokens: Arc::new(Tokens::start(&[], store::open(&StoreLocation::Memory).unwrap(), clock.clone(), &metrics)),
         routes: vec![route],
         key: key.map(|key| Arc::new(LiveSecret::fixed(Secret::new(key)))),
+        store: StoreLocation::Memory,
     };
     let bound = Bound::bind(listen).unwrap();
     let address = bound.address().clone();
-    let state = Arc::new(AdminState::new(address.clone(), metrics, clock, view));
+    let state =
+        Arc::new(AdminState::new(address.clone(), metrics, clock, view, crate::server::drain::Drain::new().gate()));
     let listener = bound.listener().unwrap();
     let task = tokio::spawn(async move {
         let _bound = bound;

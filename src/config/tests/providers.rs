@@ -139,6 +139,7 @@ fn addresses_that_cannot_be_meant_are_refused() {
         ("base_url = \"https://as.example/?x=1\"", "`base_url` has a query"),
         ("redirect_uri = \"/callback\"", "is not an absolute URL"),
         ("redirect_uri = \"https://x.example/c#f\"", "is not an absolute URL"),
+        ("redirect_uri = \" https://x.example/c\"", "is not an absolute URL"),
         ("token_request.proxy = \"socks5://proxy:1\"", "is neither http:// nor https://"),
         ("token_request.proxy = \"http://proxy:1/path\"", "`proxy` has a path"),
         ("token_request.ca_file = \"/no/such.pem\"", "the certificates in \"/no/such.pem\" cannot be used"),

@@ -53,6 +53,20 @@ fn the_consent_redirect_has_every_parameter_once() {
 }
 
 #[test]
+fn the_redirect_uri_is_sent_as_it_was_written() {
+    for text in
+        ["https://App.Example.com", "http://127.0.0.1:80/callback", "https://a.example/x/../cb", "myapp://callback"]
+    {
+        let attempt = Attempt { redirect_uri: Some(text.parse().unwrap()), ..attempt() };
+        let url = attempt.url(&provider()).unwrap();
+        assert!(pairs(&url).contains(&format!("redirect_uri={text}")), "{url}");
+        let code = Secret::new("c");
+        let Grant::AuthorizationCode { redirect_uri, .. } = attempt.grant(&code) else { panic!("another grant") };
+        assert_eq!(redirect_uri, Some(text), "the server compares the two (RFC 6749 §4.1.3)");
+    }
+}
+
+#[test]
 fn without_pkce_there_is_neither_challenge_nor_verifier() {
     let mut provider = provider();
     provider.authorization.as_mut().unwrap().pkce = false;

@@ -17,7 +17,7 @@ async fn revoked(server: &TokenServer, client_auth: ClientAuth) -> Result<bool, 
     provider.revocation_endpoint = Some(server.url().replace("/token", "/revoke").parse().unwrap());
     provider.client_auth = client_auth;
     let endpoint = TokenEndpoint::new(Arc::new(provider), Arc::new(ManualClock::new()));
-    revoke(&endpoint, &Secret::new("r/1")).await
+    revoke(&endpoint, &Revoked::RefreshToken(Secret::new("r/1"))).await
 }
 
 #[tokio::test]
@@ -37,11 +37,22 @@ async fn the_refresh_token_is_named_as_one_by_the_client_it_belongs_to() {
 }
 
 #[tokio::test]
+async fn an_access_token_is_named_as_one() {
+    let server = TokenServer::start(Reply::answer(200, "", "")).await;
+    let mut provider = fake::provider(&server.url());
+    provider.revocation_endpoint = Some(server.url().replace("/token", "/revoke").parse().unwrap());
+    let endpoint = TokenEndpoint::new(Arc::new(provider), Arc::new(ManualClock::new()));
+    assert_eq!(revoke(&endpoint, &Revoked::AccessToken(Secret::new("a"))).await, Ok(true));
+    let request = server.requests().pop().unwrap();
+    assert!(request.contains("\r\n\r\ntoken=a&token_type_hint=access_token"), "{request}");
+}
+
+#[tokio::test]
 async fn a_provider_that_cannot_revoke_is_told_nothing() {
     let server = TokenServer::start(Reply::Hangup).await;
     let provider = Arc::new(fake::provider(&server.url()));
     let endpoint = TokenEndpoint::new(provider, Arc::new(ManualClock::new()));
-    assert_eq!(revoke(&endpoint, &Secret::new("r")).await, Ok(false));
+    assert_eq!(revoke(&endpoint, &Revoked::AccessToken(Secret::new("a"))).await, Ok(false));
     assert_eq!(server.count(), 0);
 }
 

@@ -12,7 +12,19 @@ use crate::{
     secret::LiveSecret,
 };
 
-const BOTH: &str = r#"{"authorization_code":"c0de","expires_in":300,"access_token":"a","refresh_token":"r"}"#;
+/// A code and a token at once; `STATE` stands for what was sent.
+const BOTH: &str =
+    r#"{"authorization_code":"c0de","expires_in":300,"access_token":"a","refresh_token":"r","state":"STATE"}"#;
+
+/// An answer with the state that the request has.
+fn reply(status: u16, body: &str) -> Reply {
+    let body = body.to_owned();
+    Reply::by(move |request| {
+        let after = ["\"state\":\"", "state="].iter().find_map(|before| Some(request.split_once(before)?.1));
+        let state: String = after.unwrap_or_default().chars().take(10).collect();
+        Reply::answer(status, "", &body.replace("STATE", &state))
+    })
+}
 
 fn provider(server: &TokenServer, encoding: Encoding) -> Provider {
     let mut provider = fake::with_consent(&server.url());
@@ -36,7 +48,7 @@ async fn signed_in(provider: Provider) -> Result<Issued, TokenRequestError> {
 }
 
 async fn fault(status: u16, body: &str) -> TokenRequestError {
-    let server = TokenServer::start(Reply::answer(status, "", body)).await;
+    let server = TokenServer::start(reply(status, body)).await;
     let error = signed_in(provider(&server, Encoding::Json)).await.unwrap_err();
     assert!(!format!("{error} {error:?}").contains(CANARY));
     assert_eq!(server.count(), 1, "no code, no exchange");
@@ -57,7 +69,7 @@ fn sent(request: &str, encoding: Encoding) -> BTreeMap<String, String> {
 #[tokio::test]
 async fn the_account_goes_with_the_parameters_of_the_consent_redirect_and_the_code_is_exchanged() {
     for encoding in [Encoding::Json, Encoding::Form, Encoding::Query] {
-        let server = TokenServer::start(Reply::answer(200, "", BOTH)).await;
+        let server = TokenServer::start(reply(200, BOTH)).await;
         let issued = signed_in(provider(&server, encoding)).await.unwrap();
         assert_eq!((issued.access_token.expose(), issued.refresh_token), ("a", Some(Secret::new("r"))));
 
@@ -99,10 +111,23 @@ async fn another_state_ends_it() {
 }
 
 #[tokio::test]
+async fn no_state_ends_it() {
+    for state in ["", r#","state":null"#] {
+        let error = fault(200, &format!(r#"{{"authorization_code":"c"{state}}}"#)).await;
+        assert_eq!(error.fault(), &Fault::NotACode("the state that was sent is not in it"));
+    }
+}
+
+#[tokio::test]
 async fn what_brings_no_code_ends_it() {
-    for body in
-        ["{}", r#"{"authorization_code":7}"#, r#"{"authorization_code":""}"#, r#"{"code":"\n"}"#, "<html>", "[]"]
-    {
+    for body in [
+        r#"{"state":"STATE"}"#,
+        r#"{"state":"STATE","authorization_code":7}"#,
+        r#"{"state":"STATE","authorization_code":""}"#,
+        r#"{"state":"STATE","code":"\n"}"#,
+        "<html>",
+        "[]",
+    ] {
         let error = fault(200, body).await;
         assert!(matches!(error.fault(), Fault::NotACode(_)), "{body}: {error:?}");
         assert!(error.is_transient());
@@ -128,7 +153,7 @@ async fn a_refusal_is_told_from_an_outage() {
 
 #[tokio::test]
 async fn without_an_account_nothing_is_sent() {
-    let server = TokenServer::start(Reply::answer(200, "", BOTH)).await;
+    let server = TokenServer::start(reply(200, BOTH)).await;
     let error = signed_in(fake::with_consent(&server.url())).await.unwrap_err();
     assert!(matches!(error.fault(), Fault::Setup(_)));
     assert_eq!(server.count(), 0);

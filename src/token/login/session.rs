@@ -68,7 +68,9 @@ impl<'a> Session<'a> {
             None => true,
         };
         if reconfigured && let Some((refresh_token, digest)) = self.login.configured() {
-            let first = Record { refresh_token: Some(refresh_token), configured: Some(digest), ..Record::default() };
+            let login = Some(super::identity());
+            let first =
+                Record { refresh_token: Some(refresh_token), configured: Some(digest), login, ..Record::default() };
             self.kept.record = Some(first);
         }
         self.login.tell(&self.kept);
@@ -170,6 +172,8 @@ impl<'a> Session<'a> {
                 Some(record) => record.configured.clone(),
                 None => self.login.configured().map(|(_, digest)| digest),
             },
+            // A record of a version that named none gets a name here.
+            login: before.and_then(|record| record.login.clone()).or_else(|| Some(super::identity())),
             access: Some(self.login.access(issued.access_token.clone(), issued.lifetime, asked_at)),
         }
     }

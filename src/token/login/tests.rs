@@ -158,3 +158,23 @@ async fn an_answer_without_a_refresh_token_keeps_the_one_there_is_and_a_login_do
     login.log_in(issued(None)).await.unwrap();
     assert!(matches!(means(&world.login(None)).await, Means::Nothing));
 }
+
+#[tokio::test]
+async fn a_login_keeps_its_name_while_its_tokens_rotate_and_another_gets_another() {
+    let world = World::new();
+    let name = || world.store.load("fake").unwrap().unwrap().login;
+    let login = world.login(Some("first"));
+    let mut session = login.session().await.unwrap();
+    session.read().await.unwrap();
+    let configured = name();
+    assert!(configured.is_some());
+    session.renewed(&issued(Some("r2")), world.clock.now(), true).await.unwrap();
+    assert_eq!(name(), configured);
+    session.refused().await.unwrap();
+    assert_eq!(name(), configured);
+    drop(session);
+    login.log_in(issued(Some("r2"))).await.unwrap();
+    assert!(name().is_some() && name() != configured, "the same refresh token, another login");
+    login.log_out().await.unwrap();
+    assert_eq!(name(), None);
+}

@@ -23,6 +23,9 @@ pub struct Record {
     pub refused: bool,
     /// The SHA-256 of the configured first refresh token that was in force when this was written.
     pub configured: Option<String>,
+    /// Names the login that this comes from, at random: another one means another login, where another refresh token may
+    /// be a rotation of the same. Absent after a logout, and in records of versions that did not write it.
+    pub login: Option<String>,
     /// The last access token.
     pub access: Option<Access>,
 }
@@ -61,6 +64,7 @@ impl Record {
             refresh_token: self.refresh_token.as_ref().map(Secret::expose),
             refused: self.refused,
             configured: self.configured.as_deref(),
+            login: self.login.as_deref(),
             access: self.access.as_ref().map(|access| WrittenAccess {
                 token: access.token.expose(),
                 settings: &access.settings,
@@ -102,6 +106,7 @@ impl Record {
             refresh_token: read.refresh_token.map(Secret::new),
             refused: read.refused,
             configured: read.configured,
+            login: read.login,
             access: read.access.map(|access| Access {
                 token: Secret::new(access.token),
                 settings: access.settings,
@@ -165,6 +170,7 @@ struct Written<'a> {
     refresh_token: Option<&'a str>,
     refused: bool,
     configured: Option<&'a str>,
+    login: Option<&'a str>,
     access: Option<WrittenAccess<'a>>,
 }
 
@@ -183,6 +189,7 @@ struct Read {
     refresh_token: Option<String>,
     refused: bool,
     configured: Option<String>,
+    login: Option<String>,
     access: Option<ReadAccess>,
 }
 

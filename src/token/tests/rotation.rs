@@ -36,7 +36,10 @@ impl Family {
     fn answer(&mut self, request: &str) -> Reply {
         let body = request.rsplit("\r\n\r\n").next().unwrap_or_default();
         if body.contains("password") {
-            let (status, body) = self.sign_in.unwrap_or((200, r#"{"code":"c"}"#));
+            let state =
+                body.split_once("\"state\":\"").and_then(|(_, rest)| rest.split('"').next()).unwrap_or_default();
+            let code = format!(r#"{{"code":"c","state":"{state}"}}"#);
+            let (status, body) = self.sign_in.unwrap_or((200, &code));
             return Reply::answer(status, "", body);
         }
         if body.contains("grant_type=authorization_code") {

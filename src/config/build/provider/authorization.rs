@@ -14,7 +14,10 @@ use super::{
     },
     request,
 };
-use crate::oauth::provider::{Authorization, Encoding, SignIn};
+use crate::oauth::{
+    provider::{Authorization, Encoding, SignIn},
+    redirect_uri::{InvalidRedirectUri, RedirectUri},
+};
 
 /// Of `authorization_endpoint`, `redirect_uri`, `code_challenge_method` and `[providers.NAME.authorization]`.
 pub(super) fn build(
@@ -34,11 +37,11 @@ pub(super) fn build(
 }
 
 /// RFC 6749 §3.1.2: absolute, without a fragment; an app's own scheme will do.
-fn redirect_uri(provider: &Section<'_>, context: &mut Context<'_>) -> Option<Url> {
+fn redirect_uri(provider: &Section<'_>, context: &mut Context<'_>) -> Option<RedirectUri> {
     let Found { value, at } = provider.text("redirect_uri")?;
-    match Url::parse(value) {
-        Ok(url) if url.fragment().is_none() && url.username().is_empty() && url.password().is_none() => Some(url),
-        _ => {
+    match value.parse() {
+        Ok(uri) => Some(uri),
+        Err(InvalidRedirectUri) => {
             let message = format!("`redirect_uri` = {} is not an absolute URL without a fragment", quote(value));
             context.error(&at, message, "write it as it is registered, as in \"http://127.0.0.1:9900/callback\"");
             None

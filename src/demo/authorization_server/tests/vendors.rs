@@ -11,6 +11,7 @@ use crate::{
         grant::Grant,
         provider::Provider,
         response::Issued,
+        revocation::{self, Revoked},
         sign_in::sign_in,
     },
 };
@@ -225,7 +226,7 @@ async fn a_login_by_the_rfc_checks_the_issuer_and_ends_by_revocation() {
     let provider = config.providers[0].clone();
     let issued = log_in(&server, &provider).await;
     let refresh_token = issued.refresh_token.unwrap();
-    assert_eq!(crate::oauth::revocation::revoke(&endpoint(&provider), &refresh_token).await, Ok(true));
+    assert_eq!(revocation::revoke(&endpoint(&provider), &Revoked::RefreshToken(refresh_token.clone())).await, Ok(true));
     assert!(!server.issued().is_live(issued.access_token.expose()));
     let refused = endpoint(&provider).request(Grant::RefreshToken { refresh_token: &refresh_token }).await.unwrap_err();
     assert_eq!(refused.kind(), "invalid_grant");

@@ -11,6 +11,7 @@ fn record() -> Record {
         refresh_token: Some(Secret::new(CANARY)),
         refused: false,
         configured: Some("c0ffee".into()),
+        login: Some("ab12".into()),
         access: Some(Access {
             token: Secret::new("access"),
             settings: "feed".into(),
@@ -30,7 +31,7 @@ fn the_format_is_what_the_documentation_shows() {
     let written = record().to_json("happeo");
     let value: serde_json::Value = serde_json::from_slice(&written).unwrap();
     let expected = serde_json::json!({
-        "version": 1, "provider": "happeo", "refresh_token": CANARY, "refused": false, "configured": "c0ffee",
+        "version": 1, "provider": "happeo", "refresh_token": CANARY, "refused": false, "configured": "c0ffee", "login": "ab12",
         "access": {
             "token": "access", "settings": "feed",
             "asked_at_ms": 1_700_000_000_000u64, "asked_at_boot_ms": 5_000_000, "lifetime_ms": 3_600_000
@@ -123,16 +124,24 @@ fn a_clock_that_jumped_or_a_reboot_leaves_the_age_unknown() {
     assert_eq!(age(1600, 49_000), None, "before it was asked for");
 }
 
+#[test]
+fn a_record_of_before_there_were_names_is_read() {
+    let text =
+        r#"{"version":1,"provider":"happeo","refresh_token":"r","refused":false,"configured":null,"access":null}"#;
+    assert_eq!(json(text).unwrap(), Record { refresh_token: Some(Secret::new("r")), ..Record::default() });
+}
+
 proptest! {
     #[test]
     fn whatever_is_kept_comes_back(
         refresh_token in prop::option::of("[ -~]{1,40}"), refused: bool, configured in prop::option::of("[0-9a-f]{64}"),
+        login in prop::option::of("[0-9a-f]{16}"),
         access in prop::option::of(("[ -~]{1,40}", "[0-9a-f]{64}", any::<u64>(), any::<u64>(), any::<u64>()))
     ) {
         let access = access.map(|(token, settings, asked_at, asked_at_boot, lifetime)| Access {
             token: Secret::new(token), settings, asked_at, asked_at_boot, lifetime
         });
-        let record = Record { refresh_token: refresh_token.map(Secret::new), refused, configured, access };
+        let record = Record { refresh_token: refresh_token.map(Secret::new), refused, configured, login, access };
         let written = record.to_json("happeo");
         prop_assert_eq!(Record::parse(&written, "happeo").unwrap(), record);
     }
