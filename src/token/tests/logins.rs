@@ -28,7 +28,7 @@ async fn a_login_that_cannot_be_kept_changes_nothing() {
     let realm = Realm::empty().await;
     let tokens = realm.settled().await;
     std::fs::create_dir(realm.path("fake.json.new")).unwrap();
-    assert!(matches!(only(&tokens).log_in(issued("r1")).await, Err(StoreError::Io { .. })));
+    assert!(matches!(only(&tokens).log_in(issued("r1")).await, Err(StoreError::File { .. })));
     assert_eq!((state_of(&tokens), token(&tokens), realm.stored()), (CredentialState::LoginRequired, None, None));
     assert!(!only(&tokens).status().has_refresh_token);
 }
