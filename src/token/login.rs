@@ -147,9 +147,19 @@ impl Login {
         Ok(Look::Saved)
     }
 
-    /// Another configured refresh token than the one the record derives from: whoever changed it wants it used.
+    /// A configured refresh token that was never taken into use: whoever changed it wants it used. One that another
+    /// client was to use, and could not, is as good as that.
     fn is_reconfigured(&self, record: &Record) -> bool {
-        self.configured().is_some_and(|(_, digest)| record.configured.as_ref() != Some(&digest))
+        self.configured().is_some_and(|(token, digest)| {
+            let unspent = || record.refused || record.refresh_token.as_ref() == Some(&token);
+            !record.has_taken(&digest) || (self.is_of_another_client(record) && unspent())
+        })
+    }
+
+    /// Whether the refresh token on record was issued to another client, or by another server: it is not to be shown to
+    /// this one.
+    fn is_of_another_client(&self, record: &Record) -> bool {
+        record.client.as_ref().is_some_and(|theirs| *theirs != client(&self.provider))
     }
 
     /// The configured first refresh token, and its digest.
@@ -207,13 +217,8 @@ fn identity() -> String {
 /// A digest of the settings that an access token depends on. The secret is not among them: a new one makes the token
 /// no worse.
 fn settings(provider: &Provider) -> String {
-    let mut hash = Sha256::new();
-    let mut add = |text: &str| {
-        hash.update((text.len() as u64).to_be_bytes());
-        hash.update(text);
-    };
-    add(provider.token_endpoint.as_str());
-    add(&provider.client_id);
+    let mut parts = vec![provider.token_endpoint.as_str(), &provider.client_id];
+    let mut add = |text| parts.push(text);
     add(provider.scope.as_deref().unwrap_or_default());
     for (name, value) in &provider.token_request.params {
         add(name);
@@ -227,6 +232,20 @@ fn settings(provider: &Provider) -> String {
     }
     if let Some(sign_in) = &provider.sign_in {
         add(&sign_in.email);
+    }
+    digest(&parts)
+}
+
+/// A digest of what a refresh token is bound to (RFC 6749 §6): whoever it was issued by and to.
+fn client(provider: &Provider) -> String {
+    digest(&[provider.token_endpoint.as_str(), &provider.client_id])
+}
+
+fn digest(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
     }
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

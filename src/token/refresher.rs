@@ -42,7 +42,7 @@ pub(super) async fn run(credential: Arc<Credential>) {
         endpoint: TokenEndpoint::new(provider, credential.clock().clone()),
         backoff: Backoff::default(),
         complained: None,
-        attempts: 0,
+        started: false,
         look_at: credential.clock().now(),
         credential,
     };
@@ -63,7 +63,8 @@ struct Refresher {
     backoff: Backoff,
     /// What was last complained of, and whether there was a usable token then: the same is not said as loudly again.
     complained: Option<(&'static str, bool)>,
-    attempts: u64,
+    /// There was a token once, or the need of a login: what somebody ends from then on stays so until the next start.
+    started: bool,
     /// When the store is looked at again.
     look_at: Moment,
 }
@@ -81,6 +82,8 @@ enum Outcome {
     Adopted(AccessToken),
     /// The one in hand is good.
     Kept,
+    /// The refresh token on record is another client's.
+    OtherClient,
     /// Somebody has to log in.
     LoginRequired {
         /// Why, where there was a login.
@@ -117,7 +120,6 @@ impl Refresher {
 
     async fn attempt(&mut self) {
         self.secrets.mark_unchanged();
-        self.attempts += 1;
         let begun = self.credential.begin();
         let begun_at = self.credential.clock().now();
         let credential = self.credential.clone();
@@ -130,6 +132,7 @@ impl Refresher {
             Ok(Outcome::Adopted(token)) => self.adopt(token, "token.adopted"),
             Ok(Outcome::Kept) => self.keep(),
             Ok(Outcome::LoginRequired { refused, last, forget }) => self.login_required(refused, last, forget),
+            Ok(Outcome::OtherClient) => self.other_client(),
             Err(cause) => self.failed(&cause, begun_at),
         }
     }
@@ -186,6 +189,7 @@ impl Refresher {
             "token.renewed"
         );
         self.complained = None;
+        self.started = true;
         self.credential.publish(Arc::new(token), until);
         if let Some(error) = unsaved {
             self.unsaved(&error);
@@ -203,6 +207,7 @@ impl Refresher {
         );
         self.backoff.succeeded();
         self.complained = None;
+        self.started = true;
         let until = token.refresh_at;
         self.credential.publish(Arc::new(token), until);
     }
@@ -232,8 +237,18 @@ impl Refresher {
         }
         self.backoff.succeeded();
         self.complained = None;
+        self.started = true;
         let at = self.credential.clock().wall();
         self.credential.require_login(refused.map(|error| Failure::new(&error, at)));
+    }
+
+    fn other_client(&mut self) {
+        let failure = Failure::other_client(self.credential.clock().wall());
+        tracing::error!(provider = %self.credential.name(), kind = failure.kind(), "login.required");
+        self.backoff.succeeded();
+        self.complained = None;
+        self.started = true;
+        self.credential.require_login(Some(failure));
     }
 
     fn failed(&mut self, cause: &Cause, begun_at: Moment) {

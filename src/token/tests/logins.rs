@@ -151,3 +151,31 @@ async fn an_account_that_was_logged_out_signs_in_with_the_next_start() {
     tokens.stop().await;
     assert_eq!(state_of(&realm.settled().await), CredentialState::Ready);
 }
+
+#[tokio::test]
+async fn a_logout_beside_a_sidecar_that_signs_in_is_taken_up_by_its_next_start_alone() {
+    let (realm, _) = with_account().await;
+    realm.settled().await.stop().await;
+    let tokens = realm.settled().await;
+    assert_eq!((state_of(&tokens), realm.server.count()), (CredentialState::Ready, 2), "resumed");
+    realm.login().log_out().await.unwrap();
+    realm.clock.advance(Duration::from_secs(2));
+    eventually("it notices", || state_of(&tokens) == CredentialState::LoginRequired).await;
+    realm.seconds(&tokens, 600).await;
+    assert_eq!(realm.server.count(), 2);
+    tokens.stop().await;
+    assert_eq!(state_of(&realm.settled().await), CredentialState::Ready);
+}
+
+#[tokio::test]
+async fn a_login_is_neither_shown_to_another_client_nor_spoilt_by_it() {
+    let mut realm = Realm::new().await;
+    let right = std::mem::replace(&mut realm.provider.client_id, "another".into());
+    let tokens = realm.settled().await;
+    assert_eq!((state_of(&tokens), kind(&tokens).as_deref()), (CredentialState::LoginRequired, Some("other_client")));
+    realm.seconds(&tokens, 600).await;
+    assert_eq!(realm.server.count(), 0);
+    tokens.stop().await;
+    realm.provider.client_id = right;
+    assert_eq!((token(&realm.settled().await).as_deref(), realm.server.count()), (Some("a2"), 1));
+}
