@@ -31,10 +31,16 @@ use crate::{
     secret::Secret,
 };
 
-/// How often a lock is tried for that somebody else has, and the pause between two tries: half a minute, which is more than
-/// a refresh and its repetition take.
-const TRIES: u32 = 600;
+/// The pause between two tries for a lock that somebody else has.
 const PAUSE: Duration = Duration::from_millis(50);
+/// A lock is waited for no shorter than this.
+const SHORTEST_PATIENCE: Duration = Duration::from_secs(30);
+/// What the disk may take beside a request and its repetition.
+const WORK: Duration = Duration::from_secs(10);
+
+/// How often writing is tried at the end, and the pause between two tries.
+const LAST_TRIES: u32 = 5;
+const LAST_PAUSE: Duration = Duration::from_millis(500);
 
 /// One provider's login, in memory and in the store. Needs no refresher: a command that logs in makes its own.
 pub struct Login {
@@ -74,20 +80,61 @@ impl Login {
         Self { provider, store, clock, kept: Mutex::default(), has_refresh_token: AtomicBool::new(false) }
     }
 
-    /// Records a login: when this returns, it outlives the process. Gives back its access token where that is still good.
-    ///
-    /// The lifetime is counted as if the exchange had taken as long as it may, up to a tenth of it: how long it took
-    /// is not known here, and a token is rather given up too early than too late.
+    /// Makes sure that a login can be recorded, before the code for it is spent. Nobody else can change the login until
+    /// what this gives is dropped.
     ///
     /// # Errors
-    /// The store cannot be used; then nothing has changed.
-    pub async fn log_in(&self, issued: Issued) -> Result<Option<AccessToken>, StoreError> {
-        let took = self.provider.token_request.timeout.min(issued.lifetime / 10);
-        let asked_at = self.clock.now() - took;
+    /// The store cannot be used: the code is better not spent.
+    pub async fn prepare(&self) -> Result<Prepared<'_>, StoreError> {
         let mut session = self.session().await?;
         session.read().await?;
-        session.log_in(issued, asked_at).await?;
-        Ok(session.token())
+        session.prepare().await?;
+        Ok(Prepared { login: self, session })
+    }
+
+    /// What a command does that logs in and ends, in one.
+    #[cfg(test)]
+    pub(super) async fn log_in(&self, issued: Issued) -> Result<Option<AccessToken>, StoreError> {
+        let made = self.prepare().await?.log_in(issued).await;
+        made.unsaved.map_or(Ok(made.token), Err)
+    }
+
+    /// Writes a refresh token that is in memory alone, if there is one, and tries that a few times, for two seconds beside
+    /// what the disk takes: nobody will after this.
+    ///
+    /// # Errors
+    /// It cannot be written: the login is lost with the process.
+    pub async fn save_at_last(&self) -> Result<(), StoreError> {
+        let mut tries = 0;
+        loop {
+            let Err(error) = self.save_now().await else { return Ok(()) };
+            tries += 1;
+            if tries == LAST_TRIES {
+                return Err(error);
+            }
+            self.clock.sleep_until(self.clock.now() + LAST_PAUSE).await;
+        }
+    }
+
+    async fn save_now(&self) -> Result<(), StoreError> {
+        let kept = self.kept.lock().await;
+        if !self.is_at_risk(&kept) {
+            return Ok(());
+        }
+        let mut session = Session::new(self, kept);
+        if session.has_lock() {
+            return session.save().await;
+        }
+        session.lock().await?;
+        session.read().await
+    }
+
+    /// Whether a refresh token is in memory alone.
+    fn is_at_risk(&self, kept: &Kept) -> bool {
+        let token = |record: &Option<Record>| record.as_ref().and_then(|record| record.refresh_token.clone());
+        let ours = token(&kept.record);
+        let is_configured = || self.configured().map(|(token, _)| token) == ours;
+        ours.is_some() && ours != token(&kept.stored) && !is_configured()
     }
 
     /// Forgets the login, in the store too, and gives back the refresh token, so that it can be revoked (RFC 7009).
@@ -105,13 +152,18 @@ impl Login {
         self.has_refresh_token.load(Ordering::Relaxed)
     }
 
-    /// The right to change the login; waits for whoever has it, half a minute at most in each of two places: a task
-    /// of this process, and other processes.
+    /// The right to change the login; waits for whoever has it, as long as a request of theirs may take in each of two
+    /// places: a task of this process, and other processes.
     pub(super) async fn session(&self) -> Result<Session<'_>, StoreError> {
-        let kept = tokio::time::timeout(PAUSE * TRIES, self.kept.lock()).await.map_err(|_| StoreError::Locked)?;
+        let kept = tokio::time::timeout(self.patience(), self.kept.lock()).await.map_err(|_| StoreError::Locked)?;
         let mut session = Session::new(self, kept);
         session.lock().await?;
         Ok(session)
+    }
+
+    /// For whoever holds the lock: a request, its repetition, and the disk's work.
+    fn patience(&self) -> Duration {
+        (self.provider.token_request.timeout * 2 + WORK).max(SHORTEST_PATIENCE)
     }
 
     /// The access token that the store holds, if it may still be used, and if no more has to be known to use it.
@@ -191,6 +243,45 @@ impl Login {
     fn tell(&self, kept: &Kept) {
         let has = kept.record.as_ref().is_some_and(|record| record.usable_refresh_token().is_some());
         self.has_refresh_token.store(has, Ordering::Relaxed);
+    }
+}
+
+/// The right to record a login, with a store that can take it.
+pub struct Prepared<'a> {
+    login: &'a Login,
+    session: Session<'a>,
+}
+
+/// A login that is in force.
+#[derive(Debug)]
+pub struct LoggedIn {
+    /// Its access token, where that is still good.
+    pub token: Option<AccessToken>,
+    /// Whether it brought a refresh token. One that did not ends with its access token.
+    pub lasts: bool,
+    /// Why it could not be written, and is in memory alone.
+    pub unsaved: Option<StoreError>,
+}
+
+impl Prepared<'_> {
+    /// Records a login: when this returns without `unsaved`, it outlives the process.
+    ///
+    /// It replaces whatever there was, the refresh token too where it brings none: whether that was the same account's
+    /// cannot be told, and who logs in as somebody else is not to act for the one before.
+    ///
+    /// The lifetime is counted as if the exchange had taken as long as it may, up to a tenth of it: how long it took
+    /// is not known here, and a token is rather given up too early than too late.
+    pub async fn log_in(&mut self, issued: Issued) -> LoggedIn {
+        let Self { login, session } = self;
+        let took = login.provider.token_request.timeout.min(issued.lifetime / 10);
+        let unsaved = session.renewed(&issued, login.clock.now() - took, false).await.err();
+        LoggedIn { token: session.token(), lasts: issued.refresh_token.is_some(), unsaved }
+    }
+}
+
+impl fmt::Debug for Prepared<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared").field("login", self.login).finish_non_exhaustive()
     }
 }
 

@@ -53,6 +53,7 @@ pub(super) async fn run(credential: Arc<Credential>) {
         refresher.attempt().await;
         refresher.rest().await;
     }
+    refresher.save_at_last().await;
 }
 
 struct Refresher {
@@ -192,7 +193,7 @@ impl Refresher {
         self.started = true;
         self.credential.publish(Arc::new(token), until);
         if let Some(error) = unsaved {
-            self.unsaved(&error);
+            self.credential.unsaved(&error);
         }
     }
 
@@ -277,15 +278,17 @@ impl Refresher {
         self.credential.fail(failure, retry);
     }
 
-    /// What is in force is not in the store: were the process to end now, the login would be lost.
-    fn unsaved(&self, error: &StoreError) {
-        tracing::error!(
-            provider = %self.credential.name(),
-            %error,
-            "store.unsaved: the new refresh token is in memory alone, and is lost if the process ends before it can be written"
-        );
-        let at = self.credential.clock().wall();
-        self.credential.note(Some(Failure::of_store(error, at)));
+    /// What could not be written yet has to be now.
+    async fn save_at_last(&self) {
+        let Some(login) = self.credential.login() else { return };
+        if let Err(error) = login.save_at_last().await {
+            tracing::error!(
+                provider = %self.credential.name(),
+                %error,
+                "login.lost: the refresh token in memory could not be written before the end; log in again"
+            );
+            self.credential.lose();
+        }
     }
 }
 

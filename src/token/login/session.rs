@@ -2,7 +2,7 @@
 
 use tokio::sync::MutexGuard;
 
-use super::{Kept, Login, PAUSE, TRIES, aside};
+use super::{Kept, Login, PAUSE, aside};
 use crate::{
     clock::Moment,
     oauth::response::Issued,
@@ -42,7 +42,8 @@ impl<'a> Session<'a> {
 
     /// Takes the store's lock, unless it was kept.
     pub(super) async fn lock(&mut self) -> Result<(), StoreError> {
-        for attempt in 0..TRIES {
+        let tries = self.login.patience().as_millis() / PAUSE.as_millis();
+        for attempt in 0..tries {
             if self.kept.lock.is_some() {
                 return Ok(());
             }
@@ -158,15 +159,6 @@ impl<'a> Session<'a> {
         self.save().await
     }
 
-    /// A login came, and replaces whatever there was.
-    ///
-    /// # Errors
-    /// It cannot be written; then it is not in force either.
-    pub(super) async fn log_in(&mut self, issued: Issued, asked_at: Moment) -> Result<(), StoreError> {
-        let record = self.next(&issued, asked_at, false);
-        self.replace(record).await
-    }
-
     /// Ends the login. What is left behind tells that it was ended, not lost.
     ///
     /// # Errors
@@ -222,6 +214,10 @@ impl<'a> Session<'a> {
     pub(super) async fn save(&mut self) -> Result<(), StoreError> {
         let Some(record) = self.kept.record.clone() else { return Ok(()) };
         self.replace(record).await
+    }
+
+    pub(super) fn has_lock(&self) -> bool {
+        self.kept.lock.is_some()
     }
 
     fn is_unsaved(&self) -> bool {

@@ -155,7 +155,8 @@ async fn an_answer_without_a_refresh_token_keeps_the_one_there_is_and_a_login_do
     session.renewed(&issued(None), world.clock.now(), true).await.unwrap();
     drop(session);
     assert_eq!(refresh_token(&world.login(None)).await.as_deref(), Some("r1"));
-    login.log_in(issued(None)).await.unwrap();
+    let made = login.prepare().await.unwrap().log_in(issued(None)).await;
+    assert!(!made.lasts && made.token.is_some(), "it is told apart");
     assert!(matches!(means(&world.login(None)).await, Means::Nothing));
 }
 
