@@ -194,8 +194,8 @@ fn lifetime(expires_in: Option<&Value>, default: Option<Duration>) -> Duration {
 /// The members of a JSON object, whatever type it claims to be, or else of a form.
 fn parse(headers: &HeaderMap, body: &[u8]) -> Option<Value> {
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
-    if let Ok(value) = serde_json::from_slice::<Value>(body)
-        .or_else(|_| serde_json::from_slice(&without_boundless_numbers(body)))
+    if let Ok(value) =
+        serde_json::from_slice::<Value>(body).or_else(|_| serde_json::from_slice(&without_boundless_numbers(body)))
     {
         return value.is_object().then_some(value);
     }
