@@ -37,9 +37,6 @@ use crate::{
     },
 };
 
-/// How long the end waits for a refresh in flight: its request and the one repetition, with the time-out that is usual.
-const LONGEST_RENEWAL: Duration = Duration::from_secs(25);
-
 /// A sidecar whose sockets are bound, and which does nothing yet.
 #[derive(Debug)]
 pub struct App {
@@ -138,9 +135,12 @@ impl Running {
         &self.addresses
     }
 
-    /// Ends in good order: readiness off, no new connections, requests in flight and logins that came back finish, for no
-    /// longer than `[drain] timeout`. What is then still under way is cut off.
-    pub async fn drain(self) {
+    /// Ends in good order: readiness off, no new connections, requests in flight and logins that came back finish,
+    /// for no longer than `[drain] timeout`. What is then still under way is cut off.
+    ///
+    /// # Errors
+    /// A login is lost, since it could not be written.
+    pub async fn drain(self) -> Result<(), Failure> {
         let settings = self.config.drain;
         tracing::info!(timeout_s = settings.timeout.as_secs_f64(), "draining");
         if let Some(admin) = &self.admin {
@@ -156,7 +156,8 @@ impl Running {
         }
         self.secrets.abort();
         // Nobody is left to wait for an access token, but an answer that replaces a spent refresh token must not be lost.
-        if timeout(LONGEST_RENEWAL, self.tokens.settle()).await.is_err() {
+        let settled = timeout(self.tokens.longest_settling(), self.tokens.settle()).await;
+        if settled.is_err() {
             tracing::error!("a token request was still in flight at the end: the login it belongs to may be lost");
         }
         self.workers.stop();
@@ -164,6 +165,10 @@ impl Running {
             admin.stop().await;
         }
         tracing::info!("ended");
+        match settled.unwrap_or_default() {
+            lost if lost.is_empty() => Ok(()),
+            lost => Err(Failure::Lost(lost)),
+        }
     }
 }
 
@@ -179,6 +184,8 @@ pub enum Failure {
     },
     /// Nothing can be kept.
     Store(StoreError),
+    /// Logins of these providers could not be written before the end.
+    Lost(Vec<Arc<str>>),
     /// The system gives no thread, runtime or descriptor.
     Worker(io::Error),
 }
@@ -188,6 +195,9 @@ impl fmt::Display for Failure {
         match self {
             Self::Listen { address, error } => write!(f, "cannot listen on {address}: {error}"),
             Self::Store(error) => write!(f, "{error}"),
+            Self::Lost(providers) => {
+                write!(f, "the login could not be stored before the end, and is lost: {}", providers.join(", "))
+            }
             Self::Worker(error) => write!(f, "cannot start a worker: {error}"),
         }
     }

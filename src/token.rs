@@ -13,7 +13,7 @@ pub mod schedule;
 mod status;
 pub mod store;
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use tokio::task::JoinHandle;
 
@@ -89,12 +89,30 @@ impl Tokens {
     }
 
     /// Ends the refreshers, and waits for those answers alone that may bring a refresh token in the place of one that
-    /// is spent: who does not wait for them loses a login. As long as [`Tokens::stop`] at most.
-    pub async fn settle(&self) {
+    /// is spent: who does not wait for them loses a login. Gives the names of the providers whose login is lost all the
+    /// same, since it could not be written.
+    ///
+    /// It takes [`Tokens::longest_settling`] at most.
+    pub async fn settle(&self) -> Vec<Arc<str>> {
         self.iter().for_each(|credential| credential.stop());
-        for credential in self.iter().filter(|credential| credential.login().is_some()) {
+        for credential in self.with_login() {
             credential.ended().await;
         }
+        self.with_login()
+            .filter(|credential| credential.is_lost())
+            .map(|credential| credential.name().clone())
+            .collect()
+    }
+
+    /// How long an answer may take that is worth waiting for: a request and its repetition, and the store's work.
+    pub fn longest_settling(&self) -> Duration {
+        const STORE: Duration = Duration::from_secs(15);
+        let timeouts = self.with_login().map(|credential| credential.provider().token_request.timeout);
+        timeouts.max().unwrap_or_default() * 2 + STORE
+    }
+
+    fn with_login(&self) -> impl Iterator<Item = &Arc<Credential>> {
+        self.iter().filter(|credential| credential.login().is_some())
     }
 }
 

@@ -19,7 +19,11 @@ use self::{
     cookie::Cookie,
     pending::{Pending, Unclaimed},
 };
-pub use self::{outcome::Outcome, pending::LIFETIME, way::way};
+pub use self::{
+    outcome::{Outcome, WITHOUT_REFRESH_TOKEN},
+    pending::LIFETIME,
+    way::way,
+};
 use super::{
     respond::{self, Answer},
     segment,
@@ -35,7 +39,7 @@ use crate::{
     },
     secret::Secret,
     server::address::ListenAddress,
-    token::credential::Credential,
+    token::{credential::Credential, login::LoggedIn},
 };
 
 /// The logins under way.
@@ -157,12 +161,18 @@ pub(super) async fn finish(state: &Arc<AdminState>, parts: &Parts) -> Answer {
 
 async fn exchange(credential: &Credential, clock: Arc<dyn Clock>, attempt: Attempt, code: Secret) -> Outcome {
     let provider = credential.provider();
+    // Before the code is spent: it is good once.
+    let prepared = match credential.prepare_login().await {
+        Ok(prepared) => prepared,
+        Err(error) => return Outcome::not_stored(&provider.name, &error),
+    };
     let endpoint = TokenEndpoint::new(provider.clone(), clock);
     match authorization::exchange(&endpoint, &attempt, &code).await {
         Err(error) => Outcome::not_exchanged(&provider.name, &error),
-        Ok(issued) => match credential.log_in(issued).await {
-            Err(error) => Outcome::not_stored(&provider.name, &error),
-            Ok(()) => Outcome::logged_in(&provider.name),
+        Ok(issued) => match credential.take_login(prepared, issued).await {
+            LoggedIn { unsaved: Some(error), .. } => Outcome::unsaved(&provider.name, &error),
+            LoggedIn { lasts: false, .. } => Outcome::without_refresh_token(&provider.name),
+            LoggedIn { .. } => Outcome::logged_in(&provider.name),
         },
     }
 }

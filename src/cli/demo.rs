@@ -52,7 +52,7 @@ async fn world(port: u16) -> Result<ExitCode, Failure> {
     print(&demo::invitation(&server, &api, sidecar, admin.as_deref()), ExitCode::SUCCESS);
     ending.next().await;
     tokio::select! {
-        () = running.drain() => Ok(ExitCode::SUCCESS),
+        ended = running.drain() => ended.map(|()| ExitCode::SUCCESS),
         () = ending.next() => Ok(ExitCode::FAILURE),
     }
 }

@@ -163,6 +163,7 @@ impl Session<'_> {
         let ended = self.exchange(attempt, &code, store).await;
         let outcome = match &ended {
             Ok(()) => Outcome::logged_in(name),
+            Err(LoginError::WithoutRefreshToken) => Outcome::without_refresh_token(name),
             Err(LoginError::Exchange(error)) => Outcome::not_exchanged(name, error),
             Err(error) => Outcome::not_stored(name, error),
         };
@@ -209,9 +210,16 @@ impl Session<'_> {
     async fn exchange(&self, attempt: &Attempt, code: &Secret, store: &Arc<dyn Store>) -> Result<(), LoginError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let endpoint = TokenEndpoint::new(self.provider.clone(), clock.clone());
-        let issued = authorization::exchange(&endpoint, attempt, code).await.map_err(LoginError::Exchange)?;
         let login = Login::new(self.provider.clone(), store.clone(), clock);
-        login.log_in(issued).await.map(|_| ()).map_err(LoginError::Store)
+        // Before the code is spent: it is good once.
+        let mut prepared = login.prepare().await.map_err(LoginError::Store)?;
+        let issued = authorization::exchange(&endpoint, attempt, code).await.map_err(LoginError::Exchange)?;
+        let made = prepared.log_in(issued).await;
+        drop(prepared);
+        if made.unsaved.is_some() {
+            login.save_at_last().await.map_err(LoginError::Lost)?;
+        }
+        if made.lasts { Ok(()) } else { Err(LoginError::WithoutRefreshToken) }
     }
 
     /// The store, which is known to be usable before anybody is sent anywhere.
@@ -274,6 +282,8 @@ enum LoginError {
     Callback(CallbackError),
     Exchange(TokenRequestError),
     Store(StoreError),
+    Lost(StoreError),
+    WithoutRefreshToken,
     System(io::Error),
 }
 
@@ -322,6 +332,8 @@ impl fmt::Display for LoginError {
             Self::Callback(error) => error.fmt(f),
             Self::Exchange(error) => error.fmt(f),
             Self::Store(error) => error.fmt(f),
+            Self::Lost(error) => write!(f, "the login came, but could not be stored, and is lost: {error}"),
+            Self::WithoutRefreshToken => f.write_str(login::WITHOUT_REFRESH_TOKEN),
             Self::System(error) => error.fmt(f),
         }
     }

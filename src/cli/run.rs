@@ -62,7 +62,7 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     let running = App::bind(config)?.start(Arc::new(SystemClock))?;
     ending.next().await;
     tokio::select! {
-        () = running.drain() => Ok(ExitCode::SUCCESS),
+        ended = running.drain() => ended.map(|()| ExitCode::SUCCESS),
         () = ending.next() => {
             tracing::warn!("a second signal: ending at once");
             Ok(ExitCode::FAILURE)

@@ -52,9 +52,18 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         }
     };
     match on_control_thread(async { Ok(obtain(provider, store).await) }) {
-        Ok(Ok(token)) => print(&format!("{token}\n"), ExitCode::SUCCESS),
-        Ok(Err(reason)) => {
-            complain(&explain(&reason, provider));
+        Ok((token, lost)) => {
+            let status = match token {
+                Ok(token) => print(&format!("{token}\n"), ExitCode::SUCCESS),
+                Err(reason) => {
+                    complain(&explain(&reason, provider));
+                    ExitCode::FAILURE
+                }
+            };
+            if !lost {
+                return status;
+            }
+            complain(&format!("{}: the new refresh token could not be stored, and the login is lost", provider.name));
             ExitCode::FAILURE
         }
         Err(failure) => {
@@ -64,13 +73,16 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-async fn obtain(provider: &Arc<Provider>, store: Arc<dyn Store>) -> Result<String, NoToken> {
+/// A token, and whether the login was lost over it.
+async fn obtain(provider: &Arc<Provider>, store: Arc<dyn Store>) -> (Result<String, NoToken>, bool) {
     let tokens = Tokens::start(std::slice::from_ref(provider), store, Arc::new(SystemClock), &Metrics::new());
-    let credential = tokens.iter().next().ok_or(NoToken::LoginRequired)?;
-    let token = credential.obtain().await.map(|token| token.secret.expose().to_owned());
+    let token = match tokens.iter().next() {
+        Some(credential) => credential.obtain().await.map(|token| token.secret.expose().to_owned()),
+        None => Err(NoToken::LoginRequired),
+    };
     // An answer that is late for us may still bring the next refresh token.
-    tokens.settle().await;
-    token
+    let lost = !tokens.settle().await.is_empty();
+    (token, lost)
 }
 
 fn explain(reason: &NoToken, provider: &Provider) -> String {

@@ -8,6 +8,7 @@ use http::{
 };
 use serde_json::Value;
 use url::form_urlencoded;
+use zeroize::Zeroizing;
 
 use super::{
     error::{ErrorCode, Fault, Refusal, TokenRequestError},
@@ -193,7 +194,9 @@ fn lifetime(expires_in: Option<&Value>, default: Option<Duration>) -> Duration {
 /// The members of a JSON object, whatever type it claims to be, or else of a form.
 fn parse(headers: &HeaderMap, body: &[u8]) -> Option<Value> {
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
-    if let Ok(value) = serde_json::from_slice::<Value>(body) {
+    if let Ok(value) =
+        serde_json::from_slice::<Value>(body).or_else(|_| serde_json::from_slice(&without_boundless_numbers(body)))
+    {
         return value.is_object().then_some(value);
     }
     let text = std::str::from_utf8(body).ok()?.trim();
@@ -201,6 +204,29 @@ fn parse(headers: &HeaderMap, body: &[u8]) -> Option<Value> {
         let pairs = form_urlencoded::parse(text.as_bytes());
         Value::Object(pairs.map(|(name, value)| (name.into_owned(), Value::String(value.into_owned()))).collect())
     })
+}
+
+/// The parser takes no number that a float cannot hold, such as `1e999`, though JSON allows it (RFC 8259 §6): `null` in
+/// its place, so that a lifetime of that kind does not cost the tokens beside it.
+fn without_boundless_numbers(body: &[u8]) -> Zeroizing<Vec<u8>> {
+    // Room enough not to grow: `null` is shorter than any such number.
+    let mut cleaned = Zeroizing::new(Vec::with_capacity(body.len()));
+    let (mut rest, mut quoted) = (body, false);
+    while let Some(&first) = rest.first() {
+        let length = match first {
+            b'\\' if quoted => rest.len().min(2),
+            b'-' | b'0'..=b'9' if !quoted => {
+                rest.iter().take_while(|byte| byte.is_ascii_digit() || b"+-.eE".contains(byte)).count()
+            }
+            _ => 1,
+        };
+        quoted ^= first == b'"';
+        let (piece, after) = rest.split_at(length);
+        let number = std::str::from_utf8(piece).ok().filter(|_| !quoted).and_then(|text| text.parse::<f64>().ok());
+        cleaned.extend_from_slice(if number.is_some_and(f64::is_infinite) { b"null" } else { piece });
+        rest = after;
+    }
+    cleaned
 }
 
 fn is_form(headers: &HeaderMap) -> bool {

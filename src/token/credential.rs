@@ -4,7 +4,7 @@ mod control;
 
 use std::{
     fmt,
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::{Duration, SystemTime},
 };
 
@@ -14,7 +14,7 @@ pub(super) use self::control::Begun;
 use super::{
     access_token::{AccessToken, State},
     cache::{Key, TokenCache},
-    login::Login,
+    login::{LoggedIn, Login, Prepared},
     progress::{Failure, Phase, Progress, Told, Verdict},
     store::StoreError,
 };
@@ -48,6 +48,7 @@ pub struct Credential {
     metrics: Arc<ProviderMetrics>,
     /// There for grants that live on refresh tokens.
     login: Option<Login>,
+    lost: AtomicBool,
 }
 
 impl Credential {
@@ -60,7 +61,7 @@ impl Credential {
     ) -> Self {
         let key = cache.key();
         let progress = watch::Sender::new(Progress::new(Phase::Fetching));
-        Self { provider, clock, cache, key, progress, metrics, login }
+        Self { provider, clock, cache, key, progress, metrics, login, lost: AtomicBool::new(false) }
     }
 
     /// The provider's name.
@@ -122,14 +123,31 @@ impl Credential {
         token.state(self.clock.now()) != State::Expired
     }
 
-    /// Takes a login into use: it is in the store before its access token is sent anywhere, and ends `login_required`.
-    /// Whoever stops waiting aborts nothing that was begun.
+    /// Makes sure that a login can be kept, before the code for it is spent.
     ///
     /// # Errors
-    /// The store cannot be used, or the provider's grant needs no login; then nothing has changed.
-    pub async fn log_in(&self, issued: Issued) -> Result<(), StoreError> {
-        let token = self.login.as_ref().ok_or(StoreError::NoLogin)?.log_in(issued).await?;
-        match token.filter(|token| token.state(self.clock.now()) != State::Expired) {
+    /// The store cannot be used, or the provider's grant needs no login: the code is better not spent.
+    pub async fn prepare_login(&self) -> Result<Prepared<'_>, StoreError> {
+        self.login.as_ref().ok_or(StoreError::NoLogin)?.prepare().await
+    }
+
+    /// [`Credential::prepare_login`] and [`Credential::take_login`] in one.
+    ///
+    /// # Errors
+    /// As the former; then nothing has changed.
+    pub async fn log_in(&self, issued: Issued) -> Result<LoggedIn, StoreError> {
+        Ok(self.take_login(self.prepare_login().await?, issued).await)
+    }
+
+    /// Takes a login into use: it is in the store before its access token is sent anywhere, and ends `login_required`.
+    /// One that cannot be written after all is used from memory, and written as soon as it can be. Whoever stops waiting
+    /// aborts nothing that was begun.
+    pub async fn take_login(&self, mut prepared: Prepared<'_>, issued: Issued) -> LoggedIn {
+        let mut made = prepared.log_in(issued).await;
+        if !made.lasts {
+            tracing::warn!(provider = %self.name(), "login.without_refresh_token: it ends with its access token");
+        }
+        match made.token.take().filter(|token| token.state(self.clock.now()) != State::Expired) {
             Some(token) => {
                 tracing::info!(provider = %self.name(), token = %token.secret.fingerprint(), "login.made");
                 let until = token.refresh_at;
@@ -138,7 +156,10 @@ impl Credential {
             // It lived so short that it is over: the refresh token is what matters.
             None => self.want(),
         }
-        Ok(())
+        if let Some(error) = &made.unsaved {
+            self.unsaved(error);
+        }
+        made
     }
 
     /// Forgets the login, in the store and here, and gives back the refresh token, so that it can be revoked (RFC 7009).

@@ -31,10 +31,16 @@ use crate::{
     secret::Secret,
 };
 
-/// How often a lock is tried for that somebody else has, and the pause between two tries: half a minute, which is more than
-/// a refresh and its repetition take.
-const TRIES: u32 = 600;
+/// The pause between two tries for a lock that somebody else has.
 const PAUSE: Duration = Duration::from_millis(50);
+/// A lock is waited for no shorter than this.
+const SHORTEST_PATIENCE: Duration = Duration::from_secs(30);
+/// What the disk may take beside a request and its repetition.
+const WORK: Duration = Duration::from_secs(10);
+
+/// How often writing is tried at the end, and the pause between two tries.
+const LAST_TRIES: u32 = 5;
+const LAST_PAUSE: Duration = Duration::from_millis(500);
 
 /// A disk that has not answered by then hangs, as one of the network's may for ever.
 const LONGEST_WORK: Duration = Duration::from_secs(20);
@@ -75,20 +81,61 @@ impl Login {
         Self { provider, store, clock, kept: Mutex::default(), has_refresh_token: AtomicBool::new(false) }
     }
 
-    /// Records a login: when this returns, it outlives the process. Gives back its access token where that is still good.
-    ///
-    /// The lifetime is counted as if the exchange had taken as long as it may, up to a tenth of it: how long it took
-    /// is not known here, and a token is rather given up too early than too late.
+    /// Makes sure that a login can be recorded, before the code for it is spent. Nobody else can change the login until
+    /// what this gives is dropped.
     ///
     /// # Errors
-    /// The store cannot be used; then nothing has changed.
-    pub async fn log_in(&self, issued: Issued) -> Result<Option<AccessToken>, StoreError> {
-        let took = self.provider.token_request.timeout.min(issued.lifetime / 10);
-        let asked_at = self.clock.now() - took;
+    /// The store cannot be used: the code is better not spent.
+    pub async fn prepare(&self) -> Result<Prepared<'_>, StoreError> {
         let mut session = self.session().await?;
         session.read().await?;
-        session.log_in(issued, asked_at).await?;
-        Ok(session.token())
+        session.prepare().await?;
+        Ok(Prepared { login: self, session })
+    }
+
+    /// What a command does that logs in and ends, in one.
+    #[cfg(test)]
+    pub(super) async fn log_in(&self, issued: Issued) -> Result<Option<AccessToken>, StoreError> {
+        let made = self.prepare().await?.log_in(issued).await;
+        made.unsaved.map_or(Ok(made.token), Err)
+    }
+
+    /// Writes a refresh token that is in memory alone, if there is one, and tries that a few times, for two seconds beside
+    /// what the disk takes: nobody will after this.
+    ///
+    /// # Errors
+    /// It cannot be written: the login is lost with the process.
+    pub async fn save_at_last(&self) -> Result<(), StoreError> {
+        let mut tries = 0;
+        loop {
+            let Err(error) = self.save_now().await else { return Ok(()) };
+            tries += 1;
+            if tries == LAST_TRIES {
+                return Err(error);
+            }
+            self.clock.sleep_until(self.clock.now() + LAST_PAUSE).await;
+        }
+    }
+
+    async fn save_now(&self) -> Result<(), StoreError> {
+        let kept = self.kept.lock().await;
+        if !self.is_at_risk(&kept) {
+            return Ok(());
+        }
+        let mut session = Session::new(self, kept);
+        if session.has_lock() {
+            return session.save().await;
+        }
+        session.lock().await?;
+        session.read().await
+    }
+
+    /// Whether a refresh token is in memory alone.
+    fn is_at_risk(&self, kept: &Kept) -> bool {
+        let token = |record: &Option<Record>| record.as_ref().and_then(|record| record.refresh_token.clone());
+        let ours = token(&kept.record);
+        let is_configured = || self.configured().map(|(token, _)| token) == ours;
+        ours.is_some() && ours != token(&kept.stored) && !is_configured()
     }
 
     /// Forgets the login, in the store too, and gives back the refresh token, so that it can be revoked (RFC 7009).
@@ -106,13 +153,18 @@ impl Login {
         self.has_refresh_token.load(Ordering::Relaxed)
     }
 
-    /// The right to change the login; waits for whoever has it, half a minute at most in each of two places: a task
-    /// of this process, and other processes.
+    /// The right to change the login; waits for whoever has it, as long as a request of theirs may take in each of two
+    /// places: a task of this process, and other processes.
     pub(super) async fn session(&self) -> Result<Session<'_>, StoreError> {
-        let kept = tokio::time::timeout(PAUSE * TRIES, self.kept.lock()).await.map_err(|_| StoreError::Locked)?;
+        let kept = tokio::time::timeout(self.patience(), self.kept.lock()).await.map_err(|_| StoreError::Locked)?;
         let mut session = Session::new(self, kept);
         session.lock().await?;
         Ok(session)
+    }
+
+    /// For whoever holds the lock: a request, its repetition, and the disk's work.
+    fn patience(&self) -> Duration {
+        (self.provider.token_request.timeout * 2 + WORK).max(SHORTEST_PATIENCE)
     }
 
     /// The access token that the store holds, if it may still be used, and if no more has to be known to use it.
@@ -148,9 +200,19 @@ impl Login {
         Ok(Look::Saved)
     }
 
-    /// Another configured refresh token than the one the record derives from: whoever changed it wants it used.
+    /// A configured refresh token that was never taken into use: whoever changed it wants it used. One that another
+    /// client was to use, and could not, is as good as that.
     fn is_reconfigured(&self, record: &Record) -> bool {
-        self.configured().is_some_and(|(_, digest)| record.configured.as_ref() != Some(&digest))
+        self.configured().is_some_and(|(token, digest)| {
+            let unspent = || record.refused || record.refresh_token.as_ref() == Some(&token);
+            !record.has_taken(&digest) || (self.is_of_another_client(record) && unspent())
+        })
+    }
+
+    /// Whether the refresh token on record was issued to another client, or by another server: it is not to be shown to
+    /// this one.
+    fn is_of_another_client(&self, record: &Record) -> bool {
+        record.client.as_ref().is_some_and(|theirs| *theirs != client(&self.provider))
     }
 
     /// The configured first refresh token, and its digest.
@@ -185,6 +247,45 @@ impl Login {
     }
 }
 
+/// The right to record a login, with a store that can take it.
+pub struct Prepared<'a> {
+    login: &'a Login,
+    session: Session<'a>,
+}
+
+/// A login that is in force.
+#[derive(Debug)]
+pub struct LoggedIn {
+    /// Its access token, where that is still good.
+    pub token: Option<AccessToken>,
+    /// Whether it brought a refresh token. One that did not ends with its access token.
+    pub lasts: bool,
+    /// Why it could not be written, and is in memory alone.
+    pub unsaved: Option<StoreError>,
+}
+
+impl Prepared<'_> {
+    /// Records a login: when this returns without `unsaved`, it outlives the process.
+    ///
+    /// It replaces whatever there was, the refresh token too where it brings none: whether that was the same account's
+    /// cannot be told, and who logs in as somebody else is not to act for the one before.
+    ///
+    /// The lifetime is counted as if the exchange had taken as long as it may, up to a tenth of it: how long it took
+    /// is not known here, and a token is rather given up too early than too late.
+    pub async fn log_in(&mut self, issued: Issued) -> LoggedIn {
+        let Self { login, session } = self;
+        let took = login.provider.token_request.timeout.min(issued.lifetime / 10);
+        let unsaved = session.renewed(&issued, login.clock.now() - took, false).await.err();
+        LoggedIn { token: session.token(), lasts: issued.refresh_token.is_some(), unsaved }
+    }
+}
+
+impl fmt::Debug for Prepared<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Prepared").field("login", self.login).finish_non_exhaustive()
+    }
+}
+
 impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Login").field("provider", &self.provider.name).finish_non_exhaustive()
@@ -209,13 +310,8 @@ fn identity() -> String {
 /// A digest of the settings that an access token depends on. The secret is not among them: a new one makes the token
 /// no worse.
 fn settings(provider: &Provider) -> String {
-    let mut hash = Sha256::new();
-    let mut add = |text: &str| {
-        hash.update((text.len() as u64).to_be_bytes());
-        hash.update(text);
-    };
-    add(provider.token_endpoint.as_str());
-    add(&provider.client_id);
+    let mut parts = vec![provider.token_endpoint.as_str(), &provider.client_id];
+    let mut add = |text| parts.push(text);
     add(provider.scope.as_deref().unwrap_or_default());
     for (name, value) in &provider.token_request.params {
         add(name);
@@ -229,6 +325,20 @@ fn settings(provider: &Provider) -> String {
     }
     if let Some(sign_in) = &provider.sign_in {
         add(&sign_in.email);
+    }
+    digest(&parts)
+}
+
+/// A digest of what a refresh token is bound to (RFC 6749 §6): whoever it was issued by and to.
+fn client(provider: &Provider) -> String {
+    digest(&[provider.token_endpoint.as_str(), &provider.client_id])
+}
+
+fn digest(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
     }
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }

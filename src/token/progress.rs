@@ -74,6 +74,12 @@ impl Failure {
         Self { refusal: None, wants_a_change: false, kind: STORE, message: error.to_string().into(), at }
     }
 
+    pub(super) fn other_client(at: SystemTime) -> Self {
+        let message = "the login on record was made with another token_endpoint or client_id, and is neither shown to \
+                       this one nor forgotten: put those back, or log in again";
+        Self { refusal: None, wants_a_change: false, kind: "other_client", message: message.into(), at }
+    }
+
     pub(super) fn refused(&self) -> bool {
         self.refusal.is_some()
     }

@@ -42,7 +42,7 @@ pub(super) async fn run(credential: Arc<Credential>) {
         endpoint: TokenEndpoint::new(provider, credential.clock().clone()),
         backoff: Backoff::default(),
         complained: None,
-        attempts: 0,
+        started: false,
         look_at: credential.clock().now(),
         credential,
     };
@@ -53,6 +53,7 @@ pub(super) async fn run(credential: Arc<Credential>) {
         refresher.attempt().await;
         refresher.rest().await;
     }
+    refresher.save_at_last().await;
 }
 
 struct Refresher {
@@ -63,7 +64,8 @@ struct Refresher {
     backoff: Backoff,
     /// What was last complained of, and whether there was a usable token then: the same is not said as loudly again.
     complained: Option<(&'static str, bool)>,
-    attempts: u64,
+    /// There was a token once, or the need of a login: what somebody ends from then on stays so until the next start.
+    started: bool,
     /// When the store is looked at again.
     look_at: Moment,
 }
@@ -81,6 +83,8 @@ enum Outcome {
     Adopted(AccessToken),
     /// The one in hand is good.
     Kept,
+    /// The refresh token on record is another client's.
+    OtherClient,
     /// Somebody has to log in.
     LoginRequired {
         /// Why, where there was a login.
@@ -117,7 +121,6 @@ impl Refresher {
 
     async fn attempt(&mut self) {
         self.secrets.mark_unchanged();
-        self.attempts += 1;
         let begun = self.credential.begin();
         let begun_at = self.credential.clock().now();
         let credential = self.credential.clone();
@@ -132,6 +135,7 @@ impl Refresher {
             Ok(Outcome::LoginRequired { refused, last, forget }) => self.login_required(refused, last, forget),
             // It was told to end before it had asked for anything.
             Err(Cause::Store(StoreError::Interrupted)) if self.progress.borrow().stopping => {}
+            Ok(Outcome::OtherClient) => self.other_client(),
             Err(cause) => self.failed(&cause, begun_at),
         }
     }
@@ -188,9 +192,10 @@ impl Refresher {
             "token.renewed"
         );
         self.complained = None;
+        self.started = true;
         self.credential.publish(Arc::new(token), until);
         if let Some(error) = unsaved {
-            self.unsaved(&error);
+            self.credential.unsaved(&error);
         }
     }
 
@@ -205,6 +210,7 @@ impl Refresher {
         );
         self.backoff.succeeded();
         self.complained = None;
+        self.started = true;
         let until = token.refresh_at;
         self.credential.publish(Arc::new(token), until);
     }
@@ -234,8 +240,18 @@ impl Refresher {
         }
         self.backoff.succeeded();
         self.complained = None;
+        self.started = true;
         let at = self.credential.clock().wall();
         self.credential.require_login(refused.map(|error| Failure::new(&error, at)));
+    }
+
+    fn other_client(&mut self) {
+        let failure = Failure::other_client(self.credential.clock().wall());
+        tracing::error!(provider = %self.credential.name(), kind = failure.kind(), "login.required");
+        self.backoff.succeeded();
+        self.complained = None;
+        self.started = true;
+        self.credential.require_login(Some(failure));
     }
 
     fn failed(&mut self, cause: &Cause, begun_at: Moment) {
@@ -264,15 +280,17 @@ impl Refresher {
         self.credential.fail(failure, retry);
     }
 
-    /// What is in force is not in the store: were the process to end now, the login would be lost.
-    fn unsaved(&self, error: &StoreError) {
-        tracing::error!(
-            provider = %self.credential.name(),
-            %error,
-            "store.unsaved: the new refresh token is in memory alone, and is lost if the process ends before it can be written"
-        );
-        let at = self.credential.clock().wall();
-        self.credential.note(Some(Failure::of_store(error, at)));
+    /// What could not be written yet has to be now.
+    async fn save_at_last(&self) {
+        let Some(login) = self.credential.login() else { return };
+        if let Err(error) = login.save_at_last().await {
+            tracing::error!(
+                provider = %self.credential.name(),
+                %error,
+                "login.lost: the refresh token in memory could not be written before the end; log in again"
+            );
+            self.credential.lose();
+        }
     }
 }
 

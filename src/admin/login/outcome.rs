@@ -15,6 +15,11 @@ use crate::{
     oauth::{authorization::CallbackError, error::TokenRequestError},
 };
 
+/// What is wrong with a login that brought no refresh token, and what to do.
+pub const WITHOUT_REFRESH_TOKEN: &str = "the login brought no refresh token, so that it ends with its access token and \
+     cannot be kept alive, and any earlier one is not kept either; ask the authorization server for one (scope offline_access, \
+     or authorization.params access_type = \"offline\" and prompt = \"consent\") and log in again";
+
 /// The page at the end of a login.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
@@ -70,7 +75,7 @@ impl Outcome {
 
     /// A token that cannot be kept; `error` says why.
     pub fn not_stored(provider: &str, error: &impl Display) -> Self {
-        let detail = format!("{}: the login came, but cannot be stored: {error}.", Quoted(provider));
+        let detail = format!("{}: the login cannot be stored: {error}.", Quoted(provider));
         Self { status: StatusCode::SERVICE_UNAVAILABLE, title: "The login is not stored", detail }
     }
 
@@ -79,6 +84,22 @@ impl Outcome {
         let detail =
             format!("{}: bearward is ending. Nothing was changed. Begin again once it runs.", Quoted(provider));
         Self { status: StatusCode::SERVICE_UNAVAILABLE, title: "Not logged in", detail }
+    }
+
+    /// A login that is in use, and in memory alone; `error` says why.
+    pub(super) fn unsaved(provider: &str, error: &impl Display) -> Self {
+        let detail = format!(
+            "{}: the login is in use, but cannot be stored: {error}. It is tried again until it can be, and lost if \
+             bearward ends before.",
+            Quoted(provider)
+        );
+        Self { status: StatusCode::SERVICE_UNAVAILABLE, title: "The login is not stored", detail }
+    }
+
+    /// A login that ends with its access token.
+    pub fn without_refresh_token(provider: &str) -> Self {
+        let detail = format!("{}: {WITHOUT_REFRESH_TOKEN}.", Quoted(provider));
+        Self { status: StatusCode::OK, title: "Logged in, but not for long", detail }
     }
 
     /// Something that should not happen.

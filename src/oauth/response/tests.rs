@@ -105,6 +105,18 @@ fn a_lifetime_may_be_written_in_many_ways() {
 }
 
 #[test]
+fn a_number_beyond_all_bounds_costs_nothing_but_itself() {
+    for written in ["1e999", "-1E+999", "[1e400, {\"x\": 2e999}]"] {
+        let body = format!(r#"{{"access_token":"a\"1e999","expires_in":{written},"refresh_token":"r 1e999,"}}"#);
+        let issued = answer(200, None, body.as_bytes()).unwrap();
+        assert_eq!(issued.access_token.expose(), "a\"1e999", "{written}");
+        assert_eq!(issued.refresh_token.unwrap().expose(), "r 1e999,", "{written}");
+        assert_eq!(issued.lifetime, DEFAULT_LIFETIME, "{written}");
+    }
+    assert!(answer(200, None, br#"{"access_token":"a","expires_in":1e999"#).is_err(), "what is broken stays so");
+}
+
+#[test]
 fn the_configured_lifetime_stands_in_for_a_missing_one() {
     let mut layout = fake::provider("http://127.0.0.1/").token_response;
     layout.default_lifetime = Some(Duration::from_secs(3600));

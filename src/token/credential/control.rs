@@ -1,6 +1,6 @@
 //! What the refresher does with its credential.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use tokio::sync::watch;
 
@@ -13,6 +13,7 @@ use crate::{
         login::Login,
         progress::{Failure, Phase, Progress},
         schedule::Retry,
+        store::StoreError,
     },
 };
 
@@ -100,6 +101,26 @@ impl Credential {
     /// Says what is wrong although there is a token, or that it is right again.
     pub(in crate::token) fn note(&self, failure: Option<Failure>) {
         self.progress.send_modify(|progress| progress.failure = failure);
+    }
+
+    /// What is in force is not in the store: were the process to end now, the login would be lost.
+    pub(in crate::token) fn unsaved(&self, error: &StoreError) {
+        tracing::error!(
+            provider = %self.name(),
+            %error,
+            "store.unsaved: the new refresh token is in memory alone, and is lost if the process ends before it can be written"
+        );
+        self.note(Some(Failure::of_store(error, self.clock.wall())));
+    }
+
+    /// The login ends with the process, since it could not be written.
+    pub(in crate::token) fn lose(&self) {
+        self.lost.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the login was lost at the end.
+    pub(in crate::token) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Relaxed)
     }
 
     /// Asks the refresher to end, after the request in flight if there is one.

@@ -2,7 +2,7 @@
 
 use tokio::sync::MutexGuard;
 
-use super::{Kept, Login, PAUSE, TRIES, aside};
+use super::{Kept, Login, PAUSE, aside};
 use crate::{
     clock::Moment,
     oauth::response::Issued,
@@ -17,6 +17,8 @@ use crate::{
 pub(in crate::token) struct Session<'a> {
     login: &'a Login,
     kept: MutexGuard<'a, Kept>,
+    /// The record that was read is one of the login that was in force before.
+    continues: bool,
 }
 
 /// What the next token can be asked for with.
@@ -25,6 +27,8 @@ pub(in crate::token) enum Means {
     RefreshToken(Secret),
     /// The one there was is refused for good.
     Refused,
+    /// There is one that another client, or another server, issued.
+    OtherClient,
     /// There was a login, and somebody ended it.
     Forgotten,
     /// There was none, or one that brought no refresh token.
@@ -33,12 +37,13 @@ pub(in crate::token) enum Means {
 
 impl<'a> Session<'a> {
     pub(super) fn new(login: &'a Login, kept: MutexGuard<'a, Kept>) -> Self {
-        Self { login, kept }
+        Self { login, kept, continues: false }
     }
 
     /// Takes the store's lock, unless it was kept.
     pub(super) async fn lock(&mut self) -> Result<(), StoreError> {
-        for attempt in 0..TRIES {
+        let tries = self.login.patience().as_millis() / PAUSE.as_millis();
+        for attempt in 0..tries {
             if self.kept.lock.is_some() {
                 return Ok(());
             }
@@ -58,6 +63,7 @@ impl<'a> Session<'a> {
     /// It cannot be read, or what is in force cannot be written: nothing may be spent then.
     pub(in crate::token) async fn read(&mut self) -> Result<(), StoreError> {
         let stored = self.login.load().await?;
+        let before = login_of(self.kept.record.as_ref());
         // A record that is gone was lost, not ended: a logout leaves one behind. Ours takes its place.
         if stored != self.kept.stored && stored.is_some() {
             self.kept.record.clone_from(&stored);
@@ -69,12 +75,24 @@ impl<'a> Session<'a> {
         };
         if reconfigured && let Some((refresh_token, digest)) = self.login.configured() {
             let login = Some(super::identity());
-            let first =
-                Record { refresh_token: Some(refresh_token), configured: Some(digest), login, ..Record::default() };
+            let first = Record {
+                refresh_token: Some(refresh_token),
+                taken: self.taken_with(Some(&digest)),
+                configured: Some(digest),
+                client: Some(super::client(&self.login.provider)),
+                login,
+                ..Record::default()
+            };
             self.kept.record = Some(first);
         }
+        self.continues = before.is_some() && login_of(self.kept.record.as_ref()) == before;
         self.login.tell(&self.kept);
         if self.is_unsaved() { self.save().await } else { Ok(()) }
+    }
+
+    /// Whether the record is one of the login that was in force before it was read.
+    pub(in crate::token) fn continues(&self) -> bool {
+        self.continues
     }
 
     /// The access token on record, if it may be used now.
@@ -85,6 +103,7 @@ impl<'a> Session<'a> {
     /// What the next token can be asked for with.
     pub(in crate::token) fn means(&self) -> Means {
         match &self.kept.record {
+            Some(record) if !record.is_forgotten() && self.login.is_of_another_client(record) => Means::OtherClient,
             Some(record) if record.refused => Means::Refused,
             Some(record) if record.is_forgotten() => Means::Forgotten,
             Some(Record { refresh_token: Some(refresh_token), .. }) => Means::RefreshToken(refresh_token.clone()),
@@ -140,15 +159,6 @@ impl<'a> Session<'a> {
         self.save().await
     }
 
-    /// A login came, and replaces whatever there was.
-    ///
-    /// # Errors
-    /// It cannot be written; then it is not in force either.
-    pub(super) async fn log_in(&mut self, issued: Issued, asked_at: Moment) -> Result<(), StoreError> {
-        let record = self.next(&issued, asked_at, false);
-        self.replace(record).await
-    }
-
     /// Ends the login. What is left behind tells that it was ended, not lost.
     ///
     /// # Errors
@@ -156,26 +166,39 @@ impl<'a> Session<'a> {
     pub(super) async fn log_out(&mut self) -> Result<Option<Secret>, StoreError> {
         let Some(record) = self.kept.record.clone() else { return Ok(None) };
         let configured = self.login.configured().map(|(_, digest)| digest);
-        self.replace(Record { configured, ..Record::default() }).await?;
-        Ok(record.refresh_token)
+        let taken = record.taken_with(configured.as_deref());
+        self.replace(Record { configured, taken, ..Record::default() }).await?;
+        // Another server is not shown it, to revoke it neither.
+        let is_ours = !self.login.is_of_another_client(&record);
+        Ok(record.refresh_token.filter(|_| is_ours))
     }
 
     /// The record after an answer. One to a refresh that brings no refresh token keeps the old one (RFC 6749 §6).
     fn next(&self, issued: &Issued, asked_at: Moment, refreshed: bool) -> Record {
         let before = self.kept.record.as_ref().filter(|_| refreshed);
         let kept = || before.and_then(|record| record.refresh_token.clone());
+        let configured = match before {
+            // The configured one may have changed since: then this derives from the one before.
+            Some(record) => record.configured.clone(),
+            None => self.login.configured().map(|(_, digest)| digest),
+        };
         Record {
             refresh_token: issued.refresh_token.clone().or_else(kept),
             refused: false,
-            configured: match before {
-                // The configured one may have changed since: then this derives from the one before.
-                Some(record) => record.configured.clone(),
-                None => self.login.configured().map(|(_, digest)| digest),
-            },
+            taken: self.taken_with(configured.as_deref()),
+            configured,
+            client: Some(super::client(&self.login.provider)),
             // A record of a version that named none gets a name here.
             login: before.and_then(|record| record.login.clone()).or_else(|| Some(super::identity())),
             access: Some(self.login.access(issued.access_token.clone(), issued.lifetime, asked_at)),
         }
+    }
+
+    fn taken_with(&self, configured: Option<&str>) -> Vec<String> {
+        self.kept
+            .record
+            .as_ref()
+            .map_or_else(|| Record::default().taken_with(configured), |it| it.taken_with(configured))
     }
 
     async fn replace(&mut self, record: Record) -> Result<(), StoreError> {
@@ -191,6 +214,10 @@ impl<'a> Session<'a> {
     pub(super) async fn save(&mut self) -> Result<(), StoreError> {
         let Some(record) = self.kept.record.clone() else { return Ok(()) };
         self.replace(record).await
+    }
+
+    pub(super) fn has_lock(&self) -> bool {
+        self.kept.lock.is_some()
     }
 
     fn is_unsaved(&self) -> bool {
@@ -219,4 +246,9 @@ impl Drop for Session<'_> {
             self.kept.lock = None;
         }
     }
+}
+
+/// The name of the login in a record, if there is a record.
+fn login_of(record: Option<&Record>) -> Option<Option<String>> {
+    record.map(|record| record.login.clone())
 }

@@ -155,7 +155,8 @@ async fn an_answer_without_a_refresh_token_keeps_the_one_there_is_and_a_login_do
     session.renewed(&issued(None), world.clock.now(), true).await.unwrap();
     drop(session);
     assert_eq!(refresh_token(&world.login(None)).await.as_deref(), Some("r1"));
-    login.log_in(issued(None)).await.unwrap();
+    let made = login.prepare().await.unwrap().log_in(issued(None)).await;
+    assert!(!made.lasts && made.token.is_some(), "it is told apart");
     assert!(matches!(means(&world.login(None)).await, Means::Nothing));
 }
 
@@ -177,4 +178,65 @@ async fn a_login_keeps_its_name_while_its_tokens_rotate_and_another_gets_another
     assert!(name().is_some() && name() != configured, "the same refresh token, another login");
     login.log_out().await.unwrap();
     assert_eq!(name(), None);
+}
+
+#[tokio::test]
+async fn a_configured_token_that_was_taken_once_is_never_taken_again() {
+    let world = World::new();
+    assert_eq!(refresh_token(&world.login(Some("t1"))).await.as_deref(), Some("t1"));
+    let second = world.login(Some("t2"));
+    let mut session = second.session().await.unwrap();
+    session.read().await.unwrap();
+    session.renewed(&issued(Some("r2")), world.clock.now(), true).await.unwrap();
+    drop(session);
+    assert_eq!(refresh_token(&world.login(Some("t1"))).await.as_deref(), Some("r2"), "an older process is still there");
+    assert_eq!(refresh_token(&world.login(Some("t2"))).await.as_deref(), Some("r2"));
+
+    world.login(Some("t1")).log_in(issued(Some("r3"))).await.unwrap();
+    assert_eq!(refresh_token(&world.login(Some("t2"))).await.as_deref(), Some("r3"), "nor after a login");
+    let mut session = second.session().await.unwrap();
+    session.read().await.unwrap();
+    session.refused().await.unwrap();
+    drop(session);
+    assert!(matches!(means(&world.login(Some("t1"))).await, Means::Refused), "nor after a refusal");
+    second.log_out().await.unwrap();
+    assert!(matches!(means(&world.login(Some("t1"))).await, Means::Forgotten), "nor after a logout");
+    assert_eq!(refresh_token(&world.login(Some("t3"))).await.as_deref(), Some("t3"));
+}
+
+fn of_another_client(configured: Option<&str>) -> Provider {
+    let mut provider = fake::with_consent("http://127.0.0.1/token");
+    provider.client_id = "another".into();
+    provider.refresh_token = configured.map(|token| Arc::new(LiveSecret::fixed(Secret::new(token))));
+    provider
+}
+
+#[tokio::test]
+async fn a_login_is_no_other_clients_and_is_there_again_when_the_client_is() {
+    let world = World::new();
+    world.login(None).log_in(issued(Some("r1"))).await.unwrap();
+    let other = world.login_of(of_another_client(None));
+    assert!(matches!(means(&other).await, Means::OtherClient));
+    assert_eq!(refresh_token(&world.login(None)).await.as_deref(), Some("r1"));
+    assert_eq!(other.log_out().await.unwrap(), None, "another server is not to revoke it");
+    other.log_in(issued(Some("r2"))).await.unwrap();
+    assert_eq!(refresh_token(&other).await.as_deref(), Some("r2"));
+}
+
+#[tokio::test]
+async fn a_configured_token_is_taken_again_where_another_client_got_nothing_for_it() {
+    let world = World::new();
+    let wrong = world.login_of(of_another_client(Some("t1")));
+    let mut session = wrong.session().await.unwrap();
+    session.read().await.unwrap();
+    session.refused().await.unwrap();
+    drop(session);
+    let right = world.login(Some("t1"));
+    assert_eq!(refresh_token(&right).await.as_deref(), Some("t1"));
+    let mut session = right.session().await.unwrap();
+    session.read().await.unwrap();
+    session.renewed(&issued(Some("r2")), world.clock.now(), true).await.unwrap();
+    drop(session);
+    assert!(matches!(means(&wrong).await, Means::OtherClient), "what it had become is not given up for it");
+    assert_eq!(refresh_token(&right).await.as_deref(), Some("r2"));
 }

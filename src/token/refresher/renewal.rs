@@ -44,21 +44,22 @@ impl Refresher {
         session.read().await?;
         let signs_in = self.credential.provider().sign_in.is_some();
         let stored = session.token();
-        let taken = stored.as_ref().map_or(Take::Replace, |token| take(token, begun, self.credential.clock().now()));
+        let taken = take(stored.as_ref(), session.continues(), begun, self.credential.clock().now());
         let means = session.means();
         match (&means, taken, stored) {
             // The last one of a login that is over.
-            (Means::Refused, _, _) | (Means::Forgotten, _, _) => {}
+            (Means::Refused | Means::Forgotten | Means::OtherClient, _, _) => {}
             (_, Take::Adopt, Some(token)) => return Ok(Outcome::Adopted(token)),
             (_, Take::Keep, _) => return Ok(Outcome::Kept),
             _ => {}
         }
         match means {
             Means::RefreshToken(refresh_token) => self.refresh(&mut session, &refresh_token).await,
-            Means::Nothing | Means::Refused if signs_in => self.sign_in(&mut session).await,
+            Means::Nothing | Means::Refused | Means::OtherClient if signs_in => self.sign_in(&mut session).await,
             // What somebody ended is taken up again by the next start, not at once.
-            Means::Forgotten if signs_in && self.attempts == 1 => self.sign_in(&mut session).await,
+            Means::Forgotten if signs_in && !self.started => self.sign_in(&mut session).await,
             Means::Forgotten => Ok(Outcome::LoginRequired { refused: None, last: None, forget: true }),
+            Means::OtherClient => Ok(Outcome::OtherClient),
             Means::Refused => {
                 let refused = Some(TokenRequestError::new(Fault::Refused(Refusal::InvalidGrant)));
                 let last = session.token().filter(|_| begun.in_hand.is_none() && begun.discarded.is_none());
@@ -129,19 +130,24 @@ impl Refresher {
     }
 }
 
-/// What becomes of the good token in the store, at `now`. Pure.
-fn take(stored: &AccessToken, begun: &Begun, now: Moment) -> Take {
-    if begun.discarded.as_ref() == Some(&stored.secret) {
-        return Take::Replace;
-    }
-    match &begun.in_hand {
-        Some(in_hand) if in_hand.secret == stored.secret => {
-            if !begun.wanted && in_hand.state(now) == State::Fresh {
+/// What becomes of the good token in the store, if there is one, at `now`; `continues` is whether the login is the one
+/// that was in force. Pure.
+fn take(stored: Option<&AccessToken>, continues: bool, begun: &Begun, now: Moment) -> Take {
+    let in_hand = begun.in_hand.as_ref();
+    let is_enough = |in_hand: &AccessToken| !begun.wanted && in_hand.state(now) == State::Fresh;
+    match (stored, in_hand) {
+        (Some(stored), _) if begun.discarded.as_ref() == Some(&stored.secret) => Take::Replace,
+        (Some(stored), Some(in_hand)) if in_hand.secret == stored.secret => {
+            if is_enough(in_hand) {
                 Take::Keep
             } else {
                 Take::Replace
             }
         }
-        _ => Take::Adopt,
+        (Some(_), _) => Take::Adopt,
+        // Another process had one that is of no use here, under other settings or on another machine. Were it replaced,
+        // that process would replace ours, and so on.
+        (None, Some(in_hand)) if continues && is_enough(in_hand) => Take::Keep,
+        (None, _) => Take::Replace,
     }
 }

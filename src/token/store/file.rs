@@ -3,6 +3,7 @@
 //! ```text
 //! happeo.json        the record, replaced by renaming
 //! happeo.json.new    reserved before a refresh token is spent; filled, synced and renamed once the answer is there
+//! happeo.json.newer  the one after that, where the next one is whole and cannot take its place yet
 //! happeo.lock        held (flock) by whoever changes the record; empty, and never removed
 //! ```
 //!
@@ -77,6 +78,7 @@ impl Store for FileStore {
                     provider: provider.to_owned(),
                     seal: self.seal.clone(),
                     spare: None,
+                    whole: None,
                     _lock: file,
                 };
                 held.recover()?;
@@ -91,6 +93,7 @@ impl Store for FileStore {
 struct Names {
     record: String,
     next: String,
+    newer: String,
     lock: String,
 }
 
@@ -104,6 +107,7 @@ impl Names {
         Ok(Self {
             record: format!("{provider}.json"),
             next: format!("{provider}.json.new"),
+            newer: format!("{provider}.json.newer"),
             lock: format!("{provider}.lock"),
         })
     }
@@ -115,45 +119,90 @@ struct Held {
     names: Names,
     provider: String,
     seal: Arc<Seal>,
-    /// The next record's file, reserved and synced.
+    /// The file that the next record is written to, reserved and synced.
     spare: Option<File>,
+    /// A next record that is in its file, and is not the record yet: it may be the only copy there is.
+    whole: Option<Whole>,
     _lock: File,
+}
+
+struct Whole {
+    record: Record,
+    /// After a sync that failed no other one tells anything of the bytes from before.
+    synced: bool,
 }
 
 impl Held {
     /// Completes what a process that was killed had begun: a next record that is whole holds a refresh token that came
-    /// after the one on record, which is spent.
+    /// after the one on record, which is spent. One that cannot be read may be such a one.
     fn recover(&self) -> Result<(), StoreError> {
-        let Ok(Some(json)) = self.folder.read(&self.names.next) else { return Ok(()) };
-        if self.seal.read(&json, &self.provider).is_err() {
-            // Reserved, and never filled.
-            return Ok(());
+        if self.is_whole(&self.names.newer)? {
+            self.sync(&self.names.newer, &self.folder.reopen(&self.names.newer)?)?;
+            self.folder.rename(&self.names.newer, &self.names.next)?;
         }
-        let next = self.folder.reopen(&self.names.next)?;
-        self.sync(&next)?;
-        self.replace()?;
-        tracing::warn!(provider = self.provider, "store.recovered: the last process ended while it wrote this record");
+        if self.is_whole(&self.names.next)? {
+            self.sync(&self.names.next, &self.folder.reopen(&self.names.next)?)?;
+            self.folder.rename(&self.names.next, &self.names.record)?;
+            self.folder.sync()?;
+            tracing::warn!(
+                provider = self.provider,
+                "store.recovered: the last process ended while it wrote this record"
+            );
+        }
         Ok(())
     }
 
+    /// Whether the file of that name holds a record; one that was reserved and never filled does not.
+    fn is_whole(&self, name: &str) -> Result<bool, StoreError> {
+        let json = self.folder.read(name)?;
+        Ok(json.is_some_and(|json| self.seal.read(&json, &self.provider).is_ok()))
+    }
+
+    /// The name of the file that is written to: never that of a next record that is whole.
+    fn spare_name(&self) -> &str {
+        if self.whole.is_some() { &self.names.newer } else { &self.names.next }
+    }
+
     fn reserve(&self, mut spare: &File) -> Result<(), StoreError> {
-        spare.write_all(&vec![b' '; ROOM]).map_err(self.folder.failed("cannot write", &self.names.next))?;
-        self.sync(spare)
+        let name = self.spare_name();
+        spare.write_all(&vec![b' '; ROOM]).map_err(self.folder.failed("cannot write", name))?;
+        self.sync(name, spare)
     }
 
-    fn fill(&self, spare: &File, json: &[u8]) -> Result<(), StoreError> {
-        let failed = || self.folder.failed("cannot write", &self.names.next);
+    /// Writes the next record beside one that is whole, which it replaces in one step.
+    fn overtake(&mut self, spare: &File, json: &[u8], record: &Record) -> Result<(), StoreError> {
+        let name = &self.names.newer;
+        let written = spare.write_all_at(json, 0).and_then(|()| spare.set_len(json.len() as u64));
+        written.map_err(self.folder.failed("cannot write", name))?;
+        self.sync(name, spare)?;
+        self.folder.rename(name, &self.names.next)?;
+        self.whole = Some(Whole { record: record.clone(), synced: true });
+        Ok(())
+    }
+
+    /// Writes the next record. As soon as it is whole nothing removes it any more, whatever else fails.
+    fn fill(&mut self, spare: &File, json: &[u8], record: &Record) -> Result<(), StoreError> {
+        let name = &self.names.next;
         // In the place of blanks, so that what is there is a whole record as soon as the last byte of it is.
-        spare.write_all_at(json, 0).map_err(failed())?;
-        spare.set_len(json.len() as u64).map_err(failed())
+        if let Err(error) = spare.write_all_at(json, 0) {
+            self.folder.remove(name);
+            return Err(self.folder.failed("cannot write", name)(error));
+        }
+        let length = json.len() as u64;
+        let whole = self.whole.insert(Whole { record: record.clone(), synced: false });
+        spare.set_len(length).map_err(self.folder.failed("cannot write", name))?;
+        spare.sync_all().map_err(self.folder.failed("cannot sync", name))?;
+        whole.synced = true;
+        Ok(())
     }
 
-    fn sync(&self, file: &File) -> Result<(), StoreError> {
-        file.sync_all().map_err(self.folder.failed("cannot sync", &self.names.next))
+    fn sync(&self, name: &str, file: &File) -> Result<(), StoreError> {
+        file.sync_all().map_err(self.folder.failed("cannot sync", name))
     }
 
-    fn replace(&self) -> Result<(), StoreError> {
+    fn replace(&mut self) -> Result<(), StoreError> {
         self.folder.rename(&self.names.next, &self.names.record)?;
+        self.whole = None;
         self.folder.sync()
     }
 }
@@ -161,9 +210,9 @@ impl Held {
 impl Lock for Held {
     fn prepare(&mut self) -> Result<(), StoreError> {
         if self.spare.is_none() {
-            let spare = self.folder.create(&self.names.next)?;
+            let spare = self.folder.create(self.spare_name())?;
             if let Err(error) = self.reserve(&spare) {
-                self.folder.remove(&self.names.next);
+                self.folder.remove(self.spare_name());
                 return Err(error);
             }
             self.spare = Some(spare);
@@ -172,15 +221,17 @@ impl Lock for Held {
     }
 
     fn save(&mut self, record: &Record) -> Result<(), StoreError> {
-        self.prepare()?;
-        let json = self.seal.write(record, &self.provider)?;
-        let Some(spare) = self.spare.take() else { return Err(StoreError::Interrupted) };
-        if let Err(error) = self.fill(&spare, &json) {
-            self.folder.remove(&self.names.next);
-            return Err(error);
+        // What is sealed never looks the same twice, so the records are compared.
+        if self.whole.as_ref().is_some_and(|whole| whole.synced && whole.record == *record) {
+            return self.replace();
         }
-        // From here on a failure leaves a whole next record behind, for whoever locks this one next.
-        self.sync(&spare)?;
+        let json = self.seal.write(record, &self.provider)?;
+        self.prepare()?;
+        let Some(spare) = self.spare.take() else { return Err(StoreError::Interrupted) };
+        match self.whole {
+            Some(_) => self.overtake(&spare, &json, record)?,
+            None => self.fill(&spare, &json, record)?,
+        }
         self.replace()
     }
 }
@@ -188,7 +239,7 @@ impl Lock for Held {
 impl Drop for Held {
     fn drop(&mut self) {
         if self.spare.is_some() {
-            self.folder.remove(&self.names.next);
+            self.folder.remove(self.spare_name());
         }
     }
 }

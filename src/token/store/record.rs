@@ -14,6 +14,9 @@ pub(super) const VERSION: u64 = 1;
 /// The two clocks may disagree by so much about how long ago a token was asked for, in milliseconds.
 const TOLERANCE: u64 = 2000;
 
+/// So many configured refresh tokens are remembered.
+const REMEMBERED: usize = 16;
+
 /// What is kept of one provider.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
@@ -23,6 +26,12 @@ pub struct Record {
     pub refused: bool,
     /// The SHA-256 of the configured first refresh token that was in force when this was written.
     pub configured: Option<String>,
+    /// The same of those that were taken into use before, the oldest first, [`REMEMBERED`] at most: one that comes back,
+    /// as it does with a process that was configured earlier, is not new.
+    pub taken: Vec<String>,
+    /// The client that the refresh token belongs to: a digest of the token endpoint and the `client_id`. Absent in
+    /// records of versions that did not write it.
+    pub client: Option<String>,
     /// Names the login that this comes from, at random: another one means another login, where another refresh token may
     /// be a rotation of the same. Absent after a logout, and in records of versions that did not write it.
     pub login: Option<String>,
@@ -51,6 +60,22 @@ impl Record {
         self.refresh_token.is_none() && self.access.is_none() && !self.refused
     }
 
+    /// Whether the configured refresh token of that digest was taken into use.
+    pub fn has_taken(&self, digest: &str) -> bool {
+        self.configured.as_deref() == Some(digest) || self.taken.iter().any(|taken| taken == digest)
+    }
+
+    /// What to remember of configured refresh tokens in the record after this one, where `configured` is then in force.
+    pub fn taken_with(&self, configured: Option<&str>) -> Vec<String> {
+        let mut taken = self.taken.clone();
+        for digest in [self.configured.as_deref(), configured].into_iter().flatten() {
+            taken.retain(|known| known != digest);
+            taken.push(digest.to_owned());
+        }
+        taken.drain(..taken.len().saturating_sub(REMEMBERED));
+        taken
+    }
+
     /// The refresh token, unless it was refused.
     pub fn usable_refresh_token(&self) -> Option<&Secret> {
         self.refresh_token.as_ref().filter(|_| !self.refused)
@@ -64,6 +89,8 @@ impl Record {
             refresh_token: self.refresh_token.as_ref().map(Secret::expose),
             refused: self.refused,
             configured: self.configured.as_deref(),
+            taken: &self.taken,
+            client: self.client.as_deref(),
             login: self.login.as_deref(),
             access: self.access.as_ref().map(|access| WrittenAccess {
                 token: access.token.expose(),
@@ -83,7 +110,7 @@ impl Record {
     fn size(&self) -> usize {
         let tokens = [self.refresh_token.as_ref(), self.access.as_ref().map(|access| &access.token)];
         // An escape has six bytes at most.
-        1024 + tokens.into_iter().flatten().map(|token| 6 * token.expose().len()).sum::<usize>()
+        4096 + tokens.into_iter().flatten().map(|token| 6 * token.expose().len()).sum::<usize>()
     }
 
     /// Reads what [`Record::to_json`] wrote for `provider`, by this or an older version.
@@ -106,6 +133,8 @@ impl Record {
             refresh_token: read.refresh_token.map(Secret::new),
             refused: read.refused,
             configured: read.configured,
+            taken: read.taken,
+            client: read.client,
             login: read.login,
             access: read.access.map(|access| Access {
                 token: Secret::new(access.token),
@@ -170,6 +199,8 @@ struct Written<'a> {
     refresh_token: Option<&'a str>,
     refused: bool,
     configured: Option<&'a str>,
+    taken: &'a [String],
+    client: Option<&'a str>,
     login: Option<&'a str>,
     access: Option<WrittenAccess<'a>>,
 }
@@ -189,6 +220,9 @@ struct Read {
     refresh_token: Option<String>,
     refused: bool,
     configured: Option<String>,
+    #[serde(default)]
+    taken: Vec<String>,
+    client: Option<String>,
     login: Option<String>,
     access: Option<ReadAccess>,
 }

@@ -28,7 +28,7 @@ async fn a_login_that_cannot_be_kept_changes_nothing() {
     let realm = Realm::empty().await;
     let tokens = realm.settled().await;
     std::fs::create_dir(realm.path("fake.json.new")).unwrap();
-    assert!(matches!(only(&tokens).log_in(issued("r1")).await, Err(StoreError::Io { .. })));
+    assert!(matches!(only(&tokens).log_in(issued("r1")).await, Err(StoreError::File { .. })));
     assert_eq!((state_of(&tokens), token(&tokens), realm.stored()), (CredentialState::LoginRequired, None, None));
     assert!(!only(&tokens).status().has_refresh_token);
 }
@@ -150,4 +150,32 @@ async fn an_account_that_was_logged_out_signs_in_with_the_next_start() {
     assert_eq!((state_of(&tokens), realm.server.count()), (CredentialState::LoginRequired, 2));
     tokens.stop().await;
     assert_eq!(state_of(&realm.settled().await), CredentialState::Ready);
+}
+
+#[tokio::test]
+async fn a_logout_beside_a_sidecar_that_signs_in_is_taken_up_by_its_next_start_alone() {
+    let (realm, _) = with_account().await;
+    realm.settled().await.stop().await;
+    let tokens = realm.settled().await;
+    assert_eq!((state_of(&tokens), realm.server.count()), (CredentialState::Ready, 2), "resumed");
+    realm.login().log_out().await.unwrap();
+    realm.clock.advance(Duration::from_secs(2));
+    eventually("it notices", || state_of(&tokens) == CredentialState::LoginRequired).await;
+    realm.seconds(&tokens, 600).await;
+    assert_eq!(realm.server.count(), 2);
+    tokens.stop().await;
+    assert_eq!(state_of(&realm.settled().await), CredentialState::Ready);
+}
+
+#[tokio::test]
+async fn a_login_is_neither_shown_to_another_client_nor_spoilt_by_it() {
+    let mut realm = Realm::new().await;
+    let right = std::mem::replace(&mut realm.provider.client_id, "another".into());
+    let tokens = realm.settled().await;
+    assert_eq!((state_of(&tokens), kind(&tokens).as_deref()), (CredentialState::LoginRequired, Some("other_client")));
+    realm.seconds(&tokens, 600).await;
+    assert_eq!(realm.server.count(), 0);
+    tokens.stop().await;
+    realm.provider.client_id = right;
+    assert_eq!((token(&realm.settled().await).as_deref(), realm.server.count()), (Some("a2"), 1));
 }

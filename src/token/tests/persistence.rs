@@ -156,3 +156,63 @@ async fn a_folder_that_went_away_is_made_again_and_the_login_is_written_into_it(
     eventually("it is written again", || realm.stored().as_deref() == Some("r2")).await;
     assert_eq!((state_of(&tokens), realm.server.count()), (CredentialState::Ready, 1));
 }
+
+/// Lets time pass until what is awaited is over.
+async fn ended(tokens: Tokens, clock: &ManualClock, mut each: impl FnMut(usize)) -> Vec<Arc<str>> {
+    let settle = tokio::spawn(async move { tokens.settle().await });
+    let mut tries = 0;
+    while !settle.is_finished() {
+        assert!(tries < 1000, "it never ends");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        clock.advance(Duration::from_millis(500));
+        each(tries);
+        tries += 1;
+    }
+    settle.await.unwrap()
+}
+
+#[tokio::test]
+async fn what_is_in_memory_alone_is_written_at_the_end_if_the_disk_lets_it() {
+    let realm = Realm::new().await;
+    let broken = Arc::new(AtomicBool::new(true));
+    let tokens = realm.start_with(Arc::new(Treacherous { store: realm.store(), broken: broken.clone() }));
+    eventually("it is in memory", || kind(&tokens).as_deref() == Some("store")).await;
+    let mend = |tries| broken.store(tries < 1, Ordering::Relaxed);
+    assert!(ended(tokens, &realm.clock, mend).await.is_empty());
+    assert_eq!(realm.stored().as_deref(), Some("r2"));
+}
+
+#[tokio::test]
+async fn a_login_that_is_lost_at_the_end_is_named() {
+    let log = secrecy::Log::default();
+    let _listening = log.listen();
+    let realm = Realm::new().await;
+    let broken = Arc::new(AtomicBool::new(true));
+    let tokens = realm.start_with(Arc::new(Treacherous { store: realm.store(), broken }));
+    eventually("it is in memory", || kind(&tokens).as_deref() == Some("store")).await;
+    assert_eq!(ended(tokens, &realm.clock, |_| {}).await, ["fake".into()]);
+    assert!(log.text().contains("login.lost"), "{}", log.text());
+    assert!(!log.text().contains("r2"), "{}", log.text());
+}
+
+#[tokio::test]
+async fn a_login_that_cannot_be_written_after_all_is_used_and_written_as_soon_as_it_can_be() {
+    let realm = Realm::empty().await;
+    let broken = Arc::new(AtomicBool::new(true));
+    let tokens = realm.start_with(Arc::new(Treacherous { store: realm.store(), broken: broken.clone() }));
+    idle(&only(&tokens), &realm.clock).await;
+    assert!(only(&tokens).log_in(issued("r1")).await.unwrap().unsaved.is_some());
+    assert_eq!((token(&tokens).as_deref(), kind(&tokens).as_deref()), (Some("of-r1"), Some("store")));
+    broken.store(false, Ordering::Relaxed);
+    realm.clock.advance(Duration::from_secs(2));
+    eventually("it is written", || realm.stored().as_deref() == Some("r1")).await;
+    eventually("all is well", || kind(&tokens).is_none()).await;
+    assert_eq!(realm.server.count(), 0);
+}
+
+#[tokio::test]
+async fn the_end_waits_as_long_as_the_slowest_provider_with_a_login_may_take() {
+    let mut realm = Realm::empty().await;
+    realm.provider.token_request.timeout = Duration::from_secs(100);
+    assert!(realm.settled().await.longest_settling() > Duration::from_secs(200));
+}

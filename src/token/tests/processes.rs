@@ -165,3 +165,28 @@ async fn done(credential: &Credential) {
     let mut progress = credential.watch();
     let _ = progress.wait_for(|progress| matches!(progress.phase, Phase::Resting { .. })).await;
 }
+
+#[tokio::test]
+async fn two_processes_of_different_settings_leave_each_others_tokens_alone() {
+    let mut realm = Realm::new().await;
+    let one = realm.settled().await;
+    realm.provider.scope = Some("another".into());
+    let two = realm.settled().await;
+    assert_eq!(realm.server.count(), 2, "one each");
+    for _ in 0..10 {
+        realm.seconds(&one, 2).await;
+        idle(&only(&two), &realm.clock).await;
+        for _ in 0..50 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    assert_eq!((token(&one).as_deref(), token(&two).as_deref()), (Some("a2"), Some("a3")));
+    assert_eq!((realm.server.count(), realm.reused()), (2, 0));
+    // And a login is taken up by both.
+    realm.family(|family| family.current = 50);
+    realm.log_in_beside("r50").await;
+    realm.clock.advance(Duration::from_secs(2));
+    let is_new = |tokens: &Tokens| token(tokens).is_some_and(|token| token != "a2" && token != "a3");
+    eventually("both leave the login before", || is_new(&one) && is_new(&two)).await;
+    assert_eq!(realm.reused(), 0);
+}

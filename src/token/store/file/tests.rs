@@ -116,9 +116,9 @@ fn room_is_reserved_before_and_given_back_when_it_is_not_needed() {
 #[test]
 fn a_place_that_cannot_be_written_is_found_out_beforehand() {
     let world = World::saved("r1");
+    let mut held = world.lock();
     // Not even root replaces a folder by a file.
     fs::create_dir(world.path("a.json.new")).unwrap();
-    let mut held = world.lock();
     assert!(matches!(held.prepare(), Err(StoreError::Io { .. })));
     assert!(matches!(held.save(&record("r2")), Err(StoreError::Io { .. })));
     assert_eq!(world.store.load("a").unwrap(), Some(record("r1")));
@@ -154,12 +154,66 @@ fn a_process_killed_at_any_byte_of_the_next_record_leaves_a_whole_one() {
 }
 
 #[test]
-fn a_next_record_that_is_not_ours_is_not_taken_up() {
+fn a_next_record_that_is_not_to_be_trusted_is_neither_taken_up_nor_removed() {
     let world = World::saved("r1");
-    fs::write(world.path("a.json.new"), record("forged").to_json("a")).unwrap();
+    let next = record("r2").to_json("a");
+    fs::write(world.path("a.json.new"), &next).unwrap();
     chmod(&world.path("a.json.new"), 0o644);
-    drop(world.lock());
+    match world.store.try_lock("a") {
+        Err(StoreError::File { path, flaw: Flaw::OpenToOthers { .. } }) => assert_eq!(path, world.path("a.json.new")),
+        other => panic!("{other:?}"),
+    }
     assert_eq!(world.store.load("a").unwrap(), Some(record("r1")));
+    assert_eq!(fs::read(world.path("a.json.new")).unwrap(), *next);
+    chmod(&world.path("a.json.new"), 0o600);
+    drop(world.lock());
+    assert_eq!(world.store.load("a").unwrap(), Some(record("r2")));
+}
+
+/// A record whose place is taken by a folder, which no rename replaces.
+fn blocked() -> World {
+    let world = World::saved("r1");
+    fs::remove_file(world.path("a.json")).unwrap();
+    fs::create_dir(world.path("a.json")).unwrap();
+    world
+}
+
+#[test]
+fn a_next_record_that_is_whole_stays_until_it_is_the_record() {
+    let world = blocked();
+    let mut held = world.lock();
+    held.prepare().unwrap();
+    assert!(held.save(&record("r2")).is_err());
+    let inode = || fs::metadata(world.path("a.json.new")).unwrap().ino();
+    let first = inode();
+    for _ in 0..3 {
+        assert!(held.save(&record("r2")).is_err());
+        assert_eq!(inode(), first, "what is whole is not written again");
+    }
+    fs::remove_dir(world.path("a.json")).unwrap();
+    held.save(&record("r2")).unwrap();
+    drop(held);
+    assert_eq!(world.store.load("a").unwrap(), Some(record("r2")));
+    assert_eq!(world.names(), ["a.json", "a.lock"]);
+}
+
+#[test]
+fn a_next_record_is_overtaken_by_another_in_one_step_or_not_at_all() {
+    let world = blocked();
+    let mut held = world.lock();
+    assert!(held.save(&record("r2")).is_err());
+    // Not even root writes to a file that is a folder.
+    fs::create_dir(world.path("a.json.newer")).unwrap();
+    assert!(held.save(&record("r3")).is_err());
+    assert_eq!(fs::read(world.path("a.json.new")).unwrap(), *record("r2").to_json("a"));
+    fs::remove_dir(world.path("a.json.newer")).unwrap();
+    assert!(held.save(&record("r3")).is_err());
+    assert_eq!(fs::read(world.path("a.json.new")).unwrap(), *record("r3").to_json("a"));
+    drop(held);
+    fs::remove_dir(world.path("a.json")).unwrap();
+    drop(world.lock());
+    assert_eq!(world.store.load("a").unwrap(), Some(record("r3")), "whoever comes next completes it");
+    assert_eq!(world.names(), ["a.json", "a.lock"]);
 }
 
 fn refused(world: &World) -> Flaw {

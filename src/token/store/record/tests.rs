@@ -11,6 +11,8 @@ fn record() -> Record {
         refresh_token: Some(Secret::new(CANARY)),
         refused: false,
         configured: Some("c0ffee".into()),
+        taken: vec!["c0ffee".into()],
+        client: Some("c1".into()),
         login: Some("ab12".into()),
         access: Some(Access {
             token: Secret::new("access"),
@@ -32,6 +34,7 @@ fn the_format_is_what_the_documentation_shows() {
     let value: serde_json::Value = serde_json::from_slice(&written).unwrap();
     let expected = serde_json::json!({
         "version": 1, "provider": "happeo", "refresh_token": CANARY, "refused": false, "configured": "c0ffee", "login": "ab12",
+        "taken": ["c0ffee"], "client": "c1",
         "access": {
             "token": "access", "settings": "feed",
             "asked_at_ms": 1_700_000_000_000u64, "asked_at_boot_ms": 5_000_000, "lifetime_ms": 3_600_000
@@ -125,6 +128,20 @@ fn a_clock_that_jumped_or_a_reboot_leaves_the_age_unknown() {
 }
 
 #[test]
+fn the_last_sixteen_configured_tokens_are_remembered() {
+    let mut record = Record::default();
+    for number in 0..20 {
+        let configured = Some(format!("d{number}"));
+        record = Record { taken: record.taken_with(configured.as_deref()), configured, ..Record::default() };
+    }
+    assert_eq!(record.taken.len(), 16);
+    assert!(record.has_taken("d4") && record.has_taken("d19") && !record.has_taken("d3"));
+    let older = Record { configured: Some("of an older version".into()), ..Record::default() };
+    assert!(older.has_taken("of an older version"));
+    assert_eq!(older.taken_with(Some("d1")), ["of an older version", "d1"]);
+}
+
+#[test]
 fn a_record_of_before_there_were_names_is_read() {
     let text =
         r#"{"version":1,"provider":"happeo","refresh_token":"r","refused":false,"configured":null,"access":null}"#;
@@ -135,13 +152,14 @@ proptest! {
     #[test]
     fn whatever_is_kept_comes_back(
         refresh_token in prop::option::of("[ -~]{1,40}"), refused: bool, configured in prop::option::of("[0-9a-f]{64}"),
-        login in prop::option::of("[0-9a-f]{16}"),
+        login in prop::option::of("[0-9a-f]{16}"), taken in prop::collection::vec("[0-9a-f]{64}", 0..16),
+        client in prop::option::of("[0-9a-f]{64}"),
         access in prop::option::of(("[ -~]{1,40}", "[0-9a-f]{64}", any::<u64>(), any::<u64>(), any::<u64>()))
     ) {
         let access = access.map(|(token, settings, asked_at, asked_at_boot, lifetime)| Access {
             token: Secret::new(token), settings, asked_at, asked_at_boot, lifetime
         });
-        let record = Record { refresh_token: refresh_token.map(Secret::new), refused, configured, login, access };
+        let record = Record { refresh_token: refresh_token.map(Secret::new), refused, configured, taken, client, login, access };
         let written = record.to_json("happeo");
         prop_assert_eq!(Record::parse(&written, "happeo").unwrap(), record);
     }
