@@ -110,7 +110,7 @@ pub async fn forward<C: Caller>(
             Err(Lost::Connection) if !repeated && exchange.may_repeat(&connection, head.method()) => {
                 repeated = true;
                 tracing::debug!(route = &*active.route.name, "the connection was dead; the request is sent once more");
-                exchange.sending.restart();
+                exchange.sending = exchange.sending.with_new_head(head, prepared);
                 connection = open(prepared, head, &mut exchange.sending).await?;
             }
             Err(Lost::Connection) => {
@@ -125,6 +125,7 @@ pub async fn forward<C: Caller>(
 /// Opens a connection for a request of which nothing is on its way. A token that ran out in the meantime is replaced.
 async fn open(prepared: &mut Prepared, head: &Head, sending: &mut Sending) -> Result<Connection, Refusal> {
     let active = prepared.active.clone();
+    sending.shrink();
     let connection = active.target.connect(active.route.timeouts.connect).await?;
     if let (Some(credential), Some(token)) = (&active.credential, &prepared.token)
         && !credential.is_usable(token)

@@ -144,13 +144,15 @@ impl Connection {
     async fn read_head(&mut self) -> Result<bool, Refusal> {
         let limits = self.ingress.head_limits();
         let (head_timeout, keep_alive) = (self.ingress.limits.head_timeout, self.ingress.limits.keep_alive);
-        if self.served > 0 {
-            self.timer.set(if self.head.buffer.is_empty() { keep_alive } else { head_timeout });
-        }
+        // The timer runs since the connection was accepted. Later it is set only where there is something to wait for.
+        let mut is_timed = self.served == 0;
         poll_fn(|cx| {
             loop {
                 match self.head.parse_request(limits) {
-                    Ok(true) => return Poll::Ready(Ok(true)),
+                    Ok(true) => {
+                        self.head.buffer.shrink();
+                        return Poll::Ready(Ok(true));
+                    }
                     Ok(false) => {}
                     Err(error) => return Poll::Ready(Err(head_refusal(error))),
                 }
@@ -165,15 +167,17 @@ impl Connection {
                 match poll_read(&mut self.stream, cx, self.head.buffer.spare()) {
                     Poll::Ready(Ok(count)) if count > 0 => {
                         self.head.buffer.advance(count);
-                        if idle {
-                            self.timer.set(head_timeout);
-                        }
+                        is_timed &= !idle;
                     }
                     // An end, in the middle of a head too: nobody waits for an answer.
                     Poll::Ready(_) => return Poll::Ready(Ok(false)),
                     Poll::Pending => {
                         if idle {
                             self.head.buffer.release();
+                        }
+                        if !is_timed {
+                            self.timer.set(if idle { keep_alive } else { head_timeout });
+                            is_timed = true;
                         }
                         ready!(self.timer.poll_passed(cx));
                         let late = Refusal::new(Kind::RequestTimeout, "the head did not come in time");
@@ -263,7 +267,8 @@ impl Connection {
             Ok(relay) => relay,
             Err(error) => {
                 let refusal = Refusal::new(Kind::UpstreamProtocol, format!("the upstream sent {error}"));
-                let outcome = self.refuse_after(Rejected { refusal, active: Some(active) }, Next::Linger).await;
+                let rejected = Rejected { refusal, active: Some(active) };
+                let outcome = self.refuse_after(rejected, Next::Linger).await;
                 return Outcome { cost: prepared.cost, ..outcome };
             }
         };
