@@ -126,7 +126,8 @@ pub async fn forward<C: Caller>(
 async fn open(prepared: &mut Prepared, head: &Head, sending: &mut Sending) -> Result<Connection, Refusal> {
     let active = prepared.active.clone();
     sending.shrink();
-    let connection = active.target.connect(active.route.timeouts.connect).await?;
+    // Apart from the task, which would hold the room for a TLS handshake as long as it lives.
+    let connection = Box::pin(active.target.connect(active.route.timeouts.connect)).await?;
     if let (Some(credential), Some(token)) = (&active.credential, &prepared.token)
         && !credential.is_usable(token)
     {

@@ -68,6 +68,7 @@ pub(super) async fn serve(
     drop((entry, watch));
 }
 
+/// The task of a connection is as large as the largest of the futures in it: those that few requests come to are boxed.
 struct Connection {
     stream: Stream,
     head: Head,
@@ -251,13 +252,13 @@ impl Connection {
             Err(Unanswered::Refused(refusal)) => {
                 let next = if caller.body.is_done() { Next::Serve } else { Next::Linger };
                 let rest = Rest { consumed, spill: std::mem::take(&mut caller.spill) };
-                let outcome = self.refuse_after(Rejected { refusal, active: Some(active) }, next).await;
+                let outcome = Box::pin(self.refuse_after(Rejected { refusal, active: Some(active) }, next)).await;
                 return Outcome { cost: prepared.cost, rest, ..outcome };
             }
         };
         let status = answered.head.status;
         if status == 101 {
-            return self.tunnel(prepared, answered).await;
+            return Box::pin(self.tunnel(prepared, answered)).await;
         }
         let framing = headers::answer_framing(answered.framing, self.head.version);
         let ends = framing.until_close || !prepared.admitted.keep_alive || self.worker.is_draining();
@@ -268,7 +269,7 @@ impl Connection {
             Err(error) => {
                 let refusal = Refusal::new(Kind::UpstreamProtocol, format!("the upstream sent {error}"));
                 let rejected = Rejected { refusal, active: Some(active) };
-                let outcome = self.refuse_after(rejected, Next::Linger).await;
+                let outcome = Box::pin(self.refuse_after(rejected, Next::Linger)).await;
                 return Outcome { cost: prepared.cost, ..outcome };
             }
         };
@@ -310,7 +311,7 @@ impl Connection {
         let bodiless = crate::http1::framing::of_request(&self.head) == Ok(Framing::Empty);
         let doubtful = matches!(rejected.refusal.kind, Kind::BadRequest | Kind::MethodNotAllowed);
         let next = if bodiless && !doubtful { next } else { Next::Linger };
-        self.refuse_after(rejected, next).await
+        Box::pin(self.refuse_after(rejected, next)).await
     }
 
     async fn refuse_after(&mut self, rejected: Rejected, next: Next) -> Outcome {
