@@ -98,6 +98,21 @@ impl Buffer {
         self.end = end;
     }
 
+    /// Adds all of `parts`, one behind the other; room is made once.
+    pub fn extend_all<const N: usize>(&mut self, parts: [&[u8]; N]) {
+        let end = self.end + parts.iter().map(|part| part.len()).sum::<usize>();
+        if end > self.block.len() {
+            self.grow(end);
+        }
+        let mut rest = &mut self.block[self.end..end];
+        for part in parts {
+            let (here, behind) = rest.split_at_mut(part.len());
+            here.copy_from_slice(part);
+            rest = behind;
+        }
+        self.end = end;
+    }
+
     /// Makes room for at least `size` bytes in all.
     pub fn grow(&mut self, size: usize) {
         if self.block.len() < size {

@@ -95,6 +95,11 @@ pub enum Known {
 }
 
 impl Known {
+    /// A bit of its own.
+    pub const fn bit(self) -> u32 {
+        1 << self as u32
+    }
+
     /// Which known name `name` is, without regard to case.
     pub fn of(name: &[u8]) -> Self {
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
