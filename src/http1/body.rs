@@ -263,10 +263,7 @@ impl Body {
 
 /// Adds a field line to a head or a trailer section.
 pub fn put_field(wire: &mut Buffer, name: &[u8], value: &[u8]) {
-    wire.extend(name);
-    wire.extend(b": ");
-    wire.extend(value);
-    wire.extend(b"\r\n");
+    wire.extend_all([name, b": ", value, b"\r\n"]);
 }
 
 /// Whether a field may stand in a trailer section (RFC 9110 §6.5.1): none that frames, routes or authenticates.

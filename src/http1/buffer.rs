@@ -2,15 +2,17 @@
 
 use std::{cell::RefCell, mem};
 
-/// Bytes of a buffer for heads and small bodies.
+/// Bytes of a buffer for heads and small bodies, while they are read and written.
 pub const SMALL: usize = 16 * 1024;
 /// Bytes of a buffer for bodies that flow: fewer, larger reads are what makes them cheap.
 pub const LARGE: usize = 64 * 1024;
 
-/// How many buffers of each size a thread keeps for later at the most. To allocate one anew costs more than it seems:
-/// all of it is cleared, and so all of it becomes resident, where a pooled one has just the pages that are used.
-const KEPT_SMALL: usize = 4096;
-const KEPT_LARGE: usize = 256;
+/// The sizes of the blocks, the smallest first, and how many of each a thread keeps for later at the most. The two
+/// smallest are what [`Buffer::shrink`] is for: a thousand requests that wait hold few pages then.
+///
+/// To allocate a block anew costs more than it seems: all of it is cleared, and so all of it becomes resident, where a
+/// pooled one has just the pages that are used.
+const BLOCKS: [(usize, usize); 4] = [(1024, 4096), (4 * 1024, 4096), (SMALL, 4096), (LARGE, 256)];
 
 /// A window of filled bytes in a block of memory: `filled` grows by `advance` and shrinks by `consume`.
 #[derive(Debug, Default)]
@@ -96,16 +98,38 @@ impl Buffer {
         self.end = end;
     }
 
+    /// Adds all of `parts`, one behind the other; room is made once.
+    pub fn extend_all<const N: usize>(&mut self, parts: [&[u8]; N]) {
+        let end = self.end + parts.iter().map(|part| part.len()).sum::<usize>();
+        if end > self.block.len() {
+            self.grow(end);
+        }
+        let mut rest = &mut self.block[self.end..end];
+        for part in parts {
+            let (here, behind) = rest.split_at_mut(part.len());
+            here.copy_from_slice(part);
+            rest = behind;
+        }
+        self.end = end;
+    }
+
     /// Makes room for at least `size` bytes in all.
     pub fn grow(&mut self, size: usize) {
-        if self.block.len() >= size {
-            return;
+        if self.block.len() < size {
+            self.move_to(take(size));
         }
-        if self.block.is_empty() {
-            self.block = take(size);
-        } else {
-            self.block.resize(size.next_power_of_two(), 0);
+    }
+
+    /// Moves what it holds, consumed bytes included, to the smallest block that takes it: for content that waits.
+    pub fn shrink(&mut self) {
+        if BLOCKS.iter().any(|(size, _)| self.end <= *size && *size < self.block.len()) {
+            self.move_to(take(self.end));
         }
+    }
+
+    fn move_to(&mut self, mut block: Vec<u8>) {
+        block[..self.end].copy_from_slice(&self.block[..self.end]);
+        give(mem::replace(&mut self.block, block));
     }
 
     /// Moves the filled bytes to the front of the block.
@@ -158,7 +182,7 @@ struct Shelf {
 }
 
 impl Shelf {
-    const fn new(size: usize, most: usize) -> Self {
+    const fn new((size, most): (usize, usize)) -> Self {
         Self { blocks: Vec::new(), size, most, unneeded: 0 }
     }
 
@@ -182,8 +206,8 @@ impl Shelf {
 }
 
 thread_local! {
-    static POOL: RefCell<[Shelf; 2]> =
-        const { RefCell::new([Shelf::new(SMALL, KEPT_SMALL), Shelf::new(LARGE, KEPT_LARGE)]) };
+    static POOL: RefCell<[Shelf; BLOCKS.len()]> =
+        const { RefCell::new([Shelf::new(BLOCKS[0]), Shelf::new(BLOCKS[1]), Shelf::new(BLOCKS[2]), Shelf::new(BLOCKS[3])]) };
 }
 
 /// Frees the thread's pooled buffers that nobody has needed since the last time.
@@ -231,6 +255,20 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_holds_no_more_than_it_needs() {
+        let mut buffer = Buffer::with_size(SMALL);
+        buffer.extend(&[1; 1000]);
+        buffer.consume(990);
+        buffer.shrink();
+        assert_eq!((buffer.size(), buffer.all(), buffer.len()), (1024, &[1; 1000][..], 10));
+        buffer.extend(&[2; 25]);
+        assert_eq!((buffer.size(), buffer.filled()), (4096, [&[1; 10][..], &[2; 25]].concat().as_slice()));
+        buffer.extend(&[3; SMALL]);
+        buffer.shrink();
+        assert_eq!(buffer.size(), LARGE, "nothing smaller takes it");
+    }
+
+    #[test]
     fn prepends_into_the_gap() {
         let mut buffer = Buffer::with_size(SMALL);
         buffer.reset(8);
@@ -241,7 +279,7 @@ mod tests {
 
     #[test]
     fn what_nobody_needed_for_a_while_is_freed() {
-        let pooled = || POOL.with_borrow(|shelves| shelves[0].blocks.len());
+        let pooled = || POOL.with_borrow(|shelves| shelves[2].blocks.len());
         drop([(); 4].map(|()| Buffer::with_size(SMALL)));
         trim();
         assert_eq!(pooled(), 4, "they were needed a moment ago");

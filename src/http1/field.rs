@@ -95,29 +95,36 @@ pub enum Known {
 }
 
 impl Known {
+    /// A bit of its own.
+    pub const fn bit(self) -> u32 {
+        1 << self as u32
+    }
+
     /// Which known name `name` is, without regard to case.
     pub fn of(name: &[u8]) -> Self {
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
-        match name.len() {
-            2 if is("te") => Self::Te,
-            4 if is("host") => Self::Host,
-            6 if is("expect") => Self::Expect,
-            6 if is("origin") => Self::Origin,
-            7 if is("upgrade") => Self::Upgrade,
-            7 if is("alt-svc") => Self::AltSvc,
-            8 if is("location") => Self::Location,
-            10 if is("connection") => Self::Connection,
-            10 if is("keep-alive") => Self::HopByHop,
-            12 if is("content-type") => Self::ContentType,
-            14 if is("content-length") => Self::ContentLength,
-            14 if is("sec-fetch-site") => Self::SecFetchSite,
-            14 if same_name(name, b"x-bearward-key") => Self::BearwardKey,
-            16 if is("content-location") => Self::ContentLocation,
-            16 if is("proxy-connection") => Self::HopByHop,
-            17 if is("transfer-encoding") => Self::TransferEncoding,
-            18 if is("proxy-authenticate") => Self::HopByHop,
-            19 if same_name(name, b"proxy-authorization") => Self::HopByHop,
-            25 if is("proxy-authentication-info") => Self::HopByHop,
+        let Some(first) = name.first() else { return Self::Other };
+        // Length and first letter leave one of them at the most to compare with, and mostly none.
+        match (name.len(), first.to_ascii_lowercase()) {
+            (2, b't') if is("te") => Self::Te,
+            (4, b'h') if is("host") => Self::Host,
+            (6, b'e') if is("expect") => Self::Expect,
+            (6, b'o') if is("origin") => Self::Origin,
+            (7, b'u') if is("upgrade") => Self::Upgrade,
+            (7, b'a') if is("alt-svc") => Self::AltSvc,
+            (8, b'l') if is("location") => Self::Location,
+            (10, b'c') if is("connection") => Self::Connection,
+            (10, b'k') if is("keep-alive") => Self::HopByHop,
+            (12, b'c') if is("content-type") => Self::ContentType,
+            (14, b'c') if is("content-length") => Self::ContentLength,
+            (14, b's') if is("sec-fetch-site") => Self::SecFetchSite,
+            (14, b'x') if same_name(name, b"x-bearward-key") => Self::BearwardKey,
+            (16, b'c') if is("content-location") => Self::ContentLocation,
+            (16, b'p') if is("proxy-connection") => Self::HopByHop,
+            (17, b't') if is("transfer-encoding") => Self::TransferEncoding,
+            (18, b'p') if is("proxy-authenticate") => Self::HopByHop,
+            (19, b'p') if same_name(name, b"proxy-authorization") => Self::HopByHop,
+            (25, b'p') if is("proxy-authentication-info") => Self::HopByHop,
             _ => Self::Other,
         }
     }

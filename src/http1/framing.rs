@@ -70,6 +70,9 @@ pub fn content_length(head: &Head) -> Option<&[u8]> {
 
 fn declared(head: &Head) -> Result<Option<Framing>, Ambiguous> {
     let (mut length, mut coding) = (None, None);
+    if !head.has(Known::ContentLength) && !head.has(Known::TransferEncoding) {
+        return Ok(None);
+    }
     for field in head.fields() {
         match field.known {
             Known::ContentLength if length.is_some() => return Err(Ambiguous::Lengths),

@@ -57,6 +57,8 @@ pub struct Head {
     first: Span,
     second: Span,
     fields: Vec<Field>,
+    /// A bit for each known name that some field has.
+    present: u32,
     len: usize,
     searched: usize,
 }
@@ -94,7 +96,22 @@ impl Head {
 
     /// The values of all lines of a known name, in their order.
     pub fn values(&self, known: Known) -> impl Iterator<Item = &[u8]> {
-        self.fields.iter().filter(move |field| field.known == known).map(|field| self.bytes(field.value))
+        let fields = if self.has(known) { self.fields() } else { &[] };
+        fields.iter().filter(move |field| field.known == known).map(|field| self.bytes(field.value))
+    }
+
+    /// Whether there is a field of this known name: costs no look at the fields.
+    pub fn has(&self, known: Known) -> bool {
+        self.present & known.bit() != 0
+    }
+
+    /// The whole line of a field, if it is written just as it would be written afresh.
+    pub fn line(&self, field: &Field) -> Option<Span> {
+        let bytes = self.buffer.all();
+        let (name, value) = (field.name, field.value);
+        let is_plain = bytes.get(name.end()..value.start()) == Some(b": ")
+            && bytes.get(value.end()..value.end() + 2) == Some(b"\r\n");
+        is_plain.then(|| Span::new(name.start(), value.end() + 2))
     }
 
     /// The bytes of the head, the empty line at its end included.
@@ -150,7 +167,7 @@ impl Head {
                 self.second = Span::locate(bytes, target.as_bytes());
                 self.version = version_of(version);
                 self.len = len;
-                note_fields(&mut self.fields, bytes, request.headers);
+                self.present = note_fields(&mut self.fields, bytes, request.headers);
                 self.check(limits)
             }
             Ok(httparse::Status::Partial) => self.partial(limits),
@@ -183,7 +200,7 @@ impl Head {
                 self.status = status;
                 self.version = version_of(version);
                 self.len = len;
-                note_fields(&mut self.fields, bytes, response.headers);
+                self.present = note_fields(&mut self.fields, bytes, response.headers);
                 self.check(limits)
             }
             Ok(httparse::Status::Partial) => self.partial(limits),
@@ -201,10 +218,11 @@ impl Head {
         };
         let first = put(method);
         let second = put(target);
-        let fields =
+        let fields: Vec<_> =
             fields.map(|(name, value)| Field { known: Known::of(name), name: put(name), value: put(value) }).collect();
         head.first = first;
         head.second = second;
+        head.present = fields.iter().fold(0, |present, field| present | field.known.bit());
         head.fields = fields;
         head.len = head.buffer.all().len();
         head
@@ -212,6 +230,7 @@ impl Head {
 
     fn forget(&mut self) {
         self.fields.clear();
+        self.present = 0;
         self.len = 0;
         self.searched = 0;
         self.first = Span::default();
@@ -271,18 +290,23 @@ fn has_empty_line(bytes: &[u8], from: usize) -> bool {
     })
 }
 
-fn note_fields(fields: &mut Vec<Field>, bytes: &[u8], lines: &[httparse::Header<'_>]) {
+/// Gives a bit for each known name among them.
+fn note_fields(fields: &mut Vec<Field>, bytes: &[u8], lines: &[httparse::Header<'_>]) -> u32 {
+    let mut present = 0;
     fields.clear();
     fields.reserve(lines.len());
     for line in lines {
         let name = line.name.as_bytes();
+        let known = Known::of(name);
+        present |= known.bit();
         fields.push(Field {
-            known: Known::of(name),
+            known,
             name: Span::locate(bytes, name),
             // An empty value may lie anywhere, even outside the buffer.
             value: if line.value.is_empty() { Span::default() } else { Span::locate(bytes, line.value) },
         });
     }
+    present
 }
 
 fn version_of(minor: u8) -> Version {
@@ -338,6 +362,23 @@ mod tests {
         assert_eq!(request(b"\r\n\r\nGET / HTTP/1.1\r\n\r\n").1, Ok(true));
         assert_eq!(request(b"\r\n\r\n\r\n\r\n").1, Ok(false));
         assert_eq!(request(b"\n\n\n\n\n\n\n\n\n").1, Err(HeadError::Malformed));
+    }
+
+    #[test]
+    fn a_line_that_would_be_written_otherwise_is_no_plain_one() {
+        let (head, _) = request(b"GET / HTTP/1.1\r\nA: b\r\nC:d\r\nE: f \r\nG:  h\r\nI:\r\nJ: k\nL: m\r\n\r\n");
+        let lines: Vec<_> = head.fields().iter().map(|field| head.line(field).map(|line| head.bytes(line))).collect();
+        assert_eq!(lines, [Some(&b"A: b\r\n"[..]), None, None, None, None, None, Some(b"L: m\r\n")]);
+        let composed = Head::compose(b"GET", b"/", [(&b"a"[..], &b"b"[..])].into_iter());
+        assert_eq!(composed.line(&composed.fields()[0]), None);
+    }
+
+    #[test]
+    fn names_that_are_there_are_known_to_be() {
+        let (mut head, _) = request(b"GET / HTTP/1.1\r\nHost: a\r\nTE: b\r\n\r\n");
+        assert!(head.has(Known::Te) && head.has(Known::Host) && !head.has(Known::Upgrade));
+        head.next(0);
+        assert!(!head.has(Known::Te));
     }
 
     #[test]

@@ -96,6 +96,9 @@ pub fn path_alone(target: &[u8]) -> &[u8] {
 /// The protocol that a request asks to switch to, or an answer switches to: one alone, with `Connection` to say that the
 /// field is meant for this hop.
 pub fn switches_to(head: &Head) -> Option<Span> {
+    if !head.has(Known::Upgrade) {
+        return None;
+    }
     let mut fields = head.fields().iter().filter(|field| field.known == Known::Upgrade);
     let (Some(field), None) = (fields.next(), fields.next()) else { return None };
     let protocol = head.bytes(field.value);

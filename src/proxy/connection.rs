@@ -32,7 +32,8 @@ pub async fn serve(mut stream: Stream, ingress: Arc<Ingress>, worker: Rc<Worker>
         Ok(Protocol::Http2) => {
             let prefix = first.buffer.filled().to_vec();
             first.buffer.release();
-            http2::serve(Prefixed::new(prefix, stream), ingress.clone(), worker, watch).await;
+            // Apart from the task, whose size is that of a connection that speaks HTTP/1.
+            Box::pin(http2::serve(Prefixed::new(prefix, stream), ingress.clone(), worker, watch)).await;
         }
         Ok(Protocol::Http1) => http1::serve(stream, first, timer, ingress.clone(), worker, watch).await,
         // The beginning of a preface is the beginning of a request too, and that is late.
@@ -87,5 +88,20 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         self.0.connections.add(-1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Bytes of what `serve` gives for any arguments.
+    fn size_of_task<A, B, C, D, F: Future<Output = ()>>(_: impl Fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_connection_costs_less_than_a_page() {
+        assert!(size_of_task(serve) <= 3584, "{} bytes", size_of_task(serve));
     }
 }

@@ -1,7 +1,5 @@
 //! The heads that are sent on: hop-by-hop fields end here, the token is put in, framing is written afresh.
 
-use std::io::Write as _;
-
 use super::{
     admission::Admitted,
     location::Rewriter,
@@ -12,7 +10,7 @@ use crate::{
     http1::{
         body::{Sink, put_field},
         buffer::Buffer,
-        field::{Field, Known, list, same_name},
+        field::{Field, Known, Span, list, same_name},
         framing::{self, Framing},
         head::{Head, Version},
     },
@@ -24,14 +22,14 @@ use crate::{
 /// The caller's own field of the injected name never passes, whether there is a token or not.
 pub fn write_request(wire: &mut Buffer, head: &Head, admitted: &Admitted, route: &Route, token: Option<&AccessToken>) {
     let inject = route.provider.as_ref().map(|binding| &binding.inject);
-    wire.extend(head.method());
-    wire.extend(b" ");
+    wire.extend_all([head.method(), b" "]);
     write_target(wire, head, admitted, route, token);
     wire.extend(b" HTTP/1.1\r\n");
     put_field(wire, b"host", route.upstream.authority.as_bytes());
 
     let nominated = Nominated::of(head);
     let mine = Credentials::of(route);
+    let mut lines = Lines::of(head);
     for field in head.fields() {
         let name = head.bytes(field.name);
         let ends_here = match field.known {
@@ -47,9 +45,10 @@ pub fn write_request(wire: &mut Buffer, head: &Head, admitted: &Admitted, route:
             _ => mine.contains(name),
         };
         if !ends_here && !nominated.contains(name) {
-            put_field(wire, name, head.bytes(field.value));
+            lines.put(wire, field);
         }
     }
+    lines.finish(wire);
     match admitted.framing {
         Framing::Length(_) => put_length(wire, head),
         Framing::Empty if framing::content_length(head).is_some() => put_length(wire, head),
@@ -61,11 +60,8 @@ pub fn write_request(wire: &mut Buffer, head: &Head, admitted: &Admitted, route:
         put_field(wire, b"upgrade", protocol);
     }
     if let (Some(Injection::Header { name, prefix }), Some(token)) = (inject, token) {
-        wire.extend(name.as_str().as_bytes());
-        wire.extend(b": ");
-        wire.extend(prefix.as_bytes());
-        wire.extend(token.secret.expose().as_bytes());
-        wire.extend(b"\r\n");
+        let value = token.secret.expose().as_bytes();
+        wire.extend_all([name.as_str().as_bytes(), b": ", prefix.as_bytes(), value, b"\r\n"]);
     }
     wire.extend(b"\r\n");
 }
@@ -184,22 +180,22 @@ pub fn write_answer(
     persist: Persist<'_>,
     rewriter: Option<&Rewriter<'_>>,
 ) {
-    wire.extend(b"HTTP/1.1 ");
-    wire.extend(&status_digits(answer.status));
-    wire.extend(b" ");
-    wire.extend(answer.reason());
-    wire.extend(b"\r\n");
+    wire.extend_all([b"HTTP/1.1 ", &status_digits(answer.status), b" ", answer.reason(), b"\r\n"]);
     let nominated = Nominated::of(answer);
+    let mut lines = Lines::of(answer);
     for field in answer.fields() {
         let name = answer.bytes(field.name);
         if passes_back(field) && !nominated.contains(name) {
-            let value = answer.bytes(field.value);
-            match rewritten(field, value, rewriter) {
-                Some(value) => put_field(wire, name, &value),
-                None => put_field(wire, name, value),
+            match rewritten(field, answer.bytes(field.value), rewriter) {
+                Some(value) => {
+                    lines.finish(wire);
+                    put_field(wire, name, &value);
+                }
+                None => lines.put(wire, field),
             }
         }
     }
+    lines.finish(wire);
     if matches!(answer.status, 100..=199 | 204) {
         // Neither may say how long its body is (RFC 9110 §8.6).
     } else if sink == Sink::Chunked {
@@ -217,6 +213,38 @@ pub fn write_answer(
         Persist::Close => put_field(wire, b"connection", b"close"),
     }
     wire.extend(b"\r\n");
+}
+
+/// Fields that pass as they came: those that stand one behind the other, written as we would write them, go in one piece.
+struct Lines<'a> {
+    head: &'a Head,
+    run: Span,
+}
+
+impl<'a> Lines<'a> {
+    fn of(head: &'a Head) -> Self {
+        Self { head, run: Span::default() }
+    }
+
+    fn put(&mut self, wire: &mut Buffer, field: &Field) {
+        match self.head.line(field) {
+            Some(line) if line.start() == self.run.end() => self.run = Span::new(self.run.start(), line.end()),
+            Some(line) => {
+                self.finish(wire);
+                self.run = line;
+            }
+            None => {
+                self.finish(wire);
+                put_field(wire, self.head.bytes(field.name), self.head.bytes(field.value));
+            }
+        }
+    }
+
+    /// Writes what was put and is not written yet.
+    fn finish(&mut self, wire: &mut Buffer) {
+        wire.extend(self.head.bytes(self.run));
+        self.run = Span::default();
+    }
 }
 
 /// The value that a field gets instead of its own, if it is a URL that leads into the upstream.
@@ -264,8 +292,6 @@ fn put_length(wire: &mut Buffer, head: &Head) {
 }
 
 fn status_digits(status: u16) -> [u8; 3] {
-    let mut digits = [b'0'; 3];
     // Three digits always: the parser takes nothing else.
-    let _ = write!(&mut digits[..], "{status:03}");
-    digits
+    [status / 100, status / 10, status].map(|digit| b'0' + (digit % 10) as u8)
 }

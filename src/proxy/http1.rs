@@ -68,6 +68,7 @@ pub(super) async fn serve(
     drop((entry, watch));
 }
 
+/// The task of a connection is as large as the largest of the futures in it: those that few requests come to are boxed.
 struct Connection {
     stream: Stream,
     head: Head,
@@ -144,13 +145,15 @@ impl Connection {
     async fn read_head(&mut self) -> Result<bool, Refusal> {
         let limits = self.ingress.head_limits();
         let (head_timeout, keep_alive) = (self.ingress.limits.head_timeout, self.ingress.limits.keep_alive);
-        if self.served > 0 {
-            self.timer.set(if self.head.buffer.is_empty() { keep_alive } else { head_timeout });
-        }
+        // The timer runs since the connection was accepted. Later it is set only where there is something to wait for.
+        let mut is_timed = self.served == 0;
         poll_fn(|cx| {
             loop {
                 match self.head.parse_request(limits) {
-                    Ok(true) => return Poll::Ready(Ok(true)),
+                    Ok(true) => {
+                        self.head.buffer.shrink();
+                        return Poll::Ready(Ok(true));
+                    }
                     Ok(false) => {}
                     Err(error) => return Poll::Ready(Err(head_refusal(error))),
                 }
@@ -165,15 +168,17 @@ impl Connection {
                 match poll_read(&mut self.stream, cx, self.head.buffer.spare()) {
                     Poll::Ready(Ok(count)) if count > 0 => {
                         self.head.buffer.advance(count);
-                        if idle {
-                            self.timer.set(head_timeout);
-                        }
+                        is_timed &= !idle;
                     }
                     // An end, in the middle of a head too: nobody waits for an answer.
                     Poll::Ready(_) => return Poll::Ready(Ok(false)),
                     Poll::Pending => {
                         if idle {
                             self.head.buffer.release();
+                        }
+                        if !is_timed {
+                            self.timer.set(if idle { keep_alive } else { head_timeout });
+                            is_timed = true;
                         }
                         ready!(self.timer.poll_passed(cx));
                         let late = Refusal::new(Kind::RequestTimeout, "the head did not come in time");
@@ -247,13 +252,13 @@ impl Connection {
             Err(Unanswered::Refused(refusal)) => {
                 let next = if caller.body.is_done() { Next::Serve } else { Next::Linger };
                 let rest = Rest { consumed, spill: std::mem::take(&mut caller.spill) };
-                let outcome = self.refuse_after(Rejected { refusal, active: Some(active) }, next).await;
+                let outcome = Box::pin(self.refuse_after(Rejected { refusal, active: Some(active) }, next)).await;
                 return Outcome { cost: prepared.cost, rest, ..outcome };
             }
         };
         let status = answered.head.status;
         if status == 101 {
-            return self.tunnel(prepared, answered).await;
+            return Box::pin(self.tunnel(prepared, answered)).await;
         }
         let framing = headers::answer_framing(answered.framing, self.head.version);
         let ends = framing.until_close || !prepared.admitted.keep_alive || self.worker.is_draining();
@@ -263,7 +268,8 @@ impl Connection {
             Ok(relay) => relay,
             Err(error) => {
                 let refusal = Refusal::new(Kind::UpstreamProtocol, format!("the upstream sent {error}"));
-                let outcome = self.refuse_after(Rejected { refusal, active: Some(active) }, Next::Linger).await;
+                let rejected = Rejected { refusal, active: Some(active) };
+                let outcome = Box::pin(self.refuse_after(rejected, Next::Linger)).await;
                 return Outcome { cost: prepared.cost, ..outcome };
             }
         };
@@ -305,7 +311,7 @@ impl Connection {
         let bodiless = crate::http1::framing::of_request(&self.head) == Ok(Framing::Empty);
         let doubtful = matches!(rejected.refusal.kind, Kind::BadRequest | Kind::MethodNotAllowed);
         let next = if bodiless && !doubtful { next } else { Next::Linger };
-        self.refuse_after(rejected, next).await
+        Box::pin(self.refuse_after(rejected, next)).await
     }
 
     async fn refuse_after(&mut self, rejected: Rejected, next: Next) -> Outcome {

@@ -19,13 +19,14 @@ use crate::http1::{
 
 /// Bytes of a body that is kept, so that it can be sent once more.
 const KEPT: u64 = 64 * 1024;
+
 /// What is still to be sent of a request.
 #[derive(Debug)]
 pub struct Sending {
     wire: Buffer,
     head_length: usize,
     written: u64,
-    /// Whether `wire` holds all that was ever written.
+    /// Whether `wire` holds all that was ever written, or nothing where that was a head, which can be written again.
     kept: bool,
     done: bool,
     broken: bool,
@@ -62,21 +63,13 @@ impl Sending {
         self.kept
     }
 
-    /// Begins again, on another connection.
-    pub fn restart(&mut self) {
-        self.wire.rewind(0);
-        self.written = 0;
-        self.done = false;
-        self.broken = false;
-    }
-
-    /// A request with the same body behind the head that `prepared` asks for now.
+    /// The same from its beginning, for another connection: the body behind the head that `prepared` asks for now.
     pub fn with_new_head(&self, head: &Head, prepared: &Prepared) -> Self {
         let mut wire = Buffer::with_size(SMALL);
         let token = prepared.token.as_deref();
         headers::write_request(&mut wire, head, &prepared.admitted, &prepared.active.route, token);
         let head_length = wire.len();
-        wire.extend(&self.wire.all()[self.head_length..]);
+        wire.extend(self.wire.all().get(self.head_length..).unwrap_or_default());
         Self::new(wire, head_length)
     }
 
@@ -133,6 +126,7 @@ impl Sending {
             }
             if caller.is_body_done() {
                 self.done = true;
+                self.let_go();
                 continue;
             }
             if !self.kept && self.wire.size() < LARGE {
@@ -147,5 +141,20 @@ impl Sending {
             *moved = true;
         }
         Poll::Ready(Ok(()))
+    }
+
+    /// Holds no more memory than it needs while it waits.
+    pub fn shrink(&mut self) {
+        self.wire.shrink();
+    }
+
+    /// All was written: from here on it waits for its answer, and holds no more than what could not be written again.
+    fn let_go(&mut self) {
+        let is_head_alone = self.wire.all().len() == self.head_length;
+        if self.kept && !is_head_alone {
+            self.shrink();
+        } else {
+            self.wire.release();
+        }
     }
 }

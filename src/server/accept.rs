@@ -16,8 +16,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// the kernel. A panic in one connection ends that connection alone.
 pub async fn accept_loop<S, F>(listener: Listener, places: Arc<Semaphore>, mut watch: Watch, serve: S)
 where
-    S: Fn(Stream, Watch) -> F,
-    F: Future<Output = ()> + 'static,
+    S: Fn(Stream, Watch) -> F + Clone + 'static,
+    F: Future<Output = ()>,
 {
     let working = watch.clone();
     let mut pause = FIRST_PAUSE;
@@ -30,9 +30,10 @@ where
         match accepted {
             Ok((stream, place)) => {
                 pause = FIRST_PAUSE;
-                let connection = serve(stream, working.clone());
+                let (serve, watch) = (serve.clone(), working.clone());
                 spawn_local(async move {
-                    connection.await;
+                    // Called in here: a future that is moved in from outside takes its room in the task twice.
+                    serve(stream, watch).await;
                     drop(place);
                 });
             }

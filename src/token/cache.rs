@@ -4,6 +4,7 @@
 //! clock cannot be injected and does not count while the machine sleeps.
 
 use std::{
+    hash::{BuildHasherDefault, Hasher},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -21,12 +22,31 @@ use crate::clock::Clock;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key(u64);
 
+/// Spreads keys that are counted up: nobody can choose them so that they collide, which is what the usual hash is for.
+#[derive(Clone, Copy, Debug, Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        // 2^64 divided by the golden ratio.
+        self.0 = (self.0 ^ number).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// A handle on the tokens of all credentials; clones share them.
 ///
 /// It has no capacity: its keys come from the configuration, and moka would evict tokens that are in use.
 #[derive(Clone)]
 pub(super) struct TokenCache {
-    tokens: Cache<Key, Token>,
+    tokens: Cache<Key, Token, BuildHasherDefault<Spread>>,
     clock: Arc<dyn Clock>,
     keys: Arc<AtomicU64>,
 }
@@ -34,7 +54,11 @@ pub(super) struct TokenCache {
 impl TokenCache {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
         let housekeeping = Housekeeping { clock: clock.clone() };
-        Self { tokens: Cache::builder().expire_after(housekeeping).build(), clock, keys: Arc::default() }
+        Self {
+            tokens: Cache::builder().expire_after(housekeeping).build_with_hasher(Default::default()),
+            clock,
+            keys: Arc::default(),
+        }
     }
 
     /// A key that nobody else has.

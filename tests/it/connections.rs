@@ -175,9 +175,21 @@ fn a_connection_that_dies_under_an_idempotent_request_is_replaced_once() {
     });
     let sidecar = world(&upstream);
     let mut client = Client::connect(sidecar.address());
-    for _ in 0..4 {
-        let got = client.get("/");
+    for number in 0..4 {
+        client.send(match number % 2 {
+            0 => format!("GET /{number} HTTP/1.1\r\nHost: localhost\r\nX-A: b\r\n\r\n"),
+            _ => format!("PUT /{number} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\ntwice"),
+        });
+        let got = client.answer();
         assert_eq!(got.status, 200, "{got:?} {}", got.text());
+    }
+    let seen = upstream.requests();
+    for number in 1..4 {
+        let target = format!("/{number}");
+        let sent: Vec<_> = seen.iter().filter(|request| request.head.target() == target).collect();
+        let [lost, repeated] = sent[..] else { panic!("{target} was sent {} times", sent.len()) };
+        assert_eq!((&repeated.head.raw, &repeated.body), (&lost.head.raw, &lost.body));
+        assert!(repeated.head.has("authorization"), "{:?}", repeated.head);
     }
 }
 

@@ -2,9 +2,8 @@
 
 use std::{
     future::poll_fn,
-    io,
-    task::{Context, Poll},
-    time::Duration,
+    io, mem,
+    task::{Context, Poll, ready},
 };
 
 use super::caller::{Http1Caller, poll_write_some};
@@ -60,8 +59,19 @@ impl Relay {
         timer: &mut Timer,
     ) -> (bool, u64) {
         let idle = active.route.timeouts.idle;
-        timer.set(idle);
-        let passed = poll_fn(|cx| self.poll(cx, caller, idle, timer)).await;
+        // The head of the answer moved, so the first wait begins now.
+        let mut moved = true;
+        let passed = poll_fn(|cx| {
+            let passed = self.poll(cx, caller, &mut moved);
+            if passed.is_ready() {
+                return passed;
+            }
+            if mem::take(&mut moved) {
+                timer.set(idle);
+            }
+            timer.poll_passed(cx).map(|()| false)
+        })
+        .await;
         let bytes = self.download.body.content();
         if passed {
             self.download.finish(self.answered, pool, &active.target);
@@ -69,17 +79,10 @@ impl Relay {
         (passed, bytes)
     }
 
-    fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-        caller: &mut Http1Caller<'_>,
-        idle: Duration,
-        timer: &mut Timer,
-    ) -> Poll<bool> {
+    fn poll(&mut self, cx: &mut Context<'_>, caller: &mut Http1Caller<'_>, moved: &mut bool) -> Poll<bool> {
         loop {
-            let mut moved = false;
             if !self.answered.sending.is_over() {
-                let sent = self.answered.sending.poll(cx, &mut self.answered.connection, caller, &mut moved);
+                let sent = self.answered.sending.poll(cx, &mut self.answered.connection, caller, moved);
                 if let Poll::Ready(Err(_)) = sent {
                     return Poll::Ready(false);
                 }
@@ -89,19 +92,23 @@ impl Relay {
             } else if self.download.body.is_done() {
                 return Poll::Ready(true);
             } else {
-                if self.wire.size() < LARGE && self.download.body.content() > SMALL as u64 / 2 {
-                    self.wire = Buffer::with_size(LARGE);
-                }
-                self.download
-                    .poll_more(cx, &mut self.answered.connection, &mut self.wire, self.sink)
-                    .map_err(|_| io::ErrorKind::InvalidData.into())
+                self.poll_more(cx)
             };
-            match step {
-                Poll::Ready(Ok(())) => timer.set(idle),
-                Poll::Ready(Err(_)) => return Poll::Ready(false),
-                Poll::Pending if moved => timer.set(idle),
-                Poll::Pending => return timer.poll_passed(cx).map(|()| false),
+            match ready!(step) {
+                Ok(()) => *moved = true,
+                Err(_) => return Poll::Ready(false),
             }
         }
+    }
+
+    /// Reads on; an answer of which nothing comes for a while holds no buffer.
+    fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.wire.reset(0);
+        self.wire.grow(if self.download.body.content() > SMALL as u64 / 2 { LARGE } else { SMALL });
+        let more = self.download.poll_more(cx, &mut self.answered.connection, &mut self.wire, self.sink);
+        if more.is_pending() {
+            self.wire.release();
+        }
+        more.map_err(|_| io::ErrorKind::InvalidData.into())
     }
 }
