@@ -4,6 +4,7 @@ use std::{sync::Arc, thread};
 
 use crate::support::{
     client::Client,
+    frames::{FrameClient, flag, get_block, kind},
     patience::{Gate, PATIENCE, heavy, until, until_within},
     protected_api::ProtectedApi,
     setup::Setup,
@@ -68,6 +69,25 @@ fn heads_that_do_not_come_to_their_end() {
     let callers = stall(&sidecar, &["", "GET / HT", "GET / HTTP/1.1\r\nHost: localhost\r\nx-slow: ", "PRI * HT"]);
     assert_others_are_served(&sidecar);
     assert_given_up(callers, 408);
+}
+
+#[test]
+fn heads_in_http2_that_do_not_come_to_their_end() {
+    let _alone = heavy();
+    let (sidecar, _api) = world();
+    let callers: Vec<_> = (0..CALLERS)
+        .map(|_| {
+            let mut client = FrameClient::connect(sidecar.address(), 65_535);
+            // Without END_HEADERS: more is to come, and does not.
+            client.send(kind::HEADERS, flag::END_STREAM, 1, &get_block("/small")).expect("the sidecar takes a request");
+            client
+        })
+        .collect();
+    assert_others_are_served(&sidecar);
+    for mut caller in callers {
+        let frames = caller.read_to_end("the end of a connection without a request");
+        assert!(frames.iter().all(|frame| frame.kind != kind::DATA), "{frames:?}");
+    }
 }
 
 #[test]

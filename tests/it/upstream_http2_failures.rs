@@ -357,7 +357,9 @@ fn a_caller_that_goes_away_takes_its_request_along() {
         // With a reset: one that has only sent all that it will may still wait for the answer.
         SockRef::from(&client.socket()).set_linger(Some(Duration::ZERO)).unwrap();
         drop(client);
-        until("the reset of the request", || (given_up.load(Ordering::SeqCst) > number).then_some(()));
+        until(&format!("the reset of the request: {path}"), || {
+            (given_up.load(Ordering::SeqCst) > number).then_some(())
+        });
     }
     assert_eq!(upstream.connections().len(), 1, "a caller that went away took the connection of the others along");
 }
