@@ -115,11 +115,9 @@ fn what_a_goodbye_counts_among_the_begun_is_not_repeated() {
     // NO_ERROR, INTERNAL_ERROR: whatever the reason, the last stream that was begun is this one.
     for reason in [0_u32, 2] {
         let upstream = FrameServer::start(move |mut wire, _| {
-            while let Ok(frame) = wire.next_of(kind::HEADERS) {
-                let _ = wire.finish_request(&frame);
-                let _ = wire.send(kind::GOAWAY, 0, 0, &[frame.stream.to_be_bytes(), reason.to_be_bytes()].concat());
-                return;
-            }
+            let Ok(frame) = wire.next_of(kind::HEADERS) else { return };
+            let _ = wire.finish_request(&frame);
+            let _ = wire.send(kind::GOAWAY, 0, 0, &[frame.stream.to_be_bytes(), reason.to_be_bytes()].concat());
         });
         let sidecar = sidecar(&upstream.origin(), "");
         let told = Ask::new("POST", "/").body(b"hello").told(Protocol::Http1, sidecar.address());
