@@ -5,7 +5,7 @@ IMAGE ?= bearward
 PEERS := tests/peers
 
 .DEFAULT_GOAL := build
-.PHONY: build test unit fmt fmt-check lint deny peers tools demo image clean
+.PHONY: build test unit fmt fmt-check lint deny peers tools bench fuzz demo image clean
 
 build:
 	$(CARGO) build --release --locked
@@ -41,6 +41,23 @@ $(PEERS)/node_modules/.package-lock.json: $(PEERS)/package.json $(PEERS)/package
 
 tools:
 	@sh $(PEERS)/tools.sh
+
+# Side by side with whichever of nginx, HAProxy and Envoy is installed; `cargo bench` times the steps of a request alone.
+bench:
+	python3 benches/compare/compare.py $(BENCH)
+
+# Each target for a while: `make fuzz SECONDS=600 TARGETS=admission`. Needs a nightly toolchain and cargo-fuzz; without them the same
+# promises are checked by `cargo test --test fuzz`, with FUZZ_ROUNDS and FUZZ_SEED for other mutations.
+SECONDS ?= 120
+TARGETS ?= admission answer path token_response configuration
+fuzz:
+	@# The very dependencies that the proxy is built with, and libFuzzer's.
+	cp Cargo.lock fuzz/Cargo.lock
+	@for target in $(TARGETS); do \
+		mkdir -p fuzz/corpus/$$target; \
+		cargo +nightly fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+			-max_total_time=$(SECONDS) -max_len=8192 -timeout=10 || exit 1; \
+	done
 
 demo:
 	$(CARGO) run --release --locked -- demo

@@ -219,7 +219,7 @@ fn service(
         Arc::new(ActiveRoute {
             credential,
             way_to_log_in: way.into(),
-            target: Arc::new(Target::new(route.upstream.clone())),
+            target: Arc::new(Target::new(route.upstream.clone(), !route.upgrade.is_empty())),
             metrics: metrics.route(&route.name),
             route: route.clone(),
         })

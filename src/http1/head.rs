@@ -10,6 +10,9 @@ use super::{
 /// The most field lines that any limit may allow.
 pub const MOST_FIELDS: usize = 256;
 
+/// The most bytes of line breaks that may come before a start line. RFC 9112 §2.2 wants one break forgiven.
+const MOST_BREAKS: usize = 8;
+
 /// The version in a start line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Version {
@@ -131,7 +134,7 @@ impl Head {
     /// # Errors
     /// See [`HeadError`].
     pub fn parse_request(&mut self, limits: HeadLimits) -> Result<bool, HeadError> {
-        if !self.worth_parsing(limits, |byte| byte == b'\r' || byte == b'\n' || is_token(byte))? {
+        if !self.worth_parsing(limits, |byte| is_break(byte) || is_token(byte))? {
             return Ok(false);
         }
         let bytes = self.buffer.all();
@@ -160,7 +163,7 @@ impl Head {
     /// # Errors
     /// See [`HeadError`].
     pub fn parse_response(&mut self, limits: HeadLimits) -> Result<bool, HeadError> {
-        if !self.worth_parsing(limits, |byte| byte == b'H' || byte == b'\r' || byte == b'\n')? {
+        if !self.worth_parsing(limits, |byte| byte == b'H' || is_break(byte))? {
             return Ok(false);
         }
         let bytes = self.buffer.all();
@@ -216,15 +219,22 @@ impl Head {
     }
 
     /// Whether a parse can succeed: one that was tried in vain is repeated only when an empty line has come since,
-    /// so that a head that trickles in byte by byte is not parsed once for each byte.
-    fn worth_parsing(&self, limits: HeadLimits, may_begin: fn(u8) -> bool) -> Result<bool, HeadError> {
+    /// so that a head that trickles in byte by byte is neither parsed nor searched once for each byte.
+    fn worth_parsing(&mut self, limits: HeadLimits, may_begin: fn(u8) -> bool) -> Result<bool, HeadError> {
         let bytes = self.buffer.all();
         match bytes.first() {
             None => Ok(false),
             Some(first) if !may_begin(*first) => Err(HeadError::Malformed),
+            // Each of them would be an empty line that a head might end with.
+            Some(_) if bytes.iter().take_while(|byte| is_break(**byte)).nth(MOST_BREAKS).is_some() => {
+                Err(HeadError::Malformed)
+            }
             Some(_) if self.searched == 0 || has_empty_line(bytes, self.searched) => Ok(true),
             Some(_) if bytes.len() > limits.bytes => Err(HeadError::TooLarge),
-            Some(_) => Ok(false),
+            Some(_) => {
+                self.searched = bytes.len();
+                Ok(false)
+            }
         }
     }
 
@@ -246,6 +256,10 @@ impl Head {
             Ok(true)
         }
     }
+}
+
+fn is_break(byte: u8) -> bool {
+    matches!(byte, b'\r' | b'\n')
 }
 
 /// Whether an empty line ends at or behind `from`.
@@ -317,6 +331,13 @@ mod tests {
             head.buffer.extend(&[*byte]);
             assert_eq!(head.parse_request(LIMITS), Ok(at == text.len() - 1), "at {at}");
         }
+    }
+
+    #[test]
+    fn some_line_breaks_before_a_head_are_forgiven_and_many_are_not() {
+        assert_eq!(request(b"\r\n\r\nGET / HTTP/1.1\r\n\r\n").1, Ok(true));
+        assert_eq!(request(b"\r\n\r\n\r\n\r\n").1, Ok(false));
+        assert_eq!(request(b"\n\n\n\n\n\n\n\n\n").1, Err(HeadError::Malformed));
     }
 
     #[test]

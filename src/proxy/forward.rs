@@ -89,7 +89,7 @@ pub async fn forward<C: Caller>(
     let mut exchange = Exchange::new(sending, limits, tunnel);
     let mut connection = match pool.take(&active.target) {
         Some(connection) => connection,
-        None => open(prepared, head, &mut exchange.sending).await?,
+        None => Box::pin(open(prepared, head, &mut exchange.sending, pool)).await?,
     };
     let to_head = head.method() == b"HEAD";
     let mut repeated = false;
@@ -103,7 +103,7 @@ pub async fn forward<C: Caller>(
                 }
                 // The refused answer's body is of no use; its connection goes with it.
                 exchange = Exchange::new(answered.sending.with_new_head(head, prepared), limits, tunnel);
-                connection = open(prepared, head, &mut exchange.sending).await?;
+                connection = Box::pin(open(prepared, head, &mut exchange.sending, pool)).await?;
             }
             Err(Lost::Caller(fault)) => return Err(fault.into()),
             Err(Lost::Refused(refusal)) => return Err(refusal.into()),
@@ -111,7 +111,7 @@ pub async fn forward<C: Caller>(
                 repeated = true;
                 tracing::debug!(route = &*active.route.name, "the connection was dead; the request is sent once more");
                 exchange.sending.restart();
-                connection = open(prepared, head, &mut exchange.sending).await?;
+                connection = Box::pin(open(prepared, head, &mut exchange.sending, pool)).await?;
             }
             Err(Lost::Connection) => {
                 let refusal =
@@ -123,9 +123,11 @@ pub async fn forward<C: Caller>(
 }
 
 /// Opens a connection for a request of which nothing is on its way. A token that ran out in the meantime is replaced.
-async fn open(prepared: &mut Prepared, head: &Head, sending: &mut Sending) -> Result<Connection, Refusal> {
+///
+/// Boxed where it is called: it is rare, and what a handshake needs would else be part of every connection's memory.
+async fn open(prepared: &mut Prepared, head: &Head, sending: &mut Sending, pool: &Pool) -> Result<Connection, Refusal> {
     let active = prepared.active.clone();
-    let connection = active.target.connect(active.route.timeouts.connect).await?;
+    let connection = active.target.connect(active.route.timeouts.connect, pool).await?;
     if let (Some(credential), Some(token)) = (&active.credential, &prepared.token)
         && !credential.is_usable(token)
     {
@@ -321,7 +323,7 @@ impl Exchange {
         self.answer.buffer.is_empty()
             && self.interim == 0
             && self.sending.is_kept()
-            && (self.sending.is_unsent() || (connection.reused && idempotent))
+            && (self.sending.is_unsent() || connection.was_refused() || (connection.reused && idempotent))
     }
 
     fn timed_out(&self) -> Refusal {

@@ -1,8 +1,9 @@
 //! Connections to the protected APIs: opened, pooled per worker, and given up when they are no longer good.
 
+mod http2;
+mod pool;
+
 use std::{
-    cell::RefCell,
-    collections::{HashMap, VecDeque},
     io,
     net::{IpAddr, SocketAddr},
     pin::Pin,
@@ -18,41 +19,41 @@ use rustls_pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
-    time::{Instant, timeout},
+    time::timeout,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
+use self::http2::{Session, Stream};
+pub use self::pool::Pool;
 use super::{
     error::{Kind, Refusal},
-    route::Upstream,
+    route::{Http2, Upstream},
 };
-
-/// How long an idle connection is kept: less than the 60 s after which many servers close theirs.
-const KEPT_IDLE: Duration = Duration::from_secs(50);
-/// How many idle connections to one upstream a worker keeps.
-const MOST_IDLE: usize = 1024;
 
 /// An upstream in service: what connections to it need, shared by all workers.
 #[derive(Debug)]
 pub struct Target {
     id: u64,
     upstream: Upstream,
+    /// Which HTTP to speak; tunnels are of HTTP/1.1 alone.
+    http2: Http2,
     tls: OnceLock<Arc<rustls::ClientConfig>>,
 }
 
 impl Target {
-    /// A target whose connections are shared with nobody else's.
-    pub fn new(upstream: Upstream) -> Self {
+    /// A target whose connections are shared with nobody else's. With `tunnels`, they have to be able to switch protocols.
+    pub fn new(upstream: Upstream, tunnels: bool) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), upstream, tls: OnceLock::new() }
+        let http2 = if tunnels && upstream.http2 == Http2::Auto { Http2::Never } else { upstream.http2 };
+        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), upstream, http2, tls: OnceLock::new() }
     }
 
-    /// Opens a connection.
+    /// Opens a connection; one that speaks HTTP/2 is shared through `pool`, and one that somebody opened meanwhile will do.
     ///
     /// # Errors
-    /// `upstream-unreachable`, `upstream-tls`, `upstream-timeout`.
-    pub async fn connect(&self, bound: Duration) -> Result<Connection, Refusal> {
-        match timeout(bound, self.open()).await {
+    /// `upstream-unreachable`, `upstream-tls`, `upstream-protocol`, `upstream-timeout`.
+    pub async fn connect(&self, bound: Duration, pool: &Pool) -> Result<Connection, Refusal> {
+        match timeout(bound, self.open_or_share(pool)).await {
             Ok(opened) => opened,
             Err(_) => {
                 let refusal = Refusal::new(Kind::UpstreamTimeout, "no connection to the upstream in time");
@@ -61,18 +62,57 @@ impl Target {
         }
     }
 
-    async fn open(&self) -> Result<Connection, Refusal> {
+    async fn open_or_share(&self, pool: &Pool) -> Result<Connection, Refusal> {
+        let _turn = match pool.turn(self) {
+            // One opens, the others wait for it: requests share the connection.
+            Some(turn) => Some(turn.lock_owned().await),
+            None => None,
+        };
+        match pool.take_stream(self) {
+            Some(connection) => Ok(connection),
+            None => self.open(pool).await,
+        }
+    }
+
+    async fn open(&self, pool: &Pool) -> Result<Connection, Refusal> {
         let stream = self.dial().await?;
         if !self.upstream.tls {
-            return Ok(Connection { io: Io::Tcp(stream), reused: false });
+            return match self.http2 {
+                Http2::PriorKnowledge => self.share(Session::begin(stream).await, pool),
+                Http2::Auto | Http2::Never => Ok(Connection { io: Io::Tcp(stream), reused: false }),
+            };
         }
         let name = ServerName::try_from(self.upstream.host.clone()).map_err(|_| {
             Refusal::new(Kind::UpstreamTls, "the upstream's host is no name that a certificate can carry")
         })?;
-        let config = self.tls.get_or_init(|| Arc::new(self.upstream.trust.client_config(&[b"http/1.1"])));
+        let offered: &[&[u8]] = match self.http2 {
+            Http2::Auto => &[b"h2", b"http/1.1"],
+            Http2::Never => &[b"http/1.1"],
+            Http2::PriorKnowledge => &[b"h2"],
+        };
+        let config = self.tls.get_or_init(|| Arc::new(self.upstream.trust.client_config(offered)));
         let connector = TlsConnector::from(config.clone());
         let stream = connector.connect(name, stream).await.map_err(|error| handshake_failed(&error))?;
+        let speaks_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        if speaks_http2 || self.http2 == Http2::PriorKnowledge {
+            return self.share(Session::begin(stream).await, pool);
+        }
         Ok(Connection { io: Io::Tls(Box::new(stream)), reused: false })
+    }
+
+    fn share(&self, session: hyper::Result<Session>, pool: &Pool) -> Result<Connection, Refusal> {
+        let session = session.map_err(|error| {
+            tracing::debug!(%error, "no HTTP/2");
+            Refusal::new(Kind::UpstreamProtocol, "the upstream does not speak HTTP/2")
+        })?;
+        let connection = self.stream(&session, false);
+        pool.share(self, session);
+        Ok(connection)
+    }
+
+    fn stream(&self, session: &Session, reused: bool) -> Connection {
+        let scheme = if self.upstream.tls { "https" } else { "http" };
+        Connection { io: Io::Http2(Box::new(session.stream(scheme, &self.upstream.authority))), reused }
     }
 
     /// Looks the name up and tries its addresses in their order.
@@ -129,7 +169,7 @@ fn handshake_failed(error: &io::Error) -> Refusal {
     Refusal::new(Kind::UpstreamTls, detail).with_proxy_error(word)
 }
 
-/// A connection that speaks HTTP/1.1 to an upstream.
+/// A connection to an upstream that is written to and read from in HTTP/1.1, whatever it speaks.
 #[derive(Debug)]
 pub struct Connection {
     io: Io,
@@ -141,15 +181,20 @@ pub struct Connection {
 enum Io {
     Tcp(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+    Http2(Box<Stream>),
 }
 
 impl Connection {
     /// Reads into `buffer`; 0 is the end.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        if let Io::Http2(stream) = &mut self.io {
+            return stream.poll_read(cx, buffer);
+        }
         let mut buffer = ReadBuf::new(buffer);
         let read = match &mut self.io {
             Io::Tcp(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
             Io::Tls(stream) => Pin::new(stream).poll_read(cx, &mut buffer),
+            Io::Http2(_) => return Poll::Pending,
         };
         read.map_ok(|()| buffer.filled().len())
     }
@@ -159,13 +204,14 @@ impl Connection {
         match &mut self.io {
             Io::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
             Io::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Io::Http2(stream) => stream.poll_write(cx, bytes),
         }
     }
 
     /// Sees that all that was written is on its way.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.io {
-            Io::Tcp(_) => Poll::Ready(Ok(())),
+            Io::Tcp(_) | Io::Http2(_) => Poll::Ready(Ok(())),
             Io::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
@@ -175,7 +221,14 @@ impl Connection {
         match &mut self.io {
             Io::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Io::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            // Requests end by themselves, and tunnels are of HTTP/1.1 alone.
+            Io::Http2(_) => Poll::Ready(Ok(())),
         }
+    }
+
+    /// Whether the upstream said that it has done nothing with the request.
+    pub fn was_refused(&self) -> bool {
+        matches!(&self.io, Io::Http2(stream) if stream.was_refused())
     }
 
     /// Whether an idle connection is good for another request: the upstream has neither closed it nor said anything
@@ -184,52 +237,8 @@ impl Connection {
         let stream = match &self.io {
             Io::Tcp(stream) => stream,
             Io::Tls(stream) => stream.get_ref().0,
+            Io::Http2(_) => return false,
         };
         stream.poll_read_ready(&mut Context::from_waker(Waker::noop())).is_pending()
-    }
-}
-
-/// The idle connections of one worker.
-#[derive(Debug, Default)]
-pub struct Pool {
-    idle: RefCell<HashMap<u64, VecDeque<Idle>>>,
-}
-
-#[derive(Debug)]
-struct Idle {
-    connection: Connection,
-    since: Instant,
-}
-
-impl Pool {
-    /// The idle connection to `target` that was used last, if any is still good.
-    pub fn take(&self, target: &Target) -> Option<Connection> {
-        let mut idle = self.idle.borrow_mut();
-        let connections = idle.get_mut(&target.id)?;
-        while let Some(Idle { connection, since }) = connections.pop_back() {
-            if connection.is_quiet() && since.elapsed() < KEPT_IDLE {
-                return Some(connection);
-            }
-        }
-        None
-    }
-
-    /// Keeps a connection for later.
-    pub fn put(&self, target: &Target, mut connection: Connection) {
-        connection.reused = true;
-        let mut idle = self.idle.borrow_mut();
-        let connections = idle.entry(target.id).or_default();
-        if connections.len() == MOST_IDLE {
-            connections.pop_front();
-        }
-        connections.push_back(Idle { connection, since: Instant::now() });
-    }
-
-    /// Gives up the connections that have idled too long or that the upstream has closed.
-    pub fn sweep(&self) {
-        self.idle.borrow_mut().retain(|_, connections| {
-            connections.retain(|idle| idle.since.elapsed() < KEPT_IDLE && idle.connection.is_quiet());
-            !connections.is_empty()
-        });
     }
 }

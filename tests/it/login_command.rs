@@ -9,6 +9,7 @@ use crate::support::{
     ports,
     problem::assert_problem,
     protected_api::ProtectedApi,
+    sidecar::Process,
 };
 
 struct World {
@@ -41,6 +42,17 @@ impl World {
     fn listens(&self) -> bool {
         crate::support::client::Client::try_connect(self.callback()).is_ok()
     }
+}
+
+/// Waits for the end of a login that has to fail; gives what it said of it.
+#[track_caller]
+fn failed(mut process: Process) -> String {
+    let status = process.wait(PATIENCE);
+    let (_, stderr) = process.output();
+    let said = String::from_utf8_lossy(&stderr).into_owned();
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(!said.is_empty(), "it failed without a word");
+    said
 }
 
 #[test]
@@ -102,11 +114,10 @@ fn a_forged_callback_does_not_end_a_login() {
 fn a_no_of_the_user_ends_it_with_one() {
     let world = world();
     world.server.behave(|server| server.denies = true);
-    let (mut process, url) = world.home.begin_login("api", &[]);
+    let (process, url) = world.home.begin_login("api", &[]);
     let visit = Navigator::new().follow(&url);
     assert!(visit.status() >= 400, "{visit:?}");
-    assert_eq!(process.wait(PATIENCE).code(), Some(1));
-    assert!(process.stderr().contains("access_denied"), "{}", process.stderr());
+    assert!(failed(process).contains("access_denied"));
     assert!(world.home.files_with("canary-").is_empty());
 }
 
@@ -114,11 +125,10 @@ fn a_no_of_the_user_ends_it_with_one() {
 fn a_code_that_is_refused_ends_it_with_one() {
     let world = world();
     world.server.behave(|server| server.refuses_codes = true);
-    let (mut process, url) = world.home.begin_login("api", &[]);
+    let (process, url) = world.home.begin_login("api", &[]);
     let visit = Navigator::new().follow(&url);
     assert!(visit.status() >= 400, "{visit:?}");
-    assert_eq!(process.wait(PATIENCE).code(), Some(1));
-    assert!(process.stderr().contains("invalid_grant"), "{}", process.stderr());
+    assert!(failed(process).contains("invalid_grant"));
 }
 
 #[test]
@@ -128,7 +138,7 @@ fn a_pasted_answer_to_another_login_is_refused() {
     let back = Navigator::new().get(&url).location().expect("a redirect");
     let state = url::Url::parse(&back).unwrap().query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
     process.enter(&back.replace(&state, "of-another-login"));
-    assert_eq!(process.wait(PATIENCE).code(), Some(1));
+    failed(process);
     assert_eq!(world.server.ledger().token_requests, 0);
 }
 
@@ -137,7 +147,7 @@ fn nothing_pasted_is_no_login() {
     let world = world();
     let (mut process, _) = world.home.begin_login("api", &["--paste"]);
     process.enter("");
-    assert_eq!(process.wait(PATIENCE).code(), Some(1));
+    failed(process);
     assert_eq!(world.server.ledger().token_requests, 0);
 }
 
@@ -259,6 +269,17 @@ fn logout_forgets_where_nothing_can_be_revoked() {
     assert_eq!(world.home.run_to_end(&["logout", "api"]).status.code(), Some(0));
     assert_eq!(world.home.files_with("canary-"), Vec::<std::path::PathBuf>::new());
     assert_eq!(world.server.ledger().revocations, Vec::<String>::new());
+}
+
+#[test]
+fn logout_forgets_also_where_the_server_is_down_and_says_so() {
+    let world = world_with("revocation_endpoint = \"/oauth/revoke\"\n");
+    world.home.log_in("api");
+    world.server.down();
+    let output = world.home.run_to_end(&["logout", "api"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(!output.stderr.is_empty());
+    assert_eq!(world.home.files_with("canary-"), Vec::<std::path::PathBuf>::new());
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn waiting(world: &World) -> Sidecar {
     sidecar
 }
 
-/// From the first answer over three expiries, a restart and a kill; `sidecar` has its login, and tokens live for two seconds.
+/// From the first answer over three expiries, a restart and a kill; `sidecar` has its login, and tokens live for three seconds.
 fn lives_on(world: &World, sidecar: Sidecar) {
     sidecar.wait_for_ok("api");
     let count = || world.server.ledger().token_requests;
@@ -91,7 +91,7 @@ fn lives_on(world: &World, sidecar: Sidecar) {
 #[test]
 fn happeo_by_the_command_line() {
     let world = world(Dialect::Happeo, Some(&callback()), "scope = \"profile channels:read\"\n");
-    world.server.behave(|server| server.lifetime = 2);
+    world.server.behave(|server| server.lifetime = 3);
     let sidecar = waiting(&world);
     world.home.log_in("api");
     lives_on(&world, sidecar);
@@ -100,7 +100,7 @@ fn happeo_by_the_command_line() {
 #[test]
 fn happeo_as_a_public_client_before_the_sidecar_runs() {
     let world = world(Dialect::HappeoPublic, Some(&callback()), "");
-    world.server.behave(|server| server.lifetime = 2);
+    world.server.behave(|server| server.lifetime = 3);
     world.home.log_in("api");
     lives_on(&world, world.home.run_ready());
 }
@@ -109,7 +109,7 @@ fn happeo_as_a_public_client_before_the_sidecar_runs() {
 fn happyrmatch_in_the_browser() {
     // Its redirect_uri is the admin listener's, by default.
     let world = world(Dialect::HappyrMatch, None, "");
-    world.server.behave(|server| server.lifetime = 2);
+    world.server.behave(|server| server.lifetime = 3);
     let sidecar = waiting(&world);
     let visit = Navigator::new().follow(&format!("http://{}/login/api", world.home.admin()));
     assert_eq!(visit.status(), 200, "{visit:?}");
@@ -119,7 +119,7 @@ fn happyrmatch_in_the_browser() {
 #[test]
 fn happyrmatch_by_pasting_the_address() {
     let world = world(Dialect::HappyrMatch, Some("https://elsewhere.example/oauth/back"), "");
-    world.server.behave(|server| server.lifetime = 2);
+    world.server.behave(|server| server.lifetime = 3);
     world.home.log_in_pasting("api", str::to_owned);
     lives_on(&world, world.home.run_ready());
 }
@@ -127,7 +127,7 @@ fn happyrmatch_by_pasting_the_address() {
 #[test]
 fn feeling_by_pasting_the_code() {
     let world = world(Dialect::Feeling, Some("myapp://callback"), "");
-    world.server.behave(|server| server.lifetime = 2);
+    world.server.behave(|server| server.lifetime = 3);
     let sidecar = waiting(&world);
     world.home.log_in_pasting("api", |back| {
         let url: url::Url = back.parse().unwrap();
@@ -146,7 +146,7 @@ fn signing_in() -> World {
 #[test]
 fn feeling_by_an_account_without_anybody() {
     let world = signing_in();
-    world.server.behave(|server| server.lifetime = 2);
+    world.server.behave(|server| server.lifetime = 3);
     let sidecar = world.home.run_ready();
     lives_on(&world, sidecar);
     assert_eq!(world.server.ledger().consents, 1);
@@ -193,7 +193,7 @@ fn a_code_for_another_sign_in_is_not_exchanged() {
 #[test]
 fn hapn_by_its_client_alone() {
     let world = world(Dialect::Hapn, None, "");
-    world.server.behave(|server| server.lifetime = 2);
+    world.server.behave(|server| server.lifetime = 3);
     let sidecar = world.home.run_ready();
     let count = || world.server.ledger().token_requests;
     until("three renewals", || {

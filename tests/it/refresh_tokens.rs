@@ -6,9 +6,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::process::Signal;
+
 use crate::support::{
     authorization_server::{AuthorizationServer, Dialect},
-    client::A_WHILE,
+    client::{A_WHILE, Client},
     home::Home,
     patience::{lock, until},
     ports,
@@ -34,15 +36,13 @@ fn the_new_refresh_token_is_on_disk_before_its_access_token_is_used() {
         let (server, late, home) = (Arc::downgrade(&server), late.clone(), home.clone());
         move |access| {
             let Some(server) = server.upgrade() else { return false };
+            // First the store, then the books: what is in the one is in the other by then.
+            let kept = lock(&home).as_ref().map(|home| home.kept()).unwrap_or_default();
             let spends = server.ledger().spends.clone();
-            // Of a renewal that came later its answer may be waited for; what counts is that this one's successor is kept.
+            // A later renewal may have been written since; what counts is that this one's successor was.
             let at = spends.iter().position(|spend| spend.issued.as_ref().is_some_and(|(_, issued)| issued == access));
-            let kept = lock(&home).as_ref().is_some_and(|home| {
-                spends[at.unwrap_or(0)..]
-                    .iter()
-                    .filter_map(|spend| spend.issued.as_ref())
-                    .any(|(refresh, _)| !home.files_with(refresh).is_empty())
-            });
+            let mut since = spends[at.unwrap_or(0)..].iter().filter_map(|spend| spend.issued.as_ref());
+            let kept = since.any(|(refresh, _)| kept.contains(refresh));
             if at.is_none() || !kept {
                 lock(&late).push(access.to_owned());
             }
@@ -230,4 +230,81 @@ fn a_memory_store_leaves_nothing_on_disk() {
     sidecar.stop();
     assert!(!home.store().exists());
     server.assert_none_was_spent_twice();
+}
+
+#[test]
+fn a_stop_while_a_renewal_is_under_way_loses_nothing() {
+    let (server, _api, home) = world();
+    home.run_ready().stop();
+    for _ in 0..4 {
+        server.behave(|server| server.hesitates = Duration::from_secs(1));
+        let mut sidecar = home.run_ready();
+        let before = server.ledger().spends.len();
+        let mut operator = Client::connect(sidecar.admin_address());
+        operator.send(format!(
+            "POST /api/providers/api/refresh HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\n\r\n",
+            sidecar.admin_address()
+        ));
+        // The server has rotated, and takes its time to say so.
+        until("the spend", || (server.ledger().spends.len() > before).then_some(()));
+        sidecar.signal(Signal::TERM);
+        assert_eq!(sidecar.wait().code(), Some(0));
+        server.behave(|server| server.hesitates = Duration::ZERO);
+        let sidecar = home.run_ready();
+        assert_eq!(sidecar.renew("api").status, 200, "the login was lost by a stop:\n{}", sidecar.written());
+        sidecar.stop();
+    }
+    server.assert_none_was_spent_twice();
+}
+
+#[test]
+fn a_login_wins_over_the_configured_refresh_token_until_that_is_changed() {
+    let server = AuthorizationServer::start(Dialect::Happeo);
+    let api = server.api();
+    let lines = server.provider(Some(&format!("http://{}/back", ports::unused())))
+        + "refresh_token = { env = \"FIRST_REFRESH_TOKEN\" }\n";
+    let first = server.mint();
+    let mut home =
+        Home::new().provider("api", &lines).route("api", &api.origin()).environment("FIRST_REFRESH_TOKEN", &first);
+    let last_spent = || server.ledger().spends.last().expect("a spend").refresh_token.clone();
+    let sidecar = home.run_ready();
+    assert_eq!(last_spent(), first);
+    sidecar.stop();
+
+    home.log_in("api");
+    let logged_in = server.ledger().newest().unwrap().to_owned();
+    let sidecar = home.run_ready();
+    assert_eq!(sidecar.renew("api").status, 200);
+    assert_eq!(last_spent(), logged_in);
+    sidecar.stop();
+
+    let changed = server.mint();
+    home.set("FIRST_REFRESH_TOKEN", &changed);
+    let sidecar = home.run();
+    until("the changed refresh token", || (last_spent() == changed).then_some(()));
+    sidecar.wait_for_ok("api");
+    server.assert_none_was_spent_twice();
+}
+
+#[test]
+fn a_refresh_token_in_a_file_that_is_changed_ends_a_refusal_without_a_restart() {
+    let server = AuthorizationServer::start(Dialect::Happeo);
+    let api = server.api();
+    let home = Home::new();
+    let file = home.path("refresh-token");
+    let first = server.mint();
+    std::fs::write(&file, &first).unwrap();
+    let lines = format!(
+        "{}grant_type = \"refresh_token\"\nrefresh_token = {{ file = \"{}\" }}\n",
+        server.provider(None),
+        file.display()
+    );
+    let home = home.provider("api", &lines).route("api", &api.origin());
+    server.ledger().revoke_all();
+    let sidecar = home.run();
+    sidecar.wait_for_state("api", "login_required");
+    std::fs::write(&file, server.mint()).unwrap();
+    // Noticed within 5 s.
+    sidecar.wait_for_ok("api");
+    assert_eq!(server.ledger().spends.len(), 2);
 }

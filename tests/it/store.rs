@@ -82,6 +82,29 @@ fn a_record_is_for_the_owner_alone_in_a_folder_for_the_owner_alone() {
 }
 
 #[test]
+fn without_a_path_it_is_where_the_system_keeps_state() {
+    let server = AuthorizationServer::start(Dialect::Happeo);
+    let folder = tempfile::tempdir().unwrap();
+    let at = |path: &str| folder.path().join(path);
+    let set = |home: Home, name: &str, path: PathBuf| home.environment(name, path.to_str().unwrap());
+    for (what, store) in [("systemd", "service"), ("xdg", "state/bearward"), ("home", "me/.local/state/bearward")] {
+        let mut home = set(Home::new().refreshing("api", &server).stored_by_default_at(&at(store)), "HOME", at("me"));
+        if what != "home" {
+            home = set(home, "XDG_STATE_HOME", at("state"));
+        }
+        if what == "systemd" {
+            home = set(home, "STATE_DIRECTORY", at("service"));
+        }
+        let sidecar = home.run();
+        sidecar.wait_for_state("api", "ready");
+        let newest = server.ledger().newest().unwrap().to_owned();
+        assert_eq!(home.files_with(&newest).len(), 1, "{what}: no record in {store}");
+        let mode = fs::metadata(home.store()).unwrap().mode() & 0o7777;
+        assert_eq!(mode, 0o700, "{what}: {mode:o}");
+    }
+}
+
+#[test]
 fn renewals_leave_one_file_with_the_token_and_no_litter() {
     let world = world();
     let names = || {
@@ -167,8 +190,9 @@ fn a_corrupt_record_is_left_alone() {
 fn assert_unusable(home: &Home) {
     let mut process = Process::spawn(&mut home.command(&["run"]));
     let status = process.wait(PATIENCE);
-    assert_eq!(status.code(), Some(1), "{}", process.stderr());
-    let written = process.stderr();
+    let (_, stderr) = process.output();
+    let written = String::from_utf8_lossy(&stderr);
+    assert_eq!(status.code(), Some(1), "{written}");
     assert!(written.contains(home.store().to_str().unwrap()), "the folder is not named:\n{written}");
 }
 

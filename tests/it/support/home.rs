@@ -28,6 +28,7 @@ pub struct Home {
     folder: TempDir,
     store: PathBuf,
     kind: &'static str,
+    by_default: bool,
     admin: SocketAddr,
     providers: String,
     routes: Vec<Route>,
@@ -56,6 +57,7 @@ impl Home {
             folder,
             store,
             kind: "file",
+            by_default: false,
             admin,
             providers: String::new(),
             routes: Vec::new(),
@@ -102,6 +104,13 @@ impl Home {
         self
     }
 
+    /// Names no path; by the environment it has to be `path`.
+    pub fn stored_by_default_at(mut self, path: &Path) -> Self {
+        self.by_default = true;
+        self.store = path.to_owned();
+        self
+    }
+
     /// Replaces the lines of `[log]`.
     pub fn log(mut self, lines: &str) -> Self {
         self.log = format!("{lines}\n");
@@ -133,6 +142,7 @@ impl Home {
             folder: tempfile::tempdir().expect("a temporary folder"),
             store: self.store.clone(),
             kind: self.kind,
+            by_default: self.by_default,
             admin: ports::unused(),
             providers: self.providers.clone(),
             routes: self.routes.iter().map(|route| Route { listen: ports::unused(), ..route.clone() }).collect(),
@@ -162,6 +172,12 @@ impl Home {
         entries.flatten().map(|entry| entry.path()).filter(holds).collect()
     }
 
+    /// Everything that stands in the files of the store.
+    pub fn kept(&self) -> String {
+        let entries = fs::read_dir(&self.store).into_iter().flatten().flatten();
+        entries.map(|entry| String::from_utf8_lossy(&fs::read(entry.path()).unwrap_or_default()).into_owned()).collect()
+    }
+
     /// The record that holds the refresh token `token`.
     #[track_caller]
     pub fn record(&self, token: &str) -> PathBuf {
@@ -181,13 +197,10 @@ impl Home {
     /// A command of the binary with the configuration: `-c FILE` behind `arguments`.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let file = self.path("bearward.toml");
+        let path = if self.by_default { String::new() } else { format!("path = \"{}\"\n", self.store.display()) };
         let mut text = format!(
-            "[admin]\nlisten = \"{}\"\n\n[store]\nkind = \"{}\"\npath = \"{}\"\n\n[log]\n{}\n{}",
-            self.admin,
-            self.kind,
-            self.store.display(),
-            self.log,
-            self.providers
+            "[admin]\nlisten = \"{}\"\n\n[store]\nkind = \"{}\"\n{path}\n[log]\n{}\n{}",
+            self.admin, self.kind, self.log, self.providers
         );
         for Route { name, upstream, listen } in &self.routes {
             let _ = write!(

@@ -1,0 +1,11 @@
+//! What holds for every input that reaches the program from outside. Each module has one `check`, which panics where its
+//! promise is broken.
+//!
+//! The fuzz targets call these with libFuzzer's inputs, and `tests/fuzz.rs` with the seeds and with random mutations of them.
+
+pub mod admission;
+pub mod answer;
+pub mod configuration;
+pub mod path;
+pub mod reference;
+pub mod token_response;

@@ -1,0 +1,108 @@
+//! The connections of one worker that can be used again.
+
+use std::{
+    cell::RefCell,
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{sync::Mutex, time::Instant};
+
+use super::{Connection, Io, Target, http2::Session};
+use crate::proxy::route::Http2;
+
+/// How long an idle connection is kept: less than the 60 s after which many servers close theirs.
+const KEPT_IDLE: Duration = Duration::from_secs(50);
+/// How many idle connections to one upstream a worker keeps.
+const MOST_IDLE: usize = 1024;
+
+/// The connections of one worker that can be used again.
+#[derive(Debug, Default)]
+pub struct Pool {
+    idle: RefCell<HashMap<u64, VecDeque<Idle>>>,
+    /// Connections that speak HTTP/2, busy ones too. An upstream that once did stays known for it.
+    sessions: RefCell<HashMap<u64, Sessions>>,
+}
+
+#[derive(Debug, Default)]
+struct Sessions {
+    open: Vec<(Session, Instant)>,
+    turn: Arc<Mutex<()>>,
+}
+
+#[derive(Debug)]
+struct Idle {
+    connection: Connection,
+    since: Instant,
+}
+
+impl Pool {
+    /// A connection to `target` that can take a request at once: a stream of a shared one, or the idle one that was used
+    /// last, if any is still good.
+    pub fn take(&self, target: &Target) -> Option<Connection> {
+        self.take_stream(target).or_else(|| self.take_idle(target))
+    }
+
+    /// A stream of a connection that speaks HTTP/2.
+    pub(super) fn take_stream(&self, target: &Target) -> Option<Connection> {
+        let mut sessions = self.sessions.borrow_mut();
+        let open = &mut sessions.get_mut(&target.id)?.open;
+        open.retain(|(session, _)| !session.is_closed());
+        let (session, used) = open.iter_mut().find(|(session, _)| session.has_room())?;
+        *used = Instant::now();
+        Some(target.stream(session, true))
+    }
+
+    /// Shares a connection that speaks HTTP/2.
+    pub(super) fn share(&self, target: &Target, session: Session) {
+        self.sessions.borrow_mut().entry(target.id).or_default().open.push((session, Instant::now()));
+    }
+
+    /// What those have to hold who open a connection to an upstream that speaks HTTP/2.
+    pub(super) fn turn(&self, target: &Target) -> Option<Arc<Mutex<()>>> {
+        let mut sessions = self.sessions.borrow_mut();
+        match target.http2 {
+            Http2::PriorKnowledge => Some(sessions.entry(target.id).or_default().turn.clone()),
+            Http2::Auto => sessions.get(&target.id).map(|sessions| sessions.turn.clone()),
+            Http2::Never => None,
+        }
+    }
+
+    fn take_idle(&self, target: &Target) -> Option<Connection> {
+        let mut idle = self.idle.borrow_mut();
+        let connections = idle.get_mut(&target.id)?;
+        while let Some(Idle { connection, since }) = connections.pop_back() {
+            if connection.is_quiet() && since.elapsed() < KEPT_IDLE {
+                return Some(connection);
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection for later; one that speaks HTTP/2 is kept already.
+    pub fn put(&self, target: &Target, mut connection: Connection) {
+        if matches!(connection.io, Io::Http2(_)) {
+            return;
+        }
+        connection.reused = true;
+        let mut idle = self.idle.borrow_mut();
+        let connections = idle.entry(target.id).or_default();
+        if connections.len() == MOST_IDLE {
+            connections.pop_front();
+        }
+        connections.push_back(Idle { connection, since: Instant::now() });
+    }
+
+    /// Gives up the connections that have idled too long or that the upstream has closed.
+    pub fn sweep(&self) {
+        self.idle.borrow_mut().retain(|_, connections| {
+            connections.retain(|idle| idle.since.elapsed() < KEPT_IDLE && idle.connection.is_quiet());
+            !connections.is_empty()
+        });
+        for sessions in self.sessions.borrow_mut().values_mut() {
+            let is_kept = |session: &Session, used: &Instant| !session.is_idle() || used.elapsed() < KEPT_IDLE;
+            sessions.open.retain(|(session, used)| !session.is_closed() && is_kept(session, used));
+        }
+    }
+}
