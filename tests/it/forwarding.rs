@@ -1,6 +1,8 @@
 //! What of a request goes on, and how.
 
-use std::{sync::Arc, thread};
+use std::{sync::Arc, thread, time::Duration};
+
+use socket2::SockRef;
 
 use crate::support::{
     client::{A_WHILE, Client, exchange},
@@ -265,5 +267,34 @@ fn a_cut_request_is_never_a_whole_one_upstream() {
             (upstream.connections() > 0 && upstream.server().open_connections() == 0).then_some(())
         });
         assert_eq!(upstream.count(), 0, "{request}");
+    }
+}
+
+#[test]
+fn a_caller_that_is_cut_off_while_it_waits_takes_its_request_along() {
+    let tokens = TokenEndpoint::issuing("token-1");
+    let upstream = Upstream::scripted(|mut connection| {
+        if let Ok(Some(head)) = connection.head()
+            && head.target() == "/begun"
+        {
+            let _ = connection.wire.send("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello");
+        }
+        // No more of it; ends when the sidecar lets go.
+        let _ = connection.wire.rest();
+    });
+    let sidecar = Setup::new(&tokens, upstream.origin()).start_ready();
+    for (number, path) in ["/waiting", "/begun"].into_iter().enumerate() {
+        let mut client = Client::connect(sidecar.address());
+        client.send(format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        upstream.wait_for(number + 1);
+        if path == "/begun" {
+            assert_eq!(client.head().status(), 200);
+        }
+        // With a reset: one that has only sent all that it will may still wait for the answer.
+        SockRef::from(&client.socket()).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(client);
+        until(&format!("the end of the connection to the upstream: {path}"), || {
+            (upstream.server().open_connections() == 0).then_some(())
+        });
     }
 }

@@ -126,7 +126,7 @@ fn the_caller_gets_a_failure_or_a_cut_and_the_next_answer_is_the_next_requests()
                 match (&got, may) {
                     (Ok(told), _) if may_fail && told.status == 502 => told.assert_problem(502, "upstream-protocol"),
                     (Ok(told), May::Be(body) | May::FailOrBe(body)) => {
-                        assert_eq!(told.text(), body, "{name}: {told:?}")
+                        assert_eq!(told.text(), body, "{name}: {told:?}");
                     }
                     (Err(_), May::Break | May::FailOrBreak) => {}
                     _ => panic!("{protocol:?} {method} {name}: {may:?} was wanted, not {got:?}"),

@@ -392,14 +392,16 @@ fn a_refused_token_is_replaced_and_the_request_replayed() {
 fn an_idle_connection_that_the_upstream_ends_is_no_error() {
     let upstream = echo();
     let sidecar = by_prior_knowledge(&upstream);
-    for round in 0..4 {
-        for protocol in BOTH {
-            let told = Ask::new("POST", "/").body(b"hello").told(protocol, sidecar.address());
-            assert_eq!((told.status, told.text().as_str()), (200, "hello"));
-        }
+    for goodbye in [true, false, true, false] {
         for connection in upstream.connections() {
-            if round % 2 == 0 { connection.say_goodbye() } else { connection.cut() }
+            if goodbye { connection.say_goodbye() } else { connection.cut() }
         }
         until("the end of the connections", || (upstream.open_connections() == 0).then_some(()));
+        for protocol in BOTH {
+            // That a connection was cut may not have been noticed yet, and then only what is idempotent is sent again.
+            let ask = if goodbye { Ask::new("POST", "/").body(b"hello") } else { Ask::get("/") };
+            let told = ask.told(protocol, sidecar.address());
+            assert_eq!((told.status, told.text().as_str()), (200, if goodbye { "hello" } else { "" }), "{protocol:?}");
+        }
     }
 }
