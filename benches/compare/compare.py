@@ -25,6 +25,8 @@ from process import HOST, cpu_ns, free_port, memory_kib, start, status, stop, st
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 HEADERS = ["User-Agent: service/1.0", "Accept: application/json", "Accept-Encoding: gzip", "X-Request-Id: 4f1c9a52e7d84c0f"]
+# How often each is started to see how long that takes.
+STARTS = 5
 # key, heading, format
 MEASURES = [
     ("instructions", "instructions/request", "{:,.0f}"),
@@ -43,6 +45,8 @@ class Proxy:
 
     def __init__(self, name, way, folder, values, cpus):
         self.name, self.port, self.samples = name, free_port(), []
+        # A folder of its own: its files must not change while it runs.
+        folder = tempfile.mkdtemp(dir=folder)
         argv = way(folder, dict(values, port=self.port))
         self.process = start(argv, folder, name, cpus)
         try:
@@ -129,9 +133,15 @@ def main():
         ways = {name: way for name, way in ways.items() if name in chosen.only.split(",")}
     running = []
     for name, way in ways.items():
-        proxy = Proxy(name, way, folder, values, own)
-        proxy.samples.append(dict(proxy.grow(others), begin=proxy.begin))
-        running.append(proxy)
+        running.append(Proxy(name, way, folder, values, own))
+    for _ in range(STARTS):
+        # The others have nothing to do meanwhile.
+        for proxy in running:
+            again = Proxy(proxy.name, ways[proxy.name], folder, values, own)
+            stop(again.process)
+            proxy.samples.append({"begin": again.begin})
+    for proxy in running:
+        proxy.samples.append(proxy.grow(others))
     counters = working_perf(running[0])
     for number in range(chosen.rounds):
         turn = number % len(running)
