@@ -61,6 +61,7 @@ mod tunnels;
 mod upstream_failures;
 mod upstream_http2;
 mod upstream_http2_failures;
+mod upstream_http2_repeats;
 mod upstream_http2_streaming;
 
 // The process: what it tells, what it keeps to itself, how it is used and how it ends.
