@@ -339,7 +339,8 @@ fn a_login_without_a_refresh_token_has_its_access_token_revoked() {
     world.server.set_raw_answer(Some(answer));
     let mut login = world.start(&["login", "demo", "--no-browser"]);
     Browser::default().open(&login.line());
-    assert_ended(&world, login.ended(), 0, "logged in\n");
+    // It ends with its access token, which is said, and is no success.
+    assert_eq!(login.ended().0, Some(1));
     world.server.set_raw_answer(None);
     let said = assert_ended(&world, world.run(&["logout", "demo"]), 0, "logged out\n");
     assert!(said.contains("no refresh token") && !said.contains("canary"), "{said}");

@@ -21,6 +21,9 @@ pub trait Caller {
     /// Adds some more of the body, framed for the upstream, to `wire`: behind what it holds, or in place of it.
     fn poll_body(&mut self, cx: &mut Context<'_>, wire: &mut Buffer, place: Place) -> Poll<Result<(), CallerFault>>;
 
+    /// Ready once the caller has gone away for good, as far as that can be told while its request is waited for.
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+
     /// Passes an interim answer on, where the protocol has them.
     fn poll_interim(&mut self, cx: &mut Context<'_>, wire: &mut Buffer) -> Poll<Result<(), CallerFault>>;
 }

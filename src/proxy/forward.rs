@@ -233,6 +233,9 @@ impl Exchange {
             if let Poll::Ready(answered) = self.poll_answer(cx, connection, caller, to_head) {
                 return Poll::Ready(answered);
             }
+            if caller.is_body_done() && caller.poll_gone(cx).is_ready() {
+                return Poll::Ready(Err(Lost::Caller(CallerFault::Gone)));
+            }
             timer.poll_passed(cx).map(|()| Err(Lost::Refused(self.timed_out())))
         })
         .await

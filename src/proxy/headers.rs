@@ -268,6 +268,17 @@ pub enum Persist<'a> {
     Close,
 }
 
+impl Persist<'_> {
+    /// What to say to a caller of `version` of a connection that `ends` or does not.
+    pub fn of(ends: bool, version: Version) -> Self {
+        match (ends, version) {
+            (true, _) => Persist::Close,
+            (false, Version::Http10) => Persist::KeepAlive,
+            (false, Version::Http11) => Persist::Silent,
+        }
+    }
+}
+
 /// The names that `Connection` nominates (RFC 9110 §7.6.1).
 pub struct Nominated<'a>(Vec<&'a [u8]>);
 

@@ -262,7 +262,7 @@ impl Connection {
         }
         let framing = headers::answer_framing(answered.framing, self.head.version);
         let ends = framing.until_close || !prepared.admitted.keep_alive || self.worker.is_draining();
-        let persist = persist(ends, self.head.version);
+        let persist = Persist::of(ends, self.head.version);
         let rewriter = Rewriter::new(&active.route, &self.head, &prepared.admitted);
         let relay = match Relay::new(answered, framing.sink, persist, self.ingress.limits.head_bytes, &rewriter) {
             Ok(relay) => relay,
@@ -322,7 +322,7 @@ impl Connection {
         let provider = active.as_ref().and_then(|active| active.route.provider.as_ref()).map(|bound| &*bound.provider);
         let answer = respond::answer(&refusal, route, provider, respond::is_grpc(&self.head));
         let mut wire = Buffer::with_size(SMALL);
-        let persist = persist(!keep_alive, self.head.version);
+        let persist = Persist::of(!keep_alive, self.head.version);
         answer.write(&mut wire, self.head.method() == b"HEAD", persist);
         tracing::debug!(route, provider, status = answer.status.as_u16(), detail = &*refusal.detail, "refused");
         self.timer.set(self.ingress.limits.keep_alive);
@@ -381,14 +381,6 @@ impl Connection {
             }
         })
         .await;
-    }
-}
-
-fn persist(ends: bool, version: Version) -> Persist<'static> {
-    match (ends, version) {
-        (true, _) => Persist::Close,
-        (false, Version::Http10) => Persist::KeepAlive,
-        (false, Version::Http11) => Persist::Silent,
     }
 }
 

@@ -23,6 +23,16 @@ pub enum Stream {
 }
 
 impl Stream {
+    /// Ready once the other side has reset the connection. One that has only ended its side may still wait for an answer.
+    pub fn poll_reset(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let Self::Tcp(stream) = self else { return Poll::Pending };
+        match stream.poll_read_ready(cx) {
+            Poll::Ready(_) if stream.take_error().is_ok_and(|error| error.is_none()) => Poll::Pending,
+            Poll::Ready(_) => Poll::Ready(()),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
     /// Makes the end of the connection an abort (RST) instead of a clean end; a Unix socket knows no such thing.
     pub fn reset_on_close(&self) {
         if let Self::Tcp(stream) = self {

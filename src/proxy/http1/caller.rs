@@ -42,6 +42,10 @@ impl Caller for Http1Caller<'_> {
         poll_upload(&mut self.body, wire, place, self.sink, self.injected, &mut self.spill, read)
     }
 
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.stream.poll_reset(cx)
+    }
+
     fn poll_interim(&mut self, cx: &mut Context<'_>, wire: &mut Buffer) -> Poll<Result<(), CallerFault>> {
         if !self.interim {
             return Poll::Ready(Ok(()));

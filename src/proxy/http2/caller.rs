@@ -66,6 +66,11 @@ impl Caller for Http2Caller {
         Poll::Ready(Ok(()))
     }
 
+    fn poll_gone(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        // hyper drops the whole request when its caller resets it.
+        Poll::Pending
+    }
+
     fn poll_interim(&mut self, _: &mut Context<'_>, _: &mut Buffer) -> Poll<Result<(), CallerFault>> {
         // hyper's HTTP/2 server has no way to send one; they are optional to pass on.
         Poll::Ready(Ok(()))
