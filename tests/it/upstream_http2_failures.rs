@@ -75,7 +75,9 @@ fn an_answer_that_is_reset_in_its_body_is_never_whole() {
     open.send_replace(usize::MAX);
     for path in ["/cancel", "/cut", "/no-error"] {
         let got = Ask::get(path).ask(Protocol::Http2, sidecar.address());
-        assert!(got.is_err(), "{path}: a cut answer looked whole: {got:?}");
+        // A reset that comes together with the head may be seen before that goes on.
+        let told = got.is_ok_and(|told| told.status != 502);
+        assert!(!told, "{path}: a cut answer looked whole");
     }
     for protocol in BOTH {
         assert_eq!(Ask::get("/whole").told(protocol, sidecar.address()).text(), "hello!");

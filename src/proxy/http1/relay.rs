@@ -3,7 +3,7 @@
 use std::{
     future::poll_fn,
     io, mem,
-    task::{Context, Poll, ready},
+    task::{Context, Poll},
 };
 
 use super::caller::{Http1Caller, poll_write_some};
@@ -13,6 +13,7 @@ use crate::{
         buffer::{Buffer, LARGE, SMALL},
     },
     proxy::{
+        caller::Caller as _,
         download::Download,
         forward::Answered,
         headers::{self, Persist},
@@ -94,9 +95,14 @@ impl Relay {
             } else {
                 self.poll_more(cx)
             };
-            match ready!(step) {
-                Ok(()) => *moved = true,
-                Err(_) => return Poll::Ready(false),
+            match step {
+                Poll::Ready(Ok(())) => *moved = true,
+                Poll::Ready(Err(_)) => return Poll::Ready(false),
+                // Nothing to write, and nobody to write it to.
+                Poll::Pending if self.wire.is_empty() && caller.is_body_done() => {
+                    return caller.poll_gone(cx).map(|()| false);
+                }
+                Poll::Pending => return Poll::Pending,
             }
         }
     }
