@@ -236,15 +236,7 @@ impl Body {
         } else {
             let mut part = rest.to_owned();
             let decoded = self.decode(&mut part)?;
-            if sink == Sink::Plain {
-                wire.extend(&part[..decoded.content]);
-            } else if decoded.content > 0 {
-                let mut line = [0; CHUNK_GAP];
-                let start = size_line(decoded.content, &mut line);
-                wire.extend(&line[start..]);
-                wire.extend(&part[..decoded.content]);
-                wire.extend(b"\r\n");
-            }
+            put_content(wire, &part[..decoded.content], sink);
             decoded.consumed
         };
         self.finish(wire, sink, injected)?;
@@ -264,6 +256,21 @@ impl Body {
 /// Adds a field line to a head or a trailer section.
 pub fn put_field(wire: &mut Buffer, name: &[u8], value: &[u8]) {
     wire.extend_all([name, b": ", value, b"\r\n"]);
+}
+
+/// Adds content to a message, as one chunk or as it is. An empty chunk would be the last one, so none is made of nothing.
+pub fn put_content(wire: &mut Buffer, content: &[u8], sink: Sink) {
+    match sink {
+        Sink::Plain => wire.extend(content),
+        Sink::Chunked if content.is_empty() => {}
+        Sink::Chunked => {
+            let mut line = [0; CHUNK_GAP];
+            let start = size_line(content.len(), &mut line);
+            wire.extend(&line[start..]);
+            wire.extend(content);
+            wire.extend(b"\r\n");
+        }
+    }
 }
 
 /// Whether a field may stand in a trailer section (RFC 9110 §6.5.1): none that frames, routes or authenticates.

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 
 use crate::{
     http1::{
-        body::{Sink, may_trail, put_field},
+        body::{Sink, may_trail, put_content, put_field},
         buffer::Buffer,
         field::same_name,
     },
@@ -95,17 +95,5 @@ impl Http2Caller {
             }
         }
         wire.extend(b"\r\n");
-    }
-}
-
-pub(super) fn put_content(wire: &mut Buffer, content: &[u8], sink: Sink) {
-    match sink {
-        Sink::Plain => wire.extend(content),
-        Sink::Chunked if content.is_empty() => {}
-        Sink::Chunked => {
-            wire.extend(format!("{:x}\r\n", content.len()).as_bytes());
-            wire.extend(content);
-            wire.extend(b"\r\n");
-        }
     }
 }

@@ -26,7 +26,7 @@ use tokio::{
 
 use self::request::{Outgoing, Upload};
 use crate::http1::{
-    body::put_field,
+    body::{Sink, put_content, put_field},
     buffer::{Buffer, SMALL},
 };
 
@@ -130,7 +130,7 @@ type Asked = Pin<Box<dyn Future<Output = hyper::Result<Response<Incoming>>>>>;
 enum Answer {
     NotAsked,
     Asked(Asked),
-    Body { incoming: Incoming, chunked: bool },
+    Body { incoming: Incoming, sink: Sink },
     Whole,
 }
 
@@ -158,19 +158,19 @@ impl Stream {
                         return Poll::Ready(Err(io::Error::other(error)));
                     }
                 },
-                Answer::Body { incoming, chunked } => {
-                    let chunked = *chunked;
+                Answer::Body { incoming, sink } => {
+                    let sink = *sink;
                     match ready!(Pin::new(&mut *incoming).poll_frame(cx)) {
                         Some(Ok(frame)) => match frame.into_data() {
-                            Ok(data) => put_content(&mut self.out, &data, chunked),
-                            Err(frame) => self.end(frame.into_trailers().ok(), chunked),
+                            Ok(data) => put_content(&mut self.out, &data, sink),
+                            Err(frame) => self.end(frame.into_trailers().ok(), sink),
                         },
                         Some(Err(error)) => return Poll::Ready(Err(io::Error::other(error))),
                         // hyper takes a reset without an error for an end.
                         None if !incoming.is_end_stream() => {
                             return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
                         }
-                        None => self.end(None, chunked),
+                        None => self.end(None, sink),
                     }
                 }
             }
@@ -200,18 +200,18 @@ impl Stream {
         }
         let has_length = parts.headers.contains_key(header::CONTENT_LENGTH);
         let is_empty = incoming.is_end_stream();
-        let chunked = !has_length && !is_empty;
-        if chunked {
+        let sink = if has_length || is_empty { Sink::Plain } else { Sink::Chunked };
+        if sink == Sink::Chunked {
             put_field(&mut self.out, b"transfer-encoding", b"chunked");
         } else if !has_length && !matches!(status.as_u16(), 204 | 304) && !self.outgoing.is_head() {
             put_field(&mut self.out, b"content-length", b"0");
         }
         self.out.extend(b"\r\n");
-        self.incoming = if is_empty { Answer::Whole } else { Answer::Body { incoming, chunked } };
+        self.incoming = if is_empty { Answer::Whole } else { Answer::Body { incoming, sink } };
     }
 
-    fn end(&mut self, trailers: Option<HeaderMap>, chunked: bool) {
-        if chunked {
+    fn end(&mut self, trailers: Option<HeaderMap>, sink: Sink) {
+        if sink == Sink::Chunked {
             self.out.extend(b"0\r\n");
             for (name, value) in trailers.iter().flatten() {
                 put_field(&mut self.out, name.as_str().as_bytes(), value.as_bytes());
@@ -228,20 +228,8 @@ impl std::fmt::Debug for Stream {
     }
 }
 
-fn put_content(out: &mut Buffer, content: &[u8], chunked: bool) {
-    if content.is_empty() {
-        return;
-    }
-    if chunked {
-        out.extend(format!("{:x}\r\n", content.len()).as_bytes());
-    }
-    out.extend(content);
-    if chunked {
-        out.extend(b"\r\n");
-    }
-}
-
-/// REFUSED_STREAM, a request behind the last one that a goodbye lets finish (RFC 9113 §6.8), and a request that was still waiting when the connection ended.
+/// REFUSED_STREAM, a request behind the last one that a goodbye lets finish (RFC 9113 §6.8), and a request that was still
+/// waiting when the connection ended.
 fn is_refused(error: &hyper::Error) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = cause {
