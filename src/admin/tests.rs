@@ -17,9 +17,8 @@ use super::*;
 use crate::{
     clock::{Clock, ManualClock, SystemClock},
     oauth::{
-        provider::{
-            Authorization, ClientAuth, Encoding, GrantType, Provider, TokenMethod, TokenRequest, TokenResponse,
-        },
+        fake,
+        provider::{Authorization, ClientAuth, GrantType, Provider},
         redirect_uri::RedirectUri,
     },
     secret::Secret,
@@ -29,7 +28,6 @@ use crate::{
         listener::Bound,
     },
     telemetry::metrics::Metrics,
-    tls::Trust,
     token::{
         Tokens,
         store::{self, StoreLocation},
@@ -144,34 +142,9 @@ fn tokens(providers: &[Arc<Provider>], metrics: &Metrics) -> Arc<Tokens> {
 fn provider(endpoint: &TokenEndpoint) -> Provider {
     Provider {
         name: "hapn".into(),
-        grant_type: GrantType::ClientCredentials,
-        token_endpoint: format!("http://{}/oauth2/token", endpoint.address).parse().unwrap(),
-        revocation_endpoint: None,
-        client_id: "client".into(),
         client_secret: Some(Arc::new(LiveSecret::fixed(Secret::new("canary-secret")))),
         client_auth: ClientAuth::SecretPost,
-        scope: None,
-        refresh_token: None,
-        token_request: TokenRequest {
-            method: TokenMethod::Post,
-            encoding: Encoding::Form,
-            params: BTreeMap::new(),
-            headers: Vec::new(),
-            omit_on_refresh: Vec::new(),
-            omit_on_exchange: Vec::new(),
-            timeout: Duration::from_secs(5),
-            trust: Trust::default(),
-            proxy: None,
-        },
-        token_response: TokenResponse {
-            access_token: "/access_token".into(),
-            refresh_token: "/refresh_token".into(),
-            expires_in: "/expires_in".into(),
-            default_lifetime: None,
-        },
-        authorization: None,
-        sign_in: None,
-        refresh_before: None,
+        ..fake::provider(&format!("http://{}/oauth2/token", endpoint.address))
     }
 }
 
