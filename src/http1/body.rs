@@ -295,7 +295,7 @@ pub fn may_trail(name: &[u8]) -> bool {
 }
 
 /// Writes `SIZE CR LF` at the end of `line` and gives where it starts.
-fn size_line(mut size: usize, line: &mut [u8; CHUNK_GAP]) -> usize {
+pub fn size_line(mut size: usize, line: &mut [u8; CHUNK_GAP]) -> usize {
     let mut start = CHUNK_GAP - 2;
     line[start..].copy_from_slice(b"\r\n");
     loop {

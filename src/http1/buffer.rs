@@ -98,6 +98,14 @@ impl Buffer {
         self.end = end;
     }
 
+    /// Adds `bytes` at the end. Consumed bytes give way where room is short, so that what flows through does not grow.
+    pub fn push(&mut self, bytes: &[u8]) {
+        if self.spare().len() < bytes.len() {
+            self.compact();
+        }
+        self.extend(bytes);
+    }
+
     /// Adds all of `parts`, one behind the other; room is made once.
     pub fn extend_all<const N: usize>(&mut self, parts: [&[u8]; N]) {
         let end = self.end + parts.iter().map(|part| part.len()).sum::<usize>();

@@ -23,6 +23,7 @@ use self::{
 };
 use super::{
     caller::CallerFault,
+    downstream::Downstream,
     error::{Kind, Refusal},
     forward::{self, Answered, Unanswered},
     headers::{self, Persist},
@@ -42,7 +43,7 @@ use crate::{
         framing::Framing,
         head::{Head, HeadError, Version},
     },
-    server::{drain::Watch, stream::Stream},
+    server::drain::Watch,
     telemetry::access_log::TokenCost,
 };
 
@@ -55,7 +56,7 @@ const MOST_LINGERING_BYTES: usize = 1024 * 1024;
 ///
 /// `timer` runs since the connection was accepted.
 pub(super) async fn serve(
-    stream: Stream,
+    stream: Downstream,
     head: Head,
     timer: Timer,
     ingress: Arc<Ingress>,
@@ -70,7 +71,7 @@ pub(super) async fn serve(
 
 /// The task of a connection is as large as the largest of the futures in it: those that few requests come to are boxed.
 struct Connection {
-    stream: Stream,
+    stream: Downstream,
     head: Head,
     timer: Timer,
     ingress: Arc<Ingress>,

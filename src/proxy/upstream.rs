@@ -23,12 +23,12 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use self::http2::{Session, Stream};
 pub use self::pool::Pool;
 use super::{
     error::{Kind, Refusal},
     route::{Http2, Upstream},
 };
+use crate::http2::stream::Stream;
 
 /// An upstream in service: what connections to it need, shared by all workers.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ impl Target {
         let stream = self.dial().await?;
         if !self.upstream.tls {
             return match self.http2 {
-                Http2::PriorKnowledge => self.share(Session::begin(stream).await, pool),
+                Http2::PriorKnowledge => Ok(self.share(stream, pool)),
                 Http2::Auto | Http2::Never => Ok(Connection { io: Io::Tcp(stream), reused: false }),
             };
         }
@@ -95,24 +95,20 @@ impl Target {
         let stream = connector.connect(name, stream).await.map_err(|error| handshake_failed(&error))?;
         let speaks_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         if speaks_http2 || self.http2 == Http2::PriorKnowledge {
-            return self.share(Session::begin(stream).await, pool);
+            return Ok(self.share(stream, pool));
         }
         Ok(Connection { io: Io::Tls(Box::new(stream)), reused: false })
     }
 
-    fn share(&self, session: hyper::Result<Session>, pool: &Pool) -> Result<Connection, Refusal> {
-        let session = session.map_err(|error| {
-            tracing::debug!(%error, "no HTTP/2");
-            Refusal::new(Kind::UpstreamProtocol, "the upstream does not speak HTTP/2")
-        })?;
-        let connection = self.stream(&session, false);
-        pool.share(self, session);
-        Ok(connection)
-    }
-
-    fn stream(&self, session: &Session, reused: bool) -> Connection {
+    fn share<T>(&self, stream: T, pool: &Pool) -> Connection
+    where
+        T: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
         let scheme = if self.upstream.tls { "https" } else { "http" };
-        Connection { io: Io::Http2(Box::new(session.stream(scheme, &self.upstream.authority))), reused }
+        let client = http2::begin(stream, scheme, self.upstream.authority.clone());
+        let connection = Connection { io: Io::Http2(Box::new(client.stream())), reused: false };
+        pool.share(self, client);
+        connection
     }
 
     /// Looks the name up and tries its addresses in their order.
@@ -211,8 +207,9 @@ impl Connection {
     /// Sees that all that was written is on its way.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.io {
-            Io::Tcp(_) | Io::Http2(_) => Poll::Ready(Ok(())),
+            Io::Tcp(_) => Poll::Ready(Ok(())),
             Io::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Io::Http2(stream) => stream.poll_flush(cx),
         }
     }
 

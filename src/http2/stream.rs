@@ -1,0 +1,163 @@
+//! One stream, written to and read from like a connection that speaks HTTP/1.1.
+
+use std::{
+    cell::RefCell,
+    io,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use super::{
+    outbound::{Next, Origin, Outbound, Role},
+    state::State,
+};
+use crate::http1::buffer::Buffer;
+
+/// One request and its answer.
+#[derive(Debug)]
+pub struct Stream {
+    state: Rc<RefCell<State>>,
+    id: Option<u32>,
+    message: Outbound,
+    /// A request that is ready to go and waits for its turn.
+    ready: Option<Ready>,
+    was_refused: bool,
+}
+
+#[derive(Debug)]
+struct Ready {
+    block: Buffer,
+    is_end: bool,
+}
+
+impl Stream {
+    /// A stream for a request.
+    pub(super) fn for_request(state: Rc<RefCell<State>>, origin: Rc<Origin>) -> Self {
+        Self::new(state, None, Role::Request(origin))
+    }
+
+    /// The stream of a request that has come.
+    pub(super) fn arrived(state: Rc<RefCell<State>>, id: u32) -> Self {
+        let to_head = state.borrow_mut().is_head_request(id);
+        Self::new(state, Some(id), Role::Answer { to_head })
+    }
+
+    fn new(state: Rc<RefCell<State>>, id: Option<u32>, role: Role) -> Self {
+        state.borrow_mut().handles += 1;
+        Self { state, id, message: Outbound::new(role), ready: None, was_refused: false }
+    }
+
+    /// Takes bytes of a message; as many as there is room for.
+    ///
+    /// # Errors
+    /// The stream is broken, or the bytes are no message.
+    pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.message.wants_head() {
+            self.message.add_to_head(bytes);
+            return Poll::Ready(self.put_heads(cx).map(|()| bytes.len()));
+        }
+        ready!(self.poll_begun(cx))?;
+        let Some(id) = self.id else { return Poll::Ready(Err(io::ErrorKind::InvalidInput.into())) };
+        self.state.borrow_mut().poll_write(id, &mut self.message, cx, bytes)
+    }
+
+    /// Reads bytes of the other side's message; 0 behind its end. An answer that was written has left then, too.
+    ///
+    /// # Errors
+    /// The stream is broken.
+    pub fn poll_read(&mut self, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_begun(cx))?;
+        match self.id {
+            Some(id) => self.state.borrow_mut().poll_read(id, cx, bytes),
+            // Nothing was asked yet.
+            None => Poll::Pending,
+        }
+    }
+
+    /// Sees that what was written is on its way.
+    ///
+    /// # Errors
+    /// The stream is broken.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_begun(cx)
+    }
+
+    /// Reads no more than has to be read before the end.
+    pub fn close(&self) {
+        if let Some(id) = self.id {
+            self.state.borrow_mut().close(id);
+        }
+    }
+
+    /// Ready once the other side has reset the stream.
+    pub fn poll_reset(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.id {
+            Some(id) => self.state.borrow_mut().poll_broken(id, cx),
+            None => Poll::Pending,
+        }
+    }
+
+    /// Whether the other side said that it has done nothing with the request (RFC 9113 §8.7), or it never left.
+    pub fn was_refused(&self) -> bool {
+        self.was_refused || self.id.is_some_and(|id| self.state.borrow_mut().was_refused(id))
+    }
+
+    fn put_heads(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        loop {
+            let mut block = Buffer::new();
+            let next = self.message.take_head(&mut block)?;
+            match (next, self.id) {
+                (Next::More, _) => return Ok(()),
+                (next, None) => {
+                    self.ready = Some(Ready { block, is_end: next == Next::Nothing });
+                    return match self.poll_begun(cx) {
+                        Poll::Ready(begun) => begun,
+                        Poll::Pending => Ok(()),
+                    };
+                }
+                (Next::Head, Some(id)) => self.state.borrow_mut().put_head(id, &block, false),
+                (Next::Nothing, Some(id)) => {
+                    self.state.borrow_mut().put_head(id, &block, true);
+                    return Ok(());
+                }
+                (Next::Content, Some(id)) => {
+                    let mut state = self.state.borrow_mut();
+                    state.put_head(id, &block, false);
+                    return state.go_on(id, &mut self.message);
+                }
+            }
+        }
+    }
+
+    /// Opens the stream of a request that is ready to go.
+    fn poll_begun(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(Ready { block, is_end }) = &self.ready else { return Poll::Ready(Ok(())) };
+        let mut state = self.state.borrow_mut();
+        let id = match ready!(state.poll_open(cx, self.message.is_head_request())) {
+            Ok(id) => id,
+            Err(error) => {
+                self.was_refused = true;
+                return Poll::Ready(Err(error));
+            }
+        };
+        self.id = Some(id);
+        state.put_head(id, block, *is_end);
+        let begun = if *is_end { Ok(()) } else { state.go_on(id, &mut self.message) };
+        self.ready = None;
+        Poll::Ready(begun)
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let mut state = self.state.borrow_mut();
+        state.handles -= 1;
+        if let Some(id) = self.id {
+            state.leave(id);
+        }
+        if state.is_idle() {
+            // Which may be what it waited for.
+            state.wake_driver();
+        }
+    }
+}
