@@ -105,7 +105,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
                 Poll::Pending => false,
             };
             loop {
-                let arrived = self.state.borrow_mut().arrived();
+                let arrived = self.state.borrow_mut().seat();
                 let Some(stream) = arrived else { break };
                 accept(Stream::arrived(self.state.clone(), stream));
             }

@@ -1,8 +1,11 @@
 //! What the two sides of the proxy hold of a connection.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::RefCell, rc::Rc, time::Duration};
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, sleep_until},
+};
 
 pub use super::state::Limits;
 use super::{
@@ -79,13 +82,23 @@ impl Server {
 
     /// Tells the client that the connection is going to end: what is asked before it knows is served.
     pub fn announce_end(&self) {
-        self.0.borrow_mut().announce_end();
+        let mut state = self.0.borrow_mut();
+        state.announce_end();
+        state.stir();
     }
 
-    /// Takes no more requests; ends when the last is over.
-    pub fn end(&self) {
-        let mut state = self.0.borrow_mut();
-        state.end();
-        state.wake_driver();
+    /// Waits until there has been no request for `first`, or, once there has been one, for `later`.
+    pub async fn quiet(&self, first: Duration, later: Duration) {
+        loop {
+            let (since, has_begun) = self.0.borrow().idle_since();
+            let bound = if has_begun { later } else { first };
+            let now = Instant::now();
+            let until = since.unwrap_or(now) + bound;
+            if until <= now {
+                return;
+            }
+            // Which of the two bounds holds may change while this sleeps.
+            sleep_until(until.min(now + first.min(later))).await;
+        }
     }
 }

@@ -3,7 +3,15 @@
 mod incoming;
 mod outgoing;
 
-use std::{collections::VecDeque, io, task::Waker};
+use std::{
+    cell::{Cell, RefCell},
+    collections::VecDeque,
+    io,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+};
+
+use tokio::time::Instant;
 
 use super::{
     frame::{self, MOST, PREFACE, Reason, Setting, setting},
@@ -97,10 +105,14 @@ pub(super) struct State {
     owes_table_size: bool,
     /// The last stream that this side opened, or took from the other.
     last: u32,
-    /// Streams that were taken and are served, those that the other side has reset included.
-    pub(super) handles: usize,
+    /// Streams that somebody holds, those that the other side has reset included.
+    handles: usize,
     /// Streams that nobody has taken yet.
     arrived: VecDeque<u32>,
+    /// Who waits for the next one.
+    seats: Vec<Rc<Seat>>,
+    idle_since: Instant,
+    has_begun: bool,
     /// Wait until they may open a stream.
     openers: Vec<Waker>,
     pub(super) ending: Ending,
@@ -109,6 +121,22 @@ pub(super) struct State {
     /// Streams that the other side opened and gave up, less those that came to something.
     given_up: u32,
     driver: Option<Waker>,
+}
+
+/// Where somebody who has served a stream waits for another.
+#[derive(Debug, Default)]
+pub(super) struct Seat {
+    next: Cell<Option<u32>>,
+    waker: RefCell<Option<Waker>>,
+}
+
+impl Seat {
+    fn wake(&self) {
+        let waker = self.waker.borrow_mut().take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
 }
 
 /// One stream.
@@ -188,6 +216,9 @@ impl State {
             last: 0,
             handles: 0,
             arrived: VecDeque::new(),
+            seats: Vec::new(),
+            idle_since: Instant::now(),
+            has_begun: false,
             openers: Vec::new(),
             ending: Ending::Open,
             is_unwanted: false,
@@ -269,8 +300,33 @@ impl State {
         self.out.len() >= 2 * MOST_OUT
     }
 
-    /// A stream of the other side's that nobody has taken yet.
-    pub(super) fn arrived(&mut self) -> Option<u32> {
+    /// Since when there is nothing to be done; none while there is. Also whether there ever was.
+    pub(super) fn idle_since(&self) -> (Option<Instant>, bool) {
+        (self.is_idle().then_some(self.idle_since), self.has_begun)
+    }
+
+    /// Somebody holds one more stream.
+    pub(super) fn hold(&mut self) {
+        self.handles += 1;
+        self.has_begun = true;
+    }
+
+    /// Somebody holds a stream no more.
+    pub(super) fn let_go(&mut self) {
+        self.handles -= 1;
+        if self.is_idle() {
+            self.stir();
+            // Which may be what it waited for.
+            self.wake_driver();
+        }
+    }
+
+    /// Counts what is idle from now on.
+    pub(super) fn stir(&mut self) {
+        self.idle_since = Instant::now();
+    }
+
+    fn next_arrived(&mut self) -> Option<u32> {
         while let Some(stream) = self.arrived.pop_front() {
             if self.entry(stream).is_some_and(|entry| entry.fault.is_none()) {
                 return Some(stream);
@@ -279,6 +335,51 @@ impl State {
             self.remove(stream);
         }
         None
+    }
+
+    /// Gives streams that have arrived to those who wait for one. Gives the first for which there is nobody.
+    pub(super) fn seat(&mut self) -> Option<u32> {
+        while let Some(stream) = self.next_arrived() {
+            let Some(seat) = self.seats.pop() else { return Some(stream) };
+            seat.next.set(Some(stream));
+            self.hold();
+            seat.wake();
+        }
+        None
+    }
+
+    /// Waits for a stream to serve; none when there will be no more.
+    pub(super) fn poll_seat(&mut self, seat: &Rc<Seat>, cx: &mut Context<'_>) -> Poll<Option<u32>> {
+        if let Some(stream) = seat.next.take() {
+            return Poll::Ready(Some(stream));
+        }
+        if let Some(stream) = self.next_arrived() {
+            self.leave_seat(seat);
+            self.hold();
+            return Poll::Ready(Some(stream));
+        }
+        if !matches!(self.ending, Ending::Open | Ending::Announced) {
+            return Poll::Ready(None);
+        }
+        *seat.waker.borrow_mut() = Some(cx.waker().clone());
+        if !self.seats.iter().any(|other| Rc::ptr_eq(other, seat)) {
+            self.seats.push(seat.clone());
+        }
+        Poll::Pending
+    }
+
+    /// Nobody waits there any more. What was put there is put back.
+    pub(super) fn leave_seat(&mut self, seat: &Rc<Seat>) {
+        self.seats.retain(|other| !Rc::ptr_eq(other, seat));
+        if let Some(stream) = seat.next.take() {
+            self.arrived.push_front(stream);
+            self.let_go();
+            self.wake_driver();
+        }
+    }
+
+    fn empty_seats(&mut self) {
+        self.seats.drain(..).for_each(|seat| seat.wake());
     }
 
     pub(super) fn set_driver(&mut self, waker: &Waker) {
@@ -311,6 +412,7 @@ impl State {
             let last = if self.is_client() { 0 } else { self.last };
             frame::put_goaway(&mut self.out, last, Reason::NO_ERROR);
             self.wake_openers();
+            self.empty_seats();
         }
     }
 
@@ -325,6 +427,7 @@ impl State {
         }
         self.streams.retain(|(_, entry)| !entry.is_left);
         self.wake_openers();
+        self.empty_seats();
     }
 
     /// The other side cannot be understood any more: it is told so, and that is all.

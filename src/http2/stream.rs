@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     outbound::{Next, Origin, Outbound, Role},
-    state::State,
+    state::{Seat, State},
 };
 use crate::http1::buffer::Buffer;
 
@@ -22,6 +22,8 @@ pub struct Stream {
     /// A request that is ready to go and waits for its turn.
     ready: Option<Ready>,
     was_refused: bool,
+    /// Where whoever serves requests waits for the next.
+    seat: Option<Rc<Seat>>,
 }
 
 #[derive(Debug)]
@@ -33,18 +35,18 @@ struct Ready {
 impl Stream {
     /// A stream for a request.
     pub(super) fn for_request(state: Rc<RefCell<State>>, origin: Rc<Origin>) -> Self {
-        Self::new(state, None, Role::Request(origin))
+        Self::new(state, None, Role::Request(origin), None)
     }
 
     /// The stream of a request that has come.
     pub(super) fn arrived(state: Rc<RefCell<State>>, id: u32) -> Self {
         let to_head = state.borrow_mut().is_head_request(id);
-        Self::new(state, Some(id), Role::Answer { to_head })
+        Self::new(state, Some(id), Role::Answer { to_head }, Some(Rc::default()))
     }
 
-    fn new(state: Rc<RefCell<State>>, id: Option<u32>, role: Role) -> Self {
-        state.borrow_mut().handles += 1;
-        Self { state, id, message: Outbound::new(role), ready: None, was_refused: false }
+    fn new(state: Rc<RefCell<State>>, id: Option<u32>, role: Role, seat: Option<Rc<Seat>>) -> Self {
+        state.borrow_mut().hold();
+        Self { state, id, message: Outbound::new(role), ready: None, was_refused: false, seat }
     }
 
     /// Takes bytes of a message; as many as there is room for.
@@ -61,16 +63,31 @@ impl Stream {
         self.state.borrow_mut().poll_write(id, &mut self.message, cx, bytes)
     }
 
-    /// Reads bytes of the other side's message; 0 behind its end. An answer that was written has left then, too.
+    /// Reads bytes of the other side's message; 0 behind its end. A request that was answered is followed by the next that
+    /// comes on the same connection.
     ///
     /// # Errors
     /// The stream is broken.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
         ready!(self.poll_begun(cx))?;
-        match self.id {
-            Some(id) => self.state.borrow_mut().poll_read(id, cx, bytes),
-            // Nothing was asked yet.
-            None => Poll::Pending,
+        loop {
+            let mut state = self.state.borrow_mut();
+            let Some(id) = self.id else {
+                // Before a request there is nothing to be read.
+                let Some(seat) = &self.seat else { return Poll::Pending };
+                let Some(id) = ready!(state.poll_seat(seat, cx)) else { return Poll::Ready(Ok(0)) };
+                self.message = Outbound::new(Role::Answer { to_head: state.is_head_request(id) });
+                self.id = Some(id);
+                continue;
+            };
+            match ready!(state.poll_read(id, cx, bytes)) {
+                Ok(0) if self.seat.is_some() && state.is_over(id) => {
+                    state.leave(id);
+                    state.let_go();
+                    self.id = None;
+                }
+                read => return Poll::Ready(read),
+            }
         }
     }
 
@@ -151,13 +168,13 @@ impl Stream {
 impl Drop for Stream {
     fn drop(&mut self) {
         let mut state = self.state.borrow_mut();
-        state.handles -= 1;
-        if let Some(id) = self.id {
-            state.leave(id);
-        }
-        if state.is_idle() {
-            // Which may be what it waited for.
-            state.wake_driver();
+        match (self.id, &self.seat) {
+            (Some(id), _) => {
+                state.leave(id);
+                state.let_go();
+            }
+            (None, Some(seat)) => state.leave_seat(seat),
+            (None, None) => state.let_go(),
         }
     }
 }

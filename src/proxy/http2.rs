@@ -1,13 +1,10 @@
-//! A caller that speaks HTTP/2 with prior knowledge: each of its streams is served like a connection of HTTP/1.1 that
-//! carries one request.
-
-mod activity;
+//! A caller that speaks HTTP/2 with prior knowledge: each of its streams is served like a request on a connection that
+//! speaks HTTP/1.1.
 
 use std::{future::poll_fn, pin::pin, rc::Rc, sync::Arc, time::Duration};
 
 use tokio::task::spawn_local;
 
-use self::activity::Activity;
 use super::{downstream::Downstream, http1, service::Ingress, timer::Timer, worker::Worker};
 use crate::{
     http1::head::{Head, MOST_FIELDS},
@@ -40,31 +37,25 @@ pub(super) async fn serve(stream: Prefixed<Stream>, ingress: Arc<Ingress>, worke
     };
     let liveness = Liveness { interval: limits.keep_alive, timeout: limits.head_timeout };
     let (server, mut connection) = Server::begin(stream, bounds, liveness);
-    let activity = Rc::new(Activity::new());
     let mut accept = |stream| {
-        let (ingress, worker, watch, request) = (ingress.clone(), worker.clone(), watch.clone(), activity.begin());
-        spawn_local(async move {
-            let timer = Timer::new(ingress.limits.head_timeout);
-            let stream = Downstream::Http2(Box::new(stream));
-            http1::serve(stream, Head::default(), timer, ingress, worker, watch).await;
-            drop(request);
-        });
+        let timer = Timer::new(limits.head_timeout);
+        let stream = Downstream::Http2(Box::new(stream));
+        spawn_local(http1::serve(stream, Head::default(), timer, ingress.clone(), worker.clone(), watch.clone()));
     };
     let mut served = pin!(poll_fn(|cx| connection.poll(cx, &mut accept)));
     let mut draining = watch.clone();
     let goodbye = tokio::select! {
         () = served.as_mut() => return,
-        () = activity.quiet(limits.head_timeout, limits.keep_alive) => GOODBYE.min(limits.head_timeout),
+        () = server.quiet(limits.head_timeout, limits.keep_alive) => GOODBYE.min(limits.head_timeout),
         // What was answered last may still be on its way.
         () = draining.draining() => limits.head_timeout,
     };
     server.announce_end();
-    activity.stir();
     tokio::select! {
         // First, so that the caller is told (GOAWAY) whatever the bound is.
         biased;
         () = served => {}
         // Requests in hand are finished; a caller that does not go then is left.
-        () = activity.quiet(goodbye, goodbye) => {}
+        () = server.quiet(goodbye, goodbye) => {}
     }
 }

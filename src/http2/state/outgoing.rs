@@ -234,6 +234,12 @@ impl State {
         }
     }
 
+    /// Whether all was asked and all was answered.
+    pub(in crate::http2) fn is_over(&mut self, stream: u32) -> bool {
+        let is_over = |entry: &mut Entry| entry.inbound.is_whole() && entry.is_sent && !entry.is_closing;
+        self.entry(stream).is_some_and(is_over)
+    }
+
     /// No more than has to be is read of a message.
     pub(in crate::http2) fn close(&mut self, stream: u32) {
         if let Some(entry) = self.entry(stream) {
