@@ -19,6 +19,7 @@ const LAYERS: &[&[&str]] = &[
     &["secret", "clock"],
     &["telemetry", "tls"],
     &["server", "oauth", "http1"],
+    &["http2"],
     &["token"],
     &["proxy"],
     &["admin"],
