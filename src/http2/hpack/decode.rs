@@ -30,8 +30,8 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// `capacity`: the dynamic table's bound that we announce (SETTINGS_HEADER_TABLE_SIZE), 4096 normally. A peer that has not
-    /// read the announcement uses 4096, so less than that is asking for trouble.
+    /// `capacity`: the dynamic table's bound that we announce (SETTINGS_HEADER_TABLE_SIZE), 4096 normally. A peer uses
+    /// 4096 until it has read the announcement, so with less its first blocks may be lost.
     pub fn new(capacity: usize) -> Self {
         Self { capacity, table: Table::new(capacity.min(FIRST_BOUND)), plain: Vec::new() }
     }
