@@ -1,20 +1,17 @@
 //! What the streams of one connection share: their windows, what is to be sent, and who waits for what.
 
+mod ending;
 mod incoming;
 mod outgoing;
+mod seat;
 
-use std::{
-    cell::{Cell, RefCell},
-    collections::VecDeque,
-    io,
-    rc::Rc,
-    task::{Context, Poll, Waker},
-};
+use std::{collections::VecDeque, io, rc::Rc, task::Waker};
 
 use tokio::time::Instant;
 
+pub(super) use self::{ending::Ending, seat::Seat};
 use super::{
-    frame::{self, MOST, PREFACE, Reason, Setting, setting},
+    frame::{self, MOST, PREFACE, Setting, setting},
     hpack::encode,
     inbound::{Inbound, Role},
     window::{self, ReceiveWindow, SendWindow},
@@ -69,19 +66,6 @@ impl From<Fault> for io::Error {
     }
 }
 
-/// How a connection comes to its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ending {
-    Open,
-    /// The other side was told that this is going to end, and has not confirmed it.
-    Announced,
-    /// No new streams; those that there are are finished.
-    Going,
-    /// Nothing more is read. What is to be written still may be.
-    Broken,
-    Over,
-}
-
 /// One connection.
 #[derive(Debug)]
 pub(super) struct State {
@@ -121,22 +105,6 @@ pub(super) struct State {
     /// Streams that the other side opened and gave up, less those that came to something.
     given_up: u32,
     driver: Option<Waker>,
-}
-
-/// Where somebody who has served a stream waits for another.
-#[derive(Debug, Default)]
-pub(super) struct Seat {
-    next: Cell<Option<u32>>,
-    waker: RefCell<Option<Waker>>,
-}
-
-impl Seat {
-    fn wake(&self) {
-        let waker = self.waker.borrow_mut().take();
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
 }
 
 /// One stream.
@@ -326,62 +294,6 @@ impl State {
         self.idle_since = Instant::now();
     }
 
-    fn next_arrived(&mut self) -> Option<u32> {
-        while let Some(stream) = self.arrived.pop_front() {
-            if self.entry(stream).is_some_and(|entry| entry.fault.is_none()) {
-                return Some(stream);
-            }
-            // It was given up before anybody could take it.
-            self.remove(stream);
-        }
-        None
-    }
-
-    /// Gives streams that have arrived to those who wait for one. Gives the first for which there is nobody.
-    pub(super) fn seat(&mut self) -> Option<u32> {
-        while let Some(stream) = self.next_arrived() {
-            let Some(seat) = self.seats.pop() else { return Some(stream) };
-            seat.next.set(Some(stream));
-            self.hold();
-            seat.wake();
-        }
-        None
-    }
-
-    /// Waits for a stream to serve; none when there will be no more.
-    pub(super) fn poll_seat(&mut self, seat: &Rc<Seat>, cx: &mut Context<'_>) -> Poll<Option<u32>> {
-        if let Some(stream) = seat.next.take() {
-            return Poll::Ready(Some(stream));
-        }
-        if let Some(stream) = self.next_arrived() {
-            self.leave_seat(seat);
-            self.hold();
-            return Poll::Ready(Some(stream));
-        }
-        if !matches!(self.ending, Ending::Open | Ending::Announced) {
-            return Poll::Ready(None);
-        }
-        *seat.waker.borrow_mut() = Some(cx.waker().clone());
-        if !self.seats.iter().any(|other| Rc::ptr_eq(other, seat)) {
-            self.seats.push(seat.clone());
-        }
-        Poll::Pending
-    }
-
-    /// Nobody waits there any more. What was put there is put back.
-    pub(super) fn leave_seat(&mut self, seat: &Rc<Seat>) {
-        self.seats.retain(|other| !Rc::ptr_eq(other, seat));
-        if let Some(stream) = seat.next.take() {
-            self.arrived.push_front(stream);
-            self.let_go();
-            self.wake_driver();
-        }
-    }
-
-    fn empty_seats(&mut self) {
-        self.seats.drain(..).for_each(|seat| seat.wake());
-    }
-
     pub(super) fn set_driver(&mut self, waker: &Waker) {
         match &mut self.driver {
             Some(driver) => driver.clone_from(waker),
@@ -393,53 +305,6 @@ impl State {
         if let Some(driver) = &self.driver {
             driver.wake_by_ref();
         }
-    }
-
-    /// Tells the other side that this connection is going to end (RFC 9113 §6.8): what it sends until it knows is served.
-    pub(super) fn announce_end(&mut self) {
-        if self.ending == Ending::Open {
-            self.ending = Ending::Announced;
-            frame::put_goaway(&mut self.out, MOST, Reason::NO_ERROR);
-            frame::put_ping(&mut self.out, false, incoming::GOODBYE);
-            self.wake_driver();
-        }
-    }
-
-    /// Takes no more streams.
-    pub(super) fn end(&mut self) {
-        if matches!(self.ending, Ending::Open | Ending::Announced) {
-            self.ending = Ending::Going;
-            let last = if self.is_client() { 0 } else { self.last };
-            frame::put_goaway(&mut self.out, last, Reason::NO_ERROR);
-            self.wake_openers();
-            self.empty_seats();
-        }
-    }
-
-    /// The connection is gone: whoever waits for anything learns of it.
-    pub(super) fn lose(&mut self) {
-        self.ending = Ending::Over;
-        let left = self.left;
-        for (_, entry) in &mut self.streams {
-            if !entry.inbound.is_whole() || !entry.is_sent {
-                entry.break_off(if entry.head_at > left { Fault::Refused } else { Fault::Lost });
-            }
-        }
-        self.streams.retain(|(_, entry)| !entry.is_left);
-        self.wake_openers();
-        self.empty_seats();
-    }
-
-    /// The other side cannot be understood any more: it is told so, and that is all.
-    pub(super) fn break_off(&mut self, reason: Reason) {
-        let last = if self.is_client() { 0 } else { self.last };
-        frame::put_goaway(&mut self.out, last, reason);
-        for (_, entry) in &mut self.streams {
-            entry.break_off(Fault::Lost);
-        }
-        self.queue.clear();
-        self.lose();
-        self.ending = Ending::Broken;
     }
 
     /// Bytes of `out` that have left.

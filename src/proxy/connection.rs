@@ -36,7 +36,7 @@ pub async fn serve(mut stream: Stream, ingress: Arc<Ingress>, worker: Rc<Worker>
             Box::pin(http2::serve(Prefixed::new(prefix, stream), ingress.clone(), worker, watch)).await;
         }
         Ok(Protocol::Http1) => {
-            http1::serve(Downstream::Socket(stream), first, timer, ingress.clone(), worker, watch).await
+            http1::serve(Downstream::Socket(stream), first, timer, ingress.clone(), worker, watch).await;
         }
         // The beginning of a preface is the beginning of a request too, and that is late.
         Err(_) if !first.buffer.is_empty() => {

@@ -12,13 +12,14 @@ const LITERAL: u8 = 0x00;
 const NEVER_INDEXED: u8 = 0x10;
 const SIZE_UPDATE: u8 = 0x20;
 
-/// Says that the peer's decoder needs no table (a size update to 0, RFC 7541 §6.3); goes in front of a connection's first block.
+/// Says that the peer's decoder needs no table (a size update to 0, RFC 7541 §6.3); goes in front of a connection's first
+/// block.
 pub fn no_table(out: &mut Buffer) {
     out.extend(&[SIZE_UPDATE]);
 }
 
-/// One field: indexed where the static table has name and value, else a literal without indexing, or one that nobody on the way
-/// may index when it is `secret`. No Huffman: it would save little where it costs the most, on the token.
+/// One field: indexed where the static table has name and value, else a literal without indexing, or one that nobody on
+/// the way may index when it is `secret`. No Huffman: it would save little where it costs the most, on the token.
 ///
 /// The name may come in any case and is written in lower case.
 pub fn field(out: &mut Buffer, name: &[u8], value: &[u8], secret: bool) {

@@ -5,8 +5,8 @@ use super::decode::Malformed;
 #[cfg(test)]
 mod tests;
 
-/// How many bits the code of each byte has, and last that of EOS. The codes themselves follow: they count up from the shortest
-/// to the longest, and among those of one length from the lowest byte to the highest.
+/// How many bits the code of each byte has, and last that of EOS. The codes themselves follow: they count up from the
+/// shortest to the longest, and among those of one length from the lowest byte to the highest.
 const LENGTHS: [u8; 257] = [
     13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 30, 28, 28, 28, 28, 28, 28,
     28, 28, 28, 6, 10, 10, 12, 13, 6, 8, 11, 10, 10, 8, 11, 8, 6, 6, 6, 5, 5, 5, 6, 6, 6, 6, 6, 6, 6, 7, 8, 15, 6, 12,
@@ -26,7 +26,8 @@ const EOS: usize = 256;
 /// Codes of up to so many bits, those of nearly all that stands in fields, are found with one look.
 const SHORT: u32 = 10;
 
-/// For the next [`SHORT`] bits the byte that they begin with and, above it, the length of its code; 0 where the code is longer.
+/// For the next [`SHORT`] bits the byte that they begin with and, above it, the length of its code; 0 where the code is
+/// longer.
 static SHORT_CODES: [u16; 1 << SHORT] = short_codes();
 
 /// The codes of each length above [`SHORT`].
@@ -76,8 +77,7 @@ pub(super) fn decode(coded: &[u8], plain: &mut Vec<u8>) -> Result<(), Malformed>
         }
     }
 
-    // Ones behind the end are the beginning of EOS, as the padding is: no code comes to lie in both by mistake.
-    bits |= u64::MAX >> count;
+    // Zeros lie behind the end. They can only be part of a code that is longer than what is left.
     loop {
         let (symbol, length) = first_code(bits);
         if length > count {

@@ -43,7 +43,8 @@ impl Written {
     }
 }
 
-/// Writes `value` into the low `bits` of a byte whose other bits are those of `kind`, and into as many behind as it needs.
+/// Writes `value` into the low `bits` of a byte whose other bits are those of `kind`, and into as many behind as it
+/// needs.
 #[inline]
 pub(super) fn write(kind: u8, bits: u32, value: usize) -> Written {
     let full = (1 << bits) - 1;

@@ -1,5 +1,7 @@
 //! A second reading of RFC 7541, written for plainness alone, which the real one is held against.
 
+use std::{collections::HashMap, sync::LazyLock};
+
 use super::table::STATIC;
 
 /// The code of each byte and its length in bits, as RFC 7541 appendix B lists them; EOS is last.
@@ -45,6 +47,10 @@ pub(super) const CODES: [(u32, u32); 257] = [
     (0x7ffffef, 27), (0x7fffff0, 27), (0x3ffffee, 26), (0x3fffffff, 30),
 ];
 
+/// The byte, or EOS, of each code and its length.
+static SYMBOLS: LazyLock<HashMap<(u32, u32), usize>> =
+    LazyLock::new(|| CODES.iter().enumerate().map(|(symbol, code)| (*code, symbol)).collect());
+
 pub(super) type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// The bits of a string in the Huffman code, padding included, each a byte that is 0 or 1.
@@ -76,8 +82,8 @@ pub(super) fn plain(coded: &[u8]) -> Option<Vec<u8>> {
     for bit in coded.iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1)) {
         code = code << 1 | u32::from(bit);
         length += 1;
-        if let Some(symbol) = CODES.iter().position(|entry| *entry == (code, length)) {
-            plain.push(u8::try_from(symbol).ok()?);
+        if let Some(symbol) = SYMBOLS.get(&(code, length)) {
+            plain.push(u8::try_from(*symbol).ok()?);
             (code, length) = (0, 0);
         }
     }
@@ -104,7 +110,6 @@ impl Decoder {
     }
 
     fn read(&mut self, mut rest: &[u8], fields: &mut Fields) -> Option<()> {
-        let mut updates = 0;
         while let Some(first) = rest.first() {
             if first & 0x80 != 0 {
                 let index = integer(&mut rest, 7)?;
@@ -112,9 +117,8 @@ impl Decoder {
                 continue;
             }
             if first & 0xE0 == 0x20 {
-                updates += 1;
                 self.bound = integer(&mut rest, 5)?;
-                if updates > 2 || !fields.is_empty() || self.bound > self.capacity {
+                if !fields.is_empty() || self.bound > self.capacity {
                     return None;
                 }
                 self.evict();

@@ -105,7 +105,7 @@ impl Table {
     }
 
     fn evict(&mut self) {
-        while self.size >= self.bound {
+        while self.size > self.bound {
             let Some(oldest) = self.entries.pop_back() else { return };
             self.size -= oldest.end - oldest.start + OVERHEAD;
         }

@@ -81,7 +81,9 @@ proptest! {
     }
 
     #[test]
-    fn a_string_with_a_flaw_is_read_as_bit_by_bit(text in "[ -~]{0,60}", at: prop::sample::Index, flip in 1_u8.., cut in 0_usize..3) {
+    fn a_string_with_a_flaw_is_read_as_bit_by_bit(
+        text in "[ -~]{0,60}", at: prop::sample::Index, flip in 1_u8.., cut in 0_usize..3,
+    ) {
         let mut coded = huffman(text.as_bytes());
         coded.truncate(coded.len().saturating_sub(cut));
         if !coded.is_empty() {
