@@ -10,9 +10,6 @@ mod tests;
 /// The bound of the table that a peer's compression starts with, whatever is announced to it (RFC 9113 §6.5.2).
 const FIRST_BOUND: usize = 4096;
 
-/// The most size updates in a row that mean anything: the smallest bound in between, and the last (RFC 7541 §4.2).
-const MOST_UPDATES: usize = 2;
-
 /// What is kept of the memory for a field that was Huffman coded, when a block had an unusually large one.
 const KEPT: usize = 16 * 1024;
 
@@ -65,11 +62,11 @@ impl Decoder {
         Ok(())
     }
 
-    /// Takes in the size updates at the start of a block, and gives what is behind them.
+    /// Takes in the size updates at the start of a block, and gives what is behind them. RFC 7541 §4.2 has no use for more
+    /// than two, yet there are peers that send each that they think of.
     fn resize<'a>(&mut self, block: &'a [u8]) -> Result<&'a [u8], Malformed> {
         let mut rest = block;
-        for _ in 0..MOST_UPDATES {
-            let Some((first @ 0x20..=0x3F, behind)) = rest.split_first() else { break };
+        while let Some((first @ 0x20..=0x3F, behind)) = rest.split_first() {
             rest = behind;
             let bound = integer::read(*first, 5, &mut rest)?;
             if bound > self.capacity {

@@ -110,7 +110,6 @@ impl Decoder {
     }
 
     fn read(&mut self, mut rest: &[u8], fields: &mut Fields) -> Option<()> {
-        let mut updates = 0;
         while let Some(first) = rest.first() {
             if first & 0x80 != 0 {
                 let index = integer(&mut rest, 7)?;
@@ -118,9 +117,8 @@ impl Decoder {
                 continue;
             }
             if first & 0xE0 == 0x20 {
-                updates += 1;
                 self.bound = integer(&mut rest, 5)?;
-                if updates > 2 || !fields.is_empty() || self.bound > self.capacity {
+                if !fields.is_empty() || self.bound > self.capacity {
                     return None;
                 }
                 self.evict();
