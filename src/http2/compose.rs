@@ -13,11 +13,19 @@ pub(super) struct Malformed;
 
 /// What a head tells of the content behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Content {
-    /// It is this long; unknown where the length is no number, which whoever reads the head will refuse.
-    Length(Option<u64>),
-    /// It ends when it ends.
-    Chunked,
+pub(super) struct Content {
+    /// How long it is, if that was told; what is no number, whoever reads the head will refuse.
+    pub(super) length: Option<u64>,
+    /// Whether it is given on in chunks.
+    pub(super) is_chunked: bool,
+}
+
+impl Content {
+    const NONE: Self = Self::of_length(Some(0));
+
+    const fn of_length(length: Option<u64>) -> Self {
+        Self { length, is_chunked: false }
+    }
 }
 
 /// Writes the head of a request.
@@ -38,13 +46,14 @@ pub(super) fn request(out: &mut Buffer, fields: &Fields, is_end: bool) -> Result
     if fields.is_too_large() {
         // A line that is too long stands for what was left out, so that whoever reads the head refuses it for its size.
         out.extend(&vec![b'x'; fields.most()]);
-        return Ok(Content::Length(None));
+        return Ok(Content::of_length(None));
     }
     if let Some(authority) = pseudo.authority {
         check_value(authority)?;
         put_field(out, b"host", authority);
     }
     let (mut length, mut has_coding, mut crumbs) = (None, false, Vec::new());
+    let has_trailers = !is_end && has_trailers(fields);
     for (name, value) in fields.iter().filter(|(name, _)| !is_pseudo(name)) {
         check(name, value)?;
         match name {
@@ -53,7 +62,12 @@ pub(super) fn request(out: &mut Buffer, fields: &Fields, is_end: bool) -> Result
             // A second Host is refused by whoever reads the head, and so is one that says something else.
             b"host" if pseudo.authority.is_some_and(|authority| authority.eq_ignore_ascii_case(value)) => continue,
             b"transfer-encoding" => has_coding = true,
-            b"content-length" => length = Some(number(value)),
+            b"content-length" => {
+                length = Some(number(value));
+                if has_trailers && number(value).is_some() {
+                    continue;
+                }
+            }
             b"cookie" => {
                 crumbs.push(value);
                 continue;
@@ -70,13 +84,14 @@ pub(super) fn request(out: &mut Buffer, fields: &Fields, is_end: bool) -> Result
         None if has_coding => {
             // There is none in HTTP/2, so it is to be refused: beside a length it is ambiguous.
             put_field(out, b"content-length", b"0");
-            Content::Length(None)
+            Content::of_length(None)
         }
-        Some(length) => Content::Length(length),
-        None if is_end => Content::Length(Some(0)),
-        None => {
+        Some(None) => Content::of_length(None),
+        Some(length) if !has_trailers => Content::of_length(length),
+        None if is_end => Content::NONE,
+        length => {
             put_field(out, b"transfer-encoding", b"chunked");
-            Content::Chunked
+            Content { length: length.flatten(), is_chunked: true }
         }
     };
     out.extend(b"\r\n");
@@ -97,6 +112,8 @@ pub(super) fn answer(
     let is_interim = status.is_informational();
     let reason = status.canonical_reason().unwrap_or_default().as_bytes();
     out.extend_all([b"HTTP/1.1 ", status.as_str().as_bytes(), b" ", reason, b"\r\n"]);
+    let has_content = !to_head && !is_interim && !matches!(status.as_u16(), 204 | 304);
+    let has_trailers = has_content && !is_end && has_trailers(fields);
     let mut length = None;
     for (name, value) in fields.iter().filter(|(name, _)| !is_pseudo(name)) {
         check(name, value)?;
@@ -104,25 +121,28 @@ pub(super) fn answer(
             b"connection" | b"keep-alive" | b"proxy-connection" | b"transfer-encoding" => return Err(Malformed),
             // With a switch of protocols, which is refused for itself.
             b"upgrade" if status != StatusCode::SWITCHING_PROTOCOLS => return Err(Malformed),
-            b"content-length" => length = Some(number(value)),
+            b"content-length" => {
+                length = Some(number(value));
+                if has_trailers && number(value).is_some() {
+                    continue;
+                }
+            }
             _ => {}
         }
         put_field(out, name, value);
     }
-    let has_content = !to_head && !is_interim && !matches!(status.as_u16(), 204 | 304);
     let content = match length {
         _ if is_interim && is_end => return Err(Malformed),
-        Some(length) if has_content => Content::Length(length),
-        Some(_) => Content::Length(Some(0)),
-        None if is_end || !has_content => {
-            if has_content {
-                put_field(out, b"content-length", b"0");
-            }
-            Content::Length(Some(0))
+        _ if !has_content => Content::NONE,
+        Some(None) => Content::of_length(None),
+        Some(length) if !has_trailers => Content::of_length(length),
+        None if is_end => {
+            put_field(out, b"content-length", b"0");
+            Content::NONE
         }
-        None => {
+        length => {
             put_field(out, b"transfer-encoding", b"chunked");
-            Content::Chunked
+            Content { length: length.flatten(), is_chunked: true }
         }
     };
     out.extend(b"\r\n");
@@ -142,6 +162,16 @@ pub(super) fn trailers(out: &mut Buffer, fields: &Fields) -> Result<(), Malforme
         put_field(out, name, value);
     }
     Ok(())
+}
+
+/// Whether trailers are to be expected. They need chunks, even where the length was told: gRPC's status is one of them.
+fn has_trailers(fields: &Fields) -> bool {
+    let is_sign = |(name, value): (&[u8], &[u8])| match name {
+        b"trailer" => true,
+        b"content-type" => value.starts_with(b"application/grpc"),
+        _ => false,
+    };
+    fields.iter().any(is_sign)
 }
 
 /// The fields that stand for a start line (RFC 9113 §8.3).

@@ -1,7 +1,7 @@
 //! A message on its way in, read as HTTP/1.1: its head, its content in chunks or as it is, its trailers.
 
 use super::{
-    compose::{self, Content, Malformed},
+    compose::{self, Malformed},
     fields::Fields,
 };
 use crate::http1::{
@@ -119,10 +119,8 @@ impl Inbound {
             },
         };
         self.stage = Stage::Content;
-        match content {
-            Content::Chunked => self.is_chunked = true,
-            Content::Length(left) => self.left = left,
-        }
+        self.is_chunked = content.is_chunked;
+        self.left = content.length;
         if is_end { self.end() } else { Ok(()) }
     }
 

@@ -22,6 +22,8 @@ pub struct Stream {
     /// A request that is ready to go and waits for its turn.
     ready: Option<Ready>,
     was_refused: bool,
+    /// What was written is no message.
+    is_invalid: bool,
     /// Where whoever serves requests waits for the next.
     seat: Option<Rc<Seat>>,
 }
@@ -46,7 +48,7 @@ impl Stream {
 
     fn new(state: Rc<RefCell<State>>, id: Option<u32>, role: Role, seat: Option<Rc<Seat>>) -> Self {
         state.borrow_mut().hold();
-        Self { state, id, message: Outbound::new(role), ready: None, was_refused: false, seat }
+        Self { state, id, message: Outbound::new(role), ready: None, was_refused: false, is_invalid: false, seat }
     }
 
     /// Takes bytes of a message; as many as there is room for.
@@ -56,7 +58,9 @@ impl Stream {
     pub fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if self.message.wants_head() {
             self.message.add_to_head(bytes);
-            return Poll::Ready(self.put_heads(cx).map(|()| bytes.len()));
+            let put = self.put_heads(cx);
+            self.is_invalid |= put.is_err() && !self.was_refused;
+            return Poll::Ready(put.map(|()| bytes.len()));
         }
         ready!(self.poll_begun(cx))?;
         let Some(id) = self.id else { return Poll::Ready(Err(io::ErrorKind::InvalidInput.into())) };
@@ -69,6 +73,9 @@ impl Stream {
     /// # Errors
     /// The stream is broken.
     pub fn poll_read(&mut self, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
+        if self.is_invalid {
+            return Poll::Ready(Err(io::ErrorKind::InvalidInput.into()));
+        }
         ready!(self.poll_begun(cx))?;
         loop {
             let mut state = self.state.borrow_mut();
@@ -117,6 +124,11 @@ impl Stream {
     /// Whether the other side said that it has done nothing with the request (RFC 9113 §8.7), or it never left.
     pub fn was_refused(&self) -> bool {
         self.was_refused || self.id.is_some_and(|id| self.state.borrow_mut().was_refused(id))
+    }
+
+    /// Whether the request or its answer went wrong while the connection goes on.
+    pub fn was_reset(&self) -> bool {
+        self.is_invalid || self.id.is_some_and(|id| self.state.borrow_mut().was_reset(id))
     }
 
     fn put_heads(&mut self, cx: &mut Context<'_>) -> io::Result<()> {

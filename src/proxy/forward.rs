@@ -113,6 +113,11 @@ pub async fn forward<C: Caller>(
                 exchange.sending = exchange.sending.with_new_head(head, prepared);
                 connection = open(prepared, head, &mut exchange.sending, pool).await?;
             }
+            Err(Lost::Connection) if connection.was_reset() => {
+                let refusal =
+                    Refusal::new(Kind::UpstreamProtocol, "the upstream broke off the request, or the rules of HTTP/2");
+                return Err(refusal.with_proxy_error("http_protocol_error").into());
+            }
             Err(Lost::Connection) => {
                 let refusal =
                     Refusal::new(Kind::UpstreamProtocol, "the upstream closed the connection without an answer");
@@ -326,7 +331,9 @@ impl Exchange {
         self.answer.buffer.is_empty()
             && self.interim == 0
             && self.sending.is_kept()
-            && (self.sending.is_unsent() || connection.was_refused() || (connection.reused && idempotent))
+            && (self.sending.is_unsent()
+                || connection.was_refused()
+                || (connection.reused && !connection.was_reset() && idempotent))
     }
 
     fn timed_out(&self) -> Refusal {

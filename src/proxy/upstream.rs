@@ -228,6 +228,11 @@ impl Connection {
         matches!(&self.io, Io::Http2(stream) if stream.was_refused())
     }
 
+    /// Whether the exchange went wrong on a connection that goes on, so that it tells nothing of the connection.
+    pub fn was_reset(&self) -> bool {
+        matches!(&self.io, Io::Http2(stream) if stream.was_reset())
+    }
+
     /// Whether an idle connection is good for another request: the upstream has neither closed it nor said anything
     /// unasked. As far as the runtime knows; no system call is made.
     fn is_quiet(&self) -> bool {

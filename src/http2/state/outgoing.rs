@@ -262,6 +262,11 @@ impl State {
         self.entry(stream).is_some_and(|entry| entry.fault == Some(Fault::Refused))
     }
 
+    /// Whether the stream was reset by either side.
+    pub(in crate::http2) fn was_reset(&mut self, stream: u32) -> bool {
+        self.entry(stream).is_some_and(|entry| entry.fault == Some(Fault::Reset))
+    }
+
     /// Whether the request on a stream that just arrived is a HEAD.
     pub(in crate::http2) fn is_head_request(&mut self, stream: u32) -> bool {
         self.entry(stream).is_some_and(|entry| entry.inbound.is_head_request())
