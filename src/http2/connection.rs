@@ -109,6 +109,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
                 let Some(stream) = arrived else { break };
                 accept(Stream::arrived(self.state.clone(), stream));
             }
+            self.state.borrow_mut().end_unwanted();
             let Ok(wrote) = self.write(cx) else { return Poll::Ready(()) };
             if self.is_over() {
                 // The other side has been told all there is; how it takes that is not waited for.
@@ -123,10 +124,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
 
     /// Whether there is nothing left to do.
     fn is_over(&self) -> bool {
-        let mut state = self.state.borrow_mut();
-        if state.is_unwanted && state.is_idle() {
-            state.end();
-        }
+        let state = self.state.borrow();
         match state.ending {
             Ending::Open | Ending::Announced => false,
             Ending::Going => state.is_idle() && state.out.is_empty(),
@@ -268,6 +266,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             }
         }
         Poll::Pending
+    }
+}
+
+/// Whoever is still at a stream learns that nothing more moves.
+impl<T> Drop for Connection<T> {
+    fn drop(&mut self) {
+        self.state.borrow_mut().lose();
     }
 }
 

@@ -27,6 +27,13 @@ impl State {
         }
     }
 
+    /// Ends a connection for which nobody has any use.
+    pub(in crate::http2) fn end_unwanted(&mut self) {
+        if self.is_unwanted && self.is_idle() {
+            self.end();
+        }
+    }
+
     /// Takes no more streams.
     pub(in crate::http2) fn end(&mut self) {
         if matches!(self.ending, Ending::Open | Ending::Announced) {

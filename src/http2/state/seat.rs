@@ -31,7 +31,7 @@ impl State {
                 return Some(stream);
             }
             // It was given up before anybody could take it.
-            self.remove(stream);
+            self.leave(stream);
         }
         None
     }
