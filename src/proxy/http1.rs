@@ -198,6 +198,7 @@ impl Connection {
         let active = prepared.active.clone();
         let limit = active.route.guard.max_body;
         let mut body = Body::new(prepared.admitted.framing, limit, self.ingress.limits.head_bytes);
+        body.withhold_named_by(&self.head);
         let sink = if prepared.admitted.framing == Framing::Chunked { Sink::Chunked } else { Sink::Plain };
         let injected = active.injected_name();
         let mut wire = Buffer::with_size(SMALL);

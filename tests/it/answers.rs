@@ -176,6 +176,15 @@ fn trailers_that_route_stay_here_and_a_hundred_others_pass() {
 }
 
 #[test]
+fn a_trailer_that_connection_names_stays_here() {
+    let (sidecar, _upstream) = world(|_| {
+        let head = b"HTTP/1.1 200 OK\r\nconnection: x-hop\r\ntransfer-encoding: chunked\r\n\r\n";
+        [&head[..], &chunked(b"hello", 5, "X-Hop: 1\r\nx-sum: 2\r\n")].concat()
+    });
+    assert_eq!(sidecar.get("/").trailers, [("x-sum".to_owned(), "2".to_owned())]);
+}
+
+#[test]
 fn interim_answers_pass_before_the_final_one() {
     let (sidecar, _upstream) = world(|_| {
         let hints = "HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\n\r\n";
