@@ -154,6 +154,17 @@ fn one_final_chunked_is_the_only_transfer_coding() {
 }
 
 #[test]
+fn a_trailer_section_that_two_readers_would_end_in_two_places_is_refused() {
+    let world = world();
+    for trailers in ["\n", "x-sum: 1\n\n", "x-sum: 1\r\n\n", "x-sum: 1\nx-other: 2\r\n\r\n"] {
+        let body = format!("5\r\nhello\r\n0\r\n{trailers}");
+        let head = "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
+        world.malformed(format!("{head}{body}").as_bytes());
+    }
+    world.still_serves();
+}
+
+#[test]
 fn connect_and_trace_are_not_spoken() {
     let world = world();
     for request in [

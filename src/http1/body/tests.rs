@@ -94,3 +94,15 @@ fn a_trailer_that_connection_names_stays_here() {
     body.begin(trailers, &mut wire, Sink::Chunked, None).unwrap();
     assert_eq!(wire.filled(), b"0\r\nx-sum: 2\r\n\r\n");
 }
+
+#[test]
+fn a_trailer_section_has_one_end_to_all_readers() {
+    for body in
+        [&b"0\r\n\nGET / HTTP/1.1\r\n\r\n"[..], b"0\r\nA: b\n\nGET / HTTP/1.1\r\n\r\n", b"0\r\nA: b\nC: d\r\n\r\n"]
+    {
+        for sink in [Sink::Plain, Sink::Chunked] {
+            let begun = Body::new(Framing::Chunked, None, 1024).begin(body, &mut Buffer::new(), sink, None);
+            assert_eq!(begun, Err(BodyError::Malformed), "{sink:?} {:?}", String::from_utf8_lossy(body));
+        }
+    }
+}
