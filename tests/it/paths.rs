@@ -119,6 +119,27 @@ fn where_a_route_matches_on_it_a_sound_path_passes_byte_for_byte() {
     }
 }
 
+/// The target that arrives upstream, byte for byte.
+#[track_caller]
+fn bytes_sent_on(sidecar: &Sidecar, upstream: &Upstream, target: &[u8]) -> Vec<u8> {
+    let answer = get_bytes(sidecar, target);
+    assert_eq!(answer.status, 200, "{}: {answer:?}", String::from_utf8_lossy(target));
+    let raw = upstream.last().head.raw;
+    raw.split(|byte| *byte == b' ').nth(1).unwrap_or_default().to_vec()
+}
+
+#[test]
+fn bytes_that_are_no_text_pass_where_nothing_matches_on_them() {
+    let (sidecar, upstream) = world("", "");
+    for target in [&b"/\xff"[..], b"/?\xff", b"/caf\xe9?na\xefve=\x80", b"/\xc3\xa4"] {
+        assert_eq!(bytes_sent_on(&sidecar, &upstream, target), target);
+    }
+    for route in ["path = \"/v1\"", "allow = [\"GET /v1/**\"]"] {
+        let (sidecar, upstream) = world(route, "");
+        assert_eq!(bytes_sent_on(&sidecar, &upstream, b"/v1/a?b=\xff&c=\xc3\xa4"), b"/v1/a?b=\xff&c=\xc3\xa4");
+    }
+}
+
 #[test]
 fn a_prefix_is_made_of_whole_segments_and_case_counts() {
     let (sidecar, upstream) = world("path = \"/v1\"", "");

@@ -96,3 +96,30 @@ fn composed_heads_read_like_parsed_ones() {
     assert_eq!(head.values(Known::Host).next(), Some(&b"a"[..]));
     assert!(head.rest().is_empty());
 }
+
+#[test]
+fn a_target_is_bytes_not_text() {
+    for target in [&b"/\xff"[..], b"/?\xff", b"/\xc3\xa9", b"/a\xe9?b=\x80#"] {
+        let text = [b"\r\nGET ", target, b" HTTP/1.1\r\nHost: x\r\nA: \xff\r\n\r\nrest"].concat();
+        let (head, parsed) = request(&text);
+        assert_eq!(parsed, Ok(true), "{}", String::from_utf8_lossy(target));
+        assert_eq!((head.method(), head.target(), head.rest()), (&b"GET"[..], target, &b"rest"[..]));
+        assert_eq!(head.fields().iter().map(|field| head.bytes(field.value)).collect::<Vec<_>>(), [&b"x"[..], b"\xff"]);
+    }
+}
+
+#[test]
+fn bytes_outside_ascii_stand_in_the_target_alone() {
+    for line in [
+        &b"G\xffT / HTTP/1.1"[..],
+        b"GET / HTTP/1.\xff",
+        b"GET / \xffHTTP/1.1",
+        b"GET /\xff",
+        b"GET /\xff\x7f HTTP/1.1",
+    ] {
+        let text = [line, b"\r\nHost: x\r\n\r\n"].concat();
+        assert_eq!(request(&text).1, Err(HeadError::Malformed), "{}", String::from_utf8_lossy(line));
+    }
+    assert_eq!(request(b"GET /\xff HTTP/1.1\r\nHost: x\r\n").1, Ok(false), "more of it may come");
+    assert_eq!(request(b"GET /\xff HTTP/1.1\r\nB\xffd: x\r\n\r\n").1, Err(HeadError::Malformed));
+}
