@@ -236,6 +236,8 @@ impl Connection {
     fn is_quiet(&self) -> bool {
         let stream = match &self.io {
             Io::Tcp(stream) => stream,
+            // The socket knows nothing of what was decrypted already, and not that the end came with it.
+            Io::Tls(stream) if !stream.get_ref().1.wants_read() => return false,
             Io::Tls(stream) => stream.get_ref().0,
             Io::Http2(_) => return false,
         };
