@@ -165,8 +165,7 @@ async fn replays<C: Caller>(
         seen.mark_refused_when_fresh();
         return Ok(false);
     }
-    timer.set(active.route.timeouts.idle);
-    let gathered = answered.sending.gather(caller, timer).await;
+    let gathered = answered.sending.gather(caller, timer, active.route.timeouts.idle).await;
     if gathered != Ok(true) {
         // Too large to be sent again, or broken: the next request is to find a new token. Where another would not help,
         // the refusal has been told already and this one stays.
