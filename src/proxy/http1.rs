@@ -324,14 +324,15 @@ impl Connection {
         let answer = respond::answer(&refusal, route, provider, respond::is_grpc(&self.head));
         let mut wire = Buffer::with_size(SMALL);
         let persist = Persist::of(!keep_alive, self.head.version);
-        answer.write(&mut wire, self.head.method() == b"HEAD", persist);
+        let to_head = self.head.method() == b"HEAD";
+        answer.write(&mut wire, to_head, persist);
         tracing::debug!(route, provider, status = answer.status.as_u16(), detail = &*refusal.detail, "refused");
         self.timer.set(self.ingress.limits.keep_alive);
         let written = self.write(&mut wire).await;
         Outcome {
             next: if written.is_ok() { next } else { Next::Cut },
             status: answer.status.as_u16(),
-            bytes: answer.body.len() as u64,
+            bytes: if to_head { 0 } else { answer.body.len() as u64 },
             active,
             cost: TokenCost::Unneeded,
             rest: Rest::default(),
