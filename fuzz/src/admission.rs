@@ -8,7 +8,7 @@ use bearward::{
     http1::{
         body::{Body, Sink},
         buffer::Buffer,
-        field::{Known, same_name},
+        field::{Known, list, same_name},
         framing::Framing,
         head::{Head, HeadLimits, Version},
     },
@@ -113,7 +113,7 @@ fn one_reading(bytes: &[u8], head: &Head, admitted: &Admitted) {
     if let Some(host) = admitted.host {
         assert!(!head.bytes(host).is_empty());
     }
-    assert!(admitted.upgrade.is_none() || (is_11 && admitted.framing == Framing::Empty));
+    assert!(!admitted.upgrade || (is_11 && admitted.framing == Framing::Empty));
 }
 
 /// The head that goes upstream is one head, has the token and nothing of what ends here, and declares the same length.
@@ -147,9 +147,8 @@ fn sent_on(head: &Head, admitted: &Admitted) {
             }
             Known::ContentLength | Known::TransferEncoding => {}
             Known::Connection | Known::Upgrade => {
-                assert!(
-                    admitted.upgrade.is_some() && (value == b"upgrade" || value.eq_ignore_ascii_case(b"websocket"))
-                );
+                let is_ours = list(value).all(|protocol| protocol.eq_ignore_ascii_case(b"websocket"));
+                assert!(admitted.upgrade && (value == b"upgrade" || is_ours));
             }
             Known::HopByHop | Known::Te | Known::Expect | Known::BearwardKey => {
                 panic!("a field went on that ends here")

@@ -365,7 +365,7 @@ fn error_of(error: httparse::Error) -> HeadError {
 }
 
 /// Whether `byte` may stand in a token (RFC 9110 §5.6.2).
-pub fn is_token(byte: u8) -> bool {
+fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 

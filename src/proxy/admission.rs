@@ -7,7 +7,7 @@ use crate::{
     http1::{
         field::{Known, Span, list},
         framing::{self, Framing},
-        head::{Head, Version, is_token},
+        head::{Head, Version},
     },
     server::limits::Limits,
 };
@@ -31,8 +31,8 @@ pub struct Admitted {
     pub expects_continue: bool,
     /// Whether the connection may serve another request.
     pub keep_alive: bool,
-    /// The one protocol that the caller wants to switch to (RFC 9110 §7.8).
-    pub upgrade: Option<Span>,
+    /// Whether the caller wants to switch to one of the protocols that it names in `Upgrade` (RFC 9110 §7.8).
+    pub upgrade: bool,
 }
 
 /// Admits a request or says what is wrong with it.
@@ -58,7 +58,7 @@ pub fn admit(head: &Head, limits: &Limits) -> Result<Admitted, Refusal> {
         framing,
         expects_continue: expects_continue(head)?,
         keep_alive: keeps_alive(head),
-        upgrade: upgrade(head, framing),
+        upgrade: asks_to_switch(head, framing),
     })
 }
 
@@ -93,24 +93,22 @@ pub fn path_alone(target: &[u8]) -> &[u8] {
     &target[path..]
 }
 
-/// The protocol that a request asks to switch to, or an answer switches to: one alone, with `Connection` to say that the
-/// field is meant for this hop.
-pub fn switches_to(head: &Head) -> Option<Span> {
-    if !head.has(Known::Upgrade) {
-        return None;
-    }
-    let mut fields = head.fields().iter().filter(|field| field.known == Known::Upgrade);
-    let (Some(field), None) = (fields.next(), fields.next()) else { return None };
-    let protocol = head.bytes(field.value);
-    let is_one = !protocol.is_empty() && protocol.iter().all(|byte| is_token(*byte) || *byte == b'/');
-    let mut options = head.values(Known::Connection).flat_map(list);
-    (is_one && options.any(|option| option.eq_ignore_ascii_case(b"upgrade"))).then_some(field.value)
+/// The protocol that an answer switches to: one alone.
+pub fn switches_to(head: &Head) -> Option<&[u8]> {
+    let mut protocols = head.values(Known::Upgrade).flat_map(list);
+    let (Some(protocol), None) = (protocols.next(), protocols.next()) else { return None };
+    has_option(head, b"upgrade").then_some(protocol)
 }
 
 /// A request with a body cannot switch: where the body ends and the other protocol begins would be doubtful.
-fn upgrade(head: &Head, framing: Framing) -> Option<Span> {
+fn asks_to_switch(head: &Head, framing: Framing) -> bool {
     let may = head.version == Version::Http11 && framing == Framing::Empty;
-    may.then(|| switches_to(head)).flatten()
+    may && head.has(Known::Upgrade) && has_option(head, b"upgrade")
+}
+
+/// Whether `Connection` says so, without which `Upgrade` is not meant for this hop.
+fn has_option(head: &Head, option: &[u8]) -> bool {
+    head.values(Known::Connection).flat_map(list).any(|named| named.eq_ignore_ascii_case(option))
 }
 
 struct Target {

@@ -20,6 +20,7 @@ use crate::{
     http1::{
         body::Sink,
         buffer::{Buffer, SMALL},
+        field::list,
         framing::{self, Framing},
         head::{Head, HeadLimits},
     },
@@ -86,7 +87,7 @@ pub async fn forward<C: Caller>(
     let active = prepared.active.clone();
     let limits = ingress.head_limits();
     let tunnel = headers::tunnel(head, &prepared.admitted, &active.route);
-    let mut exchange = Exchange::new(sending, limits, tunnel);
+    let mut exchange = Exchange::new(sending, limits, tunnel.clone());
     let mut connection = match pool.take(&active.target) {
         Some(connection) => connection,
         None => open(prepared, head, &mut exchange.sending, pool).await?,
@@ -102,7 +103,7 @@ pub async fn forward<C: Caller>(
                     return Ok(answered);
                 }
                 // The refused answer's body is of no use; its connection goes with it.
-                exchange = Exchange::new(answered.sending.with_new_head(head, prepared), limits, tunnel);
+                exchange = Exchange::new(answered.sending.with_new_head(head, prepared), limits, tunnel.clone());
                 connection = open(prepared, head, &mut exchange.sending, pool).await?;
             }
             Err(Lost::Caller(fault)) => return Err(fault.into()),
@@ -199,13 +200,12 @@ struct Exchange {
     interim: usize,
     /// The interim answer that is on its way to the caller.
     passing: Option<Buffer>,
-    /// The protocol that the request asks to switch to.
+    /// The protocols that the request asks to switch to.
     tunnel: Option<Vec<u8>>,
 }
 
 impl Exchange {
-    fn new(sending: Sending, limits: HeadLimits, tunnel: Option<&[u8]>) -> Self {
-        let tunnel = tunnel.map(<[u8]>::to_vec);
+    fn new(sending: Sending, limits: HeadLimits, tunnel: Option<Vec<u8>>) -> Self {
         Self { sending, answer: Head::default(), limits, interim: 0, passing: None, tunnel }
     }
 
@@ -295,9 +295,10 @@ impl Exchange {
     }
 
     fn is_switch_asked_for(&self) -> bool {
-        let protocol = admission::switches_to(&self.answer).map(|span| self.answer.bytes(span));
-        match (&self.tunnel, protocol) {
-            (Some(asked), Some(protocol)) => asked.eq_ignore_ascii_case(protocol) && self.sending.is_done(),
+        match (&self.tunnel, admission::switches_to(&self.answer)) {
+            (Some(asked), Some(protocol)) => {
+                list(asked).any(|asked| asked.eq_ignore_ascii_case(protocol)) && self.sending.is_done()
+            }
             _ => false,
         }
     }

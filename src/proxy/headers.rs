@@ -55,9 +55,9 @@ pub fn write_request(wire: &mut Buffer, head: &Head, admitted: &Admitted, route:
         Framing::Chunked => put_field(wire, b"transfer-encoding", b"chunked"),
         Framing::Empty | Framing::UntilClose => {}
     }
-    if let Some(protocol) = tunnel(head, admitted, route) {
+    if let Some(protocols) = tunnel(head, admitted, route) {
         put_field(wire, b"connection", b"upgrade");
-        put_field(wire, b"upgrade", protocol);
+        put_field(wire, b"upgrade", &protocols);
     }
     if let (Some(Injection::Header { name, prefix }), Some(token)) = (inject, token) {
         let value = token.secret.expose().as_bytes();
@@ -66,11 +66,15 @@ pub fn write_request(wire: &mut Buffer, head: &Head, admitted: &Admitted, route:
     wire.extend(b"\r\n");
 }
 
-/// The protocol that a request asks to switch to, where the route allows it.
-pub fn tunnel<'a>(head: &'a Head, admitted: &Admitted, route: &Route) -> Option<&'a [u8]> {
-    let protocol = head.bytes(admitted.upgrade?);
-    let allowed = route.upgrade.iter().any(|allowed| allowed.as_bytes().eq_ignore_ascii_case(protocol));
-    allowed.then_some(protocol)
+/// What of the protocols that a request asks to switch to the route allows: a list of them, the one that is preferred
+/// first (RFC 9110 §7.8).
+pub fn tunnel(head: &Head, admitted: &Admitted, route: &Route) -> Option<Vec<u8>> {
+    if !admitted.upgrade {
+        return None;
+    }
+    let is_allowed = |asked: &&[u8]| route.upgrade.iter().any(|allowed| allowed.as_bytes().eq_ignore_ascii_case(asked));
+    let protocols: Vec<_> = head.values(Known::Upgrade).flat_map(list).filter(is_allowed).collect();
+    (!protocols.is_empty()).then(|| protocols.join(&b", "[..]))
 }
 
 /// The fields that carry credentials of ours on a route, which a caller may not bring: the injected one, and

@@ -38,7 +38,6 @@ use crate::{
     http1::{
         body::{Body, Sink},
         buffer::{Buffer, SMALL},
-        field::Known,
         framing::Framing,
         head::{Head, HeadError, Version},
     },
@@ -292,7 +291,7 @@ impl Connection {
     /// Passes a switch of protocols back, and then whatever either side says.
     async fn tunnel(&mut self, prepared: Prepared, answered: Answered) -> Outcome {
         let mut wire = Buffer::with_size(SMALL);
-        let protocol = answered.head.values(Known::Upgrade).next().unwrap_or_default();
+        let protocol = super::admission::switches_to(&answered.head).unwrap_or_default();
         let persist = Persist::Upgrade(protocol);
         headers::write_answer(&mut wire, &answered.head, Framing::Empty, Sink::Plain, persist, None);
         wire.extend(answered.head.rest());
