@@ -104,13 +104,16 @@ impl<'a> Credentials<'a> {
 
 /// The target: the upstream's base path, the caller's path and query byte for byte.
 fn write_target(wire: &mut Buffer, head: &Head, admitted: &Admitted, route: &Route, token: Option<&AccessToken>) {
-    let raw = head.bytes(admitted.path);
-    let raw = match &route.path {
-        Some(prefix) if route.strip_path => path::behind(raw, prefix.matches('/').count()),
-        _ => raw,
+    let base = route.upstream.base_path.as_bytes();
+    let (path, is_whole) = match &route.path {
+        Some(prefix) if route.strip_path => {
+            let rest = path::behind(head.bytes(admitted.path), prefix.matches('/').count());
+            // The prefix alone stands for the base path alone.
+            (rest, !rest.is_empty() || !base.is_empty())
+        }
+        _ => (head.bytes(admitted.path), !admitted.path.is_empty()),
     };
-    wire.extend(route.upstream.base_path.as_bytes());
-    wire.extend(if raw.is_empty() { b"/" } else { raw });
+    wire.extend_all([base, if is_whole { path } else { b"/" }]);
     let query = head.bytes(admitted.query);
     match route.provider.as_ref().map(|binding| &binding.inject) {
         Some(Injection::Query { name }) => write_query(wire, query, name, token),

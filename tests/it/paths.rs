@@ -176,6 +176,10 @@ fn the_base_path_of_the_upstream_is_put_in_front() {
     assert_eq!(sent_on(&sidecar, &upstream, "/"), "/base/v2/");
     let (sidecar, upstream) = world("path = \"/v1\"\nstrip_path = true", "/base/");
     assert_eq!(sent_on(&sidecar, &upstream, "/v1/a?b"), "/base/a?b");
+    // What is left of the path decides, not what a server might make of it.
+    assert_eq!(sent_on(&sidecar, &upstream, "/v1"), "/base");
+    assert_eq!(sent_on(&sidecar, &upstream, "/v1?a"), "/base?a");
+    assert_eq!(sent_on(&sidecar, &upstream, "/v1/"), "/base/");
 }
 
 #[test]
