@@ -12,6 +12,9 @@ use crate::{
     server::limits::Limits,
 };
 
+/// The path that stands for the server as a whole (RFC 9112 §3.2.4).
+pub const ASTERISK: &[u8] = b"*";
+
 /// What every later step may rely on.
 #[derive(Clone, Copy, Debug)]
 pub struct Admitted {
@@ -21,7 +24,7 @@ pub struct Admitted {
     pub host: Option<Span>,
     /// Its port, when it is named.
     pub port: Option<u16>,
-    /// The path; empty stands for `/`.
+    /// The path; empty stands for `/`, and `*` for the server as a whole.
     pub path: Span,
     /// `?` and the query, or nothing.
     pub query: Span,
@@ -117,10 +120,13 @@ struct Target {
     query: Span,
 }
 
-/// Origin form and absolute form (RFC 9112 §3.2).
+/// Origin form, absolute form, and for OPTIONS the asterisk form (RFC 9112 §3.2).
 fn target(head: &Head) -> Result<Target, Refusal> {
     let (start, end) = (head.target_span().start(), head.target_span().end());
     let target = head.target();
+    if target == ASTERISK && head.method() == b"OPTIONS" {
+        return Ok(Target { authority: None, path: head.target_span(), query: Span::new(end, end) });
+    }
     if target.contains(&b'#') {
         return Err(Refusal::bad_request("a fragment in the request target"));
     }
@@ -257,6 +263,17 @@ mod tests {
         let admitted = admit(&head, &Limits::default()).unwrap();
         assert_eq!(head.bytes(admitted.host.unwrap()), b"[::1]");
         assert_eq!((head.bytes(admitted.path), head.bytes(admitted.query)), (&b"/a"[..], &b"?b?c"[..]));
+    }
+
+    #[test]
+    fn the_server_as_a_whole_has_options_and_nothing_else() {
+        let head = read(b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        let admitted = admit(&head, &Limits::default()).unwrap();
+        assert_eq!((head.bytes(admitted.path), head.bytes(admitted.query)), (ASTERISK, &b""[..]));
+        for target in ["*?a", "*/", "**", "a"] {
+            let head = format!("OPTIONS {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+            assert_eq!(kind(&head), Err(Kind::BadRequest), "{target}");
+        }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The heads that are sent on: hop-by-hop fields end here, the token is put in, framing is written afresh.
 
 use super::{
-    admission::Admitted,
+    admission::{ASTERISK, Admitted},
     location::Rewriter,
     path,
     route::{Injection, Route},
@@ -104,21 +104,29 @@ impl<'a> Credentials<'a> {
 
 /// The target: the upstream's base path, the caller's path and query byte for byte.
 fn write_target(wire: &mut Buffer, head: &Head, admitted: &Admitted, route: &Route, token: Option<&AccessToken>) {
+    if is_for_server(head, admitted, route) {
+        return wire.extend(ASTERISK);
+    }
     let base = route.upstream.base_path.as_bytes();
-    let (path, is_whole) = match &route.path {
-        Some(prefix) if route.strip_path => {
-            let rest = path::behind(head.bytes(admitted.path), prefix.matches('/').count());
-            // The prefix alone stands for the base path alone.
-            (rest, !rest.is_empty() || !base.is_empty())
-        }
-        _ => (head.bytes(admitted.path), !admitted.path.is_empty()),
-    };
-    wire.extend_all([base, if is_whole { path } else { b"/" }]);
+    let mut path = head.bytes(admitted.path);
+    // A prefix that is stripped and all that there was stands for the base path alone.
+    let mut is_complete = !path.is_empty();
+    if let Some(prefix) = route.path.as_ref().filter(|_| route.strip_path) {
+        path = path::behind(path, prefix.matches('/').count());
+        is_complete = !path.is_empty() || !base.is_empty();
+    }
+    wire.extend_all([base, if is_complete { path } else { b"/" }]);
     let query = head.bytes(admitted.query);
     match route.provider.as_ref().map(|binding| &binding.inject) {
         Some(Injection::Query { name }) => write_query(wire, query, name, token),
         _ => wire.extend(query),
     }
+}
+
+/// Whether the request is for the server as a whole, of which a URL without a path speaks too (RFC 9112 §3.2.4).
+fn is_for_server(head: &Head, admitted: &Admitted, route: &Route) -> bool {
+    let has_no_path = admitted.path.is_empty() && admitted.query.is_empty() && head.method() == b"OPTIONS";
+    head.bytes(admitted.path) == ASTERISK || (has_no_path && route.is_whole())
 }
 
 /// The caller's query less any parameter of the injected name, and the token (RFC 6750 §2.3).

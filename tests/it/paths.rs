@@ -182,6 +182,42 @@ fn the_base_path_of_the_upstream_is_put_in_front() {
     assert_eq!(sent_on(&sidecar, &upstream, "/v1/"), "/base/");
 }
 
+/// The answer to OPTIONS for `target`.
+#[track_caller]
+fn options(sidecar: &Sidecar, target: &str) -> Answer {
+    exchange(sidecar.address(), format!("OPTIONS {target} HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+}
+
+#[test]
+fn options_of_the_server_as_a_whole_go_on_where_the_route_stands_for_it() {
+    let (sidecar, upstream) = world("", "");
+    for target in ["*", "http://localhost", "HTTP://localhost:80"] {
+        assert_eq!(options(&sidecar, target).status, 200, "{target}");
+        assert_eq!(upstream.last().head.start, "OPTIONS * HTTP/1.1", "{target}");
+    }
+    for (target, sent) in [("http://localhost/", "/"), ("http://localhost?a", "/?a"), ("/*", "/*")] {
+        assert_eq!(options(&sidecar, target).status, 200, "{target}");
+        assert_eq!(upstream.last().head.target(), sent, "{target}");
+    }
+    for target in ["*?a", "**", "*/"] {
+        assert_problem(&options(&sidecar, target), 400, "bad-request");
+    }
+    let get = exchange(sidecar.address(), "GET * HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert_problem(&get, 400, "bad-request");
+}
+
+#[test]
+fn options_of_the_server_as_a_whole_are_refused_where_the_route_is_a_part_of_it() {
+    for (route, base) in [("path = \"/v1\"", ""), ("allow = [\"* /**\"]", ""), ("", "/base")] {
+        let (sidecar, upstream) = world(route, base);
+        assert_problem(&options(&sidecar, "*"), 400, "bad-request");
+        assert_eq!(upstream.count(), 0, "{route} {base}");
+    }
+    let (sidecar, upstream) = world("", "/base");
+    assert_eq!(options(&sidecar, "http://localhost").status, 200);
+    assert_eq!(upstream.last().head.target(), "/base/");
+}
+
 #[test]
 fn only_what_is_allowed_passes() {
     let (sidecar, upstream) = world("allow = [\"GET /v1/devices/**\", \"POST /v1/commands\"]", "");
