@@ -233,7 +233,7 @@ fn a_location_within_the_upstream_leads_back_through_the_sidecar() {
             assert_eq!(location.as_str(), wanted, "{name} {to}: {:?}", got.head);
         }
     }
-    for to in ["https://login.example.com/sign-in?x=y", "http://127.0.0.1:1/base/c", "/other/c"] {
+    for to in ["https://login.example.com/sign-in?x=y", "http://127.0.0.1:1/base/c", "/other/c", "/base/../admin"] {
         let request = format!("GET /v1/a HTTP/1.1\r\nHost: {address}\r\nx-to: {to}\r\n\r\n");
         assert_eq!(exchange(address, request).head.value("location"), Some(to));
     }
