@@ -30,7 +30,7 @@ impl<'a> Rewriter<'a> {
             rewritten.extend_from_slice(authority);
         }
         if self.route.strip_path {
-            rewritten.extend_from_slice(self.route.path.as_deref().unwrap_or_default().as_bytes());
+            rewritten.extend_from_slice(self.route.escaped_path.as_deref().unwrap_or_default().as_bytes());
         }
         if !path.starts_with(b"/") && (!self.route.strip_path || self.route.path.is_none()) {
             rewritten.push(b'/');
@@ -81,6 +81,7 @@ mod tests {
             listen: "127.0.0.1:8080".parse().unwrap(),
             host: None,
             path: path.map(Into::into),
+            escaped_path: path.map(path::escape),
             strip_path,
             upstream: Upstream {
                 tls: true,

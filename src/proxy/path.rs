@@ -40,6 +40,19 @@ pub fn behind(path: &[u8], segments: usize) -> &[u8] {
     slashes.next().map_or(&[], |at| &path[at..])
 }
 
+/// A decoded path as it stands in a URL: what may not (RFC 3986 §3.3) is escaped.
+pub fn escape(path: &str) -> String {
+    let mut escaped = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@".contains(&byte) {
+            escaped.push(char::from(byte));
+        } else {
+            escaped.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    escaped
+}
+
 /// The path that a client asks for when it is led to this one (RFC 3986 §5.2.4); a dot may be escaped.
 pub fn resolve(path: &[u8]) -> Cow<'_, [u8]> {
     let segments = || path.split(|byte| *byte == b'/').skip(1);
@@ -144,6 +157,12 @@ mod tests {
         assert_eq!(behind(b"/v1", 1), b"");
         assert_eq!(behind(b"/v1/", 1), b"/");
         assert_eq!(behind(b"/a/b/c", 2), b"/c");
+    }
+
+    #[test]
+    fn what_may_not_stand_in_a_url_is_escaped() {
+        assert_eq!(escape("/v1/a-b._~!$&'()*+,;=:@"), "/v1/a-b._~!$&'()*+,;=:@");
+        assert_eq!(escape("/a b/ä\"<%[?#"), "/a%20b/%C3%A4%22%3C%25%5B%3F%23");
     }
 
     #[test]

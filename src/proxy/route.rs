@@ -18,6 +18,8 @@ pub struct Route {
     pub host: Option<String>,
     /// The prefix it answers: starts with `/`, does not end with one; `/` alone is `None`.
     pub path: Option<String>,
+    /// `path` as it stands in a URL.
+    pub escaped_path: Option<String>,
     /// Whether `path` is removed before forwarding.
     pub strip_path: bool,
     /// Where it leads.

@@ -240,6 +240,18 @@ fn a_location_within_the_upstream_leads_back_through_the_sidecar() {
 }
 
 #[test]
+fn a_location_behind_a_prefix_that_needs_escapes_is_a_url() {
+    let tokens = TokenEndpoint::issuing("token-1");
+    let upstream = Upstream::answering(|request| {
+        answer("302 Found", &format!("location: {}\r\n", request.head.target().replace("from", "to")), "")
+    });
+    let route = "path = \"/a b/\u{e4}\"\nstrip_path = true";
+    let sidecar = Setup::new(&tokens, upstream.origin()).route(route).start_ready();
+    let got = sidecar.get("/a%20b/%c3%a4/from?c");
+    assert_eq!(got.head.value("location"), Some("/a%20b/%C3%A4/to?c"));
+}
+
+#[test]
 fn the_head_comes_back_before_the_body_is_there() {
     let gate = Arc::new(Gate::default());
     let tokens = TokenEndpoint::issuing("token-1");
