@@ -129,25 +129,29 @@ fn is_for_server(head: &Head, admitted: &Admitted, route: &Route) -> bool {
     head.bytes(admitted.path) == ASTERISK || (has_no_path && route.is_whole())
 }
 
-/// The caller's query less any parameter of the injected name, and the token (RFC 6750 §2.3).
+/// The caller's query as it came, less any parameter of the injected name, and the token (RFC 6750 §2.3).
 fn write_query(wire: &mut Buffer, query: &[u8], injected: &str, token: Option<&AccessToken>) {
     let mut separator = b"?";
     let mut put = |wire: &mut Buffer, parameter: &[u8]| {
-        wire.extend(separator);
-        wire.extend(parameter);
+        wire.extend_all([separator, parameter]);
         separator = b"&";
     };
-    for parameter in query.get(1..).unwrap_or_default().split(|byte| *byte == b'&') {
-        let is_injected = url::form_urlencoded::parse(parameter).next().is_some_and(|(name, _)| name == injected);
-        if !parameter.is_empty() && !is_injected {
-            put(wire, parameter);
+    if let Some(parameters) = query.get(1..).filter(|parameters| !parameters.is_empty()) {
+        for parameter in parameters.split(|byte| *byte == b'&') {
+            let is_injected = url::form_urlencoded::parse(parameter).next().is_some_and(|(name, _)| name == injected);
+            if !is_injected {
+                put(wire, parameter);
+            }
         }
     }
     if let Some(token) = token {
-        let pair =
-            url::form_urlencoded::Serializer::new(String::new()).append_pair(injected, token.secret.expose()).finish();
-        put(wire, pair.as_bytes());
+        put(wire, query_pair(injected, token).as_bytes());
     }
+}
+
+/// The token as a parameter of a query.
+pub fn query_pair(name: &str, token: &AccessToken) -> String {
+    url::form_urlencoded::Serializer::new(String::new()).append_pair(name, token.secret.expose()).finish()
 }
 
 /// How the answer goes back to a caller that speaks HTTP/1.

@@ -131,3 +131,20 @@ fn a_route_without_a_provider_passes_the_callers_authorization() {
     assert_eq!(head.value("authorization"), Some("Basic b3du"));
     assert!(!head.has("proxy-authorization"), "{head:?}");
 }
+
+#[test]
+fn the_callers_query_stays_as_it_came() {
+    let (sidecar, upstream) = world("inject.query = \"access_token\"");
+    let token = "access_token=the%2Btoken%2F1%3D";
+    for (query, wanted) in [
+        ("?a=1&&b=2", format!("?a=1&&b=2&{token}")),
+        ("?a=1&", format!("?a=1&&{token}")),
+        ("?&a", format!("?&a&{token}")),
+        ("?", format!("?{token}")),
+        ("?a&access_token=evil&&b", format!("?a&&b&{token}")),
+        ("?access_token=evil&a&access%5Ftoken", format!("?a&{token}")),
+        ("?access_token", format!("?{token}")),
+    ] {
+        assert_eq!(sent_on(&sidecar, &upstream, &format!("/x{query}"), "").target(), format!("/x{wanted}"), "{query}");
+    }
+}
