@@ -8,6 +8,7 @@ pub mod allow;
 pub mod caller;
 pub mod connection;
 pub mod download;
+pub mod echo;
 pub mod error;
 pub mod forward;
 pub mod guard;

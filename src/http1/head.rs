@@ -114,6 +114,13 @@ impl Head {
         is_plain.then(|| Span::new(name.start(), value.end() + 2))
     }
 
+    /// Puts a value that is no longer in the place of that of the field with this number.
+    pub fn shorten(&mut self, number: usize, value: &[u8]) {
+        let place = &mut self.fields[number].value;
+        *place = Span::new(place.start(), place.start() + value.len().min(place.len()));
+        self.buffer.all_mut()[place.start()..place.end()].copy_from_slice(&value[..place.len()]);
+    }
+
     /// The bytes of the head, the empty line at its end included.
     pub fn len(&self) -> usize {
         self.len

@@ -8,6 +8,7 @@ use std::{
 use super::{
     admission,
     caller::{Caller, CallerFault},
+    echo,
     error::{Kind, Refusal},
     guard, headers,
     route::Timeouts,
@@ -100,6 +101,7 @@ pub async fn forward<C: Caller>(
                 let Exchange { sending, answer, .. } = exchange;
                 let mut answered = Answered { head: answer, framing, connection, sending };
                 if !replays(prepared, &mut answered, caller, timer).await? {
+                    echo::take_out(&mut answered.head, &active.route, prepared.token.as_deref());
                     return Ok(answered);
                 }
                 // The refused answer's body is of no use; its connection goes with it.

@@ -47,6 +47,17 @@ fn a_line_that_would_be_written_otherwise_is_no_plain_one() {
 }
 
 #[test]
+fn a_value_can_be_shortened_in_its_place() {
+    let (mut head, _) = request(b"GET / HTTP/1.1\r\nA: bcd\r\nE: f\r\n\r\n");
+    for (value, shortened) in [(&b"bd"[..], &b"bd"[..]), (b"", b"")] {
+        head.shorten(0, value);
+        assert_eq!(head.bytes(head.fields()[0].value), shortened);
+        assert_eq!(head.line(&head.fields()[0]), None, "the line is not written that way");
+    }
+    assert_eq!(head.line(&head.fields()[1]).map(|line| head.bytes(line)), Some(&b"E: f\r\n"[..]));
+}
+
+#[test]
 fn names_that_are_there_are_known_to_be() {
     let (mut head, _) = request(b"GET / HTTP/1.1\r\nHost: a\r\nTE: b\r\n\r\n");
     assert!(head.has(Known::Te) && head.has(Known::Host) && !head.has(Known::Upgrade));
