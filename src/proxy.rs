@@ -9,6 +9,7 @@ pub mod caller;
 pub mod connection;
 pub mod download;
 mod downstream;
+pub mod echo;
 pub mod error;
 pub mod forward;
 pub mod guard;

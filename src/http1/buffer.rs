@@ -43,6 +43,11 @@ impl Buffer {
         &self.block[..self.end]
     }
 
+    /// The same, to be changed in place.
+    pub fn all_mut(&mut self) -> &mut [u8] {
+        &mut self.block[..self.end]
+    }
+
     /// Whether nothing is filled.
     pub fn is_empty(&self) -> bool {
         self.start == self.end

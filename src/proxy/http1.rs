@@ -39,7 +39,6 @@ use crate::{
     http1::{
         body::{Body, Sink},
         buffer::{Buffer, SMALL},
-        field::Known,
         framing::Framing,
         head::{Head, HeadError, Version},
     },
@@ -199,6 +198,7 @@ impl Connection {
         let active = prepared.active.clone();
         let limit = active.route.guard.max_body;
         let mut body = Body::new(prepared.admitted.framing, limit, self.ingress.limits.head_bytes);
+        body.withhold_named_by(&self.head);
         let sink = if prepared.admitted.framing == Framing::Chunked { Sink::Chunked } else { Sink::Plain };
         let injected = active.injected_name();
         let mut wire = Buffer::with_size(SMALL);
@@ -292,7 +292,7 @@ impl Connection {
     /// Passes a switch of protocols back, and then whatever either side says.
     async fn tunnel(&mut self, prepared: Prepared, answered: Answered) -> Outcome {
         let mut wire = Buffer::with_size(SMALL);
-        let protocol = answered.head.values(Known::Upgrade).next().unwrap_or_default();
+        let protocol = super::admission::switches_to(&answered.head).unwrap_or_default();
         let persist = Persist::Upgrade(protocol);
         headers::write_answer(&mut wire, &answered.head, Framing::Empty, Sink::Plain, persist, None);
         wire.extend(answered.head.rest());
@@ -324,14 +324,15 @@ impl Connection {
         let answer = respond::answer(&refusal, route, provider, respond::is_grpc(&self.head));
         let mut wire = Buffer::with_size(SMALL);
         let persist = Persist::of(!keep_alive, self.head.version);
-        answer.write(&mut wire, self.head.method() == b"HEAD", persist);
+        let to_head = self.head.method() == b"HEAD";
+        answer.write(&mut wire, to_head, persist);
         tracing::debug!(route, provider, status = answer.status.as_u16(), detail = &*refusal.detail, "refused");
         self.timer.set(self.ingress.limits.keep_alive);
         let written = self.write(&mut wire).await;
         Outcome {
             next: if written.is_ok() { next } else { Next::Cut },
             status: answer.status.as_u16(),
-            bytes: answer.body.len() as u64,
+            bytes: if to_head { 0 } else { answer.body.len() as u64 },
             active,
             cost: TokenCost::Unneeded,
             rest: Rest::default(),

@@ -4,9 +4,10 @@ mod http2;
 mod pool;
 
 use std::{
+    future::poll_fn,
     io,
     net::{IpAddr, SocketAddr},
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
@@ -19,6 +20,7 @@ use rustls_pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    task::unconstrained,
     time::timeout,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -238,9 +240,45 @@ impl Connection {
     fn is_quiet(&self) -> bool {
         let stream = match &self.io {
             Io::Tcp(stream) => stream,
+            // The socket knows nothing of what was decrypted already, and not that the end came with it.
+            Io::Tls(stream) if !stream.get_ref().1.wants_read() => return false,
             Io::Tls(stream) => stream.get_ref().0,
             Io::Http2(_) => return false,
         };
-        stream.poll_read_ready(&mut Context::from_waker(Waker::noop())).is_pending()
+        // A task whose budget is spent would be told that nothing has come, whatever has.
+        let ready = pin!(unconstrained(poll_fn(|cx| stream.poll_read_ready(cx))));
+        ready.poll(&mut Context::from_waker(Waker::noop())).is_pending()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::AsyncWriteExt as _,
+        net::TcpListener,
+        task::{coop, yield_now},
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_came_unasked_is_noticed_in_a_task_that_has_done_much_too() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut upstream, _) = listener.accept().await.unwrap();
+        let connection = Connection { io: Io::Tcp(stream), reused: true };
+        assert!(connection.is_quiet());
+        upstream.write_all(b"unasked").await.unwrap();
+        while connection.is_quiet() {
+            yield_now().await;
+        }
+        poll_fn(|cx| {
+            while let Poll::Ready(step) = coop::poll_proceed(cx) {
+                step.made_progress();
+            }
+            assert!(!connection.is_quiet());
+            Poll::Ready(())
+        })
+        .await;
     }
 }

@@ -182,14 +182,48 @@ impl Login {
         Ok(record.and_then(|record| self.usable(record)))
     }
 
+    /// Takes the access token `refused`, which an upstream refused, off the record, so that no start takes it up again. Waits
+    /// for nobody who has the store's lock.
+    ///
+    /// Where another process has changed the record since, it is left alone: a look tells of that, and the attempt that
+    /// comes of it gives up the token too.
+    ///
+    /// # Errors
+    /// It cannot be written, or somebody has the lock. The login stays as it is.
+    pub(super) async fn give_up(&self, refused: &Secret) -> Result<(), StoreError> {
+        let kept = self.kept.lock().await;
+        if !kept.record.as_ref().is_some_and(|record| record.has_access(refused)) {
+            return Ok(());
+        }
+        let mut session = Session::new(self, kept);
+        if session.is_unsaved() {
+            return session.give_up(refused).await;
+        }
+        if !session.try_lock().await? {
+            return Err(StoreError::Locked);
+        }
+        if session.is_up_to_date().await? { session.give_up(refused).await } else { Ok(()) }
+    }
+
     /// Looks whether the store holds something new, and writes what could not be written before.
     ///
     /// # Errors
     /// The record cannot be read or written; what is in force stays in force.
     pub(super) async fn look(&self) -> Result<Look, StoreError> {
-        let kept = self.kept.lock().await;
+        let mut kept = self.kept.lock().await;
         if kept.record == kept.stored {
-            return Ok(if self.load().await? == kept.stored { Look::Same } else { Look::Changed });
+            let stored = self.load().await?;
+            if stored == kept.stored {
+                return Ok(Look::Same);
+            }
+            let (Some(now), Some(before)) = (&stored, &kept.stored) else { return Ok(Look::Changed) };
+            if !now.only_gave_up_access(before) {
+                return Ok(Look::Changed);
+            }
+            // Another process's upstream refused the token: there is nothing to take up, and nothing to ask for.
+            kept.record.clone_from(&stored);
+            kept.stored = stored;
+            return Ok(Look::Same);
         }
         if kept.lock.is_none() {
             // The lock was lost to a disk that hangs. A session takes it again, and reads first.
@@ -305,6 +339,12 @@ fn identity() -> String {
         since.as_nanos() as u64
     });
     format!("{bits:016x}")
+}
+
+/// The record without its access token. It needs a name for that, or it could be taken for one that somebody ended.
+fn without_access(record: Record) -> Record {
+    let login = record.login.clone().or_else(|| Some(identity()));
+    Record { login, access: None, ..record }
 }
 
 /// A digest of the settings that an access token depends on. The secret is not among them: a new one makes the token

@@ -27,6 +27,7 @@ use crate::{
         grant::Grant,
         response::Issued,
     },
+    secret::Secret,
 };
 
 /// The least rest between two tokens, where they live shorter than they take to come.
@@ -44,6 +45,8 @@ pub(super) async fn run(credential: Arc<Credential>) {
         complained: None,
         started: false,
         look_at: credential.clock().now(),
+        refused: None,
+        stale: None,
         credential,
     };
     if refresher.resume().await {
@@ -68,6 +71,10 @@ struct Refresher {
     started: bool,
     /// When the store is looked at again.
     look_at: Moment,
+    /// The token that an upstream refused last: it is not to stay on record.
+    refused: Option<Secret>,
+    /// The one of which it was said that it does.
+    stale: Option<Secret>,
 }
 
 /// What came of an attempt.
@@ -131,7 +138,7 @@ impl Refresher {
         match outcome {
             Ok(Outcome::Issued { token, asked_at, unsaved }) => self.succeeded(token, asked_at, unsaved),
             Ok(Outcome::Adopted(token)) => self.adopt(token, "token.adopted"),
-            Ok(Outcome::Kept) => self.keep(),
+            Ok(Outcome::Kept) => self.credential.keep(),
             Ok(Outcome::LoginRequired { refused, last, forget }) => self.login_required(refused, last, forget),
             // It was told to end before it had asked for anything.
             Err(Cause::Store(StoreError::Interrupted)) if self.progress.borrow().stopping => {}
@@ -211,19 +218,7 @@ impl Refresher {
         self.backoff.succeeded();
         self.complained = None;
         self.started = true;
-        let until = token.refresh_at;
-        self.credential.publish(Arc::new(token), until);
-    }
-
-    fn keep(&mut self) {
-        match self.credential.current() {
-            Some(token) => {
-                let until = token.refresh_at;
-                self.credential.publish(token, until);
-            }
-            // Discarded meanwhile: another is wanted at once.
-            None => self.credential.want(),
-        }
+        self.credential.take_up(Arc::new(token));
     }
 
     fn login_required(&mut self, refused: Option<TokenRequestError>, last: Option<AccessToken>, forget: bool) {
@@ -280,9 +275,30 @@ impl Refresher {
         self.credential.fail(failure, retry);
     }
 
-    /// What could not be written yet has to be now.
-    async fn save_at_last(&self) {
-        let Some(login) = self.credential.login() else { return };
+    /// The record could not be rid of `refused`: nothing is lost by that, and it is tried again. It is said loudly once.
+    fn stays_on_record(&mut self, refused: &Secret, error: &StoreError) {
+        const STALE: &str =
+            "store.stale: the token that an upstream refused is still on record, and a start would use it";
+        let (provider, token) = (self.credential.name(), refused.fingerprint());
+        // Somebody who has the lock most likely replaces it.
+        if matches!(error, StoreError::Locked) || self.stale.as_ref() == Some(refused) {
+            tracing::debug!(%provider, token, %error, "{STALE}");
+            return;
+        }
+        tracing::warn!(%provider, token, %error, "{STALE}");
+        self.stale = Some(refused.clone());
+    }
+
+    /// What could not be written yet has to be now, and without a token that was refused.
+    async fn save_at_last(&mut self) {
+        let credential = self.credential.clone();
+        let Some(login) = credential.login() else { return };
+        let refused = self.progress.borrow().discarded.clone();
+        if let Some(refused) = refused
+            && let Err(error) = login.give_up(&refused).await
+        {
+            self.stays_on_record(&refused, &error);
+        }
         if let Err(error) = login.save_at_last().await {
             tracing::error!(
                 provider = %self.credential.name(),

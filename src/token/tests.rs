@@ -1,5 +1,6 @@
 //! A token's life against a real token endpoint on loopback, on a clock that moves when it is told to.
 
+mod discarded;
 mod logins;
 mod outage;
 mod persistence;

@@ -1,14 +1,20 @@
 //! The upstream says that a token is no longer good.
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
 };
 
 use crate::support::{
-    client::{A_WHILE, Client, exchange},
+    authorization_server::{AuthorizationServer, Dialect},
+    client::{A_WHILE, Client, exchange, get},
+    home::Home,
     patience::{Gate, lock},
     problem::assert_problem,
+    protected_api::ProtectedApi,
     setup::Setup,
     token_endpoint::{TokenEndpoint, token_answer},
     upstream::Upstream,
@@ -247,4 +253,94 @@ fn requests_that_no_token_is_good_enough_for_do_not_wear_out_the_token_endpoint(
         assert_eq!(sidecar.get("/forbidden").text(), "never");
     }
     assert_eq!(tokens.count(), 2, "one at the start, one renewal in a minute");
+}
+
+#[test]
+fn a_token_refused_during_an_outage_is_not_sent_again_after_a_restart() {
+    let server = AuthorizationServer::start(Dialect::Happeo);
+    let good = Arc::new(AtomicBool::new(true));
+    let api = ProtectedApi::accepting({
+        let good = good.clone();
+        move |_| good.load(Ordering::SeqCst)
+    });
+    let home = Home::with_refresh_token(&server, &api);
+    let sidecar = home.run_ready();
+    let other = home.neighbour().run_ready();
+    assert_eq!((sidecar.get("/").status, get(other.address(), "/").status), (200, 200));
+    server.down();
+    good.store(false, Ordering::SeqCst);
+    assert_eq!(sidecar.get("/").text(), "refused");
+    assert_eq!(api.refused().len(), 1);
+    sidecar.kill();
+
+    let sidecar = home.run();
+    assert_problem(&sidecar.get("/"), 503, "token-unavailable");
+    assert_eq!(sidecar.provider("api")["has_refresh_token"], true);
+    sidecar.stop();
+    assert_eq!(api.refused().len(), 1, "the refused token came back from the store");
+
+    // Who has it in memory finds out on its own, and does not bring it back.
+    assert_eq!(get(other.address(), "/").text(), "refused");
+    other.stop();
+    let sidecar = home.run();
+    assert_problem(&sidecar.get("/"), 503, "token-unavailable");
+    assert_eq!(api.refused().len(), 2);
+
+    server.up();
+    good.store(true, Ordering::SeqCst);
+    sidecar.wait_for_ok("api");
+    server.assert_none_was_spent_twice();
+}
+
+#[test]
+fn a_token_refused_together_with_its_login_is_not_sent_again_after_a_restart() {
+    let server = AuthorizationServer::start(Dialect::Happeo);
+    let api = server.api();
+    let home = Home::with_refresh_token(&server, &api);
+    let sidecar = home.run_ready();
+    assert_eq!(sidecar.get("/").status, 200);
+    // Here the refusal of the login comes first, and the token in hand is used on.
+    server.ledger().revoke_all();
+    assert_eq!(sidecar.renew("api").status, 502);
+    assert_eq!(sidecar.provider("api")["state"], "ready");
+    assert_eq!(sidecar.get("/").text(), "refused");
+    sidecar.stop();
+
+    let sidecar = home.run();
+    sidecar.wait_for_state("api", "login_required");
+    assert_problem(&sidecar.get("/"), 503, "login-required");
+    assert_eq!(api.refused().len(), 1, "the refused token came back from the store");
+}
+
+#[test]
+fn refusals_that_cannot_be_replayed_do_not_wear_out_the_token_endpoint_either() {
+    let tokens = numbered_tokens();
+    let upstream = Upstream::answering(|request| match request.head.target() {
+        "/forbidden" => answer("401 Unauthorized", "", "never"),
+        _ => ok("fine"),
+    });
+    let sidecar = Setup::new(&tokens, upstream.origin()).start_ready();
+    let body = "x".repeat(70_000);
+    let request = format!("POST /forbidden HTTP/1.1\r\nHost: localhost\r\nContent-Length: 70000\r\n\r\n{body}");
+    for _ in 0..10 {
+        assert_eq!(sidecar.get("/").status, 200);
+        assert_eq!(exchange(sidecar.address(), &request).text(), "never");
+    }
+    assert_eq!(sidecar.get("/").status, 200);
+    assert_eq!(tokens.count(), 2, "one at the start, one renewal in a minute");
+}
+
+#[test]
+fn a_small_body_that_keeps_moving_is_waited_for_and_replayed() {
+    let (tokens, upstream) = (numbered_tokens(), refusing_early());
+    let sidecar = Setup::new(&tokens, upstream.origin()).route("timeouts.idle = \"1s\"").start_ready();
+    let mut client = Client::connect(sidecar.address());
+    client.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n");
+    upstream.wait_for(1);
+    for byte in b"0123456789" {
+        thread::sleep(A_WHILE);
+        client.send([*byte]);
+    }
+    let answer = client.answer();
+    assert_eq!((answer.status, answer.text().as_str()), (200, "0123456789"));
 }

@@ -80,9 +80,9 @@ impl Pool {
         None
     }
 
-    /// Keeps a connection for later; one that speaks HTTP/2 is kept already.
+    /// Keeps a connection for later, if it is still good; one that speaks HTTP/2 is kept already.
     pub fn put(&self, target: &Target, mut connection: Connection) {
-        if matches!(connection.io, Io::Http2(_)) {
+        if matches!(connection.io, Io::Http2(_)) || !connection.is_quiet() {
             return;
         }
         connection.reused = true;

@@ -66,13 +66,40 @@ impl Credential {
         self.progress.send_modify(|progress| progress.requests += 1);
     }
 
-    /// Puts `token` in the place of the one in hand; its renewal is due at `until`.
+    /// Puts `token`, which was issued now, in the place of the one in hand; its renewal is due at `until`.
     pub(in crate::token) fn publish(&self, token: Token, until: Moment) {
-        self.metrics.expiry(Some(token.expires_at_wall));
+        self.put(token, until, true);
+    }
+
+    /// The same with one that was issued earlier, unless it was discarded meanwhile: then another is wanted.
+    pub(in crate::token) fn take_up(&self, token: Token) {
+        let until = token.refresh_at;
+        self.put(token, until, false);
+    }
+
+    fn put(&self, token: Token, until: Moment, is_new: bool) {
         self.metrics.login_required(false);
         self.progress.send_modify(|progress| {
+            if progress.discarded.as_ref() == Some(&token.secret) {
+                if !is_new {
+                    progress.wanted = true;
+                    return;
+                }
+                // The authorization server stands by it: it is as good on record as it is in hand.
+                progress.discarded = None;
+            }
+            self.metrics.expiry(Some(token.expires_at_wall));
             self.cache.insert(self.key, token);
             progress.succeed(until);
+        });
+    }
+
+    /// The token in hand is good enough. Where it was discarded meanwhile, another is wanted.
+    pub(in crate::token) fn keep(&self) {
+        self.metrics.login_required(false);
+        self.progress.send_modify(|progress| match self.current() {
+            Some(token) => progress.succeed(token.refresh_at),
+            None => progress.wanted = true,
         });
     }
 

@@ -44,16 +44,28 @@ impl<'a> Session<'a> {
     pub(super) async fn lock(&mut self) -> Result<(), StoreError> {
         let tries = self.login.patience().as_millis() / PAUSE.as_millis();
         for attempt in 0..tries {
-            if self.kept.lock.is_some() {
-                return Ok(());
-            }
             if attempt > 0 {
                 tokio::time::sleep(PAUSE).await;
             }
+            if self.try_lock().await? {
+                return Ok(());
+            }
+        }
+        Err(StoreError::Locked)
+    }
+
+    /// The same without a wait; tells whether the lock is ours.
+    pub(super) async fn try_lock(&mut self) -> Result<bool, StoreError> {
+        if self.kept.lock.is_none() {
             let (store, provider) = (self.login.store.clone(), self.login.provider.clone());
             self.kept.lock = aside(move || store.try_lock(&provider.name)).await??;
         }
-        if self.kept.lock.is_some() { Ok(()) } else { Err(StoreError::Locked) }
+        Ok(self.kept.lock.is_some())
+    }
+
+    /// Whether the store holds what it held when it was last read.
+    pub(super) async fn is_up_to_date(&mut self) -> Result<bool, StoreError> {
+        Ok(self.login.load().await? == self.kept.stored)
     }
 
     /// Reads the record again, now that it cannot change, and settles what is in force: what another process wrote, what
@@ -159,6 +171,22 @@ impl<'a> Session<'a> {
         self.save().await
     }
 
+    /// An upstream refused the access token `refused`: if it is the one on record, it is given up. What the next one is asked
+    /// for with stays.
+    ///
+    /// # Errors
+    /// That cannot be written; then the record stays in force as it was written.
+    pub(in crate::token) async fn give_up(&mut self, refused: &Secret) -> Result<(), StoreError> {
+        let Some(record) = self.kept.record.clone().filter(|record| record.has_access(refused)) else { return Ok(()) };
+        let without = super::without_access(record);
+        if self.is_unsaved() {
+            // It is tried again to write it; when it is written, then without.
+            self.kept.record = Some(without);
+            return Ok(());
+        }
+        self.replace(without).await
+    }
+
     /// Ends the login. What is left behind tells that it was ended, not lost.
     ///
     /// # Errors
@@ -220,7 +248,7 @@ impl<'a> Session<'a> {
         self.kept.lock.is_some()
     }
 
-    fn is_unsaved(&self) -> bool {
+    pub(super) fn is_unsaved(&self) -> bool {
         self.kept.record != self.kept.stored
     }
 

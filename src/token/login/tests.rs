@@ -240,3 +240,63 @@ async fn a_configured_token_is_taken_again_where_another_client_got_nothing_for_
     assert!(matches!(means(&wrong).await, Means::OtherClient), "what it had become is not given up for it");
     assert_eq!(refresh_token(&right).await.as_deref(), Some("r2"));
 }
+
+#[tokio::test]
+async fn a_record_gives_up_the_very_access_token_that_was_refused_and_nothing_else() {
+    let world = World::new();
+    let login = world.login(Some("first"));
+    login.log_in(issued(Some("r1"))).await.unwrap();
+    let before = world.store.load("fake").unwrap().unwrap();
+    login.give_up(&Secret::new("another")).await.unwrap();
+    assert_eq!(world.store.load("fake").unwrap().as_ref(), Some(&before));
+
+    let beside = world.login(Some("first"));
+    assert!(beside.peek().await.unwrap().is_some());
+    login.give_up(&Secret::new("access")).await.unwrap();
+    let left = world.store.load("fake").unwrap();
+    assert_eq!(left, Some(Record { access: None, ..before }));
+    assert_eq!(beside.look().await.unwrap(), Look::Same, "there is nothing to take up");
+    assert!(beside.has_refresh_token());
+    beside.give_up(&Secret::new("access")).await.unwrap();
+    assert_eq!(world.store.load("fake").unwrap(), left);
+    assert!(world.login(Some("first")).peek().await.unwrap().is_none());
+    assert_eq!(refresh_token(&beside).await.as_deref(), Some("r1"));
+}
+
+#[tokio::test]
+async fn a_refused_token_is_given_up_by_whoever_has_the_lock_alone() {
+    let world = World::new();
+    let login = world.login(None);
+    login.log_in(issued(Some("r1"))).await.unwrap();
+    let theirs = world.store.try_lock("fake").unwrap().unwrap();
+    assert!(matches!(login.give_up(&Secret::new("access")).await, Err(StoreError::Locked)));
+    assert!(world.store.load("fake").unwrap().unwrap().access.is_some());
+    drop(theirs);
+    login.give_up(&Secret::new("access")).await.unwrap();
+    assert!(world.store.load("fake").unwrap().unwrap().access.is_none());
+}
+
+#[tokio::test]
+async fn a_token_that_is_given_up_hides_no_other_login_from_the_next_look() {
+    let world = World::new();
+    let login = world.login(None);
+    login.log_in(issued(Some("r1"))).await.unwrap();
+    world.login(None).log_in(issued(Some("r2"))).await.unwrap();
+    login.give_up(&Secret::new("access")).await.unwrap();
+    assert_eq!(login.look().await.unwrap(), Look::Changed);
+    assert_eq!(refresh_token(&login).await.as_deref(), Some("r2"));
+}
+
+#[tokio::test]
+async fn a_login_of_an_access_token_alone_is_not_taken_for_one_that_was_ended_when_that_is_refused() {
+    let world = World::new();
+    let login = world.login(None);
+    login.log_in(issued(None)).await.unwrap();
+    // As a version wrote it that named no logins.
+    let mut record = world.store.load("fake").unwrap().unwrap();
+    record.login = None;
+    world.store.try_lock("fake").unwrap().unwrap().save(&record).unwrap();
+    assert!(login.peek().await.unwrap().is_some());
+    login.give_up(&Secret::new("access")).await.unwrap();
+    assert!(matches!(means(&world.login(None)).await, Means::Nothing));
+}

@@ -42,6 +42,12 @@ impl Refresher {
             _ = progress.wait_for(|progress| progress.stopping) => return Err(Cause::Store(StoreError::Interrupted)),
         };
         session.read().await?;
+        if let Some(refused) = &begun.discarded
+            && let Err(error) = session.give_up(refused).await
+        {
+            // Not reason enough to go without another.
+            self.stays_on_record(refused, &error);
+        }
         let signs_in = self.credential.provider().sign_in.is_some();
         let stored = session.token();
         let taken = take(stored.as_ref(), session.continues(), begun, self.credential.clock().now());

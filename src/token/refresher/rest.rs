@@ -15,8 +15,14 @@ impl Refresher {
     /// Sleeps until the next attempt is due or wanted, or something has changed that makes it worth while.
     pub(super) async fn rest(&mut self) {
         loop {
+            let clock = self.credential.clock().clone();
             let (due, refused) = {
                 let progress = self.progress.borrow_and_update();
+                if self.refused != progress.discarded {
+                    self.refused.clone_from(&progress.discarded);
+                    // At once: whoever starts before it is off the record takes it up.
+                    self.look_at = clock.now();
+                }
                 if progress.stopping || progress.wanted {
                     return;
                 }
@@ -28,7 +34,6 @@ impl Refresher {
                 };
                 (due, progress.failure.as_ref().is_some_and(Failure::wants_a_change))
             };
-            let clock = self.credential.clock().clone();
             let look = self.credential.login().map(|_| self.look_at);
             tokio::select! {
                 biased;
@@ -47,10 +52,15 @@ impl Refresher {
         }
     }
 
-    /// Looks at the store, and tells whether what is there is worth an attempt.
+    /// Looks at the store, and tells whether what is there is worth an attempt. A token that was refused is not left there.
     async fn look(&mut self) -> bool {
         let credential = self.credential.clone();
         let Some(login) = credential.login() else { return false };
+        if let Some(refused) = self.refused.clone()
+            && let Err(error) = login.give_up(&refused).await
+        {
+            self.stays_on_record(&refused, &error);
+        }
         let of_store = |progress: &super::Progress| progress.failure.as_ref().is_some_and(Failure::is_of_store);
         match login.look().await {
             Ok(Look::Same) => false,

@@ -35,7 +35,7 @@ pub struct Record {
     /// Names the login that this comes from, at random: another one means another login, where another refresh token may
     /// be a rotation of the same. Absent after a logout, and in records of versions that did not write it.
     pub login: Option<String>,
-    /// The last access token.
+    /// The last access token, unless an upstream refused it.
     pub access: Option<Access>,
 }
 
@@ -55,9 +55,20 @@ pub struct Access {
 }
 
 impl Record {
-    /// Whether nothing is left of a login: after a logout.
+    /// Whether nothing is left of a login: after a logout. One without a refresh token whose access token was refused still
+    /// has its name.
     pub fn is_forgotten(&self) -> bool {
-        self.refresh_token.is_none() && self.access.is_none() && !self.refused
+        self.refresh_token.is_none() && self.access.is_none() && !self.refused && self.login.is_none()
+    }
+
+    /// Whether `token` is the access token that is kept.
+    pub fn has_access(&self, token: &Secret) -> bool {
+        self.access.as_ref().is_some_and(|access| access.token == *token)
+    }
+
+    /// Whether all that came after `before` is that its access token was given up.
+    pub fn only_gave_up_access(&self, before: &Self) -> bool {
+        self.access.is_none() && *self == Self { access: None, ..before.clone() }
     }
 
     /// Whether the configured refresh token of that digest was taken into use.

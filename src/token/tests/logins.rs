@@ -124,6 +124,17 @@ async fn an_account_signs_in_at_the_start_and_after_a_refusal() {
 }
 
 #[tokio::test]
+async fn an_account_without_a_refresh_token_signs_in_when_its_token_is_refused() {
+    let (realm, _) = with_account().await;
+    realm.family(|family| family.rotate = false);
+    let tokens = realm.settled().await;
+    let seen = only(&tokens).current().unwrap();
+    assert_eq!((token(&tokens).as_deref(), realm.stored()), (Some("a2"), None));
+    assert_eq!(only(&tokens).renew(&seen).await.unwrap().secret.expose(), "a3");
+    assert_eq!(realm.server.count(), 4);
+}
+
+#[tokio::test]
 async fn an_account_that_is_refused_is_not_tried_often_until_its_password_changes() {
     let (realm, password) = with_account().await;
     realm.family(|family| family.sign_in = Some((401, "")));

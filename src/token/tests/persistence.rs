@@ -216,3 +216,72 @@ async fn the_end_waits_as_long_as_the_slowest_provider_with_a_login_may_take() {
     realm.provider.token_request.timeout = Duration::from_secs(100);
     assert!(realm.settled().await.longest_settling() > Duration::from_secs(200));
 }
+
+#[tokio::test]
+async fn a_refused_token_that_cannot_be_taken_off_the_record_costs_nothing_and_is_taken_off_later() {
+    let log = secrecy::Log::default();
+    let _listening = log.listen();
+    let realm = Realm::new().await;
+    let broken = Arc::new(AtomicBool::new(false));
+    let tokens = realm.start_with(Arc::new(Treacherous { store: realm.store(), broken: broken.clone() }));
+    idle(&only(&tokens), &realm.clock).await;
+    realm.server.reply(Reply::answer(429, "retry-after: 120\r\n", ""));
+    only(&tokens).refresh_now().await.unwrap_err();
+    broken.store(true, Ordering::Relaxed);
+    only(&tokens).discard(&only(&tokens).current().unwrap()).unwrap();
+    let told = |log: &secrecy::Log| log.text().lines().filter(|line| line.contains("store.stale")).count();
+    eventually("it is told", || told(&log) > 0).await;
+    for tries in 2..5 {
+        realm.clock.advance(Duration::from_secs(2));
+        eventually("it is tried again", || told(&log) >= tries).await;
+    }
+    let warned = log.text().lines().filter(|line| line.contains("store.stale") && line.contains(" WARN ")).count();
+    assert_eq!(warned, 1, "{}", log.text());
+    assert_eq!((realm.on_record().as_deref(), realm.stored().as_deref()), (Some("a2"), Some("r2")));
+    // Other processes are not kept from renewing, which would end it too.
+    eventually("the lock is free", || realm.store().try_lock("fake").unwrap().is_some()).await;
+    assert_eq!((token(&tokens), kind(&tokens).as_deref()), (None, Some("limited")));
+
+    broken.store(false, Ordering::Relaxed);
+    realm.clock.advance(Duration::from_secs(2));
+    eventually("it is off the record", || realm.on_record().is_none()).await;
+    assert_eq!((realm.server.count(), realm.stored().as_deref()), (2, Some("r2")));
+    assert!(tokens.settle().await.is_empty() && !log.text().contains("login.lost"), "{}", log.text());
+}
+
+#[tokio::test]
+async fn what_is_in_memory_alone_is_written_without_the_token_that_was_refused() {
+    let realm = Realm::new().await;
+    let broken = Arc::new(AtomicBool::new(true));
+    let tokens = realm.start_with(Arc::new(Treacherous { store: realm.store(), broken: broken.clone() }));
+    eventually("it is in memory", || kind(&tokens).as_deref() == Some("store")).await;
+    realm.server.reply(Reply::answer(429, "retry-after: 120\r\n", ""));
+    only(&tokens).renew(&only(&tokens).current().unwrap()).await.unwrap_err();
+    broken.store(false, Ordering::Relaxed);
+    assert!(tokens.settle().await.is_empty());
+    assert_eq!((realm.on_record(), realm.stored().as_deref()), (None, Some("r2")));
+}
+
+#[tokio::test]
+async fn a_refused_token_that_was_all_there_was_to_write_keeps_the_lock_from_nobody() {
+    let realm = Realm::new().await;
+    let broken = Arc::new(AtomicBool::new(false));
+    let issue = |token| Reply::answer(200, "", &format!(r#"{{"access_token":"{token}","expires_in":100}}"#));
+    realm.server.reply(issue("one"));
+    let tokens = realm.start_with(Arc::new(Treacherous { store: realm.store(), broken: broken.clone() }));
+    idle(&only(&tokens), &realm.clock).await;
+    realm.server.reply(issue("two"));
+    realm.server.hold();
+    only(&tokens).discard(&only(&tokens).current().unwrap()).unwrap();
+    realm.server.asked(2).await;
+    assert_eq!(realm.on_record(), None);
+    broken.store(true, Ordering::Relaxed);
+    realm.server.let_go();
+    eventually("it is in memory", || token(&tokens).as_deref() == Some("two")).await;
+    assert!(realm.store().try_lock("fake").unwrap().is_none());
+    let two = only(&tokens).current().unwrap();
+    two.mark_accepted();
+    only(&tokens).renew(&two).await.unwrap_err();
+    eventually("the lock is free", || realm.store().try_lock("fake").unwrap().is_some()).await;
+    assert_eq!((realm.on_record(), realm.stored().as_deref()), (None, Some("r1")));
+}

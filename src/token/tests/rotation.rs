@@ -28,12 +28,17 @@ pub(super) struct Family {
     pub(super) spoil: usize,
     /// In seconds.
     pub(super) lifetime: u64,
+    /// Answers with 503 alone.
+    pub(super) down: bool,
     /// What sign-ins are answered with, if not with a code.
     pub(super) sign_in: Option<(u16, &'static str)>,
 }
 
 impl Family {
     fn answer(&mut self, request: &str) -> Reply {
+        if self.down {
+            return Reply::answer(503, "", "");
+        }
         let body = request.rsplit("\r\n\r\n").next().unwrap_or_default();
         if body.contains("password") {
             let state =
@@ -99,6 +104,7 @@ impl Realm {
             spoil: 0,
             rotate: true,
             lifetime: 100,
+            down: false,
             sign_in: None,
         };
         let family = Arc::new(Mutex::new(family));
@@ -150,6 +156,12 @@ impl Realm {
     pub(super) fn stored(&self) -> Option<String> {
         let record = self.store().load("fake").unwrap()?;
         record.usable_refresh_token().map(|token| token.expose().to_owned())
+    }
+
+    /// The access token on record.
+    pub(super) fn on_record(&self) -> Option<String> {
+        let access = self.store().load("fake").unwrap()?.access?;
+        Some(access.token.expose().to_owned())
     }
 
     pub(super) fn family(&self, change: impl FnOnce(&mut Family)) {
