@@ -191,3 +191,6 @@ fn pour(from: &mut Buffer, to: &mut [u8], most: usize) -> usize {
     from.consume(count);
     count
 }
+
+#[cfg(test)]
+mod tests;
