@@ -108,7 +108,7 @@ impl State {
             };
         }
         self.check_begun(stream)?;
-        let Some(entry) = self.entry(stream) else { return Ok(()) };
+        let Some(entry) = self.entry(stream).filter(|entry| entry.fault.is_none()) else { return Ok(()) };
         if increment == 0 {
             return self.fail(stream, Reason::PROTOCOL_ERROR);
         }
