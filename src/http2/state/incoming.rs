@@ -269,9 +269,11 @@ impl State {
         self.wake_openers();
     }
 
-    /// A frame for a stream that nobody has begun ends the connection (RFC 9113 §5.1).
+    /// A frame for a stream that nobody has begun ends the connection (RFC 9113 §5.1). A server that is going to end takes
+    /// no notice of those that begin then, nor of what is sent on them (§6.8).
     fn check_begun(&self, stream: u32) -> Result<(), Broken> {
-        if stream.is_multiple_of(2) || stream > self.last {
+        let is_late = self.side == Side::Server && self.ending == Ending::Going;
+        if stream.is_multiple_of(2) || (stream > self.last && !is_late) {
             return Err(Broken::protocol("a frame on a stream that has not begun"));
         }
         Ok(())
