@@ -22,7 +22,9 @@ impl State {
             return Poll::Ready(Err(Fault::Refused.into()));
         }
         if !self.may_open() {
-            self.openers.push(cx.waker().clone());
+            if !self.openers.iter().any(|waker| waker.will_wake(cx.waker())) {
+                self.openers.push(cx.waker().clone());
+            }
             return Poll::Pending;
         }
         self.last = if self.last == 0 { 1 } else { self.last + 2 };
