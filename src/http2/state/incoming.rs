@@ -68,7 +68,10 @@ impl State {
             let value = u32::from_be_bytes(value.try_into().unwrap_or_default());
             match number {
                 setting::HEADER_TABLE_SIZE => self.owes_table_size = true,
-                setting::ENABLE_PUSH if value > 1 => return Err(Broken::protocol("a push that is neither on nor off")),
+                // A server has none to allow (RFC 9113 §6.5.2).
+                setting::ENABLE_PUSH if value > u32::from(!self.is_client()) => {
+                    return Err(Broken::protocol("a push that is neither on nor off"));
+                }
                 setting::MAX_CONCURRENT_STREAMS => self.peer_streams = value,
                 setting::INITIAL_WINDOW_SIZE => self.set_peer_window(value)?,
                 setting::MAX_FRAME_SIZE if !(16_384..=16_777_215).contains(&value) => {
