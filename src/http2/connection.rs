@@ -271,6 +271,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
     }
 }
 
+impl<T> Drop for Connection<T> {
+    /// Nothing happens on its streams any more, and whoever waits for one would wait for ever.
+    fn drop(&mut self) {
+        self.state.borrow_mut().lose();
+    }
+}
+
 /// How a connection ends from the other side.
 enum End {
     /// It is gone.
