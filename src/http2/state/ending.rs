@@ -35,6 +35,7 @@ impl State {
             frame::put_goaway(&mut self.out, last, Reason::NO_ERROR);
             self.wake_openers();
             self.empty_seats();
+            self.wake_driver();
         }
     }
 
