@@ -63,8 +63,9 @@ pub(super) fn request(out: &mut Buffer, fields: &Fields, is_end: bool) -> Result
             b"host" if pseudo.authority.is_some_and(|authority| authority.eq_ignore_ascii_case(value)) => continue,
             b"transfer-encoding" => has_coding = true,
             b"content-length" => {
-                length = Some(number(value));
-                if has_trailers && number(value).is_some() {
+                // A second one stays where it is, beside the chunks, and is refused by whoever reads the head.
+                let is_first = length.replace(number(value)).is_none();
+                if has_trailers && is_first && number(value).is_some() {
                     continue;
                 }
             }
@@ -122,8 +123,9 @@ pub(super) fn answer(
             // With a switch of protocols, which is refused for itself.
             b"upgrade" if status != StatusCode::SWITCHING_PROTOCOLS => return Err(Malformed),
             b"content-length" => {
-                length = Some(number(value));
-                if has_trailers && number(value).is_some() {
+                // A second one stays where it is, beside the chunks, and is refused by whoever reads the head.
+                let is_first = length.replace(number(value)).is_none();
+                if has_trailers && is_first && number(value).is_some() {
                     continue;
                 }
             }
@@ -227,11 +229,18 @@ fn check(name: &[u8], value: &[u8]) -> Result<(), Malformed> {
     if is_name { check_value(value) } else { Err(Malformed) }
 }
 
+/// Nothing that ends a line, and no white space round it, which HTTP/1.1 would read as none of the value: a length with a
+/// blank behind it would be one there, and none here (RFC 9113 §8.2.1).
 fn check_value(value: &[u8]) -> Result<(), Malformed> {
-    if value.iter().any(|byte| matches!(byte, 0 | b'\r' | b'\n')) { Err(Malformed) } else { Ok(()) }
+    let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    let is_malformed = value.iter().any(|byte| matches!(byte, 0 | b'\r' | b'\n'));
+    if is_malformed || is_blank(value.first()) || is_blank(value.last()) { Err(Malformed) } else { Ok(()) }
 }
 
 fn number(digits: &[u8]) -> Option<u64> {
     let all_digits = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
     str::from_utf8(digits).ok().filter(|_| all_digits)?.parse().ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -135,8 +135,11 @@ impl Inbound {
         if let Some(left) = &mut self.left {
             *left = left.checked_sub(content.len() as u64).ok_or(Malformed)?;
         }
+        if is_end {
+            self.end()?;
+        }
         self.content.push(content);
-        if is_end { self.end() } else { Ok(()) }
+        Ok(())
     }
 
     fn end(&mut self) -> Result<(), Malformed> {
@@ -191,3 +194,6 @@ fn pour(from: &mut Buffer, to: &mut [u8], most: usize) -> usize {
     from.consume(count);
     count
 }
+
+#[cfg(test)]
+mod tests;

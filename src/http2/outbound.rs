@@ -161,9 +161,10 @@ impl Outbound {
 fn decode(body: &mut Body, bytes: &[u8], content: &mut Buffer) -> io::Result<()> {
     let start = content.len();
     content.push(bytes);
-    let decoded = body.decode(&mut content.filled_mut()[start..]).map_err(|_| invalid())?;
-    content.truncate(start + decoded.content);
-    Ok(())
+    let decoded = body.decode(&mut content.filled_mut()[start..]);
+    // What cannot be decoded is no content, and must not be sent as such.
+    content.truncate(start + decoded.map_or(0, |decoded| decoded.content));
+    decoded.map(|_| ()).map_err(|_| invalid())
 }
 
 fn put_request(block: &mut Buffer, head: &Head, origin: &Origin) {
@@ -205,3 +206,6 @@ fn bad_head(_: &HeadError) -> io::Error {
 fn invalid() -> io::Error {
     io::ErrorKind::InvalidInput.into()
 }
+
+#[cfg(test)]
+mod tests;

@@ -176,3 +176,6 @@ fn number(bytes: &[u8]) -> Result<u32, Broken> {
 fn size() -> Broken {
     Broken::new(Reason::FRAME_SIZE_ERROR, "a frame of a size that it cannot have")
 }
+
+#[cfg(test)]
+mod tests;

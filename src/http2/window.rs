@@ -70,6 +70,12 @@ impl ReceiveWindow {
         self.left += freed;
         Some(freed)
     }
+
+    /// How much came and was not taken out.
+    #[cfg(test)]
+    pub(super) fn held(self) -> i64 {
+        i64::from(self.size) - i64::from(self.left) - i64::from(self.freed)
+    }
 }
 
 #[cfg(test)]

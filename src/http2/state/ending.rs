@@ -42,16 +42,18 @@ impl State {
             frame::put_goaway(&mut self.out, last, Reason::NO_ERROR);
             self.wake_openers();
             self.empty_seats();
+            self.wake_driver();
         }
     }
 
     /// The connection is gone: whoever waits for anything learns of it.
     pub(in crate::http2) fn lose(&mut self) {
         self.ending = Ending::Over;
-        let left = self.left;
+        let (is_client, left) = (self.is_client(), self.left);
         for (_, entry) in &mut self.streams {
             if !entry.inbound.is_whole() || !entry.is_sent {
-                entry.break_off(if entry.head_at > left { Fault::Refused } else { Fault::Lost });
+                let has_not_left = is_client && entry.head_at > left;
+                entry.break_off(if has_not_left { Fault::Refused } else { Fault::Lost });
             }
         }
         self.streams.retain(|(_, entry)| !entry.is_left);

@@ -68,7 +68,10 @@ impl State {
             let value = u32::from_be_bytes(value.try_into().unwrap_or_default());
             match number {
                 setting::HEADER_TABLE_SIZE => self.owes_table_size = true,
-                setting::ENABLE_PUSH if value > 1 => return Err(Broken::protocol("a push that is neither on nor off")),
+                // A server has none to allow (RFC 9113 §6.5.2).
+                setting::ENABLE_PUSH if value > u32::from(!self.is_client()) => {
+                    return Err(Broken::protocol("a push that is neither on nor off"));
+                }
                 setting::MAX_CONCURRENT_STREAMS => self.peer_streams = value,
                 setting::INITIAL_WINDOW_SIZE => self.set_peer_window(value)?,
                 setting::MAX_FRAME_SIZE if !(16_384..=16_777_215).contains(&value) => {
@@ -108,7 +111,7 @@ impl State {
             };
         }
         self.check_begun(stream)?;
-        let Some(entry) = self.entry(stream) else { return Ok(()) };
+        let Some(entry) = self.entry(stream).filter(|entry| entry.fault.is_none()) else { return Ok(()) };
         if increment == 0 {
             return self.fail(stream, Reason::PROTOCOL_ERROR);
         }
@@ -269,9 +272,11 @@ impl State {
         self.wake_openers();
     }
 
-    /// A frame for a stream that nobody has begun ends the connection (RFC 9113 §5.1).
+    /// A frame for a stream that nobody has begun ends the connection (RFC 9113 §5.1). A server that is going to end takes
+    /// no notice of those that begin then, nor of what is sent on them (§6.8).
     fn check_begun(&self, stream: u32) -> Result<(), Broken> {
-        if stream.is_multiple_of(2) || stream > self.last {
+        let is_late = self.side == Side::Server && self.ending == Ending::Going;
+        if stream.is_multiple_of(2) || (stream > self.last && !is_late) {
             return Err(Broken::protocol("a frame on a stream that has not begun"));
         }
         Ok(())

@@ -97,7 +97,12 @@ impl State {
         let has_end = entry.waiting.is_empty() && entry.is_written;
         if !entry.is_queued && !entry.is_sent && entry.fault.is_none() && (has_content || has_end) {
             entry.is_queued = true;
-            self.queue.push_back(stream);
+            if has_end {
+                // It needs no window, and so does not wait behind content that does.
+                self.queue.push_front(stream);
+            } else {
+                self.queue.push_back(stream);
+            }
         }
     }
 
