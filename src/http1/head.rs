@@ -9,6 +9,8 @@ use super::{
 
 /// The most field lines that any limit may allow.
 pub const MOST_FIELDS: usize = 256;
+/// Room for what we add to a head on its way.
+pub const ADDED_FIELDS: usize = 8;
 
 /// The most bytes of line breaks that may come before a start line. RFC 9112 §2.2 wants one break forgiven.
 const MOST_BREAKS: usize = 8;
@@ -193,7 +195,7 @@ impl Head {
             return Ok(false);
         }
         let bytes = self.buffer.all();
-        let mut lines = [const { MaybeUninit::uninit() }; MOST_FIELDS];
+        let mut lines = [const { MaybeUninit::uninit() }; MOST_FIELDS + ADDED_FIELDS];
         let mut response = httparse::Response::new(&mut []);
         let config = httparse::ParserConfig::default();
         match config.parse_response_with_uninit_headers(&mut response, bytes, &mut lines) {
@@ -276,7 +278,7 @@ struct Request {
 }
 
 fn read_request(bytes: &[u8], fields: &mut Vec<Field>) -> httparse::Result<Request> {
-    let mut lines = [const { MaybeUninit::uninit() }; MOST_FIELDS];
+    let mut lines = [const { MaybeUninit::uninit() }; MOST_FIELDS + ADDED_FIELDS];
     let mut request = httparse::Request::new(&mut []);
     let len = match request.parse_with_uninit_headers(bytes, &mut lines)? {
         httparse::Status::Complete(len) => len,

@@ -34,13 +34,13 @@ const ALIVE: [u8; 8] = *b"bearward";
 /// How long a connection that is given up may take to say so.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// How often the other side is asked whether it lives, and how long its answer may take.
+/// How often a connection is looked after.
 #[derive(Clone, Copy, Debug)]
 pub struct Liveness {
-    /// How long it may be silent.
+    /// How long nothing may move: then streams that nobody holds any more are given up.
     pub interval: Duration,
-    /// How long it may take to answer.
-    pub timeout: Duration,
+    /// How long the other side may take to say that it lives. None: it is not asked.
+    pub timeout: Option<Duration>,
 }
 
 /// A connection. It has to be polled for anything to happen on its streams.
@@ -57,7 +57,7 @@ pub struct Connection<T> {
     liveness: Liveness,
     /// When it is time to ask, or to give up.
     alarm: Pin<Box<Sleep>>,
-    heard: Instant,
+    moved: Instant,
     asked: bool,
 }
 
@@ -77,7 +77,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             nothings: 0,
             liveness,
             alarm: Box::pin(sleep_until(now + liveness.interval)),
-            heard: now,
+            moved: now,
             asked: false,
         }
     }
@@ -155,7 +155,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             Poll::Ready(Ok(())) if count > 0 => self.input.advance(count),
             Poll::Ready(_) => return Poll::Ready(Err(End::Lost)),
         }
-        self.heard = Instant::now();
+        self.moved = Instant::now();
         self.asked = false;
         Poll::Ready(self.take_frames().map_err(End::Broken))
     }
@@ -229,6 +229,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             }
             wrote = true;
         }
+        if wrote {
+            self.moved = Instant::now();
+        }
         if let Poll::Ready(Err(error)) = Pin::new(&mut self.io).poll_flush(cx) {
             return Err(error);
         }
@@ -243,7 +246,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         self.alarm.as_mut().reset(Instant::now() + LAST_WORDS);
     }
 
-    /// Asks the other side whether it lives once it has been silent for too long; ready when it does not answer.
+    /// Gives up streams that nobody holds and that do not move. Asks the other side whether it lives once nothing has moved
+    /// for too long; ready when it does not answer, though it could.
     fn poll_alarm(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while self.alarm.as_mut().poll(cx).is_ready() {
             let now = Instant::now();
@@ -251,19 +255,26 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             if state.ending == Ending::Broken {
                 return Poll::Ready(());
             }
-            let silent_until = self.heard + self.liveness.interval;
-            if silent_until > now {
-                self.alarm.as_mut().reset(silent_until);
-            } else if self.asked {
-                tracing::debug!("an HTTP/2 connection is dead");
-                return Poll::Ready(());
-            } else {
-                self.asked = true;
-                frame::put_ping(&mut state.out, false, ALIVE);
-                self.alarm.as_mut().reset(now + self.liveness.timeout);
-                // It is written when this is polled again.
-                cx.waker().wake_by_ref();
-            }
+            state.sweep();
+            let interval = self.liveness.interval;
+            let next = match self.liveness.timeout {
+                None => now + interval,
+                Some(_) if !self.asked && self.moved + interval > now => self.moved + interval,
+                Some(timeout) if !self.asked => {
+                    self.asked = true;
+                    frame::put_ping(&mut state.out, false, ALIVE);
+                    now + timeout
+                }
+                // Its answer may wait behind what is still on its way there.
+                Some(timeout) if !state.out.is_empty() || self.moved + timeout > now => now + timeout,
+                Some(_) => {
+                    tracing::debug!("an HTTP/2 connection is dead");
+                    return Poll::Ready(());
+                }
+            };
+            self.alarm.as_mut().reset(next);
+            // What was put out is written when this is polled again.
+            cx.waker().wake_by_ref();
         }
         Poll::Pending
     }

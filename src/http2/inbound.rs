@@ -9,6 +9,9 @@ use crate::http1::{
     buffer::{Buffer, SMALL},
 };
 
+/// Bytes of interim answers that nobody has read yet.
+const MOST_INTERIM: usize = 64 * 1024;
+
 /// What a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
@@ -110,6 +113,9 @@ impl Inbound {
     }
 
     fn take_head(&mut self, fields: &Fields, is_end: bool) -> Result<(), Malformed> {
+        if self.front.len() > MOST_INTERIM {
+            return Err(Malformed);
+        }
         self.front.grow(SMALL);
         let content = match self.role {
             Role::Request => compose::request(&mut self.front, fields, is_end)?,

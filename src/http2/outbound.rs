@@ -8,11 +8,11 @@ use crate::http1::{
     buffer::Buffer,
     field::Known,
     framing::{self, Framing},
-    head::{Head, HeadError, HeadLimits, MOST_FIELDS},
+    head::{ADDED_FIELDS, Head, HeadError, HeadLimits, MOST_FIELDS},
 };
 
-/// What was written on this side is within the limits already; this is no tighter than any of them.
-const LIMITS: HeadLimits = HeadLimits { bytes: 1024 * 1024, fields: MOST_FIELDS };
+/// What was written on this side is within the limits already, but for what was added here.
+const LIMITS: HeadLimits = HeadLimits { bytes: usize::MAX, fields: MOST_FIELDS + ADDED_FIELDS };
 
 /// Where requests on a connection go.
 #[derive(Debug)]

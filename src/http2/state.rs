@@ -104,6 +104,7 @@ pub(super) struct State {
     pub(super) is_unwanted: bool,
     /// Streams that the other side opened and gave up, less those that came to something.
     given_up: u32,
+    given_up_since: Instant,
     driver: Option<Waker>,
 }
 
@@ -125,10 +126,14 @@ struct Entry {
     is_written: bool,
     /// END_STREAM was put out.
     is_sent: bool,
+    /// A head that is not an interim one was put out.
+    is_answered: bool,
     /// Whoever holds it reads no more than it has to.
     is_closing: bool,
     /// Nobody holds it any more.
     is_left: bool,
+    /// How much of it waited when it was last looked after.
+    unmoved: Option<usize>,
     /// What is still to come is not wanted, of which the other side is told once all was sent.
     is_reset_behind: bool,
 }
@@ -148,8 +153,10 @@ impl Entry {
             is_queued: false,
             is_written: false,
             is_sent: false,
+            is_answered: false,
             is_closing: false,
             is_left: false,
+            unmoved: None,
             is_reset_behind: false,
         }
     }
@@ -191,6 +198,7 @@ impl State {
             ending: Ending::Open,
             is_unwanted: false,
             given_up: 0,
+            given_up_since: Instant::now(),
             driver: None,
         };
         state.introduce();
@@ -233,6 +241,7 @@ impl State {
         if let Ok(found) = self.streams.binary_search_by_key(&stream, |(id, _)| *id) {
             self.streams.remove(found);
             self.wake_openers();
+            self.stir_if_idle();
         }
     }
 
@@ -270,7 +279,8 @@ impl State {
 
     /// Since when there is nothing to be done; none while there is. Also whether there ever was.
     pub(super) fn idle_since(&self) -> (Option<Instant>, bool) {
-        (self.is_idle().then_some(self.idle_since), self.has_begun)
+        let is_quiet = self.is_idle() && self.out.is_empty();
+        (is_quiet.then_some(self.idle_since), self.has_begun)
     }
 
     /// Somebody holds one more stream.
@@ -286,6 +296,12 @@ impl State {
             self.stir();
             // Which may be what it waited for.
             self.wake_driver();
+        }
+    }
+
+    fn stir_if_idle(&mut self) {
+        if self.is_idle() {
+            self.stir();
         }
     }
 
@@ -311,6 +327,7 @@ impl State {
     pub(super) fn sent(&mut self, count: usize) {
         self.left += count as u64;
         self.out.consume(count);
+        self.stir_if_idle();
     }
 
     fn put_fields(&mut self, stream: u32, block: &Buffer, is_end: bool) {

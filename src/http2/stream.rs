@@ -24,6 +24,8 @@ pub struct Stream {
     was_refused: bool,
     /// What was written is no message.
     is_invalid: bool,
+    /// Whether the next request is wanted when this one is over.
+    goes_on: bool,
     /// Where whoever serves requests waits for the next.
     seat: Option<Rc<Seat>>,
 }
@@ -31,7 +33,7 @@ pub struct Stream {
 #[derive(Debug)]
 struct Ready {
     block: Buffer,
-    is_end: bool,
+    next: Next,
 }
 
 impl Stream {
@@ -48,7 +50,16 @@ impl Stream {
 
     fn new(state: Rc<RefCell<State>>, id: Option<u32>, role: Role, seat: Option<Rc<Seat>>) -> Self {
         state.borrow_mut().hold();
-        Self { state, id, message: Outbound::new(role), ready: None, was_refused: false, is_invalid: false, seat }
+        Self {
+            state,
+            id,
+            message: Outbound::new(role),
+            ready: None,
+            was_refused: false,
+            is_invalid: false,
+            goes_on: false,
+            seat,
+        }
     }
 
     /// Takes bytes of a message; as many as there is room for.
@@ -67,8 +78,17 @@ impl Stream {
         self.state.borrow_mut().poll_write(id, &mut self.message, cx, bytes)
     }
 
-    /// Reads bytes of the other side's message; 0 behind its end. A request that was answered is followed by the next that
-    /// comes on the same connection.
+    /// From here on what is read is the next request that comes on the same connection, once the answer to this one has left.
+    pub fn go_on(&mut self) {
+        self.goes_on = self.seat.is_some();
+    }
+
+    /// Whether it waits for a request, of which nothing has come.
+    pub fn is_waiting(&self) -> bool {
+        self.id.is_none()
+    }
+
+    /// Reads bytes of the other side's message; 0 behind its end.
     ///
     /// # Errors
     /// The stream is broken.
@@ -83,12 +103,13 @@ impl Stream {
                 // Before a request there is nothing to be read.
                 let Some(seat) = &self.seat else { return Poll::Pending };
                 let Some(id) = ready!(state.poll_seat(seat, cx)) else { return Poll::Ready(Ok(0)) };
+                self.goes_on = false;
                 self.message = Outbound::new(Role::Answer { to_head: state.is_head_request(id) });
                 self.id = Some(id);
                 continue;
             };
             match ready!(state.poll_read(id, cx, bytes)) {
-                Ok(0) if self.seat.is_some() && state.is_over(id) => {
+                Ok(0) if self.goes_on && state.is_over(id) => {
                     state.leave(id);
                     state.let_go();
                     self.id = None;
@@ -138,21 +159,20 @@ impl Stream {
             match (next, self.id) {
                 (Next::More, _) => return Ok(()),
                 (next, None) => {
-                    self.ready = Some(Ready { block, is_end: next == Next::Nothing });
+                    self.ready = Some(Ready { block, next });
                     return match self.poll_begun(cx) {
                         Poll::Ready(begun) => begun,
                         Poll::Pending => Ok(()),
                     };
                 }
-                (Next::Head, Some(id)) => self.state.borrow_mut().put_head(id, &block, false),
-                (Next::Nothing, Some(id)) => {
-                    self.state.borrow_mut().put_head(id, &block, true);
-                    return Ok(());
-                }
-                (Next::Content, Some(id)) => {
+                (next, Some(id)) => {
                     let mut state = self.state.borrow_mut();
-                    state.put_head(id, &block, false);
-                    return state.go_on(id, &mut self.message);
+                    state.put_head(id, &block, next);
+                    match next {
+                        Next::Head | Next::More => {}
+                        Next::Nothing => return Ok(()),
+                        Next::Content => return state.go_on(id, &mut self.message),
+                    }
                 }
             }
         }
@@ -160,7 +180,7 @@ impl Stream {
 
     /// Opens the stream of a request that is ready to go.
     fn poll_begun(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some(Ready { block, is_end }) = &self.ready else { return Poll::Ready(Ok(())) };
+        let Some(Ready { block, next }) = &self.ready else { return Poll::Ready(Ok(())) };
         let mut state = self.state.borrow_mut();
         let id = match ready!(state.poll_open(cx, self.message.is_head_request())) {
             Ok(id) => id,
@@ -170,8 +190,8 @@ impl Stream {
             }
         };
         self.id = Some(id);
-        state.put_head(id, block, *is_end);
-        let begun = if *is_end { Ok(()) } else { state.go_on(id, &mut self.message) };
+        state.put_head(id, block, *next);
+        let begun = if *next == Next::Content { state.go_on(id, &mut self.message) } else { Ok(()) };
         self.ready = None;
         Poll::Ready(begun)
     }

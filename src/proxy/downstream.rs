@@ -28,6 +28,31 @@ impl Downstream {
         }
     }
 
+    /// Goes on to the next request; false where there can be none, since `rest` was sent behind the last.
+    pub(super) fn go_on(&mut self, rest: &[u8]) -> bool {
+        match self {
+            Self::Socket(_) => true,
+            // A stream carries one request, and nothing of it may be taken for the beginning of another's.
+            Self::Http2(stream) => {
+                stream.go_on();
+                rest.is_empty()
+            }
+        }
+    }
+
+    /// Whether it waits for a request to begin.
+    pub(super) fn is_waiting(&self) -> bool {
+        match self {
+            Self::Socket(_) => true,
+            Self::Http2(stream) => stream.is_waiting(),
+        }
+    }
+
+    /// Whether it can be told, while there is more to be read, that the other side has reset it.
+    pub(super) fn tells_resets(&self) -> bool {
+        matches!(self, Self::Http2(_))
+    }
+
     /// Makes its end an abort instead of a clean end, which a stream that is not whole does by itself.
     pub(super) fn reset_on_close(&self) {
         if let Self::Socket(stream) = self {

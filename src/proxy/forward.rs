@@ -233,16 +233,18 @@ impl Exchange {
                     return Poll::Ready(Err(Lost::Caller(fault)));
                 }
                 if moved {
-                    timer.set(if sent.is_ready() { timeouts.response } else { timeouts.idle });
+                    // With all of it at hand, it is the upstream that takes its time.
+                    let is_upstreams = sent.is_ready() || (caller.is_body_done() && self.sending.is_written());
+                    timer.set(if is_upstreams { timeouts.response } else { timeouts.idle });
                 }
             }
             if let Poll::Ready(answered) = self.poll_answer(cx, connection, caller, to_head) {
                 return Poll::Ready(answered);
             }
-            if caller.is_body_done() && caller.poll_gone(cx).is_ready() {
+            if caller.poll_gone(cx).is_ready() {
                 return Poll::Ready(Err(Lost::Caller(CallerFault::Gone)));
             }
-            timer.poll_passed(cx).map(|()| Err(Lost::Refused(self.timed_out())))
+            timer.poll_passed(cx).map(|()| Err(Lost::Refused(self.timed_out(caller.is_body_done()))))
         })
         .await
     }
@@ -338,10 +340,10 @@ impl Exchange {
                 || (connection.reused && !connection.was_reset() && idempotent))
     }
 
-    fn timed_out(&self) -> Refusal {
-        if self.sending.is_over() {
+    fn timed_out(&self, is_body_done: bool) -> Refusal {
+        if self.sending.is_over() || (is_body_done && self.sending.is_written()) {
             Refusal::new(Kind::UpstreamTimeout, "the upstream did not answer in time")
-        } else if self.sending.waits_for_caller() {
+        } else if self.sending.is_written() {
             Refusal::new(Kind::RequestTimeout, "no more of the body came in time")
         } else {
             let refusal = Refusal::new(Kind::UpstreamTimeout, "the upstream did not take the body in time");

@@ -134,6 +134,9 @@ impl Connection {
                     if !outcome.rest.spill.is_empty() {
                         self.head.buffer.extend(&outcome.rest.spill);
                     }
+                    if !self.stream.go_on(self.head.buffer.filled()) {
+                        return;
+                    }
                 }
                 Next::Linger => return self.linger().await,
                 Next::Cut => return,
@@ -158,7 +161,7 @@ impl Connection {
                     Err(error) => return Poll::Ready(Err(head_refusal(error))),
                 }
                 let idle = self.head.buffer.is_empty();
-                if idle && self.worker.is_draining() {
+                if idle && self.worker.is_draining() && self.stream.is_waiting() {
                     return Poll::Ready(Ok(false));
                 }
                 if self.head.buffer.spare().is_empty() {

@@ -35,7 +35,7 @@ pub(super) async fn serve(stream: Prefixed<Stream>, ingress: Arc<Ingress>, worke
         head_bytes,
         streams: MOST_STREAMS,
     };
-    let liveness = Liveness { interval: limits.keep_alive, timeout: limits.head_timeout };
+    let liveness = Liveness { interval: limits.keep_alive, timeout: None };
     let (server, mut connection) = Server::begin(stream, bounds, liveness);
     let mut accept = |stream| {
         let timer = Timer::new(limits.head_timeout);

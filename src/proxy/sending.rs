@@ -54,8 +54,8 @@ impl Sending {
         self.written == 0
     }
 
-    /// Whether all that has come was written, so that it is the caller who is waited for.
-    pub fn waits_for_caller(&self) -> bool {
+    /// Whether all that has come was written.
+    pub fn is_written(&self) -> bool {
         self.wire.is_empty()
     }
 

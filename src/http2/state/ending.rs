@@ -66,7 +66,8 @@ impl State {
         let last = if self.is_client() { 0 } else { self.last };
         frame::put_goaway(&mut self.out, last, reason);
         for (_, entry) in &mut self.streams {
-            entry.break_off(Fault::Lost);
+            // It tells nothing of whether the request was served: it is not repeated.
+            entry.break_off(Fault::Reset);
         }
         self.queue.clear();
         self.lose();

@@ -1,5 +1,9 @@
 //! What frames of the other side do.
 
+use std::time::Duration;
+
+use tokio::time::Instant;
+
 use super::{Ending, Entry, Fault, Side, State};
 use crate::http2::{
     fields::Fields,
@@ -12,8 +16,9 @@ use crate::http2::{
 /// What the ping says that asks whether the end of a connection was heard of.
 pub(super) const GOODBYE: [u8; 8] = *b"goodbye!";
 
-/// Streams that the other side may open and give up in a row.
+/// Streams that the other side may open and give up in a while, beyond those that come to something.
 const MOST_GIVEN_UP: u32 = 256;
+const GIVING_UP: Duration = Duration::from_secs(10);
 
 impl State {
     /// Takes a frame.
@@ -181,7 +186,12 @@ impl State {
         }
         self.check_begun(stream)?;
         let Some(entry) = self.entry(stream).filter(|entry| entry.fault.is_none() && !entry.is_left) else {
-            return Ok(());
+            // Trailers may still come on a stream that was reset; a head cannot (RFC 9113 §5.1.1).
+            let is_head = fields.iter().next().is_some_and(|(name, _)| name.first() == Some(&b':'));
+            return match self.side {
+                Side::Server if is_head => Err(Broken::new(Reason::STREAM_CLOSED, "a head on a stream that is over")),
+                _ => Ok(()),
+            };
         };
         if entry.inbound.is_whole() {
             return self.fail(stream, Reason::STREAM_CLOSED);
@@ -223,7 +233,7 @@ impl State {
         self.check_begun(stream)?;
         let is_client = self.is_client();
         let Some(entry) = self.entry(stream) else { return Ok(()) };
-        let came_to_something = entry.is_sent;
+        let came_to_something = entry.is_sent || entry.is_answered;
         if is_client && entry.inbound.is_whole() {
             // The answer is whole; the rest of the request is not wanted (RFC 9113 §8.1).
             entry.is_sent = true;
@@ -232,9 +242,12 @@ impl State {
         } else {
             entry.break_off(if reason == Reason::REFUSED_STREAM { Fault::Refused } else { Fault::Reset });
         }
+        // What a caller sent and gave up is not to hold the window that its other requests share.
+        let unread = if is_client { 0 } else { entry.inbound.break_off() };
         if entry.is_left {
             self.remove(stream);
         }
+        self.free_connection(unread as u32);
         if is_client || came_to_something { Ok(()) } else { self.give_up() }
     }
 
@@ -247,6 +260,10 @@ impl State {
     /// Counts a stream that came to nothing: to open and give up one after another, or to have it reset (CVE-2025-8671),
     /// costs the other side nothing, and this one all the work (CVE-2023-44487).
     fn give_up(&mut self) -> Result<(), Broken> {
+        let now = Instant::now();
+        if now > self.given_up_since + GIVING_UP {
+            (self.given_up, self.given_up_since) = (0, now);
+        }
         self.given_up += 1;
         if self.given_up > MOST_GIVEN_UP {
             return Err(Broken::new(Reason::ENHANCE_YOUR_CALM, "streams that come to nothing, without end"));

@@ -11,7 +11,7 @@ use crate::{
     http2::{
         frame::{self, LARGEST, Reason},
         inbound::Role,
-        outbound::Outbound,
+        outbound::{Next, Outbound},
     },
 };
 
@@ -34,7 +34,8 @@ impl State {
     }
 
     /// Puts out a head.
-    pub(in crate::http2) fn put_head(&mut self, stream: u32, block: &Buffer, is_end: bool) {
+    pub(in crate::http2) fn put_head(&mut self, stream: u32, block: &Buffer, next: Next) {
+        let is_end = next == Next::Nothing;
         let is_broken = self.entry(stream).is_none_or(|entry| entry.fault.is_some());
         if is_broken {
             return;
@@ -44,6 +45,7 @@ impl State {
         if let Some(entry) = self.entry(stream) {
             entry.head_at = head_at;
             entry.is_written = is_end;
+            entry.is_answered = next != Next::Head;
         }
         if is_end {
             self.ended(stream);
@@ -209,6 +211,19 @@ impl State {
             entry.is_reset_behind = !is_whole;
         }
         self.wake_driver();
+    }
+
+    /// Gives up streams that nobody holds, and of which nothing was sent since the last time.
+    pub(in crate::http2) fn sweep(&mut self) {
+        let mut stuck = Vec::new();
+        for (stream, entry) in self.streams.iter_mut().filter(|(_, entry)| entry.is_left) {
+            if entry.unmoved.replace(entry.waiting.len()) == Some(entry.waiting.len()) {
+                stuck.push(*stream);
+            }
+        }
+        for stream in stuck {
+            self.reset(stream, Reason::CANCEL);
+        }
     }
 
     /// Reads bytes of a message; 0 behind its end, and, on the side that answers, once the answer has left.

@@ -45,7 +45,7 @@ impl Caller for Http1Caller<'_> {
     }
 
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.stream.poll_reset(cx)
+        if self.body.is_done() || self.stream.tells_resets() { self.stream.poll_reset(cx) } else { Poll::Pending }
     }
 
     fn poll_interim(&mut self, cx: &mut Context<'_>, wire: &mut Buffer) -> Poll<Result<(), CallerFault>> {
