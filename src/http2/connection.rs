@@ -258,6 +258,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             state.sweep();
             let interval = self.liveness.interval;
             let next = match self.liveness.timeout {
+                None if self.moved + interval <= now && !state.out.is_empty() => {
+                    tracing::debug!("an HTTP/2 connection is not read any more");
+                    return Poll::Ready(());
+                }
                 None => now + interval,
                 Some(_) if !self.asked && self.moved + interval > now => self.moved + interval,
                 Some(timeout) if !self.asked => {

@@ -327,7 +327,6 @@ impl State {
     pub(super) fn sent(&mut self, count: usize) {
         self.left += count as u64;
         self.out.consume(count);
-        self.stir_if_idle();
     }
 
     fn put_fields(&mut self, stream: u32, block: &Buffer, is_end: bool) {
