@@ -42,7 +42,8 @@ $(PEERS)/node_modules/.package-lock.json: $(PEERS)/package.json $(PEERS)/package
 tools:
 	@sh $(PEERS)/tools.sh
 
-# Side by side with whichever of nginx, HAProxy and Envoy is installed; `cargo bench` times the steps of a request alone.
+# Side by side with whichever of nginx, HAProxy and Envoy is installed, with TLS and HTTP/2 too: `make bench BENCH="--kinds plain,h2c"`
+# measures these alone. `cargo bench` times the steps of a request.
 bench:
 	python3 benches/compare/compare.py $(BENCH)
 
