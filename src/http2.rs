@@ -15,3 +15,6 @@ pub mod session;
 mod state;
 pub mod stream;
 mod window;
+
+#[cfg(test)]
+mod tests;

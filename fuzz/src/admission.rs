@@ -92,7 +92,7 @@ fn in_pieces(data: &[u8], whole: bool, len: usize) {
 }
 
 /// Whoever reads the head sees one host, one length and one path.
-fn one_reading(bytes: &[u8], head: &Head, admitted: &Admitted) {
+pub(super) fn one_reading(bytes: &[u8], head: &Head, admitted: &Admitted) {
     let lines = Lines::of(bytes);
     let is_11 = lines.start.ends_with(b"HTTP/1.1");
     assert_eq!(is_11, head.version == Version::Http11);

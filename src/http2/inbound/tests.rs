@@ -168,8 +168,10 @@ fn a_request_that_is_a_head_is_known() {
     assert!(inbound.is_head_request());
 }
 
+type Trailers = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// What any reader of HTTP/1.1 makes of it.
-fn message(bytes: &[u8]) -> (Vec<u8>, Vec<(Vec<u8>, Vec<u8>)>) {
+fn message(bytes: &[u8]) -> (Vec<u8>, Trailers) {
     let mut head = Head::default();
     head.buffer.extend(bytes);
     assert_eq!(head.parse_request(LIMITS), Ok(true));

@@ -9,11 +9,12 @@ use std::{
 use super::*;
 use crate::http2::{
     fields::Fields,
-    frame::{Broken, HEAD, Reason, flag},
+    frame::{Broken, HEAD, Reason},
     hpack::decode::Decoder,
     outbound::Origin,
     reader::{Frame, Reader},
     stream::Stream,
+    tests::transcript,
 };
 
 mod ends;
@@ -121,29 +122,10 @@ impl Bench {
     fn out(&mut self) -> Vec<String> {
         let mut state = self.state.borrow_mut();
         state.pump();
-        let mut said = Vec::new();
-        let mut bytes = state.out.filled();
-        bytes = bytes.strip_prefix(PREFACE).unwrap_or(bytes);
-        let mut reader = Reader::new(100_000);
-        while let Some(length) = Reader::length(bytes).unwrap() {
-            let (frame, rest) = bytes.split_at(length);
-            let flags = if frame[4] & flag::END_STREAM != 0 { " end" } else { "" };
-            said.push(match reader.read(frame).unwrap() {
-                Frame::Data { stream, content, .. } => format!("{stream}: data {}{flags}", content.len()),
-                Frame::Fields { stream, .. } => format!("{stream}: fields{flags}"),
-                Frame::Reset { stream, reason } => format!("{stream}: reset {}", reason.0),
-                Frame::Settings(_) => "settings".into(),
-                Frame::SettingsAck => "settings ack".into(),
-                Frame::Ping { is_ack: false, .. } => "ping".into(),
-                Frame::Ping { is_ack: true, .. } => "pong".into(),
-                Frame::Goaway { last, reason } => format!("goaway {last} {}", reason.0),
-                Frame::WindowUpdate { stream, increment } => format!("{stream}: window {increment}"),
-                Frame::Nothing => "nothing".into(),
-            });
-            bytes = rest;
-            assert!(frame.len() >= HEAD);
-        }
-        assert!(bytes.is_empty(), "half a frame");
+        let bytes = state.out.filled();
+        let bytes = bytes.strip_prefix(PREFACE).unwrap_or(bytes);
+        let (said, rest) = transcript::of(&mut Reader::new(100_000), bytes);
+        assert_eq!(rest, bytes.len(), "half a frame");
         let count = state.out.len();
         state.sent(count);
         said

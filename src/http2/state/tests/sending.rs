@@ -41,16 +41,16 @@ fn what_is_written_stops_at_the_window_and_what_may_wait() {
     let mut bench = Bench::new(Side::Server, &[(setting::INITIAL_WINDOW_SIZE, 1000)]);
     let mut stream = bench.arrive(1);
     write(&mut stream, b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n").unwrap();
-    assert_eq!(write(&mut stream, &[b'x'; 200_000]), Ok(1000 + MOST_WAITING));
+    assert_eq!(write(&mut stream, &vec![b'x'; 200_000]), Ok(1000 + MOST_WAITING));
     bench.out();
-    assert_eq!(write(&mut stream, &[b'x'; 200_000]), Ok(0));
+    assert_eq!(write(&mut stream, &vec![b'x'; 200_000]), Ok(0));
     // Another is not held up.
     let mut other = bench.arrive(3);
     write(&mut other, &answer(&"x".repeat(100))).unwrap();
     assert_eq!(bench.out(), ["3: fields", "3: data 100 end"]);
     bench.window(1, 500).unwrap();
     assert_eq!(bench.out(), ["1: data 500"]);
-    assert_eq!(write(&mut stream, &[b'x'; 200_000]), Ok(500));
+    assert_eq!(write(&mut stream, &vec![b'x'; 200_000]), Ok(500));
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn nothing_is_framed_while_much_waits_to_leave() {
     let mut bench = Bench::server();
     bench.window(0, 10_000_000).unwrap();
     let mut streams: Vec<_> = (0..8).map(|at| bench.arrive(2 * at + 1)).collect();
-    let content = [b'x'; 300_000];
+    let content = vec![b'x'; 300_000];
     for stream in &mut streams {
         write(stream, b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n").unwrap();
         assert!(write(stream, &content).unwrap() <= 65_535 + MOST_WAITING);

@@ -264,7 +264,7 @@ fn run(side: Side, steps: Vec<Step>) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1000))]
+    #![proptest_config(ProptestConfig::with_cases(500))]
 
     #[test]
     fn no_window_leaks_on_the_side_that_answers(steps in vec(step(), 1..80)) {
