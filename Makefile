@@ -42,14 +42,15 @@ $(PEERS)/node_modules/.package-lock.json: $(PEERS)/package.json $(PEERS)/package
 tools:
 	@sh $(PEERS)/tools.sh
 
-# Side by side with whichever of nginx, HAProxy and Envoy is installed; `cargo bench` times the steps of a request alone.
+# Side by side with whichever of nginx, HAProxy and Envoy is installed, with TLS and HTTP/2 too: `make bench BENCH="--kinds plain,h2c"`
+# measures these alone. `cargo bench` times the steps of a request.
 bench:
 	python3 benches/compare/compare.py $(BENCH)
 
 # Each target for a while: `make fuzz SECONDS=600 TARGETS=admission`. Needs a nightly toolchain and cargo-fuzz; without them the same
 # promises are checked by `cargo test --test fuzz`, with FUZZ_ROUNDS and FUZZ_SEED for other mutations.
 SECONDS ?= 120
-TARGETS ?= admission answer path token_response configuration
+TARGETS ?= admission answer hpack http2 path token_response configuration
 fuzz:
 	@# The very dependencies that the proxy is built with, and libFuzzer's.
 	cp Cargo.lock fuzz/Cargo.lock

@@ -20,6 +20,7 @@ use bearward::{
         framing::Framing,
         head::{Head, Version},
     },
+    http2::hpack::{Decoder, encode},
     proxy::{
         admission::admit,
         guard,
@@ -30,13 +31,14 @@ use bearward::{
     server::limits::Limits,
 };
 use stopwatch::Stopwatch;
-use world::{ANSWER, HEAD_LIMITS, REQUEST, World, answer, request};
+use world::{ANSWER, FIELDS_ADDED, FIELDS_INDEXED, FIELDS_LITERAL, HEAD_LIMITS, REQUEST, World, answer, request};
 
 fn main() -> io::Result<()> {
     // `cargo bench` hands `--bench` on; whatever is no option narrows the choice.
     let only = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
     let mut stopwatch = Stopwatch::new(only);
     heads(&mut stopwatch);
+    field_blocks(&mut stopwatch);
     paths(&mut stopwatch);
     bodies(&mut stopwatch);
     tables(&mut stopwatch)
@@ -62,6 +64,36 @@ fn heads(stopwatch: &mut Stopwatch) {
         wire.reset(0);
         let framing = headers::answer_framing(Framing::Length(256), Version::Http11);
         headers::write_answer(&mut wire, black_box(&answer), Framing::Length(256), framing.sink, Persist::Silent, None);
+    });
+}
+
+fn field_blocks(stopwatch: &mut Stopwatch) {
+    let read = |decoder: &mut Decoder, block: &[u8]| {
+        let mut bytes = 0;
+        let read =
+            decoder.decode(black_box(block), |name, value| bytes += black_box(name).len() + black_box(value).len());
+        assert!(read.is_ok());
+        bytes
+    };
+    let mut decoder = Decoder::new(4096);
+    stopwatch.time("read a field block of literals", 0, || read(&mut decoder, FIELDS_LITERAL));
+    stopwatch.time("read a field block that is added", 0, || read(&mut decoder, FIELDS_ADDED));
+    read(&mut decoder, FIELDS_ADDED);
+    stopwatch.time("read a field block of indexes", 0, || read(&mut decoder, FIELDS_INDEXED));
+
+    let head = request();
+    let token = ["Bearer ", &"t".repeat(640)].concat();
+    let mut wire = Buffer::with_size(SMALL);
+    stopwatch.time("write a request's field block", 0, || {
+        wire.reset(0);
+        encode::field(&mut wire, b":method", black_box(b"GET"), false);
+        encode::field(&mut wire, b":scheme", black_box(b"https"), false);
+        encode::field(&mut wire, b":authority", black_box(b"api.example.com"), false);
+        encode::field(&mut wire, b":path", black_box(head.target()), false);
+        for field in head.fields() {
+            encode::field(&mut wire, head.bytes(field.name), head.bytes(field.value), false);
+        }
+        encode::field(&mut wire, b"authorization", black_box(token.as_bytes()), true);
     });
 }
 

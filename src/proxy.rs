@@ -8,6 +8,8 @@ pub mod allow;
 pub mod caller;
 pub mod connection;
 pub mod download;
+mod downstream;
+pub mod echo;
 pub mod error;
 pub mod forward;
 pub mod guard;

@@ -19,6 +19,7 @@ const LAYERS: &[&[&str]] = &[
     &["secret", "clock"],
     &["telemetry", "tls"],
     &["server", "oauth", "http1"],
+    &["http2"],
     &["token"],
     &["proxy"],
     &["admin"],
@@ -32,8 +33,8 @@ const LAYERS: &[&[&str]] = &[
 /// Crates that may be named under these modules alone, tests apart.
 const CONFINED: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
-    ("hyper", &["server", "proxy", "admin", "demo", "cli"]),
-    ("hyper_util", &["server", "proxy", "admin", "demo", "cli"]),
+    ("hyper", &["admin", "demo", "cli"]),
+    ("hyper_util", &["admin", "demo", "cli"]),
     ("moka", &["token::cache"]),
     ("reqwest", &["oauth"]),
     ("toml", &["config"]),

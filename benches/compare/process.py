@@ -1,5 +1,6 @@
-"""Starts processes, ends those that were started here, and reads off the kernel what they cost."""
+"""Finds programs, starts them, ends those that were started here, and reads off the kernel what they cost."""
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -7,6 +8,19 @@ import time
 
 HOST = "127.0.0.1"
 _started = []
+
+
+def tool(name):
+    """Where a program is: as its variable says (NGINX, WRK…), else on the path."""
+    return os.environ.get(name.upper()) or shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
+
+
+def write(folder, name, text):
+    """A file for a program to read, and where it is."""
+    path = os.path.join(folder, name)
+    with open(path, "w") as file:
+        file.write(text)
+    return path
 
 
 def start(argv, folder, name, cpus=None, stdout=None):
@@ -112,13 +126,13 @@ def status(port, path, headers=(), wait=0.5):
         return 0
 
 
-def until_200(process, port, path, headers=(), bound=15.0):
-    """Waits for the first 200; gives the seconds since the call."""
+def until(process, ready, bound=15.0):
+    """Waits until `ready` says so; gives the seconds since the call."""
     begun = time.monotonic()
     while time.monotonic() - begun < bound:
         if process.poll() is not None:
             raise RuntimeError(f"it ended with {process.returncode}")
-        if status(port, path, headers) == 200:
+        if ready():
             return time.monotonic() - begun
         time.sleep(0.001)
     raise RuntimeError("no 200 in time")

@@ -33,6 +33,21 @@ pub const REQUEST: &[u8] = b"GET /last/devices/42?fields=name,state HTTP/1.1\r\n
 pub const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nServer: api\r\nDate: Sat, 21 Nov 2026 21:00:00 GMT\r\n\
     Content-Type: application/json\r\nContent-Length: 256\r\nCache-Control: no-store\r\nX-Request-Id: 4f1c9a52e7d84c0f\r\n\r\n";
 
+/// The fields of [`ANSWER`] in HTTP/2, Huffman coded: nothing of them is to be remembered,
+pub const FIELDS_LITERAL: &[u8] =
+    b"\x88\x0F'\x82\x1Df\x0F\x12\x96\xDC4\xFD( \xA9\xA4\xFD\xD4\x10\x04\xE2\x82\r\xC0\x02\xE0\x00\xA6-\x1B\xFF\
+    \x0F\x10\x8B\x1Du\xD0b\r&=LtA\xEA\x0F\r\x83\x13n\x7F\x0F\t\x86\xA8\xEB!'\xB0\xBF\
+    \x00\x89\xF2\xB5\x85\xEDiP\x95\x8D'\x8CjP\x91\xF1\xB6\"\xBB#\xCD\x10\x12\xFF";
+
+/// or all is,
+pub const FIELDS_ADDED: &[u8] =
+    b"\x88v\x82\x1Dfa\x96\xDC4\xFD( \xA9\xA4\xFD\xD4\x10\x04\xE2\x82\r\xC0\x02\xE0\x00\xA6-\x1B\xFF\
+    _\x8B\x1Du\xD0b\r&=LtA\xEA\\\x83\x13n\x7FX\x86\xA8\xEB!'\xB0\xBF\
+    @\x89\xF2\xB5\x85\xEDiP\x95\x8D'\x8CjP\x91\xF1\xB6\"\xBB#\xCD\x10\x12\xFF";
+
+/// or all was.
+pub const FIELDS_INDEXED: &[u8] = b"\x88\xC3\xC2\xC1\xC0\xBF\xBE";
+
 /// The default limits.
 pub const HEAD_LIMITS: HeadLimits = HeadLimits { bytes: 64 * 1024, fields: 100 };
 

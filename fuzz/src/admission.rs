@@ -8,12 +8,12 @@ use bearward::{
     http1::{
         body::{Body, Sink},
         buffer::Buffer,
-        field::{Known, same_name},
+        field::{Known, list, same_name},
         framing::Framing,
         head::{Head, HeadLimits, Version},
     },
     proxy::{
-        admission::{Admitted, admit},
+        admission::{ASTERISK, Admitted, admit},
         headers,
         route::Route,
     },
@@ -92,7 +92,7 @@ fn in_pieces(data: &[u8], whole: bool, len: usize) {
 }
 
 /// Whoever reads the head sees one host, one length and one path.
-fn one_reading(bytes: &[u8], head: &Head, admitted: &Admitted) {
+pub(super) fn one_reading(bytes: &[u8], head: &Head, admitted: &Admitted) {
     let lines = Lines::of(bytes);
     let is_11 = lines.start.ends_with(b"HTTP/1.1");
     assert_eq!(is_11, head.version == Version::Http11);
@@ -105,7 +105,7 @@ fn one_reading(bytes: &[u8], head: &Head, admitted: &Admitted) {
         (declared, framing) => panic!("{declared:?} was read as {framing:?}"),
     }
     let (path, query) = (head.bytes(admitted.path), head.bytes(admitted.query));
-    assert!(path.is_empty() || path.starts_with(b"/"));
+    assert!(path.is_empty() || path.starts_with(b"/") || (path == ASTERISK && head.method() == b"OPTIONS"));
     assert!(query.is_empty() || query.starts_with(b"?"));
     assert!(!path.contains(&b'?'));
     assert!(!path.iter().chain(query).any(|byte| *byte <= b' ' || *byte == 0x7F || *byte == b'#'));
@@ -113,7 +113,7 @@ fn one_reading(bytes: &[u8], head: &Head, admitted: &Admitted) {
     if let Some(host) = admitted.host {
         assert!(!head.bytes(host).is_empty());
     }
-    assert!(admitted.upgrade.is_none() || (is_11 && admitted.framing == Framing::Empty));
+    assert!(!admitted.upgrade || (is_11 && admitted.framing == Framing::Empty));
 }
 
 /// The head that goes upstream is one head, has the token and nothing of what ends here, and declares the same length.
@@ -127,7 +127,8 @@ fn sent_on(head: &Head, admitted: &Admitted) {
     let (path, query) = (head.bytes(admitted.path), head.bytes(admitted.query));
     let path = if path.is_empty() { b"/" } else { path };
     assert_eq!(sent.method(), head.method());
-    assert_eq!(sent.target(), [b"/base", path, query].concat());
+    let base: &[u8] = if path == ASTERISK { b"" } else { b"/base" };
+    assert_eq!(sent.target(), [base, path, query].concat());
 
     let again = match admit(&sent, &Limits { path_bytes: 2 * 8 * 1024, ..Limits::default() }) {
         Ok(again) => again,
@@ -147,9 +148,8 @@ fn sent_on(head: &Head, admitted: &Admitted) {
             }
             Known::ContentLength | Known::TransferEncoding => {}
             Known::Connection | Known::Upgrade => {
-                assert!(
-                    admitted.upgrade.is_some() && (value == b"upgrade" || value.eq_ignore_ascii_case(b"websocket"))
-                );
+                let is_ours = list(value).all(|protocol| protocol.eq_ignore_ascii_case(b"websocket"));
+                assert!(admitted.upgrade && (value == b"upgrade" || is_ours));
             }
             Known::HopByHop | Known::Te | Known::Expect | Known::BearwardKey => {
                 panic!("a field went on that ends here")

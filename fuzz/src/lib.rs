@@ -6,6 +6,8 @@
 pub mod admission;
 pub mod answer;
 pub mod configuration;
+pub mod hpack;
+pub mod http2;
 pub mod path;
 pub mod reference;
 pub mod token_response;

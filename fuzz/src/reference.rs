@@ -102,7 +102,12 @@ pub fn dechunk(body: &[u8]) -> Option<Decoded> {
         decoded.consumed += rest.len().min(2);
     }
     let rest = &body[decoded.consumed..];
+    let is_bare = |at: usize| rest[at] == b'\n' && !rest[..at].ends_with(b"\r");
     let end = if rest.starts_with(b"\r\n") { Some(2) } else { find(rest, b"\r\n\r\n").map(|end| end + 4) };
+    // A line feed that ends a line to some readers only.
+    if (0..end.unwrap_or(rest.len())).any(is_bare) {
+        return None;
+    }
     if let Some(end) = end {
         decoded.trailers = rest[..end].to_vec();
         decoded.consumed += end;

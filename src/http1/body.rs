@@ -5,8 +5,9 @@ use std::fmt;
 use super::{
     buffer::Buffer,
     chunked::Decoder,
-    field::{Known, same_name},
+    field::{Known, list, same_name},
     framing::Framing,
+    head::Head,
 };
 
 /// Bytes that have to be free in front of content which is to become a chunk: its size line.
@@ -59,8 +60,15 @@ pub struct Body {
 enum State {
     Done,
     Length(u64),
-    Chunked(Box<Decoder>),
+    Chunked(Box<Chunks>),
     UntilClose,
+}
+
+/// A body in chunks, and the names that stay here if they stand in its trailers.
+#[derive(Debug)]
+struct Chunks {
+    decoder: Decoder,
+    withheld: Vec<Box<[u8]>>,
 }
 
 /// What a decoding step did with its input.
@@ -78,17 +86,27 @@ impl Body {
         let state = match framing {
             Framing::Empty => State::Done,
             Framing::Length(length) => State::Length(length),
-            Framing::Chunked => State::Chunked(Box::new(Decoder::new(most_trailer_bytes))),
+            Framing::Chunked => {
+                let decoder = Decoder::new(most_trailer_bytes);
+                State::Chunked(Box::new(Chunks { decoder, withheld: Vec::new() }))
+            }
             Framing::UntilClose => State::UntilClose,
         };
         Self { state, content: 0, limit }
+    }
+
+    /// Keeps those trailers back that `Connection` of this body's head names (RFC 9110 §7.6.1).
+    pub fn withhold_named_by(&mut self, head: &Head) {
+        if let State::Chunked(chunks) = &mut self.state {
+            chunks.withheld = head.values(Known::Connection).flat_map(list).map(Box::from).collect();
+        }
     }
 
     /// Whether it has ended.
     pub fn is_done(&self) -> bool {
         match &self.state {
             State::Done => true,
-            State::Chunked(decoder) => decoder.is_done(),
+            State::Chunked(chunks) => chunks.decoder.is_done(),
             State::Length(_) | State::UntilClose => false,
         }
     }
@@ -128,7 +146,8 @@ impl Body {
                 self.take_length(content);
                 Decoded { content, consumed: content }
             }
-            State::Chunked(decoder) => {
+            State::Chunked(chunks) => {
+                let decoder = &mut chunks.decoder;
                 let mut decoded = Decoded { content: 0, consumed: 0 };
                 while decoded.consumed < input.len() && !decoder.is_done() {
                     let step = decoder.step(&input[decoded.consumed..]).map_err(|_| BodyError::Malformed)?;
@@ -175,12 +194,14 @@ impl Body {
         }
     }
 
-    /// Calls `pass` with each trailer field that may go on: none that frames, routes or authenticates, nor `injected`.
+    /// Calls `pass` with each trailer field that may go on: none that frames, routes or authenticates, nor `injected`, nor
+    /// one that `Connection` names.
     ///
     /// # Errors
     /// [`BodyError::Malformed`]: the trailer section is not made of field lines.
     pub fn trailers(&self, injected: Option<&[u8]>, mut pass: impl FnMut(&[u8], &[u8])) -> Result<(), BodyError> {
-        let State::Chunked(decoder) = &self.state else { return Ok(()) };
+        let State::Chunked(chunks) = &self.state else { return Ok(()) };
+        let Chunks { decoder, withheld } = &**chunks;
         if decoder.trailers().len() <= 2 {
             return Ok(());
         }
@@ -189,7 +210,9 @@ impl Body {
         let httparse::Status::Complete((_, lines)) = parsed else { return Err(BodyError::Malformed) };
         for line in lines {
             let name = line.name.as_bytes();
-            if may_trail(name) && !injected.is_some_and(|injected| same_name(name, injected)) {
+            let ends_here = injected.is_some_and(|injected| same_name(name, injected))
+                || withheld.iter().any(|withheld| withheld.eq_ignore_ascii_case(name));
+            if may_trail(name) && !ends_here {
                 pass(name, line.value);
             }
         }
@@ -295,7 +318,7 @@ pub fn may_trail(name: &[u8]) -> bool {
 }
 
 /// Writes `SIZE CR LF` at the end of `line` and gives where it starts.
-fn size_line(mut size: usize, line: &mut [u8; CHUNK_GAP]) -> usize {
+pub fn size_line(mut size: usize, line: &mut [u8; CHUNK_GAP]) -> usize {
     let mut start = CHUNK_GAP - 2;
     line[start..].copy_from_slice(b"\r\n");
     loop {
@@ -309,86 +332,4 @@ fn size_line(mut size: usize, line: &mut [u8; CHUNK_GAP]) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn begin(framing: Framing, rest: &[u8], sink: Sink) -> (String, usize, bool) {
-        let mut body = Body::new(framing, None, 1024);
-        let mut wire = Buffer::new();
-        let consumed = body.begin(rest, &mut wire, sink, Some(b"x-api-key")).unwrap();
-        (String::from_utf8(wire.filled().to_vec()).unwrap(), consumed, body.is_done())
-    }
-
-    #[test]
-    fn a_known_length_passes_and_what_is_behind_it_does_not() {
-        assert_eq!(begin(Framing::Length(5), b"helloGET", Sink::Plain), ("hello".into(), 5, true));
-        assert_eq!(begin(Framing::Length(9), b"hello", Sink::Plain), ("hello".into(), 5, false));
-    }
-
-    #[test]
-    fn chunks_are_made_afresh() {
-        let body = b"1\r\na\r\n2;x\r\nbc\r\n0\r\n\r\nGET";
-        assert_eq!(begin(Framing::Chunked, body, Sink::Chunked), ("3\r\nabc\r\n0\r\n\r\n".into(), 20, true));
-        assert_eq!(begin(Framing::Chunked, body, Sink::Plain), ("abc".into(), 20, true));
-    }
-
-    #[test]
-    fn trailers_pass_but_for_framing_routing_and_credentials() {
-        let body = b"0\r\nX-Sum: 1\r\nContent-Length: 5\r\nAuthorization: a\r\nX_Api_Key: b\r\nHost: c\r\n\r\n";
-        let (wire, _, done) = begin(Framing::Chunked, body, Sink::Chunked);
-        assert_eq!(wire, "0\r\nX-Sum: 1\r\n\r\n");
-        assert!(done);
-    }
-
-    #[test]
-    fn fields_that_route_never_trail_in_any_spelling() {
-        for name in ["Forwarded", "X-Forwarded-For", "x_forwarded_host", "Content_Length", "Transfer_Encoding", "HOST"]
-        {
-            assert!(!may_trail(name.as_bytes()), "{name}");
-        }
-        for name in ["x-forwarded", "x-sum", "grpc-status", "server-timing"] {
-            assert!(may_trail(name.as_bytes()), "{name}");
-        }
-    }
-
-    #[test]
-    fn what_was_announced_of_a_body_is_known_from_the_start() {
-        let mut body = Body::new(Framing::Length(10), None, 0);
-        assert_eq!(body.known_length(), 10);
-        body.decode(&mut [b'x'; 4]).unwrap();
-        assert_eq!((body.known_length(), body.content()), (10, 4));
-        let mut body = Body::new(Framing::Chunked, None, 0);
-        body.decode(&mut b"3\r\nabc\r\n".to_vec()).unwrap();
-        assert_eq!(body.known_length(), 3);
-    }
-
-    #[test]
-    fn an_empty_body_of_known_length_writes_nothing() {
-        assert_eq!(begin(Framing::Empty, b"GET", Sink::Plain), (String::new(), 0, true));
-    }
-
-    #[test]
-    fn content_in_place_becomes_one_chunk() {
-        let mut body = Body::new(Framing::Length(20), None, 0);
-        let mut wire = Buffer::with_size(64);
-        wire.reset(CHUNK_GAP);
-        wire.extend(&[b'x'; 20]);
-        body.decode(wire.filled_mut()).unwrap();
-        body.frame(&mut wire, Sink::Chunked, None).unwrap();
-        assert_eq!(wire.filled(), [&b"14\r\n"[..], &[b'x'; 20], b"\r\n0\r\n\r\n"].concat());
-    }
-
-    #[test]
-    fn a_body_over_its_limit_is_refused_where_it_passes_it() {
-        let mut body = Body::new(Framing::Chunked, Some(4), 0);
-        assert_eq!(body.decode(&mut b"4\r\nabcd\r\n".to_vec()).map(|decoded| decoded.content), Ok(4));
-        assert_eq!(body.decode(&mut b"1\r\ne".to_vec()), Err(BodyError::TooLarge));
-    }
-
-    #[test]
-    fn a_cut_body_is_no_clean_end() {
-        assert_eq!(Body::new(Framing::Length(1), None, 0).end(), Err(BodyError::Cut));
-        assert_eq!(Body::new(Framing::Chunked, None, 0).end(), Err(BodyError::Cut));
-        assert_eq!(Body::new(Framing::UntilClose, None, 0).end(), Ok(()));
-    }
-}
+mod tests;

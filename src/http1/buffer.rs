@@ -43,6 +43,11 @@ impl Buffer {
         &self.block[..self.end]
     }
 
+    /// The same, to be changed in place.
+    pub fn all_mut(&mut self) -> &mut [u8] {
+        &mut self.block[..self.end]
+    }
+
     /// Whether nothing is filled.
     pub fn is_empty(&self) -> bool {
         self.start == self.end
@@ -96,6 +101,14 @@ impl Buffer {
         }
         self.block[self.end..end].copy_from_slice(bytes);
         self.end = end;
+    }
+
+    /// Adds `bytes` at the end. Consumed bytes give way where room is short, so that what flows through does not grow.
+    pub fn push(&mut self, bytes: &[u8]) {
+        if self.spare().len() < bytes.len() {
+            self.compact();
+        }
+        self.extend(bytes);
     }
 
     /// Adds all of `parts`, one behind the other; room is made once.

@@ -118,7 +118,9 @@ impl Decoder {
             (State::DataReturn, b'\r') => State::DataLineFeed,
             (State::DataLineFeed, b'\n') => State::Size,
             (State::Trailers, byte) => {
-                if self.trailers.len() == self.most_trailer_bytes {
+                // A bare line feed ends a line to some readers, and so the body where others read on.
+                let is_bare = byte == b'\n' && self.trailers.last() != Some(&b'\r');
+                if is_bare || self.trailers.len() == self.most_trailer_bytes {
                     return Err(Malformed);
                 }
                 self.trailers.push(byte);
@@ -186,6 +188,9 @@ mod tests {
             b" 5\r\nhello\r\n",
             b"5 5\r\nhello\r\n",
             b"5 x\r\nhello\r\n",
+            b"0\r\n\n",
+            b"0\r\nA: b\n\n",
+            b"0\r\nA: b\r\n\n",
         ] {
             assert_eq!(decode(body, 1000), Err(Malformed), "{:?}", String::from_utf8_lossy(body));
         }

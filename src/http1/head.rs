@@ -9,6 +9,8 @@ use super::{
 
 /// The most field lines that any limit may allow.
 pub const MOST_FIELDS: usize = 256;
+/// Room for what we add to a head on its way.
+pub const ADDED_FIELDS: usize = 8;
 
 /// The most bytes of line breaks that may come before a start line. RFC 9112 §2.2 wants one break forgiven.
 const MOST_BREAKS: usize = 8;
@@ -114,6 +116,13 @@ impl Head {
         is_plain.then(|| Span::new(name.start(), value.end() + 2))
     }
 
+    /// Puts a value that is no longer in the place of that of the field with this number.
+    pub fn shorten(&mut self, number: usize, value: &[u8]) {
+        let place = &mut self.fields[number].value;
+        *place = Span::new(place.start(), place.start() + value.len().min(place.len()));
+        self.buffer.all_mut()[place.start()..place.end()].copy_from_slice(&value[..place.len()]);
+    }
+
     /// The bytes of the head, the empty line at its end included.
     pub fn len(&self) -> usize {
         self.len
@@ -155,19 +164,21 @@ impl Head {
             return Ok(false);
         }
         let bytes = self.buffer.all();
-        let mut lines = [const { MaybeUninit::uninit() }; MOST_FIELDS];
-        let mut request = httparse::Request::new(&mut []);
-        match request.parse_with_uninit_headers(bytes, &mut lines) {
-            Ok(httparse::Status::Complete(len)) => {
-                let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version)
-                else {
-                    return Err(HeadError::Malformed);
-                };
-                self.first = Span::locate(bytes, method.as_bytes());
-                self.second = Span::locate(bytes, target.as_bytes());
-                self.version = version_of(version);
-                self.len = len;
-                self.present = note_fields(&mut self.fields, bytes, request.headers);
+        let read = match read_request(bytes, &mut self.fields) {
+            // The parser takes nothing but text for a target. What is not comes seldom, and is then read in a copy without it.
+            Err(httparse::Error::Token) => match masked(bytes) {
+                Some(masked) => read_request(&masked, &mut self.fields),
+                None => return Err(HeadError::Malformed),
+            },
+            read => read,
+        };
+        match read {
+            Ok(httparse::Status::Complete(request)) => {
+                self.first = request.method;
+                self.second = request.target;
+                self.version = request.version;
+                self.len = request.len;
+                self.present = request.present;
                 self.check(limits)
             }
             Ok(httparse::Status::Partial) => self.partial(limits),
@@ -184,7 +195,7 @@ impl Head {
             return Ok(false);
         }
         let bytes = self.buffer.all();
-        let mut lines = [const { MaybeUninit::uninit() }; MOST_FIELDS];
+        let mut lines = [const { MaybeUninit::uninit() }; MOST_FIELDS + ADDED_FIELDS];
         let mut response = httparse::Response::new(&mut []);
         let config = httparse::ParserConfig::default();
         match config.parse_response_with_uninit_headers(&mut response, bytes, &mut lines) {
@@ -206,26 +217,6 @@ impl Head {
             Ok(httparse::Status::Partial) => self.partial(limits),
             Err(error) => Err(error_of(error)),
         }
-    }
-
-    /// Makes the head of a request that came by other means than HTTP/1 (its fields are given in order).
-    pub fn compose<'a>(method: &[u8], target: &[u8], fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Self {
-        let mut head = Self::default();
-        let mut put = |bytes: &[u8]| {
-            let start = head.buffer.all().len();
-            head.buffer.extend(bytes);
-            Span::new(start, start + bytes.len())
-        };
-        let first = put(method);
-        let second = put(target);
-        let fields: Vec<_> =
-            fields.map(|(name, value)| Field { known: Known::of(name), name: put(name), value: put(value) }).collect();
-        head.first = first;
-        head.second = second;
-        head.present = fields.iter().fold(0, |present, field| present | field.known.bit());
-        head.fields = fields;
-        head.len = head.buffer.all().len();
-        head
     }
 
     fn forget(&mut self) {
@@ -275,6 +266,48 @@ impl Head {
             Ok(true)
         }
     }
+}
+
+/// What was found of a request, besides its fields.
+struct Request {
+    method: Span,
+    target: Span,
+    version: Version,
+    len: usize,
+    present: u32,
+}
+
+fn read_request(bytes: &[u8], fields: &mut Vec<Field>) -> httparse::Result<Request> {
+    let mut lines = [const { MaybeUninit::uninit() }; MOST_FIELDS + ADDED_FIELDS];
+    let mut request = httparse::Request::new(&mut []);
+    let len = match request.parse_with_uninit_headers(bytes, &mut lines)? {
+        httparse::Status::Complete(len) => len,
+        httparse::Status::Partial => return Ok(httparse::Status::Partial),
+    };
+    let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version) else {
+        return Err(httparse::Error::Token);
+    };
+    Ok(httparse::Status::Complete(Request {
+        method: Span::locate(bytes, method.as_bytes()),
+        target: Span::locate(bytes, target.as_bytes()),
+        version: version_of(version),
+        len,
+        present: note_fields(fields, bytes, request.headers),
+    }))
+}
+
+/// The same bytes with a letter for each byte outside ASCII behind the method, up to the end of the request line; `None`
+/// where there is no such byte. Everything lies in them where it lies in the original.
+fn masked(bytes: &[u8]) -> Option<Vec<u8>> {
+    let start = bytes.iter().position(|byte| !is_break(*byte))?;
+    let end = memchr::memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |at| start + at);
+    let target = start + memchr::memchr(b' ', &bytes[start..end])?;
+    if bytes[target..end].is_ascii() {
+        return None;
+    }
+    let mut masked = bytes.to_vec();
+    masked[target..end].iter_mut().filter(|byte| !byte.is_ascii()).for_each(|byte| *byte = b'x');
+    Some(masked)
 }
 
 fn is_break(byte: u8) -> bool {

@@ -7,10 +7,13 @@ use crate::{
     http1::{
         field::{Known, Span, list},
         framing::{self, Framing},
-        head::{Head, Version, is_token},
+        head::{Head, Version},
     },
     server::limits::Limits,
 };
+
+/// The path that stands for the server as a whole (RFC 9112 §3.2.4).
+pub const ASTERISK: &[u8] = b"*";
 
 /// What every later step may rely on.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +24,7 @@ pub struct Admitted {
     pub host: Option<Span>,
     /// Its port, when it is named.
     pub port: Option<u16>,
-    /// The path; empty stands for `/`.
+    /// The path; empty stands for `/`, and `*` for the server as a whole.
     pub path: Span,
     /// `?` and the query, or nothing.
     pub query: Span,
@@ -31,8 +34,8 @@ pub struct Admitted {
     pub expects_continue: bool,
     /// Whether the connection may serve another request.
     pub keep_alive: bool,
-    /// The one protocol that the caller wants to switch to (RFC 9110 §7.8).
-    pub upgrade: Option<Span>,
+    /// Whether the caller wants to switch to one of the protocols that it names in `Upgrade` (RFC 9110 §7.8).
+    pub upgrade: bool,
 }
 
 /// Admits a request or says what is wrong with it.
@@ -58,7 +61,7 @@ pub fn admit(head: &Head, limits: &Limits) -> Result<Admitted, Refusal> {
         framing,
         expects_continue: expects_continue(head)?,
         keep_alive: keeps_alive(head),
-        upgrade: upgrade(head, framing),
+        upgrade: asks_to_switch(head, framing),
     })
 }
 
@@ -93,24 +96,22 @@ pub fn path_alone(target: &[u8]) -> &[u8] {
     &target[path..]
 }
 
-/// The protocol that a request asks to switch to, or an answer switches to: one alone, with `Connection` to say that the
-/// field is meant for this hop.
-pub fn switches_to(head: &Head) -> Option<Span> {
-    if !head.has(Known::Upgrade) {
-        return None;
-    }
-    let mut fields = head.fields().iter().filter(|field| field.known == Known::Upgrade);
-    let (Some(field), None) = (fields.next(), fields.next()) else { return None };
-    let protocol = head.bytes(field.value);
-    let is_one = !protocol.is_empty() && protocol.iter().all(|byte| is_token(*byte) || *byte == b'/');
-    let mut options = head.values(Known::Connection).flat_map(list);
-    (is_one && options.any(|option| option.eq_ignore_ascii_case(b"upgrade"))).then_some(field.value)
+/// The protocol that an answer switches to: one alone.
+pub fn switches_to(head: &Head) -> Option<&[u8]> {
+    let mut protocols = head.values(Known::Upgrade).flat_map(list);
+    let (Some(protocol), None) = (protocols.next(), protocols.next()) else { return None };
+    has_option(head, b"upgrade").then_some(protocol)
 }
 
 /// A request with a body cannot switch: where the body ends and the other protocol begins would be doubtful.
-fn upgrade(head: &Head, framing: Framing) -> Option<Span> {
+fn asks_to_switch(head: &Head, framing: Framing) -> bool {
     let may = head.version == Version::Http11 && framing == Framing::Empty;
-    may.then(|| switches_to(head)).flatten()
+    may && head.has(Known::Upgrade) && has_option(head, b"upgrade")
+}
+
+/// Whether `Connection` says so, without which `Upgrade` is not meant for this hop.
+fn has_option(head: &Head, option: &[u8]) -> bool {
+    head.values(Known::Connection).flat_map(list).any(|named| named.eq_ignore_ascii_case(option))
 }
 
 struct Target {
@@ -119,10 +120,13 @@ struct Target {
     query: Span,
 }
 
-/// Origin form and absolute form (RFC 9112 §3.2).
+/// Origin form, absolute form, and for OPTIONS the asterisk form (RFC 9112 §3.2).
 fn target(head: &Head) -> Result<Target, Refusal> {
     let (start, end) = (head.target_span().start(), head.target_span().end());
     let target = head.target();
+    if target == ASTERISK && head.method() == b"OPTIONS" {
+        return Ok(Target { authority: None, path: head.target_span(), query: Span::new(end, end) });
+    }
     if target.contains(&b'#') {
         return Err(Refusal::bad_request("a fragment in the request target"));
     }
@@ -259,6 +263,17 @@ mod tests {
         let admitted = admit(&head, &Limits::default()).unwrap();
         assert_eq!(head.bytes(admitted.host.unwrap()), b"[::1]");
         assert_eq!((head.bytes(admitted.path), head.bytes(admitted.query)), (&b"/a"[..], &b"?b?c"[..]));
+    }
+
+    #[test]
+    fn the_server_as_a_whole_has_options_and_nothing_else() {
+        let head = read(b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        let admitted = admit(&head, &Limits::default()).unwrap();
+        assert_eq!((head.bytes(admitted.path), head.bytes(admitted.query)), (ASTERISK, &b""[..]));
+        for target in ["*?a", "*/", "**", "a"] {
+            let head = format!("OPTIONS {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+            assert_eq!(kind(&head), Err(Kind::BadRequest), "{target}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{http1, http2, service::Ingress, timer::Timer, worker::Worker};
+use super::{downstream::Downstream, http1, http2, service::Ingress, timer::Timer, worker::Worker};
 use crate::{
     http1::{buffer::SMALL, head::Head},
     server::{
@@ -35,9 +35,13 @@ pub async fn serve(mut stream: Stream, ingress: Arc<Ingress>, worker: Rc<Worker>
             // Apart from the task, whose size is that of a connection that speaks HTTP/1.
             Box::pin(http2::serve(Prefixed::new(prefix, stream), ingress.clone(), worker, watch)).await;
         }
-        Ok(Protocol::Http1) => http1::serve(stream, first, timer, ingress.clone(), worker, watch).await,
+        Ok(Protocol::Http1) => {
+            http1::serve(Downstream::Socket(stream), first, timer, ingress.clone(), worker, watch).await;
+        }
         // The beginning of a preface is the beginning of a request too, and that is late.
-        Err(_) if !first.buffer.is_empty() => http1::serve(stream, first, timer, ingress.clone(), worker, watch).await,
+        Err(_) if !first.buffer.is_empty() => {
+            http1::serve(Downstream::Socket(stream), first, timer, ingress.clone(), worker, watch).await;
+        }
         // An end, or nothing at all in time: there is nobody to answer.
         Ok(Protocol::Undecided) | Err(_) => {}
     }

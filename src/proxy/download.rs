@@ -34,6 +34,7 @@ impl Download {
         sink: Sink,
     ) -> Result<Self, BodyError> {
         let mut body = Body::new(answered.framing, None, most_trailer_bytes);
+        body.withhold_named_by(&answered.head);
         let rest = answered.head.rest();
         let consumed = body.begin(rest, wire, sink, None)?;
         Ok(Self { body, extra: consumed < rest.len() })

@@ -8,6 +8,7 @@ use std::{
 use super::{
     admission,
     caller::{Caller, CallerFault},
+    echo,
     error::{Kind, Refusal},
     guard, headers,
     route::Timeouts,
@@ -20,6 +21,7 @@ use crate::{
     http1::{
         body::Sink,
         buffer::{Buffer, SMALL},
+        field::list,
         framing::{self, Framing},
         head::{Head, HeadLimits},
     },
@@ -86,7 +88,7 @@ pub async fn forward<C: Caller>(
     let active = prepared.active.clone();
     let limits = ingress.head_limits();
     let tunnel = headers::tunnel(head, &prepared.admitted, &active.route);
-    let mut exchange = Exchange::new(sending, limits, tunnel);
+    let mut exchange = Exchange::new(sending, limits, tunnel.clone());
     let mut connection = match pool.take(&active.target) {
         Some(connection) => connection,
         None => open(prepared, head, &mut exchange.sending, pool).await?,
@@ -99,10 +101,11 @@ pub async fn forward<C: Caller>(
                 let Exchange { sending, answer, .. } = exchange;
                 let mut answered = Answered { head: answer, framing, connection, sending };
                 if !replays(prepared, &mut answered, caller, timer).await? {
+                    echo::take_out(&mut answered.head, &active.route, prepared.token.as_deref());
                     return Ok(answered);
                 }
                 // The refused answer's body is of no use; its connection goes with it.
-                exchange = Exchange::new(answered.sending.with_new_head(head, prepared), limits, tunnel);
+                exchange = Exchange::new(answered.sending.with_new_head(head, prepared), limits, tunnel.clone());
                 connection = open(prepared, head, &mut exchange.sending, pool).await?;
             }
             Err(Lost::Caller(fault)) => return Err(fault.into()),
@@ -112,6 +115,11 @@ pub async fn forward<C: Caller>(
                 tracing::debug!(route = &*active.route.name, "the connection was dead; the request is sent once more");
                 exchange.sending = exchange.sending.with_new_head(head, prepared);
                 connection = open(prepared, head, &mut exchange.sending, pool).await?;
+            }
+            Err(Lost::Connection) if connection.was_reset() => {
+                let refusal =
+                    Refusal::new(Kind::UpstreamProtocol, "the upstream broke off the request, or the rules of HTTP/2");
+                return Err(refusal.with_proxy_error("http_protocol_error").into());
             }
             Err(Lost::Connection) => {
                 let refusal =
@@ -165,8 +173,7 @@ async fn replays<C: Caller>(
         seen.mark_refused_when_fresh();
         return Ok(false);
     }
-    timer.set(active.route.timeouts.idle);
-    let gathered = answered.sending.gather(caller, timer).await;
+    let gathered = answered.sending.gather(caller, timer, active.route.timeouts.idle).await;
     if gathered != Ok(true) {
         // Too large to be sent again, or broken: the next request is to find a new token. Where another would not help,
         // the refusal has been told already and this one stays.
@@ -200,13 +207,12 @@ struct Exchange {
     interim: usize,
     /// The interim answer that is on its way to the caller.
     passing: Option<Buffer>,
-    /// The protocol that the request asks to switch to.
+    /// The protocols that the request asks to switch to.
     tunnel: Option<Vec<u8>>,
 }
 
 impl Exchange {
-    fn new(sending: Sending, limits: HeadLimits, tunnel: Option<&[u8]>) -> Self {
-        let tunnel = tunnel.map(<[u8]>::to_vec);
+    fn new(sending: Sending, limits: HeadLimits, tunnel: Option<Vec<u8>>) -> Self {
         Self { sending, answer: Head::default(), limits, interim: 0, passing: None, tunnel }
     }
 
@@ -227,16 +233,18 @@ impl Exchange {
                     return Poll::Ready(Err(Lost::Caller(fault)));
                 }
                 if moved {
-                    timer.set(if sent.is_ready() { timeouts.response } else { timeouts.idle });
+                    // With all of it at hand, it is the upstream that takes its time.
+                    let is_upstreams = sent.is_ready() || (caller.is_body_done() && self.sending.is_written());
+                    timer.set(if is_upstreams { timeouts.response } else { timeouts.idle });
                 }
             }
             if let Poll::Ready(answered) = self.poll_answer(cx, connection, caller, to_head) {
                 return Poll::Ready(answered);
             }
-            if caller.is_body_done() && caller.poll_gone(cx).is_ready() {
+            if caller.poll_gone(cx).is_ready() {
                 return Poll::Ready(Err(Lost::Caller(CallerFault::Gone)));
             }
-            timer.poll_passed(cx).map(|()| Err(Lost::Refused(self.timed_out())))
+            timer.poll_passed(cx).map(|()| Err(Lost::Refused(self.timed_out(caller.is_body_done()))))
         })
         .await
     }
@@ -296,9 +304,10 @@ impl Exchange {
     }
 
     fn is_switch_asked_for(&self) -> bool {
-        let protocol = admission::switches_to(&self.answer).map(|span| self.answer.bytes(span));
-        match (&self.tunnel, protocol) {
-            (Some(asked), Some(protocol)) => asked.eq_ignore_ascii_case(protocol) && self.sending.is_done(),
+        match (&self.tunnel, admission::switches_to(&self.answer)) {
+            (Some(asked), Some(protocol)) => {
+                list(asked).any(|asked| asked.eq_ignore_ascii_case(protocol)) && self.sending.is_done()
+            }
             _ => false,
         }
     }
@@ -326,13 +335,15 @@ impl Exchange {
         self.answer.buffer.is_empty()
             && self.interim == 0
             && self.sending.is_kept()
-            && (self.sending.is_unsent() || connection.was_refused() || (connection.reused && idempotent))
+            && (self.sending.is_unsent()
+                || connection.was_refused()
+                || (connection.reused && !connection.was_reset() && idempotent))
     }
 
-    fn timed_out(&self) -> Refusal {
-        if self.sending.is_over() {
+    fn timed_out(&self, is_body_done: bool) -> Refusal {
+        if self.sending.is_over() || (is_body_done && self.sending.is_written()) {
             Refusal::new(Kind::UpstreamTimeout, "the upstream did not answer in time")
-        } else if self.sending.waits_for_caller() {
+        } else if self.sending.is_written() {
             Refusal::new(Kind::RequestTimeout, "no more of the body came in time")
         } else {
             let refusal = Refusal::new(Kind::UpstreamTimeout, "the upstream did not take the body in time");

@@ -1,7 +1,7 @@
 //! The heads that are sent on: hop-by-hop fields end here, the token is put in, framing is written afresh.
 
 use super::{
-    admission::Admitted,
+    admission::{ASTERISK, Admitted},
     location::Rewriter,
     path,
     route::{Injection, Route},
@@ -55,9 +55,9 @@ pub fn write_request(wire: &mut Buffer, head: &Head, admitted: &Admitted, route:
         Framing::Chunked => put_field(wire, b"transfer-encoding", b"chunked"),
         Framing::Empty | Framing::UntilClose => {}
     }
-    if let Some(protocol) = tunnel(head, admitted, route) {
+    if let Some(protocols) = tunnel(head, admitted, route) {
         put_field(wire, b"connection", b"upgrade");
-        put_field(wire, b"upgrade", protocol);
+        put_field(wire, b"upgrade", &protocols);
     }
     if let (Some(Injection::Header { name, prefix }), Some(token)) = (inject, token) {
         let value = token.secret.expose().as_bytes();
@@ -66,11 +66,15 @@ pub fn write_request(wire: &mut Buffer, head: &Head, admitted: &Admitted, route:
     wire.extend(b"\r\n");
 }
 
-/// The protocol that a request asks to switch to, where the route allows it.
-pub fn tunnel<'a>(head: &'a Head, admitted: &Admitted, route: &Route) -> Option<&'a [u8]> {
-    let protocol = head.bytes(admitted.upgrade?);
-    let allowed = route.upgrade.iter().any(|allowed| allowed.as_bytes().eq_ignore_ascii_case(protocol));
-    allowed.then_some(protocol)
+/// What of the protocols that a request asks to switch to the route allows: a list of them, the one that is preferred
+/// first (RFC 9110 §7.8).
+pub fn tunnel(head: &Head, admitted: &Admitted, route: &Route) -> Option<Vec<u8>> {
+    if !admitted.upgrade {
+        return None;
+    }
+    let is_allowed = |asked: &&[u8]| route.upgrade.iter().any(|allowed| allowed.as_bytes().eq_ignore_ascii_case(asked));
+    let protocols: Vec<_> = head.values(Known::Upgrade).flat_map(list).filter(is_allowed).collect();
+    (!protocols.is_empty()).then(|| protocols.join(&b", "[..]))
 }
 
 /// The fields that carry credentials of ours on a route, which a caller may not bring: the injected one, and
@@ -100,13 +104,18 @@ impl<'a> Credentials<'a> {
 
 /// The target: the upstream's base path, the caller's path and query byte for byte.
 fn write_target(wire: &mut Buffer, head: &Head, admitted: &Admitted, route: &Route, token: Option<&AccessToken>) {
-    let raw = head.bytes(admitted.path);
-    let raw = match &route.path {
-        Some(prefix) if route.strip_path => path::behind(raw, prefix.matches('/').count()),
-        _ => raw,
-    };
-    wire.extend(route.upstream.base_path.as_bytes());
-    wire.extend(if raw.is_empty() { b"/" } else { raw });
+    if is_for_server(head, admitted, route) {
+        return wire.extend(ASTERISK);
+    }
+    let base = route.upstream.base_path.as_bytes();
+    let mut path = head.bytes(admitted.path);
+    // A prefix that is stripped and all that there was stands for the base path alone.
+    let mut is_complete = !path.is_empty();
+    if let Some(prefix) = route.path.as_ref().filter(|_| route.strip_path) {
+        path = path::behind(path, prefix.matches('/').count());
+        is_complete = !path.is_empty() || !base.is_empty();
+    }
+    wire.extend_all([base, if is_complete { path } else { b"/" }]);
     let query = head.bytes(admitted.query);
     match route.provider.as_ref().map(|binding| &binding.inject) {
         Some(Injection::Query { name }) => write_query(wire, query, name, token),
@@ -114,25 +123,35 @@ fn write_target(wire: &mut Buffer, head: &Head, admitted: &Admitted, route: &Rou
     }
 }
 
-/// The caller's query less any parameter of the injected name, and the token (RFC 6750 §2.3).
+/// Whether the request is for the server as a whole, of which a URL without a path speaks too (RFC 9112 §3.2.4).
+fn is_for_server(head: &Head, admitted: &Admitted, route: &Route) -> bool {
+    let has_no_path = admitted.path.is_empty() && admitted.query.is_empty() && head.method() == b"OPTIONS";
+    head.bytes(admitted.path) == ASTERISK || (has_no_path && route.is_whole())
+}
+
+/// The caller's query as it came, less any parameter of the injected name, and the token (RFC 6750 §2.3).
 fn write_query(wire: &mut Buffer, query: &[u8], injected: &str, token: Option<&AccessToken>) {
     let mut separator = b"?";
     let mut put = |wire: &mut Buffer, parameter: &[u8]| {
-        wire.extend(separator);
-        wire.extend(parameter);
+        wire.extend_all([separator, parameter]);
         separator = b"&";
     };
-    for parameter in query.get(1..).unwrap_or_default().split(|byte| *byte == b'&') {
-        let is_injected = url::form_urlencoded::parse(parameter).next().is_some_and(|(name, _)| name == injected);
-        if !parameter.is_empty() && !is_injected {
-            put(wire, parameter);
+    if let Some(parameters) = query.get(1..).filter(|parameters| !parameters.is_empty()) {
+        for parameter in parameters.split(|byte| *byte == b'&') {
+            let is_injected = url::form_urlencoded::parse(parameter).next().is_some_and(|(name, _)| name == injected);
+            if !is_injected {
+                put(wire, parameter);
+            }
         }
     }
     if let Some(token) = token {
-        let pair =
-            url::form_urlencoded::Serializer::new(String::new()).append_pair(injected, token.secret.expose()).finish();
-        put(wire, pair.as_bytes());
+        put(wire, query_pair(injected, token).as_bytes());
     }
+}
+
+/// The token as a parameter of a query.
+pub fn query_pair(name: &str, token: &AccessToken) -> String {
+    url::form_urlencoded::Serializer::new(String::new()).append_pair(name, token.secret.expose()).finish()
 }
 
 /// How the answer goes back to a caller that speaks HTTP/1.

@@ -23,6 +23,7 @@ use self::{
 };
 use super::{
     caller::CallerFault,
+    downstream::Downstream,
     error::{Kind, Refusal},
     forward::{self, Answered, Unanswered},
     headers::{self, Persist},
@@ -38,11 +39,10 @@ use crate::{
     http1::{
         body::{Body, Sink},
         buffer::{Buffer, SMALL},
-        field::Known,
         framing::Framing,
         head::{Head, HeadError, Version},
     },
-    server::{drain::Watch, stream::Stream},
+    server::drain::Watch,
     telemetry::access_log::TokenCost,
 };
 
@@ -55,7 +55,7 @@ const MOST_LINGERING_BYTES: usize = 1024 * 1024;
 ///
 /// `timer` runs since the connection was accepted.
 pub(super) async fn serve(
-    stream: Stream,
+    stream: Downstream,
     head: Head,
     timer: Timer,
     ingress: Arc<Ingress>,
@@ -70,7 +70,7 @@ pub(super) async fn serve(
 
 /// The task of a connection is as large as the largest of the futures in it: those that few requests come to are boxed.
 struct Connection {
-    stream: Stream,
+    stream: Downstream,
     head: Head,
     timer: Timer,
     ingress: Arc<Ingress>,
@@ -134,6 +134,9 @@ impl Connection {
                     if !outcome.rest.spill.is_empty() {
                         self.head.buffer.extend(&outcome.rest.spill);
                     }
+                    if !self.stream.go_on(self.head.buffer.filled()) {
+                        return;
+                    }
                 }
                 Next::Linger => return self.linger().await,
                 Next::Cut => return,
@@ -158,7 +161,7 @@ impl Connection {
                     Err(error) => return Poll::Ready(Err(head_refusal(error))),
                 }
                 let idle = self.head.buffer.is_empty();
-                if idle && self.worker.is_draining() {
+                if idle && self.worker.is_draining() && self.stream.is_waiting() {
                     return Poll::Ready(Ok(false));
                 }
                 if self.head.buffer.spare().is_empty() {
@@ -198,6 +201,7 @@ impl Connection {
         let active = prepared.active.clone();
         let limit = active.route.guard.max_body;
         let mut body = Body::new(prepared.admitted.framing, limit, self.ingress.limits.head_bytes);
+        body.withhold_named_by(&self.head);
         let sink = if prepared.admitted.framing == Framing::Chunked { Sink::Chunked } else { Sink::Plain };
         let injected = active.injected_name();
         let mut wire = Buffer::with_size(SMALL);
@@ -291,7 +295,7 @@ impl Connection {
     /// Passes a switch of protocols back, and then whatever either side says.
     async fn tunnel(&mut self, prepared: Prepared, answered: Answered) -> Outcome {
         let mut wire = Buffer::with_size(SMALL);
-        let protocol = answered.head.values(Known::Upgrade).next().unwrap_or_default();
+        let protocol = super::admission::switches_to(&answered.head).unwrap_or_default();
         let persist = Persist::Upgrade(protocol);
         headers::write_answer(&mut wire, &answered.head, Framing::Empty, Sink::Plain, persist, None);
         wire.extend(answered.head.rest());
@@ -323,14 +327,15 @@ impl Connection {
         let answer = respond::answer(&refusal, route, provider, respond::is_grpc(&self.head));
         let mut wire = Buffer::with_size(SMALL);
         let persist = Persist::of(!keep_alive, self.head.version);
-        answer.write(&mut wire, self.head.method() == b"HEAD", persist);
+        let to_head = self.head.method() == b"HEAD";
+        answer.write(&mut wire, to_head, persist);
         tracing::debug!(route, provider, status = answer.status.as_u16(), detail = &*refusal.detail, "refused");
         self.timer.set(self.ingress.limits.keep_alive);
         let written = self.write(&mut wire).await;
         Outcome {
             next: if written.is_ok() { next } else { Next::Cut },
             status: answer.status.as_u16(),
-            bytes: answer.body.len() as u64,
+            bytes: if to_head { 0 } else { answer.body.len() as u64 },
             active,
             cost: TokenCost::Unneeded,
             rest: Rest::default(),

@@ -1,7 +1,7 @@
 //! Redirects that stay behind the sidecar: a URL that points into the route's own upstream becomes the one by which the
 //! caller gets there.
 
-use super::{admission::Admitted, route::Route};
+use super::{admission::Admitted, path, route::Route};
 use crate::http1::head::Head;
 
 /// What is known of how a caller came, and where it was led.
@@ -20,21 +20,26 @@ impl<'a> Rewriter<'a> {
     /// The caller's URL for a `Location` or `Content-Location`; `None` when it passes as it came.
     pub fn rewrite(&self, url: &[u8]) -> Option<Vec<u8>> {
         let (is_absolute, rest) = self.behind_origin(url)?;
-        let rest = self.behind_base(rest)?;
+        let (path, query) = rest.split_at(rest.iter().position(|byte| b"?#".contains(byte)).unwrap_or(rest.len()));
+        // Where it leads to counts, not how it is written: dots may lead out of the base path.
+        let path = path::resolve(path);
+        let path = self.behind_base(&path)?;
         let mut rewritten = Vec::with_capacity(url.len() + 32);
         if let (true, Some(authority)) = (is_absolute, self.authority) {
             rewritten.extend_from_slice(b"http://");
             rewritten.extend_from_slice(authority);
         }
         if self.route.strip_path {
-            rewritten.extend_from_slice(self.route.path.as_deref().unwrap_or_default().as_bytes());
+            rewritten.extend_from_slice(self.route.escaped_path.as_deref().unwrap_or_default().as_bytes());
         }
-        if !rest.starts_with(b"/") && (!self.route.strip_path || self.route.path.is_none()) {
+        if !path.starts_with(b"/") && (!self.route.strip_path || self.route.path.is_none()) {
             rewritten.push(b'/');
         }
-        rewritten.extend_from_slice(rest);
-        // Two slashes at the front would make a host of what was a path.
-        (!rewritten.starts_with(b"//")).then_some(rewritten)
+        rewritten.extend_from_slice(path);
+        rewritten.extend_from_slice(query);
+        // Two slashes at the front would make a host of what was a path; to browsers a backslash is one.
+        let is_host = rewritten.starts_with(b"//") || rewritten.starts_with(b"/\\");
+        (!is_host).then_some(rewritten)
     }
 
     /// What follows the upstream's origin, and whether the origin was there. A path alone is of the same origin.
@@ -61,7 +66,7 @@ impl<'a> Rewriter<'a> {
     /// What follows the upstream's base path, on whole segments.
     fn behind_base<'u>(&self, path: &'u [u8]) -> Option<&'u [u8]> {
         let rest = path.strip_prefix(self.route.upstream.base_path.as_bytes())?;
-        (rest.is_empty() || b"/?#".contains(&rest[0])).then_some(rest)
+        (rest.is_empty() || rest.starts_with(b"/")).then_some(rest)
     }
 }
 
@@ -76,6 +81,7 @@ mod tests {
             listen: "127.0.0.1:8080".parse().unwrap(),
             host: None,
             path: path.map(Into::into),
+            escaped_path: path.map(path::escape),
             strip_path,
             upstream: Upstream {
                 tls: true,
@@ -123,8 +129,28 @@ mod tests {
     }
 
     #[test]
+    fn where_a_location_leads_to_counts() {
+        let stripped = route("/base", Some("/v1"), true);
+        for (from, to) in [
+            ("/base/x/../y?q=/../#/../", Some("/v1/y?q=/../#/../")),
+            ("/other/%2e%2e/base/x", Some("/v1/x")),
+            ("https://api.example.com/base/./x", Some("http://localhost:8080/v1/x")),
+            ("/base/../admin", None),
+            ("/base/x/%2E%2e/../admin", None),
+            ("https://api.example.com/base/..", None),
+            ("/base/..", None),
+        ] {
+            assert_eq!(rewrite(&stripped, from).as_deref(), to, "{from}");
+        }
+        // Above the root there is nothing, so it stays below the prefix too.
+        assert_eq!(rewrite(&route("", Some("/v1"), true), "/../x").as_deref(), Some("/v1/x"));
+    }
+
+    #[test]
     fn a_path_never_becomes_a_host() {
-        assert_eq!(rewrite(&route("/base", None, false), "/base//evil.example.com"), None);
+        for url in ["/base//evil.example.com", "/base/\\evil.example.com", "/base/x/..//evil.example.com"] {
+            assert_eq!(rewrite(&route("/base", None, false), url), None, "{url}");
+        }
     }
 
     #[test]

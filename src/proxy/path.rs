@@ -40,6 +40,50 @@ pub fn behind(path: &[u8], segments: usize) -> &[u8] {
     slashes.next().map_or(&[], |at| &path[at..])
 }
 
+/// A decoded path as it stands in a URL: what may not (RFC 3986 §3.3) is escaped.
+pub fn escape(path: &str) -> String {
+    let mut escaped = String::with_capacity(path.len());
+    for byte in path.bytes() {
+        if byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@".contains(&byte) {
+            escaped.push(char::from(byte));
+        } else {
+            escaped.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    escaped
+}
+
+/// The path that a client asks for when it is led to this one (RFC 3986 §5.2.4); a dot may be escaped.
+pub fn resolve(path: &[u8]) -> Cow<'_, [u8]> {
+    let segments = || path.split(|byte| *byte == b'/').skip(1);
+    if segments().all(|segment| dots(segment) == 0) {
+        return Cow::Borrowed(path);
+    }
+    let mut kept: Vec<&[u8]> = vec![b""];
+    let mut segments = segments().peekable();
+    while let Some(segment) = segments.next() {
+        match dots(segment) {
+            0 => kept.push(segment),
+            2 if kept.len() > 1 => drop(kept.pop()),
+            _ => {}
+        }
+        if dots(segment) > 0 && segments.peek().is_none() {
+            // The folder itself is meant.
+            kept.push(b"");
+        }
+    }
+    Cow::Owned(kept.join(&b"/"[..]))
+}
+
+/// 1 and 2 for the segments `.` and `..`, 0 for any other.
+fn dots(segment: &[u8]) -> usize {
+    let (mut rest, mut count) = (segment, 0);
+    while let Some(behind) = [&b"."[..], b"%2e", b"%2E"].into_iter().find_map(|dot| rest.strip_prefix(dot)) {
+        (rest, count) = (behind, count + 1);
+    }
+    if rest.is_empty() && count <= 2 { count } else { 0 }
+}
+
 const NOT_TEXT: &str = "escapes in the path that are not UTF-8";
 
 fn decode(path: &[u8]) -> Result<Vec<u8>, &'static str> {
@@ -113,6 +157,31 @@ mod tests {
         assert_eq!(behind(b"/v1", 1), b"");
         assert_eq!(behind(b"/v1/", 1), b"/");
         assert_eq!(behind(b"/a/b/c", 2), b"/c");
+    }
+
+    #[test]
+    fn what_may_not_stand_in_a_url_is_escaped() {
+        assert_eq!(escape("/v1/a-b._~!$&'()*+,;=:@"), "/v1/a-b._~!$&'()*+,;=:@");
+        assert_eq!(escape("/a b/ä\"<%[?#"), "/a%20b/%C3%A4%22%3C%25%5B%3F%23");
+    }
+
+    #[test]
+    fn a_client_resolves_dots_before_it_asks() {
+        for (path, resolved) in [
+            ("/a/b", "/a/b"),
+            ("/a/./b/../c", "/a/c"),
+            ("/a/..", "/"),
+            ("/a/b/.", "/a/b/"),
+            ("/../../a", "/a"),
+            ("/a/%2e%2E/b", "/b"),
+            ("/a/.%2e/b/%2e", "/b/"),
+            ("/a//../b", "/a/b"),
+            ("/a/.../..b/%2e%2e%2e", "/a/.../..b/%2e%2e%2e"),
+            ("/..//a", "//a"),
+            ("", ""),
+        ] {
+            assert_eq!(resolve(path.as_bytes()), resolved.as_bytes(), "{path}");
+        }
     }
 
     proptest! {

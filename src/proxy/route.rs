@@ -18,6 +18,8 @@ pub struct Route {
     pub host: Option<String>,
     /// The prefix it answers: starts with `/`, does not end with one; `/` alone is `None`.
     pub path: Option<String>,
+    /// `path` as it stands in a URL.
+    pub escaped_path: Option<String>,
     /// Whether `path` is removed before forwarding.
     pub strip_path: bool,
     /// Where it leads.
@@ -32,6 +34,18 @@ pub struct Route {
     pub timeouts: Timeouts,
     /// `[routes.NAME.guard]`.
     pub guard: Guard,
+}
+
+impl Route {
+    /// Whether it leads to all of its upstream, so that the server as a whole (RFC 9112 §3.2.4) is the same to both sides.
+    /// A token in the query could not go with a request for that.
+    pub fn is_whole(&self) -> bool {
+        let in_query = |binding: &Binding| matches!(binding.inject, Injection::Query { .. });
+        self.path.is_none()
+            && self.allow.is_none()
+            && self.upstream.base_path.is_empty()
+            && !self.provider.as_ref().is_some_and(in_query)
+    }
 }
 
 /// The token that a route demands, and how it is put on a request.

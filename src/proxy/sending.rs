@@ -3,6 +3,7 @@
 use std::{
     future::poll_fn,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use super::{
@@ -53,8 +54,8 @@ impl Sending {
         self.written == 0
     }
 
-    /// Whether all that has come was written, so that it is the caller who is waited for.
-    pub fn waits_for_caller(&self) -> bool {
+    /// Whether all that has come was written.
+    pub fn is_written(&self) -> bool {
         self.wire.is_empty()
     }
 
@@ -73,12 +74,18 @@ impl Sending {
         Self::new(wire, head_length)
     }
 
-    /// Reads what is left of a body that is small enough to be kept, without sending it. False: it is not, or did not
-    /// come in time.
+    /// Reads what is left of a body that is small enough to be kept, without sending it. False: it is not, or nothing
+    /// more of it came for as long as `idle`.
     ///
     /// # Errors
     /// As [`Caller::poll_body`]; nothing more may be read from the caller then.
-    pub async fn gather<C: Caller>(&mut self, caller: &mut C, timer: &mut Timer) -> Result<bool, CallerFault> {
+    pub async fn gather<C: Caller>(
+        &mut self,
+        caller: &mut C,
+        timer: &mut Timer,
+        idle: Duration,
+    ) -> Result<bool, CallerFault> {
+        timer.set(idle);
         poll_fn(|cx| {
             while self.kept && caller.known_length() <= KEPT {
                 if caller.is_body_done() {
@@ -88,6 +95,7 @@ impl Sending {
                     Poll::Ready(read) => read?,
                     Poll::Pending => return timer.poll_passed(cx).map(|()| Ok(false)),
                 }
+                timer.set(idle);
             }
             self.kept = false;
             Poll::Ready(Ok(false))

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    admission::Admitted,
+    admission::{ASTERISK, Admitted},
     error::{Kind, Refusal},
     guard, path,
     route::{Injection, Route},
@@ -100,13 +100,18 @@ impl Table {
         let of_host = host.and_then(|host| self.of_host(host));
         let falls_through = of_host.is_none_or(|prefixes| prefixes.rest.is_none());
         let reads_path = of_host.is_some_and(|prefixes| prefixes.reads_path) || (falls_through && self.any.reads_path);
-        let read = match reads_path {
+        // No prefix has it below itself.
+        let is_asterisk = head.bytes(admitted.path) == ASTERISK;
+        let read = match reads_path && !is_asterisk {
             true => Some(path::read(head.bytes(admitted.path)).map_err(|fault| self.ambiguous(host, fault))?),
             false => None,
         };
         let route = of_host
             .and_then(|prefixes| prefixes.longest_match(read.as_deref()))
             .or_else(|| self.any.longest_match(read.as_deref()));
+        if is_asterisk && !route.map_or(!reads_path, |active| active.route.is_whole()) {
+            return Err(self.ambiguous(host, "the server as a whole, where routes lead to parts of it"));
+        }
         match route {
             Some(route) => Ok(Selected { route: route.clone(), path: read }),
             None if host.is_some_and(|host| !self.knows(host)) => Err(guard::host_not_allowed()),

@@ -4,9 +4,10 @@ mod http2;
 mod pool;
 
 use std::{
+    future::poll_fn,
     io,
     net::{IpAddr, SocketAddr},
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
@@ -19,16 +20,17 @@ use rustls_pki_types::ServerName;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    task::unconstrained,
     time::timeout,
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use self::http2::{Session, Stream};
 pub use self::pool::Pool;
 use super::{
     error::{Kind, Refusal},
     route::{Http2, Upstream},
 };
+use crate::http2::stream::Stream;
 
 /// An upstream in service: what connections to it need, shared by all workers.
 #[derive(Debug)]
@@ -78,7 +80,7 @@ impl Target {
         let stream = self.dial().await?;
         if !self.upstream.tls {
             return match self.http2 {
-                Http2::PriorKnowledge => self.share(Session::begin(stream).await, pool),
+                Http2::PriorKnowledge => Ok(self.share(stream, pool)),
                 Http2::Auto | Http2::Never => Ok(Connection { io: Io::Tcp(stream), reused: false }),
             };
         }
@@ -95,24 +97,20 @@ impl Target {
         let stream = connector.connect(name, stream).await.map_err(|error| handshake_failed(&error))?;
         let speaks_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         if speaks_http2 || self.http2 == Http2::PriorKnowledge {
-            return self.share(Session::begin(stream).await, pool);
+            return Ok(self.share(stream, pool));
         }
         Ok(Connection { io: Io::Tls(Box::new(stream)), reused: false })
     }
 
-    fn share(&self, session: hyper::Result<Session>, pool: &Pool) -> Result<Connection, Refusal> {
-        let session = session.map_err(|error| {
-            tracing::debug!(%error, "no HTTP/2");
-            Refusal::new(Kind::UpstreamProtocol, "the upstream does not speak HTTP/2")
-        })?;
-        let connection = self.stream(&session, false);
-        pool.share(self, session);
-        Ok(connection)
-    }
-
-    fn stream(&self, session: &Session, reused: bool) -> Connection {
+    fn share<T>(&self, stream: T, pool: &Pool) -> Connection
+    where
+        T: AsyncRead + AsyncWrite + Unpin + 'static,
+    {
         let scheme = if self.upstream.tls { "https" } else { "http" };
-        Connection { io: Io::Http2(Box::new(session.stream(scheme, &self.upstream.authority))), reused }
+        let client = http2::begin(stream, scheme, self.upstream.authority.clone());
+        let connection = Connection { io: Io::Http2(Box::new(client.stream())), reused: false };
+        pool.share(self, client);
+        connection
     }
 
     /// Looks the name up and tries its addresses in their order.
@@ -211,8 +209,9 @@ impl Connection {
     /// Sees that all that was written is on its way.
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.io {
-            Io::Tcp(_) | Io::Http2(_) => Poll::Ready(Ok(())),
+            Io::Tcp(_) => Poll::Ready(Ok(())),
             Io::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Io::Http2(stream) => stream.poll_flush(cx),
         }
     }
 
@@ -231,14 +230,55 @@ impl Connection {
         matches!(&self.io, Io::Http2(stream) if stream.was_refused())
     }
 
+    /// Whether the exchange went wrong on a connection that goes on, so that it tells nothing of the connection.
+    pub fn was_reset(&self) -> bool {
+        matches!(&self.io, Io::Http2(stream) if stream.was_reset())
+    }
+
     /// Whether an idle connection is good for another request: the upstream has neither closed it nor said anything
     /// unasked. As far as the runtime knows; no system call is made.
     fn is_quiet(&self) -> bool {
         let stream = match &self.io {
             Io::Tcp(stream) => stream,
+            // The socket knows nothing of what was decrypted already, and not that the end came with it.
+            Io::Tls(stream) if !stream.get_ref().1.wants_read() => return false,
             Io::Tls(stream) => stream.get_ref().0,
             Io::Http2(_) => return false,
         };
-        stream.poll_read_ready(&mut Context::from_waker(Waker::noop())).is_pending()
+        // A task whose budget is spent would be told that nothing has come, whatever has.
+        let ready = pin!(unconstrained(poll_fn(|cx| stream.poll_read_ready(cx))));
+        ready.poll(&mut Context::from_waker(Waker::noop())).is_pending()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::AsyncWriteExt as _,
+        net::TcpListener,
+        task::{coop, yield_now},
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_came_unasked_is_noticed_in_a_task_that_has_done_much_too() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut upstream, _) = listener.accept().await.unwrap();
+        let connection = Connection { io: Io::Tcp(stream), reused: true };
+        assert!(connection.is_quiet());
+        upstream.write_all(b"unasked").await.unwrap();
+        while connection.is_quiet() {
+            yield_now().await;
+        }
+        poll_fn(|cx| {
+            while let Poll::Ready(step) = coop::poll_proceed(cx) {
+                step.made_progress();
+            }
+            assert!(!connection.is_quiet());
+            Poll::Ready(())
+        })
+        .await;
     }
 }

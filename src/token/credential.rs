@@ -99,7 +99,8 @@ impl Credential {
     /// As [`Credential::obtain`]; and where another token would not help: the last renewal is less than 60 s ago, or
     /// the authorization server issued the refused token again. The token in hand then stays.
     pub async fn renew(&self, seen: &Token) -> Result<Token, NoToken> {
-        self.discard(seen)?;
+        // Where the next token is refused as well, the replay with it tells.
+        self.give_up(seen, seen.is_revoked_if_refused())?;
         let token = self.obtain().await?;
         if token.secret == seen.secret {
             return Err(NoToken::unavailable(
@@ -243,19 +244,23 @@ impl Credential {
         }
     }
 
-    /// Gives up `seen`, which an upstream refused: that very one, a newer one stays. Another is asked for.
+    /// Gives up `seen`, which an upstream refused: that very one, a newer one stays. Another is asked for, but not waited
+    /// for: the request cannot be sent again. So nothing will tell whether the token was revoked or no token is good
+    /// enough for the request, and where one was renewed in the last 60 s it counts as the latter.
     ///
     /// # Errors
     /// Another token would not help, see [`Credential::renew`]; the one in hand stays.
     pub fn discard(&self, seen: &Token) -> Result<(), NoToken> {
+        self.give_up(seen, false)
+    }
+
+    fn give_up(&self, seen: &Token, revoked: bool) -> Result<(), NoToken> {
         let mut verdict = None;
         self.progress.send_if_modified(|progress| {
             if !self.current().is_some_and(|current| Arc::ptr_eq(&current, seen)) {
                 return false;
             }
-            if *verdict.insert(progress.refused_by_upstream(self.clock.now(), seen.is_revoked_if_refused()))
-                != Verdict::Discard
-            {
+            if *verdict.insert(progress.refused_by_upstream(self.clock.now(), revoked)) != Verdict::Discard {
                 return false;
             }
             progress.discarded = Some(seen.secret.clone());

@@ -2,6 +2,7 @@
 
 use crate::support::{
     client::{Client, exchange, raw},
+    patience::until,
     problem::assert_problem,
     setup::Setup,
     sidecar::Sidecar,
@@ -150,6 +151,17 @@ fn one_final_chunked_is_the_only_transfer_coding() {
         world.malformed(request.as_bytes());
     }
     world.malformed(b"POST / HTTP/1.0\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
+    world.still_serves();
+}
+
+#[test]
+fn a_trailer_section_that_two_readers_would_end_in_two_places_is_refused() {
+    let world = world();
+    for trailers in ["\n", "x-sum: 1\n\n", "x-sum: 1\r\n\n", "x-sum: 1\nx-other: 2\r\n\r\n"] {
+        let body = format!("5\r\nhello\r\n0\r\n{trailers}");
+        let head = "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
+        world.malformed(format!("{head}{body}").as_bytes());
+    }
     world.still_serves();
 }
 
@@ -313,5 +325,24 @@ fn unknown_methods_pass() {
         let answer = exchange(world.sidecar.address(), format!("{method} / HTTP/1.1\r\nHost: localhost\r\n\r\n"));
         assert_eq!(answer.status, 200, "{method}: {answer:?}");
         assert_eq!(world.upstream.last().head.method(), method);
+    }
+}
+
+#[test]
+fn an_answer_to_head_is_logged_with_the_bytes_that_were_sent() {
+    let tokens = TokenEndpoint::issuing("token-1");
+    let upstream = Upstream::answering(|_| ok("fine"));
+    let sidecar = Setup::new(&tokens, upstream.origin()).log("level = \"info\"\nformat = \"json\"").start_ready();
+    for method in ["HEAD", "GET"] {
+        let request = format!("{method} / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n");
+        let answer = raw(sidecar.address(), request).unwrap();
+        let body = answer.len() - 4 - answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
+        let line = until("the line of the request", || {
+            let written = sidecar.written();
+            let mut lines = written.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+            lines.find(|line| line["method"] == method)
+        });
+        assert_eq!((&line["status"], &line["bytes"]), (&421.into(), &body.into()), "{line}");
+        assert_eq!(body == 0, method == "HEAD");
     }
 }

@@ -176,6 +176,15 @@ fn trailers_that_route_stay_here_and_a_hundred_others_pass() {
 }
 
 #[test]
+fn a_trailer_that_connection_names_stays_here() {
+    let (sidecar, _upstream) = world(|_| {
+        let head = b"HTTP/1.1 200 OK\r\nconnection: x-hop\r\ntransfer-encoding: chunked\r\n\r\n";
+        [&head[..], &chunked(b"hello", 5, "X-Hop: 1\r\nx-sum: 2\r\n")].concat()
+    });
+    assert_eq!(sidecar.get("/").trailers, [("x-sum".to_owned(), "2".to_owned())]);
+}
+
+#[test]
 fn interim_answers_pass_before_the_final_one() {
     let (sidecar, _upstream) = world(|_| {
         let hints = "HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\n\r\n";
@@ -224,10 +233,22 @@ fn a_location_within_the_upstream_leads_back_through_the_sidecar() {
             assert_eq!(location.as_str(), wanted, "{name} {to}: {:?}", got.head);
         }
     }
-    for to in ["https://login.example.com/sign-in?x=y", "http://127.0.0.1:1/base/c", "/other/c"] {
+    for to in ["https://login.example.com/sign-in?x=y", "http://127.0.0.1:1/base/c", "/other/c", "/base/../admin"] {
         let request = format!("GET /v1/a HTTP/1.1\r\nHost: {address}\r\nx-to: {to}\r\n\r\n");
         assert_eq!(exchange(address, request).head.value("location"), Some(to));
     }
+}
+
+#[test]
+fn a_location_behind_a_prefix_that_needs_escapes_is_a_url() {
+    let tokens = TokenEndpoint::issuing("token-1");
+    let upstream = Upstream::answering(|request| {
+        answer("302 Found", &format!("location: {}\r\n", request.head.target().replace("from", "to")), "")
+    });
+    let route = "path = \"/a b/\u{e4}\"\nstrip_path = true";
+    let sidecar = Setup::new(&tokens, upstream.origin()).route(route).start_ready();
+    let got = sidecar.get("/a%20b/%c3%a4/from?c");
+    assert_eq!(got.head.value("location"), Some("/a%20b/%C3%A4/to?c"));
 }
 
 #[test]

@@ -190,6 +190,16 @@ fn trailers_that_route_stay_here_and_a_hundred_others_pass() {
 }
 
 #[test]
+fn a_trailer_that_connection_names_stays_here() {
+    let (sidecar, upstream) = world();
+    let mut request =
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: x-hop\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    request.extend_from_slice(&chunked(b"hello", 3, "X-Hop: 1\r\nx-sum: 2\r\n"));
+    assert_eq!(exchange(sidecar.address(), request).text(), "hello");
+    assert_eq!(upstream.last().trailers, [("x-sum".to_owned(), "2".to_owned())]);
+}
+
+#[test]
 fn continue_is_said_when_the_request_is_admitted() {
     let (sidecar, upstream) = world();
     let mut client = Client::connect(sidecar.address());

@@ -68,6 +68,7 @@ fn answers() -> Vec<(&'static str, String, May)> {
         ("a chunk longer than its size", chunks("3\r\nfine\r\n0\r\n\r\n"), May::FailOrBreak),
         ("a chunk extension without end", extension, May::FailOrBreak),
         ("trailers without end", trailers, May::FailOrBreak),
+        ("trailers ended by a bare line feed", chunks(&format!("4\r\nfine\r\n0\r\n\n{EVIL}")), May::FailOrBreak),
         ("chunks without the last one", chunks("4\r\nfine\r\n"), May::Break),
         ("a length that is not kept", with("content-length: 10", "fine"), May::Break),
         ("a second answer", with("content-length: 4", &format!("fine{EVIL}")), May::Be("fine")),

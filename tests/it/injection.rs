@@ -2,12 +2,13 @@
 
 use crate::support::{
     client::exchange,
+    either::{Ask, BOTH},
     ports,
     setup::Setup,
     sidecar::Sidecar,
     token_endpoint::TokenEndpoint,
     upstream::Upstream,
-    wire::{Head, ok},
+    wire::{Head, answer, ok},
 };
 
 fn world(provider: &str) -> (Sidecar, Upstream) {
@@ -130,4 +131,42 @@ fn a_route_without_a_provider_passes_the_callers_authorization() {
     let head = upstream.last().head;
     assert_eq!(head.value("authorization"), Some("Basic b3du"));
     assert!(!head.has("proxy-authorization"), "{head:?}");
+}
+
+#[test]
+fn the_callers_query_stays_as_it_came() {
+    let (sidecar, upstream) = world("inject.query = \"access_token\"");
+    let token = "access_token=the%2Btoken%2F1%3D";
+    for (query, wanted) in [
+        ("?a=1&&b=2", format!("?a=1&&b=2&{token}")),
+        ("?a=1&", format!("?a=1&&{token}")),
+        ("?&a", format!("?&a&{token}")),
+        ("?", format!("?{token}")),
+        ("?a&access_token=evil&&b", format!("?a&&b&{token}")),
+        ("?access_token=evil&a&access%5Ftoken", format!("?a&{token}")),
+        ("?access_token", format!("?{token}")),
+    ] {
+        assert_eq!(sent_on(&sidecar, &upstream, &format!("/x{query}"), "").target(), format!("/x{wanted}"), "{query}");
+    }
+}
+
+#[test]
+fn a_redirect_that_repeats_the_query_does_not_show_the_token() {
+    let tokens = TokenEndpoint::issuing("the+token/1=");
+    let upstream = Upstream::answering(|request| {
+        let target = request.head.target().replace("/go", "/gone");
+        let host = request.head.value("host").unwrap_or_default();
+        let fields = format!(
+            "location: http://{host}{target}\r\ncontent-location: https://elsewhere.example{target}&c=access_token\r\n"
+        );
+        answer("302 Found", &fields, "")
+    });
+    let sidecar = Setup::new(&tokens, upstream.origin()).provider("inject.query = \"access_token\"").start_ready();
+    for protocol in BOTH {
+        let got = Ask::get("/go?a=1").told(protocol, sidecar.address());
+        let location = got.value("location").unwrap();
+        assert!(location.starts_with("http://") && location.ends_with("/gone?a=1"), "{protocol:?}: {location}");
+        let elsewhere = "https://elsewhere.example/gone?a=1&c=access_token";
+        assert_eq!(got.value("content-location"), Some(elsewhere), "{protocol:?}");
+    }
 }

@@ -119,6 +119,27 @@ fn where_a_route_matches_on_it_a_sound_path_passes_byte_for_byte() {
     }
 }
 
+/// The target that arrives upstream, byte for byte.
+#[track_caller]
+fn bytes_sent_on(sidecar: &Sidecar, upstream: &Upstream, target: &[u8]) -> Vec<u8> {
+    let answer = get_bytes(sidecar, target);
+    assert_eq!(answer.status, 200, "{}: {answer:?}", String::from_utf8_lossy(target));
+    let raw = upstream.last().head.raw;
+    raw.split(|byte| *byte == b' ').nth(1).unwrap_or_default().to_vec()
+}
+
+#[test]
+fn bytes_that_are_no_text_pass_where_nothing_matches_on_them() {
+    let (sidecar, upstream) = world("", "");
+    for target in [&b"/\xff"[..], b"/?\xff", b"/caf\xe9?na\xefve=\x80", b"/\xc3\xa4"] {
+        assert_eq!(bytes_sent_on(&sidecar, &upstream, target), target);
+    }
+    for route in ["path = \"/v1\"", "allow = [\"GET /v1/**\"]"] {
+        let (sidecar, upstream) = world(route, "");
+        assert_eq!(bytes_sent_on(&sidecar, &upstream, b"/v1/a?b=\xff&c=\xc3\xa4"), b"/v1/a?b=\xff&c=\xc3\xa4");
+    }
+}
+
 #[test]
 fn a_prefix_is_made_of_whole_segments_and_case_counts() {
     let (sidecar, upstream) = world("path = \"/v1\"", "");
@@ -155,6 +176,46 @@ fn the_base_path_of_the_upstream_is_put_in_front() {
     assert_eq!(sent_on(&sidecar, &upstream, "/"), "/base/v2/");
     let (sidecar, upstream) = world("path = \"/v1\"\nstrip_path = true", "/base/");
     assert_eq!(sent_on(&sidecar, &upstream, "/v1/a?b"), "/base/a?b");
+    // What is left of the path decides, not what a server might make of it.
+    assert_eq!(sent_on(&sidecar, &upstream, "/v1"), "/base");
+    assert_eq!(sent_on(&sidecar, &upstream, "/v1?a"), "/base?a");
+    assert_eq!(sent_on(&sidecar, &upstream, "/v1/"), "/base/");
+}
+
+/// The answer to OPTIONS for `target`.
+#[track_caller]
+fn options(sidecar: &Sidecar, target: &str) -> Answer {
+    exchange(sidecar.address(), format!("OPTIONS {target} HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+}
+
+#[test]
+fn options_of_the_server_as_a_whole_go_on_where_the_route_stands_for_it() {
+    let (sidecar, upstream) = world("", "");
+    for target in ["*", "http://localhost", "HTTP://localhost:80"] {
+        assert_eq!(options(&sidecar, target).status, 200, "{target}");
+        assert_eq!(upstream.last().head.start, "OPTIONS * HTTP/1.1", "{target}");
+    }
+    for (target, sent) in [("http://localhost/", "/"), ("http://localhost?a", "/?a"), ("/*", "/*")] {
+        assert_eq!(options(&sidecar, target).status, 200, "{target}");
+        assert_eq!(upstream.last().head.target(), sent, "{target}");
+    }
+    for target in ["*?a", "**", "*/"] {
+        assert_problem(&options(&sidecar, target), 400, "bad-request");
+    }
+    let get = exchange(sidecar.address(), "GET * HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert_problem(&get, 400, "bad-request");
+}
+
+#[test]
+fn options_of_the_server_as_a_whole_are_refused_where_the_route_is_a_part_of_it() {
+    for (route, base) in [("path = \"/v1\"", ""), ("allow = [\"* /**\"]", ""), ("", "/base")] {
+        let (sidecar, upstream) = world(route, base);
+        assert_problem(&options(&sidecar, "*"), 400, "bad-request");
+        assert_eq!(upstream.count(), 0, "{route} {base}");
+    }
+    let (sidecar, upstream) = world("", "/base");
+    assert_eq!(options(&sidecar, "http://localhost").status, 200);
+    assert_eq!(upstream.last().head.target(), "/base/");
 }
 
 #[test]

@@ -311,3 +311,36 @@ fn a_token_refused_together_with_its_login_is_not_sent_again_after_a_restart() {
     assert_problem(&sidecar.get("/"), 503, "login-required");
     assert_eq!(api.refused().len(), 1, "the refused token came back from the store");
 }
+
+#[test]
+fn refusals_that_cannot_be_replayed_do_not_wear_out_the_token_endpoint_either() {
+    let tokens = numbered_tokens();
+    let upstream = Upstream::answering(|request| match request.head.target() {
+        "/forbidden" => answer("401 Unauthorized", "", "never"),
+        _ => ok("fine"),
+    });
+    let sidecar = Setup::new(&tokens, upstream.origin()).start_ready();
+    let body = "x".repeat(70_000);
+    let request = format!("POST /forbidden HTTP/1.1\r\nHost: localhost\r\nContent-Length: 70000\r\n\r\n{body}");
+    for _ in 0..10 {
+        assert_eq!(sidecar.get("/").status, 200);
+        assert_eq!(exchange(sidecar.address(), &request).text(), "never");
+    }
+    assert_eq!(sidecar.get("/").status, 200);
+    assert_eq!(tokens.count(), 2, "one at the start, one renewal in a minute");
+}
+
+#[test]
+fn a_small_body_that_keeps_moving_is_waited_for_and_replayed() {
+    let (tokens, upstream) = (numbered_tokens(), refusing_early());
+    let sidecar = Setup::new(&tokens, upstream.origin()).route("timeouts.idle = \"1s\"").start_ready();
+    let mut client = Client::connect(sidecar.address());
+    client.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n");
+    upstream.wait_for(1);
+    for byte in b"0123456789" {
+        thread::sleep(A_WHILE);
+        client.send([*byte]);
+    }
+    let answer = client.answer();
+    assert_eq!((answer.status, answer.text().as_str()), (200, "0123456789"));
+}

@@ -1,13 +1,18 @@
 //! Upstreams and token endpoints behind a private certification authority.
 
+use std::io::{Read as _, Write as _};
+
+use rustls::{ServerConnection, StreamOwned};
+
 use crate::support::{
     certificates::private_authority,
     client::{Client, exchange},
+    server::Server,
     setup::Setup,
     sidecar::run_to_end,
     token_endpoint::{TokenEndpoint, token_answer},
     upstream::Upstream,
-    wire::ok,
+    wire::{Wire, ok},
 };
 
 #[test]
@@ -115,4 +120,58 @@ fn an_upstream_that_closes_idle_connections_is_no_error_over_tls_either() {
         assert_eq!((got.status, got.text().as_str()), (200, method));
         upstream.server().cut();
     }
+}
+
+#[test]
+fn an_answer_that_fills_a_buffer_hides_nothing_behind_it() {
+    let certificates = private_authority(&["localhost"]);
+    // Records of 16 KiB are the largest, and so are the buffers that are read into.
+    let first = "x".repeat(16 * 1024 - (ok("x".repeat(10_000)).len() - 10_000));
+    let upstream = Upstream::answering_over_tls(certificates.server, {
+        let first = first.clone();
+        move |request| match request.head.target() {
+            "/first" => [ok(&first), ok("evil")].concat(),
+            target => ok(target),
+        }
+    });
+    let tokens = TokenEndpoint::issuing("token-1");
+    let setup = Setup::new(&tokens, upstream.origin());
+    let ca = setup.file("ca.pem", &certificates.ca_pem);
+    let sidecar =
+        setup.route(&format!("ca_file = \"{}\"", ca.display())).tables("[runtime]\nworkers = 1").start_ready();
+    let mut client = Client::connect(sidecar.address());
+    for number in 0..3 {
+        assert!(client.get("/first").body == first.as_bytes());
+        let target = format!("/{number}");
+        assert_eq!(client.get(&target).text(), target);
+    }
+}
+
+#[test]
+fn a_connection_that_was_ended_within_tls_takes_no_other_request() {
+    let certificates = private_authority(&["localhost"]);
+    let upstream = Server::start(move |tcp, _| {
+        let session = ServerConnection::new(certificates.server.clone()).expect("a server configuration");
+        let mut tls = StreamOwned::new(session, tcp);
+        let Ok(Some(request)) = Wire::new(&mut tls).request() else { return };
+        // In one piece, and without an end of the connection under it.
+        tls.conn.writer().write_all(&ok(request.head.method())).unwrap();
+        tls.conn.send_close_notify();
+        while tls.conn.wants_write() {
+            tls.conn.write_tls(&mut tls.sock).unwrap();
+        }
+        while matches!(tls.sock.read(&mut [0; 1024]), Ok(1..)) {}
+    });
+    let tokens = TokenEndpoint::issuing("token-1");
+    let setup = Setup::new(&tokens, format!("https://localhost:{}", upstream.address().port()));
+    let ca = setup.file("ca.pem", &certificates.ca_pem);
+    let sidecar =
+        setup.route(&format!("ca_file = \"{}\"", ca.display())).tables("[runtime]\nworkers = 1").start_ready();
+    let mut client = Client::connect(sidecar.address());
+    for method in ["GET", "POST", "POST"] {
+        client.send(format!("{method} / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"));
+        let got = client.answer();
+        assert_eq!((got.status, got.text().as_str()), (200, method));
+    }
+    assert_eq!(upstream.connections(), 3);
 }

@@ -124,3 +124,30 @@ fn ten_thousand_messages_pass_each_way_and_the_close_code_is_kept() {
         other => panic!("not a close frame: {other:?}"),
     }
 }
+
+#[test]
+fn of_a_list_of_protocols_those_that_are_allowed_are_asked_for() {
+    let upstream = Upstream::answering(|_| SWITCH.into());
+    let sidecar = sidecar(&upstream.origin(), "upgrade = [\"websocket\", \"other/2\"]");
+    for (wish, sent) in [
+        ("foo, websocket", "websocket"),
+        ("h2c , WebSocket,foo/1", "WebSocket"),
+        ("Other/2, foo, websocket", "Other/2, websocket"),
+        ("foo\r\nUpgrade: websocket", "websocket"),
+    ] {
+        let mut client = Client::connect(sidecar.address());
+        client.send(ASK.replace("websocket", wish));
+        assert_eq!(client.head().status(), 101, "{wish}");
+        let asked = upstream.last().head;
+        assert_eq!((asked.value("upgrade"), asked.value("connection")), (Some(sent), Some("upgrade")), "{wish}");
+    }
+}
+
+#[test]
+fn a_switch_to_a_protocol_that_was_not_passed_on_is_refused() {
+    let upstream = Upstream::answering(|_| SWITCH.replace("WebSocket", "foo").into_bytes());
+    let sidecar = sidecar(&upstream.origin(), "upgrade = [\"websocket\"]");
+    let mut client = Client::connect(sidecar.address());
+    client.send(ASK.replace("websocket", "foo, websocket"));
+    assert_problem(&client.answer(), 502, "upstream-protocol");
+}

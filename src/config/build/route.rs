@@ -14,6 +14,7 @@ use super::{
 use crate::{
     proxy::{
         allow::AllowRule,
+        path::escape,
         route::{Binding, Route, Timeouts},
     },
     server::address::ListenAddress,
@@ -77,6 +78,7 @@ fn build(name: &str, section: &Section<'_>, providers: &Providers<'_>, context: 
         listen: listen.value.clone(),
         host: host.clone(),
         path: path.clone(),
+        escaped_path: path.as_deref().map(escape),
         strip_path: section.switch("strip_path").unwrap_or(false),
         upstream,
         provider: binding,

@@ -42,8 +42,17 @@ fn a_line_that_would_be_written_otherwise_is_no_plain_one() {
     let (head, _) = request(b"GET / HTTP/1.1\r\nA: b\r\nC:d\r\nE: f \r\nG:  h\r\nI:\r\nJ: k\nL: m\r\n\r\n");
     let lines: Vec<_> = head.fields().iter().map(|field| head.line(field).map(|line| head.bytes(line))).collect();
     assert_eq!(lines, [Some(&b"A: b\r\n"[..]), None, None, None, None, None, Some(b"L: m\r\n")]);
-    let composed = Head::compose(b"GET", b"/", [(&b"a"[..], &b"b"[..])].into_iter());
-    assert_eq!(composed.line(&composed.fields()[0]), None);
+}
+
+#[test]
+fn a_value_can_be_shortened_in_its_place() {
+    let (mut head, _) = request(b"GET / HTTP/1.1\r\nA: bcd\r\nE: f\r\n\r\n");
+    for (value, shortened) in [(&b"bd"[..], &b"bd"[..]), (b"", b"")] {
+        head.shorten(0, value);
+        assert_eq!(head.bytes(head.fields()[0].value), shortened);
+        assert_eq!(head.line(&head.fields()[0]), None, "the line is not written that way");
+    }
+    assert_eq!(head.line(&head.fields()[1]).map(|line| head.bytes(line)), Some(&b"E: f\r\n"[..]));
 }
 
 #[test]
@@ -90,9 +99,28 @@ fn reads_an_answer() {
 }
 
 #[test]
-fn composed_heads_read_like_parsed_ones() {
-    let head = Head::compose(b"GET", b"/x", [(&b"host"[..], &b"a"[..])].into_iter());
-    assert_eq!((head.method(), head.target()), (&b"GET"[..], &b"/x"[..]));
-    assert_eq!(head.values(Known::Host).next(), Some(&b"a"[..]));
-    assert!(head.rest().is_empty());
+fn a_target_is_bytes_not_text() {
+    for target in [&b"/\xff"[..], b"/?\xff", b"/\xc3\xa9", b"/a\xe9?b=\x80#"] {
+        let text = [b"\r\nGET ", target, b" HTTP/1.1\r\nHost: x\r\nA: \xff\r\n\r\nrest"].concat();
+        let (head, parsed) = request(&text);
+        assert_eq!(parsed, Ok(true), "{}", String::from_utf8_lossy(target));
+        assert_eq!((head.method(), head.target(), head.rest()), (&b"GET"[..], target, &b"rest"[..]));
+        assert_eq!(head.fields().iter().map(|field| head.bytes(field.value)).collect::<Vec<_>>(), [&b"x"[..], b"\xff"]);
+    }
+}
+
+#[test]
+fn bytes_outside_ascii_stand_in_the_target_alone() {
+    for line in [
+        &b"G\xffT / HTTP/1.1"[..],
+        b"GET / HTTP/1.\xff",
+        b"GET / \xffHTTP/1.1",
+        b"GET /\xff",
+        b"GET /\xff\x7f HTTP/1.1",
+    ] {
+        let text = [line, b"\r\nHost: x\r\n\r\n"].concat();
+        assert_eq!(request(&text).1, Err(HeadError::Malformed), "{}", String::from_utf8_lossy(line));
+    }
+    assert_eq!(request(b"GET /\xff HTTP/1.1\r\nHost: x\r\n").1, Ok(false), "more of it may come");
+    assert_eq!(request(b"GET /\xff HTTP/1.1\r\nB\xffd: x\r\n\r\n").1, Err(HeadError::Malformed));
 }

@@ -13,13 +13,15 @@ use crate::{
         body::{Body, Sink},
         buffer::Buffer,
     },
-    proxy::caller::{Caller, CallerFault, Place, poll_upload},
-    server::stream::Stream,
+    proxy::{
+        caller::{Caller, CallerFault, Place, poll_upload},
+        downstream::Downstream,
+    },
 };
 
 /// The body of a request that comes over HTTP/1.
 pub(super) struct Http1Caller<'a> {
-    pub(super) stream: &'a mut Stream,
+    pub(super) stream: &'a mut Downstream,
     pub(super) body: Body,
     pub(super) sink: Sink,
     pub(super) injected: Option<&'a [u8]>,
@@ -43,7 +45,7 @@ impl Caller for Http1Caller<'_> {
     }
 
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        self.stream.poll_reset(cx)
+        if self.body.is_done() || self.stream.tells_resets() { self.stream.poll_reset(cx) } else { Poll::Pending }
     }
 
     fn poll_interim(&mut self, cx: &mut Context<'_>, wire: &mut Buffer) -> Poll<Result<(), CallerFault>> {
@@ -54,19 +56,23 @@ impl Caller for Http1Caller<'_> {
     }
 }
 
-pub(super) fn poll_read(stream: &mut Stream, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
+pub(super) fn poll_read(stream: &mut Downstream, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
     let mut buffer = ReadBuf::new(bytes);
     ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
     Poll::Ready(Ok(buffer.filled().len()))
 }
 
-pub(super) fn poll_write_some(stream: &mut Stream, cx: &mut Context<'_>, wire: &mut Buffer) -> Poll<io::Result<()>> {
+pub(super) fn poll_write_some(
+    stream: &mut Downstream,
+    cx: &mut Context<'_>,
+    wire: &mut Buffer,
+) -> Poll<io::Result<()>> {
     let count = ready!(Pin::new(stream).poll_write(cx, wire.filled()))?;
     wire.consume(count);
     Poll::Ready(if count == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(()) })
 }
 
-pub(super) fn poll_write_all(stream: &mut Stream, cx: &mut Context<'_>, wire: &mut Buffer) -> Poll<io::Result<()>> {
+pub(super) fn poll_write_all(stream: &mut Downstream, cx: &mut Context<'_>, wire: &mut Buffer) -> Poll<io::Result<()>> {
     while !wire.is_empty() {
         ready!(poll_write_some(stream, cx, wire))?;
     }

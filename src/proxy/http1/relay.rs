@@ -99,7 +99,7 @@ impl Relay {
                 Poll::Ready(Ok(())) => *moved = true,
                 Poll::Ready(Err(_)) => return Poll::Ready(false),
                 // Nothing to write, and nobody to write it to.
-                Poll::Pending if self.wire.is_empty() && caller.is_body_done() => {
+                Poll::Pending if self.wire.is_empty() => {
                     return caller.poll_gone(cx).map(|()| false);
                 }
                 Poll::Pending => return Poll::Pending,

@@ -13,8 +13,7 @@ use tokio::io::AsyncWrite;
 use super::caller::{poll_read, poll_write_some};
 use crate::{
     http1::buffer::{Buffer, SMALL},
-    proxy::{timer::Timer, upstream::Connection},
-    server::stream::Stream,
+    proxy::{downstream::Downstream, timer::Timer, upstream::Connection},
 };
 
 /// What is on its way in each direction.
@@ -50,7 +49,7 @@ impl Tunnel {
     /// Runs to the end; gives the bytes that went down, those of the answer's head included.
     pub(super) async fn run(
         mut self,
-        caller: &mut Stream,
+        caller: &mut Downstream,
         mut upstream: Connection,
         idle: Duration,
         timer: &mut Timer,
@@ -76,7 +75,7 @@ impl Tunnel {
     fn poll_up(
         &mut self,
         cx: &mut Context<'_>,
-        caller: &mut Stream,
+        caller: &mut Downstream,
         upstream: &mut Connection,
         moved: &mut bool,
     ) -> Poll<io::Result<()>> {
@@ -103,7 +102,7 @@ impl Tunnel {
     fn poll_down(
         &mut self,
         cx: &mut Context<'_>,
-        caller: &mut Stream,
+        caller: &mut Downstream,
         upstream: &mut Connection,
         moved: &mut bool,
     ) -> Poll<io::Result<()>> {

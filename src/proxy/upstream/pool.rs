@@ -9,8 +9,8 @@ use std::{
 
 use tokio::{sync::Mutex, time::Instant};
 
-use super::{Connection, Io, Target, http2::Session};
-use crate::proxy::route::Http2;
+use super::{Connection, Io, Target};
+use crate::{http2::session::Client, proxy::route::Http2};
 
 /// How long an idle connection is kept: less than the 60 s after which many servers close theirs.
 const KEPT_IDLE: Duration = Duration::from_secs(50);
@@ -27,7 +27,7 @@ pub struct Pool {
 
 #[derive(Debug, Default)]
 struct Sessions {
-    open: Vec<(Session, Instant)>,
+    open: Vec<(Client, Instant)>,
     turn: Arc<Mutex<()>>,
 }
 
@@ -51,11 +51,11 @@ impl Pool {
         open.retain(|(session, _)| !session.is_closed());
         let (session, used) = open.iter_mut().find(|(session, _)| session.has_room())?;
         *used = Instant::now();
-        Some(target.stream(session, true))
+        Some(Connection { io: Io::Http2(Box::new(session.stream())), reused: true })
     }
 
     /// Shares a connection that speaks HTTP/2.
-    pub(super) fn share(&self, target: &Target, session: Session) {
+    pub(super) fn share(&self, target: &Target, session: Client) {
         self.sessions.borrow_mut().entry(target.id).or_default().open.push((session, Instant::now()));
     }
 
@@ -80,9 +80,9 @@ impl Pool {
         None
     }
 
-    /// Keeps a connection for later; one that speaks HTTP/2 is kept already.
+    /// Keeps a connection for later, if it is still good; one that speaks HTTP/2 is kept already.
     pub fn put(&self, target: &Target, mut connection: Connection) {
-        if matches!(connection.io, Io::Http2(_)) {
+        if matches!(connection.io, Io::Http2(_)) || !connection.is_quiet() {
             return;
         }
         connection.reused = true;
@@ -101,7 +101,7 @@ impl Pool {
             !connections.is_empty()
         });
         for sessions in self.sessions.borrow_mut().values_mut() {
-            let is_kept = |session: &Session, used: &Instant| !session.is_idle() || used.elapsed() < KEPT_IDLE;
+            let is_kept = |session: &Client, used: &Instant| !session.is_idle() || used.elapsed() < KEPT_IDLE;
             sessions.open.retain(|(session, used)| !session.is_closed() && is_kept(session, used));
         }
     }

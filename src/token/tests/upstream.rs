@@ -112,3 +112,32 @@ async fn a_token_that_is_discarded_between_attempts_brings_the_next_one_forward(
     world.seconds(15).await;
     assert_eq!(world.count().await, asked + 1);
 }
+
+#[tokio::test]
+async fn a_refusal_that_is_not_replayed_proves_nothing_about_a_token_that_was_accepted() {
+    let world = World::settled(Reply::Token(3600)).await;
+    let first = world.current().unwrap();
+    first.mark_accepted();
+    world.credential().discard(&first).unwrap();
+    world.seconds(1).await;
+    let second = world.current().unwrap();
+    second.mark_accepted();
+    assert!(world.credential().discard(&second).is_err());
+    assert!(Arc::ptr_eq(&world.current().unwrap(), &second), "the token stays in use");
+    assert_eq!(world.count().await, 2);
+    world.seconds(59).await;
+    world.credential().discard(&second).unwrap();
+    assert_eq!(world.count().await, 3);
+}
+
+#[tokio::test]
+async fn a_refusal_that_is_replayed_renews_a_token_that_was_accepted_at_once() {
+    let world = World::settled(Reply::Token(3600)).await;
+    world.credential().discard(&world.current().unwrap()).unwrap();
+    world.seconds(1).await;
+    let second = world.current().unwrap();
+    second.mark_accepted();
+    let third = world.credential().renew(&second).await.unwrap();
+    assert!(third.secret != second.secret);
+    assert_eq!(world.count().await, 3);
+}
