@@ -34,7 +34,7 @@ mod wire;
 const LIMITS: Limits =
     Limits { stream_window: 20_000, connection_window: wire::WINDOW, head_bytes: 16 * 1024, streams: 8 };
 /// The clock is not part of the play.
-const LIVENESS: Liveness = Liveness { interval: Duration::from_secs(1000), timeout: Duration::from_secs(1000) };
+const LIVENESS: Liveness = Liveness { interval: Duration::from_secs(1000), timeout: Some(Duration::from_secs(1000)) };
 /// How often a connection may want to be polled again at once.
 const MOST_POLLS: usize = 4;
 /// What may be kept to be sent: frames that wait, and content of all streams.

@@ -26,7 +26,7 @@ pub(in crate::http2) mod transcript;
 mod wire;
 
 const LIMITS: Limits = Limits { stream_window: 65_535, connection_window: 100_000, head_bytes: 16 * 1024, streams: 8 };
-const LIVENESS: Liveness = Liveness { interval: Duration::from_secs(20), timeout: Duration::from_secs(10) };
+const LIVENESS: Liveness = Liveness { interval: Duration::from_secs(20), timeout: Some(Duration::from_secs(10)) };
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Runs a test on a thread like a worker's. Time passes where nobody has anything to do, so that what stands still is

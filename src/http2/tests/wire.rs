@@ -56,11 +56,13 @@ impl Wire {
 
     /// The next request; none when there is no more.
     pub(super) async fn request(&mut self) -> io::Result<Option<Message>> {
+        self.0.go_on();
         self.message(false).await
     }
 
     /// The answer, with its end.
     pub(super) async fn answer(&mut self) -> io::Result<Message> {
+        self.0.go_on();
         let answer = self.message(true).await?.ok_or(io::ErrorKind::UnexpectedEof)?;
         assert_eq!(self.read(&mut [0]).await?, 0, "something behind the end");
         Ok(answer)
