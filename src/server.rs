@@ -9,4 +9,5 @@ pub mod limits;
 pub mod listener;
 pub mod preface;
 pub mod problem;
+pub mod share;
 pub mod stream;

@@ -21,6 +21,7 @@ use crate::{
         accept::accept_loop,
         drain::{Drain, Watch},
         listener::Bound,
+        share::{Share, shares},
     },
 };
 
@@ -48,8 +49,12 @@ impl Workers {
         let stop = watch::Sender::new(false);
         let mut threads = Vec::with_capacity(count);
         let (started, starts) = mpsc::channel();
+        let mut shares: Vec<_> = services.iter().map(|_| shares(count)).collect();
         for number in 0..count {
-            let (services, started) = (services.clone(), started.clone());
+            // Each worker has its share of every listener.
+            let own = shares.iter_mut().filter_map(Vec::pop);
+            let services: Vec<_> = services.iter().cloned().zip(own).collect();
+            let started = started.clone();
             let (watch, stopped) = (drain.watch(), stop.subscribe());
             let work = move || {
                 // The receiver is gone only when another worker's start failed, and then this one's is of no interest.
@@ -78,7 +83,7 @@ impl Workers {
 
 /// A worker's life. Gives an error if it cannot begin; says through `started` that it has.
 fn work(
-    services: Vec<Service>,
+    services: Vec<(Service, Share)>,
     watch: Watch,
     mut stopped: watch::Receiver<bool>,
     started: &mpsc::Sender<io::Result<()>>,
@@ -86,12 +91,12 @@ fn work(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     LocalSet::new().block_on(&runtime, async {
         let worker = Rc::new(Worker::default());
-        for service in services {
+        for (service, share) in services {
             let listener = service.bound.listener()?;
             let (ingress, own) = (service.ingress, worker.clone());
             let serve = move |stream, watch| connection::serve(stream, ingress.clone(), own.clone(), watch);
             // With the loop goes this worker's handle to the socket: nothing connects any more once all have ended.
-            spawn_local(accept_loop(listener, service.places, watch.clone(), serve));
+            spawn_local(accept_loop(listener, service.places, share, watch.clone(), serve));
         }
         // As in `Workers::start`.
         let _ = started.send(Ok(()));
