@@ -43,12 +43,12 @@ const MOST_KEPT: usize = 192 * 1024 + LIMITS.streams * 96 * 1024;
 /// Requests and answers as they are written.
 const REQUESTS: [&[u8]; 4] = [
     b"GET /a HTTP/1.1\r\nauthorization: x\r\n\r\n",
-    b"POST / HTTP/1.1\r\ncontent-length: 30000\r\n\r\n",
+    b"POST / HTTP/1.1\r\ncontent-length: 200000\r\n\r\n",
     b"POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n",
     b"HEAD / HTTP/1.1\r\n\r\n",
 ];
 const ANSWERS: [&[u8]; 5] = [
-    b"HTTP/1.1 200 OK\r\ncontent-length: 30000\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\ncontent-length: 200000\r\n\r\n",
     b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
     b"HTTP/1.1 204 No Content\r\n\r\n",
     b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n",
@@ -90,7 +90,8 @@ impl<'a> Steps<'a> {
     }
 
     fn bytes(&mut self) -> &'a [u8] {
-        let (bytes, rest) = self.0.split_at(self.operand().min(self.0.len()));
+        let length = self.operand();
+        let (bytes, rest) = self.0.split_at(length.min(self.0.len()));
         self.0 = rest;
         bytes
     }
@@ -198,7 +199,7 @@ impl Play {
                 self.write(at, CHUNKS[which % CHUNKS.len()]);
             }
             8 => {
-                let (at, size) = (steps.operand(), steps.operand() * 256);
+                let (at, size) = (steps.operand(), steps.operand() * 512);
                 self.write(at, &vec![b'y'; size]);
             }
             9 => drop(self.pick(steps.operand()).map(|at| self.held.remove(at))),
@@ -282,6 +283,9 @@ impl Play {
             if polled.is_ready() || !self.woken.0.load(Ordering::Relaxed) {
                 return;
             }
+            // Those who wait for a stream see whether they may have one.
+            let mut cx = Context::from_waker(&waker);
+            self.held.iter_mut().for_each(|held| drop(held.stream.poll_flush(&mut cx)));
         }
         panic!("it does not come to rest");
     }

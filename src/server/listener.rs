@@ -1,4 +1,4 @@
-//! Sockets that listen. Each is bound once and shared by every worker: a connection goes to whichever is free first.
+//! Sockets that listen. Each is bound once and shared by every worker.
 
 use std::{
     fs, io,

@@ -48,6 +48,22 @@ fn requests_that_come_together_are_served_together() {
 }
 
 #[test]
+fn whoever_waits_learns_of_the_end_while_others_are_busy() {
+    run(async {
+        let (asking, mut serving) = pair(1000, LIMITS, LIMITS);
+        let _busy_wires = [asking.ask(GET).await.unwrap(), asking.ask(GET).await.unwrap()];
+        let (mut seated, _busy) = (serving.next().await, serving.next().await);
+        seated.request().await.unwrap().unwrap();
+        seated.write_all(OK).await.unwrap();
+        let waiting = spawn_local(async move { seated.request().await.unwrap() });
+        tokio::time::sleep(SECOND).await;
+        serving.server.announce_end();
+        assert!(timeout(SECOND, waiting).await.unwrap().unwrap().is_none());
+        assert!(!serving.task.is_finished());
+    });
+}
+
+#[test]
 fn a_stream_given_to_whoever_goes_away_is_given_to_another() {
     run(async {
         let (asking, mut serving) = pair(1000, LIMITS, LIMITS);
