@@ -31,6 +31,8 @@ const TABLE: usize = 4096;
 const MOST_NOTHINGS: u32 = 10_000;
 /// What the ping says that asks whether the other side lives.
 const ALIVE: [u8; 8] = *b"bearward";
+/// How long the other side may take nothing of what is written before it counts as gone.
+const STUCK: Duration = Duration::from_secs(60);
 /// How long a connection that is given up may take to say so.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
@@ -107,7 +109,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         loop {
             let read = match self.poll_read(cx) {
                 Poll::Ready(Ok(())) => true,
-                Poll::Ready(Err(End::Lost)) => return Poll::Ready(()),
+                Poll::Ready(Err(End::Lost)) => {
+                    if !self.input.is_empty() || self.reader.is_amid_fields() {
+                        // Some of an answer came, and nobody knows of which.
+                        self.state.borrow_mut().fail_all();
+                    }
+                    return Poll::Ready(());
+                }
                 Poll::Ready(Err(End::Broken(broken))) => {
                     self.give_up(broken);
                     true
@@ -148,10 +156,10 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         }
     }
 
-    /// Whether it ends in peace, with answers that may still be on their way.
+    /// Whether answers, or the reason why there are none, may still be on their way.
     fn has_answered(&self) -> bool {
         let state = self.state.borrow();
-        !state.is_client() && state.ending == Ending::Going
+        !state.is_client() && matches!(state.ending, Ending::Going | Ending::Broken)
     }
 
     /// Ends so that the other side can still read what it was told: a socket that is closed while anything on it is unread,
@@ -316,7 +324,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
                     now + timeout
                 }
                 // Its answer may wait behind what is still on its way there.
-                Some(timeout) if !state.out.is_empty() || self.moved + timeout > now => now + timeout,
+                Some(timeout) if !state.out.is_empty() && self.moved + STUCK > now => now + timeout,
+                Some(timeout) if self.moved + timeout > now => now + timeout,
                 Some(_) => {
                     tracing::debug!("an HTTP/2 connection is dead");
                     return Poll::Ready(());

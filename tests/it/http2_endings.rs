@@ -276,7 +276,7 @@ fn answers_for_which_no_window_is_opened_are_not_held_for_ever() {
     // Little enough to be taken off an upstream's hands at once.
     const LENGTH: usize = 30_000;
     let upstream = Upstream::answering(|_| ok(vec![b'x'; LENGTH]));
-    let sidecar = sidecar(&upstream.origin(), "timeouts.idle = \"60s\"", "[limits]\nkeep_alive = \"1s\"");
+    let sidecar = sidecar(&upstream.origin(), "timeouts.idle = \"1s\"", "[limits]\nkeep_alive = \"1s\"");
     // No window of a stream, or none of the connection behind the first answers.
     for window in [0, 1 << 20] {
         let mut client = FrameClient::connect(sidecar.address(), window);

@@ -144,6 +144,7 @@ fn a_peer_that_breaks_the_protocol_is_told_why() {
             assert_eq!(peer.said().await, [format!("goaway 5 {reason}"), "the end".into()]);
             let error = served.write_all(OK).await.and(served.read(&mut [0]).await).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+            drop(peer);
             assert!(has_ended(serving.task).await);
         });
     }
@@ -157,6 +158,7 @@ fn another_preface_is_no_http2() {
         let mut peer = Peer::new(there);
         peer.write(b"PRI * HTTP/2.0\r\n\r\nXX").await;
         assert_eq!(peer.said().await, ["settings", "0: window 34465", "goaway 0 1", "the end"]);
+        drop(peer);
         assert!(has_ended(serving.task).await);
     });
 }
