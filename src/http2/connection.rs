@@ -131,7 +131,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             let Ok(wrote) = self.write(cx) else { return Poll::Ready(()) };
             if self.is_over() {
                 if self.has_answered() {
-                    self.lingering = Some(MOST_LINGERING_BYTES);
+                    // Whoever breaks the protocol is not listened to for long.
+                    let is_broken = self.state.borrow().ending == Ending::Broken;
+                    self.lingering = Some(if is_broken { LARGE } else { MOST_LINGERING_BYTES });
                     self.alarm.as_mut().reset(Instant::now() + LINGER);
                     return self.poll_linger(cx);
                 }

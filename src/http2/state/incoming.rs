@@ -20,7 +20,7 @@ pub(super) const GOODBYE: [u8; 8] = *b"goodbye!";
 const MOST_GIVEN_UP: u32 = 256;
 const GIVING_UP: Duration = Duration::from_secs(10);
 /// Streams that may be refused before the other side has seen our settings.
-const MOST_EARLY: u32 = 4096;
+const MOST_EARLY: u32 = 256;
 
 impl State {
     /// Takes a frame.
