@@ -31,8 +31,14 @@ const TABLE: usize = 4096;
 const MOST_NOTHINGS: u32 = 10_000;
 /// What the ping says that asks whether the other side lives.
 const ALIVE: [u8; 8] = *b"bearward";
+/// How long the other side may take nothing of what is written before it counts as gone.
+const STUCK: Duration = Duration::from_secs(60);
 /// How long a connection that is given up may take to say so.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// How long, and for how many bytes, what still comes is thrown away once all was told.
+const LINGER: Duration = Duration::from_secs(2);
+const MOST_LINGERING_BYTES: usize = 1024 * 1024;
 
 /// How often a connection is looked after.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +65,8 @@ pub struct Connection<T> {
     alarm: Pin<Box<Sleep>>,
     moved: Instant,
     asked: bool,
+    /// How many bytes are still thrown away, where there is nothing else to do.
+    lingering: Option<usize>,
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
@@ -79,6 +87,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             alarm: Box::pin(sleep_until(now + liveness.interval)),
             moved: now,
             asked: false,
+            lingering: None,
         }
     }
 
@@ -94,10 +103,19 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
     }
 
     fn poll_moving(&mut self, cx: &mut Context<'_>, accept: &mut dyn FnMut(Stream)) -> Poll<()> {
+        if self.lingering.is_some() {
+            return self.poll_linger(cx);
+        }
         loop {
             let read = match self.poll_read(cx) {
                 Poll::Ready(Ok(())) => true,
-                Poll::Ready(Err(End::Lost)) => return Poll::Ready(()),
+                Poll::Ready(Err(End::Lost)) => {
+                    if !self.input.is_empty() || self.reader.is_amid_fields() {
+                        // Some of an answer came, and nobody knows of which.
+                        self.state.borrow_mut().fail_all();
+                    }
+                    return Poll::Ready(());
+                }
                 Poll::Ready(Err(End::Broken(broken))) => {
                     self.give_up(broken);
                     true
@@ -112,6 +130,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             self.state.borrow_mut().end_unwanted();
             let Ok(wrote) = self.write(cx) else { return Poll::Ready(()) };
             if self.is_over() {
+                if self.has_answered() {
+                    // Whoever breaks the protocol is not listened to for long.
+                    let is_broken = self.state.borrow().ending == Ending::Broken;
+                    self.lingering = Some(if is_broken { LARGE } else { MOST_LINGERING_BYTES });
+                    self.alarm.as_mut().reset(Instant::now() + LINGER);
+                    return self.poll_linger(cx);
+                }
                 // The other side has been told all there is; how it takes that is not waited for.
                 let _ = Pin::new(&mut self.io).poll_shutdown(cx);
                 return Poll::Ready(());
@@ -131,6 +156,37 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
             Ending::Broken => state.out.is_empty(),
             Ending::Over => true,
         }
+    }
+
+    /// Whether answers, or the reason why there are none, may still be on their way.
+    fn has_answered(&self) -> bool {
+        let state = self.state.borrow();
+        !state.is_client() && matches!(state.ending, Ending::Going | Ending::Broken)
+    }
+
+    /// Ends so that the other side can still read what it was told: a socket that is closed while anything on it is unread,
+    /// be it an update of a window, takes back what has not arrived (RFC 9112 §9.6 has it for HTTP/1.1).
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match Pin::new(&mut self.io).poll_shutdown(cx) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(_)) => return Poll::Ready(()),
+            Poll::Pending => return self.alarm.as_mut().poll(cx),
+        }
+        while let Some(left) = &mut self.lingering {
+            if self.input.size() == 0 {
+                self.input = Buffer::with_size(SMALL);
+            }
+            self.input.reset(0);
+            let mut buffer = ReadBuf::new(self.input.spare());
+            let read = Pin::new(&mut self.io).poll_read(cx, &mut buffer);
+            let count = buffer.filled().len();
+            match read {
+                Poll::Ready(Ok(())) if count > 0 && count <= *left => *left -= count,
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return self.alarm.as_mut().poll(cx),
+            }
+        }
+        Poll::Ready(())
     }
 
     /// Reads once, and takes all frames that are whole.
@@ -270,7 +326,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
                     now + timeout
                 }
                 // Its answer may wait behind what is still on its way there.
-                Some(timeout) if !state.out.is_empty() || self.moved + timeout > now => now + timeout,
+                Some(timeout) if !state.out.is_empty() && self.moved + STUCK > now => now + timeout,
+                Some(timeout) if self.moved + timeout > now => now + timeout,
                 Some(_) => {
                     tracing::debug!("an HTTP/2 connection is dead");
                     return Poll::Ready(());

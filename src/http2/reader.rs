@@ -67,6 +67,11 @@ impl Reader {
         Self { most_block, partial: None, block: Buffer::new() }
     }
 
+    /// Whether a field block has begun that has not ended.
+    pub(super) fn is_amid_fields(&self) -> bool {
+        self.partial.is_some()
+    }
+
     /// The bytes of the frame that `bytes` begins with, once its length is known.
     ///
     /// # Errors

@@ -85,6 +85,9 @@ pub(super) struct State {
     peer_window: u32,
     peer_streams: u32,
     is_settled: bool,
+    /// Our settings are known on the other side.
+    is_heard: bool,
+    early: u32,
     /// The table of the other side's decoder was changed, which has to be confirmed (RFC 7541 §4.2).
     owes_table_size: bool,
     /// The last stream that this side opened, or took from the other.
@@ -187,6 +190,8 @@ impl State {
             // Until it says otherwise: what RFC 9113 §6.5.2 asks of everybody at the least.
             peer_streams: 100,
             is_settled: false,
+            is_heard: false,
+            early: 0,
             owes_table_size: false,
             last: 0,
             handles: 0,
@@ -252,13 +257,13 @@ impl State {
     /// Whether another stream may be opened now: a first one at once, more when the other side has said how many.
     fn may_open(&self) -> bool {
         let most = if self.is_settled { self.limits.streams.min(self.peer_streams as usize) } else { 1 };
-        self.streams.len() < most
+        self.streams.len() < most && self.out.len() < MOST_OUT
     }
 
     /// Whether this connection takes another request, those counted that were given a place and have not begun.
     pub(super) fn has_room(&self) -> bool {
         let taken = self.streams.len().max(self.handles);
-        self.is_open() && taken < self.limits.streams.min(self.peer_streams as usize)
+        self.is_open() && self.out.len() < MOST_OUT && taken < self.limits.streams.min(self.peer_streams as usize)
     }
 
     /// Whether new streams may begin.
@@ -327,6 +332,9 @@ impl State {
     pub(super) fn sent(&mut self, count: usize) {
         self.left += count as u64;
         self.out.consume(count);
+        if !self.openers.is_empty() && self.out.len() < MOST_OUT {
+            self.wake_openers();
+        }
     }
 
     fn put_fields(&mut self, stream: u32, block: &Buffer, is_end: bool) {

@@ -85,7 +85,7 @@ impl Stream {
 
     /// Whether it waits for a request, of which nothing has come.
     pub fn is_waiting(&self) -> bool {
-        self.id.is_none()
+        self.goes_on || self.id.is_none()
     }
 
     /// Reads bytes of the other side's message; 0 behind its end.

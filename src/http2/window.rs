@@ -63,7 +63,14 @@ impl ReceiveWindow {
     /// `count` bytes were taken out. Gives what is to be announced, once that is worth a frame.
     pub(super) fn free(&mut self, count: u32) -> Option<u32> {
         self.freed += count;
-        if self.freed < self.size / 2 {
+        self.due()
+    }
+
+    /// What is to be announced. What others hold unread is not to keep back what is free: where hardly anything may come any
+    /// more, less is worth a frame, and where nothing may, anything.
+    pub(super) fn due(&mut self) -> Option<u32> {
+        let is_scarce = self.left == 0 || (self.freed >= self.left && self.freed >= self.size / 16);
+        if self.freed == 0 || (self.freed < self.size / 2 && !is_scarce) {
             return None;
         }
         let freed = std::mem::take(&mut self.freed);
@@ -96,10 +103,23 @@ mod tests {
     #[test]
     fn what_was_taken_out_is_announced_by_halves() {
         let mut window = ReceiveWindow::new(100);
-        assert_eq!(window.fill(100), Ok(()));
+        assert_eq!(window.fill(101), Err(Overflow));
+        assert_eq!(window.fill(60), Ok(()));
+        assert_eq!(window.free(30), None);
+        assert_eq!(window.free(20), Some(50));
+        assert_eq!(window.fill(90), Ok(()));
         assert_eq!(window.fill(1), Err(Overflow));
-        assert_eq!(window.free(49), None);
-        assert_eq!(window.free(1), Some(50));
-        assert_eq!(window.fill(50), Ok(()));
+    }
+
+    #[test]
+    fn what_is_held_unread_does_not_keep_back_what_is_free() {
+        let mut window = ReceiveWindow::new(1000);
+        assert_eq!(window.fill(990), Ok(()));
+        assert_eq!(window.free(9), None);
+        assert_eq!(window.free(61), Some(70), "little is left");
+        assert_eq!(window.fill(75), Ok(()));
+        assert_eq!(window.free(4), None);
+        assert_eq!(window.fill(5), Ok(()));
+        assert_eq!(window.due(), Some(4), "nothing is left");
     }
 }

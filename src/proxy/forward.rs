@@ -226,6 +226,10 @@ impl Exchange {
     ) -> Result<Framing, Lost> {
         timer.set(if caller.is_body_done() { timeouts.response } else { timeouts.idle });
         poll_fn(|cx| {
+            // While the connection was opened, the caller may have thought better of it.
+            if self.sending.is_unsent() && !connection.reused && caller.poll_gone(cx).is_ready() {
+                return Poll::Ready(Err(Lost::Caller(CallerFault::Gone)));
+            }
             if !self.sending.is_over() {
                 let mut moved = false;
                 let sent = self.sending.poll(cx, connection, caller, &mut moved);
@@ -233,9 +237,7 @@ impl Exchange {
                     return Poll::Ready(Err(Lost::Caller(fault)));
                 }
                 if moved {
-                    // With all of it at hand, it is the upstream that takes its time.
-                    let is_upstreams = sent.is_ready() || (caller.is_body_done() && self.sending.is_written());
-                    timer.set(if is_upstreams { timeouts.response } else { timeouts.idle });
+                    timer.set(if self.sending.waits_for_upstream() { timeouts.response } else { timeouts.idle });
                 }
             }
             if let Poll::Ready(answered) = self.poll_answer(cx, connection, caller, to_head) {
@@ -244,7 +246,7 @@ impl Exchange {
             if caller.poll_gone(cx).is_ready() {
                 return Poll::Ready(Err(Lost::Caller(CallerFault::Gone)));
             }
-            timer.poll_passed(cx).map(|()| Err(Lost::Refused(self.timed_out(caller.is_body_done()))))
+            timer.poll_passed(cx).map(|()| Err(Lost::Refused(self.timed_out())))
         })
         .await
     }
@@ -340,10 +342,10 @@ impl Exchange {
                 || (connection.reused && !connection.was_reset() && idempotent))
     }
 
-    fn timed_out(&self, is_body_done: bool) -> Refusal {
-        if self.sending.is_over() || (is_body_done && self.sending.is_written()) {
+    fn timed_out(&self) -> Refusal {
+        if self.sending.waits_for_upstream() {
             Refusal::new(Kind::UpstreamTimeout, "the upstream did not answer in time")
-        } else if self.sending.is_written() {
+        } else if self.sending.waits_for_caller() {
             Refusal::new(Kind::RequestTimeout, "no more of the body came in time")
         } else {
             let refusal = Refusal::new(Kind::UpstreamTimeout, "the upstream did not take the body in time");

@@ -35,7 +35,8 @@ pub(super) async fn serve(stream: Prefixed<Stream>, ingress: Arc<Ingress>, worke
         head_bytes,
         streams: MOST_STREAMS,
     };
-    let liveness = Liveness { interval: limits.keep_alive, timeout: None };
+    let interval = limits.keep_alive.max(ingress.table.load().longest_idle());
+    let liveness = Liveness { interval, timeout: None };
     let (server, mut connection) = Server::begin(stream, bounds, liveness);
     let mut accept = |stream| {
         let timer = Timer::new(limits.head_timeout);

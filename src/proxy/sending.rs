@@ -31,12 +31,14 @@ pub struct Sending {
     kept: bool,
     done: bool,
     broken: bool,
+    /// Whether what was written is not on its way yet.
+    flushing: bool,
 }
 
 impl Sending {
     /// A request whose head, and what there is of its body, is in `wire`.
     pub fn new(wire: Buffer, head_length: usize) -> Self {
-        Self { wire, head_length, written: 0, kept: true, done: false, broken: false }
+        Self { wire, head_length, written: 0, kept: true, done: false, broken: false, flushing: false }
     }
 
     /// Whether the whole request is on its way.
@@ -54,9 +56,14 @@ impl Sending {
         self.written == 0
     }
 
-    /// Whether all that has come was written.
-    pub fn is_written(&self) -> bool {
-        self.wire.is_empty()
+    /// Whether there is nothing that could be done for the upstream: it has all that came, or does not take it on.
+    pub fn waits_for_upstream(&self) -> bool {
+        self.is_over() || (self.flushing && self.wire.is_empty())
+    }
+
+    /// Whether all that has come was written, so that it is the caller who is waited for.
+    pub fn waits_for_caller(&self) -> bool {
+        self.wire.is_empty() && !self.flushing
     }
 
     /// Whether all that was sent is still at hand, so that it can be sent again.
@@ -126,12 +133,16 @@ impl Sending {
             }
             match connection.poll_flush(cx) {
                 Poll::Ready(Ok(())) => {}
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    self.flushing = true;
+                    return Poll::Pending;
+                }
                 Poll::Ready(Err(_)) => {
                     self.broken = true;
                     continue;
                 }
             }
+            self.flushing = false;
             if caller.is_body_done() {
                 self.done = true;
                 self.let_go();

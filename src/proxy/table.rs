@@ -4,6 +4,7 @@ use std::{
     borrow::Cow,
     collections::{HashMap, HashSet},
     sync::Arc,
+    time::Duration,
 };
 
 use super::{
@@ -46,6 +47,7 @@ pub struct Table {
     hosts: HashMap<Box<str>, Prefixes>,
     any: Prefixes,
     known_hosts: HashSet<Box<str>>,
+    longest_idle: Duration,
 }
 
 /// The routes of one host, by path prefix.
@@ -68,10 +70,16 @@ pub struct Selected<'a> {
 }
 
 impl Table {
+    /// How long nothing of a body may move on the most patient of the routes.
+    pub fn longest_idle(&self) -> Duration {
+        self.longest_idle
+    }
+
     /// The table of these routes; the first of two that match the same requests is kept.
     pub fn new(routes: impl IntoIterator<Item = Arc<ActiveRoute>>) -> Self {
         let mut table = Self::default();
         for active in routes {
+            table.longest_idle = table.longest_idle.max(active.route.timeouts.idle);
             table.known_hosts.extend(active.route.guard.hosts.iter().map(|host| host.as_str().into()));
             let prefixes = match &active.route.host {
                 Some(host) => table.hosts.entry(host.as_str().into()).or_default(),

@@ -41,6 +41,8 @@ mod admission;
 mod http2;
 mod http2_abuse;
 mod http2_connections;
+mod http2_endings;
+mod http2_streams;
 mod limits;
 mod paths;
 mod routing;
@@ -61,6 +63,7 @@ mod tunnels;
 mod upstream_failures;
 mod upstream_http2;
 mod upstream_http2_failures;
+mod upstream_http2_order;
 mod upstream_http2_repeats;
 mod upstream_http2_streaming;
 

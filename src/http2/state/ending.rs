@@ -61,14 +61,16 @@ impl State {
         self.empty_seats();
     }
 
+    /// All streams broke, which tells nothing of whether their requests were served: they are not repeated.
+    pub(in crate::http2) fn fail_all(&mut self) {
+        self.streams.iter_mut().for_each(|(_, entry)| entry.break_off(Fault::Reset));
+    }
+
     /// The other side cannot be understood any more: it is told so, and that is all.
     pub(in crate::http2) fn break_off(&mut self, reason: Reason) {
         let last = if self.is_client() { 0 } else { self.last };
         frame::put_goaway(&mut self.out, last, reason);
-        for (_, entry) in &mut self.streams {
-            // It tells nothing of whether the request was served: it is not repeated.
-            entry.break_off(Fault::Reset);
-        }
+        self.fail_all();
         self.queue.clear();
         self.lose();
         self.ending = Ending::Broken;

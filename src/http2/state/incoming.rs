@@ -19,6 +19,8 @@ pub(super) const GOODBYE: [u8; 8] = *b"goodbye!";
 /// Streams that the other side may open and give up in a while, beyond those that come to something.
 const MOST_GIVEN_UP: u32 = 256;
 const GIVING_UP: Duration = Duration::from_secs(10);
+/// Streams that may be refused before the other side has seen our settings.
+const MOST_EARLY: u32 = 256;
 
 impl State {
     /// Takes a frame.
@@ -61,7 +63,11 @@ impl State {
                 Ok(())
             }
             Frame::WindowUpdate { stream, increment } => self.take_window_update(stream, increment),
-            Frame::SettingsAck | Frame::Nothing => Ok(()),
+            Frame::SettingsAck => {
+                self.is_heard = true;
+                Ok(())
+            }
+            Frame::Nothing => Ok(()),
         }
     }
 
@@ -131,6 +137,7 @@ impl State {
         self.check_begun(stream)?;
         let overflow = Broken::new(Reason::FLOW_CONTROL_ERROR, "more than the window of the connection allows");
         self.receive.fill(flow).map_err(|_| overflow)?;
+        self.free_connection(0);
         let Some(entry) = self.entry(stream).filter(|entry| entry.fault.is_none() && !entry.is_left) else {
             // It was reset, of which the other side may not know yet.
             self.free_connection(flow);
@@ -153,16 +160,19 @@ impl State {
         if let Some(reader) = entry.reader.take() {
             reader.wake();
         }
-        let padding = flow - content.len() as u32;
-        if padding > 0 {
-            self.free(stream, padding);
-        }
+        // Without padding too: what was freed before may be due now.
+        self.free_stream(stream, flow - content.len() as u32);
+        self.free_connection(flow - content.len() as u32);
         Ok(())
     }
 
     /// `count` bytes of a stream's content have been read.
     pub(super) fn free(&mut self, stream: u32, count: u32) {
         self.free_connection(count);
+        self.free_stream(stream, count);
+    }
+
+    fn free_stream(&mut self, stream: u32, count: u32) {
         if let Some(entry) = self.entry(stream)
             && !entry.inbound.is_whole()
             && entry.fault.is_none()
@@ -222,7 +232,10 @@ impl State {
         };
         if let Some(reason) = wrong {
             frame::put_reset(&mut self.out, stream, reason);
-            return self.give_up();
+            self.early += u32::from(!self.is_heard);
+            // It does not know yet how many streams it may open.
+            let is_excused = reason == Reason::REFUSED_STREAM && !self.is_heard && self.early < MOST_EARLY;
+            return if is_excused { Ok(()) } else { self.give_up() };
         }
         self.insert(stream, entry);
         self.arrived.push_back(stream);

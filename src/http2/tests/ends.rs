@@ -66,8 +66,42 @@ fn the_end_is_announced_with_a_ping_and_told_behind_its_answer() {
         assert_eq!(peer.said().await, [format!("goaway {MOST} 0"), "ping".into()]);
         peer.send(|out| frame::put_ping(out, true, *b"goodbye!")).await;
         assert_eq!(peer.said().await, ["goaway 0 0", "the end"]);
+        drop(peer);
         assert!(has_ended(serving.task).await);
     });
+}
+
+#[test]
+fn what_a_caller_still_sends_while_it_reads_the_last_answer_is_taken() {
+    for leaves in [true, false] {
+        run(async move {
+            let (here, there) = tokio::io::duplex(100_000);
+            let mut serving = Serving::begin(here, LIMITS);
+            let mut peer = Peer::client(there).await;
+            peer.get(1).await;
+            let mut served = serving.next().await;
+            served.request().await.unwrap();
+            serving.server.announce_end();
+            served.write_all(OK).await.unwrap();
+            drop(served);
+            peer.send(|out| frame::put_ping(out, true, *b"goodbye!")).await;
+            assert_eq!(peer.said().await.last().map(String::as_str), Some("the end"));
+            let begun = Instant::now();
+            for _ in 0..5 {
+                peer.send(|out| frame::put_window_update(out, 0, 2)).await;
+                tokio::time::sleep(SECOND / 10).await;
+                assert!(!serving.task.is_finished(), "what was not read would have been taken back");
+            }
+            if leaves {
+                drop(peer);
+                assert!(has_ended(serving.task).await);
+                return;
+            }
+            // For a while, and not for ever.
+            serving.task.await.unwrap();
+            assert_eq!(begun.elapsed().as_secs(), 2);
+        });
+    }
 }
 
 #[test]
@@ -110,6 +144,7 @@ fn a_peer_that_breaks_the_protocol_is_told_why() {
             assert_eq!(peer.said().await, [format!("goaway 5 {reason}"), "the end".into()]);
             let error = served.write_all(OK).await.and(served.read(&mut [0]).await).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+            drop(peer);
             assert!(has_ended(serving.task).await);
         });
     }
@@ -123,6 +158,7 @@ fn another_preface_is_no_http2() {
         let mut peer = Peer::new(there);
         peer.write(b"PRI * HTTP/2.0\r\n\r\nXX").await;
         assert_eq!(peer.said().await, ["settings", "0: window 34465", "goaway 0 1", "the end"]);
+        drop(peer);
         assert!(has_ended(serving.task).await);
     });
 }

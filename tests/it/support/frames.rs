@@ -1,6 +1,7 @@
 //! HTTP/2 as frames: for callers that do what no library does, such as never opening a window again.
 
 use std::{
+    collections::HashMap,
     io::{self, ErrorKind},
     net::{SocketAddr, TcpStream},
     time::{Duration, Instant},
@@ -12,6 +13,8 @@ use super::{patience::PATIENCE, wire::Wire};
 const PAUSE: Duration = Duration::from_millis(100);
 /// `:status 200` (RFC 7541, appendix A).
 pub const STATUS_200: u8 = 0x88;
+/// Bytes that no library lets through, and that servers see in targets all the same.
+pub const ODD_TARGET: &[u8] = b"/<a>/\"b\"/`c`/{d|e}\\^/\xc3\xa4/\xff\x80?<f>=\"`\xe2\x82\xac\"&%zz";
 
 /// The flags of frames (RFC 9113 §6).
 pub mod flag {
@@ -89,9 +92,38 @@ pub fn get_block(path: &str) -> Vec<u8> {
     head
 }
 
+/// The header block of a request, with names and values just as they are given: a library would look at them first.
+pub fn request_block(method: &str, path: impl AsRef<[u8]>, fields: &[(&str, &str)]) -> Vec<u8> {
+    let pseudo = [(":method", method.as_bytes()), (":scheme", b"http"), (":path", path.as_ref())];
+    let fields = fields.iter().map(|(name, value)| (*name, value.as_bytes()));
+    let all = pseudo.into_iter().chain([(":authority", &b"localhost"[..])]).chain(fields);
+    all.flat_map(|(name, value)| field(name, value)).collect()
+}
+
+/// One field as a literal that nobody has to remember (RFC 7541 §6.2.2).
+pub fn field(name: &str, value: &[u8]) -> Vec<u8> {
+    [&[0][..], &length(name.len()), name.as_bytes(), &length(value.len()), value].concat()
+}
+
+/// The length of a text that is not packed (RFC 7541 §5.1).
+fn length(length: usize) -> Vec<u8> {
+    let Some(mut rest) = length.checked_sub(127) else { return vec![u8::try_from(length).expect("seven bits")] };
+    let mut bytes = vec![127];
+    while rest >= 128 {
+        bytes.push((rest % 128) as u8 | 128);
+        rest /= 128;
+    }
+    bytes.push(rest as u8);
+    bytes
+}
+
 /// A caller with one HTTP/2 connection, which answers pings and sends its own.
 pub struct FrameClient {
     wire: Wire<TcpStream>,
+    leaves_pings: bool,
+    /// What may be sent: by stream, and on a stream of which nothing was sent or heard.
+    rooms: HashMap<u32, i64>,
+    new_room: i64,
 }
 
 impl FrameClient {
@@ -101,7 +133,8 @@ impl FrameClient {
         let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("a connection");
         stream.set_nodelay(true).expect("an option of a socket");
         stream.set_read_timeout(Some(PAUSE)).expect("an option of a socket");
-        let mut client = Self { wire: Wire::new(stream) };
+        let rooms = HashMap::from([(0, 65_535)]);
+        let mut client = Self { wire: Wire::new(stream), leaves_pings: false, rooms, new_room: 65_535 };
         client.wire.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").expect("a preface");
         // SETTINGS_INITIAL_WINDOW_SIZE.
         client.send(kind::SETTINGS, 0, 0, &[&[0, 4], &window.to_be_bytes()[..]].concat()).expect("the settings");
@@ -114,6 +147,53 @@ impl FrameClient {
         let head = get_block(path);
         self.send(kind::HEADERS, flag::END_STREAM | flag::END_HEADERS, stream, &head)
             .expect("the sidecar takes a request");
+    }
+
+    /// The head of a request on `stream`.
+    #[track_caller]
+    pub fn ask(&mut self, stream: u32, block: &[u8], is_end: bool) {
+        let flags = flag::END_HEADERS | if is_end { flag::END_STREAM } else { 0 };
+        self.send(kind::HEADERS, flags, stream, block).expect("the sidecar takes a head");
+    }
+
+    /// A piece of a body, for which there has to be room.
+    #[track_caller]
+    pub fn data(&mut self, stream: u32, content: &[u8], is_end: bool) {
+        for stream in [0, stream] {
+            *self.room_of(stream) -= content.len() as i64;
+        }
+        let flags = if is_end { flag::END_STREAM } else { 0 };
+        self.send(kind::DATA, flags, stream, content).expect("the sidecar takes a piece of a body");
+    }
+
+    /// Sends as many bytes on `stream` as there is room for, `most` at most; gives how many.
+    #[track_caller]
+    pub fn fill(&mut self, stream: u32, most: usize) -> usize {
+        let mut sent = 0;
+        loop {
+            let room = (*self.room_of(0)).min(*self.room_of(stream)).max(0) as usize;
+            let count = room.min(most - sent).min(16 * 1024);
+            if count == 0 {
+                return sent;
+            }
+            self.data(stream, &vec![b'x'; count], false);
+            sent += count;
+        }
+    }
+
+    fn room_of(&mut self, stream: u32) -> &mut i64 {
+        self.rooms.entry(stream).or_insert(self.new_room)
+    }
+
+    /// Gives up a request.
+    #[track_caller]
+    pub fn cancel(&mut self, stream: u32) {
+        self.send(kind::RST_STREAM, 0, stream, &[0, 0, 0, 8]).expect("the sidecar takes the end of a stream");
+    }
+
+    /// From here on the sidecar's pings are not answered, but given like other frames.
+    pub fn leave_pings(&mut self) {
+        self.leaves_pings = true;
     }
 
     /// Lets the sidecar send `count` bytes more on `stream`.
@@ -195,13 +275,34 @@ impl FrameClient {
                 payload => break payload?,
             }
         };
-        if matches!(frame.kind, kind::SETTINGS | kind::PING) {
-            if frame.flags & flag::ACK == 0 {
-                let echoed = if frame.kind == kind::PING { &frame.payload[..] } else { &[] };
-                let _ = self.send(frame.kind, flag::ACK, 0, echoed);
+        let is_ack = frame.flags & flag::ACK != 0;
+        match frame.kind {
+            kind::PING if self.leaves_pings && !is_ack => return Ok(Some(frame)),
+            kind::SETTINGS | kind::PING => {
+                if !is_ack {
+                    let echoed = if frame.kind == kind::PING { &frame.payload[..] } else { &[] };
+                    let _ = self.send(frame.kind, flag::ACK, 0, echoed);
+                }
+                if frame.kind == kind::SETTINGS {
+                    self.take_settings(&frame.payload);
+                }
+                return Ok(None);
             }
-            return Ok(None);
+            kind::WINDOW_UPDATE => *self.room_of(frame.stream) += number(&frame.payload),
+            _ => {}
         }
         Ok(Some(frame))
     }
+
+    fn take_settings(&mut self, settings: &[u8]) {
+        for setting in settings.chunks_exact(6).filter(|setting| setting[..2] == [0, 4]) {
+            let by = number(&setting[2..]) - self.new_room;
+            self.new_room += by;
+            self.rooms.iter_mut().filter(|(stream, _)| **stream > 0).for_each(|(_, room)| *room += by);
+        }
+    }
+}
+
+fn number(bytes: &[u8]) -> i64 {
+    i64::from(u32::from_be_bytes(bytes.try_into().expect("four bytes")))
 }

@@ -240,6 +240,22 @@ impl Sidecar {
         self.process.id()
     }
 
+    /// How many connections to a port on loopback it holds: sockets that it has not closed, whatever the other side has.
+    #[track_caller]
+    pub fn connections_to(&self, port: u16) -> usize {
+        let sockets =
+            std::fs::read_to_string(format!("/proc/{}/net/tcp", self.id())).expect("the sockets of a process");
+        let held = std::fs::read_dir(format!("/proc/{}/fd", self.id())).expect("the descriptors of a process");
+        let held: Vec<_> = held.flatten().filter_map(|entry| std::fs::read_link(entry.path()).ok()).collect();
+        let is_held = |line: &str| {
+            let columns: Vec<_> = line.split_whitespace().collect();
+            let (remote, inode) = (columns[2], columns[9]);
+            remote.ends_with(&format!(":{port:04X}"))
+                && held.iter().any(|link| link.as_os_str() == format!("socket:[{inode}]").as_str())
+        };
+        sockets.lines().skip(1).filter(|line| is_held(line)).count()
+    }
+
     /// Its resident memory now, in KiB.
     #[track_caller]
     pub fn resident_kib(&self) -> u64 {
