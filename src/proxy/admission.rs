@@ -68,6 +68,9 @@ pub fn admit(head: &Head, limits: &Limits) -> Result<Admitted, Refusal> {
 /// Whether the sender of this head is ready for another message on the connection (RFC 9112 §9.3).
 pub fn keeps_alive(head: &Head) -> bool {
     let mut keep_alive = head.version == Version::Http11;
+    if !head.has(Known::Connection) {
+        return keep_alive;
+    }
     for option in head.values(Known::Connection).flat_map(list) {
         if option.eq_ignore_ascii_case(b"close") {
             return false;

@@ -306,7 +306,12 @@ impl<'a> Nominated<'a> {
     pub fn of(head: &'a Head) -> Self {
         let names_field =
             |option: &&[u8]| !option.eq_ignore_ascii_case(b"close") && !option.eq_ignore_ascii_case(b"keep-alive");
-        Self(head.values(Known::Connection).flat_map(list).filter(names_field).collect())
+        let mut names = Vec::new();
+        // Mostly there is none, or one that says nothing but this; a list is read only where there is one.
+        for value in head.values(Known::Connection).filter(names_field) {
+            names.extend(list(value).filter(names_field));
+        }
+        Self(names)
     }
 
     /// Whether a field of this name ends here.

@@ -3,6 +3,7 @@
 use std::{
     cell::RefCell,
     collections::{HashMap, VecDeque},
+    hash::{BuildHasherDefault, Hasher},
     sync::Arc,
     time::Duration,
 };
@@ -20,9 +21,30 @@ const MOST_IDLE: usize = 1024;
 /// The connections of one worker that can be used again.
 #[derive(Debug, Default)]
 pub struct Pool {
-    idle: RefCell<HashMap<u64, VecDeque<Idle>>>,
+    idle: RefCell<ByTarget<VecDeque<Idle>>>,
     /// Connections that speak HTTP/2, busy ones too. An upstream that once did stays known for it.
-    sessions: RefCell<HashMap<u64, Sessions>>,
+    sessions: RefCell<ByTarget<Sessions>>,
+}
+
+/// By the numbers of the targets.
+type ByTarget<T> = HashMap<u64, T, BuildHasherDefault<Spread>>;
+
+/// Spreads numbers that nobody outside can choose, for the price of a multiplication.
+#[derive(Debug, Default)]
+struct Spread(u64);
+
+impl Hasher for Spread {
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 #[derive(Debug, Default)]
