@@ -1,31 +1,26 @@
 //! The side that a request came from, whichever HTTP it speaks.
 
-use std::{
-    io,
-    task::{Context, Poll},
-};
+use std::task::{Context, Poll};
 
+use super::downstream::Downstream;
 use crate::http1::{
     body::{Body, BodyError, CHUNK_GAP, Sink},
     buffer::{Buffer, SMALL},
 };
 
-/// The side that the request came from.
-pub trait Caller {
-    /// Whether the whole body was read.
-    fn is_body_done(&self) -> bool;
-
-    /// Bytes of the body's content, as far as is known: what has come, and what was announced.
-    fn known_length(&self) -> u64;
-
-    /// Adds some more of the body, framed for the upstream, to `wire`: behind what it holds, or in place of it.
-    fn poll_body(&mut self, cx: &mut Context<'_>, wire: &mut Buffer, place: Place) -> Poll<Result<(), CallerFault>>;
-
-    /// Ready once the caller has gone away for good, as far as that can be told while its request is waited for.
-    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()>;
-
-    /// Passes an interim answer on, where the protocol has them.
-    fn poll_interim(&mut self, cx: &mut Context<'_>, wire: &mut Buffer) -> Poll<Result<(), CallerFault>>;
+/// The side that the request came from: what is still to come of its body, and what it comes by.
+#[derive(Debug)]
+pub struct Caller<'a> {
+    pub(super) stream: &'a mut Downstream,
+    pub(super) body: Body,
+    /// How the body is framed for the upstream.
+    pub(super) sink: Sink,
+    /// The field that the caller may not bring, in trailers neither.
+    pub(super) injected: Option<&'a [u8]>,
+    /// What was read behind the body.
+    pub(super) spill: Vec<u8>,
+    /// Whether it knows interim answers.
+    pub(super) interim: bool,
 }
 
 /// Where more of a body is put.
@@ -58,39 +53,61 @@ impl From<BodyError> for CallerFault {
     }
 }
 
-/// Reads more of a body from `read` and adds it, framed, to `wire`. What is read behind its end goes to `spill`.
-pub fn poll_upload(
-    body: &mut Body,
-    wire: &mut Buffer,
-    place: Place,
-    sink: Sink,
-    injected: Option<&[u8]>,
-    spill: &mut Vec<u8>,
-    mut read: impl FnMut(&mut [u8]) -> Poll<io::Result<usize>>,
-) -> Poll<Result<(), CallerFault>> {
-    let mut part = Buffer::new();
-    let target = match place {
-        Place::Over => &mut *wire,
-        Place::Behind => &mut part,
-    };
-    target.grow(SMALL);
-    target.reset(CHUNK_GAP);
-    let room = (target.spare().len() - 2).min(body.appetite());
-    let count = match read(&mut target.spare()[..room]) {
-        Poll::Pending => return Poll::Pending,
-        Poll::Ready(Ok(count)) => count,
-        Poll::Ready(Err(_)) => return Poll::Ready(Err(CallerFault::Gone)),
-    };
-    if count == 0 {
-        return Poll::Ready(body.end().map_err(CallerFault::from));
+impl Caller<'_> {
+    /// Whether the whole body was read.
+    pub fn is_body_done(&self) -> bool {
+        self.body.is_done()
     }
-    target.advance(count);
-    let decoded = body.decode(target.filled_mut())?;
-    spill.extend_from_slice(&target.filled()[decoded.consumed..]);
-    target.truncate(decoded.content);
-    body.frame(target, sink, injected)?;
-    if place == Place::Behind {
-        wire.extend(part.filled());
+
+    /// Bytes of the body's content, as far as is known: what has come, and what was announced.
+    pub fn known_length(&self) -> u64 {
+        self.body.known_length()
     }
-    Poll::Ready(Ok(()))
+
+    /// Adds some more of the body, framed for the upstream, to `wire`: behind what it holds, or in place of it.
+    pub fn poll_body(
+        &mut self,
+        cx: &mut Context<'_>,
+        wire: &mut Buffer,
+        place: Place,
+    ) -> Poll<Result<(), CallerFault>> {
+        let mut part = Buffer::new();
+        let target = match place {
+            Place::Over => &mut *wire,
+            Place::Behind => &mut part,
+        };
+        target.grow(SMALL);
+        target.reset(CHUNK_GAP);
+        let room = (target.spare().len() - 2).min(self.body.appetite());
+        let count = match self.stream.poll_read(cx, &mut target.spare()[..room]) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Ok(count)) => count,
+            Poll::Ready(Err(_)) => return Poll::Ready(Err(CallerFault::Gone)),
+        };
+        if count == 0 {
+            return Poll::Ready(self.body.end().map_err(CallerFault::from));
+        }
+        target.advance(count);
+        let decoded = self.body.decode(target.filled_mut())?;
+        self.spill.extend_from_slice(&target.filled()[decoded.consumed..]);
+        target.truncate(decoded.content);
+        self.body.frame(target, self.sink, self.injected)?;
+        if place == Place::Behind {
+            wire.extend(part.filled());
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Ready once the caller has gone away for good, as far as that can be told while its request is waited for.
+    pub fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.body.is_done() || self.stream.tells_resets() { self.stream.poll_reset(cx) } else { Poll::Pending }
+    }
+
+    /// Passes an interim answer on, where the caller knows them.
+    pub fn poll_interim(&mut self, cx: &mut Context<'_>, wire: &mut Buffer) -> Poll<Result<(), CallerFault>> {
+        if !self.interim {
+            return Poll::Ready(Ok(()));
+        }
+        self.stream.poll_write_all(cx, wire).map_err(|_| CallerFault::Gone)
+    }
 }

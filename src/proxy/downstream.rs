@@ -8,7 +8,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::{http2, server::stream::Stream};
+use crate::{http1::buffer::Buffer, http2, server::stream::Stream};
 
 /// What a request comes by.
 #[derive(Debug)]
@@ -59,38 +59,41 @@ impl Downstream {
             stream.reset_on_close();
         }
     }
-}
 
-impl AsyncRead for Downstream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Socket(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Self::Http2(stream) => {
-                let count = ready!(stream.poll_read(cx, buffer.initialize_unfilled()))?;
-                buffer.advance(count);
-                Poll::Ready(Ok(()))
+    /// Reads into `bytes`; 0 is the end.
+    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Socket(stream) => {
+                let mut buffer = ReadBuf::new(bytes);
+                ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
+                Poll::Ready(Ok(buffer.filled().len()))
             }
-        }
-    }
-}
-
-impl AsyncWrite for Downstream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Socket(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Http2(stream) => stream.poll_write(cx, bytes),
+            Self::Http2(stream) => stream.poll_read(cx, bytes),
         }
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Socket(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Http2(stream) => stream.poll_flush(cx),
-        }
+    /// Writes some of `wire`.
+    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, wire: &mut Buffer) -> Poll<io::Result<()>> {
+        let written = match self {
+            Self::Socket(stream) => Pin::new(stream).poll_write(cx, wire.filled()),
+            Self::Http2(stream) => stream.poll_write(cx, wire.filled()),
+        };
+        let count = ready!(written)?;
+        wire.consume(count);
+        Poll::Ready(if count == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(()) })
     }
 
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
+    /// Writes all of `wire`.
+    pub(super) fn poll_write_all(&mut self, cx: &mut Context<'_>, wire: &mut Buffer) -> Poll<io::Result<()>> {
+        while !wire.is_empty() {
+            ready!(self.poll_write(cx, wire))?;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Says that nothing more will be written.
+    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
             Self::Socket(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Http2(stream) => {
                 stream.close();

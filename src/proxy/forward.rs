@@ -76,12 +76,12 @@ pub struct Answered {
 ///
 /// # Errors
 /// See [`Unanswered`].
-pub async fn forward<C: Caller>(
+pub async fn forward(
     ingress: &Ingress,
     pool: &Pool,
     head: &Head,
     prepared: &mut Prepared,
-    caller: &mut C,
+    caller: &mut Caller<'_>,
     sending: Sending,
     timer: &mut Timer,
 ) -> Result<Answered, Unanswered> {
@@ -154,10 +154,10 @@ async fn open(prepared: &mut Prepared, head: &Head, sending: &mut Sending, pool:
 ///
 /// # Errors
 /// What the caller did wrong before its body was whole.
-async fn replays<C: Caller>(
+async fn replays(
     prepared: &mut Prepared,
     answered: &mut Answered,
-    caller: &mut C,
+    caller: &mut Caller<'_>,
     timer: &mut Timer,
 ) -> Result<bool, CallerFault> {
     let active = &prepared.active;
@@ -216,10 +216,10 @@ impl Exchange {
         Self { sending, answer: Head::default(), limits, interim: 0, passing: None, tunnel }
     }
 
-    async fn run<C: Caller>(
+    async fn run(
         &mut self,
         connection: &mut Connection,
-        caller: &mut C,
+        caller: &mut Caller<'_>,
         timeouts: &Timeouts,
         timer: &mut Timer,
         to_head: bool,
@@ -251,11 +251,11 @@ impl Exchange {
         .await
     }
 
-    fn poll_answer<C: Caller>(
+    fn poll_answer(
         &mut self,
         cx: &mut Context<'_>,
         connection: &mut Connection,
-        caller: &mut C,
+        caller: &mut Caller<'_>,
         to_head: bool,
     ) -> Poll<Result<Framing, Lost>> {
         loop {
@@ -315,7 +315,7 @@ impl Exchange {
     }
 
     /// An interim answer: 100 was dealt with already, 101 was not asked for, others pass.
-    fn poll_interim<C: Caller>(&mut self, cx: &mut Context<'_>, caller: &mut C) -> Poll<Result<(), Lost>> {
+    fn poll_interim(&mut self, cx: &mut Context<'_>, caller: &mut Caller<'_>) -> Poll<Result<(), Lost>> {
         if self.answer.status == 101 || self.interim >= MOST_INTERIM {
             return Poll::Ready(Err(protocol("an unasked switch of protocols, or interim answers without end")));
         }

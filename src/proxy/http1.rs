@@ -1,28 +1,20 @@
 //! A caller that speaks HTTP/1: its requests one after another, each with its answer.
 
-mod caller;
 mod relay;
 mod tunnel;
 
 use std::{
     future::poll_fn,
     io,
-    pin::Pin,
     rc::Rc,
     sync::Arc,
     task::{Poll, ready},
     time::{Duration, Instant},
 };
 
-use tokio::io::AsyncWrite;
-
-use self::{
-    caller::{Http1Caller, poll_read, poll_write_all},
-    relay::Relay,
-    tunnel::Tunnel,
-};
+use self::{relay::Relay, tunnel::Tunnel};
 use super::{
-    caller::CallerFault,
+    caller::{Caller, CallerFault},
     downstream::Downstream,
     error::{Kind, Refusal},
     forward::{self, Answered, Unanswered},
@@ -168,7 +160,7 @@ impl Connection {
                     let size = self.head.buffer.size();
                     self.head.buffer.grow(if size == 0 { SMALL } else { size * 2 });
                 }
-                match poll_read(&mut self.stream, cx, self.head.buffer.spare()) {
+                match self.stream.poll_read(cx, self.head.buffer.spare()) {
                     Poll::Ready(Ok(count)) if count > 0 => {
                         self.head.buffer.advance(count);
                         is_timed &= !idle;
@@ -239,7 +231,7 @@ impl Connection {
         let active = prepared.active.clone();
         let interim = self.head.version == Version::Http11;
         let injected = active.injected_name();
-        let mut caller = Http1Caller { stream: &mut self.stream, body, sink, injected, spill: Vec::new(), interim };
+        let mut caller = Caller { stream: &mut self.stream, body, sink, injected, spill: Vec::new(), interim };
         let answered = forward::forward(
             &self.ingress,
             &self.worker.pool,
@@ -354,7 +346,7 @@ impl Connection {
     }
 
     async fn write(&mut self, wire: &mut Buffer) -> io::Result<()> {
-        poll_fn(|cx| match poll_write_all(&mut self.stream, cx, wire) {
+        poll_fn(|cx| match self.stream.poll_write_all(cx, wire) {
             Poll::Pending => self.timer.poll_passed(cx).map(|()| Err(io::ErrorKind::TimedOut.into())),
             ready => ready,
         })
@@ -373,12 +365,12 @@ impl Connection {
         self.head.buffer.grow(SMALL);
         let mut left = MOST_LINGERING_BYTES;
         poll_fn(|cx| {
-            if ready!(Pin::new(&mut self.stream).poll_shutdown(cx)).is_err() {
+            if ready!(self.stream.poll_shutdown(cx)).is_err() {
                 return Poll::Ready(());
             }
             loop {
                 self.head.buffer.reset(0);
-                match poll_read(&mut self.stream, cx, self.head.buffer.spare()) {
+                match self.stream.poll_read(cx, self.head.buffer.spare()) {
                     Poll::Ready(Ok(count)) if count > 0 && count <= left => left -= count,
                     Poll::Ready(_) => return Poll::Ready(()),
                     Poll::Pending => return self.timer.poll_passed(cx),

@@ -86,9 +86,9 @@ impl Sending {
     ///
     /// # Errors
     /// As [`Caller::poll_body`]; nothing more may be read from the caller then.
-    pub async fn gather<C: Caller>(
+    pub async fn gather(
         &mut self,
-        caller: &mut C,
+        caller: &mut Caller<'_>,
         timer: &mut Timer,
         idle: Duration,
     ) -> Result<bool, CallerFault> {
@@ -111,11 +111,11 @@ impl Sending {
     }
 
     /// Writes on; ready when there is nothing left to write, or nobody to write to. True: something moved.
-    pub fn poll<C: Caller>(
+    pub fn poll(
         &mut self,
         cx: &mut Context<'_>,
         connection: &mut Connection,
-        caller: &mut C,
+        caller: &mut Caller<'_>,
         moved: &mut bool,
     ) -> Poll<Result<(), CallerFault>> {
         while !self.is_over() {

@@ -6,14 +6,13 @@ use std::{
     task::{Context, Poll},
 };
 
-use super::caller::{Http1Caller, poll_write_some};
 use crate::{
     http1::{
         body::{BodyError, Sink},
         buffer::{Buffer, LARGE, SMALL},
     },
     proxy::{
-        caller::Caller as _,
+        caller::Caller,
         download::Download,
         forward::Answered,
         headers::{self, Persist},
@@ -54,7 +53,7 @@ impl Relay {
     /// Passes the answer back while the rest of the request may still be going out. False: it was cut. Also its bytes.
     pub(super) async fn run(
         mut self,
-        caller: &mut Http1Caller<'_>,
+        caller: &mut Caller<'_>,
         active: &ActiveRoute,
         pool: &Pool,
         timer: &mut Timer,
@@ -80,7 +79,7 @@ impl Relay {
         (passed, bytes)
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>, caller: &mut Http1Caller<'_>, moved: &mut bool) -> Poll<bool> {
+    fn poll(&mut self, cx: &mut Context<'_>, caller: &mut Caller<'_>, moved: &mut bool) -> Poll<bool> {
         loop {
             if !self.answered.sending.is_over() {
                 let sent = self.answered.sending.poll(cx, &mut self.answered.connection, caller, moved);
@@ -89,7 +88,7 @@ impl Relay {
                 }
             }
             let step = if !self.wire.is_empty() {
-                poll_write_some(caller.stream, cx, &mut self.wire)
+                caller.stream.poll_write(cx, &mut self.wire)
             } else if self.download.body.is_done() {
                 return Poll::Ready(true);
             } else {

@@ -3,14 +3,10 @@
 use std::{
     future::poll_fn,
     io,
-    pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
-use tokio::io::AsyncWrite;
-
-use super::caller::{poll_read, poll_write_some};
 use crate::{
     http1::buffer::{Buffer, SMALL},
     proxy::{downstream::Downstream, timer::Timer, upstream::Connection},
@@ -87,7 +83,7 @@ impl Tunnel {
             } else {
                 ready!(upstream.poll_flush(cx))?;
                 match pipe.state {
-                    State::Open => ready!(pipe.poll_fill(|bytes| poll_read(caller, cx, bytes)))?,
+                    State::Open => ready!(pipe.poll_fill(|bytes| caller.poll_read(cx, bytes)))?,
                     State::Ending => {
                         ready!(upstream.poll_shutdown(cx))?;
                         pipe.state = State::Ended;
@@ -110,13 +106,13 @@ impl Tunnel {
         loop {
             if !pipe.wire.is_empty() {
                 let before = pipe.wire.len();
-                ready!(poll_write_some(caller, cx, &mut pipe.wire))?;
+                ready!(caller.poll_write(cx, &mut pipe.wire))?;
                 self.bytes += (before - pipe.wire.len()) as u64;
             } else {
                 match pipe.state {
                     State::Open => ready!(pipe.poll_fill(|bytes| upstream.poll_read(cx, bytes)))?,
                     State::Ending => {
-                        ready!(Pin::new(&mut *caller).poll_shutdown(cx))?;
+                        ready!(caller.poll_shutdown(cx))?;
                         pipe.state = State::Ended;
                     }
                     State::Ended => return Poll::Ready(Ok(())),
