@@ -282,7 +282,7 @@ pub fn put_field(wire: &mut Buffer, name: &[u8], value: &[u8]) {
 }
 
 /// Adds content to a message, as one chunk or as it is. An empty chunk would be the last one, so none is made of nothing.
-pub fn put_content(wire: &mut Buffer, content: &[u8], sink: Sink) {
+fn put_content(wire: &mut Buffer, content: &[u8], sink: Sink) {
     match sink {
         Sink::Plain => wire.extend(content),
         Sink::Chunked if content.is_empty() => {}
@@ -297,7 +297,7 @@ pub fn put_content(wire: &mut Buffer, content: &[u8], sink: Sink) {
 }
 
 /// Whether a field may stand in a trailer section (RFC 9110 §6.5.1): none that frames, routes or authenticates.
-pub fn may_trail(name: &[u8]) -> bool {
+fn may_trail(name: &[u8]) -> bool {
     const NEVER: [&[u8]; 11] = [
         b"authorization",
         b"content-encoding",

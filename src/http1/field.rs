@@ -136,6 +136,12 @@ pub fn same_name(left: &[u8], right: &[u8]) -> bool {
     left.len() == right.len() && left.iter().zip(right).all(|(left, right)| plain(*left) == plain(*right))
 }
 
+/// Whether a `Content-Type` is one of gRPC's. Types are read without regard to case (RFC 9110 §8.3.1).
+pub fn is_grpc(content_type: &[u8]) -> bool {
+    const GRPC: &[u8] = b"application/grpc";
+    content_type.get(..GRPC.len()).is_some_and(|value| value.eq_ignore_ascii_case(GRPC))
+}
+
 /// The members of a comma-separated list, empty ones left out (RFC 9110 §5.6.1).
 pub fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())

@@ -97,8 +97,8 @@ fn declared(head: &Head) -> Result<Option<Framing>, Ambiguous> {
     }
 }
 
-/// Digits alone: no sign, no white space, no overflow.
-fn number(digits: &[u8]) -> Option<u64> {
+/// The value of a `Content-Length`. Digits alone: no sign, no white space, no overflow.
+pub fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
     }

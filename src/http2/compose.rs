@@ -5,7 +5,7 @@
 use http::StatusCode;
 
 use super::fields::Fields;
-use crate::http1::{body::put_field, buffer::Buffer, head::is_token};
+use crate::http1::{body::put_field, buffer::Buffer, field::is_grpc, framing::number, head::is_token};
 
 /// A message that is malformed (RFC 9113 §8.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,13 +62,7 @@ pub(super) fn request(out: &mut Buffer, fields: &Fields, is_end: bool) -> Result
             // A second Host is refused by whoever reads the head, and so is one that says something else.
             b"host" if pseudo.authority.is_some_and(|authority| authority.eq_ignore_ascii_case(value)) => continue,
             b"transfer-encoding" => has_coding = true,
-            b"content-length" => {
-                // A second one stays where it is, beside the chunks, and is refused by whoever reads the head.
-                let is_first = length.replace(number(value)).is_none();
-                if has_trailers && is_first && number(value).is_some() {
-                    continue;
-                }
-            }
+            b"content-length" if note_length(&mut length, value, has_trailers) => continue,
             b"cookie" => {
                 crumbs.push(value);
                 continue;
@@ -81,19 +75,12 @@ pub(super) fn request(out: &mut Buffer, fields: &Fields, is_end: bool) -> Result
         // They may come one by one, and HTTP/1.1 has one line for all (RFC 9113 §8.2.3).
         put_field(out, b"cookie", &crumbs.join(&b"; "[..]));
     }
-    let content = match length {
-        None if has_coding => {
-            // There is none in HTTP/2, so it is to be refused: beside a length it is ambiguous.
-            put_field(out, b"content-length", b"0");
-            Content::of_length(None)
-        }
-        Some(None) => Content::of_length(None),
-        Some(length) if !has_trailers => Content::of_length(length),
-        None if is_end => Content::NONE,
-        length => {
-            put_field(out, b"transfer-encoding", b"chunked");
-            Content { length: length.flatten(), is_chunked: true }
-        }
+    let content = if has_coding && length.is_none() {
+        // There is none in HTTP/2, so it is to be refused: beside a length it is ambiguous.
+        put_field(out, b"content-length", b"0");
+        Content::of_length(None)
+    } else {
+        put_framing(out, length, is_end, has_trailers)
     };
     out.extend(b"\r\n");
     Ok(content)
@@ -122,30 +109,21 @@ pub(super) fn answer(
             b"connection" | b"keep-alive" | b"proxy-connection" | b"transfer-encoding" => return Err(Malformed),
             // With a switch of protocols, which is refused for itself.
             b"upgrade" if status != StatusCode::SWITCHING_PROTOCOLS => return Err(Malformed),
-            b"content-length" => {
-                // A second one stays where it is, beside the chunks, and is refused by whoever reads the head.
-                let is_first = length.replace(number(value)).is_none();
-                if has_trailers && is_first && number(value).is_some() {
-                    continue;
-                }
-            }
+            b"content-length" if note_length(&mut length, value, has_trailers) => continue,
             _ => {}
         }
         put_field(out, name, value);
     }
-    let content = match length {
-        _ if is_interim && is_end => return Err(Malformed),
-        _ if !has_content => Content::NONE,
-        Some(None) => Content::of_length(None),
-        Some(length) if !has_trailers => Content::of_length(length),
-        None if is_end => {
+    if is_interim && is_end {
+        return Err(Malformed);
+    }
+    let content = if has_content {
+        if is_end && length.is_none() {
             put_field(out, b"content-length", b"0");
-            Content::NONE
         }
-        length => {
-            put_field(out, b"transfer-encoding", b"chunked");
-            Content { length: length.flatten(), is_chunked: true }
-        }
+        put_framing(out, length, is_end, has_trailers)
+    } else {
+        Content::NONE
     };
     out.extend(b"\r\n");
     Ok((content, is_interim))
@@ -166,11 +144,32 @@ pub(super) fn trailers(out: &mut Buffer, fields: &Fields) -> Result<(), Malforme
     Ok(())
 }
 
+/// Notes a `Content-Length`. Gives whether chunks take its place. A second one stays where it is, beside the chunks, and is
+/// refused by whoever reads the head.
+fn note_length(length: &mut Option<Option<u64>>, value: &[u8], has_trailers: bool) -> bool {
+    let told = number(value);
+    let is_first = length.replace(told).is_none();
+    has_trailers && is_first && told.is_some()
+}
+
+/// Frames the content behind a head, in which a length was told or not.
+fn put_framing(out: &mut Buffer, length: Option<Option<u64>>, is_end: bool, has_trailers: bool) -> Content {
+    match length {
+        Some(None) => Content::of_length(None),
+        Some(length) if !has_trailers => Content::of_length(length),
+        None if is_end => Content::NONE,
+        length => {
+            put_field(out, b"transfer-encoding", b"chunked");
+            Content { length: length.flatten(), is_chunked: true }
+        }
+    }
+}
+
 /// Whether trailers are to be expected. They need chunks, even where the length was told: gRPC's status is one of them.
 fn has_trailers(fields: &Fields) -> bool {
     let is_sign = |(name, value): (&[u8], &[u8])| match name {
         b"trailer" => true,
-        b"content-type" => value.starts_with(b"application/grpc"),
+        b"content-type" => is_grpc(value),
         _ => false,
     };
     fields.iter().any(is_sign)
@@ -235,11 +234,6 @@ fn check_value(value: &[u8]) -> Result<(), Malformed> {
     let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
     let is_malformed = value.iter().any(|byte| matches!(byte, 0 | b'\r' | b'\n'));
     if is_malformed || is_blank(value.first()) || is_blank(value.last()) { Err(Malformed) } else { Ok(()) }
-}
-
-fn number(digits: &[u8]) -> Option<u64> {
-    let all_digits = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
-    str::from_utf8(digits).ok().filter(|_| all_digits)?.parse().ok()
 }
 
 #[cfg(test)]

@@ -1,9 +1,8 @@
 //! Frames (RFC 9113 §4 and §6): how they are read from bytes, and how they are written.
 
 use crate::http1::buffer::Buffer;
+pub use crate::server::preface::PREFACE;
 
-/// What a client sends first (RFC 9113 §3.4).
-pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Bytes in front of every payload.
 pub const HEAD: usize = 9;
 /// The largest payload that we take, which is what everybody has to take (SETTINGS_MAX_FRAME_SIZE, §6.5.2).

@@ -6,9 +6,9 @@ use super::hpack::encode;
 use crate::http1::{
     body::Body,
     buffer::Buffer,
-    field::Known,
+    field::{Known, is_grpc},
     framing::{self, Framing},
-    head::{ADDED_FIELDS, Head, HeadError, HeadLimits, MOST_FIELDS},
+    head::{ADDED_FIELDS, Head, HeadLimits, MOST_FIELDS},
 };
 
 /// What was written on this side is within the limits already, but for what was added here.
@@ -94,7 +94,7 @@ impl Outbound {
         let Stage::Head(head) = &mut self.stage else { return Err(invalid()) };
         let framing = match &self.role {
             Role::Request(origin) => {
-                if !head.parse_request(LIMITS).map_err(|error| bad_head(&error))? {
+                if !head.parse_request(LIMITS).map_err(|_| invalid())? {
                     return Ok(Next::More);
                 }
                 self.is_head_request = head.method() == b"HEAD";
@@ -102,7 +102,7 @@ impl Outbound {
                 framing::of_request(head)
             }
             Role::Answer { to_head } => {
-                if !head.parse_response(LIMITS).map_err(|error| bad_head(&error))? {
+                if !head.parse_response(LIMITS).map_err(|_| invalid())? {
                     return Ok(Next::More);
                 }
                 put_answer(block, head);
@@ -173,7 +173,7 @@ fn put_request(block: &mut Buffer, head: &Head, origin: &Origin) {
     encode::field(block, b":authority", origin.authority.as_bytes(), false);
     encode::field(block, b":path", head.target(), false);
     put_fields(block, head);
-    if head.values(Known::ContentType).any(|value| value.starts_with(b"application/grpc")) {
+    if head.values(Known::ContentType).any(is_grpc) {
         // Hop by hop, and so removed on the way here; gRPC servers insist on it.
         encode::field(block, b"te", b"trailers", false);
     }
@@ -197,10 +197,6 @@ fn put_fields(block: &mut Buffer, head: &Head) {
             }
         }
     }
-}
-
-fn bad_head(_: &HeadError) -> io::Error {
-    invalid()
 }
 
 fn invalid() -> io::Error {

@@ -75,9 +75,7 @@ impl Server {
         liveness: Liveness,
     ) -> (Self, Connection<T>) {
         let state = Rc::new(RefCell::new(State::new(Side::Server, limits)));
-        // A head that is larger by little is to be answered, and so has to be told from one that is not.
-        let head_bytes = limits.head_bytes;
-        (Self(state.clone()), Connection::new(io, state, liveness, head_bytes))
+        (Self(state.clone()), Connection::new(io, state, liveness, limits.head_bytes))
     }
 
     /// Tells the client that the connection is going to end: what is asked before it knows is served.

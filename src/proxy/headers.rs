@@ -175,7 +175,7 @@ pub fn answer_framing(framing: Framing, version: Version) -> AnswerFraming {
 }
 
 /// Whether a field of an answer goes to the caller; framing is not decided here.
-pub fn passes_back(field: &Field) -> bool {
+fn passes_back(field: &Field) -> bool {
     !matches!(
         field.known,
         Known::AltSvc

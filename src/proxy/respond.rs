@@ -5,7 +5,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
 use super::error::{Kind, Refusal};
 use crate::{
-    http1::{body::put_field, buffer::Buffer, field::Known, head::Head},
+    http1::{
+        body::put_field,
+        buffer::Buffer,
+        field::{self, Known},
+        head::Head,
+    },
     proxy::headers::Persist,
     server::problem::{self, Problem},
 };
@@ -25,9 +30,7 @@ pub struct Answer {
 
 /// Whether the caller speaks gRPC, and so looks for `grpc-status`.
 pub fn is_grpc(head: &Head) -> bool {
-    const GRPC: &[u8] = b"application/grpc";
-    let mut types = head.values(Known::ContentType);
-    types.next().and_then(|value| value.get(..GRPC.len())).is_some_and(|value| value.eq_ignore_ascii_case(GRPC))
+    head.values(Known::ContentType).next().is_some_and(field::is_grpc)
 }
 
 /// The answer to a refused request.
