@@ -54,7 +54,10 @@ impl App {
     pub fn bind(config: Config) -> Result<Self, Failure> {
         let store = open_store(&config).map_err(Failure::Store)?;
         let bind = |address: &ListenAddress| {
-            Bound::bind(address).map_err(|error| Failure::Listen { address: address.clone(), error })
+            Bound::bind(address).map_err(|error| Failure::Listen {
+                address: address.clone(),
+                error,
+            })
         };
         let mut listeners = BTreeMap::new();
         for route in &config.routes {
@@ -62,8 +65,17 @@ impl App {
                 listeners.insert(route.listen.clone(), Arc::new(bind(&route.listen)?));
             }
         }
-        let admin = config.admin.as_ref().map(|admin| bind(&admin.listen)).transpose()?;
-        Ok(Self { config, store, admin, listeners })
+        let admin = config
+            .admin
+            .as_ref()
+            .map(|admin| bind(&admin.listen))
+            .transpose()?;
+        Ok(Self {
+            config,
+            store,
+            admin,
+            listeners,
+        })
     }
 
     /// Starts everything. Has to be called on the control thread's runtime.
@@ -71,28 +83,59 @@ impl App {
     /// # Errors
     /// A worker thread cannot be started.
     pub fn start(self, clock: Arc<dyn Clock>) -> Result<Running, Failure> {
-        let Self { config, store, admin, listeners } = self;
+        let Self {
+            config,
+            store,
+            admin,
+            listeners,
+        } = self;
         let metrics = Metrics::new();
-        let tokens = Arc::new(Tokens::start(&config.providers, store, clock.clone(), &metrics));
+        let tokens = Arc::new(Tokens::start(
+            &config.providers,
+            store,
+            clock.clone(),
+            &metrics,
+        ));
         let drain = Drain::new();
         let at = admin.as_ref().map(Bound::address);
-        let services = listeners.values().map(|bound| service(&config, bound, &listeners, at, &tokens, &metrics));
+        let services = listeners
+            .values()
+            .map(|bound| service(&config, bound, &listeners, at, &tokens, &metrics));
         let services = services.collect::<Vec<_>>();
         let workers = Workers::start(config.workers, services, &drain).map_err(Failure::Worker)?;
 
-        let routes: Vec<_> = config.routes.iter().map(|route| view(route, &listeners)).collect();
+        let routes: Vec<_> = config
+            .routes
+            .iter()
+            .map(|route| view(route, &listeners))
+            .collect();
         for route in &routes {
-            tracing::info!(route = &*route.name, listen = route.listen, upstream = route.upstream, "listening");
+            tracing::info!(
+                route = &*route.name,
+                listen = route.listen,
+                upstream = route.upstream,
+                "listening"
+            );
         }
         let addresses = Addresses {
             admin: admin.as_ref().map(|bound| bound.address().clone()),
-            routes: config.routes.iter().map(|route| (route.name.clone(), real(route, &listeners))).collect(),
+            routes: config
+                .routes
+                .iter()
+                .map(|route| (route.name.clone(), real(route, &listeners)))
+                .collect(),
         };
         let admin_task = match &admin {
             Some(bound) => {
                 let key = config.admin.as_ref().and_then(|admin| admin.key.clone());
-                let view = View { tokens: tokens.clone(), routes, key, store: store_location(&config).clone() };
-                let state = AdminState::new(bound.address().clone(), metrics, clock, view, drain.gate());
+                let view = View {
+                    tokens: tokens.clone(),
+                    routes,
+                    key,
+                    store: store_location(&config).clone(),
+                };
+                let state =
+                    AdminState::new(bound.address().clone(), metrics, clock, view, drain.gate());
                 let state = Arc::new(state.with_limits(config.limits));
                 let listener = bound.listener().map_err(Failure::Worker)?;
                 tracing::info!(listen = %bound.address(), "admin listening");
@@ -101,7 +144,17 @@ impl App {
             None => None,
         };
         let secrets = secrets::follow(&config);
-        Ok(Running { addresses, config, tokens, drain, workers, admin: admin_task, secrets, listeners, _admin: admin })
+        Ok(Running {
+            addresses,
+            config,
+            tokens,
+            drain,
+            workers,
+            admin: admin_task,
+            secrets,
+            listeners,
+            _admin: admin,
+        })
     }
 }
 
@@ -158,7 +211,9 @@ impl Running {
         // Nobody is left to wait for an access token, but an answer that replaces a spent refresh token must not be lost.
         let settled = timeout(self.tokens.longest_settling(), self.tokens.settle()).await;
         if settled.is_err() {
-            tracing::error!("a token request was still in flight at the end: the login it belongs to may be lost");
+            tracing::error!(
+                "a token request was still in flight at the end: the login it belongs to may be lost"
+            );
         }
         self.workers.stop();
         if let Some(admin) = self.admin {
@@ -196,7 +251,11 @@ impl fmt::Display for Failure {
             Self::Listen { address, error } => write!(f, "cannot listen on {address}: {error}"),
             Self::Store(error) => write!(f, "{error}"),
             Self::Lost(providers) => {
-                write!(f, "the login could not be stored before the end, and is lost: {}", providers.join(", "))
+                write!(
+                    f,
+                    "the login could not be stored before the end, and is lost: {}",
+                    providers.join(", ")
+                )
             }
             Self::Worker(error) => write!(f, "cannot start a worker: {error}"),
         }
@@ -211,8 +270,15 @@ fn open_store(config: &Config) -> Result<Arc<dyn Store>, StoreError> {
 }
 
 fn store_location(config: &Config) -> &StoreLocation {
-    let needed = config.providers.iter().any(|provider| provider.grant_type != GrantType::ClientCredentials);
-    if needed || config.store_is_given { &config.store } else { &StoreLocation::Memory }
+    let needed = config
+        .providers
+        .iter()
+        .any(|provider| provider.grant_type != GrantType::ClientCredentials);
+    if needed || config.store_is_given {
+        &config.store
+    } else {
+        &StoreLocation::Memory
+    }
 }
 
 /// What one listener serves.
@@ -224,16 +290,27 @@ fn service(
     tokens: &Tokens,
     metrics: &Metrics,
 ) -> Service {
-    let own =
-        config.routes.iter().filter(|route| listeners.get(&route.listen).is_some_and(|at| Arc::ptr_eq(at, bound)));
+    let own = config.routes.iter().filter(|route| {
+        listeners
+            .get(&route.listen)
+            .is_some_and(|at| Arc::ptr_eq(at, bound))
+    });
     let active = own.map(|route| {
         let binding = route.provider.as_ref();
-        let credential = binding.and_then(|binding| tokens.credential(&binding.provider)).cloned();
-        let way = credential.as_ref().map(|credential| login::way(credential.provider(), admin)).unwrap_or_default();
+        let credential = binding
+            .and_then(|binding| tokens.credential(&binding.provider))
+            .cloned();
+        let way = credential
+            .as_ref()
+            .map(|credential| login::way(credential.provider(), admin))
+            .unwrap_or_default();
         Arc::new(ActiveRoute {
             credential,
             way_to_log_in: way.into(),
-            target: Arc::new(Target::new(route.upstream.clone(), !route.upgrade.is_empty())),
+            target: Arc::new(Target::new(
+                route.upstream.clone(),
+                !route.upgrade.is_empty(),
+            )),
             metrics: metrics.route(&route.name),
             route: route.clone(),
         })
@@ -256,7 +333,9 @@ fn service(
 }
 
 fn real(route: &Route, listeners: &BTreeMap<ListenAddress, Arc<Bound>>) -> ListenAddress {
-    listeners.get(&route.listen).map_or_else(|| route.listen.clone(), |bound| bound.address().clone())
+    listeners
+        .get(&route.listen)
+        .map_or_else(|| route.listen.clone(), |bound| bound.address().clone())
 }
 
 fn view(route: &Route, listeners: &BTreeMap<ListenAddress, Arc<Bound>>) -> RouteView {
@@ -264,7 +343,10 @@ fn view(route: &Route, listeners: &BTreeMap<ListenAddress, Arc<Bound>>) -> Route
         name: route.name.clone(),
         listen: real(route, listeners).to_string(),
         upstream: url(&route.upstream),
-        provider: route.provider.as_ref().map(|binding| binding.provider.clone()),
+        provider: route
+            .provider
+            .as_ref()
+            .map(|binding| binding.provider.clone()),
     }
 }
 

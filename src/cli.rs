@@ -23,7 +23,12 @@ pub(crate) const BAD_INPUT: u8 = 2;
 
 /// An authenticating reverse-proxy sidecar: obtains OAuth 2.0 tokens and puts them on every request it forwards.
 #[derive(Debug, Parser)]
-#[command(name = "bearward", version, propagate_version = false, arg_required_else_help = true)]
+#[command(
+    name = "bearward",
+    version,
+    propagate_version = false,
+    arg_required_else_help = true
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -60,7 +65,11 @@ pub fn main() -> ExitCode {
         Err(error) => {
             // With standard output closed there is nobody to tell.
             let _ = error.print();
-            return if error.use_stderr() { ExitCode::from(BAD_INPUT) } else { ExitCode::SUCCESS };
+            return if error.use_stderr() {
+                ExitCode::from(BAD_INPUT)
+            } else {
+                ExitCode::SUCCESS
+            };
         }
     };
     match arguments.command {
@@ -79,7 +88,10 @@ pub fn main() -> ExitCode {
 /// Writes a result to standard output and ends with `status`; a reader that has seen enough is no failure.
 pub(crate) fn print(text: &str, status: ExitCode) -> ExitCode {
     let mut output = io::stdout().lock();
-    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+    match output
+        .write_all(text.as_bytes())
+        .and_then(|()| output.flush())
+    {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             complain(&format!("standard output: {error}"));
             ExitCode::FAILURE

@@ -103,7 +103,10 @@ impl ManualClock {
     /// A clock that stands at an arbitrary instant.
     pub fn new() -> Self {
         let epoch = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
-        Self { elapsed: Arc::new(watch::Sender::new(Duration::from_secs(1000))), epoch }
+        Self {
+            elapsed: Arc::new(watch::Sender::new(Duration::from_secs(1000))),
+            epoch,
+        }
     }
 
     /// Moves the clock on and ends the waits whose deadline it passes.
@@ -131,7 +134,9 @@ impl Clock for ManualClock {
         let mut elapsed = self.elapsed.subscribe();
         Box::pin(async move {
             // An error means that the clock is gone, and with it whoever waits.
-            let _ = elapsed.wait_for(|elapsed| Moment(*elapsed) >= deadline).await;
+            let _ = elapsed
+                .wait_for(|elapsed| Moment(*elapsed) >= deadline)
+                .await;
         })
     }
 }

@@ -94,17 +94,34 @@ pub fn load(path: &Path, environment: Environment<'_>) -> Result<(Config, Report
     let unreadable = |error: io::Error| {
         let hint = "name a file with -c FILE or $BEARWARD_CONFIG; else ./bearward.toml and then \
                     /etc/bearward/bearward.toml are read";
-        Report::whole_file(&file, format!("the configuration cannot be read: {error}"), hint.to_owned())
+        Report::whole_file(
+            &file,
+            format!("the configuration cannot be read: {error}"),
+            hint.to_owned(),
+        )
     };
     let mut bytes = Zeroizing::new(Vec::new());
-    fs::File::open(path).and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes)).map_err(unreadable)?;
+    fs::File::open(path)
+        .and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes))
+        .map_err(unreadable)?;
     if bytes.len() as u64 > LARGEST_FILE {
-        return Err(unreadable(io::Error::new(io::ErrorKind::InvalidData, "larger than 32 MiB")));
+        return Err(unreadable(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "larger than 32 MiB",
+        )));
     }
     let text = std::str::from_utf8(&bytes).map_err(|error| {
-        let line = bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
+        let line = bytes[..error.valid_up_to()]
+            .iter()
+            .filter(|byte| **byte == b'\n')
+            .count()
+            + 1;
         let hint = "save it as UTF-8".to_owned();
-        Report::whole_file(&file, format!("the configuration is not UTF-8, from line {line} on"), hint)
+        Report::whole_file(
+            &file,
+            format!("the configuration is not UTF-8, from line {line} on"),
+            hint,
+        )
     })?;
     read(text, &file, Some(path), environment)
 }
@@ -113,11 +130,20 @@ pub fn load(path: &Path, environment: Environment<'_>) -> Result<(Config, Report
 ///
 /// # Errors
 /// All that is wrong with it. With `Ok` comes a report that holds warnings at most.
-pub fn parse(text: &str, file: &str, environment: Environment<'_>) -> Result<(Config, Report), Report> {
+pub fn parse(
+    text: &str,
+    file: &str,
+    environment: Environment<'_>,
+) -> Result<(Config, Report), Report> {
     read(text, file, None, environment)
 }
 
-fn read(text: &str, file: &str, path: Option<&Path>, environment: Environment<'_>) -> Result<(Config, Report), Report> {
+fn read(
+    text: &str,
+    file: &str,
+    path: Option<&Path>,
+    environment: Environment<'_>,
+) -> Result<(Config, Report), Report> {
     let folder = path.and_then(Path::parent).map(Path::to_owned);
     let mut context = build::Context::new(environment, folder);
     let document = syntax::parse(text, &mut context.drafts);
@@ -125,7 +151,10 @@ fn read(text: &str, file: &str, path: Option<&Path>, environment: Environment<'_
     let mut config = None;
     let syntax_errors = context.drafts.len();
     if document.is_whole {
-        let checker = check::Checker { text, is_valid: document.is_valid };
+        let checker = check::Checker {
+            text,
+            is_valid: document.is_valid,
+        };
         checker.table(table, keys::ROOT, &"".into(), &mut context.drafts);
         config = Some(build::build(&raw::Section::root(table), path, &mut context));
     }

@@ -42,7 +42,12 @@ provider = "demo"
 }
 
 /// What `bearward demo` prints once everything runs: what is where, and the line to try.
-pub fn invitation(server: &AuthorizationServer, api: &Api, sidecar: impl Display, admin: Option<&str>) -> String {
+pub fn invitation(
+    server: &AuthorizationServer,
+    api: &Api,
+    sidecar: impl Display,
+    admin: Option<&str>,
+) -> String {
     let mut text = format!(
         "A complete world on this machine. Nothing of it is kept.
 
@@ -56,7 +61,9 @@ pub fn invitation(server: &AuthorizationServer, api: &Api, sidecar: impl Display
     if let Some(admin) = admin {
         text.push_str(&format!("  status page           http://{admin}/\n"));
     }
-    text.push_str(&format!("\nTry it:\n\n  curl http://{sidecar}/v1/devices\n\nCtrl-C ends it.\n"));
+    text.push_str(&format!(
+        "\nTry it:\n\n  curl http://{sidecar}/v1/devices\n\nCtrl-C ends it.\n"
+    ));
     text
 }
 
@@ -66,7 +73,9 @@ fn quoted(text: &str) -> String {
     for character in text.chars() {
         match character {
             '"' | '\\' => quoted.extend(['\\', character]),
-            _ if character.is_control() => quoted.push_str(&format!("\\u{:04X}", u32::from(character))),
+            _ if character.is_control() => {
+                quoted.push_str(&format!("\\u{:04X}", u32::from(character)))
+            }
             _ => quoted.push(character),
         }
     }
@@ -88,7 +97,12 @@ mod tests {
         let server = AuthorizationServer::start(options).await.unwrap();
         let api = Api::start(api::Options::new(&server)).await.unwrap();
         let text = configuration(&server, &api, 8080);
-        let line = |line: String| assert!(text.lines().any(|ours| ours == line), "{line} is missing from\n{text}");
+        let line = |line: String| {
+            assert!(
+                text.lines().any(|ours| ours == line),
+                "{line} is missing from\n{text}"
+            )
+        };
         line(format!("token_endpoint = \"{}\"", server.token_endpoint()));
         line(r#"client_secret = "quote\" and \\ and\u000Aline""#.into());
         line(format!("upstream = \"http://{}\"", api.address()));
@@ -97,7 +111,9 @@ mod tests {
 
     #[tokio::test]
     async fn the_invitation_has_one_curl_line_and_no_secret() {
-        let server = AuthorizationServer::start(authorization_server::Options::default()).await.unwrap();
+        let server = AuthorizationServer::start(authorization_server::Options::default())
+            .await
+            .unwrap();
         let api = Api::start(api::Options::new(&server)).await.unwrap();
         let text = invitation(&server, &api, "127.0.0.1:8080", Some("127.0.0.1:9900"));
         let curl: Vec<_> = text.lines().filter(|line| line.contains("curl")).collect();

@@ -32,7 +32,10 @@ impl Secret {
 
     /// The whole SHA-256 in hexadecimal, for records that have to tell whether a secret was changed.
     pub fn digest(&self) -> String {
-        Sha256::digest(self.0.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+        Sha256::digest(self.0.as_bytes())
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
     }
 
     /// Compares with `candidate` in a time that depends on neither value.
@@ -60,7 +63,10 @@ pub struct LiveSecret {
 impl LiveSecret {
     /// A secret that stays what it is: given inline or by the environment.
     pub fn fixed(secret: Secret) -> Self {
-        Self { path: None, value: watch::Sender::new(Arc::new(secret)) }
+        Self {
+            path: None,
+            value: watch::Sender::new(Arc::new(secret)),
+        }
     }
 
     /// The secret in the file at `path`, without the line break at its end.
@@ -70,7 +76,10 @@ impl LiveSecret {
     pub fn file(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
         let value = read(&path)?;
-        Ok(Self { path: Some(path), value: watch::Sender::new(Arc::new(value)) })
+        Ok(Self {
+            path: Some(path),
+            value: watch::Sender::new(Arc::new(value)),
+        })
     }
 
     /// The value in force.
@@ -93,7 +102,9 @@ impl LiveSecret {
     /// # Errors
     /// As [`LiveSecret::file`]; the value in force stays.
     pub fn reload(&self) -> io::Result<bool> {
-        let Some(path) = &self.path else { return Ok(false) };
+        let Some(path) = &self.path else {
+            return Ok(false);
+        };
         let fresh = read(path)?;
         Ok(self.value.send_if_modified(|current| {
             let changed = **current != fresh;
@@ -107,7 +118,9 @@ impl LiveSecret {
 
 impl fmt::Debug for LiveSecret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LiveSecret").field("path", &self.path).finish_non_exhaustive()
+        f.debug_struct("LiveSecret")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
     }
 }
 
@@ -124,12 +137,18 @@ fn read(path: &std::path::Path) -> io::Result<Secret> {
     let file = std::fs::File::open(path)?;
     file.take(LARGEST_FILE + 1).read_to_string(&mut text)?;
     if text.len() as u64 > LARGEST_FILE {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "larger than 64 KiB"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "larger than 64 KiB",
+        ));
     }
     let value = text.strip_suffix('\n').unwrap_or(&text);
     let value = value.strip_suffix('\r').unwrap_or(value);
     if value.is_empty() {
-        return Err(io::Error::new(io::ErrorKind::InvalidData, "the file is empty"));
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            "the file is empty",
+        ));
     }
     Ok(Secret::new(value))
 }

@@ -32,9 +32,14 @@ impl Trust {
         }
         let mut probe = RootCertStore::empty();
         for certificate in &extra {
-            probe.add(certificate.clone()).map_err(|error| invalid(error.to_string()))?;
+            probe
+                .add(certificate.clone())
+                .map_err(|error| invalid(error.to_string()))?;
         }
-        Ok(Self { extra, file: Some(path.to_owned()) })
+        Ok(Self {
+            extra,
+            file: Some(path.to_owned()),
+        })
     }
 
     /// The PEM file, if one was given.

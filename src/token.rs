@@ -42,9 +42,21 @@ struct Surroundings {
 impl Tokens {
     /// Spawns one refresher per provider on the current tokio runtime; each asks for its first token at once, unless
     /// `store` keeps one that is still good.
-    pub fn start(providers: &[Arc<Provider>], store: Arc<dyn Store>, clock: Arc<dyn Clock>, metrics: &Metrics) -> Self {
-        let surroundings = Surroundings { store, cache: TokenCache::new(clock.clone()), clock };
-        let running = providers.iter().map(|provider| Running::spawn(provider, &surroundings, metrics)).collect();
+    pub fn start(
+        providers: &[Arc<Provider>],
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        metrics: &Metrics,
+    ) -> Self {
+        let surroundings = Surroundings {
+            store,
+            cache: TokenCache::new(clock.clone()),
+            clock,
+        };
+        let running = providers
+            .iter()
+            .map(|provider| Running::spawn(provider, &surroundings, metrics))
+            .collect();
         Self::of(running, surroundings)
     }
 
@@ -59,19 +71,32 @@ impl Tokens {
         };
         let running = providers
             .iter()
-            .map(|provider| keep(provider).unwrap_or_else(|| Running::spawn(provider, &self.surroundings, metrics)))
+            .map(|provider| {
+                keep(provider)
+                    .unwrap_or_else(|| Running::spawn(provider, &self.surroundings, metrics))
+            })
             .collect();
         Self::of(running, self.surroundings.clone())
     }
 
     fn of(running: Vec<Arc<Running>>, surroundings: Surroundings) -> Self {
-        let by_name = running.iter().enumerate().map(|(at, running)| (running.credential.name().clone(), at)).collect();
-        Self { running, by_name, surroundings }
+        let by_name = running
+            .iter()
+            .enumerate()
+            .map(|(at, running)| (running.credential.name().clone(), at))
+            .collect();
+        Self {
+            running,
+            by_name,
+            surroundings,
+        }
     }
 
     /// The credential of the provider of that name.
     pub fn credential(&self, provider: &str) -> Option<&Arc<Credential>> {
-        self.by_name.get(provider).map(|&at| &self.running[at].credential)
+        self.by_name
+            .get(provider)
+            .map(|&at| &self.running[at].credential)
     }
 
     /// All credentials, in the order in which their providers were given.
@@ -107,12 +132,15 @@ impl Tokens {
     /// How long an answer may take that is worth waiting for: a request and its repetition, and the store's work.
     pub fn longest_settling(&self) -> Duration {
         const STORE: Duration = Duration::from_secs(15);
-        let timeouts = self.with_login().map(|credential| credential.provider().token_request.timeout);
+        let timeouts = self
+            .with_login()
+            .map(|credential| credential.provider().token_request.timeout);
         timeouts.max().unwrap_or_default() * 2 + STORE
     }
 
     fn with_login(&self) -> impl Iterator<Item = &Arc<Credential>> {
-        self.iter().filter(|credential| credential.login().is_some())
+        self.iter()
+            .filter(|credential| credential.login().is_some())
     }
 }
 
@@ -130,14 +158,29 @@ struct Running {
 }
 
 impl Running {
-    fn spawn(provider: &Arc<Provider>, surroundings: &Surroundings, metrics: &Metrics) -> Arc<Self> {
+    fn spawn(
+        provider: &Arc<Provider>,
+        surroundings: &Surroundings,
+        metrics: &Metrics,
+    ) -> Arc<Self> {
         let credential = Self::credential(provider, surroundings, metrics);
         let refresher = tokio::spawn(refresher::run(credential.clone()));
-        Arc::new(Self { credential, refresher })
+        Arc::new(Self {
+            credential,
+            refresher,
+        })
     }
 
-    fn credential(provider: &Arc<Provider>, surroundings: &Surroundings, metrics: &Metrics) -> Arc<Credential> {
-        let Surroundings { store, clock, cache } = surroundings.clone();
+    fn credential(
+        provider: &Arc<Provider>,
+        surroundings: &Surroundings,
+        metrics: &Metrics,
+    ) -> Arc<Credential> {
+        let Surroundings {
+            store,
+            clock,
+            cache,
+        } = surroundings.clone();
         let metrics = metrics.provider(&provider.name);
         let login = match provider.grant_type {
             GrantType::ClientCredentials => None,
@@ -145,7 +188,13 @@ impl Running {
                 Some(Login::new(provider.clone(), store, clock.clone()))
             }
         };
-        Arc::new(Credential::new(provider.clone(), clock, cache, metrics, login))
+        Arc::new(Credential::new(
+            provider.clone(),
+            clock,
+            cache,
+            metrics,
+            login,
+        ))
     }
 }
 

@@ -22,7 +22,11 @@ fn run(arguments: &[&str]) -> (i32, String, String) {
 
 fn ended(output: Output) -> (i32, String, String) {
     let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code().expect("an exit status"), text(output.stdout), text(output.stderr))
+    (
+        output.status.code().expect("an exit status"),
+        text(output.stdout),
+        text(output.stderr),
+    )
 }
 
 /// Checks `configuration`, with `more` arguments.
@@ -67,9 +71,15 @@ fn six_different_mistakes_are_all_named_and_none_of_the_secrets() {
     ] {
         assert!(out.contains(place), "{place}\n{out}");
     }
-    assert!(out.contains("hint: did you mean `client_secret`?\n") && out.contains("hint: did you mean \"hapn\"?\n"));
+    assert!(
+        out.contains("hint: did you mean `client_secret`?\n")
+            && out.contains("hint: did you mean \"hapn\"?\n")
+    );
     assert_eq!(out.matches(": error: ").count(), 6, "{out}");
-    assert!(!out.contains("canary") && !err.contains("canary"), "{out}{err}");
+    assert!(
+        !out.contains("canary") && !err.contains("canary"),
+        "{out}{err}"
+    );
 }
 
 #[test]
@@ -81,8 +91,13 @@ fn the_json_form_is_one_document_on_standard_output() {
     let problems = json["problems"].as_array().unwrap();
     assert_eq!(problems.len(), 6);
     for problem in problems {
-        assert_eq!((problem["severity"].as_str(), problem["file"].as_str()), (Some("error"), Some("FILE")));
-        assert!(problem["line"].is_u64() && problem["column"].is_u64() && problem["key"].is_string());
+        assert_eq!(
+            (problem["severity"].as_str(), problem["file"].as_str()),
+            (Some("error"), Some("FILE"))
+        );
+        assert!(
+            problem["line"].is_u64() && problem["column"].is_u64() && problem["key"].is_string()
+        );
         assert!(problem["message"].is_string() && problem["hint"].is_string());
     }
     assert!(!out.contains("canary"), "{out}");
@@ -98,19 +113,38 @@ fn the_json_form_is_one_document_on_standard_output() {
 fn warnings_do_not_change_the_exit_status() {
     let (status, out, err) = check(&FINE.replace("127.0.0.1", "0.0.0.0"), &[]);
     assert_eq!((status, err.as_str()), (0, ""));
-    assert!(out.starts_with("FILE:2:10: warning: ") && out.contains("\nhint: "), "{out}");
-    assert!(out.ends_with("FILE: ok, 0 providers, 1 route, 1 warning\n"), "{out}");
+    assert!(
+        out.starts_with("FILE:2:10: warning: ") && out.contains("\nhint: "),
+        "{out}"
+    );
+    assert!(
+        out.ends_with("FILE: ok, 0 providers, 1 route, 1 warning\n"),
+        "{out}"
+    );
 }
 
 #[test]
 fn a_rule_that_can_match_nothing_is_an_error() {
-    for rule in ["get /x", "GET /a%20b", "GET /a/../b", "GET /./a", "GET /x?y", "GET /x#y", "GET /a\\\\b", "GET /é"] {
-        let (status, out, err) = check(&format!("{FINE}allow = [\"GET /fine\", \"{rule}\"]\n"), &[]);
+    for rule in [
+        "get /x",
+        "GET /a%20b",
+        "GET /a/../b",
+        "GET /./a",
+        "GET /x?y",
+        "GET /x#y",
+        "GET /a\\\\b",
+        "GET /é",
+    ] {
+        let (status, out, err) =
+            check(&format!("{FINE}allow = [\"GET /fine\", \"{rule}\"]\n"), &[]);
         assert_eq!((status, err.as_str()), (2, ""), "{rule}: {out}");
         assert!(out.starts_with("FILE:4:23: error: "), "{rule}: {out}");
         assert_eq!(out.matches(": error: ").count(), 1, "{rule}: {out}");
     }
-    let (status, out, _) = check(&format!("{FINE}allow = [\"GET /fine/*/**\", \"* /\", \"M-SEARCH /a+b:c\"]\n"), &[]);
+    let (status, out, _) = check(
+        &format!("{FINE}allow = [\"GET /fine/*/**\", \"* /\", \"M-SEARCH /a+b:c\"]\n"),
+        &[],
+    );
     assert_eq!(status, 0, "{out}");
 }
 
@@ -118,24 +152,37 @@ fn a_rule_that_can_match_nothing_is_an_error() {
 fn more_fields_than_are_ever_read_are_an_error() {
     let (status, out, _) = check(&format!("{FINE}[limits]\nhead_fields = 257\n"), &[]);
     assert_eq!(status, 2);
-    assert!(out.starts_with("FILE:5:15: error: `head_fields`") && out.contains("at most 256"), "{out}");
+    assert!(
+        out.starts_with("FILE:5:15: error: `head_fields`") && out.contains("at most 256"),
+        "{out}"
+    );
     let (status, out, _) = check(&format!("{FINE}[limits]\nhead_fields = 256\n"), &[]);
     assert_eq!(status, 0, "{out}");
 }
 
 #[test]
 fn an_address_with_a_key_in_it_is_refused_and_not_repeated() {
-    for address in ["http://:CANARYKEY@h/?q", "https://CANARYKEY:x@[", "http://h/CANARYKEY#x"] {
+    for address in [
+        "http://:CANARYKEY@h/?q",
+        "https://CANARYKEY:x@[",
+        "http://h/CANARYKEY#x",
+    ] {
         let (status, out, err) = run(&["status", "--admin", address]);
         assert_eq!((status, out.as_str()), (2, ""), "{address}: {err}");
-        assert!(err.contains("--admin") && !err.contains("CANARYKEY"), "{address}: {err}");
+        assert!(
+            err.contains("--admin") && !err.contains("CANARYKEY"),
+            "{address}: {err}"
+        );
     }
 }
 
 #[test]
 fn a_configuration_that_is_fine_ends_with_zero() {
     let (status, out, err) = check(FINE, &[]);
-    assert_eq!((status, out.as_str(), err.as_str()), (0, "FILE: ok, 0 providers, 1 route\n", ""));
+    assert_eq!(
+        (status, out.as_str(), err.as_str()),
+        (0, "FILE: ok, 0 providers, 1 route\n", "")
+    );
 }
 
 #[test]
@@ -143,14 +190,32 @@ fn the_configuration_is_found_where_it_is_looked_for() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("bearward.toml"), FINE).unwrap();
     let (status, out, _) = ended(bearward(folder.path()).arg("check").output().unwrap());
-    assert_eq!((status, out.as_str()), (0, "bearward.toml: ok, 0 providers, 1 route\n"));
+    assert_eq!(
+        (status, out.as_str()),
+        (0, "bearward.toml: ok, 0 providers, 1 route\n")
+    );
     let other = folder.path().join("other.toml");
     std::fs::write(&other, "").unwrap();
-    let (status, out, _) = ended(bearward(folder.path()).arg("check").env("BEARWARD_CONFIG", &other).output().unwrap());
+    let (status, out, _) = ended(
+        bearward(folder.path())
+            .arg("check")
+            .env("BEARWARD_CONFIG", &other)
+            .output()
+            .unwrap(),
+    );
     assert_eq!(status, 2);
-    assert!(out.contains("other.toml:1:1: error: there is neither a provider nor a route"), "{out}");
+    assert!(
+        out.contains("other.toml:1:1: error: there is neither a provider nor a route"),
+        "{out}"
+    );
     let arguments = ["check", "--config", "bearward.toml"];
-    let (status, ..) = ended(bearward(folder.path()).args(arguments).env("BEARWARD_CONFIG", &other).output().unwrap());
+    let (status, ..) = ended(
+        bearward(folder.path())
+            .args(arguments)
+            .env("BEARWARD_CONFIG", &other)
+            .output()
+            .unwrap(),
+    );
     assert_eq!(status, 0);
 }
 
@@ -158,7 +223,10 @@ fn the_configuration_is_found_where_it_is_looked_for() {
 fn a_file_that_is_not_there_is_a_bad_configuration() {
     let (status, out, _) = run(&["check", "-c", "no-such.toml"]);
     assert_eq!(status, 2);
-    assert!(out.starts_with("no-such.toml:1:1: error: the configuration cannot be read: "), "{out}");
+    assert!(
+        out.starts_with("no-such.toml:1:1: error: the configuration cannot be read: "),
+        "{out}"
+    );
 }
 
 #[test]
@@ -168,8 +236,17 @@ fn secrets_come_from_the_environment_of_the_process() {
     std::fs::write(folder.path().join("bearward.toml"), text).unwrap();
     let (status, out, _) = ended(bearward(folder.path()).arg("check").output().unwrap());
     assert_eq!(status, 2);
-    assert!(out.contains("bearward.toml:5:14: error: the environment variable `CLIENT_KEY`"), "{out}");
-    let (status, out, _) = ended(bearward(folder.path()).arg("check").env("CLIENT_KEY", "canary").output().unwrap());
+    assert!(
+        out.contains("bearward.toml:5:14: error: the environment variable `CLIENT_KEY`"),
+        "{out}"
+    );
+    let (status, out, _) = ended(
+        bearward(folder.path())
+            .arg("check")
+            .env("CLIENT_KEY", "canary")
+            .output()
+            .unwrap(),
+    );
     assert_eq!(status, 0, "{out}");
     assert!(!out.contains("canary"));
 }
@@ -185,7 +262,10 @@ fn the_reference_is_valid_in_an_empty_environment() {
 fn presets_are_listed_and_printed() {
     let (status, out, err) = run(&["presets"]);
     assert_eq!((status, err.as_str()), (0, ""));
-    let names: Vec<_> = out.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    let names: Vec<_> = out
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
     assert_eq!(names, ["feeling", "hapn", "happeo", "happyrmatch"]);
     for name in names {
         let (status, out, _) = run(&["presets", name]);
@@ -226,8 +306,16 @@ fn bad_usage_ends_with_two_in_every_command() {
 #[test]
 fn help_and_version_go_to_standard_output() {
     let (status, out, _) = run(&["--version"]);
-    assert_eq!((status, out.trim()), (0, concat!("bearward ", env!("CARGO_PKG_VERSION"))));
-    for arguments in [&["--help"][..], &["help"], &["check", "--help"], &["presets", "-h"]] {
+    assert_eq!(
+        (status, out.trim()),
+        (0, concat!("bearward ", env!("CARGO_PKG_VERSION")))
+    );
+    for arguments in [
+        &["--help"][..],
+        &["help"],
+        &["check", "--help"],
+        &["presets", "-h"],
+    ] {
         let (status, out, err) = run(arguments);
         assert_eq!((status, err.as_str()), (0, ""), "{arguments:?}");
         assert!(out.contains("Usage: "), "{out}");
@@ -237,13 +325,26 @@ fn help_and_version_go_to_standard_output() {
 #[test]
 fn a_reader_that_goes_away_causes_no_panic() {
     let folder = tempfile::tempdir().unwrap();
-    for arguments in [&["schema"][..], &["presets"], &["--help"], &["check", "-c", "x"]] {
-        let mut child =
-            bearward(folder.path()).args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    for arguments in [
+        &["schema"][..],
+        &["presets"],
+        &["--help"],
+        &["check", "-c", "x"],
+    ] {
+        let mut child = bearward(folder.path())
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         drop(child.stdout.take());
         let output = child.wait_with_output().unwrap();
         let err = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.code().is_some_and(|status| status != 101), "{arguments:?}: {:?} {err}", output.status);
+        assert!(
+            output.status.code().is_some_and(|status| status != 101),
+            "{arguments:?}: {:?} {err}",
+            output.status
+        );
         assert!(!err.contains("panicked"), "{err}");
     }
 }

@@ -2,8 +2,17 @@
 //!
 //! `FUZZ_ROUNDS` makes it more mutations than a few seconds' worth, `FUZZ_SEED` others.
 
-#![allow(missing_docs, unreachable_pub, reason = "nobody is outside of a test binary")]
-#![allow(clippy::panic, clippy::expect_used, clippy::unwrap_used, reason = "a promise is broken by panicking")]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    reason = "nobody is outside of a test binary"
+)]
+#![allow(
+    clippy::panic,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a promise is broken by panicking"
+)]
 
 #[path = "../fuzz/src/lib.rs"]
 mod checks;
@@ -51,15 +60,21 @@ fn a_configuration_is_taken_or_refused_with_problems_that_lie_within_it() {
 
 /// Checks the seeds of a target, and `rounds` mutations of them.
 fn run(target: &str, check: fn(&[u8]), rounds: u64) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds").join(target);
-    let mut files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("fuzz/seeds")
+        .join(target);
+    let mut files: Vec<_> = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     files.sort();
     let seeds: Vec<Vec<u8>> = files.iter().map(|file| fs::read(file).unwrap()).collect();
     assert!(seeds.len() >= 3, "hardly any seeds in {}", folder.display());
     for (seed, file) in seeds.iter().zip(&files) {
         holds(check, seed, &file.display().to_string());
     }
-    let number = |name: &str, default: u64| env::var(name).map_or(default, |text| text.parse().unwrap());
+    let number =
+        |name: &str, default: u64| env::var(name).map_or(default, |text| text.parse().unwrap());
     let mut random = Random(number("FUZZ_SEED", 1) * 2 + 1);
     for round in 0..number("FUZZ_ROUNDS", rounds) {
         let input = mutated(&seeds, &mut random);
@@ -117,6 +132,10 @@ impl Random {
     /// Bytes that mean something are likelier than others.
     fn byte(&mut self) -> u8 {
         const TELLING: &[u8] = b"\r\n\t \0:;,/\\%.?#*=&\"'[]{}0159afAF_-";
-        if self.below(2) == 0 { TELLING[self.below(TELLING.len())] } else { self.next() as u8 }
+        if self.below(2) == 0 {
+            TELLING[self.below(TELLING.len())]
+        } else {
+            self.next() as u8
+        }
     }
 }

@@ -41,7 +41,9 @@ const CONFINED: &[(&str, &[&str])] = &[
 ];
 
 /// Names that say nothing of what a module owns.
-const EMPTY_NAMES: &[&str] = &["common", "helper", "helpers", "manager", "misc", "util", "utils"];
+const EMPTY_NAMES: &[&str] = &[
+    "common", "helper", "helpers", "manager", "misc", "util", "utils",
+];
 
 /// A file that is longer holds more than one thing. Files of tests alone may be.
 const MOST_LINES: usize = 400;
@@ -52,13 +54,24 @@ fn the_source_tree_keeps_its_own_rules() {
     let files: Vec<File> = rust_files(&root)
         .into_iter()
         .map(|path| {
-            let name = path.strip_prefix(&root).unwrap().to_str().unwrap().replace('\\', "/");
+            let name = path
+                .strip_prefix(&root)
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .replace('\\', "/");
             File::new(&name, &fs::read_to_string(&path).unwrap())
         })
         .collect();
 
-    let own = files.iter().flat_map(|file| &file.reading.mentions).filter(|mention| mention.path[0] == "crate");
-    assert!(own.count() >= 10, "hardly any `crate::` was found: the reading of the sources is broken");
+    let own = files
+        .iter()
+        .flat_map(|file| &file.reading.mentions)
+        .filter(|mention| mention.path[0] == "crate");
+    assert!(
+        own.count() >= 10,
+        "hardly any `crate::` was found: the reading of the sources is broken"
+    );
     let broken = check(&files);
     assert!(broken.is_empty(), "\n{}\n", broken.join("\n"));
 }
@@ -76,7 +89,11 @@ struct File {
 
 impl File {
     fn new(name: &str, text: &str) -> Self {
-        let mut module: Vec<String> = name.trim_end_matches(".rs").split('/').map(str::to_owned).collect();
+        let mut module: Vec<String> = name
+            .trim_end_matches(".rs")
+            .split('/')
+            .map(str::to_owned)
+            .collect();
         if module == ["lib"] || module.last().is_some_and(|last| last == "mod") {
             module.pop();
         }
@@ -96,7 +113,11 @@ fn check(files: &[File]) -> Vec<String> {
         .iter()
         .flat_map(|file| {
             file.reading.test_modules.iter().map(|name| {
-                let parent = file.module.iter().filter(|part| *part != "main").map(String::as_str);
+                let parent = file
+                    .module
+                    .iter()
+                    .filter(|part| *part != "main")
+                    .map(String::as_str);
                 parent.chain([name.as_str()]).collect()
             })
         })
@@ -105,31 +126,44 @@ fn check(files: &[File]) -> Vec<String> {
     let mut broken = Vec::new();
     for file in files {
         let names: Vec<&str> = file.module.iter().map(String::as_str).collect();
-        let all_test = file.reading.all_test || (1..=names.len()).any(|length| test_modules.contains(&names[..length]));
-        let mut say = |line: usize, what: String| broken.push(format!("src/{}:{line}: {what}", file.name));
+        let all_test = file.reading.all_test
+            || (1..=names.len()).any(|length| test_modules.contains(&names[..length]));
+        let mut say =
+            |line: usize, what: String| broken.push(format!("src/{}:{line}: {what}", file.name));
 
         if !file.has_header {
             say(1, "opens with no `//!` that says what the file owns".into());
         }
         if file.lines > MOST_LINES && !all_test {
-            say(file.lines, format!("{} lines, and {MOST_LINES} are the most", file.lines));
+            say(
+                file.lines,
+                format!("{} lines, and {MOST_LINES} are the most", file.lines),
+            );
         }
         if names.last() == Some(&"mod") || file.name.ends_with("/mod.rs") {
-            say(1, "is a mod.rs: the file stands beside its folder here".into());
+            say(
+                1,
+                "is a mod.rs: the file stands beside its folder here".into(),
+            );
         }
         if let Some(top) = names.first().filter(|top| row(top).is_none()) {
             say(1, format!("module `{top}` has no layer"));
         }
         for (name, line) in &file.reading.modules {
             if EMPTY_NAMES.contains(&name.as_str()) {
-                say(*line, format!("`{name}` says nothing of what the module owns"));
+                say(
+                    *line,
+                    format!("`{name}` says nothing of what the module owns"),
+                );
             }
         }
         for mention in &file.reading.mentions {
             if let Some(what) = out_of_layer(file, mention) {
                 say(mention.line, what);
             }
-            if let Some(what) = out_of_confinement(file, mention).filter(|_| !mention.test && !all_test) {
+            if let Some(what) =
+                out_of_confinement(file, mention).filter(|_| !mention.test && !all_test)
+            {
                 say(mention.line, what);
             }
         }
@@ -150,7 +184,8 @@ fn out_of_layer(file: &File, mention: &Mention) -> Option<String> {
         return Some(format!("`{target}` is no module that has a layer"));
     };
     let own_row = row(own)?;
-    (target_row >= own_row).then(|| format!("`{own}` names `{target}`, which is not in a layer below it"))
+    (target_row >= own_row)
+        .then(|| format!("`{own}` names `{target}`, which is not in a layer below it"))
 }
 
 /// The module at the crate's root that a path leads to, if it leads into this crate and not to the file's own module.
@@ -160,12 +195,20 @@ fn target<'a>(file: &'a File, mention: &'a Mention) -> Option<&'a str> {
     if matches!(first, "crate" | "bearward") {
         return mention.path.get(1).map(String::as_str);
     }
-    let up = mention.path.iter().skip_while(|name| *name == "self").take_while(|name| *name == "super").count();
+    let up = mention
+        .path
+        .iter()
+        .skip_while(|name| *name == "self")
+        .take_while(|name| *name == "super")
+        .count();
     if up == 0 {
         return None;
     }
     let around: Vec<&String> = file.module.iter().chain(&mention.inside).collect();
-    let rest = mention.path.iter().filter(|name| !matches!(name.as_str(), "self" | "super"));
+    let rest = mention
+        .path
+        .iter()
+        .filter(|name| !matches!(name.as_str(), "self" | "super"));
     around
         .into_iter()
         .take((file.module.len() + mention.inside.len()).saturating_sub(up))
@@ -204,8 +247,10 @@ mod rules {
     use super::*;
 
     fn broken(sources: &[(&str, &str)]) -> Vec<String> {
-        let files: Vec<File> =
-            sources.iter().map(|(name, text)| File::new(name, &format!("//! What it owns.\n{text}"))).collect();
+        let files: Vec<File> = sources
+            .iter()
+            .map(|(name, text)| File::new(name, &format!("//! What it owns.\n{text}")))
+            .collect();
         check(&files)
     }
 
@@ -223,8 +268,14 @@ mod rules {
 
     #[test]
     fn a_module_may_name_itself_and_what_lies_below() {
-        keeps("proxy/forward.rs", "use crate::{secret::Secret, token, proxy::route::Route};\nuse super::route;");
-        keeps("proxy/forward.rs", "fn f() -> crate::tls::Trust { self::g(super::h()) }");
+        keeps(
+            "proxy/forward.rs",
+            "use crate::{secret::Secret, token, proxy::route::Route};\nuse super::route;",
+        );
+        keeps(
+            "proxy/forward.rs",
+            "fn f() -> crate::tls::Trust { self::g(super::h()) }",
+        );
         keeps("cli/run.rs", "use crate::{app::App, demo};");
         keeps("main.rs", "fn main() { bearward::cli::run() }");
         keeps("lib.rs", "pub mod admin;\npub use crate::config::Config;");
@@ -232,39 +283,96 @@ mod rules {
 
     #[test]
     fn a_module_may_not_name_what_lies_above_or_beside() {
-        breaks("token/cache.rs", "use crate::proxy::route::Route;", "`token` names `proxy`");
+        breaks(
+            "token/cache.rs",
+            "use crate::proxy::route::Route;",
+            "`token` names `proxy`",
+        );
         breaks("secret.rs", "use crate::config;", "`secret` names `config`");
-        breaks("server/accept.rs", "use crate::oauth::provider::Provider;", "`server` names `oauth`");
-        breaks("http1.rs", "use crate::server::limits::Limits;", "`http1` names `server`");
-        breaks("tls.rs", "use crate::telemetry::LogSettings;", "`tls` names `telemetry`");
+        breaks(
+            "server/accept.rs",
+            "use crate::oauth::provider::Provider;",
+            "`server` names `oauth`",
+        );
+        breaks(
+            "http1.rs",
+            "use crate::server::limits::Limits;",
+            "`http1` names `server`",
+        );
+        breaks(
+            "tls.rs",
+            "use crate::telemetry::LogSettings;",
+            "`tls` names `telemetry`",
+        );
         breaks("demo.rs", "use crate::cli;", "`demo` names `cli`");
     }
 
     #[test]
     fn a_forbidden_name_is_found_wherever_it_hides() {
         let what = "`oauth` names `proxy`";
-        breaks("oauth/grant.rs", "use crate::{secret::{Secret}, proxy::{self, allow}};", what);
-        breaks("oauth/grant.rs", "use crate::secret::Secret;\nfn f(x: &crate::proxy::Allow) {}", what);
-        breaks("oauth/grant.rs", "fn f() { tracing::info!(x = ?crate::proxy::X, \"crate::admin\"); }", what);
+        breaks(
+            "oauth/grant.rs",
+            "use crate::{secret::{Secret}, proxy::{self, allow}};",
+            what,
+        );
+        breaks(
+            "oauth/grant.rs",
+            "use crate::secret::Secret;\nfn f(x: &crate::proxy::Allow) {}",
+            what,
+        );
+        breaks(
+            "oauth/grant.rs",
+            "fn f() { tracing::info!(x = ?crate::proxy::X, \"crate::admin\"); }",
+            what,
+        );
         breaks("oauth/grant.rs", "use super::super::proxy::Allow;", what);
         breaks("oauth.rs", "use super::proxy::Allow;", what);
-        breaks("oauth/grant.rs", "mod inner { use super::super::super::proxy::Allow; }", what);
+        breaks(
+            "oauth/grant.rs",
+            "mod inner { use super::super::super::proxy::Allow; }",
+            what,
+        );
         breaks("oauth/grant.rs", "pub use crate::proxy as p;", what);
-        breaks("oauth/grant.rs", "fn f() -> Vec<<crate::proxy::A as Into<u8>>::B> { vec![] }", what);
-        breaks("oauth/grant.rs", "fn f() -> char { '\"' }\nfn g() { crate::proxy::x() }", what);
-        breaks("oauth/grant.rs", "fn f<'a>(x: &'a u8) -> char { '\\'' }\nfn g() { crate::proxy::x() }", what);
-        breaks("oauth/grant.rs", "const A: &str = r#\"\"//\"#; fn g() { crate::proxy::x() }", what);
+        breaks(
+            "oauth/grant.rs",
+            "fn f() -> Vec<<crate::proxy::A as Into<u8>>::B> { vec![] }",
+            what,
+        );
+        breaks(
+            "oauth/grant.rs",
+            "fn f() -> char { '\"' }\nfn g() { crate::proxy::x() }",
+            what,
+        );
+        breaks(
+            "oauth/grant.rs",
+            "fn f<'a>(x: &'a u8) -> char { '\\'' }\nfn g() { crate::proxy::x() }",
+            what,
+        );
+        breaks(
+            "oauth/grant.rs",
+            "const A: &str = r#\"\"//\"#; fn g() { crate::proxy::x() }",
+            what,
+        );
     }
 
     #[test]
     fn comments_and_strings_name_nothing() {
-        keeps("oauth/grant.rs", "/// See [`crate::proxy`].\n/* crate::proxy::a /* b */ crate::app::x */\nfn f() {}");
-        keeps("oauth/grant.rs", "const A: &str = \"crate::proxy::x\"; const B: &[u8] = br#\"crate::app::x \"b\" \"#;");
+        keeps(
+            "oauth/grant.rs",
+            "/// See [`crate::proxy`].\n/* crate::proxy::a /* b */ crate::app::x */\nfn f() {}",
+        );
+        keeps(
+            "oauth/grant.rs",
+            "const A: &str = \"crate::proxy::x\"; const B: &[u8] = br#\"crate::app::x \"b\" \"#;",
+        );
     }
 
     #[test]
     fn a_line_number_leads_to_the_name() {
-        let found = broken(&[("oauth/grant.rs", "/* a\nb */\nconst A: &str = \"\n\";\nuse crate::proxy::X;")]);
+        let found = broken(&[(
+            "oauth/grant.rs",
+            "/* a\nb */\nconst A: &str = \"\n\";\nuse crate::proxy::X;",
+        )]);
         assert!(found[0].starts_with("src/oauth/grant.rs:6: "), "{found:?}");
     }
 
@@ -277,7 +385,11 @@ mod rules {
     #[test]
     fn a_module_without_a_layer_is_refused() {
         breaks("surprise.rs", "", "`surprise` has no layer");
-        breaks("app.rs", "use crate::Everything;", "`Everything` is no module");
+        breaks(
+            "app.rs",
+            "use crate::Everything;",
+            "`Everything` is no module",
+        );
         breaks("app.rs", "use crate::*;", "`*` is no module");
     }
 
@@ -286,10 +398,18 @@ mod rules {
         for (name, text, what) in [
             ("config/raw.rs", "use reqwest::Url;", "`reqwest`"),
             ("token/store.rs", "fn f() { toml::from_str(x) }", "`toml`"),
-            ("token/refresher.rs", "use moka::sync::Cache;", "`moka` is confined to token::cache"),
+            (
+                "token/refresher.rs",
+                "use moka::sync::Cache;",
+                "`moka` is confined to token::cache",
+            ),
             ("main.rs", "use ::clap::Parser;", "`clap`"),
             ("main.rs", "#[derive(clap::Parser)]\nstruct A;", "`clap`"),
-            ("oauth/endpoint.rs", "use {http::Uri, hyper as h};", "`hyper`"),
+            (
+                "oauth/endpoint.rs",
+                "use {http::Uri, hyper as h};",
+                "`hyper`",
+            ),
             ("app.rs", "#[cfg(not(test))]\nuse toml::Value;", "`toml`"),
         ] {
             breaks(name, text, what);
@@ -298,35 +418,65 @@ mod rules {
         keeps("cli.rs", "use clap::Parser;");
         keeps("token/cache.rs", "use moka::sync::Cache;");
         keeps("token/cache/entry.rs", "use moka::Expiry;");
-        keeps("app.rs", "fn f() { crate::config::toml::x(); a.reqwest(); b::<u8>::toml::x() }");
+        keeps(
+            "app.rs",
+            "fn f() { crate::config::toml::x(); a.reqwest(); b::<u8>::toml::x() }",
+        );
     }
 
     #[test]
     fn tests_may_use_any_crate() {
-        keeps("token/cache.rs", "#[cfg(test)]\nmod tests { use toml::Value; }");
+        keeps(
+            "token/cache.rs",
+            "#[cfg(test)]\nmod tests { use toml::Value; }",
+        );
         keeps("token/cache.rs", "#[cfg(test)]\nuse toml::{Value, de};\n");
         keeps("token/cache.rs", "#![cfg(test)]\nuse toml::Value;");
         let declared = ("token.rs", "#[cfg(test)]\nmod tests;");
-        assert_eq!(broken(&[declared, ("token/tests.rs", "use toml::Value;")]), [""; 0]);
-        assert_eq!(broken(&[("token.rs", "mod tests;"), ("token/tests.rs", "use toml::Value;")]).len(), 1);
+        assert_eq!(
+            broken(&[declared, ("token/tests.rs", "use toml::Value;")]),
+            [""; 0]
+        );
+        assert_eq!(
+            broken(&[
+                ("token.rs", "mod tests;"),
+                ("token/tests.rs", "use toml::Value;")
+            ])
+            .len(),
+            1
+        );
     }
 
     #[test]
     fn what_follows_a_test_item_is_no_test() {
-        breaks("token/store.rs", "#[cfg(test)]\nuse toml::{Value, de};\nuse toml::Table;", "store.rs:4: `toml`");
+        breaks(
+            "token/store.rs",
+            "#[cfg(test)]\nuse toml::{Value, de};\nuse toml::Table;",
+            "store.rs:4: `toml`",
+        );
         breaks(
             "token/store.rs",
             "#[cfg(test)]\nfn f(x: [u8; 2]) { g({}) }\nfn g() { toml::x() }",
             "store.rs:4: `toml`",
         );
-        breaks("token/store.rs", "#[cfg(test)]\nmod tests { }\nuse toml::Table;", "store.rs:4: `toml`");
+        breaks(
+            "token/store.rs",
+            "#[cfg(test)]\nmod tests { }\nuse toml::Table;",
+            "store.rs:4: `toml`",
+        );
     }
 
     #[test]
     fn files_stay_small() {
         breaks("token.rs", &"\n".repeat(MOST_LINES), "401 lines");
         keeps("token.rs", &"\n".repeat(MOST_LINES - 1));
-        assert_eq!(broken(&[("token.rs", "#[cfg(test)] mod t;"), ("token/t.rs", &"\n".repeat(900))]), [""; 0]);
+        assert_eq!(
+            broken(&[
+                ("token.rs", "#[cfg(test)] mod t;"),
+                ("token/t.rs", &"\n".repeat(900))
+            ]),
+            [""; 0]
+        );
     }
 
     #[test]
@@ -335,6 +485,9 @@ mod rules {
         breaks("token.rs", "pub mod helpers { }", "`helpers` says nothing");
         breaks("token/mod.rs", "", "mod.rs");
         let found = check(&[File::new("token.rs", "use std::fmt;\n")]);
-        assert_eq!(found, ["src/token.rs:1: opens with no `//!` that says what the file owns"]);
+        assert_eq!(
+            found,
+            ["src/token.rs:1: opens with no `//!` that says what the file owns"]
+        );
     }
 }

@@ -20,10 +20,17 @@ fn world() -> World {
 
 /// The refresh token in the store.
 fn refresh_token(world: &World) -> Option<String> {
-    let files = fs::read_dir(world.store()).ok()?.map(|entry| entry.unwrap().path());
-    let records: Vec<_> = files.filter(|path| path.extension().is_some_and(|end| end == "json")).collect();
-    let [record] = records.as_slice() else { return None };
-    let record: serde_json::Value = serde_json::from_str(&fs::read_to_string(record).unwrap()).unwrap();
+    let files = fs::read_dir(world.store())
+        .ok()?
+        .map(|entry| entry.unwrap().path());
+    let records: Vec<_> = files
+        .filter(|path| path.extension().is_some_and(|end| end == "json"))
+        .collect();
+    let [record] = records.as_slice() else {
+        return None;
+    };
+    let record: serde_json::Value =
+        serde_json::from_str(&fs::read_to_string(record).unwrap()).unwrap();
     record["refresh_token"].as_str().map(str::to_owned)
 }
 
@@ -34,7 +41,12 @@ fn assert_nobody_is_logged_in(world: &World) {
 
 /// Ended with `status`, and nothing secret was said.
 fn assert_ended(world: &World, ended: Ended, status: i32, out: &str) -> String {
-    assert_eq!((ended.0, ended.1.as_str()), (Some(status), out), "{}", ended.2);
+    assert_eq!(
+        (ended.0, ended.1.as_str()),
+        (Some(status), out),
+        "{}",
+        ended.2
+    );
     let said = format!("{}{}", ended.1, ended.2);
     assert!(!said.contains(world.server.client().1.expose()), "{said}");
     if let Some(token) = refresh_token(world) {
@@ -49,11 +61,18 @@ fn a_login_comes_back_to_a_listener_that_is_up_for_as_long_as_it_takes() {
     world.configure(ANY, "", "");
     let mut login = world.start(&["login", "demo", "--no-browser"]);
     let address: Url = login.line().parse().unwrap();
-    assert!(address.as_str().starts_with(&world.server.authorization_endpoint().unwrap()));
+    assert!(
+        address
+            .as_str()
+            .starts_with(&world.server.authorization_endpoint().unwrap())
+    );
     let mut browser = Browser::default();
     let (_, callback) = browser.get(&address);
     let callback = callback.unwrap();
-    assert_eq!((callback.host_str(), callback.path()), (Some("127.0.0.1"), "/callback"));
+    assert_eq!(
+        (callback.host_str(), callback.path()),
+        (Some("127.0.0.1"), "/callback")
+    );
 
     // Forged ones are refused, and the login goes on.
     let forged = callback.as_str().replace("state=", "state=x");
@@ -65,12 +84,19 @@ fn a_login_comes_back_to_a_listener_that_is_up_for_as_long_as_it_takes() {
     assert_nobody_is_logged_in(&world);
 
     let page = browser.open(callback.as_str());
-    assert_eq!((page.status, page.field("referrer-policy")), (200, Some("no-referrer")), "{page:?}");
+    assert_eq!(
+        (page.status, page.field("referrer-policy")),
+        (200, Some("no-referrer")),
+        "{page:?}"
+    );
     assert!(page.body.contains("Logged in"));
     assert_ended(&world, login.ended(), 0, "logged in\n");
     let token = refresh_token(&world).unwrap();
     assert!(!page.body.contains(&token));
-    assert!(std::net::TcpStream::connect(("127.0.0.1", callback.port().unwrap())).is_err(), "the listener is gone");
+    assert!(
+        std::net::TcpStream::connect(("127.0.0.1", callback.port().unwrap())).is_err(),
+        "the listener is gone"
+    );
 
     let (status, out, err) = world.run(&["token", "demo"]);
     assert_eq!(status, Some(0), "{err}");
@@ -79,7 +105,10 @@ fn a_login_comes_back_to_a_listener_that_is_up_for_as_long_as_it_takes() {
 
 #[test]
 fn a_login_that_is_refused_changes_nothing() {
-    let world = World::new(Options { consent_page: ConsentPage::Shown, ..Options::default() });
+    let world = World::new(Options {
+        consent_page: ConsentPage::Shown,
+        ..Options::default()
+    });
     world.configure(ANY, "", "");
     let mut login = world.start(&["login", "demo", "--no-browser"]);
     let address: Url = login.line().parse().unwrap();
@@ -109,7 +138,12 @@ fn what_the_browser_ended_up_at_is_pasted() {
         let (_, callback) = Browser::default().get(&login.line().parse().unwrap());
         let callback = callback.unwrap();
         assert!(callback.as_str().starts_with(redirect_uri), "{callback}");
-        let code = callback.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned();
+        let code = callback
+            .query_pairs()
+            .find(|(name, _)| name == "code")
+            .unwrap()
+            .1
+            .into_owned();
         login.paste(if whole { callback.as_str() } else { &code });
         let said = assert_ended(&world, login.ended(), 0, "logged in\n");
         assert!(!said.contains(&code), "{said}");
@@ -122,8 +156,14 @@ fn what_is_pasted_and_is_of_no_login_changes_nothing() {
     let world = world();
     world.configure(ANY, "redirect_uri = \"myapp://callback\"", "");
     for (pasted, told) in [
-        ("myapp://callback?code=canary&state=another", "another login"),
-        ("myapp://callback?error=access_denied&state=another", "another login"),
+        (
+            "myapp://callback?code=canary&state=another",
+            "another login",
+        ),
+        (
+            "myapp://callback?error=access_denied&state=another",
+            "another login",
+        ),
         ("canary", "invalid_grant"),
         ("", "before anything was pasted"),
     ] {
@@ -131,7 +171,10 @@ fn what_is_pasted_and_is_of_no_login_changes_nothing() {
         login.line();
         login.paste(pasted);
         let said = assert_ended(&world, login.ended(), 1, "");
-        assert!(said.contains(told) && !said.contains("canary"), "{pasted}: {said}");
+        assert!(
+            said.contains(told) && !said.contains("canary"),
+            "{pasted}: {said}"
+        );
     }
     assert_nobody_is_logged_in(&world);
 }
@@ -140,9 +183,19 @@ fn what_is_pasted_and_is_of_no_login_changes_nothing() {
 fn an_address_that_another_program_has_is_told() {
     let world = world();
     let other = TcpListener::bind("127.0.0.1:0").unwrap();
-    world.configure(ANY, &format!("redirect_uri = \"http://{}/other\"", other.local_addr().unwrap()), "");
+    world.configure(
+        ANY,
+        &format!(
+            "redirect_uri = \"http://{}/other\"",
+            other.local_addr().unwrap()
+        ),
+        "",
+    );
     let said = assert_ended(&world, world.run(&["login", "demo", "--no-browser"]), 1, "");
-    assert!(said.contains("cannot listen") && said.contains("--paste"), "{said}");
+    assert!(
+        said.contains("cannot listen") && said.contains("--paste"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -159,7 +212,11 @@ fn where_a_sidecar_runs_its_own_login_is_waited_for() {
     assert_eq!(page.status, 200, "{page:?}");
     assert_ended(&world, login.ended(), 0, "logged in\n");
     let status = Browser::default().open(&format!("http://127.0.0.1:{port}/api/status"));
-    assert!(status.body.contains("\"state\":\"ready\""), "{}", status.body);
+    assert!(
+        status.body.contains("\"state\":\"ready\""),
+        "{}",
+        status.body
+    );
 }
 
 #[test]
@@ -175,9 +232,13 @@ fn what_a_sidecar_does_to_keep_a_login_alive_is_not_taken_for_a_login() {
     let mut login = world.start(&["login", "demo", "--no-browser"]);
     let address = login.line();
     let before = refresh_token(&world);
-    let renewal = format!("http://127.0.0.1:{port}/api/providers/demo/refresh").parse().unwrap();
+    let renewal = format!("http://127.0.0.1:{port}/api/providers/demo/refresh")
+        .parse()
+        .unwrap();
     assert_eq!(Browser::default().ask("POST", &renewal, "").0.status, 200);
-    until("another refresh token in the store", || refresh_token(&world) != before);
+    until("another refresh token in the store", || {
+        refresh_token(&world) != before
+    });
     // Time for three looks at the store; one that comes late can only hide a mistake, not make one.
     std::thread::sleep(Duration::from_millis(1500));
     assert!(login.is_running(), "a renewal was taken for a login");
@@ -194,12 +255,21 @@ fn a_sidecar_of_another_configuration_is_told_at_once() {
     let (ours, file) = (world.store(), world.store().with_file_name("bearward.toml"));
     let text = std::fs::read_to_string(&file).unwrap();
     for (text, told) in [
-        (text.replace("[providers.demo]", "[providers.other]"), "has no such provider"),
         (
-            text.replace(ours.to_str().unwrap(), world.store().with_file_name("elsewhere").to_str().unwrap()),
+            text.replace("[providers.demo]", "[providers.other]"),
+            "has no such provider",
+        ),
+        (
+            text.replace(
+                ours.to_str().unwrap(),
+                world.store().with_file_name("elsewhere").to_str().unwrap(),
+            ),
             "elsewhere",
         ),
-        (text.replace("\"authorization_code\"", "\"client_credentials\""), "nobody logs in"),
+        (
+            text.replace("\"authorization_code\"", "\"client_credentials\""),
+            "nobody logs in",
+        ),
     ] {
         let other = world.store().with_file_name("other.toml");
         std::fs::write(&other, text).unwrap();
@@ -255,7 +325,11 @@ fn a_browser_that_goes_away_takes_no_login_along() {
     let _sidecar = world.start(&["run"]);
     until_listening(([127, 0, 0, 1], port).into());
     let mut browser = Browser::default();
-    let (_, out) = browser.get(&format!("http://127.0.0.1:{port}/login/demo").parse().unwrap());
+    let (_, out) = browser.get(
+        &format!("http://127.0.0.1:{port}/login/demo")
+            .parse()
+            .unwrap(),
+    );
     let (_, callback) = browser.get(&out.unwrap());
     // The answer waits for long enough that the browser is gone before it comes.
     world.server.set_delay(Duration::from_secs(1));
@@ -285,7 +359,12 @@ fn who_cannot_log_in_is_told_why() {
 fn a_logout_revokes_and_forgets() {
     let world = world();
     world.configure(ANY, "", "");
-    assert_ended(&world, world.run(&["logout", "demo"]), 0, "nobody was logged in\n");
+    assert_ended(
+        &world,
+        world.run(&["logout", "demo"]),
+        0,
+        "nobody was logged in\n",
+    );
     let mut login = world.start(&["login", "demo", "--no-browser"]);
     Browser::default().open(&login.line());
     assert_ended(&world, login.ended(), 0, "logged in\n");
@@ -303,7 +382,9 @@ fn a_login_that_cannot_be_revoked_is_forgotten_all_the_same() {
     let mut login = world.start(&["login", "demo", "--no-browser"]);
     Browser::default().open(&login.line());
     assert_ended(&world, login.ended(), 0, "logged in\n");
-    world.server.set_health(bearward::demo::authorization_server::Health::HangingUp);
+    world
+        .server
+        .set_health(bearward::demo::authorization_server::Health::HangingUp);
     let said = assert_ended(&world, world.run(&["logout", "demo"]), 1, "");
     assert!(said.contains("not revoked"), "{said}");
     assert_eq!(refresh_token(&world), None);
@@ -317,7 +398,11 @@ fn the_end_waits_for_a_login_whose_code_is_being_exchanged() {
     let sidecar = world.start(&["run"]);
     until_listening(([127, 0, 0, 1], port).into());
     let mut browser = Browser::default();
-    let (_, out) = browser.get(&format!("http://127.0.0.1:{port}/login/demo").parse().unwrap());
+    let (_, out) = browser.get(
+        &format!("http://127.0.0.1:{port}/login/demo")
+            .parse()
+            .unwrap(),
+    );
     let (_, callback) = browser.get(&out.unwrap());
     // Longer than the admin listener is given for what it answers from memory.
     world.server.set_delay(Duration::from_secs(3));
@@ -335,7 +420,11 @@ fn a_login_without_a_refresh_token_has_its_access_token_revoked() {
     let world = world();
     world.configure(ANY, "", "");
     let body = r#"{"access_token":"canary-alone","token_type":"Bearer","expires_in":300}"#;
-    let answer = RawAnswer { status: http::StatusCode::OK, headers: http::HeaderMap::new(), body: body.into() };
+    let answer = RawAnswer {
+        status: http::StatusCode::OK,
+        headers: http::HeaderMap::new(),
+        body: body.into(),
+    };
     world.server.set_raw_answer(Some(answer));
     let mut login = world.start(&["login", "demo", "--no-browser"]);
     Browser::default().open(&login.line());
@@ -343,12 +432,27 @@ fn a_login_without_a_refresh_token_has_its_access_token_revoked() {
     assert_eq!(login.ended().0, Some(1));
     world.server.set_raw_answer(None);
     let said = assert_ended(&world, world.run(&["logout", "demo"]), 0, "logged out\n");
-    assert!(said.contains("no refresh token") && !said.contains("canary"), "{said}");
+    assert!(
+        said.contains("no refresh token") && !said.contains("canary"),
+        "{said}"
+    );
     let revocations: Url = world.server.revocation_endpoint().unwrap().parse().unwrap();
-    let asked = world.server.seen_at(revocations.path()).pop().expect("a revocation");
+    let asked = world
+        .server
+        .seen_at(revocations.path())
+        .pop()
+        .expect("a revocation");
     assert_eq!(asked.parameter("token").as_deref(), Some("canary-alone"));
-    assert_eq!(asked.parameter("token_type_hint").as_deref(), Some("access_token"));
-    assert_ended(&world, world.run(&["logout", "demo"]), 0, "nobody was logged in\n");
+    assert_eq!(
+        asked.parameter("token_type_hint").as_deref(),
+        Some("access_token")
+    );
+    assert_ended(
+        &world,
+        world.run(&["logout", "demo"]),
+        0,
+        "nobody was logged in\n",
+    );
 }
 
 #[cfg(target_os = "linux")]
@@ -358,17 +462,34 @@ fn the_browser_that_is_opened_gets_no_secret_out_of_the_environment() {
     world.configure(ANY, "", "");
     let folder = world.store().parent().unwrap().to_owned();
     let (program, told) = (folder.join("xdg-open"), folder.join("environment"));
-    std::fs::write(&program, format!("#!/bin/sh\n/usr/bin/env > {0}.new && /bin/mv {0}.new {0}\n", told.display()))
-        .unwrap();
-    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o700)).unwrap();
+    std::fs::write(
+        &program,
+        format!(
+            "#!/bin/sh\n/usr/bin/env > {0}.new && /bin/mv {0}.new {0}\n",
+            told.display()
+        ),
+    )
+    .unwrap();
+    std::fs::set_permissions(
+        &program,
+        std::os::unix::fs::PermissionsExt::from_mode(0o700),
+    )
+    .unwrap();
     let path = folder.to_str().unwrap();
-    let environment =
-        [("PATH", path), ("DISPLAY", ":7"), ("CLIENT_SECRET", "canary-secret"), ("BEARWARD_ADMIN_KEY", "canary-key")];
+    let environment = [
+        ("PATH", path),
+        ("DISPLAY", ":7"),
+        ("CLIENT_SECRET", "canary-secret"),
+        ("BEARWARD_ADMIN_KEY", "canary-key"),
+    ];
     let mut login = world.start_in(&environment, &["login", "demo"]);
     let address = login.line();
     until("the browser", || told.exists());
     let told = std::fs::read_to_string(told).unwrap();
-    assert!(told.contains("DISPLAY=:7") && !told.contains("canary"), "{told}");
+    assert!(
+        told.contains("DISPLAY=:7") && !told.contains("canary"),
+        "{told}"
+    );
     Browser::default().open(&address);
     assert_ended(&world, login.ended(), 0, "logged in\n");
 }

@@ -19,8 +19,14 @@ pub struct Stopwatch {
 impl Stopwatch {
     /// One that times the steps alone whose name contains `only`.
     pub fn new(only: Option<String>) -> Self {
-        println!("{:<40} {:>7} {:>10} {:>10}", "step", "of", "median ns", "least ns");
-        Self { only, by_size: BTreeMap::new() }
+        println!(
+            "{:<40} {:>7} {:>10} {:>10}",
+            "step", "of", "median ns", "least ns"
+        );
+        Self {
+            only,
+            by_size: BTreeMap::new(),
+        }
     }
 
     /// Times `step`. Where it is one of several with the same name, `size` is what they differ in, else 0.
@@ -39,12 +45,19 @@ impl Stopwatch {
         while run(times) < MEASURE {
             times *= 2;
         }
-        let measures = (0..MEASURES).map(|_| run(times).as_nanos() as f64 / times as f64).collect();
+        let measures = (0..MEASURES)
+            .map(|_| run(times).as_nanos() as f64 / times as f64)
+            .collect();
         self.note(name, size, measures);
     }
 
     /// The same for a step that could wait, and does not.
-    pub async fn time_async<T>(&mut self, name: &'static str, size: usize, mut step: impl AsyncFnMut() -> T) {
+    pub async fn time_async<T>(
+        &mut self,
+        name: &'static str,
+        size: usize,
+        mut step: impl AsyncFnMut() -> T,
+    ) {
         if !self.wants(name) {
             return;
         }
@@ -68,22 +81,36 @@ impl Stopwatch {
 
     /// Prints how the cost of each step that was timed with several sizes grew from the smallest to the others.
     pub fn growth(&self) {
-        println!("\n{:<40} {:>18}", "least ns, as a ratio to the smallest", "growth");
+        println!(
+            "\n{:<40} {:>18}",
+            "least ns, as a ratio to the smallest", "growth"
+        );
         for (name, sizes) in &self.by_size {
-            let Some((_, first)) = sizes.first() else { continue };
-            let ratios: Vec<_> = sizes.iter().map(|(size, ns)| format!("{size}: {:.2}", ns / first)).collect();
+            let Some((_, first)) = sizes.first() else {
+                continue;
+            };
+            let ratios: Vec<_> = sizes
+                .iter()
+                .map(|(size, ns)| format!("{size}: {:.2}", ns / first))
+                .collect();
             println!("{name:<40} {}", ratios.join("  "));
         }
     }
 
     fn wants(&self, name: &str) -> bool {
-        self.only.as_ref().is_none_or(|only| name.contains(only.as_str()))
+        self.only
+            .as_ref()
+            .is_none_or(|only| name.contains(only.as_str()))
     }
 
     fn note(&mut self, name: &'static str, size: usize, mut measures: Vec<f64>) {
         measures.sort_by(f64::total_cmp);
         let (least, median) = (measures[0], measures[measures.len() / 2]);
-        let of = if size == 0 { String::new() } else { size.to_string() };
+        let of = if size == 0 {
+            String::new()
+        } else {
+            size.to_string()
+        };
         println!("{name:<40} {of:>7} {median:>10.1} {least:>10.1}");
         if size > 0 {
             self.by_size.entry(name).or_default().push((size, least));

@@ -49,7 +49,10 @@ pub const FIELDS_ADDED: &[u8] =
 pub const FIELDS_INDEXED: &[u8] = b"\x88\xC3\xC2\xC1\xC0\xBF\xBE";
 
 /// The default limits.
-pub const HEAD_LIMITS: HeadLimits = HeadLimits { bytes: 64 * 1024, fields: 100 };
+pub const HEAD_LIMITS: HeadLimits = HeadLimits {
+    bytes: 64 * 1024,
+    fields: 100,
+};
 
 /// How many tokens are asked for at once.
 const BATCH: usize = 200;
@@ -86,7 +89,10 @@ impl World {
         tls::install_crypto_provider();
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (server, tokens, config, metrics) = runtime.block_on(start(count))?;
-        let active = config.routes.iter().map(|route| activated(route.clone(), &tokens, &metrics));
+        let active = config
+            .routes
+            .iter()
+            .map(|route| activated(route.clone(), &tokens, &metrics));
         let ingress = Ingress {
             port: Some(8080),
             limits: Limits::default(),
@@ -94,7 +100,14 @@ impl World {
             connections: metrics.listener("bench"),
             unrouted: metrics.route(""),
         };
-        Ok(Self { ingress, runtime, tokens, config, metrics, _server: server })
+        Ok(Self {
+            ingress,
+            runtime,
+            tokens,
+            config,
+            metrics,
+            _server: server,
+        })
     }
 
     /// What admission says of the request.
@@ -113,8 +126,23 @@ impl World {
     /// The same routes, told apart by host.
     pub fn by_host(&self, head: &Head) -> Table {
         let routes = self.config.routes.iter().map(|route| {
-            let host = Some(route.path.as_deref().map_or("", |path| &path[1..]).to_owned() + ".localhost");
-            activated(bearward::proxy::route::Route { host, path: None, ..route.clone() }, &self.tokens, &self.metrics)
+            let host = Some(
+                route
+                    .path
+                    .as_deref()
+                    .map_or("", |path| &path[1..])
+                    .to_owned()
+                    + ".localhost",
+            );
+            activated(
+                bearward::proxy::route::Route {
+                    host,
+                    path: None,
+                    ..route.clone()
+                },
+                &self.tokens,
+                &self.metrics,
+            )
         });
         let table = Table::new(routes);
         assert!(table.select(head, &self.admitted(head)).is_ok());
@@ -123,7 +151,10 @@ impl World {
 
     /// The last provider's credential.
     pub fn credential(&self) -> Arc<Credential> {
-        self.tokens.credential("last").expect("it is configured").clone()
+        self.tokens
+            .credential("last")
+            .expect("it is configured")
+            .clone()
     }
 
     /// Its token.
@@ -132,9 +163,17 @@ impl World {
     }
 }
 
-fn activated(route: bearward::proxy::route::Route, tokens: &Tokens, metrics: &Metrics) -> Arc<ActiveRoute> {
+fn activated(
+    route: bearward::proxy::route::Route,
+    tokens: &Tokens,
+    metrics: &Metrics,
+) -> Arc<ActiveRoute> {
     Arc::new(ActiveRoute {
-        credential: route.provider.as_ref().and_then(|binding| tokens.credential(&binding.provider)).cloned(),
+        credential: route
+            .provider
+            .as_ref()
+            .and_then(|binding| tokens.credential(&binding.provider))
+            .cloned(),
         way_to_log_in: "".into(),
         target: Arc::new(Target::new(route.upstream.clone(), false)),
         metrics: metrics.route(&route.name),
@@ -143,11 +182,16 @@ fn activated(route: bearward::proxy::route::Route, tokens: &Tokens, metrics: &Me
 }
 
 async fn start(count: usize) -> io::Result<(AuthorizationServer, Tokens, Config, Arc<Metrics>)> {
-    let server =
-        AuthorizationServer::start(Options { lifetime: Duration::from_secs(86_400), ..Options::default() }).await?;
+    let server = AuthorizationServer::start(Options {
+        lifetime: Duration::from_secs(86_400),
+        ..Options::default()
+    })
+    .await?;
     let (client_id, client_secret) = server.client();
     let mut text = String::new();
-    let names = (1..count).map(|number| format!("n{number}")).chain(["last".to_owned()]);
+    let names = (1..count)
+        .map(|number| format!("n{number}"))
+        .chain(["last".to_owned()]);
     for name in names {
         text.push_str(&format!(
             "[providers.{name}]\ngrant_type = \"client_credentials\"\ntoken_endpoint = \"{}\"\nclient_id = \"{client_id}\"\n\
@@ -167,7 +211,11 @@ async fn start(count: usize) -> io::Result<(AuthorizationServer, Tokens, Config,
         let known = config.providers.len().min((number + 1) * BATCH);
         tokens = tokens.succeed(&config.providers[..known], &metrics);
         for provider in &config.providers[number * BATCH..known] {
-            let token = tokens.credential(&provider.name).expect("it was started").obtain().await;
+            let token = tokens
+                .credential(&provider.name)
+                .expect("it was started")
+                .obtain()
+                .await;
             assert!(token.is_ok(), "no token: {:?}", token.err());
         }
     }

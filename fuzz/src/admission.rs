@@ -24,9 +24,15 @@ use bearward::{
 
 use super::reference::{self, Declared, Lines, dechunk};
 
-const LIMITS: HeadLimits = HeadLimits { bytes: 64 * 1024, fields: 100 };
+const LIMITS: HeadLimits = HeadLimits {
+    bytes: 64 * 1024,
+    fields: 100,
+};
 /// What is sent on has a few fields more.
-const SENT: HeadLimits = HeadLimits { bytes: 256 * 1024, fields: 200 };
+const SENT: HeadLimits = HeadLimits {
+    bytes: 256 * 1024,
+    fields: 200,
+};
 const MOST_TRAILER_BYTES: usize = 64 * 1024;
 const TOKEN: &str = "the-token-of-the-route";
 
@@ -44,7 +50,8 @@ upgrade = ["websocket"]
 "#;
 
 static ROUTE: LazyLock<Route> = LazyLock::new(|| {
-    let (config, _) = config::parse(CONFIGURATION, "fuzz.toml", &|_| Some("secret".into())).expect("it is good");
+    let (config, _) =
+        config::parse(CONFIGURATION, "fuzz.toml", &|_| Some("secret".into())).expect("it is good");
     config.routes[0].clone()
 });
 
@@ -64,14 +71,20 @@ pub fn check(data: &[u8]) {
         return;
     }
     assert!(head.len() <= LIMITS.bytes && head.fields().len() <= LIMITS.fields);
-    let Ok(admitted) = admit(&head, &Limits::default()) else { return };
+    let Ok(admitted) = admit(&head, &Limits::default()) else {
+        return;
+    };
     one_reading(&data[..head.len()], &head, &admitted);
     sent_on(&head, &admitted);
     let consumed = body(admitted.framing, head.rest());
     if let Some(consumed) = consumed {
         let behind = &data[head.len() + consumed..];
         head.next(consumed);
-        assert_eq!(head.buffer.filled(), behind, "the next head does not begin where the message ended");
+        assert_eq!(
+            head.buffer.filled(),
+            behind,
+            "the next head does not begin where the message ended"
+        );
     }
 }
 
@@ -87,7 +100,11 @@ fn in_pieces(data: &[u8], whole: bool, len: usize) {
             break;
         }
     }
-    assert_eq!(parsed == Ok(true), whole, "in pieces of {piece} it is {parsed:?}");
+    assert_eq!(
+        parsed == Ok(true),
+        whole,
+        "in pieces of {piece} it is {parsed:?}"
+    );
     assert!(!whole || head.len() == len);
 }
 
@@ -105,10 +122,19 @@ pub(super) fn one_reading(bytes: &[u8], head: &Head, admitted: &Admitted) {
         (declared, framing) => panic!("{declared:?} was read as {framing:?}"),
     }
     let (path, query) = (head.bytes(admitted.path), head.bytes(admitted.query));
-    assert!(path.is_empty() || path.starts_with(b"/") || (path == ASTERISK && head.method() == b"OPTIONS"));
+    assert!(
+        path.is_empty()
+            || path.starts_with(b"/")
+            || (path == ASTERISK && head.method() == b"OPTIONS")
+    );
     assert!(query.is_empty() || query.starts_with(b"?"));
     assert!(!path.contains(&b'?'));
-    assert!(!path.iter().chain(query).any(|byte| *byte <= b' ' || *byte == 0x7F || *byte == b'#'));
+    assert!(
+        !path
+            .iter()
+            .chain(query)
+            .any(|byte| *byte <= b' ' || *byte == 0x7F || *byte == b'#')
+    );
     assert!(head.target().ends_with(&[path, query].concat()));
     if let Some(host) = admitted.host {
         assert!(!head.bytes(host).is_empty());
@@ -130,7 +156,13 @@ fn sent_on(head: &Head, admitted: &Admitted) {
     let base: &[u8] = if path == ASTERISK { b"" } else { b"/base" };
     assert_eq!(sent.target(), [base, path, query].concat());
 
-    let again = match admit(&sent, &Limits { path_bytes: 2 * 8 * 1024, ..Limits::default() }) {
+    let again = match admit(
+        &sent,
+        &Limits {
+            path_bytes: 2 * 8 * 1024,
+            ..Limits::default()
+        },
+    ) {
         Ok(again) => again,
         Err(refusal) => panic!("what is sent on would not be admitted: {}", refusal.detail),
     };
@@ -148,7 +180,8 @@ fn sent_on(head: &Head, admitted: &Admitted) {
             }
             Known::ContentLength | Known::TransferEncoding => {}
             Known::Connection | Known::Upgrade => {
-                let is_ours = list(value).all(|protocol| protocol.eq_ignore_ascii_case(b"websocket"));
+                let is_ours =
+                    list(value).all(|protocol| protocol.eq_ignore_ascii_case(b"websocket"));
                 assert!(admitted.upgrade && (value == b"upgrade" || is_ours));
             }
             Known::HopByHop | Known::Te | Known::Expect | Known::BearwardKey => {
@@ -162,7 +195,10 @@ fn sent_on(head: &Head, admitted: &Admitted) {
                 let same = |field: &bearward::http1::field::Field| {
                     head.bytes(field.name) == name && head.bytes(field.value) == value
                 };
-                assert!(left.any(same), "a field that nobody sent, or in another order");
+                assert!(
+                    left.any(same),
+                    "a field that nobody sent, or in another order"
+                );
             }
         }
     }
@@ -173,28 +209,45 @@ fn sent_on(head: &Head, admitted: &Admitted) {
 /// of `rest` are its own, if it is there to its end.
 pub(super) fn body(framing: Framing, rest: &[u8]) -> Option<usize> {
     let expected = match framing {
-        Framing::Empty => Some(reference::Decoded { done: true, ..Default::default() }),
+        Framing::Empty => Some(reference::Decoded {
+            done: true,
+            ..Default::default()
+        }),
         Framing::Length(length) => {
-            let there = usize::try_from(length).unwrap_or(usize::MAX).min(rest.len());
+            let there = usize::try_from(length)
+                .unwrap_or(usize::MAX)
+                .min(rest.len());
             let done = there as u64 == length;
-            Some(reference::Decoded { content: rest[..there].to_vec(), consumed: there, done, ..Default::default() })
+            Some(reference::Decoded {
+                content: rest[..there].to_vec(),
+                consumed: there,
+                done,
+                ..Default::default()
+            })
         }
         Framing::Chunked => dechunk(rest),
-        Framing::UntilClose => {
-            Some(reference::Decoded { content: rest.to_vec(), consumed: rest.len(), ..Default::default() })
-        }
+        Framing::UntilClose => Some(reference::Decoded {
+            content: rest.to_vec(),
+            consumed: rest.len(),
+            ..Default::default()
+        }),
     };
     let whole = decode(framing, rest, usize::MAX);
     let pieces = decode(framing, rest, 1 + rest.len() % 13);
     assert_eq!(whole, pieces, "it matters how the body comes in");
     if let Some((content, consumed, done)) = &whole {
-        let expected = expected.as_ref().expect("a body was taken that breaks the grammar");
+        let expected = expected
+            .as_ref()
+            .expect("a body was taken that breaks the grammar");
         assert!(*done == expected.done && *content == expected.content);
         assert!(!done || *consumed == expected.consumed);
     } else {
         // A limit was passed, or what is incomplete cannot become a body any more.
         let fits = rest.len() < 16 * 1024;
-        assert!(!expected.is_some_and(|expected| expected.done && fits), "a good body was refused");
+        assert!(
+            !expected.is_some_and(|expected| expected.done && fits),
+            "a good body was refused"
+        );
     }
 
     let chunked = matches!(framing, Framing::Chunked | Framing::UntilClose);
@@ -202,12 +255,17 @@ pub(super) fn body(framing: Framing, rest: &[u8]) -> Option<usize> {
     let mut wire = Buffer::new();
     let mut body = Body::new(framing, None, MOST_TRAILER_BYTES);
     let begun = body.begin(rest, &mut wire, sink, Some(b"authorization"));
-    let (Ok(consumed), Some((content, _, done))) = (begun, whole) else { return None };
+    let (Ok(consumed), Some((content, _, done))) = (begun, whole) else {
+        return None;
+    };
     if !chunked {
         assert_eq!(wire.filled(), content);
     } else {
         let afresh = dechunk(wire.filled()).expect("what is framed afresh is a chunked body");
-        assert_eq!((afresh.content, afresh.consumed, afresh.done), (content, wire.len(), done));
+        assert_eq!(
+            (afresh.content, afresh.consumed, afresh.done),
+            (content, wire.len(), done)
+        );
         if done {
             trailers(&afresh.trailers);
         }
@@ -231,10 +289,23 @@ fn decode(framing: Framing, rest: &[u8], piece: usize) -> Option<(Vec<u8>, usize
 
 /// Nothing in a trailer section frames, routes or authenticates.
 fn trailers(section: &[u8]) {
-    for line in section.split(|byte| *byte == b'\n').filter(|line| !matches!(line, [] | [b'\r'])) {
+    for line in section
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !matches!(line, [] | [b'\r']))
+    {
         let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
-        for never in ["authorization", "content-length", "transfer-encoding", "host", "trailer", "set-cookie"] {
-            assert!(!same_name(name, never.as_bytes()), "{never} in the trailers");
+        for never in [
+            "authorization",
+            "content-length",
+            "transfer-encoding",
+            "host",
+            "trailer",
+            "set-cookie",
+        ] {
+            assert!(
+                !same_name(name, never.as_bytes()),
+                "{never} in the trailers"
+            );
         }
     }
 }

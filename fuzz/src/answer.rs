@@ -15,20 +15,30 @@ use super::{
     reference::{self, Declared, Lines},
 };
 
-const LIMITS: HeadLimits = HeadLimits { bytes: 64 * 1024, fields: 100 };
-const SENT: HeadLimits = HeadLimits { bytes: 256 * 1024, fields: 200 };
+const LIMITS: HeadLimits = HeadLimits {
+    bytes: 64 * 1024,
+    fields: 100,
+};
+const SENT: HeadLimits = HeadLimits {
+    bytes: 256 * 1024,
+    fields: 200,
+};
 
 /// Reads `data`, less its first byte, as what came over a connection to an upstream. The first byte says whether the
 /// request was a HEAD.
 pub fn check(data: &[u8]) {
-    let Some((first, data)) = data.split_first() else { return };
+    let Some((first, data)) = data.split_first() else {
+        return;
+    };
     let to_head = first & 1 == 1;
     let mut head = Head::default();
     head.buffer.extend(data);
     if head.parse_response(LIMITS) != Ok(true) {
         return;
     }
-    let Ok(framing) = framing::of_response(&head, to_head) else { return };
+    let Ok(framing) = framing::of_response(&head, to_head) else {
+        return;
+    };
     one_reading(&data[..head.len()], &head, framing, to_head);
     sent_back(&head, framing, to_head);
     if let Some(consumed) = admission::body(framing, head.rest()) {
@@ -68,7 +78,12 @@ fn sent_back(head: &Head, framing: Framing, to_head: bool) {
     for field in sent.fields() {
         let ends_here = matches!(
             field.known,
-            Known::AltSvc | Known::BearwardKey | Known::Connection | Known::HopByHop | Known::Te | Known::Upgrade
+            Known::AltSvc
+                | Known::BearwardKey
+                | Known::Connection
+                | Known::HopByHop
+                | Known::Te
+                | Known::Upgrade
         );
         assert!(!ends_here, "a field went back that ends here");
     }

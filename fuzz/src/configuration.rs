@@ -21,11 +21,17 @@ pub fn check(data: &[u8]) {
     let lines: Vec<&str> = text.split('\n').collect();
     for problem in report.problems() {
         assert!((1..=lines.len()).contains(&problem.line), "{problem}");
-        assert!((1..=lines[problem.line - 1].chars().count() + 1).contains(&problem.column), "{problem}");
+        assert!(
+            (1..=lines[problem.line - 1].chars().count() + 1).contains(&problem.column),
+            "{problem}"
+        );
         assert!(!problem.message.is_empty() && !problem.hint.is_empty());
     }
     let shown = format!("{report}{}{config:?}", report.to_json());
-    assert!(text.contains("kan4rie") || !shown.contains("kan4rie"), "a secret was shown");
+    assert!(
+        text.contains("kan4rie") || !shown.contains("kan4rie"),
+        "a secret was shown"
+    );
     if let Some(config) = config {
         coherent(&config);
     }
@@ -36,15 +42,33 @@ fn coherent(config: &Config) {
     assert!(!config.providers.is_empty() || !config.routes.is_empty());
     for route in &config.routes {
         if let Some(binding) = &route.provider {
-            assert!(config.providers.iter().any(|provider| provider.name == binding.provider));
+            assert!(
+                config
+                    .providers
+                    .iter()
+                    .any(|provider| provider.name == binding.provider)
+            );
         }
-        for path in [route.path.as_deref().unwrap_or("/x"), &route.upstream.base_path] {
-            assert!(path.is_empty() || (path.starts_with('/') && !path.ends_with('/')), "{path:?}");
+        for path in [
+            route.path.as_deref().unwrap_or("/x"),
+            &route.upstream.base_path,
+        ] {
+            assert!(
+                path.is_empty() || (path.starts_with('/') && !path.ends_with('/')),
+                "{path:?}"
+            );
         }
-        let mut lower = route.guard.hosts.iter().chain(&route.host).chain(&route.upgrade);
+        let mut lower = route
+            .guard
+            .hosts
+            .iter()
+            .chain(&route.host)
+            .chain(&route.upgrade);
         assert!(lower.all(|text| !text.bytes().any(|byte| byte.is_ascii_uppercase())));
         let unsafe_bytes = |text: &str| text.bytes().any(|byte| byte <= b' ' || byte == 0x7F);
-        assert!(!unsafe_bytes(&route.upstream.authority) && !unsafe_bytes(&route.upstream.base_path));
+        assert!(
+            !unsafe_bytes(&route.upstream.authority) && !unsafe_bytes(&route.upstream.base_path)
+        );
         assert!(route.upstream.port > 0);
     }
 }

@@ -16,7 +16,11 @@ pub fn check(data: &[u8]) {
     let (mut decoder, mut other) = (Decoder::new(capacity), Decoder::new(capacity));
     for block in blocks(rest) {
         let (fields, read) = decode(&mut decoder, block);
-        assert_eq!(decode(&mut other, block), (fields.clone(), read), "two decoders read two things");
+        assert_eq!(
+            decode(&mut other, block),
+            (fields.clone(), read),
+            "two decoders read two things"
+        );
         sizes(&fields, block, capacity);
         afresh(&fields);
         if read.is_err() {
@@ -38,7 +42,9 @@ fn blocks(mut rest: &[u8]) -> Vec<&[u8]> {
 /// The fields up to the end of the block, or to what is malformed.
 fn decode(decoder: &mut Decoder, block: &[u8]) -> (Fields, Result<(), Malformed>) {
     let mut fields = Fields::new();
-    let read = decoder.decode(block, |name, value| fields.push((name.to_vec(), value.to_vec())));
+    let read = decoder.decode(block, |name, value| {
+        fields.push((name.to_vec(), value.to_vec()))
+    });
     (fields, read)
 }
 
@@ -46,7 +52,11 @@ fn decode(decoder: &mut Decoder, block: &[u8]) -> (Fields, Result<(), Malformed>
 fn sizes(fields: &Fields, block: &[u8], capacity: usize) {
     assert!(fields.len() <= block.len());
     let most = block.len() * 8 / 5 + capacity.max("access-control-allow-origin".len());
-    assert!(fields.iter().all(|(name, value)| name.len() + value.len() <= most));
+    assert!(
+        fields
+            .iter()
+            .all(|(name, value)| name.len() + value.len() <= most)
+    );
 }
 
 /// What is written says the same in lower case, names and values alike wherever they are secret, and is not remembered.
@@ -63,15 +73,27 @@ fn afresh(fields: &Fields) {
     let mut decoder = Decoder::new(4096);
     let (again, read) = decode(&mut decoder, wire.filled());
     assert_eq!(read, Ok(()), "what is written cannot be read");
-    let lower: Fields = fields.iter().map(|(name, value)| (name.to_ascii_lowercase(), value.clone())).collect();
+    let lower: Fields = fields
+        .iter()
+        .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
+        .collect();
     assert_eq!(again, lower, "what is written says something else");
     // The first index behind the static table.
-    assert_eq!(decoder.decode(&[0x80 | 62], |_, _| {}), Err(Malformed), "something is remembered");
+    assert_eq!(
+        decoder.decode(&[0x80 | 62], |_, _| {}),
+        Err(Malformed),
+        "something is remembered"
+    );
 }
 
 fn same_status(written: &[u8], digits: &[u8], is_secret: bool) {
-    let status = digits.iter().fold(0, |status, digit| status * 10 + u16::from(digit - b'0'));
+    let status = digits
+        .iter()
+        .fold(0, |status, digit| status * 10 + u16::from(digit - b'0'));
     let mut wire = Buffer::new();
     encode::status(&mut wire, status);
-    assert!(is_secret || wire.filled() == written, "a status is written in two ways");
+    assert!(
+        is_secret || wire.filled() == written,
+        "a status is written in two ways"
+    );
 }

@@ -31,10 +31,17 @@ mod pipe;
 mod reading;
 mod wire;
 
-const LIMITS: Limits =
-    Limits { stream_window: 20_000, connection_window: wire::WINDOW, head_bytes: 16 * 1024, streams: 8 };
+const LIMITS: Limits = Limits {
+    stream_window: 20_000,
+    connection_window: wire::WINDOW,
+    head_bytes: 16 * 1024,
+    streams: 8,
+};
 /// The clock is not part of the play.
-const LIVENESS: Liveness = Liveness { interval: Duration::from_secs(1000), timeout: Some(Duration::from_secs(1000)) };
+const LIVENESS: Liveness = Liveness {
+    interval: Duration::from_secs(1000),
+    timeout: Some(Duration::from_secs(1000)),
+};
 /// How often a connection may want to be polled again at once.
 const MOST_POLLS: usize = 4;
 /// What may be kept to be sent: frames that wait, and content of all streams.
@@ -54,7 +61,12 @@ const ANSWERS: [&[u8]; 5] = [
     b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n",
     b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello",
 ];
-const CHUNKS: [&[u8]; 4] = [b"5\r\nhello\r\n", b"0\r\n\r\n", b"0\r\ngrpc-status: 0\r\n\r\n", b"nonsense"];
+const CHUNKS: [&[u8]; 4] = [
+    b"5\r\nhello\r\n",
+    b"0\r\n\r\n",
+    b"0\r\ngrpc-status: 0\r\n\r\n",
+    b"nonsense",
+];
 
 thread_local! {
     static RUNTIME: Runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
@@ -65,7 +77,11 @@ pub fn check(data: &[u8]) {
     let [side, steps @ ..] = data else { return };
     RUNTIME.with(|runtime| {
         let _inside = runtime.enter();
-        let mut play = if side % 2 == 0 { Play::server() } else { Play::client() };
+        let mut play = if side % 2 == 0 {
+            Play::server()
+        } else {
+            Play::client()
+        };
         let mut steps = Steps(steps);
         while let Some(step) = steps.byte() {
             play.step(step, &mut steps);
@@ -144,7 +160,12 @@ impl Play {
         let pipe = Rc::new(RefCell::new(Pipe::new()));
         let end = End(pipe.clone());
         let (client, connection) = Client::begin(end, "http", "a.example".into(), LIMITS, LIVENESS);
-        let mut play = Self::new(Side::Client(Some(client)), connection, pipe, Said::behind(PREFACE));
+        let mut play = Self::new(
+            Side::Client(Some(client)),
+            connection,
+            pipe,
+            Said::behind(PREFACE),
+        );
         play.feed(&wire::frame(4, 0, 0, &[]));
         (0..3).for_each(|which| play.ask(which));
         play.poll();
@@ -154,7 +175,16 @@ impl Play {
     fn new(side: Side, connection: Connection<End>, pipe: Rc<RefCell<Pipe>>, said: Said) -> Self {
         let woken = Arc::new(Woken(AtomicBool::new(false)));
         let (connection, held) = (Some(connection), Vec::new());
-        Self { side, connection, pipe, woken, held, fed: Fed::default(), said, messages: 0 }
+        Self {
+            side,
+            connection,
+            pipe,
+            woken,
+            held,
+            fed: Fed::default(),
+            said,
+            messages: 0,
+        }
     }
 
     fn feed(&mut self, bytes: &[u8]) {
@@ -167,19 +197,32 @@ impl Play {
         match step % 14 {
             0 => self.feed(steps.bytes()),
             1 => {
-                let (kind, flags, stream) = (steps.operand() as u8, steps.operand() as u8, steps.operand() as u32);
+                let (kind, flags, stream) = (
+                    steps.operand() as u8,
+                    steps.operand() as u8,
+                    steps.operand() as u32,
+                );
                 self.feed(&wire::frame(kind, flags, stream, steps.bytes()));
             }
             // A GET or a POST, or the head of an answer: as the static table has them.
             2 => {
                 let (stream, flags) = (steps.operand() as u32, steps.operand() as u8 & 1 | 4);
                 let method = if flags & 1 == 1 { 0x82 } else { 0x83 };
-                let block: &[u8] = if is_server { &[method, 0x86, 0x84, 0x01, 0x01, b'a'] } else { &[0x88] };
+                let block: &[u8] = if is_server {
+                    &[method, 0x86, 0x84, 0x01, 0x01, b'a']
+                } else {
+                    &[0x88]
+                };
                 self.feed(&wire::frame(1, flags, stream, block));
             }
             3 => {
                 let (stream, flags) = (steps.operand() as u32, steps.operand() as u8 & 1);
-                self.feed(&wire::frame(0, flags, stream, &vec![b'x'; steps.operand() * 64]));
+                self.feed(&wire::frame(
+                    0,
+                    flags,
+                    stream,
+                    &vec![b'x'; steps.operand() * 64],
+                ));
             }
             4 => {
                 let (stream, by) = (steps.operand() as u32, steps.operand() as u32 * 256);
@@ -191,7 +234,11 @@ impl Play {
             }
             6 => {
                 let (at, which) = (steps.operand(), steps.operand());
-                let bytes = if is_server { ANSWERS[which % ANSWERS.len()] } else { CHUNKS[which % CHUNKS.len()] };
+                let bytes = if is_server {
+                    ANSWERS[which % ANSWERS.len()]
+                } else {
+                    CHUNKS[which % CHUNKS.len()]
+                };
                 self.write(at, bytes);
             }
             7 => {
@@ -225,14 +272,20 @@ impl Play {
     }
 
     fn ask(&mut self, which: usize) {
-        let Side::Client(Some(client)) = &self.side else { return };
+        let Side::Client(Some(client)) = &self.side else {
+            return;
+        };
         // The pool asks no more of a connection than it has room for, but for what the peer has changed since.
         if self.held.len() >= 2 * LIMITS.streams {
             return;
         }
         let which = which % REQUESTS.len();
         let (stream, reading) = (client.stream(), Reading::answer(which == 3));
-        self.held.push(Held { stream, reading, is_closed: false });
+        self.held.push(Held {
+            stream,
+            reading,
+            is_closed: false,
+        });
         self.write(self.held.len() - 1, REQUESTS[which]);
     }
 
@@ -240,21 +293,35 @@ impl Play {
         let Some(at) = self.pick(at) else { return };
         let waker = Waker::from(self.woken.clone());
         while !bytes.is_empty()
-            && let Poll::Ready(Ok(count)) = self.held[at].stream.poll_write(&mut Context::from_waker(&waker), bytes)
+            && let Poll::Ready(Ok(count)) = self.held[at]
+                .stream
+                .poll_write(&mut Context::from_waker(&waker), bytes)
         {
-            assert!((1..=bytes.len()).contains(&count), "{count} of {} bytes were taken", bytes.len());
+            assert!(
+                (1..=bytes.len()).contains(&count),
+                "{count} of {} bytes were taken",
+                bytes.len()
+            );
             bytes = &bytes[count..];
         }
     }
 
     /// Whether more may come.
     fn read(&mut self, at: usize, size: usize) -> bool {
-        let Some(at) = self.pick(at) else { return false };
+        let Some(at) = self.pick(at) else {
+            return false;
+        };
         let held = &mut self.held[at];
         let (waker, mut bytes) = (Waker::from(self.woken.clone()), vec![0; size]);
-        match held.stream.poll_read(&mut Context::from_waker(&waker), &mut bytes) {
+        match held
+            .stream
+            .poll_read(&mut Context::from_waker(&waker), &mut bytes)
+        {
             Poll::Ready(Ok(0)) => {
-                assert!(held.is_closed || held.reading.may_end(), "a message that was cut ends as if it were whole");
+                assert!(
+                    held.is_closed || held.reading.may_end(),
+                    "a message that was cut ends as if it were whole"
+                );
                 false
             }
             Poll::Ready(Ok(count)) => {
@@ -268,24 +335,38 @@ impl Play {
     /// Polls the connection until it rests.
     fn poll(&mut self) {
         for _ in 0..MOST_POLLS {
-            let Some(connection) = &mut self.connection else { return };
+            let Some(connection) = &mut self.connection else {
+                return;
+            };
             self.woken.0.store(false, Ordering::Relaxed);
             let before = self.pipe.borrow().meter();
             let (waker, held) = (Waker::from(self.woken.clone()), &mut self.held);
-            let mut accept = |stream| held.push(Held { stream, reading: Reading::request(), is_closed: false });
+            let mut accept = |stream| {
+                held.push(Held {
+                    stream,
+                    reading: Reading::request(),
+                    is_closed: false,
+                })
+            };
             let polled = connection.poll(&mut Context::from_waker(&waker), &mut accept);
             self.pipe.borrow().check_pace(before);
             if polled.is_ready() {
                 self.connection = None;
             }
-            self.said.take(&mut self.pipe.borrow_mut().output, &self.fed);
-            assert!(self.held.len() <= 2 * LIMITS.streams, "more streams than are allowed");
+            self.said
+                .take(&mut self.pipe.borrow_mut().output, &self.fed);
+            assert!(
+                self.held.len() <= 2 * LIMITS.streams,
+                "more streams than are allowed"
+            );
             if polled.is_ready() || !self.woken.0.load(Ordering::Relaxed) {
                 return;
             }
             // Those who wait for a stream see whether they may have one.
             let mut cx = Context::from_waker(&waker);
-            self.held.iter_mut().for_each(|held| drop(held.stream.poll_flush(&mut cx)));
+            self.held
+                .iter_mut()
+                .for_each(|held| drop(held.stream.poll_flush(&mut cx)));
         }
         panic!("it does not come to rest");
     }
@@ -294,18 +375,27 @@ impl Play {
         self.pipe.borrow_mut().room = usize::MAX;
         let before = self.said.bytes;
         self.poll();
-        assert!(self.said.bytes - before <= MOST_KEPT, "{} bytes were kept", self.said.bytes - before);
+        assert!(
+            self.said.bytes - before <= MOST_KEPT,
+            "{} bytes were kept",
+            self.said.bytes - before
+        );
         // What came is read to its end, and by whoever waits when the connection ends too.
         for at in 0..self.held.len() {
             while self.read(at, 5000) {}
         }
         if matches!(self.side, Side::Server(_)) {
-            assert!(self.messages <= self.fed.heads, "more requests are read than came");
+            assert!(
+                self.messages <= self.fed.heads,
+                "more requests are read than came"
+            );
         }
         if self.connection.is_none() {
             let waker = Waker::from(self.woken.clone());
             for held in &mut self.held {
-                let read = held.stream.poll_read(&mut Context::from_waker(&waker), &mut [0]);
+                let read = held
+                    .stream
+                    .poll_read(&mut Context::from_waker(&waker), &mut [0]);
                 assert!(read.is_ready(), "somebody waits for ever");
             }
         }
@@ -314,7 +404,10 @@ impl Play {
         let is_read = self.pipe.borrow().input.is_empty();
         if self.connection.is_some() && is_read && !self.said.is_over {
             let held = self.fed.content - self.said.freed;
-            assert!(held <= u64::from(wire::WINDOW / 2), "{held} bytes of the window leaked");
+            assert!(
+                held <= u64::from(wire::WINDOW / 2),
+                "{held} bytes of the window leaked"
+            );
         }
     }
 }

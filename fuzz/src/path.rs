@@ -13,7 +13,11 @@ pub fn check(data: &[u8]) {
     };
     let rule = rule.and_then(|text| text.parse::<AllowRule>().ok());
     if let Some(rule) = &rule {
-        assert_eq!(rule.to_string().parse().as_ref(), Ok(rule), "a rule that is not what it shows");
+        assert_eq!(
+            rule.to_string().parse().as_ref(),
+            Ok(rule),
+            "a rule that is not what it shows"
+        );
     }
     let Ok(decoded) = read(path) else { return };
     unambiguous(path, &decoded);
@@ -23,9 +27,17 @@ pub fn check(data: &[u8]) {
         let (method, pattern) = text.split_once(' ').expect("a rule is two words");
         let method = if method == "*" { "ANY" } else { method };
         let pattern: Vec<&str> = pattern[1..].split('/').collect();
-        let segments: Vec<&str> = decoded.strip_prefix('/').unwrap_or(&decoded).split('/').collect();
+        let segments: Vec<&str> = decoded
+            .strip_prefix('/')
+            .unwrap_or(&decoded)
+            .split('/')
+            .collect();
         if pattern.len() + segments.len() < 200 {
-            assert_eq!(rule.permits(method, &decoded), matches(&pattern, &segments), "{text:?} on {decoded:?}");
+            assert_eq!(
+                rule.permits(method, &decoded),
+                matches(&pattern, &segments),
+                "{text:?} on {decoded:?}"
+            );
         }
     }
 }
@@ -38,13 +50,24 @@ fn unambiguous(path: &[u8], decoded: &str) {
         assert!(name != "." && name != "..", "a dot segment in {decoded:?}");
     }
     if !path.is_empty() {
-        assert_eq!(decoded.matches('/').count(), path.iter().filter(|byte| **byte == b'/').count());
+        assert_eq!(
+            decoded.matches('/').count(),
+            path.iter().filter(|byte| **byte == b'/').count()
+        );
     }
     let mut escaped = String::new();
     for byte in decoded.bytes() {
-        if byte == b'/' { escaped.push('/') } else { escaped.push_str(&format!("%{byte:02X}")) }
+        if byte == b'/' {
+            escaped.push('/')
+        } else {
+            escaped.push_str(&format!("%{byte:02X}"))
+        }
     }
-    assert_eq!(read(escaped.as_bytes()).as_deref(), Ok(decoded), "another spelling of it reads otherwise");
+    assert_eq!(
+        read(escaped.as_bytes()).as_deref(),
+        Ok(decoded),
+        "another spelling of it reads otherwise"
+    );
 }
 
 /// To take away as many segments as a prefix has takes away the prefix.
@@ -52,11 +75,19 @@ fn prefixes(path: &[u8], decoded: &str) {
     if !path.starts_with(b"/") {
         return;
     }
-    for (at, _) in decoded.match_indices('/').skip(1).chain([(decoded.len(), "")]).take(20) {
+    for (at, _) in decoded
+        .match_indices('/')
+        .skip(1)
+        .chain([(decoded.len(), "")])
+        .take(20)
+    {
         let (prefix, rest) = decoded.split_at(at);
         let raw = behind(path, prefix.matches('/').count());
         assert!(path.ends_with(raw));
-        assert_eq!(read(raw).as_deref(), Ok(if rest.is_empty() { "/" } else { rest }));
+        assert_eq!(
+            read(raw).as_deref(),
+            Ok(if rest.is_empty() { "/" } else { rest })
+        );
     }
 }
 

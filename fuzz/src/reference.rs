@@ -11,14 +11,27 @@ pub struct Lines<'a> {
 impl<'a> Lines<'a> {
     /// Reads a whole head, and insists that every line of it can be read in one way only.
     pub fn of(head: &'a [u8]) -> Self {
-        let mut lines = head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-        let start = lines.find(|line| !line.is_empty()).expect("a head without a start line");
+        let mut lines = head
+            .split(|byte| *byte == b'\n')
+            .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+        let start = lines
+            .find(|line| !line.is_empty())
+            .expect("a head without a start line");
         let mut fields = Vec::new();
         for line in lines.take_while(|line| !line.is_empty()) {
-            assert!(!line.iter().any(|byte| matches!(byte, b'\r' | 0)), "a bare CR or a NUL in a field line");
-            let colon = line.iter().position(|byte| *byte == b':').expect("a field line without a colon");
+            assert!(
+                !line.iter().any(|byte| matches!(byte, b'\r' | 0)),
+                "a bare CR or a NUL in a field line"
+            );
+            let colon = line
+                .iter()
+                .position(|byte| *byte == b':')
+                .expect("a field line without a colon");
             let (name, value) = (&line[..colon], &line[colon + 1..]);
-            assert!(!name.is_empty() && name.iter().all(is_token), "a field name that is no token");
+            assert!(
+                !name.is_empty() && name.iter().all(is_token),
+                "a field name that is no token"
+            );
             fields.push((name, value.trim_ascii()));
         }
         Self { start, fields }
@@ -27,7 +40,11 @@ impl<'a> Lines<'a> {
     /// The values of the fields of that name.
     pub fn values(&self, name: &str) -> Vec<&'a [u8]> {
         let ours = |field: &&(&[u8], &[u8])| field.0.eq_ignore_ascii_case(name.as_bytes());
-        self.fields.iter().filter(ours).map(|(_, value)| *value).collect()
+        self.fields
+            .iter()
+            .filter(ours)
+            .map(|(_, value)| *value)
+            .collect()
     }
 }
 
@@ -44,15 +61,30 @@ pub enum Declared {
 
 /// What the fields declare; insists that it is one thing.
 pub fn declared(lines: &Lines<'_>) -> Declared {
-    let (lengths, codings) = (lines.values("content-length"), lines.values("transfer-encoding"));
-    assert!(lengths.len() + codings.len() <= 1, "more than one declaration of the length");
+    let (lengths, codings) = (
+        lines.values("content-length"),
+        lines.values("transfer-encoding"),
+    );
+    assert!(
+        lengths.len() + codings.len() <= 1,
+        "more than one declaration of the length"
+    );
     if let Some(length) = lengths.first() {
-        assert!(!length.is_empty() && length.iter().all(u8::is_ascii_digit), "a length that is not all digits");
-        let length = std::str::from_utf8(length).expect("digits are text").parse().expect("a length that overflows");
+        assert!(
+            !length.is_empty() && length.iter().all(u8::is_ascii_digit),
+            "a length that is not all digits"
+        );
+        let length = std::str::from_utf8(length)
+            .expect("digits are text")
+            .parse()
+            .expect("a length that overflows");
         return Declared::Length(length);
     }
     if let Some(coding) = codings.first() {
-        assert!(coding.eq_ignore_ascii_case(b"chunked"), "a coding that is not chunked");
+        assert!(
+            coding.eq_ignore_ascii_case(b"chunked"),
+            "a coding that is not chunked"
+        );
         return Declared::Chunked;
     }
     Declared::Nothing
@@ -76,9 +108,14 @@ pub struct Decoded {
 pub fn dechunk(body: &[u8]) -> Option<Decoded> {
     let mut decoded = Decoded::default();
     loop {
-        let Some(end) = find(&body[decoded.consumed..], b"\r\n") else { return Some(decoded) };
+        let Some(end) = find(&body[decoded.consumed..], b"\r\n") else {
+            return Some(decoded);
+        };
         let line = &body[decoded.consumed..decoded.consumed + end];
-        let digits = line.iter().position(|byte| !byte.is_ascii_hexdigit()).unwrap_or(line.len());
+        let digits = line
+            .iter()
+            .position(|byte| !byte.is_ascii_hexdigit())
+            .unwrap_or(line.len());
         if digits == 0 || digits > 15 || !is_extension(&line[digits..]) {
             return None;
         }
@@ -103,7 +140,11 @@ pub fn dechunk(body: &[u8]) -> Option<Decoded> {
     }
     let rest = &body[decoded.consumed..];
     let is_bare = |at: usize| rest[at] == b'\n' && !rest[..at].ends_with(b"\r");
-    let end = if rest.starts_with(b"\r\n") { Some(2) } else { find(rest, b"\r\n\r\n").map(|end| end + 4) };
+    let end = if rest.starts_with(b"\r\n") {
+        Some(2)
+    } else {
+        find(rest, b"\r\n\r\n").map(|end| end + 4)
+    };
     // A line feed that ends a line to some readers only.
     if (0..end.unwrap_or(rest.len())).any(is_bare) {
         return None;
@@ -117,16 +158,23 @@ pub fn dechunk(body: &[u8]) -> Option<Decoded> {
 }
 
 fn is_extension(rest: &[u8]) -> bool {
-    let blanks = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    let blanks = rest
+        .iter()
+        .take_while(|byte| matches!(byte, b' ' | b'\t'))
+        .count();
     match &rest[blanks..] {
         [] => true,
-        [b';', extension @ ..] => !extension.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)),
+        [b';', extension @ ..] => !extension
+            .iter()
+            .any(|byte| matches!(byte, b'\r' | b'\n' | 0)),
         _ => false,
     }
 }
 
 fn find(bytes: &[u8], pattern: &[u8]) -> Option<usize> {
-    bytes.windows(pattern.len()).position(|window| window == pattern)
+    bytes
+        .windows(pattern.len())
+        .position(|window| window == pattern)
 }
 
 /// RFC 9110 §5.6.2.

@@ -4,7 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use bearward::oauth::{
     provider::TokenResponse,
-    response::{LONGEST_LIFETIME, LONGEST_REFRESH_TOKEN, SHORTEST_LIFETIME, acknowledged, members, read},
+    response::{
+        LONGEST_LIFETIME, LONGEST_REFRESH_TOKEN, SHORTEST_LIFETIME, acknowledged, members, read,
+    },
 };
 use http::{
     HeaderMap, HeaderValue, StatusCode,
@@ -15,8 +17,11 @@ const STATUSES: [u16; 12] = [200, 200, 200, 201, 204, 301, 400, 400, 401, 429, 5
 
 /// Reads `data` as a byte that picks a status, one of flags, a line for `Retry-After`, and a body.
 pub fn check(data: &[u8]) {
-    let [status, flags, rest @ ..] = data else { return };
-    let status = StatusCode::from_u16(STATUSES[usize::from(*status) % STATUSES.len()]).expect("they are good");
+    let [status, flags, rest @ ..] = data else {
+        return;
+    };
+    let status = StatusCode::from_u16(STATUSES[usize::from(*status) % STATUSES.len()])
+        .expect("they are good");
     let end = rest.iter().position(|byte| *byte == b'\n').unwrap_or(0);
     let (retry_after, body) = rest.split_at(end);
     let mut headers = HeaderMap::new();
@@ -24,7 +29,10 @@ pub fn check(data: &[u8]) {
         headers.insert(RETRY_AFTER, value);
     }
     if flags & 1 == 1 {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/x-www-form-urlencoded"),
+        );
     }
     let with_refresh_token = flags & 2 == 2;
     let prefix = if flags & 4 == 4 { "/data" } else { "" };
@@ -46,18 +54,28 @@ pub fn check(data: &[u8]) {
             assert!(!token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()));
             assert!((SHORTEST_LIFETIME..=LONGEST_LIFETIME).contains(&issued.lifetime));
             let shown = format!("{issued:?}");
-            assert!(token.len() < 12 || !shown.contains(token), "a token was shown");
+            assert!(
+                token.len() < 12 || !shown.contains(token),
+                "a token was shown"
+            );
             if let Some(refresh_token) = &issued.refresh_token {
                 let refresh_token = refresh_token.expose();
                 assert!(with_refresh_token && !refresh_token.is_empty());
                 assert!(refresh_token.len() <= LONGEST_REFRESH_TOKEN);
-                assert!(refresh_token.bytes().all(|byte| (0x20..0x7F).contains(&byte)));
+                assert!(
+                    refresh_token
+                        .bytes()
+                        .all(|byte| (0x20..0x7F).contains(&byte))
+                );
             }
         }
         Err(error) => {
             let shown = format!("{error} {error:?}");
             assert!(shown.len() < 1000, "an error of {} bytes", shown.len());
-            assert!(shown.bytes().all(|byte| byte >= b' ' && byte != 0x7F), "{shown:?}");
+            assert!(
+                shown.bytes().all(|byte| byte >= b' ' && byte != 0x7F),
+                "{shown:?}"
+            );
             assert!(with_refresh_token || error.refresh_token().is_none());
             if !shown.contains("kan4rie") {
                 return;

@@ -28,10 +28,16 @@ impl Endpoint {
             "/api/status" => Self::Status,
             "/callback" => Self::Callback,
             _ => match path.strip_prefix("/login/") {
-                Some(name) => Self::Login { provider: provider(name)? },
+                Some(name) => Self::Login {
+                    provider: provider(name)?,
+                },
                 None => {
-                    let name = path.strip_prefix("/api/providers/")?.strip_suffix("/refresh")?;
-                    Self::Refresh { provider: provider(name)? }
+                    let name = path
+                        .strip_prefix("/api/providers/")?
+                        .strip_suffix("/refresh")?;
+                    Self::Refresh {
+                        provider: provider(name)?,
+                    }
                 }
             },
         })
@@ -42,7 +48,9 @@ impl Endpoint {
         match self {
             Self::Livez | Self::Readyz | Self::Metrics => Audience::Anyone,
             Self::Callback => Audience::Returning,
-            Self::Page | Self::Status | Self::Login { .. } | Self::Refresh { .. } => Audience::Operator,
+            Self::Page | Self::Status | Self::Login { .. } | Self::Refresh { .. } => {
+                Audience::Operator
+            }
         }
     }
 
@@ -57,7 +65,9 @@ impl Endpoint {
     }
 
     pub(super) fn allows(&self, method: &Method) -> bool {
-        self.allow().split(", ").any(|allowed| allowed == method.as_str())
+        self.allow()
+            .split(", ")
+            .any(|allowed| allowed == method.as_str())
     }
 }
 
@@ -72,14 +82,38 @@ mod tests {
 
     #[test]
     fn a_provider_is_named_by_one_segment() {
-        let refresh = |provider: &str| Some(Endpoint::Refresh { provider: provider.into() });
+        let refresh = |provider: &str| {
+            Some(Endpoint::Refresh {
+                provider: provider.into(),
+            })
+        };
         assert_eq!(Endpoint::at("/api/providers/hapn/refresh"), refresh("hapn"));
-        assert_eq!(Endpoint::at("/api/providers/a%2Fb%20c/refresh"), refresh("a/b c"));
-        assert_eq!(Endpoint::at("/login/happeo"), Some(Endpoint::Login { provider: "happeo".into() }));
-        for path in ["/login/a/b", "/login/%zz", "/login", "/callback/", "/callback/x"] {
+        assert_eq!(
+            Endpoint::at("/api/providers/a%2Fb%20c/refresh"),
+            refresh("a/b c")
+        );
+        assert_eq!(
+            Endpoint::at("/login/happeo"),
+            Some(Endpoint::Login {
+                provider: "happeo".into()
+            })
+        );
+        for path in [
+            "/login/a/b",
+            "/login/%zz",
+            "/login",
+            "/callback/",
+            "/callback/x",
+        ] {
             assert_eq!(Endpoint::at(path), None, "{path}");
         }
-        for path in ["/api/providers/a/b/refresh", "/api/providers/%zz/refresh", "/api/providers/refresh", "//", ""] {
+        for path in [
+            "/api/providers/a/b/refresh",
+            "/api/providers/%zz/refresh",
+            "/api/providers/refresh",
+            "//",
+            "",
+        ] {
             assert_eq!(Endpoint::at(path), None, "{path}");
         }
     }

@@ -33,7 +33,11 @@ pub(super) fn readiness(
             None => drop(not_ready.insert(provider.to_owned(), "unknown")),
         }
     }
-    Readiness { ready: not_ready.is_empty() && !draining, draining, not_ready }
+    Readiness {
+        ready: not_ready.is_empty() && !draining,
+        draining,
+        not_ready,
+    }
 }
 
 #[cfg(test)]
@@ -59,10 +63,20 @@ mod tests {
         };
         assert!(readiness(&[route(Some("good")), route(None)], false, state).ready);
         assert!(readiness(&[], false, state).ready);
-        let judged = readiness(&[route(Some("good")), route(Some("bad")), route(Some("new"))], false, state);
+        let judged = readiness(
+            &[route(Some("good")), route(Some("bad")), route(Some("new"))],
+            false,
+            state,
+        );
         assert!(!judged.ready);
-        assert_eq!(judged.not_ready, BTreeMap::from([("bad".into(), "failing"), ("new".into(), "pending")]));
-        assert_eq!(readiness(&[route(Some("gone"))], false, state).not_ready["gone"], "unknown");
+        assert_eq!(
+            judged.not_ready,
+            BTreeMap::from([("bad".into(), "failing"), ("new".into(), "pending")])
+        );
+        assert_eq!(
+            readiness(&[route(Some("gone"))], false, state).not_ready["gone"],
+            "unknown"
+        );
     }
 
     #[test]

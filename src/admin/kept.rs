@@ -19,10 +19,16 @@ impl Kept {
     /// Of the store at `location`. Blocks for a look at the folder.
     pub fn at(location: &StoreLocation) -> Self {
         match location {
-            StoreLocation::Memory => Self { kind: "memory".into(), path: None, folder: None },
-            StoreLocation::File(path) | StoreLocation::SealedFile { path, .. } => {
-                Self { kind: "file".into(), path: Some(path.display().to_string()), folder: identity(path) }
-            }
+            StoreLocation::Memory => Self {
+                kind: "memory".into(),
+                path: None,
+                folder: None,
+            },
+            StoreLocation::File(path) | StoreLocation::SealedFile { path, .. } => Self {
+                kind: "file".into(),
+                path: Some(path.display().to_string()),
+                folder: identity(path),
+            },
         }
     }
 
@@ -59,7 +65,10 @@ mod tests {
         let at = |path: &Path| Kept::at(&StoreLocation::File(path.into()));
         assert!(at(one.path()).is_shared_with(&at(&link)));
         assert!(!at(one.path()).is_shared_with(&at(other.path())));
-        let (nowhere, memory) = (at(&other.path().join("nowhere")), Kept::at(&StoreLocation::Memory));
+        let (nowhere, memory) = (
+            at(&other.path().join("nowhere")),
+            Kept::at(&StoreLocation::Memory),
+        );
         for kept in [&nowhere, &memory] {
             assert!(!kept.is_shared_with(kept), "{kept:?}");
         }

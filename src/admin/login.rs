@@ -52,7 +52,10 @@ pub(super) struct Logins {
 
 impl Logins {
     pub(super) fn new() -> Self {
-        Self { pending: Pending::new(), redirected: Pending::new() }
+        Self {
+            pending: Pending::new(),
+            redirected: Pending::new(),
+        }
     }
 }
 
@@ -63,7 +66,10 @@ struct Login {
 
 /// Whether somebody can log in at `provider` with a browser.
 pub fn is_possible(provider: &Provider) -> bool {
-    let has_endpoint = provider.authorization.as_ref().is_some_and(|authorization| authorization.endpoint.is_some());
+    let has_endpoint = provider
+        .authorization
+        .as_ref()
+        .is_some_and(|authorization| authorization.endpoint.is_some());
     provider.grant_type == GrantType::AuthorizationCode && has_endpoint
 }
 
@@ -75,43 +81,71 @@ pub(super) fn comes_back_to(provider: &Provider, admin: &ListenAddress) -> bool 
         Some(redirect::leads_here(uri.url(), &host, admin))
     };
     is_possible(provider)
-        && redirect::uri_for(provider, Some(admin)).is_some_and(|uri| by_its_own_name(&uri) == Some(true))
+        && redirect::uri_for(provider, Some(admin))
+            .is_some_and(|uri| by_its_own_name(&uri) == Some(true))
 }
 
 /// Sends the browser that asks to the authorization server of the provider of that name.
 pub(super) fn begin(state: &AdminState, name: &str, parts: &Parts) -> Answer {
     let view = state.view();
-    let Some(credential) = view.tokens.credential(name) else { return respond::unknown_provider(name) };
+    let Some(credential) = view.tokens.credential(name) else {
+        return respond::unknown_provider(name);
+    };
     let provider = credential.provider();
     if !is_possible(provider) {
         return respond::no_login(name);
     }
     // The guard has seen to it that there is one.
-    let Some(host) = host(&parts.headers) else { return respond::not_found() };
+    let Some(host) = host(&parts.headers) else {
+        return respond::not_found();
+    };
     let uri = redirect::uri_for(provider, Some(state.address()));
-    let Some(uri) = uri.filter(|uri| redirect::leads_here(uri.url(), &host, state.address())) else {
+    let Some(uri) = uri.filter(|uri| redirect::leads_here(uri.url(), &host, state.address()))
+    else {
         return respond::login_elsewhere(name);
     };
     if let Some(authority) = redirect::start_elsewhere(uri.url(), &host) {
         return send_to(state, &authority, name);
     }
     let (Ok(attempt), Ok(browser)) = (Attempt::new(provider, Some(&uri)), random()) else {
-        tracing::error!(provider = name, "login.failed: the system gives no randomness");
+        tracing::error!(
+            provider = name,
+            "login.failed: the system gives no randomness"
+        );
         return respond::internal_error();
     };
     let cookie = Cookie::of(attempt.state()).set(&browser, uri.url().scheme() == "https");
-    let (Some(url), Some(cookie)) = (attempt.url(provider), cookie) else { return respond::internal_error() };
+    let (Some(url), Some(cookie)) = (attempt.url(provider), cookie) else {
+        return respond::internal_error();
+    };
     tracing::info!(provider = name, "login.begun");
     let (now, sent) = (state.clock().now(), attempt.state().clone());
-    state.logins().pending.keep(now, sent, browser, Login { provider: provider.clone(), attempt });
+    state.logins().pending.keep(
+        now,
+        sent,
+        browser,
+        Login {
+            provider: provider.clone(),
+            attempt,
+        },
+    );
     respond::found(url.as_str(), Some(cookie))
 }
 
 /// Sends the browser to this listener by the name that its cookie has to be set for.
 fn send_to(state: &AdminState, authority: &str, name: &str) -> Answer {
-    let Ok(pass) = random() else { return respond::internal_error() };
-    let location = format!("http://{authority}/login/{}?pass={}", segment::encoded(name), pass.expose());
-    state.logins().redirected.keep(state.clock().now(), pass, Secret::new(""), ());
+    let Ok(pass) = random() else {
+        return respond::internal_error();
+    };
+    let location = format!(
+        "http://{authority}/login/{}?pass={}",
+        segment::encoded(name),
+        pass.expose()
+    );
+    state
+        .logins()
+        .redirected
+        .keep(state.clock().now(), pass, Secret::new(""), ());
     respond::found(&location, None)
 }
 
@@ -125,23 +159,43 @@ pub(super) fn is_redirected(state: &AdminState, parts: &Parts) -> bool {
 /// Takes the browser back, and exchanges the code that it brings.
 pub(super) async fn finish(state: &Arc<AdminState>, parts: &Parts) -> Answer {
     let query = parts.uri.query().unwrap_or_default();
-    let Some(sent) = only("state", query).map(Secret::new) else { return ended(None, Outcome::unknown(), None) };
+    let Some(sent) = only("state", query).map(Secret::new) else {
+        return ended(None, Outcome::unknown(), None);
+    };
     let cookie = Cookie::of(&sent);
     let holds = |browser: &Secret| cookie.is_held(&parts.headers, browser);
-    let Login { provider, attempt } = match state.logins().pending.claim(state.clock().now(), sent.expose(), holds) {
-        Ok(login) => login,
-        Err(Unclaimed::Unknown) => return ended(None, Outcome::unknown(), None),
-        Err(Unclaimed::OtherBrowser) => return ended(None, Outcome::other_browser(), None),
-    };
+    let Login { provider, attempt } =
+        match state
+            .logins()
+            .pending
+            .claim(state.clock().now(), sent.expose(), holds)
+        {
+            Ok(login) => login,
+            Err(Unclaimed::Unknown) => return ended(None, Outcome::unknown(), None),
+            Err(Unclaimed::OtherBrowser) => return ended(None, Outcome::other_browser(), None),
+        };
     let cookie = Some(&cookie);
     let view = state.view();
-    let credential = view.tokens.credential(&provider.name).filter(|credential| *credential.provider() == provider);
+    let credential = view
+        .tokens
+        .credential(&provider.name)
+        .filter(|credential| *credential.provider() == provider);
     let Some(credential) = credential.cloned() else {
-        return ended(Some(&provider), Outcome::reconfigured(&provider.name), cookie);
+        return ended(
+            Some(&provider),
+            Outcome::reconfigured(&provider.name),
+            cookie,
+        );
     };
     let code = match attempt.read_callback(&provider, query) {
         Ok(code) => code,
-        Err(error) => return ended(Some(&provider), Outcome::declined(&provider.name, &error), cookie),
+        Err(error) => {
+            return ended(
+                Some(&provider),
+                Outcome::declined(&provider.name, &error),
+                cookie,
+            );
+        }
     };
     // The end of the process waits for it: what a spent code brought would be lost.
     let Some(watch) = state.gate().enter() else {
@@ -155,11 +209,18 @@ pub(super) async fn finish(state: &Arc<AdminState>, parts: &Parts) -> Answer {
         drop(watch);
         outcome
     });
-    let outcome = exchange.await.unwrap_or_else(|_| Outcome::interrupted(&provider.name));
+    let outcome = exchange
+        .await
+        .unwrap_or_else(|_| Outcome::interrupted(&provider.name));
     ended(Some(&provider), outcome, cookie)
 }
 
-async fn exchange(credential: &Credential, clock: Arc<dyn Clock>, attempt: Attempt, code: Secret) -> Outcome {
+async fn exchange(
+    credential: &Credential,
+    clock: Arc<dyn Clock>,
+    attempt: Attempt,
+    code: Secret,
+) -> Outcome {
     let provider = credential.provider();
     // Before the code is spent: it is good once.
     let prepared = match credential.prepare_login().await {
@@ -170,7 +231,10 @@ async fn exchange(credential: &Credential, clock: Arc<dyn Clock>, attempt: Attem
     match authorization::exchange(&endpoint, &attempt, &code).await {
         Err(error) => Outcome::not_exchanged(&provider.name, &error),
         Ok(issued) => match credential.take_login(prepared, issued).await {
-            LoggedIn { unsaved: Some(error), .. } => Outcome::unsaved(&provider.name, &error),
+            LoggedIn {
+                unsaved: Some(error),
+                ..
+            } => Outcome::unsaved(&provider.name, &error),
             LoggedIn { lasts: false, .. } => Outcome::without_refresh_token(&provider.name),
             LoggedIn { .. } => Outcome::logged_in(&provider.name),
         },
@@ -181,7 +245,12 @@ fn ended(provider: Option<&Provider>, outcome: Outcome, cookie: Option<&Cookie>)
     let provider = provider.map_or("", |provider| &provider.name);
     match outcome.status.is_success() {
         true => tracing::info!(provider, "login.done"),
-        false => tracing::warn!(provider, status = outcome.status.as_u16(), reason = outcome.detail, "login.failed"),
+        false => tracing::warn!(
+            provider,
+            status = outcome.status.as_u16(),
+            reason = outcome.detail,
+            "login.failed"
+        ),
     }
     let mut answer = outcome.answer(true);
     if let Some(cookie) = cookie.and_then(Cookie::clear) {

@@ -29,7 +29,8 @@ pub(super) fn content_security_policy() -> HeaderValue {
             hash(STYLE),
             hash(SCRIPT)
         );
-        HeaderValue::try_from(policy).unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
+        HeaderValue::try_from(policy)
+            .unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
     });
     POLICY.clone()
 }
@@ -75,7 +76,12 @@ fn write_page(out: &mut String, status: &Status, now: SystemTime) -> fmt::Result
     )
 }
 
-fn write_provider(out: &mut String, name: &str, provider: &ProviderStatus, now: SystemTime) -> fmt::Result {
+fn write_provider(
+    out: &mut String,
+    name: &str,
+    provider: &ProviderStatus,
+    now: SystemTime,
+) -> fmt::Result {
     write!(
         out,
         "<tr><th scope=\"row\">{name}<small>{grant}</small></th><td><span class=\"state {state}\">{label}</span></td>\
@@ -90,7 +96,13 @@ fn write_provider(out: &mut String, name: &str, provider: &ProviderStatus, now: 
     )?;
     match &provider.last_error {
         Some(ErrorStatus { kind, message, at }) => {
-            write!(out, "<strong>{}</strong> {} <small>{}</small>", Text(kind), Text(message), Instant(*at, now))?;
+            write!(
+                out,
+                "<strong>{}</strong> {} <small>{}</small>",
+                Text(kind),
+                Text(message),
+                Instant(*at, now)
+            )?;
         }
         None => out.push('–'),
     }
@@ -98,7 +110,10 @@ fn write_provider(out: &mut String, name: &str, provider: &ProviderStatus, now: 
     out.push_str("</td><td class=\"actions\">");
     if provider.login_is_due {
         // Not a form: `form-action` holds for the redirects after it too, and these lead to another site.
-        write!(out, "<a class=\"button\" role=\"button\" href=\"/login/{segment}\">Connect</a>")?;
+        write!(
+            out,
+            "<a class=\"button\" role=\"button\" href=\"/login/{segment}\">Connect</a>"
+        )?;
     }
     writeln!(
         out,
@@ -118,7 +133,11 @@ fn write_route(out: &mut String, name: &str, route: &RouteStatus) -> fmt::Result
 }
 
 fn summary(status: &Status) -> String {
-    let ready = status.providers.iter().filter(|(_, provider)| provider.state == "ready").count();
+    let ready = status
+        .providers
+        .iter()
+        .filter(|(_, provider)| provider.state == "ready")
+        .count();
     let all = status.providers.len();
     match all {
         0 => "no providers".into(),
@@ -132,9 +151,17 @@ struct Instant(Option<SystemTime>, SystemTime);
 
 impl Display for Instant {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(Some(time), now) = self else { return f.write_str("–") };
-        let whole = |duration: Duration| humantime::format_duration(Duration::from_secs(duration.as_secs()));
-        write!(f, "<time datetime=\"{stamp}\" title=\"{stamp}\">", stamp = Text(&rfc3339(*time)))?;
+        let Self(Some(time), now) = self else {
+            return f.write_str("–");
+        };
+        let whole = |duration: Duration| {
+            humantime::format_duration(Duration::from_secs(duration.as_secs()))
+        };
+        write!(
+            f,
+            "<time datetime=\"{stamp}\" title=\"{stamp}\">",
+            stamp = Text(&rfc3339(*time))
+        )?;
         match time.duration_since(*now) {
             Ok(left) => write!(f, "in {}", whole(left))?,
             Err(past) => write!(f, "{} ago", whole(past.duration()))?,
@@ -168,7 +195,11 @@ mod tests {
     use crate::{admin::kept::Kept, token::store::StoreLocation};
 
     fn status(name: &str) -> Status {
-        let error = ErrorStatus { kind: name.into(), message: name.into(), at: Some(SystemTime::UNIX_EPOCH) };
+        let error = ErrorStatus {
+            kind: name.into(),
+            message: name.into(),
+            at: Some(SystemTime::UNIX_EPOCH),
+        };
         Status {
             version: "0.1.0",
             admin: name.into(),
@@ -189,19 +220,30 @@ mod tests {
             )],
             routes: vec![(
                 name.into(),
-                RouteStatus { listen: name.into(), upstream: name.into(), provider: Some(name.into()) },
+                RouteStatus {
+                    listen: name.into(),
+                    upstream: name.into(),
+                    provider: Some(name.into()),
+                },
             )],
         }
     }
 
     #[test]
     fn nothing_that_is_shown_becomes_markup() {
-        let page = render(&status("\"'><script>alert(1)</script><img src=x onerror=y>&"), SystemTime::UNIX_EPOCH);
+        let page = render(
+            &status("\"'><script>alert(1)</script><img src=x onerror=y>&"),
+            SystemTime::UNIX_EPOCH,
+        );
         assert_eq!(page.matches("<script").count(), 1, "the page's own");
         assert!(!page.contains("<img"));
         assert!(page.contains("&quot;&#39;&gt;&lt;script&gt;alert(1)"));
         assert!(page.contains("href=\"/login/%22%27%3E%3Cscript%3Ealert%281%29%3C%2Fscript%3E"));
-        assert!(page.contains("action=\"/api/providers/%22%27%3E%3Cscript%3Ealert%281%29%3C%2Fscript%3E"));
+        assert!(
+            page.contains(
+                "action=\"/api/providers/%22%27%3E%3Cscript%3Ealert%281%29%3C%2Fscript%3E"
+            )
+        );
     }
 
     #[test]
@@ -231,8 +273,16 @@ mod tests {
             let (_, rest) = page.split_once(open).unwrap();
             let (text, _) = rest.split_once(close).unwrap();
             let hash = BASE64_STANDARD.encode(Sha256::digest(text.as_bytes()));
-            assert!(policy.to_str().unwrap().contains(&format!("'sha256-{hash}'")));
+            assert!(
+                policy
+                    .to_str()
+                    .unwrap()
+                    .contains(&format!("'sha256-{hash}'"))
+            );
         }
-        assert!(!page.contains(" style=") && !page.contains(" onclick="), "inline attributes would be blocked");
+        assert!(
+            !page.contains(" style=") && !page.contains(" onclick="),
+            "inline attributes would be blocked"
+        );
     }
 }

@@ -34,13 +34,18 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Answer {
 
 pub(super) fn html(status: StatusCode, body: String) -> Answer {
     let mut answer = answer(status, "text/html; charset=utf-8", body);
-    answer.headers_mut().insert(header::CONTENT_SECURITY_POLICY, page::content_security_policy());
+    answer.headers_mut().insert(
+        header::CONTENT_SECURITY_POLICY,
+        page::content_security_policy(),
+    );
     answer
 }
 
 /// To `location`, by a GET.
 pub(super) fn found(location: &str, cookie: Option<HeaderValue>) -> Answer {
-    let Ok(location) = HeaderValue::try_from(location) else { return internal_error() };
+    let Ok(location) = HeaderValue::try_from(location) else {
+        return internal_error();
+    };
     let mut answer = answer(StatusCode::FOUND, "text/plain; charset=utf-8", "");
     answer.headers_mut().insert(header::LOCATION, location);
     if let Some(cookie) = cookie {
@@ -50,20 +55,34 @@ pub(super) fn found(location: &str, cookie: Option<HeaderValue>) -> Answer {
 }
 
 pub(super) fn not_found() -> Answer {
-    refuse(StatusCode::NOT_FOUND, "not-found", "Not found", "There is no such page on the admin listener.")
+    refuse(
+        StatusCode::NOT_FOUND,
+        "not-found",
+        "Not found",
+        "There is no such page on the admin listener.",
+    )
 }
 
 pub(super) fn unknown_provider(name: &str) -> Answer {
-    let (title, detail) = ("Unknown provider", "The configuration has no provider of this name.");
+    let (title, detail) = (
+        "Unknown provider",
+        "The configuration has no provider of this name.",
+    );
     let status = StatusCode::NOT_FOUND;
-    problem(Problem { provider: Some(name), ..blank(status, "unknown-provider", title, detail) })
+    problem(Problem {
+        provider: Some(name),
+        ..blank(status, "unknown-provider", title, detail)
+    })
 }
 
 /// A provider at which nobody logs in.
 pub(super) fn no_login(provider: &str) -> Answer {
     let detail = "This provider's tokens are obtained without anybody logging in with a browser.";
     let status = StatusCode::CONFLICT;
-    problem(Problem { provider: Some(provider), ..blank(status, "no-login", "No login", detail) })
+    problem(Problem {
+        provider: Some(provider),
+        ..blank(status, "no-login", "No login", detail)
+    })
 }
 
 /// A provider whose `redirect_uri` a browser does not follow to this listener.
@@ -73,33 +92,63 @@ pub(super) fn login_elsewhere(provider: &str) -> Answer {
          redirect_uri: run `bearward login {provider}`, or set redirect_uri to an address that does."
     );
     let status = StatusCode::CONFLICT;
-    problem(Problem { provider: Some(provider), ..blank(status, "login-elsewhere", "Login elsewhere", &detail) })
+    problem(Problem {
+        provider: Some(provider),
+        ..blank(status, "login-elsewhere", "Login elsewhere", &detail)
+    })
 }
 
 pub(super) fn method_not_allowed(endpoint: &Endpoint) -> Answer {
     let detail = "The path is right, the method is not; see Allow.";
-    let mut answer = refuse(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", detail);
-    answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static(endpoint.allow()));
+    let mut answer = refuse(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "method-not-allowed",
+        "Method not allowed",
+        detail,
+    );
+    answer
+        .headers_mut()
+        .insert(header::ALLOW, HeaderValue::from_static(endpoint.allow()));
     answer
 }
 
 pub(super) fn body_too_large() -> Answer {
     let detail = "Nothing here takes a request body.";
-    refuse(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large", detail)
+    refuse(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "body-too-large",
+        "Body too large",
+        detail,
+    )
 }
 
 pub(super) fn request_timeout() -> Answer {
     let detail = "The request body did not arrive in time.";
-    refuse(StatusCode::REQUEST_TIMEOUT, "request-timeout", "Request timeout", detail)
+    refuse(
+        StatusCode::REQUEST_TIMEOUT,
+        "request-timeout",
+        "Request timeout",
+        detail,
+    )
 }
 
 pub(super) fn internal_error() -> Answer {
-    refuse(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Internal error", "The log says more.")
+    refuse(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "internal",
+        "Internal error",
+        "The log says more.",
+    )
 }
 
 pub(super) fn path_too_long() -> Answer {
     let detail = "The path is longer than [limits] path_bytes.";
-    refuse(StatusCode::URI_TOO_LONG, "path-too-long", "Path too long", detail)
+    refuse(
+        StatusCode::URI_TOO_LONG,
+        "path-too-long",
+        "Path too long",
+        detail,
+    )
 }
 
 /// What the guard refuses.
@@ -107,16 +156,30 @@ pub(super) fn refusal(refusal: Refusal) -> Answer {
     match refusal {
         Refusal::BadHost => {
             let detail = "A request has to have one Host, a name with an optional port.";
-            refuse(StatusCode::BAD_REQUEST, "bad-request", "Bad request", detail)
+            refuse(
+                StatusCode::BAD_REQUEST,
+                "bad-request",
+                "Bad request",
+                detail,
+            )
         }
         Refusal::UnknownHost => {
-            let detail =
-                "The Host is none of the admin listener's: localhost, 127.0.0.1, [::1], the address it listens on.";
-            refuse(StatusCode::MISDIRECTED_REQUEST, "host-not-allowed", "Host not allowed", detail)
+            let detail = "The Host is none of the admin listener's: localhost, 127.0.0.1, [::1], the address it listens on.";
+            refuse(
+                StatusCode::MISDIRECTED_REQUEST,
+                "host-not-allowed",
+                "Host not allowed",
+                detail,
+            )
         }
         Refusal::CrossSite => {
             let detail = "Pages of other sites may not make requests here.";
-            refuse(StatusCode::FORBIDDEN, "cross-site", "Cross-site request", detail)
+            refuse(
+                StatusCode::FORBIDDEN,
+                "cross-site",
+                "Cross-site request",
+                detail,
+            )
         }
         Refusal::Private => {
             let detail = "Others than this machine can reach the listener, so it shows only /livez, /readyz and /metrics \
@@ -125,10 +188,21 @@ pub(super) fn refusal(refusal: Refusal) -> Answer {
         }
         Refusal::KeyRequired => {
             let detail = "Send [admin] key as a Bearer token or as the password of HTTP Basic.";
-            let mut answer = refuse(StatusCode::UNAUTHORIZED, "admin-key-required", "Admin key required", detail);
-            let challenges = ["Basic realm=\"bearward\", charset=\"UTF-8\"", "Bearer realm=\"bearward\""];
+            let mut answer = refuse(
+                StatusCode::UNAUTHORIZED,
+                "admin-key-required",
+                "Admin key required",
+                detail,
+            );
+            let challenges = [
+                "Basic realm=\"bearward\", charset=\"UTF-8\"",
+                "Bearer realm=\"bearward\"",
+            ];
             for challenge in challenges {
-                answer.headers_mut().append(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+                answer.headers_mut().append(
+                    header::WWW_AUTHENTICATE,
+                    HeaderValue::from_static(challenge),
+                );
             }
             answer
         }
@@ -142,9 +216,14 @@ pub(super) fn renewal_failed(provider: &str, failure: &NoToken, way: &str) -> An
     let mut told = match failure {
         NoToken::Refused { error } => {
             let about = "The authorization server refuses this client.";
-            Problem { error: Some(error), ..blank(status, "token-refused", "Token refused", about) }
+            Problem {
+                error: Some(error),
+                ..blank(status, "token-refused", "Token refused", about)
+            }
         }
-        NoToken::Unavailable { detail, .. } => blank(status, "token-unavailable", "Token unavailable", detail),
+        NoToken::Unavailable { detail, .. } => {
+            blank(status, "token-unavailable", "Token unavailable", detail)
+        }
         NoToken::LoginRequired => {
             detail = format!("Nobody is logged in: {way}.");
             blank(status, "login-required", "Login required", &detail)
@@ -158,8 +237,21 @@ fn refuse(status: StatusCode, kind: &'static str, title: &'static str, detail: &
     problem(blank(status, kind, title, detail))
 }
 
-fn blank<'a>(status: StatusCode, kind: &'static str, title: &'a str, detail: &'a str) -> Problem<'a> {
-    Problem { kind, title, status, detail, route: None, provider: None, error: None }
+fn blank<'a>(
+    status: StatusCode,
+    kind: &'static str,
+    title: &'a str,
+    detail: &'a str,
+) -> Problem<'a> {
+    Problem {
+        kind,
+        title,
+        status,
+        detail,
+        route: None,
+        provider: None,
+        error: None,
+    }
 }
 
 fn problem(problem: Problem<'_>) -> Answer {
@@ -170,7 +262,9 @@ fn problem(problem: Problem<'_>) -> Answer {
         500.. => "bearward; error=proxy_internal_error",
         _ => "bearward; error=http_request_error",
     };
-    answer.headers_mut().insert("proxy-status", HeaderValue::from_static(cause));
+    answer
+        .headers_mut()
+        .insert("proxy-status", HeaderValue::from_static(cause));
     answer
 }
 
@@ -178,7 +272,9 @@ fn answer(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) 
     let mut answer = Response::new(Full::new(body.into()));
     *answer.status_mut() = status;
     secure(answer.headers_mut());
-    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    answer
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     answer
 }
 
@@ -188,7 +284,10 @@ fn secure(headers: &mut HeaderMap) {
         (header::CACHE_CONTROL, "no-store"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
         (header::REFERRER_POLICY, "no-referrer"),
-        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; frame-ancestors 'none'",
+        ),
         (header::X_FRAME_OPTIONS, "DENY"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));

@@ -66,8 +66,11 @@ fn note(done: Result<(), tokio::task::JoinError>) {
 
 /// Serves one connection until it closes, has lived for 5 minutes, or `shutdown`; then its request in flight may still
 /// finish.
-pub async fn serve_connection<S>(stream: S, state: Arc<AdminState>, shutdown: impl Future<Output = ()>)
-where
+pub async fn serve_connection<S>(
+    stream: S,
+    state: Arc<AdminState>,
+    shutdown: impl Future<Output = ()>,
+) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let limits = *state.limits();

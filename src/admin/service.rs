@@ -98,7 +98,9 @@ where
         }
         Ok(())
     };
-    tokio::time::timeout(BODY_TIMEOUT, read).await.unwrap_or_else(|_| Err(respond::request_timeout().into()))
+    tokio::time::timeout(BODY_TIMEOUT, read)
+        .await
+        .unwrap_or_else(|_| Err(respond::request_timeout().into()))
 }
 
 fn page(state: &AdminState) -> String {
@@ -108,19 +110,30 @@ fn page(state: &AdminState) -> String {
 fn readyz(state: &AdminState) -> Answer {
     let view = state.view();
     let judged = health::readiness(&view.routes, state.is_draining(), |provider| {
-        view.tokens.credential(provider).map(|credential| credential.status().state)
+        view.tokens
+            .credential(provider)
+            .map(|credential| credential.status().state)
     });
-    let status = if judged.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if judged.ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     respond::json(status, &judged)
 }
 
 async fn refresh(state: &AdminState, provider: &str) -> Answer {
     let view = state.view();
-    let Some(credential) = view.tokens.credential(provider) else { return respond::unknown_provider(provider) };
+    let Some(credential) = view.tokens.credential(provider) else {
+        return respond::unknown_provider(provider);
+    };
     let way = login::way(credential.provider(), Some(state.address()));
     tracing::info!(provider, "an operator asks for a renewal");
     match tokio::time::timeout(RENEWAL_TIMEOUT, credential.refresh_now()).await {
-        Ok(Ok(_)) => respond::json(StatusCode::OK, &ProviderStatus::of(credential, state.address())),
+        Ok(Ok(_)) => respond::json(
+            StatusCode::OK,
+            &ProviderStatus::of(credential, state.address()),
+        ),
         Ok(Err(failure)) => respond::renewal_failed(provider, &failure, &way),
         Err(_) => {
             let failure = crate::token::credential::NoToken::Unavailable {
@@ -134,8 +147,10 @@ async fn refresh(state: &AdminState, provider: &str) -> Answer {
 
 /// Runs what takes its time on a thread that is there for it.
 async fn aside(work: impl FnOnce() -> Answer + Send + 'static) -> Answer {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
-        tracing::error!(%error, "an answer of the admin listener failed");
-        respond::internal_error()
-    })
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|error| {
+            tracing::error!(%error, "an answer of the admin listener failed");
+            respond::internal_error()
+        })
 }

@@ -60,9 +60,24 @@ pub struct AdminState {
 impl AdminState {
     /// A state for the listener at `address`, which is the real one, port 0 resolved. What must not be cut off at the end
     /// goes through `gate`.
-    pub fn new(address: ListenAddress, metrics: Arc<Metrics>, clock: Arc<dyn Clock>, view: View, gate: Gate) -> Self {
+    pub fn new(
+        address: ListenAddress,
+        metrics: Arc<Metrics>,
+        clock: Arc<dyn Clock>,
+        view: View,
+        gate: Gate,
+    ) -> Self {
         let (view, draining) = (ArcSwap::from_pointee(view), AtomicBool::new(false));
-        Self { address, metrics, clock, view, draining, limits: Limits::default(), logins: Logins::new(), gate }
+        Self {
+            address,
+            metrics,
+            clock,
+            view,
+            draining,
+            limits: Limits::default(),
+            logins: Logins::new(),
+            gate,
+        }
     }
 
     /// The same with other bounds than the default ones.
@@ -119,12 +134,17 @@ impl AdminState {
 
 impl fmt::Debug for AdminState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AdminState").field("address", &self.address).finish_non_exhaustive()
+        f.debug_struct("AdminState")
+            .field("address", &self.address)
+            .finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for View {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("View").field("routes", &self.routes).field("key", &self.key).finish_non_exhaustive()
+        f.debug_struct("View")
+            .field("routes", &self.routes)
+            .field("key", &self.key)
+            .finish_non_exhaustive()
     }
 }

@@ -70,9 +70,18 @@ impl Status {
             providers: view
                 .tokens
                 .iter()
-                .map(|one| (one.name().to_string(), ProviderStatus::of(one, state.address())))
+                .map(|one| {
+                    (
+                        one.name().to_string(),
+                        ProviderStatus::of(one, state.address()),
+                    )
+                })
                 .collect(),
-            routes: view.routes.iter().map(|one| (one.name.to_string(), route(one))).collect(),
+            routes: view
+                .routes
+                .iter()
+                .map(|one| (one.name.to_string(), route(one)))
+                .collect(),
         }
     }
 }
@@ -81,8 +90,15 @@ impl ProviderStatus {
     /// Of one provider; the listener at `admin`, the real address, is where somebody may log in.
     pub(super) fn of(credential: &Credential, admin: &ListenAddress) -> Self {
         let status = credential.status();
-        let CredentialStatus { state, grant_type, expires_at, refresh_at, .. } = status;
-        let login_is_due = state == CredentialState::LoginRequired && login::is_possible(credential.provider());
+        let CredentialStatus {
+            state,
+            grant_type,
+            expires_at,
+            refresh_at,
+            ..
+        } = status;
+        let login_is_due =
+            state == CredentialState::LoginRequired && login::is_possible(credential.provider());
         Self {
             grant_type,
             state: state.as_str(),
@@ -90,11 +106,13 @@ impl ProviderStatus {
             refresh_at,
             has_refresh_token: status.has_refresh_token,
             token_requests: status.token_requests,
-            last_error: status.last_error.map(|LastError { kind, message, at }| ErrorStatus {
-                kind: kind.to_string(),
-                message: message.to_string(),
-                at: Some(at),
-            }),
+            last_error: status
+                .last_error
+                .map(|LastError { kind, message, at }| ErrorStatus {
+                    kind: kind.to_string(),
+                    message: message.to_string(),
+                    at: Some(at),
+                }),
             can_log_in: login::comes_back_to(credential.provider(), admin),
             login_is_due,
         }
@@ -102,7 +120,10 @@ impl ProviderStatus {
 }
 
 /// An object whose members are in the order of the configuration.
-fn in_order<T: Serialize, S: Serializer>(pairs: &[(String, T)], serializer: S) -> Result<S::Ok, S::Error> {
+fn in_order<T: Serialize, S: Serializer>(
+    pairs: &[(String, T)],
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
 }
 
@@ -117,7 +138,10 @@ fn stamp<S: Serializer>(time: &Option<SystemTime>, serializer: S) -> Result<S::O
 /// What `humantime` writes, for the years that it can (1970 to 9999).
 pub(super) fn rfc3339(time: SystemTime) -> String {
     const LAST: std::time::Duration = std::time::Duration::from_secs(253_402_300_799);
-    let since_1970 = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().min(LAST);
+    let since_1970 = time
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .min(LAST);
     humantime::format_rfc3339_seconds(SystemTime::UNIX_EPOCH + since_1970).to_string()
 }
 
@@ -130,10 +154,14 @@ mod tests {
 
     #[test]
     fn time_stamps_are_utc_to_the_second_and_never_fail() {
-        let at = |seconds: u64| SystemTime::UNIX_EPOCH + Duration::from_millis(seconds * 1000 + 900);
+        let at =
+            |seconds: u64| SystemTime::UNIX_EPOCH + Duration::from_millis(seconds * 1000 + 900);
         assert_eq!(rfc3339(at(1_795_294_800)), "2026-11-21T21:00:00Z");
         assert_eq!(rfc3339(at(999_999_999_999)), "9999-12-31T23:59:59Z");
-        assert_eq!(rfc3339(SystemTime::UNIX_EPOCH - Duration::from_secs(5)), "1970-01-01T00:00:00Z");
+        assert_eq!(
+            rfc3339(SystemTime::UNIX_EPOCH - Duration::from_secs(5)),
+            "1970-01-01T00:00:00Z"
+        );
     }
 
     #[test]
@@ -149,13 +177,24 @@ mod tests {
             can_log_in: false,
             login_is_due: false,
         };
-        let error = ErrorStatus { kind: "k".into(), message: "m".into(), at: Some(SystemTime::UNIX_EPOCH) };
-        let route = RouteStatus { listen: "l".into(), upstream: "u".into(), provider: Some("z".into()) };
+        let error = ErrorStatus {
+            kind: "k".into(),
+            message: "m".into(),
+            at: Some(SystemTime::UNIX_EPOCH),
+        };
+        let route = RouteStatus {
+            listen: "l".into(),
+            upstream: "u".into(),
+            provider: Some("z".into()),
+        };
         let status = Status {
             version: "0.1.0",
             admin: "127.0.0.1:9900".into(),
             store: Kept::at(&StoreLocation::Memory),
-            providers: vec![("z".into(), provider(None)), ("a".into(), provider(Some(error)))],
+            providers: vec![
+                ("z".into(), provider(None)),
+                ("a".into(), provider(Some(error))),
+            ],
             routes: vec![("r".into(), route)],
         };
         assert_eq!(

@@ -66,7 +66,11 @@ impl World {
         if setup.login {
             provider.grant_type = GrantType::AuthorizationCode;
             provider.authorization = Some(Authorization {
-                endpoint: Some(format!("http://{}/authorize", endpoint.address).parse().unwrap()),
+                endpoint: Some(
+                    format!("http://{}/authorize", endpoint.address)
+                        .parse()
+                        .unwrap(),
+                ),
                 redirect_uri: setup.redirect_uri,
                 pkce: true,
                 params: BTreeMap::new(),
@@ -76,30 +80,67 @@ impl World {
         let provider = Arc::new(provider);
         let metrics = Metrics::new();
         let manual = ManualClock::new();
-        let clock: Arc<dyn Clock> = if setup.login { Arc::new(manual.clone()) } else { Arc::new(SystemClock) };
+        let clock: Arc<dyn Clock> = if setup.login {
+            Arc::new(manual.clone())
+        } else {
+            Arc::new(SystemClock)
+        };
         let tokens = tokens(std::slice::from_ref(&provider), &metrics);
-        let key = setup.key.map(|key| Arc::new(LiveSecret::fixed(Secret::new(key))));
-        let view = View { tokens, routes: vec![route("devices", Some("hapn"))], key, store: StoreLocation::Memory };
+        let key = setup
+            .key
+            .map(|key| Arc::new(LiveSecret::fixed(Secret::new(key))));
+        let view = View {
+            tokens,
+            routes: vec![route("devices", Some("hapn"))],
+            key,
+            store: StoreLocation::Memory,
+        };
 
         let bound = Bound::bind(&"127.0.0.1:0".parse().unwrap()).unwrap();
-        let ListenAddress::Tcp(address) = *bound.address() else { panic!("bound to something else") };
-        let shown = if setup.public { SocketAddr::from(([0, 0, 0, 0], address.port())) } else { address };
+        let ListenAddress::Tcp(address) = *bound.address() else {
+            panic!("bound to something else")
+        };
+        let shown = if setup.public {
+            SocketAddr::from(([0, 0, 0, 0], address.port()))
+        } else {
+            address
+        };
         let drain = Drain::new();
-        let state = Arc::new(AdminState::new(ListenAddress::Tcp(shown), metrics, clock, view, drain.gate()));
+        let state = Arc::new(AdminState::new(
+            ListenAddress::Tcp(shown),
+            metrics,
+            clock,
+            view,
+            drain.gate(),
+        ));
         let (shutdown, signal) = oneshot::channel::<()>();
         let task = tokio::spawn(serve(bound.listener().unwrap(), state.clone(), async {
             let _ = signal.await;
         }));
-        Self { endpoint, provider, clock: manual, state, drain, address, shutdown: Some(shutdown), task }
+        Self {
+            endpoint,
+            provider,
+            clock: manual,
+            state,
+            drain,
+            address,
+            shutdown: Some(shutdown),
+            task,
+        }
     }
 
     /// What is shown after `provider` took the place of the one there is.
     fn view_of(&self, provider: Arc<Provider>) -> View {
-        View { tokens: tokens(&[provider], self.state.metrics()), ..(*self.state.view()).clone() }
+        View {
+            tokens: tokens(&[provider], self.state.metrics()),
+            ..(*self.state.view()).clone()
+        }
     }
 
     async fn ask(&self, method: &str, target: &str, fields: &[(&str, &str)]) -> Answer {
-        ask(self.address, method, target, fields, "").await.expect("an answer")
+        ask(self.address, method, target, fields, "")
+            .await
+            .expect("an answer")
     }
 
     async fn get(&self, target: &str) -> Answer {
@@ -117,7 +158,9 @@ impl World {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(10), wait).await.expect("readiness within 10 s")
+        tokio::time::timeout(Duration::from_secs(10), wait)
+            .await
+            .expect("readiness within 10 s")
     }
 
     /// Waits until the provider is in `state`.
@@ -131,12 +174,19 @@ impl World {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(10), wait).await.expect("the state within 10 s")
+        tokio::time::timeout(Duration::from_secs(10), wait)
+            .await
+            .expect("the state within 10 s")
     }
 }
 
 fn tokens(providers: &[Arc<Provider>], metrics: &Metrics) -> Arc<Tokens> {
-    Arc::new(Tokens::start(providers, store::open(&StoreLocation::Memory).unwrap(), Arc::new(SystemClock), metrics))
+    Arc::new(Tokens::start(
+        providers,
+        store::open(&StoreLocation::Memory).unwrap(),
+        Arc::new(SystemClock),
+        metrics,
+    ))
 }
 
 fn provider(endpoint: &TokenEndpoint) -> Provider {
@@ -161,28 +211,57 @@ type Fields<'a> = &'a [(&'a str, &'a str)];
 
 /// An error answer of the documented shape, and its type.
 fn kind(answer: &Answer) -> String {
-    assert_eq!(answer.header("content-type"), "application/problem+json", "{answer:?}");
+    assert_eq!(
+        answer.header("content-type"),
+        "application/problem+json",
+        "{answer:?}"
+    );
     let problem = answer.json();
     assert_eq!(problem["status"], answer.status);
     assert!(problem["title"].is_string() && problem["detail"].is_string());
-    assert!(answer.header("proxy-status").starts_with("bearward; error="));
-    problem["type"].as_str().unwrap().strip_prefix("urn:bearward:").unwrap().to_owned()
+    assert!(
+        answer
+            .header("proxy-status")
+            .starts_with("bearward; error=")
+    );
+    problem["type"]
+        .as_str()
+        .unwrap()
+        .strip_prefix("urn:bearward:")
+        .unwrap()
+        .to_owned()
 }
 
 #[tokio::test]
 async fn health_follows_the_tokens_that_routes_need() {
-    let world = World::start(Setup { answers: Answers::Unavailable, ..Setup::default() }).await;
+    let world = World::start(Setup {
+        answers: Answers::Unavailable,
+        ..Setup::default()
+    })
+    .await;
     let live = world.get("/livez").await;
     assert_eq!((live.status, live.body.as_str()), (200, "ok\n"));
     world.until_provider("failing").await;
     let answer = world.get("/readyz").await;
-    assert_eq!((answer.status, answer.json()["ready"].clone()), (503, json!(false)));
+    assert_eq!(
+        (answer.status, answer.json()["ready"].clone()),
+        (503, json!(false))
+    );
     assert_eq!(answer.json()["not_ready"], json!({ "hapn": "failing" }));
 
     world.endpoint.answer(Answers::Token);
-    assert_eq!(world.ask("POST", "/api/providers/hapn/refresh", &[]).await.status, 200);
+    assert_eq!(
+        world
+            .ask("POST", "/api/providers/hapn/refresh", &[])
+            .await
+            .status,
+        200
+    );
     let answer = world.until_readyz(200).await;
-    assert_eq!(answer.json(), json!({ "ready": true, "draining": false, "not_ready": {} }));
+    assert_eq!(
+        answer.json(),
+        json!({ "ready": true, "draining": false, "not_ready": {} })
+    );
 
     world.state.start_draining();
     assert_eq!(world.get("/readyz").await.json()["draining"], true);
@@ -192,11 +271,21 @@ async fn health_follows_the_tokens_that_routes_need() {
 
 #[tokio::test]
 async fn a_provider_that_no_route_uses_does_not_count() {
-    let world = World::start(Setup { answers: Answers::Unavailable, ..Setup::default() }).await;
-    let view = View { routes: vec![route("open", None)], ..(*world.state.view()).clone() };
+    let world = World::start(Setup {
+        answers: Answers::Unavailable,
+        ..Setup::default()
+    })
+    .await;
+    let view = View {
+        routes: vec![route("open", None)],
+        ..(*world.state.view()).clone()
+    };
     world.state.replace(view);
     assert_eq!(world.get("/readyz").await.status, 200);
-    assert_eq!(world.get("/api/status").await.json()["routes"]["open"]["provider"], Value::Null);
+    assert_eq!(
+        world.get("/api/status").await.json()["routes"]["open"]["provider"],
+        Value::Null
+    );
 }
 
 #[tokio::test]
@@ -204,7 +293,10 @@ async fn the_status_shows_providers_and_routes_with_real_addresses() {
     let world = World::start(Setup::default()).await;
     world.until_readyz(200).await;
     let answer = world.get("/api/status").await;
-    assert_eq!((answer.status, answer.header("content-type")), (200, "application/json"));
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (200, "application/json")
+    );
     assert!(!answer.body.contains("canary"));
     let status = answer.json();
     assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
@@ -221,7 +313,10 @@ async fn the_status_shows_providers_and_routes_with_real_addresses() {
     assert!(provider["token_requests"].as_u64().unwrap() >= 1);
     for member in ["expires_at", "refresh_at"] {
         let stamp = provider[member].as_str().unwrap();
-        assert!(humantime::parse_rfc3339(stamp).unwrap() > std::time::SystemTime::now(), "{member}: {stamp}");
+        assert!(
+            humantime::parse_rfc3339(stamp).unwrap() > std::time::SystemTime::now(),
+            "{member}: {stamp}"
+        );
     }
 }
 
@@ -231,22 +326,38 @@ async fn an_operator_renews_now_and_sees_the_status() {
     world.until_readyz(200).await;
     let before = world.endpoint.requests();
     let answer = world.ask("POST", "/api/providers/hapn/refresh", &[]).await;
-    assert_eq!((answer.status, answer.json()["state"].clone()), (200, json!("ready")));
+    assert_eq!(
+        (answer.status, answer.json()["state"].clone()),
+        (200, json!("ready"))
+    );
     assert_eq!(world.endpoint.requests(), before + 1);
 }
 
 #[tokio::test]
 async fn a_renewal_that_fails_is_a_502_that_says_why_without_a_secret() {
-    let world = World::start(Setup { answers: Answers::InvalidClient, ..Setup::default() }).await;
+    let world = World::start(Setup {
+        answers: Answers::InvalidClient,
+        ..Setup::default()
+    })
+    .await;
     let answer = world.ask("POST", "/api/providers/hapn/refresh", &[]).await;
-    assert_eq!((answer.status, kind(&answer).as_str()), (502, "token-refused"));
-    assert_eq!((&answer.json()["provider"], &answer.json()["error"]), (&json!("hapn"), &json!("invalid_client")));
+    assert_eq!(
+        (answer.status, kind(&answer).as_str()),
+        (502, "token-refused")
+    );
+    assert_eq!(
+        (&answer.json()["provider"], &answer.json()["error"]),
+        (&json!("hapn"), &json!("invalid_client"))
+    );
     let provider = world.until_provider("refused").await;
     assert_eq!(provider["last_error"]["kind"], "invalid_client");
 
     world.endpoint.answer(Answers::Unavailable);
     let answer = world.ask("POST", "/api/providers/hapn/refresh", &[]).await;
-    assert_eq!((answer.status, kind(&answer).as_str()), (502, "token-unavailable"));
+    assert_eq!(
+        (answer.status, kind(&answer).as_str()),
+        (502, "token-unavailable")
+    );
     for target in ["/", "/metrics", "/api/status", "/readyz"] {
         assert!(!world.get(target).await.body.contains("canary"), "{target}");
     }
@@ -255,14 +366,31 @@ async fn a_renewal_that_fails_is_a_502_that_says_why_without_a_secret() {
 #[tokio::test]
 async fn metrics_and_page_are_served_as_what_they_are() {
     let world = World::start(Setup::default()).await;
-    world.state.metrics().route("devices").answered(200, Duration::from_millis(1));
+    world
+        .state
+        .metrics()
+        .route("devices")
+        .answered(200, Duration::from_millis(1));
     let metrics = world.get("/metrics").await;
-    assert_eq!(metrics.header("content-type"), "text/plain; version=0.0.4; charset=utf-8");
-    assert!(metrics.body.contains("bearward_requests_total{route=\"devices\",code=\"200\"} 1\n"));
+    assert_eq!(
+        metrics.header("content-type"),
+        "text/plain; version=0.0.4; charset=utf-8"
+    );
+    assert!(
+        metrics
+            .body
+            .contains("bearward_requests_total{route=\"devices\",code=\"200\"} 1\n")
+    );
     assert!(metrics.body.contains("bearward_build_info{version="));
     let page = world.get("/").await;
-    assert_eq!((page.status, page.header("content-type")), (200, "text/html; charset=utf-8"));
-    assert!(page.header("content-security-policy").contains("script-src 'sha256-"));
+    assert_eq!(
+        (page.status, page.header("content-type")),
+        (200, "text/html; charset=utf-8")
+    );
+    assert!(
+        page.header("content-security-policy")
+            .contains("script-src 'sha256-")
+    );
     assert!(page.body.contains("hapn") && page.body.contains("Renew"));
 }
 
@@ -279,9 +407,18 @@ async fn every_answer_is_kept_from_caches_frames_and_guessing() {
     ] {
         let answer = world.ask(method, target, &[]).await;
         assert_eq!(answer.header("cache-control"), "no-store", "{target}");
-        assert_eq!(answer.header("x-content-type-options"), "nosniff", "{target}");
+        assert_eq!(
+            answer.header("x-content-type-options"),
+            "nosniff",
+            "{target}"
+        );
         assert_eq!(answer.header("referrer-policy"), "no-referrer", "{target}");
-        assert!(answer.header("content-security-policy").starts_with("default-src 'none'"), "{target}");
+        assert!(
+            answer
+                .header("content-security-policy")
+                .starts_with("default-src 'none'"),
+            "{target}"
+        );
     }
 }
 
@@ -290,7 +427,11 @@ async fn a_wrong_method_and_an_unknown_path_say_so() {
     let world = World::start(Setup::default()).await;
     for target in ["/livez", "/readyz", "/metrics", "/", "/api/status"] {
         let answer = world.ask("POST", target, &[]).await;
-        assert_eq!((answer.status, answer.header("allow")), (405, "GET, HEAD"), "{target}");
+        assert_eq!(
+            (answer.status, answer.header("allow")),
+            (405, "GET, HEAD"),
+            "{target}"
+        );
         assert_eq!(kind(&answer), "method-not-allowed");
         let head = world.ask("HEAD", target, &[]).await;
         assert_ne!(head.status, 405, "{target}");
@@ -298,12 +439,25 @@ async fn a_wrong_method_and_an_unknown_path_say_so() {
     }
     let answer = world.get("/api/providers/hapn/refresh").await;
     assert_eq!((answer.status, answer.header("allow")), (405, "POST"));
-    for (method, target) in [("GET", "/none"), ("POST", "/api/reload"), ("POST", "/api/providers/hapn")] {
+    for (method, target) in [
+        ("GET", "/none"),
+        ("POST", "/api/reload"),
+        ("POST", "/api/providers/hapn"),
+    ] {
         let answer = world.ask(method, target, &[]).await;
-        assert_eq!((answer.status, kind(&answer).as_str()), (404, "not-found"), "{target}");
+        assert_eq!(
+            (answer.status, kind(&answer).as_str()),
+            (404, "not-found"),
+            "{target}"
+        );
     }
-    let answer = world.ask("POST", "/api/providers/no%20ne/refresh", &[]).await;
-    assert_eq!((answer.status, kind(&answer).as_str()), (404, "unknown-provider"));
+    let answer = world
+        .ask("POST", "/api/providers/no%20ne/refresh", &[])
+        .await;
+    assert_eq!(
+        (answer.status, kind(&answer).as_str()),
+        (404, "unknown-provider")
+    );
     assert_eq!(answer.json()["provider"], "no ne");
 }
 
@@ -314,52 +468,121 @@ async fn browsers_of_other_sites_and_rebound_names_are_refused_before_anything_h
     let before = world.endpoint.requests();
     let cases: [(Fields<'_>, u16, &str); 5] = [
         (&[("host", "evil.example")], 421, "host-not-allowed"),
-        (&[("host", "localhost"), ("host", "localhost")], 400, "bad-request"),
+        (
+            &[("host", "localhost"), ("host", "localhost")],
+            400,
+            "bad-request",
+        ),
         (&[("sec-fetch-site", "cross-site")], 403, "cross-site"),
         (&[("sec-fetch-site", "same-site")], 403, "cross-site"),
         (&[("origin", "http://evil.example")], 403, "cross-site"),
     ];
     for (fields, status, name) in cases {
-        for (method, target) in [("POST", "/api/providers/hapn/refresh"), ("GET", "/"), ("GET", "/livez")] {
+        for (method, target) in [
+            ("POST", "/api/providers/hapn/refresh"),
+            ("GET", "/"),
+            ("GET", "/livez"),
+        ] {
             let answer = world.ask(method, target, fields).await;
-            assert_eq!((answer.status, kind(&answer).as_str()), (status, name), "{target} {fields:?}");
+            assert_eq!(
+                (answer.status, kind(&answer).as_str()),
+                (status, name),
+                "{target} {fields:?}"
+            );
         }
     }
     assert_eq!(world.endpoint.requests(), before);
     let own = format!("http://{}", world.address);
     let host = world.address.to_string();
-    let fields = [("host", host.as_str()), ("origin", own.as_str()), ("sec-fetch-site", "same-origin")];
-    assert_eq!(world.ask("POST", "/api/providers/hapn/refresh", &fields).await.status, 200);
+    let fields = [
+        ("host", host.as_str()),
+        ("origin", own.as_str()),
+        ("sec-fetch-site", "same-origin"),
+    ];
+    assert_eq!(
+        world
+            .ask("POST", "/api/providers/hapn/refresh", &fields)
+            .await
+            .status,
+        200
+    );
 }
 
 #[tokio::test]
 async fn a_listener_that_others_can_reach_shows_only_health_and_metrics() {
-    let world = World::start(Setup { public: true, ..Setup::default() }).await;
+    let world = World::start(Setup {
+        public: true,
+        ..Setup::default()
+    })
+    .await;
     world.until_readyz(200).await;
     for target in ["/livez", "/readyz", "/metrics"] {
-        assert_eq!(world.ask("GET", target, &[("host", "10.1.2.3:9900")]).await.status, 200, "{target}");
+        assert_eq!(
+            world
+                .ask("GET", target, &[("host", "10.1.2.3:9900")])
+                .await
+                .status,
+            200,
+            "{target}"
+        );
     }
-    for (method, target) in [("GET", "/"), ("GET", "/api/status"), ("POST", "/api/providers/hapn/refresh")] {
+    for (method, target) in [
+        ("GET", "/"),
+        ("GET", "/api/status"),
+        ("POST", "/api/providers/hapn/refresh"),
+    ] {
         let answer = world.ask(method, target, &[]).await;
-        assert_eq!((answer.status, kind(&answer).as_str()), (403, "not-allowed"), "{target}");
+        assert_eq!(
+            (answer.status, kind(&answer).as_str()),
+            (403, "not-allowed"),
+            "{target}"
+        );
     }
 }
 
 #[tokio::test]
 async fn the_key_is_asked_for_and_opens_the_rest() {
     for public in [true, false] {
-        let world = World::start(Setup { public, key: Some("canary-key"), ..Setup::default() }).await;
+        let world = World::start(Setup {
+            public,
+            key: Some("canary-key"),
+            ..Setup::default()
+        })
+        .await;
         assert_eq!(world.get("/livez").await.status, 200);
         for fields in [&[][..], &[("authorization", "Bearer wrong")]] {
             let answer = world.ask("GET", "/api/status", fields).await;
-            assert_eq!((answer.status, kind(&answer).as_str()), (401, "admin-key-required"));
-            assert!(answer.header("www-authenticate").starts_with("Basic realm="));
+            assert_eq!(
+                (answer.status, kind(&answer).as_str()),
+                (401, "admin-key-required")
+            );
+            assert!(
+                answer
+                    .header("www-authenticate")
+                    .starts_with("Basic realm=")
+            );
             assert_eq!(answer.headers.get_all("www-authenticate").iter().count(), 2);
             assert!(!answer.body.contains("canary"));
         }
-        assert_eq!(world.ask("GET", "/", &[("authorization", "Bearer canary-key")]).await.status, 200);
+        assert_eq!(
+            world
+                .ask("GET", "/", &[("authorization", "Bearer canary-key")])
+                .await
+                .status,
+            200
+        );
         // base64("me:canary-key")
-        assert_eq!(world.ask("GET", "/", &[("authorization", "Basic bWU6Y2FuYXJ5LWtleQ==")]).await.status, 200);
+        assert_eq!(
+            world
+                .ask(
+                    "GET",
+                    "/",
+                    &[("authorization", "Basic bWU6Y2FuYXJ5LWtleQ==")]
+                )
+                .await
+                .status,
+            200
+        );
     }
 }
 
@@ -368,18 +591,28 @@ async fn a_body_is_thrown_away_and_too_large_a_one_refused() {
     let world = World::start(Setup::default()).await;
     world.until_readyz(200).await;
     let target = "/api/providers/hapn/refresh";
-    let answer = ask(world.address, "POST", target, &[], "ignored").await.unwrap();
+    let answer = ask(world.address, "POST", target, &[], "ignored")
+        .await
+        .unwrap();
     assert_eq!(answer.status, 200);
     let before = world.endpoint.requests();
-    let answer = ask(world.address, "POST", target, &[], &"x".repeat(65 * 1024)).await.unwrap();
-    assert_eq!((answer.status, kind(&answer).as_str()), (413, "body-too-large"));
+    let answer = ask(world.address, "POST", target, &[], &"x".repeat(65 * 1024))
+        .await
+        .unwrap();
+    assert_eq!(
+        (answer.status, kind(&answer).as_str()),
+        (413, "body-too-large")
+    );
     assert_eq!(world.endpoint.requests(), before);
 }
 
 #[tokio::test]
 async fn a_reload_shows_at_once() {
     let world = World::start(Setup::default()).await;
-    let view = View { routes: vec![route("other", None)], ..(*world.state.view()).clone() };
+    let view = View {
+        routes: vec![route("other", None)],
+        ..(*world.state.view()).clone()
+    };
     world.state.replace(view);
     let routes = world.get("/api/status").await.json()["routes"].clone();
     assert!(routes.get("other").is_some() && routes.get("devices").is_none());
@@ -389,7 +622,9 @@ async fn a_reload_shows_at_once() {
 async fn shutting_down_ends_idle_connections_and_the_listener() {
     let mut world = World::start(Setup::default()).await;
     let mut idle = tokio::net::TcpStream::connect(world.address).await.unwrap();
-    idle.write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+    idle.write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n")
+        .await
+        .unwrap();
     let mut answer = [0; 12];
     idle.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer, b"HTTP/1.1 200");
@@ -399,7 +634,9 @@ async fn shutting_down_ends_idle_connections_and_the_listener() {
         idle.read_to_end(&mut rest).await.unwrap();
         world.task.await.unwrap();
     };
-    tokio::time::timeout(Duration::from_secs(10), ended).await.expect("an end within 10 s");
+    tokio::time::timeout(Duration::from_secs(10), ended)
+        .await
+        .expect("an end within 10 s");
 }
 
 #[tokio::test]
@@ -407,9 +644,18 @@ async fn a_unix_socket_serves_as_well() {
     let world = World::start(Setup::default()).await;
     let folder = tempfile::tempdir().unwrap();
     let bound = Bound::bind(&ListenAddress::Unix(folder.path().join("admin.sock"))).unwrap();
-    let task = tokio::spawn(serve(bound.listener().unwrap(), world.state.clone(), std::future::pending()));
-    let mut stream = tokio::net::UnixStream::connect(folder.path().join("admin.sock")).await.unwrap();
-    stream.write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await.unwrap();
+    let task = tokio::spawn(serve(
+        bound.listener().unwrap(),
+        world.state.clone(),
+        std::future::pending(),
+    ));
+    let mut stream = tokio::net::UnixStream::connect(folder.path().join("admin.sock"))
+        .await
+        .unwrap();
+    stream
+        .write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        .await
+        .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200"));
@@ -420,15 +666,36 @@ async fn a_unix_socket_serves_as_well() {
 #[tokio::test(start_paused = true)]
 async fn a_head_that_does_not_come_and_an_answer_that_is_not_read_end_the_connection() {
     let metrics = Metrics::new();
-    let view = View { tokens: tokens(&[], &metrics), routes: Vec::new(), key: None, store: StoreLocation::Memory };
+    let view = View {
+        tokens: tokens(&[], &metrics),
+        routes: Vec::new(),
+        key: None,
+        store: StoreLocation::Memory,
+    };
     let address = "127.0.0.1:1".parse().unwrap();
-    let state = Arc::new(AdminState::new(address, metrics, Arc::new(SystemClock), view, Drain::new().gate()));
-    for sent in ["GET /livez HTTP/1.1\r\nhost: loc", "GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n"] {
+    let state = Arc::new(AdminState::new(
+        address,
+        metrics,
+        Arc::new(SystemClock),
+        view,
+        Drain::new().gate(),
+    ));
+    for sent in [
+        "GET /livez HTTP/1.1\r\nhost: loc",
+        "GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n",
+    ] {
         // Eight bytes of room: the answer gets stuck.
         let (mut ours, theirs) = tokio::io::duplex(8);
-        let connection = tokio::spawn(serve_connection(theirs, state.clone(), std::future::pending()));
+        let connection = tokio::spawn(serve_connection(
+            theirs,
+            state.clone(),
+            std::future::pending(),
+        ));
         ours.write_all(sent.as_bytes()).await.unwrap();
         let bound = Duration::from_secs(400);
-        tokio::time::timeout(bound, connection).await.expect("the connection ends").unwrap();
+        tokio::time::timeout(bound, connection)
+            .await
+            .expect("the connection ends")
+            .unwrap();
     }
 }

@@ -15,7 +15,9 @@ const PERIOD: Duration = Duration::from_secs(2);
 
 /// Follows all secrets of a configuration until the task is aborted.
 pub(super) fn follow(config: &Config) -> JoinHandle<()> {
-    let files: Vec<_> = live(config).filter(|secret| secret.path().is_some()).collect();
+    let files: Vec<_> = live(config)
+        .filter(|secret| secret.path().is_some())
+        .collect();
     tokio::spawn(async move {
         if files.is_empty() {
             return;
@@ -35,11 +37,24 @@ pub(super) fn follow(config: &Config) -> JoinHandle<()> {
 fn live(config: &Config) -> impl Iterator<Item = Arc<LiveSecret>> {
     let providers = config.providers.iter().flat_map(|provider| {
         let password = provider.sign_in.as_ref().map(|sign_in| &sign_in.password);
-        [provider.client_secret.as_ref(), provider.refresh_token.as_ref(), password]
+        [
+            provider.client_secret.as_ref(),
+            provider.refresh_token.as_ref(),
+            password,
+        ]
     });
-    let routes = config.routes.iter().map(|route| route.guard.client_key.as_ref());
+    let routes = config
+        .routes
+        .iter()
+        .map(|route| route.guard.client_key.as_ref());
     let admin = config.admin.iter().map(|admin| admin.key.as_ref());
-    providers.chain(routes).chain(admin).flatten().cloned().collect::<Vec<_>>().into_iter()
+    providers
+        .chain(routes)
+        .chain(admin)
+        .flatten()
+        .cloned()
+        .collect::<Vec<_>>()
+        .into_iter()
 }
 
 fn look(secret: &LiveSecret, complained: &mut HashMap<PathBuf, String>) {

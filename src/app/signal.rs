@@ -20,10 +20,15 @@ impl Ending {
         let mut hangup = signal(SignalKind::hangup())?;
         tokio::spawn(async move {
             while hangup.recv().await.is_some() {
-                tracing::warn!("SIGHUP is ignored: this version reads its configuration at start alone");
+                tracing::warn!(
+                    "SIGHUP is ignored: this version reads its configuration at start alone"
+                );
             }
         });
-        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
 
     /// Waits for the next one.

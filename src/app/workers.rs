@@ -60,13 +60,19 @@ impl Workers {
                 // The receiver is gone only when another worker's start failed, and then this one's is of no interest.
                 let _ = started.send(work(services, watch, stopped, &started));
             };
-            threads.push(thread::Builder::new().name(format!("worker-{number}")).spawn(work)?);
+            threads.push(
+                thread::Builder::new()
+                    .name(format!("worker-{number}"))
+                    .spawn(work)?,
+            );
         }
         drop(started);
         let workers = Self { stop, threads };
         for _ in 0..count {
             // Each worker says once that it has started, or why it has not.
-            starts.recv().map_err(|_| io::Error::other("a worker ended before it began"))??;
+            starts
+                .recv()
+                .map_err(|_| io::Error::other("a worker ended before it began"))??;
         }
         Ok(workers)
     }
@@ -88,15 +94,24 @@ fn work(
     mut stopped: watch::Receiver<bool>,
     started: &mpsc::Sender<io::Result<()>>,
 ) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     LocalSet::new().block_on(&runtime, async {
         let worker = Rc::new(Worker::default());
         for (service, share) in services {
             let listener = service.bound.listener()?;
             let (ingress, own) = (service.ingress, worker.clone());
-            let serve = move |stream, watch| connection::serve(stream, ingress.clone(), own.clone(), watch);
+            let serve =
+                move |stream, watch| connection::serve(stream, ingress.clone(), own.clone(), watch);
             // With the loop goes this worker's handle to the socket: nothing connects any more once all have ended.
-            spawn_local(accept_loop(listener, service.places, share, watch.clone(), serve));
+            spawn_local(accept_loop(
+                listener,
+                service.places,
+                share,
+                watch.clone(),
+                serve,
+            ));
         }
         // As in `Workers::start`.
         let _ = started.send(Ok(()));

@@ -21,12 +21,19 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let path = config::find(arguments.config.as_deref(), &config::environment);
     let (report, summary) = match config::load(&path, &config::environment) {
         Ok((config, report)) => {
-            let counted = [counted(config.providers.len(), "provider"), counted(config.routes.len(), "route")];
+            let counted = [
+                counted(config.providers.len(), "provider"),
+                counted(config.routes.len(), "route"),
+            ];
             (report, format!("ok, {}", counted.join(", ")))
         }
         Err(report) => (report, "not usable".to_owned()),
     };
-    let status = if report.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(BAD_INPUT) };
+    let status = if report.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(BAD_INPUT)
+    };
     let text = match arguments.format {
         Format::Json => format!("{:#}\n", report.to_json()),
         Format::Text => format!("{report}{}: {summary}{}\n", path.display(), found(&report)),

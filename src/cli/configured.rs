@@ -37,9 +37,15 @@ pub(super) fn read(arguments: &Arguments) -> Result<(Config, Arc<Provider>), Exi
 }
 
 fn find(config: &Config, name: &str, path: &Path) -> Result<Arc<Provider>, ExitCode> {
-    let provider = config.providers.iter().find(|provider| *provider.name == *name);
+    let provider = config
+        .providers
+        .iter()
+        .find(|provider| *provider.name == *name);
     provider.cloned().ok_or_else(|| {
-        complain(&format!("there is no provider {name:?} in {}", path.display()));
+        complain(&format!(
+            "there is no provider {name:?} in {}",
+            path.display()
+        ));
         ExitCode::FAILURE
     })
 }
@@ -50,5 +56,7 @@ fn find(config: &Config, name: &str, path: &Path) -> Result<Arc<Provider>, ExitC
 /// It cannot be used.
 pub(super) async fn store(location: &StoreLocation) -> Result<Arc<dyn Store>, StoreError> {
     let location = location.clone();
-    tokio::task::spawn_blocking(move || store::open(&location)).await.unwrap_or(Err(StoreError::Interrupted))
+    tokio::task::spawn_blocking(move || store::open(&location))
+        .await
+        .unwrap_or(Err(StoreError::Interrupted))
 }

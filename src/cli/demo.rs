@@ -27,7 +27,9 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     match on_control_thread(world(arguments.port)) {
         Ok(status) => status,
         Err(Failure::Listen { address, error }) => {
-            complain(&format!("cannot listen on {address}: {error}; choose another port with --port"));
+            complain(&format!(
+                "cannot listen on {address}: {error}; choose another port with --port"
+            ));
             ExitCode::FAILURE
         }
         Err(failure) => {
@@ -39,17 +41,30 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 
 async fn world(port: u16) -> Result<ExitCode, Failure> {
     let mut ending = Ending::new().map_err(Failure::Worker)?;
-    let server = AuthorizationServer::start(authorization_server::Options::default()).await.map_err(Failure::Worker)?;
-    let api = Api::start(api::Options::new(&server)).await.map_err(Failure::Worker)?;
+    let server = AuthorizationServer::start(authorization_server::Options::default())
+        .await
+        .map_err(Failure::Worker)?;
+    let api = Api::start(api::Options::new(&server))
+        .await
+        .map_err(Failure::Worker)?;
     let text = demo::configuration(&server, &api, port);
     let (config, _) = config::parse(&text, "the demo's configuration", &config::environment)
         .map_err(|report| Failure::Worker(io::Error::other(report.to_string())))?;
-    let _log = telemetry::tracing::init(&config.log).map_err(|error| Failure::Worker(io::Error::other(error)))?;
+    let _log = telemetry::tracing::init(&config.log)
+        .map_err(|error| Failure::Worker(io::Error::other(error)))?;
     let running = App::bind(config)?.start(Arc::new(SystemClock))?;
     let addresses = running.addresses();
     let admin = addresses.admin.as_ref().map(ToString::to_string);
-    let sidecar = addresses.routes.values().next().map(ToString::to_string).unwrap_or_default();
-    print(&demo::invitation(&server, &api, sidecar, admin.as_deref()), ExitCode::SUCCESS);
+    let sidecar = addresses
+        .routes
+        .values()
+        .next()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    print(
+        &demo::invitation(&server, &api, sidecar, admin.as_deref()),
+        ExitCode::SUCCESS,
+    );
     ending.next().await;
     tokio::select! {
         ended = running.drain() => ended.map(|()| ExitCode::SUCCESS),

@@ -71,22 +71,40 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-async fn log_in(arguments: &Arguments, config: &Config, provider: &Arc<Provider>) -> Result<(), LoginError> {
+async fn log_in(
+    arguments: &Arguments,
+    config: &Config,
+    provider: &Arc<Provider>,
+) -> Result<(), LoginError> {
     if !login::is_possible(provider) {
         return Err(LoginError::Impossible(reason(provider)));
     }
     let admin = config.admin.as_ref().map(|admin| &admin.listen);
     let uri = redirect::uri_for(provider, admin);
-    let key = config.admin.as_ref().and_then(|admin| Some(Secret::clone(&*admin.key.as_ref()?.current())));
+    let key = config
+        .admin
+        .as_ref()
+        .and_then(|admin| Some(Secret::clone(&*admin.key.as_ref()?.current())));
     let key = key.or_else(|| std::env::var(KEY_VARIABLE).ok().map(Secret::new));
-    let session = Session { provider, location: &config.store, key, opens_browser: !arguments.no_browser };
+    let session = Session {
+        provider,
+        location: &config.store,
+        key,
+        opens_browser: !arguments.no_browser,
+    };
     let uri = match uri {
         Some(uri) if !arguments.paste => uri,
         // A port that the system chooses leads nowhere before it has.
-        uri => return session.by_paste(uri.filter(|uri| uri.url().port() != Some(0)).as_ref()).await,
+        uri => {
+            return session
+                .by_paste(uri.filter(|uri| uri.url().port() != Some(0)).as_ref())
+                .await;
+        }
     };
     // A sidecar that others can reach is not bound to an address of loopback, and is found by its own.
-    let of_admin = admin.and_then(redirect::default_uri).is_some_and(|default| default.url() == uri.url());
+    let of_admin = admin
+        .and_then(redirect::default_uri)
+        .is_some_and(|default| default.url() == uri.url());
     if !redirect::is_loopback(uri.url()) {
         return match of_admin && sidecar::answers(uri.url()).await {
             true => session.by_sidecar(uri.url()).await,
@@ -95,7 +113,10 @@ async fn log_in(arguments: &Arguments, config: &Config, provider: &Arc<Provider>
     }
     match Loopback::bind(&uri).await {
         Ok(loopback) => session.by_callback(loopback).await,
-        Err(error) if error.kind() == io::ErrorKind::AddrInUse && uri.url().path() == redirect::CALLBACK => {
+        Err(error)
+            if error.kind() == io::ErrorKind::AddrInUse
+                && uri.url().path() == redirect::CALLBACK =>
+        {
             match sidecar::answers(uri.url()).await {
                 true => session.by_sidecar(uri.url()).await,
                 false => Err(LoginError::Listen(uri, error)),
@@ -107,7 +128,9 @@ async fn log_in(arguments: &Arguments, config: &Config, provider: &Arc<Provider>
 
 fn reason(provider: &Provider) -> &'static str {
     match provider.grant_type {
-        GrantType::ClientCredentials => "its grant_type is client_credentials, for which nobody logs in",
+        GrantType::ClientCredentials => {
+            "its grant_type is client_credentials, for which nobody logs in"
+        }
         GrantType::RefreshToken => "its refresh token is given by the configuration",
         GrantType::AuthorizationCode => "it has no authorization_endpoint, and signs in by itself",
     }
@@ -158,7 +181,12 @@ impl Session<'_> {
             Err(CallbackError::State | CallbackError::Repeated | CallbackError::TooLong) => {
                 return (Outcome::unknown(), None);
             }
-            Err(error) => return (Outcome::declined(name, &error), Some(Err(LoginError::Callback(error)))),
+            Err(error) => {
+                return (
+                    Outcome::declined(name, &error),
+                    Some(Err(LoginError::Callback(error))),
+                );
+            }
         };
         let ended = self.exchange(attempt, &code, store).await;
         let outcome = match &ended {
@@ -175,17 +203,26 @@ impl Session<'_> {
         let store = self.store().await?;
         let attempt = self.attempt(uri)?;
         self.send_out(&attempt)?;
-        print_diagnostic("Then paste the address that the browser was sent back to, or the code alone:\n");
-        let pasted = timeout(LIFETIME, paste::line()).await.map_err(|_| LoginError::Late)?;
+        print_diagnostic(
+            "Then paste the address that the browser was sent back to, or the code alone:\n",
+        );
+        let pasted = timeout(LIFETIME, paste::line())
+            .await
+            .map_err(|_| LoginError::Late)?;
         let pasted = pasted.map_err(LoginError::Paste)?;
-        let code = attempt.read_pasted(self.provider, &pasted).map_err(LoginError::Callback)?;
+        let code = attempt
+            .read_pasted(self.provider, &pasted)
+            .map_err(LoginError::Callback)?;
         self.exchange(&attempt, &code, &store).await
     }
 
     /// The browser comes back to a sidecar that runs.
     async fn by_sidecar(&self, uri: &Url) -> Result<(), LoginError> {
         let mut address = uri.clone();
-        address.set_path(&format!("/login/{}", crate::admin::segment::encoded(&self.provider.name)));
+        address.set_path(&format!(
+            "/login/{}",
+            crate::admin::segment::encoded(&self.provider.name)
+        ));
         address.set_query(None);
         let what = "A sidecar is running that takes the login. Open this address in a browser:";
         let name = &self.provider.name;
@@ -198,28 +235,43 @@ impl Session<'_> {
             if had_one {
                 return Err(LoginError::Elsewhere);
             }
-            return timeout(LIFETIME, sidecar.arrival()).await.unwrap_or(Err(LoginError::Late));
+            return timeout(LIFETIME, sidecar.arrival())
+                .await
+                .unwrap_or(Err(LoginError::Late));
         }
         let store = self.store().await?;
         sidecar.check(self.location).await?;
         let before = load(&store, name).await?;
         self.show(what, &address);
-        timeout(LIFETIME, sidecar.arrival_in(&store, before.as_ref())).await.unwrap_or(Err(LoginError::Late))
+        timeout(LIFETIME, sidecar.arrival_in(&store, before.as_ref()))
+            .await
+            .unwrap_or(Err(LoginError::Late))
     }
 
-    async fn exchange(&self, attempt: &Attempt, code: &Secret, store: &Arc<dyn Store>) -> Result<(), LoginError> {
+    async fn exchange(
+        &self,
+        attempt: &Attempt,
+        code: &Secret,
+        store: &Arc<dyn Store>,
+    ) -> Result<(), LoginError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let endpoint = TokenEndpoint::new(self.provider.clone(), clock.clone());
         let login = Login::new(self.provider.clone(), store.clone(), clock);
         // Before the code is spent: it is good once.
         let mut prepared = login.prepare().await.map_err(LoginError::Store)?;
-        let issued = authorization::exchange(&endpoint, attempt, code).await.map_err(LoginError::Exchange)?;
+        let issued = authorization::exchange(&endpoint, attempt, code)
+            .await
+            .map_err(LoginError::Exchange)?;
         let made = prepared.log_in(issued).await;
         drop(prepared);
         if made.unsaved.is_some() {
             login.save_at_last().await.map_err(LoginError::Lost)?;
         }
-        if made.lasts { Ok(()) } else { Err(LoginError::WithoutRefreshToken) }
+        if made.lasts {
+            Ok(())
+        } else {
+            Err(LoginError::WithoutRefreshToken)
+        }
     }
 
     /// The store, which is known to be usable before anybody is sent anywhere.
@@ -227,17 +279,22 @@ impl Session<'_> {
         if *self.location == StoreLocation::Memory {
             return Err(LoginError::NothingKept);
         }
-        let store = configured::store(self.location).await.map_err(LoginError::Store)?;
+        let store = configured::store(self.location)
+            .await
+            .map_err(LoginError::Store)?;
         load(&store, &self.provider.name).await?;
         Ok(store)
     }
 
     fn attempt(&self, uri: Option<&RedirectUri>) -> Result<Attempt, LoginError> {
-        Attempt::new(self.provider, uri).map_err(|error| LoginError::System(io::Error::other(error.to_string())))
+        Attempt::new(self.provider, uri)
+            .map_err(|error| LoginError::System(io::Error::other(error.to_string())))
     }
 
     fn send_out(&self, attempt: &Attempt) -> Result<(), LoginError> {
-        let url = attempt.url(self.provider).ok_or(LoginError::Impossible("it has no authorization_endpoint"))?;
+        let url = attempt
+            .url(self.provider)
+            .ok_or(LoginError::Impossible("it has no authorization_endpoint"))?;
         self.show("Open this address in a browser and log in there:", &url);
         Ok(())
     }
@@ -256,7 +313,9 @@ impl Session<'_> {
 async fn load(store: &Arc<dyn Store>, provider: &Arc<str>) -> Result<Option<Record>, LoginError> {
     let (store, provider) = (store.clone(), provider.clone());
     let loaded = tokio::task::spawn_blocking(move || store.load(&provider)).await;
-    loaded.map_err(|error| LoginError::System(error.into()))?.map_err(LoginError::Store)
+    loaded
+        .map_err(|error| LoginError::System(error.into()))?
+        .map_err(LoginError::Store)
 }
 
 /// Why nobody is logged in.

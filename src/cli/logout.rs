@@ -54,7 +54,9 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         return failed("its grant_type is client_credentials, for which nobody logs in");
     }
     if config.store == StoreLocation::Memory {
-        return failed("the configuration keeps logins in memory ([store] kind), which end with the sidecar");
+        return failed(
+            "the configuration keeps logins in memory ([store] kind), which end with the sidecar",
+        );
     }
     let ended = match on_control_thread(async { Ok(log_out(&config, &provider).await) }) {
         Ok(Ok(ended)) => ended,
@@ -62,13 +64,17 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Err(failure) => return failed(&failure.to_string()),
     };
     if provider.sign_in.is_some() {
-        complain(&format!("{name}: a sidecar that is started will sign in again by itself (sign_in)"));
+        complain(&format!(
+            "{name}: a sidecar that is started will sign in again by itself (sign_in)"
+        ));
     }
     match ended {
         Ended::Nothing => print("nobody was logged in\n", ExitCode::SUCCESS),
         Ended::Revoked => print("logged out\n", ExitCode::SUCCESS),
         Ended::AccessRevoked => {
-            complain(&format!("{name}: the login had no refresh token, so its access token is what was revoked"));
+            complain(&format!(
+                "{name}: the login had no refresh token, so its access token is what was revoked"
+            ));
             print("logged out\n", ExitCode::SUCCESS)
         }
         Ended::Forgotten => {
@@ -92,23 +98,32 @@ async fn log_out(config: &Config, provider: &Arc<Provider>) -> Result<Ended, Sto
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let access = access_token(&store, provider).await?;
     // Forgotten first: what was revoked is of no use, and what could not be is not to be used.
-    let refresh = Login::new(provider.clone(), store, clock.clone()).log_out().await?;
+    let refresh = Login::new(provider.clone(), store, clock.clone())
+        .log_out()
+        .await?;
     let revoked = match (refresh, access) {
         (Some(token), _) => Revoked::RefreshToken(token),
         (None, Some(token)) => Revoked::AccessToken(token),
         (None, None) => return Ok(Ended::Nothing),
     };
-    Ok(match revocation::revoke(&TokenEndpoint::new(provider.clone(), clock), &revoked).await {
-        Ok(true) if matches!(revoked, Revoked::AccessToken(_)) => Ended::AccessRevoked,
-        Ok(true) => Ended::Revoked,
-        Ok(false) => Ended::Forgotten,
-        Err(error) => Ended::NotRevoked(error),
-    })
+    Ok(
+        match revocation::revoke(&TokenEndpoint::new(provider.clone(), clock), &revoked).await {
+            Ok(true) if matches!(revoked, Revoked::AccessToken(_)) => Ended::AccessRevoked,
+            Ok(true) => Ended::Revoked,
+            Ok(false) => Ended::Forgotten,
+            Err(error) => Ended::NotRevoked(error),
+        },
+    )
 }
 
 /// The last access token that is stored; it may have ended since.
-async fn access_token(store: &Arc<dyn Store>, provider: &Provider) -> Result<Option<Secret>, StoreError> {
+async fn access_token(
+    store: &Arc<dyn Store>,
+    provider: &Provider,
+) -> Result<Option<Secret>, StoreError> {
     let (store, name) = (store.clone(), provider.name.clone());
     let loaded = tokio::task::spawn_blocking(move || store.load(&name)).await;
-    Ok(loaded.unwrap_or(Err(StoreError::Interrupted))?.and_then(|record| Some(record.access?.token)))
+    Ok(loaded
+        .unwrap_or(Err(StoreError::Interrupted))?
+        .and_then(|record| Some(record.access?.token)))
 }

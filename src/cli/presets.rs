@@ -15,15 +15,20 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let Some(name) = &arguments.name else {
-        let lines: String =
-            presets().iter().map(|preset| format!("{:<12} {}\n", preset.name, preset.title())).collect();
+        let lines: String = presets()
+            .iter()
+            .map(|preset| format!("{:<12} {}\n", preset.name, preset.title()))
+            .collect();
         return print(&lines, ExitCode::SUCCESS);
     };
     match preset(name) {
         Some(preset) => print(preset.text, ExitCode::SUCCESS),
         None => {
             let names: Vec<_> = presets().iter().map(|preset| preset.name).collect();
-            complain(&format!("there is no preset {name:?}; built in are {}", names.join(", ")));
+            complain(&format!(
+                "there is no preset {name:?}; built in are {}",
+                names.join(", ")
+            ));
             ExitCode::FAILURE
         }
     }

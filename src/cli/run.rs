@@ -45,12 +45,17 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 /// Runs `work` on a runtime of this thread: the control thread.
-pub(super) fn on_control_thread<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+pub(super) fn on_control_thread<T>(
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
     if let Err(error) = privacy::forbid_core_dumps() {
         complain(&format!("core dumps cannot be turned off: {error}"));
     }
     tls::install_crypto_provider();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Worker)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::Worker)?;
     let outcome = runtime.block_on(work);
     // A look-up that hangs in a thread of its own is not waited for.
     runtime.shutdown_background();

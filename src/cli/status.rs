@@ -58,7 +58,10 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         }
     };
     let key = std::env::var(KEY_VARIABLE).ok().map(Secret::new);
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             complain(&error.to_string());
@@ -91,19 +94,32 @@ pub async fn status(
     json: bool,
     now: SystemTime,
 ) -> Result<String, StatusError> {
-    let (status, body) = timeout(TIMEOUT, ask(admin, key)).await.map_err(|_| StatusError::Slow)??;
+    let (status, body) = timeout(TIMEOUT, ask(admin, key))
+        .await
+        .map_err(|_| StatusError::Slow)??;
     let document: Option<serde_json::Value> = serde_json::from_slice(&body).ok();
     match (status, document) {
-        (StatusCode::OK, Some(document)) if document["providers"].is_object() && document["routes"].is_object() => {
+        (StatusCode::OK, Some(document))
+            if document["providers"].is_object() && document["routes"].is_object() =>
+        {
             // Valid JSON, and so UTF-8.
             let answer = String::from_utf8_lossy(&body);
-            Ok(if json { format!("{}\n", answer.trim_end()) } else { table::render(&document, now) })
+            Ok(if json {
+                format!("{}\n", answer.trim_end())
+            } else {
+                table::render(&document, now)
+            })
         }
         (StatusCode::OK, _) => Err(StatusError::Nonsense),
         (StatusCode::UNAUTHORIZED, _) => Err(StatusError::KeyRequired),
         (status, document) => {
-            let detail = document.as_ref().and_then(|problem| problem["detail"].as_str());
-            Err(StatusError::Refused { status, detail: table::printable(detail.unwrap_or_default()) })
+            let detail = document
+                .as_ref()
+                .and_then(|problem| problem["detail"].as_str());
+            Err(StatusError::Refused {
+                status,
+                detail: table::printable(detail.unwrap_or_default()),
+            })
         }
     }
 }
@@ -133,7 +149,10 @@ impl fmt::Display for StatusError {
         match self {
             Self::Unreachable(error) => write!(f, "no sidecar answers there: {error}"),
             Self::Slow => write!(f, "no answer within {} s", TIMEOUT.as_secs()),
-            Self::KeyRequired => write!(f, "the sidecar asks for its key: put it into ${KEY_VARIABLE}"),
+            Self::KeyRequired => write!(
+                f,
+                "the sidecar asks for its key: put it into ${KEY_VARIABLE}"
+            ),
             Self::Refused { status, detail } => write!(f, "the sidecar answers {status} {detail}"),
             Self::Nonsense => f.write_str("whoever answers there is no bearward sidecar"),
         }
@@ -142,7 +161,10 @@ impl fmt::Display for StatusError {
 
 impl std::error::Error for StatusError {}
 
-async fn ask(admin: &AdminAddress, key: Option<Secret>) -> Result<(StatusCode, Bytes), StatusError> {
+async fn ask(
+    admin: &AdminAddress,
+    key: Option<Secret>,
+) -> Result<(StatusCode, Bytes), StatusError> {
     let mut request = Request::get(admin.status_path())
         .header(header::HOST, admin.authority())
         .header(header::ACCEPT, "application/json")
@@ -150,29 +172,45 @@ async fn ask(admin: &AdminAddress, key: Option<Secret>) -> Result<(StatusCode, B
         .body(Empty::<Bytes>::new())
         .map_err(unreachable)?;
     if let Some(key) = admin.key().or(key.as_ref()) {
-        let mut value = HeaderValue::try_from(format!("Bearer {}", key.expose())).map_err(unreachable)?;
+        let mut value =
+            HeaderValue::try_from(format!("Bearer {}", key.expose())).map_err(unreachable)?;
         value.set_sensitive(true);
         request.headers_mut().insert(header::AUTHORIZATION, value);
     }
     match admin.peer() {
         Peer::Tcp { host, port } => {
-            let stream = TcpStream::connect((host.as_str(), *port)).await.map_err(unreachable)?;
+            let stream = TcpStream::connect((host.as_str(), *port))
+                .await
+                .map_err(unreachable)?;
             exchange(stream, request).await
         }
-        Peer::Unix(path) => exchange(UnixStream::connect(path).await.map_err(unreachable)?, request).await,
+        Peer::Unix(path) => {
+            exchange(
+                UnixStream::connect(path).await.map_err(unreachable)?,
+                request,
+            )
+            .await
+        }
     }
 }
 
-async fn exchange<S>(stream: S, request: Request<Empty<Bytes>>) -> Result<(StatusCode, Bytes), StatusError>
+async fn exchange<S>(
+    stream: S,
+    request: Request<Empty<Bytes>>,
+) -> Result<(StatusCode, Bytes), StatusError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(unreachable)?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .map_err(unreachable)?;
     let answer = async {
         let answer: Response<Incoming> = sender.send_request(request).await.map_err(unreachable)?;
         let status = answer.status();
-        let body = Limited::new(answer.into_body(), LARGEST_STATUS).collect().await.map_err(unreachable)?;
+        let body = Limited::new(answer.into_body(), LARGEST_STATUS)
+            .collect()
+            .await
+            .map_err(unreachable)?;
         Ok((status, body.to_bytes()))
     };
     let mut answer = std::pin::pin!(answer);

@@ -35,8 +35,16 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let Some(provider) = config.providers.iter().find(|provider| *provider.name == *arguments.provider) else {
-        complain(&format!("there is no provider {:?} in {}", arguments.provider, path.display()));
+    let Some(provider) = config
+        .providers
+        .iter()
+        .find(|provider| *provider.name == *arguments.provider)
+    else {
+        complain(&format!(
+            "there is no provider {:?} in {}",
+            arguments.provider,
+            path.display()
+        ));
         return ExitCode::FAILURE;
     };
     // A sidecar may run beside this: the store's lock keeps the two from spending the same refresh token.
@@ -63,7 +71,10 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             if !lost {
                 return status;
             }
-            complain(&format!("{}: the new refresh token could not be stored, and the login is lost", provider.name));
+            complain(&format!(
+                "{}: the new refresh token could not be stored, and the login is lost",
+                provider.name
+            ));
             ExitCode::FAILURE
         }
         Err(failure) => {
@@ -74,10 +85,21 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 /// A token, and whether the login was lost over it.
-async fn obtain(provider: &Arc<Provider>, store: Arc<dyn Store>) -> (Result<String, NoToken>, bool) {
-    let tokens = Tokens::start(std::slice::from_ref(provider), store, Arc::new(SystemClock), &Metrics::new());
+async fn obtain(
+    provider: &Arc<Provider>,
+    store: Arc<dyn Store>,
+) -> (Result<String, NoToken>, bool) {
+    let tokens = Tokens::start(
+        std::slice::from_ref(provider),
+        store,
+        Arc::new(SystemClock),
+        &Metrics::new(),
+    );
     let token = match tokens.iter().next() {
-        Some(credential) => credential.obtain().await.map(|token| token.secret.expose().to_owned()),
+        Some(credential) => credential
+            .obtain()
+            .await
+            .map(|token| token.secret.expose().to_owned()),
         None => Err(NoToken::LoginRequired),
     };
     // An answer that is late for us may still bring the next refresh token.
@@ -87,10 +109,16 @@ async fn obtain(provider: &Arc<Provider>, store: Arc<dyn Store>) -> (Result<Stri
 
 fn explain(reason: &NoToken, provider: &Provider) -> String {
     match reason {
-        NoToken::Refused { error } => format!("{}: the authorization server says {error:?}", provider.name),
+        NoToken::Refused { error } => {
+            format!("{}: the authorization server says {error:?}", provider.name)
+        }
         NoToken::Unavailable { detail, .. } => format!("{}: {detail}", provider.name),
         NoToken::LoginRequired => {
-            format!("{}: nobody is logged in: {}", provider.name, login::way(provider, None))
+            format!(
+                "{}: nobody is logged in: {}",
+                provider.name,
+                login::way(provider, None)
+            )
         }
     }
 }

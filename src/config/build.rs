@@ -35,7 +35,13 @@ pub(super) struct Context<'e> {
 impl<'e> Context<'e> {
     /// A context without problems yet.
     pub(super) fn new(environment: Environment<'e>, folder: Option<PathBuf>) -> Self {
-        Self { environment, folder, drafts: Drafts::default(), trusts: HashMap::new(), guesses: 20 }
+        Self {
+            environment,
+            folder,
+            drafts: Drafts::default(),
+            trusts: HashMap::new(),
+            guesses: 20,
+        }
     }
 
     fn error(&mut self, at: &At, message: impl Into<String>, hint: impl Into<String>) {
@@ -48,7 +54,9 @@ impl<'e> Context<'e> {
 
     /// The trust that `ca_file` of `section` adds to the system's.
     fn trust(&mut self, section: &Section<'_>) -> Trust {
-        let Some(Found { value, at }) = section.text("ca_file") else { return Trust::default() };
+        let Some(Found { value, at }) = section.text("ca_file") else {
+            return Trust::default();
+        };
         let path = self.path(value);
         if let Some(trust) = self.trusts.get(&path) {
             return trust.clone();
@@ -59,8 +67,15 @@ impl<'e> Context<'e> {
                 trust
             }
             Err(error) => {
-                let message = format!("the certificates in {} cannot be used: {error}", quote(value));
-                self.error(&at, message, "it has to be a PEM file with at least one certificate");
+                let message = format!(
+                    "the certificates in {} cannot be used: {error}",
+                    quote(value)
+                );
+                self.error(
+                    &at,
+                    message,
+                    "it has to be a PEM file with at least one certificate",
+                );
                 Trust::default()
             }
         }
@@ -72,12 +87,24 @@ pub(super) fn build(root: &Section<'_>, path: Option<&Path>, context: &mut Conte
     let (providers, routes) = (root.sections("providers"), root.sections("routes"));
     if !root.has_own("providers") && !root.has_own("routes") {
         let hint = "add [providers.NAME] and [routes.NAME]; `bearward presets` lists the providers built in";
-        context.error(&At::position(0..0), "there is neither a provider nor a route", hint);
+        context.error(
+            &At::position(0..0),
+            "there is neither a provider nor a route",
+            hint,
+        );
     } else if providers.is_empty() && routes.is_empty() && !context.drafts.has_errors() {
-        context.error(&At::position(0..0), "there is neither a provider nor a route", "add [routes.NAME]");
+        context.error(
+            &At::position(0..0),
+            "there is neither a provider nor a route",
+            "add [routes.NAME]",
+        );
     } else if routes.is_empty() {
         let hint = "add [routes.NAME] with `listen`, `upstream` and `provider`";
-        context.drafts.warning(&At::position(0..0), "there is no route, so nothing will be forwarded", hint);
+        context.drafts.warning(
+            &At::position(0..0),
+            "there is no route, so nothing will be forwarded",
+            hint,
+        );
     }
     let admin = settings::admin(root, context);
     let providers = provider::build_all(&providers, context);
@@ -100,8 +127,10 @@ pub(super) fn build(root: &Section<'_>, path: Option<&Path>, context: &mut Conte
 /// Whether `name` of a provider or route can stand in a URL, a metric's label and the name of a file.
 fn check_name(name: &str, at: &At, context: &mut Context<'_>) {
     let fits = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
-    if name.is_empty() || name.len() > 64 || name.starts_with(['.', '-']) || !name.chars().all(fits) {
-        let hint = "at most 64 letters, digits, `-`, `_` and `.`, beginning with a letter, a digit or `_`";
+    if name.is_empty() || name.len() > 64 || name.starts_with(['.', '-']) || !name.chars().all(fits)
+    {
+        let hint =
+            "at most 64 letters, digits, `-`, `_` and `.`, beginning with a letter, a digit or `_`";
         context.error(at, "this name cannot be used", hint);
     }
 }

@@ -40,22 +40,35 @@ impl<'a> Excerpts<'a> {
             classify(text, table, keys::ROOT, &mut words, spans);
             spans.sort_by_key(|(span, _)| span.start);
         }
-        let lines = std::iter::once(0).chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1)).collect();
-        Self { text, lines, words, spans }
+        let lines = std::iter::once(0)
+            .chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1))
+            .collect();
+        Self {
+            text,
+            lines,
+            words,
+            spans,
+        }
     }
 
     /// Line and column, both from 1, the column in characters.
     pub(super) fn position(&self, offset: usize) -> (usize, usize) {
         let offset = self.text.floor_char_boundary(offset);
         let line = self.lines.partition_point(|start| *start <= offset).max(1);
-        (line, self.text[self.lines[line - 1]..offset].chars().count() + 1)
+        (
+            line,
+            self.text[self.lines[line - 1]..offset].chars().count() + 1,
+        )
     }
 
     /// The masked line where `span` begins, and carets under what is shown of it.
     pub(super) fn excerpt(&self, span: &Range<usize>) -> Option<(String, String)> {
         let (number, _) = self.position(span.start);
         let start = self.lines[number - 1];
-        let end = self.lines.get(number).map_or(self.text.len(), |next| next - 1);
+        let end = self
+            .lines
+            .get(number)
+            .map_or(self.text.len(), |next| next - 1);
         let line = start..start + self.text[start..end].trim_end().len();
         let pieces = match &self.spans {
             Some(spans) => self.pieces(&line, spans),
@@ -64,18 +77,32 @@ impl<'a> Excerpts<'a> {
         let (mut shown, mut from, mut to) = (String::new(), None, None);
         let mut width = 0;
         for (piece, visible) in pieces {
-            let text = if visible { &self.text[piece.clone()] } else { MASK };
+            let text = if visible {
+                &self.text[piece.clone()]
+            } else {
+                MASK
+            };
             // Inside of a visible piece the caret is exact; a mask is pointed at as a whole.
             let column = |offset: usize| {
                 let inside = offset.clamp(piece.start, piece.end);
-                if visible { self.text[piece.start..self.text.floor_char_boundary(inside)].chars().count() } else { 0 }
+                if visible {
+                    self.text[piece.start..self.text.floor_char_boundary(inside)]
+                        .chars()
+                        .count()
+                } else {
+                    0
+                }
             };
             if from.is_none() && span.start < piece.end {
                 from = Some(width + column(span.start));
             }
             let all = text.chars().count();
             if span.end > piece.start {
-                to = Some(if span.end >= piece.end || !visible { width + all } else { width + column(span.end) });
+                to = Some(if span.end >= piece.end || !visible {
+                    width + all
+                } else {
+                    width + column(span.end)
+                });
             }
             shown.extend(text.chars().map(|c| if c.is_control() { ' ' } else { c }));
             width += all;
@@ -89,11 +116,18 @@ impl<'a> Excerpts<'a> {
     }
 
     /// The pieces of a line of valid TOML; `spans` do not overlap.
-    fn pieces(&self, line: &Range<usize>, spans: &[(Range<usize>, bool)]) -> Vec<(Range<usize>, bool)> {
+    fn pieces(
+        &self,
+        line: &Range<usize>,
+        spans: &[(Range<usize>, bool)],
+    ) -> Vec<(Range<usize>, bool)> {
         let mut pieces = Vec::new();
         let mut at = line.start;
         let first = spans.partition_point(|(span, _)| span.end <= line.start);
-        for (span, visible) in spans[first..].iter().take_while(|(span, _)| span.start < line.end) {
+        for (span, visible) in spans[first..]
+            .iter()
+            .take_while(|(span, _)| span.start < line.end)
+        {
             let span = span.start.max(at)..span.end.min(line.end);
             if span.is_empty() {
                 continue;
@@ -112,12 +146,18 @@ impl<'a> Excerpts<'a> {
         while at < gap.end {
             let rest = &self.text[at..gap.end];
             let word = rest.find(|c: char| !is_word(c)).unwrap_or(rest.len());
-            let Some(first) = rest.chars().next() else { return };
+            let Some(first) = rest.chars().next() else {
+                return;
+            };
             if first == '#' {
                 return;
             }
             let length = if word > 0 { word } else { first.len_utf8() };
-            let visible = if word > 0 { self.words.contains(&rest[..word]) } else { "=[]{},. \t\r".contains(first) };
+            let visible = if word > 0 {
+                self.words.contains(&rest[..word])
+            } else {
+                "=[]{},. \t\r".contains(first)
+            };
             push(pieces, at..at + length, visible);
             at += length;
         }
@@ -142,7 +182,11 @@ impl<'a> Excerpts<'a> {
         let mut pieces = vec![(line.start..line.start + shown, true)];
         if !text[shown..].trim().is_empty() {
             let blank = text[shown..].len() - text[shown..].trim_start().len();
-            push(&mut pieces, line.start + shown..line.start + shown + blank, true);
+            push(
+                &mut pieces,
+                line.start + shown..line.start + shown + blank,
+                true,
+            );
             push(&mut pieces, line.start + shown + blank..line.end, false);
         }
         pieces
@@ -162,7 +206,10 @@ fn push(pieces: &mut Vec<(Range<usize>, bool)>, piece: Range<usize>, visible: bo
 fn window(line: &str, from: usize, carets: usize) -> (String, String) {
     let all = line.chars().count();
     if all <= WIDEST {
-        return (line.to_owned(), format!("{}{}", " ".repeat(from), "^".repeat(carets)));
+        return (
+            line.to_owned(),
+            format!("{}{}", " ".repeat(from), "^".repeat(carets)),
+        );
     }
     let start = from.saturating_sub(WIDEST / 2);
     let shown: String = line.chars().skip(start).take(WIDEST).collect();
@@ -170,7 +217,10 @@ fn window(line: &str, from: usize, carets: usize) -> (String, String) {
     let lead = if start > 0 { "…" } else { "" };
     let tail = if start + WIDEST < all { "…" } else { "" };
     let indent = from - start + lead.chars().count();
-    (format!("{lead}{shown}{tail}"), format!("{}{}", " ".repeat(indent), "^".repeat(carets)))
+    (
+        format!("{lead}{shown}{tail}"),
+        format!("{}{}", " ".repeat(indent), "^".repeat(carets)),
+    )
 }
 
 fn is_word(c: char) -> bool {
@@ -189,9 +239,14 @@ fn classify<'a>(
         let key = keys::find(known, name.get_ref());
         // An unknown key is shown where it is written as one; what is below it is not.
         let is_bare = text.get(name.span()) == Some(name.get_ref().as_ref());
-        spans.push((name.span(), key.is_some() || (is_bare && value::is_presentable(name.get_ref()))));
+        spans.push((
+            name.span(),
+            key.is_some() || (is_bare && value::is_presentable(name.get_ref())),
+        ));
         match (key.map(|key| key.kind), value.get_ref()) {
-            (Some(Kind::Table(inner)), DeValue::Table(table)) => classify(text, table, inner, words, spans),
+            (Some(Kind::Table(inner)), DeValue::Table(table)) => {
+                classify(text, table, inner, words, spans)
+            }
             (Some(Kind::Tables(inner)), DeValue::Table(tables)) => {
                 for (name, value) in tables {
                     spans.push((name.span(), value::is_presentable(name.get_ref())));
@@ -219,7 +274,10 @@ fn classify<'a>(
                 }
             }
             (Some(Kind::Secret) | None, other) => leaves(other, value.span(), &|_| false, spans),
-            (Some(Kind::Texts | Kind::TextOrTexts | Kind::Numbers { .. }), DeValue::Array(items)) => {
+            (
+                Some(Kind::Texts | Kind::TextOrTexts | Kind::Numbers { .. }),
+                DeValue::Array(items),
+            ) => {
                 for item in items {
                     leaves(item.get_ref(), item.span(), &value::is_presentable, spans);
                 }
@@ -264,7 +322,9 @@ fn leaves(
 /// Whether `text` is the name of an environment variable.
 pub(super) fn is_variable(text: &str) -> bool {
     let mut chars = text.chars();
-    chars.next().is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
+    chars
+        .next()
+        .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
         && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
         && text.len() <= 128
 }
@@ -272,6 +332,9 @@ pub(super) fn is_variable(text: &str) -> bool {
 /// Whether a secret's `env` or `file` can be shown: not where it looks as if the secret itself had been put there.
 pub(super) fn is_place(text: &str) -> bool {
     let variable = is_variable(text) && !text.contains(|c: char| c.is_ascii_lowercase());
-    let path = ["/", "./", "../"].iter().any(|start| text.starts_with(start)) && value::is_presentable(text);
+    let path = ["/", "./", "../"]
+        .iter()
+        .any(|start| text.starts_with(start))
+        && value::is_presentable(text);
     variable || path
 }

@@ -59,23 +59,54 @@ pub(super) enum Kind {
 
 /// A key without a default.
 const fn key(name: &'static str, kind: Kind, doc: &'static str) -> Key {
-    Key { name, kind, default: None, doc }
+    Key {
+        name,
+        kind,
+        default: None,
+        doc,
+    }
 }
 
 /// A key with a default, written as a TOML value.
-const fn defaulted(name: &'static str, kind: Kind, default: &'static str, doc: &'static str) -> Key {
-    Key { name, kind, default: Some(default), doc }
+const fn defaulted(
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    doc: &'static str,
+) -> Key {
+    Key {
+        name,
+        kind,
+        default: Some(default),
+        doc,
+    }
 }
 
 /// The whole file.
 pub(super) const ROOT: &[Key] = &[
-    key("admin", Kind::Table(ADMIN), "The admin listener: health, metrics, status page, consent."),
-    key("store", Kind::Table(STORE), "Where refresh tokens, and what must survive a restart, are kept."),
+    key(
+        "admin",
+        Kind::Table(ADMIN),
+        "The admin listener: health, metrics, status page, consent.",
+    ),
+    key(
+        "store",
+        Kind::Table(STORE),
+        "Where refresh tokens, and what must survive a restart, are kept.",
+    ),
     key("log", Kind::Table(LOG), "What is logged, and how."),
-    key("limits", Kind::Table(LIMITS), "The bounds of every listener."),
+    key(
+        "limits",
+        Kind::Table(LIMITS),
+        "The bounds of every listener.",
+    ),
     key("drain", Kind::Table(DRAIN), "How the sidecar ends."),
     key("runtime", Kind::Table(RUNTIME), "The threads that serve."),
-    key("providers", Kind::Tables(PROVIDER), "Authorization servers, each with one client registration at it."),
+    key(
+        "providers",
+        Kind::Tables(PROVIDER),
+        "Authorization servers, each with one client registration at it.",
+    ),
     key(
         "routes",
         Kind::Tables(route::ROUTE),
@@ -84,7 +115,12 @@ pub(super) const ROOT: &[Key] = &[
 ];
 
 const ADMIN: &[Key] = &[
-    defaulted("listen", Kind::Text, r#""127.0.0.1:9900""#, "Address and port, `unix:/path`, or \"off\"."),
+    defaulted(
+        "listen",
+        Kind::Text,
+        r#""127.0.0.1:9900""#,
+        "Address and port, `unix:/path`, or \"off\".",
+    ),
     key(
         "key",
         Kind::Secret,
@@ -93,13 +129,22 @@ const ADMIN: &[Key] = &[
 ];
 
 const STORE: &[Key] = &[
-    defaulted("kind", Kind::Choice(&["file", "memory"]), r#""file""#, "Files in a folder, or gone with the process."),
+    defaulted(
+        "kind",
+        Kind::Choice(&["file", "memory"]),
+        r#""file""#,
+        "Files in a folder, or gone with the process.",
+    ),
     key(
         "path",
         Kind::Text,
         "The folder. Default: $STATE_DIRECTORY, else $XDG_STATE_HOME/bearward, else ~/.local/state/bearward.",
     ),
-    key("encryption_key", Kind::Secret, "Encrypts the files: at least 32 random characters."),
+    key(
+        "encryption_key",
+        Kind::Secret,
+        "Encrypts the files: at least 32 random characters.",
+    ),
 ];
 
 const LOG: &[Key] = &[
@@ -109,13 +154,21 @@ const LOG: &[Key] = &[
         r#""auto""#,
         "`auto` is text on a terminal, else one JSON object a line.",
     ),
-    defaulted("level", Kind::Text, r#""info""#, "A level, or directives such as \"bearward::oauth=debug,info\"."),
+    defaulted(
+        "level",
+        Kind::Text,
+        r#""info""#,
+        "A level, or directives such as \"bearward::oauth=debug,info\".",
+    ),
 ];
 
 const LIMITS: &[Key] = &[
     defaulted(
         "connections",
-        Kind::Number { least: 1, most: 1_000_000 },
+        Kind::Number {
+            least: 1,
+            most: 1_000_000,
+        },
         "1024",
         "Connections of one listener at a time; further ones wait.",
     ),
@@ -125,14 +178,42 @@ const LIMITS: &[Key] = &[
         r#""10s""#,
         "To the first byte, and to the end of the head.",
     ),
-    defaulted("head_bytes", Kind::Size { least: 256 }, r#""64KiB""#, "The largest head of a request or an answer."),
-    defaulted("head_fields", Kind::Number { least: 1, most: 256 }, "100", "The most fields of a head; 256 at most."),
-    defaulted("path_bytes", Kind::Size { least: 1 }, r#""8KiB""#, "The longest path, its query not counted."),
-    defaulted("keep_alive", Kind::Duration { zero: false }, r#""60s""#, "How long an idle connection is kept."),
+    defaulted(
+        "head_bytes",
+        Kind::Size { least: 256 },
+        r#""64KiB""#,
+        "The largest head of a request or an answer.",
+    ),
+    defaulted(
+        "head_fields",
+        Kind::Number {
+            least: 1,
+            most: 256,
+        },
+        "100",
+        "The most fields of a head; 256 at most.",
+    ),
+    defaulted(
+        "path_bytes",
+        Kind::Size { least: 1 },
+        r#""8KiB""#,
+        "The longest path, its query not counted.",
+    ),
+    defaulted(
+        "keep_alive",
+        Kind::Duration { zero: false },
+        r#""60s""#,
+        "How long an idle connection is kept.",
+    ),
 ];
 
 const DRAIN: &[Key] = &[
-    defaulted("timeout", Kind::Duration { zero: true }, r#""30s""#, "How long requests in flight may take to finish."),
+    defaulted(
+        "timeout",
+        Kind::Duration { zero: true },
+        r#""30s""#,
+        "How long requests in flight may take to finish.",
+    ),
     defaulted(
         "lame_duck",
         Kind::Duration { zero: true },
@@ -143,7 +224,10 @@ const DRAIN: &[Key] = &[
 
 const RUNTIME: &[Key] = &[defaulted(
     "workers",
-    Kind::AutoOr { least: 1, most: 1024 },
+    Kind::AutoOr {
+        least: 1,
+        most: 1024,
+    },
     r#""auto""#,
     "Threads that serve; `auto` is the processors that the process may use.",
 )];
@@ -161,7 +245,11 @@ pub(super) fn find(keys: &'static [Key], name: &str) -> Option<&'static Key> {
 /// Calls `visit` with the path and the key of each entry, tables before what is in them. `*` stands for a free name.
 pub(super) fn walk(keys: &'static [Key], path: &str, visit: &mut dyn FnMut(&str, &'static Key)) {
     for key in keys {
-        let here = if path.is_empty() { key.name.to_owned() } else { format!("{path}.{}", key.name) };
+        let here = if path.is_empty() {
+            key.name.to_owned()
+        } else {
+            format!("{path}.{}", key.name)
+        };
         visit(&here, key);
         match key.kind {
             Kind::Table(inner) => walk(inner, &here, visit),
@@ -178,7 +266,9 @@ mod tests {
     #[test]
     fn no_table_names_a_key_twice() {
         let mut seen = std::collections::HashSet::new();
-        walk(ROOT, "", &mut |path, _| assert!(seen.insert(path.to_owned()), "{path}"));
+        walk(ROOT, "", &mut |path, _| {
+            assert!(seen.insert(path.to_owned()), "{path}")
+        });
         assert!(seen.contains("routes.*.guard.client_key"));
     }
 }

@@ -17,7 +17,10 @@ pub struct Preset {
 impl Preset {
     /// The first line of its comment.
     pub fn title(&self) -> &'static str {
-        self.text.lines().next().map_or("", |line| line.trim_start_matches(['#', ' ']))
+        self.text
+            .lines()
+            .next()
+            .map_or("", |line| line.trim_start_matches(['#', ' ']))
     }
 
     pub(super) fn table(&self) -> &DeTable<'static> {
@@ -32,11 +35,20 @@ pub fn presets() -> &'static [Preset] {
             ("feeling", include_str!("../../config/presets/feeling.toml")),
             ("hapn", include_str!("../../config/presets/hapn.toml")),
             ("happeo", include_str!("../../config/presets/happeo.toml")),
-            ("happyrmatch", include_str!("../../config/presets/happyrmatch.toml")),
+            (
+                "happyrmatch",
+                include_str!("../../config/presets/happyrmatch.toml"),
+            ),
         ];
         // A test reads each of them, so that nothing is lost in the recovery here.
         let table = |text| DeTable::parse_recoverable(text).0.into_inner();
-        text.into_iter().map(|(name, text)| Preset { name, text, table: table(text) }).collect()
+        text.into_iter()
+            .map(|(name, text)| Preset {
+                name,
+                text,
+                table: table(text),
+            })
+            .collect()
     });
     &PRESETS
 }
@@ -58,9 +70,17 @@ mod tests {
         for preset in presets() {
             let table = DeTable::parse(preset.text).unwrap();
             let mut drafts = Drafts::default();
-            let checker = check::Checker { text: preset.text, is_valid: true };
+            let checker = check::Checker {
+                text: preset.text,
+                is_valid: true,
+            };
             checker.table(table.get_ref(), keys::PROVIDER, &"".into(), &mut drafts);
-            assert!(drafts.is_empty(), "{}: {}", preset.name, drafts.finish(preset.name, None));
+            assert!(
+                drafts.is_empty(),
+                "{}: {}",
+                preset.name,
+                drafts.finish(preset.name, None)
+            );
             assert!(preset.text.contains("# Source: "), "{}", preset.name);
             assert!(!preset.title().is_empty());
         }

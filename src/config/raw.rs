@@ -24,17 +24,28 @@ pub(super) struct At {
 impl At {
     /// The key `name` of the table `table`.
     pub(super) fn new(span: Range<usize>, table: &Rc<str>, name: &str) -> Self {
-        Self { span, table: table.clone(), name: name.into() }
+        Self {
+            span,
+            table: table.clone(),
+            name: name.into(),
+        }
     }
 
     /// The same key, at another place: an item of its array.
     pub(super) fn moved(&self, span: Range<usize>) -> Self {
-        Self { span, ..self.clone() }
+        Self {
+            span,
+            ..self.clone()
+        }
     }
 
     /// A place without a key.
     pub(super) fn position(span: Range<usize>) -> Self {
-        Self { span, table: "".into(), name: "".into() }
+        Self {
+            span,
+            table: "".into(),
+            name: "".into(),
+        }
     }
 
     /// The dotted key, as in `providers.hapn.client_id`.
@@ -76,12 +87,21 @@ pub(super) struct Section<'a> {
 impl<'a> Section<'a> {
     /// The whole file.
     pub(super) fn root(table: &'a DeTable<'a>) -> Self {
-        Self { keys: keys::ROOT, own: Some(table), preset: None, path: "".into(), span: 0..0 }
+        Self {
+            keys: keys::ROOT,
+            own: Some(table),
+            preset: None,
+            path: "".into(),
+            span: 0..0,
+        }
     }
 
     /// The same with `preset`'s keys under its own.
     pub(super) fn over(self, preset: &'a DeTable<'a>) -> Self {
-        Self { preset: Some(preset), ..self }
+        Self {
+            preset: Some(preset),
+            ..self
+        }
     }
 
     /// Where the table begins: for what is missing from it.
@@ -100,12 +120,18 @@ impl<'a> Section<'a> {
     }
 
     fn find(&self, name: &'static str) -> Option<Found<&'a DeValue<'a>>> {
-        debug_assert!(keys::find(self.keys, name).is_some(), "{name} is in no table of keys");
+        debug_assert!(
+            keys::find(self.keys, name).is_some(),
+            "{name} is in no table of keys"
+        );
         let own = self.own.and_then(|table| table.get(name));
         let span = own.map(|value| value.span());
         let value = own.or_else(|| self.preset.and_then(|table| table.get(name)))?;
         // What a preset says has no place in this file but the table that chose it.
-        Some(Found { value: value.get_ref(), at: At::new(span.unwrap_or_else(|| self.span.clone()), &self.path, name) })
+        Some(Found {
+            value: value.get_ref(),
+            at: At::new(span.unwrap_or_else(|| self.span.clone()), &self.path, name),
+        })
     }
 
     /// A string.
@@ -113,20 +139,31 @@ impl<'a> Section<'a> {
         let found = self.find(name)?;
         let value = found.value.as_str()?;
         let may_be_empty = matches!(keys::find(self.keys, name)?.kind, Kind::Any);
-        (may_be_empty || !value.is_empty()).then_some(Found { value, at: found.at })
+        (may_be_empty || !value.is_empty()).then_some(Found {
+            value,
+            at: found.at,
+        })
     }
 
     /// An array of strings, or one string where that may stand for one.
     pub(super) fn texts(&self, name: &'static str) -> Option<Found<Vec<Found<&'a str>>>> {
         let Found { value, at } = self.find(name)?;
         let texts = match value {
-            DeValue::String(text) => vec![Found { value: text.as_ref(), at: at.clone() }],
+            DeValue::String(text) => vec![Found {
+                value: text.as_ref(),
+                at: at.clone(),
+            }],
             DeValue::Array(items) => {
                 let own = self.has_own(name);
                 let place = |item| at.moved(if own { item } else { at.span.clone() });
                 items
                     .iter()
-                    .filter_map(|item| Some(Found { value: item.get_ref().as_str()?, at: place(item.span()) }))
+                    .filter_map(|item| {
+                        Some(Found {
+                            value: item.get_ref().as_str()?,
+                            at: place(item.span()),
+                        })
+                    })
                     .collect()
             }
             _ => return None,
@@ -137,7 +174,9 @@ impl<'a> Section<'a> {
     /// One of the key's words.
     pub(super) fn choice(&self, name: &'static str) -> Option<&'static str> {
         let found = self.find(name)?;
-        let Kind::Choice(words) = keys::find(self.keys, name)?.kind else { return None };
+        let Kind::Choice(words) = keys::find(self.keys, name)?.kind else {
+            return None;
+        };
         let text = found.value.as_str()?;
         words.iter().copied().find(|word| *word == text)
     }
@@ -155,7 +194,12 @@ impl<'a> Section<'a> {
     /// An array of integers.
     pub(super) fn numbers(&self, name: &'static str) -> Option<Vec<u64>> {
         let items = self.find(name)?.value.as_array()?;
-        Some(items.iter().filter_map(|item| item.get_ref().as_integer().and_then(integer)).collect())
+        Some(
+            items
+                .iter()
+                .filter_map(|item| item.get_ref().as_integer().and_then(integer))
+                .collect(),
+        )
     }
 
     /// A time.
@@ -171,7 +215,9 @@ impl<'a> Section<'a> {
     /// A secret, unread.
     pub(super) fn secret(&self, name: &'static str) -> Option<Found<RawSecret<'a>>> {
         let Found { value, at } = self.find(name)?;
-        let member = |table: &'a DeTable<'a>, name| table.get(name).and_then(|value| value.get_ref().as_str());
+        let member = |table: &'a DeTable<'a>, name| {
+            table.get(name).and_then(|value| value.get_ref().as_str())
+        };
         let value = match value {
             DeValue::String(text) => RawSecret::Inline(text.as_ref()),
             DeValue::Table(table) => match (member(table, "env"), member(table, "file")) {
@@ -189,13 +235,23 @@ impl<'a> Section<'a> {
         let table = |layer: Option<&'a DeTable<'a>>| layer?.get(name)?.get_ref().as_table();
         let (own, preset) = (table(self.own), table(self.preset));
         let given = |key: &str| own.is_some_and(|own| own.contains_key(key));
-        let beneath = preset.into_iter().flatten().filter(|(key, _)| !given(key.get_ref())).map(|pair| (pair, false));
+        let beneath = preset
+            .into_iter()
+            .flatten()
+            .filter(|(key, _)| !given(key.get_ref()))
+            .map(|pair| (pair, false));
         let mut pairs: Vec<_> = beneath
             .chain(own.into_iter().flatten().map(|pair| (pair, true)))
             .filter_map(|((key, value), own)| {
                 let span = if own { key.span() } else { self.span.clone() };
                 let at = At::new(span, &self.path, name);
-                Some((key.get_ref().as_ref(), Found { value: value.get_ref().as_str()?, at }))
+                Some((
+                    key.get_ref().as_ref(),
+                    Found {
+                        value: value.get_ref().as_str()?,
+                        at,
+                    },
+                ))
             })
             .collect();
         pairs.sort_by_key(|(_, found)| found.at.span.start);
@@ -221,16 +277,30 @@ impl<'a> Section<'a> {
 
     /// The named tables under `name`, in the order of the file.
     pub(super) fn sections(&self, name: &'static str) -> Vec<(&'a str, Section<'a>)> {
-        let Some(Kind::Tables(inner)) = keys::find(self.keys, name).map(|key| key.kind) else { return Vec::new() };
+        let Some(Kind::Tables(inner)) = keys::find(self.keys, name).map(|key| key.kind) else {
+            return Vec::new();
+        };
         let path = join(&self.path, name);
-        let tables = self.own.and_then(|table| table.get(name)).and_then(|value| value.get_ref().as_table());
+        let tables = self
+            .own
+            .and_then(|table| table.get(name))
+            .and_then(|value| value.get_ref().as_table());
         let mut sections: Vec<_> = tables
             .into_iter()
             .flatten()
             .filter_map(|(key, value)| {
                 let (name, own) = (key.get_ref().as_ref(), value.get_ref().as_table()?);
                 let path = join(&path, name);
-                Some((name, Section { keys: inner, own: Some(own), preset: None, path, span: key.span() }))
+                Some((
+                    name,
+                    Section {
+                        keys: inner,
+                        own: Some(own),
+                        preset: None,
+                        path,
+                        span: key.span(),
+                    },
+                ))
             })
             .collect();
         sections.sort_by_key(|(_, section)| section.span.start);
@@ -245,5 +315,9 @@ pub(super) fn integer(integer: &DeInteger<'_>) -> Option<u64> {
 
 /// `table.name`.
 pub(super) fn join(table: &str, name: &str) -> Rc<str> {
-    if table.is_empty() { name.into() } else { format!("{table}.{name}").into() }
+    if table.is_empty() {
+        name.into()
+    } else {
+        format!("{table}.{name}").into()
+    }
 }

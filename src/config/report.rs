@@ -60,7 +60,10 @@ impl Report {
 
     /// How many errors there are.
     pub fn errors(&self) -> usize {
-        self.problems.iter().filter(|problem| problem.severity == Severity::Error).count()
+        self.problems
+            .iter()
+            .filter(|problem| problem.severity == Severity::Error)
+            .count()
     }
 
     /// How many warnings there are.
@@ -103,15 +106,29 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.problems.iter().try_for_each(|problem| writeln!(f, "{problem}"))
+        self.problems
+            .iter()
+            .try_for_each(|problem| writeln!(f, "{problem}"))
     }
 }
 
 impl fmt::Display for Problem {
     /// `FILE:LINE:COLUMN: error: message`, the excerpt and the hint, without a line break at the end.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { severity, file, line, column, message, hint, .. } = self;
-        writeln!(f, "{file}:{line}:{column}: {}: {message}", severity.as_str())?;
+        let Self {
+            severity,
+            file,
+            line,
+            column,
+            message,
+            hint,
+            ..
+        } = self;
+        writeln!(
+            f,
+            "{file}:{line}:{column}: {}: {message}",
+            severity.as_str()
+        )?;
         if let Some((text, caret)) = &self.excerpt {
             let margin = line.to_string();
             writeln!(f, "  {margin} | {text}")?;
@@ -128,12 +145,14 @@ pub(super) struct Drafts(Vec<(Severity, At, String, String)>);
 impl Drafts {
     /// Adds an error.
     pub(super) fn error(&mut self, at: &At, message: impl Into<String>, hint: impl Into<String>) {
-        self.0.push((Severity::Error, at.clone(), message.into(), hint.into()));
+        self.0
+            .push((Severity::Error, at.clone(), message.into(), hint.into()));
     }
 
     /// Adds a warning.
     pub(super) fn warning(&mut self, at: &At, message: impl Into<String>, hint: impl Into<String>) {
-        self.0.push((Severity::Warning, at.clone(), message.into(), hint.into()));
+        self.0
+            .push((Severity::Warning, at.clone(), message.into(), hint.into()));
     }
 
     /// How many there are.
@@ -157,7 +176,9 @@ impl Drafts {
 
     /// Whether there is an error.
     pub(super) fn has_errors(&self) -> bool {
-        self.0.iter().any(|(severity, ..)| *severity == Severity::Error)
+        self.0
+            .iter()
+            .any(|(severity, ..)| *severity == Severity::Error)
     }
 
     /// The report: positions and excerpts are found in the text.
@@ -179,11 +200,15 @@ impl Drafts {
                 excerpt,
             }
         };
-        Report { problems: self.0.into_iter().map(problem).collect() }
+        Report {
+            problems: self.0.into_iter().map(problem).collect(),
+        }
     }
 }
 
 /// `text` without control characters, so that nothing in it can forge a line.
 fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
 }

@@ -13,7 +13,10 @@ use super::{
 pub fn schema() -> Value {
     let mut schema = table(keys::ROOT);
     if let Some(members) = schema.as_object_mut() {
-        members.insert("$schema".into(), "https://json-schema.org/draft/2020-12/schema".into());
+        members.insert(
+            "$schema".into(),
+            "https://json-schema.org/draft/2020-12/schema".into(),
+        );
         members.insert("title".into(), "bearward".into());
         members.insert(
             "description".into(),
@@ -25,7 +28,10 @@ pub fn schema() -> Value {
 }
 
 fn table(keys: &'static [Key]) -> Value {
-    let properties: Map<String, Value> = keys.iter().map(|key| (key.name.to_owned(), property(key))).collect();
+    let properties: Map<String, Value> = keys
+        .iter()
+        .map(|key| (key.name.to_owned(), property(key)))
+        .collect();
     json!({ "type": "object", "additionalProperties": false, "properties": properties })
 }
 
@@ -51,8 +57,12 @@ fn of_kind(key: &'static Key) -> Value {
         Kind::Secret => json!({ "$ref": "#/$defs/secret" }),
         Kind::Duration { .. } => json!({ "$ref": "#/$defs/duration" }),
         Kind::Size { .. } => json!({ "$ref": "#/$defs/size" }),
-        Kind::SizeOrUnlimited => json!({ "anyOf": [{ "$ref": "#/$defs/size" }, { "const": "unlimited" }] }),
-        Kind::Number { least, most } => json!({ "type": "integer", "minimum": least, "maximum": most }),
+        Kind::SizeOrUnlimited => {
+            json!({ "anyOf": [{ "$ref": "#/$defs/size" }, { "const": "unlimited" }] })
+        }
+        Kind::Number { least, most } => {
+            json!({ "type": "integer", "minimum": least, "maximum": most })
+        }
         Kind::AutoOr { least, most } => {
             json!({ "anyOf": [{ "const": "auto" }, { "type": "integer", "minimum": least, "maximum": most }] })
         }
@@ -98,7 +108,9 @@ fn definitions() -> Value {
 fn value(text: &str) -> Value {
     let document = format!("value = {text}");
     let table = DeTable::parse_recoverable(&document).0.into_inner();
-    table.get("value").map_or(Value::Null, |value| to_json(value.get_ref()))
+    table
+        .get("value")
+        .map_or(Value::Null, |value| to_json(value.get_ref()))
 }
 
 pub(super) fn to_json(value: &DeValue<'_>) -> Value {
@@ -108,10 +120,15 @@ pub(super) fn to_json(value: &DeValue<'_>) -> Value {
         DeValue::Boolean(switch) => (*switch).into(),
         DeValue::Array(items) => items.iter().map(|item| to_json(item.get_ref())).collect(),
         DeValue::Table(table) => {
-            let members = table.iter().map(|(key, value)| (key.get_ref().to_string(), to_json(value.get_ref())));
+            let members = table
+                .iter()
+                .map(|(key, value)| (key.get_ref().to_string(), to_json(value.get_ref())));
             Value::Object(members.collect())
         }
-        DeValue::Float(number) => number.as_str().parse::<f64>().map_or(Value::Null, Value::from),
+        DeValue::Float(number) => number
+            .as_str()
+            .parse::<f64>()
+            .map_or(Value::Null, Value::from),
         DeValue::Datetime(time) => time.to_string().into(),
     }
 }

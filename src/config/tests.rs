@@ -24,8 +24,21 @@ fn env(name: &str) -> Option<String> {
 fn good(text: &str) -> (Config, Vec<String>) {
     match parse(text, "test.toml", &env) {
         Ok((config, report)) => {
-            assert!(report.problems().iter().all(|problem| problem.severity == Severity::Warning), "{report}");
-            (config, report.problems().iter().map(|problem| problem.message.clone()).collect())
+            assert!(
+                report
+                    .problems()
+                    .iter()
+                    .all(|problem| problem.severity == Severity::Warning),
+                "{report}"
+            );
+            (
+                config,
+                report
+                    .problems()
+                    .iter()
+                    .map(|problem| problem.message.clone())
+                    .collect(),
+            )
         }
         Err(report) => panic!("{report}"),
     }
@@ -45,11 +58,18 @@ fn bad(text: &str) -> Report {
 /// A configuration that must be refused for one reason alone: `line:column key: message; hint`.
 fn one_error(text: &str) -> String {
     let report = bad(text);
-    let errors: Vec<_> = report.problems().iter().filter(|problem| problem.severity == Severity::Error).collect();
+    let errors: Vec<_> = report
+        .problems()
+        .iter()
+        .filter(|problem| problem.severity == Severity::Error)
+        .collect();
     assert_eq!(errors.len(), 1, "{report}");
     let problem = errors[0];
     let key = problem.key.as_deref().unwrap_or("-");
-    format!("{}:{} {key}: {}; {}", problem.line, problem.column, problem.message, problem.hint)
+    format!(
+        "{}:{} {key}: {}; {}",
+        problem.line, problem.column, problem.message, problem.hint
+    )
 }
 
 /// A provider that is fine, with `more` in its table.

@@ -12,7 +12,8 @@ const LARGEST: u64 = 1 << 40;
 /// # Errors
 /// What is wrong, as a hint.
 pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
-    const HOW: &str = "write a whole number and a unit: \"500ms\", \"10s\", \"5m\", \"1h\" or \"90d\"";
+    const HOW: &str =
+        "write a whole number and a unit: \"500ms\", \"10s\", \"5m\", \"1h\" or \"90d\"";
     let (number, unit) = split(text).ok_or(HOW)?;
     let unit = match unit {
         "ms" => 1,
@@ -23,7 +24,8 @@ pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
         _ => return Err(HOW),
     };
     let time = number.checked_mul(unit).map(Duration::from_millis);
-    time.filter(|time| *time <= LONGEST).ok_or("nothing may take longer than \"366d\"")
+    time.filter(|time| *time <= LONGEST)
+        .ok_or("nothing may take longer than \"366d\"")
 }
 
 /// Reads `512B`, `64KiB`, `10MiB`, `1GiB`.
@@ -38,12 +40,17 @@ pub(super) fn size(text: &str) -> Result<u64, &'static str> {
         "KiB" => 1 << 10,
         "MiB" => 1 << 20,
         "GiB" => 1 << 30,
-        "k" | "K" | "kB" | "KB" | "kb" => return Err("units are powers of two here: write \"64KiB\""),
+        "k" | "K" | "kB" | "KB" | "kb" => {
+            return Err("units are powers of two here: write \"64KiB\"");
+        }
         "m" | "M" | "MB" | "mb" => return Err("units are powers of two here: write \"10MiB\""),
         "g" | "G" | "GB" | "gb" => return Err("units are powers of two here: write \"1GiB\""),
         _ => return Err(HOW),
     };
-    number.checked_mul(unit).filter(|bytes| *bytes <= LARGEST).ok_or("nothing may be larger than \"1024GiB\"")
+    number
+        .checked_mul(unit)
+        .filter(|bytes| *bytes <= LARGEST)
+        .ok_or("nothing may be larger than \"1024GiB\"")
 }
 
 /// The number and its unit, with no blank between.
@@ -61,11 +68,18 @@ pub(super) fn is_presentable(text: &str) -> bool {
 
 /// `text` in quotation marks, or a stand-in where it cannot be shown. For values of keys that hold no secret.
 pub(super) fn quote(text: &str) -> String {
-    if is_presentable(text) { format!("\"{text}\"") } else { "\"***\"".to_owned() }
+    if is_presentable(text) {
+        format!("\"{text}\"")
+    } else {
+        "\"***\"".to_owned()
+    }
 }
 
 /// The candidate that `text` was probably meant to be.
-pub(super) fn nearest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(super) fn nearest<'a>(
+    text: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
     let bound = (text.chars().count() / 3).clamp(1, 4);
     let text = text.to_lowercase();
     candidates
@@ -105,7 +119,13 @@ mod tests {
 
     #[test]
     fn times_read_as_documented() {
-        for (text, millis) in [("500ms", 500), ("10s", 10_000), ("5m", 300_000), ("1h", 3_600_000), ("0s", 0)] {
+        for (text, millis) in [
+            ("500ms", 500),
+            ("10s", 10_000),
+            ("5m", 300_000),
+            ("1h", 3_600_000),
+            ("0s", 0),
+        ] {
             assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
         }
         assert_eq!(duration("90d"), Ok(Duration::from_secs(90 * 86_400)));
@@ -128,10 +148,17 @@ mod tests {
 
     #[test]
     fn sizes_are_powers_of_two() {
-        for (text, bytes) in [("1B", 1), ("64KiB", 65_536), ("10MiB", 10 << 20), ("2GiB", 2 << 30)] {
+        for (text, bytes) in [
+            ("1B", 1),
+            ("64KiB", 65_536),
+            ("10MiB", 10 << 20),
+            ("2GiB", 2 << 30),
+        ] {
             assert_eq!(size(text), Ok(bytes), "{text}");
         }
-        for text in ["", "64", "64KB", "1.5MiB", "-1B", "1TiB", "1025GiB", "64 KiB"] {
+        for text in [
+            "", "64", "64KB", "1.5MiB", "-1B", "1TiB", "1025GiB", "64 KiB",
+        ] {
             assert!(size(text).is_err(), "{text}");
         }
     }
@@ -148,8 +175,16 @@ mod tests {
 
     #[test]
     fn what_may_hold_a_credential_is_not_quoted() {
-        assert_eq!(quote("https://api.example.com/v1"), "\"https://api.example.com/v1\"");
-        for text in ["https://user:canary@host", "https://host?key=canary", "https://host#canary", "can\nary"] {
+        assert_eq!(
+            quote("https://api.example.com/v1"),
+            "\"https://api.example.com/v1\""
+        );
+        for text in [
+            "https://user:canary@host",
+            "https://host?key=canary",
+            "https://host#canary",
+            "can\nary",
+        ] {
             assert_eq!(quote(text), "\"***\"");
         }
     }

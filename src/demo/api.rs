@@ -35,7 +35,10 @@ pub struct Options {
 impl Options {
     /// On any free port, accepting the tokens of `server`.
     pub fn new(server: &AuthorizationServer) -> Self {
-        Self { address: serve::ANY_PORT, issued: server.issued() }
+        Self {
+            address: serve::ANY_PORT,
+            issued: server.issued(),
+        }
     }
 }
 
@@ -59,9 +62,16 @@ impl Api {
     /// # Errors
     /// The address cannot be bound.
     pub async fn start(options: Options) -> io::Result<Self> {
-        let state = Arc::new(State { issued: options.issued, requests: AtomicU64::new(0), refused: AtomicU64::new(0) });
+        let state = Arc::new(State {
+            issued: options.issued,
+            requests: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+        });
         let theirs = state.clone();
-        let server = Server::start(options.address, move |request| answer(theirs.clone(), request)).await?;
+        let server = Server::start(options.address, move |request| {
+            answer(theirs.clone(), request)
+        })
+        .await?;
         Ok(Self { server, state })
     }
 
@@ -90,20 +100,28 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
     let path = request.uri().path().to_owned();
     let read = matches!(request.method(), &Method::GET | &Method::HEAD);
     let post = request.method() == Method::POST;
-    let response = match path.strip_prefix("/v1/").map(|rest| rest.split_once('/').unwrap_or((rest, ""))) {
-        Some(("devices", "")) if read => serve::json(StatusCode::OK, &json!({ "devices": devices() })),
-        Some(("devices", id)) if read => match devices().into_iter().find(|device| device["id"] == id) {
-            Some(device) => serve::json(StatusCode::OK, &device),
-            None => serve::not_found(),
-        },
+    let response = match path
+        .strip_prefix("/v1/")
+        .map(|rest| rest.split_once('/').unwrap_or((rest, "")))
+    {
+        Some(("devices", "")) if read => {
+            serve::json(StatusCode::OK, &json!({ "devices": devices() }))
+        }
+        Some(("devices", id)) if read => {
+            match devices().into_iter().find(|device| device["id"] == id) {
+                Some(device) => serve::json(StatusCode::OK, &device),
+                None => serve::not_found(),
+            }
+        }
         Some(("bytes", length)) if read => match length.parse() {
             Ok(length) => bytes(length),
             Err(_) => serve::not_found(),
         },
         Some(("echo", "")) if post => echo(request).await?,
-        Some(("sink", "")) if post => {
-            serve::json(StatusCode::OK, &json!({ "bytes": count(request.into_body()).await? }))
-        }
+        Some(("sink", "")) if post => serve::json(
+            StatusCode::OK,
+            &json!({ "bytes": count(request.into_body()).await? }),
+        ),
         Some(("devices" | "bytes", _)) => serve::method_not_allowed("GET, HEAD"),
         Some(("echo" | "sink", "")) => serve::method_not_allowed("POST"),
         _ => serve::not_found(),
@@ -119,13 +137,27 @@ fn check_token(headers: &HeaderMap, issued: &IssuedTokens) -> Result<(), &'stati
     if fields.next().is_some() {
         return Err(INVALID);
     }
-    let (scheme, token) = field.to_str().ok().and_then(|field| field.split_once(' ')).ok_or(INVALID)?;
-    if scheme.eq_ignore_ascii_case("bearer") && issued.is_live(token) { Ok(()) } else { Err(INVALID) }
+    let (scheme, token) = field
+        .to_str()
+        .ok()
+        .and_then(|field| field.split_once(' '))
+        .ok_or(INVALID)?;
+    if scheme.eq_ignore_ascii_case("bearer") && issued.is_live(token) {
+        Ok(())
+    } else {
+        Err(INVALID)
+    }
 }
 
 fn unauthorized(challenge: &'static str) -> Response<Body> {
-    let mut response = serve::json(StatusCode::UNAUTHORIZED, &json!({ "error": "unauthorized" }));
-    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    let mut response = serve::json(
+        StatusCode::UNAUTHORIZED,
+        &json!({ "error": "unauthorized" }),
+    );
+    response.headers_mut().insert(
+        header::WWW_AUTHENTICATE,
+        HeaderValue::from_static(challenge),
+    );
     response
 }
 
@@ -161,15 +193,24 @@ async fn echo(request: Request<Incoming>) -> Result<Response<Body>, HangUp> {
 /// Reads a body to its end without keeping it.
 async fn count(mut body: Incoming) -> Result<u64, HangUp> {
     let mut count = 0;
-    while let Some(frame) = timeout(serve::PATIENCE, body.frame()).await.map_err(|_| HangUp)? {
-        count += frame.map_err(|_| HangUp)?.data_ref().map_or(0, |data| data.len() as u64);
+    while let Some(frame) = timeout(serve::PATIENCE, body.frame())
+        .await
+        .map_err(|_| HangUp)?
+    {
+        count += frame
+            .map_err(|_| HangUp)?
+            .data_ref()
+            .map_or(0, |data| data.len() as u64);
     }
     Ok(count)
 }
 
 fn bytes(length: u64) -> Response<Body> {
     let mut response = Response::new(BytesBody::new(length).boxed());
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
+    response.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/octet-stream"),
+    );
     response
 }
 

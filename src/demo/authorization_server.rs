@@ -70,7 +70,11 @@ impl AuthorizationServer {
         let state = Arc::new(State {
             issuer: format!("http://{address}"),
             dialect: options.dialect,
-            client: Client { id: options.client_id, secret: options.client_secret, public: options.public },
+            client: Client {
+                id: options.client_id,
+                secret: options.client_secret,
+                public: options.public,
+            },
             scopes: options.scopes,
             redirect_uris: options.redirect_uris,
             consent_page: options.consent_page,
@@ -80,7 +84,9 @@ impl AuthorizationServer {
             knobs: Knobs::new(options.lifetime),
         });
         let theirs = state.clone();
-        let server = Server::serve(listener, address, move |request| answer(theirs.clone(), request));
+        let server = Server::serve(listener, address, move |request| {
+            answer(theirs.clone(), request)
+        });
         Ok(Self { server, state })
     }
 
@@ -101,12 +107,18 @@ impl AuthorizationServer {
 
     /// The URL of its authorization endpoint, where the dialect has one.
     pub fn authorization_endpoint(&self) -> Option<String> {
-        self.state.dialect.authorization_path().map(|path| format!("{}{path}", self.base_url()))
+        self.state
+            .dialect
+            .authorization_path()
+            .map(|path| format!("{}{path}", self.base_url()))
     }
 
     /// The URL of its revocation endpoint, where the dialect has one.
     pub fn revocation_endpoint(&self) -> Option<String> {
-        self.state.dialect.revocation_path().map(|path| format!("{}{path}", self.base_url()))
+        self.state
+            .dialect
+            .revocation_path()
+            .map(|path| format!("{}{path}", self.base_url()))
     }
 
     /// The registered client and its secret, which a public one has not.
@@ -227,11 +239,19 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
 }
 
 fn only_post(method: &Method, answer: impl FnOnce() -> Response<Body>) -> Response<Body> {
-    if method == Method::POST { answer() } else { serve::method_not_allowed("POST") }
+    if method == Method::POST {
+        answer()
+    } else {
+        serve::method_not_allowed("POST")
+    }
 }
 
 fn down() -> Response<Body> {
-    serve::with_body(StatusCode::SERVICE_UNAVAILABLE, "text/html", "<html>down for maintenance</html>")
+    serve::with_body(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "text/html",
+        "<html>down for maintenance</html>",
+    )
 }
 
 /// RFC 7662 §2; the registered client is the one that may ask.
@@ -239,7 +259,10 @@ fn introspect(state: &State, parts: &Parts, body: &Bytes) -> Response<Body> {
     state.knobs.count(|stats| stats.introspections += 1);
     let asked = parameters::of_form(&parts.headers, body).and_then(|parameters| {
         state.client.authenticate(&parts.headers, &parameters)?;
-        parameters.get("token").cloned().ok_or(OAuthError::invalid_request("no token"))
+        parameters
+            .get("token")
+            .cloned()
+            .ok_or(OAuthError::invalid_request("no token"))
     });
     uncached(match asked {
         Ok(token) => serve::json(StatusCode::OK, &state.issued.introspect(&token)),

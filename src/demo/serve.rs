@@ -36,7 +36,8 @@ impl std::fmt::Display for HangUp {
 impl std::error::Error for HangUp {}
 
 /// Any free port on loopback.
-pub(super) const ANY_PORT: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+pub(super) const ANY_PORT: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 /// Connections at a time; further ones wait to be accepted.
 const CONNECTIONS: usize = 1024;
@@ -74,7 +75,10 @@ impl Server {
         A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Result<Response<Body>, HangUp>> + Send + 'static,
     {
-        Self { address, task: tokio::spawn(accept(listener, answer)) }
+        Self {
+            address,
+            task: tokio::spawn(accept(listener, answer)),
+        }
     }
 
     pub(super) fn address(&self) -> SocketAddr {
@@ -113,7 +117,10 @@ where
         let answer = answer.clone();
         connections.spawn(async move {
             let mut builder = auto::Builder::new(TokioExecutor::new());
-            builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_TIMEOUT);
+            builder
+                .http1()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEAD_TIMEOUT);
             builder.http2().timer(TokioTimer::new());
             let connection = builder.serve_connection(TokioIo::new(stream), service_fn(answer));
             if let Err(error) = connection.await {
@@ -129,21 +136,35 @@ pub(super) fn json(status: StatusCode, body: &serde_json::Value) -> Response<Bod
 }
 
 /// An answer with `body`.
-pub(super) fn with_body(status: StatusCode, media_type: &'static str, body: impl Into<Bytes>) -> Response<Body> {
+pub(super) fn with_body(
+    status: StatusCode,
+    media_type: &'static str,
+    body: impl Into<Bytes>,
+) -> Response<Body> {
     let mut response = Response::new(Full::new(body.into()).boxed());
     *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     response
 }
 
 /// 405 (RFC 9110 §15.5.6).
 pub(super) fn method_not_allowed(allow: &'static str) -> Response<Body> {
-    let mut response = json(StatusCode::METHOD_NOT_ALLOWED, &serde_json::json!({ "error": "method_not_allowed" }));
-    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+    let mut response = json(
+        StatusCode::METHOD_NOT_ALLOWED,
+        &serde_json::json!({ "error": "method_not_allowed" }),
+    );
+    response
+        .headers_mut()
+        .insert(header::ALLOW, HeaderValue::from_static(allow));
     response
 }
 
 /// 404.
 pub(super) fn not_found() -> Response<Body> {
-    json(StatusCode::NOT_FOUND, &serde_json::json!({ "error": "not_found" }))
+    json(
+        StatusCode::NOT_FOUND,
+        &serde_json::json!({ "error": "not_found" }),
+    )
 }

@@ -88,17 +88,28 @@ impl Body {
             Framing::Length(length) => State::Length(length),
             Framing::Chunked => {
                 let decoder = Decoder::new(most_trailer_bytes);
-                State::Chunked(Box::new(Chunks { decoder, withheld: Vec::new() }))
+                State::Chunked(Box::new(Chunks {
+                    decoder,
+                    withheld: Vec::new(),
+                }))
             }
             Framing::UntilClose => State::UntilClose,
         };
-        Self { state, content: 0, limit }
+        Self {
+            state,
+            content: 0,
+            limit,
+        }
     }
 
     /// Keeps those trailers back that `Connection` of this body's head names (RFC 9110 §7.6.1).
     pub fn withhold_named_by(&mut self, head: &Head) {
         if let State::Chunked(chunks) = &mut self.state {
-            chunks.withheld = head.values(Known::Connection).flat_map(list).map(Box::from).collect();
+            chunks.withheld = head
+                .values(Known::Connection)
+                .flat_map(list)
+                .map(Box::from)
+                .collect();
         }
     }
 
@@ -139,19 +150,36 @@ impl Body {
     /// [`BodyError::Malformed`] and [`BodyError::TooLarge`].
     pub fn decode(&mut self, input: &mut [u8]) -> Result<Decoded, BodyError> {
         let decoded = match &mut self.state {
-            State::Done => Decoded { content: 0, consumed: 0 },
-            State::UntilClose => Decoded { content: input.len(), consumed: input.len() },
+            State::Done => Decoded {
+                content: 0,
+                consumed: 0,
+            },
+            State::UntilClose => Decoded {
+                content: input.len(),
+                consumed: input.len(),
+            },
             State::Length(_) => {
                 let content = self.appetite().min(input.len());
                 self.take_length(content);
-                Decoded { content, consumed: content }
+                Decoded {
+                    content,
+                    consumed: content,
+                }
             }
             State::Chunked(chunks) => {
                 let decoder = &mut chunks.decoder;
-                let mut decoded = Decoded { content: 0, consumed: 0 };
+                let mut decoded = Decoded {
+                    content: 0,
+                    consumed: 0,
+                };
                 while decoded.consumed < input.len() && !decoder.is_done() {
-                    let step = decoder.step(&input[decoded.consumed..]).map_err(|_| BodyError::Malformed)?;
-                    let (from, to) = (decoded.consumed + step.data.start, decoded.consumed + step.data.end);
+                    let step = decoder
+                        .step(&input[decoded.consumed..])
+                        .map_err(|_| BodyError::Malformed)?;
+                    let (from, to) = (
+                        decoded.consumed + step.data.start,
+                        decoded.consumed + step.data.end,
+                    );
                     if from != decoded.content {
                         input.copy_within(from..to, decoded.content);
                     }
@@ -176,7 +204,11 @@ impl Body {
 
     fn count(&mut self, content: usize) -> Result<(), BodyError> {
         self.content += content as u64;
-        if self.limit.is_some_and(|limit| self.content > limit) { Err(BodyError::TooLarge) } else { Ok(()) }
+        if self.limit.is_some_and(|limit| self.content > limit) {
+            Err(BodyError::TooLarge)
+        } else {
+            Ok(())
+        }
     }
 
     /// The connection it came on has ended.
@@ -199,19 +231,30 @@ impl Body {
     ///
     /// # Errors
     /// [`BodyError::Malformed`]: the trailer section is not made of field lines.
-    pub fn trailers(&self, injected: Option<&[u8]>, mut pass: impl FnMut(&[u8], &[u8])) -> Result<(), BodyError> {
-        let State::Chunked(chunks) = &self.state else { return Ok(()) };
+    pub fn trailers(
+        &self,
+        injected: Option<&[u8]>,
+        mut pass: impl FnMut(&[u8], &[u8]),
+    ) -> Result<(), BodyError> {
+        let State::Chunked(chunks) = &self.state else {
+            return Ok(());
+        };
         let Chunks { decoder, withheld } = &**chunks;
         if decoder.trailers().len() <= 2 {
             return Ok(());
         }
         let mut lines = [httparse::EMPTY_HEADER; MOST_TRAILERS];
-        let parsed = httparse::parse_headers(decoder.trailers(), &mut lines).map_err(|_| BodyError::Malformed)?;
-        let httparse::Status::Complete((_, lines)) = parsed else { return Err(BodyError::Malformed) };
+        let parsed = httparse::parse_headers(decoder.trailers(), &mut lines)
+            .map_err(|_| BodyError::Malformed)?;
+        let httparse::Status::Complete((_, lines)) = parsed else {
+            return Err(BodyError::Malformed);
+        };
         for line in lines {
             let name = line.name.as_bytes();
             let ends_here = injected.is_some_and(|injected| same_name(name, injected))
-                || withheld.iter().any(|withheld| withheld.eq_ignore_ascii_case(name));
+                || withheld
+                    .iter()
+                    .any(|withheld| withheld.eq_ignore_ascii_case(name));
             if may_trail(name) && !ends_here {
                 pass(name, line.value);
             }
@@ -223,7 +266,12 @@ impl Body {
     ///
     /// # Errors
     /// As [`Body::trailers`].
-    pub fn frame(&self, wire: &mut Buffer, sink: Sink, injected: Option<&[u8]>) -> Result<(), BodyError> {
+    pub fn frame(
+        &self,
+        wire: &mut Buffer,
+        sink: Sink,
+        injected: Option<&[u8]>,
+    ) -> Result<(), BodyError> {
         if sink == Sink::Plain {
             return Ok(());
         }
@@ -266,7 +314,12 @@ impl Body {
         Ok(consumed)
     }
 
-    fn finish(&self, wire: &mut Buffer, sink: Sink, injected: Option<&[u8]>) -> Result<(), BodyError> {
+    fn finish(
+        &self,
+        wire: &mut Buffer,
+        sink: Sink,
+        injected: Option<&[u8]>,
+    ) -> Result<(), BodyError> {
         if sink == Sink::Chunked && self.is_done() {
             wire.extend(b"0\r\n");
             self.trailers(injected, |name, value| put_field(wire, name, value))?;
@@ -314,7 +367,9 @@ fn may_trail(name: &[u8]) -> bool {
     const ROUTING: &[u8] = b"x-forwarded-";
     Known::of(name) == Known::Other
         && !NEVER.iter().any(|never| same_name(name, never))
-        && !name.get(..ROUTING.len()).is_some_and(|head| same_name(head, ROUTING))
+        && !name
+            .get(..ROUTING.len())
+            .is_some_and(|head| same_name(head, ROUTING))
 }
 
 /// Writes `SIZE CR LF` at the end of `line` and gives where it starts.

@@ -25,12 +25,20 @@ pub struct Buffer {
 impl Buffer {
     /// A buffer that holds no memory yet.
     pub const fn new() -> Self {
-        Self { block: Vec::new(), start: 0, end: 0 }
+        Self {
+            block: Vec::new(),
+            start: 0,
+            end: 0,
+        }
     }
 
     /// An empty buffer of `size` bytes at the least, from the thread's pool where it has one.
     pub fn with_size(size: usize) -> Self {
-        Self { block: take(size), start: 0, end: 0 }
+        Self {
+            block: take(size),
+            start: 0,
+            end: 0,
+        }
     }
 
     /// The bytes that were put in and not yet consumed.
@@ -66,7 +74,10 @@ impl Buffer {
     /// `count` bytes of the spare memory are filled now.
     pub fn advance(&mut self, count: usize) {
         self.end += count;
-        assert!(self.end <= self.block.len(), "more was filled than there is room");
+        assert!(
+            self.end <= self.block.len(),
+            "more was filled than there is room"
+        );
     }
 
     /// The first `count` filled bytes are done with.
@@ -135,7 +146,10 @@ impl Buffer {
 
     /// Moves what it holds, consumed bytes included, to the smallest block that takes it: for content that waits.
     pub fn shrink(&mut self) {
-        if BLOCKS.iter().any(|(size, _)| self.end <= *size && *size < self.block.len()) {
+        if BLOCKS
+            .iter()
+            .any(|(size, _)| self.end <= *size && *size < self.block.len())
+        {
             self.move_to(take(self.end));
         }
     }
@@ -196,7 +210,12 @@ struct Shelf {
 
 impl Shelf {
     const fn new((size, most): (usize, usize)) -> Self {
-        Self { blocks: Vec::new(), size, most, unneeded: 0 }
+        Self {
+            blocks: Vec::new(),
+            size,
+            most,
+            unneeded: 0,
+        }
     }
 
     fn take(&mut self) -> Option<Vec<u8>> {
@@ -229,16 +248,22 @@ pub fn trim() {
 }
 
 fn take(size: usize) -> Vec<u8> {
-    POOL.with_borrow_mut(|shelves| match shelves.iter_mut().find(|shelf| size <= shelf.size) {
-        Some(shelf) => shelf.take().unwrap_or_else(|| vec![0; shelf.size]),
-        None => vec![0; size.next_power_of_two()],
-    })
+    POOL.with_borrow_mut(
+        |shelves| match shelves.iter_mut().find(|shelf| size <= shelf.size) {
+            Some(shelf) => shelf.take().unwrap_or_else(|| vec![0; shelf.size]),
+            None => vec![0; size.next_power_of_two()],
+        },
+    )
 }
 
 fn give(block: Vec<u8>) {
     // The pool is gone when its thread ends; then the memory is simply freed.
     let _ = POOL.try_with(|shelves| {
-        if let Some(shelf) = shelves.borrow_mut().iter_mut().find(|shelf| shelf.size == block.len()) {
+        if let Some(shelf) = shelves
+            .borrow_mut()
+            .iter_mut()
+            .find(|shelf| shelf.size == block.len())
+        {
             shelf.give(block);
         }
     });
@@ -273,9 +298,15 @@ mod tests {
         buffer.extend(&[1; 1000]);
         buffer.consume(990);
         buffer.shrink();
-        assert_eq!((buffer.size(), buffer.all(), buffer.len()), (1024, &[1; 1000][..], 10));
+        assert_eq!(
+            (buffer.size(), buffer.all(), buffer.len()),
+            (1024, &[1; 1000][..], 10)
+        );
         buffer.extend(&[2; 25]);
-        assert_eq!((buffer.size(), buffer.filled()), (4096, [&[1; 10][..], &[2; 25]].concat().as_slice()));
+        assert_eq!(
+            (buffer.size(), buffer.filled()),
+            (4096, [&[1; 10][..], &[2; 25]].concat().as_slice())
+        );
         buffer.extend(&[3; SMALL]);
         buffer.shrink();
         assert_eq!(buffer.size(), LARGE, "nothing smaller takes it");

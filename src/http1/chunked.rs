@@ -73,12 +73,17 @@ impl Decoder {
         let mut at = 0;
         while at < input.len() {
             if self.state == State::Data {
-                let piece = usize::try_from(self.remaining).unwrap_or(usize::MAX).min(input.len() - at);
+                let piece = usize::try_from(self.remaining)
+                    .unwrap_or(usize::MAX)
+                    .min(input.len() - at);
                 self.remaining -= piece as u64;
                 if self.remaining == 0 {
                     self.state = State::DataReturn;
                 }
-                return Ok(Step { consumed: at + piece, data: at..at + piece });
+                return Ok(Step {
+                    consumed: at + piece,
+                    data: at..at + piece,
+                });
             }
             if self.state == State::Done {
                 break;
@@ -86,7 +91,10 @@ impl Decoder {
             self.take(input[at])?;
             at += 1;
         }
-        Ok(Step { consumed: at, data: at..at })
+        Ok(Step {
+            consumed: at,
+            data: at..at,
+        })
     }
 
     /// One byte of the structure between the pieces of content.
@@ -109,11 +117,17 @@ impl Decoder {
             (State::Blank, b';') => State::Extension,
             (State::Blank, b'\r') => State::SizeLineFeed,
             (State::Extension, b'\r') => State::SizeLineFeed,
-            (State::Extension, byte) if byte != b'\n' && byte != 0 => self.extend(State::Extension)?,
+            (State::Extension, byte) if byte != b'\n' && byte != 0 => {
+                self.extend(State::Extension)?
+            }
             (State::SizeLineFeed, b'\n') => {
                 self.digits = 0;
                 self.extension_bytes = 0;
-                if self.remaining == 0 { State::Trailers } else { State::Data }
+                if self.remaining == 0 {
+                    State::Trailers
+                } else {
+                    State::Data
+                }
             }
             (State::DataReturn, b'\r') => State::DataLineFeed,
             (State::DataLineFeed, b'\n') => State::Size,
@@ -140,7 +154,11 @@ impl Decoder {
     /// One more byte that means nothing to us, of which there may not be many.
     fn extend(&mut self, state: State) -> Result<State, Malformed> {
         self.extension_bytes += 1;
-        if self.extension_bytes > MOST_EXTENSION_BYTES { Err(Malformed) } else { Ok(state) }
+        if self.extension_bytes > MOST_EXTENSION_BYTES {
+            Err(Malformed)
+        } else {
+            Ok(state)
+        }
     }
 }
 
@@ -192,7 +210,12 @@ mod tests {
             b"0\r\nA: b\n\n",
             b"0\r\nA: b\r\n\n",
         ] {
-            assert_eq!(decode(body, 1000), Err(Malformed), "{:?}", String::from_utf8_lossy(body));
+            assert_eq!(
+                decode(body, 1000),
+                Err(Malformed),
+                "{:?}",
+                String::from_utf8_lossy(body)
+            );
         }
     }
 

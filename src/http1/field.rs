@@ -11,7 +11,10 @@ impl Span {
     /// The bytes from `start` up to `end`.
     pub fn new(start: usize, end: usize) -> Self {
         debug_assert!(start <= end && end <= u32::MAX as usize);
-        Self { start: start as u32, end: end as u32 }
+        Self {
+            start: start as u32,
+            end: end as u32,
+        }
     }
 
     /// Where `part` lies in `whole`, of which it is a slice.
@@ -103,7 +106,9 @@ impl Known {
     /// Which known name `name` is, without regard to case.
     pub fn of(name: &[u8]) -> Self {
         let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
-        let Some(first) = name.first() else { return Self::Other };
+        let Some(first) = name.first() else {
+            return Self::Other;
+        };
         // Length and first letter leave one of them at the most to compare with, and mostly none.
         match (name.len(), first.to_ascii_lowercase()) {
             (2, b't') if is("te") => Self::Te,
@@ -132,19 +137,34 @@ impl Known {
 
 /// Whether two field names are the same to a server that reads `_` as `-`, as CGI and its heirs do.
 pub fn same_name(left: &[u8], right: &[u8]) -> bool {
-    let plain = |byte: u8| if byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
-    left.len() == right.len() && left.iter().zip(right).all(|(left, right)| plain(*left) == plain(*right))
+    let plain = |byte: u8| {
+        if byte == b'_' {
+            b'-'
+        } else {
+            byte.to_ascii_lowercase()
+        }
+    };
+    left.len() == right.len()
+        && left
+            .iter()
+            .zip(right)
+            .all(|(left, right)| plain(*left) == plain(*right))
 }
 
 /// Whether a `Content-Type` is one of gRPC's. Types are read without regard to case (RFC 9110 §8.3.1).
 pub fn is_grpc(content_type: &[u8]) -> bool {
     const GRPC: &[u8] = b"application/grpc";
-    content_type.get(..GRPC.len()).is_some_and(|value| value.eq_ignore_ascii_case(GRPC))
+    content_type
+        .get(..GRPC.len())
+        .is_some_and(|value| value.eq_ignore_ascii_case(GRPC))
 }
 
 /// The members of a comma-separated list, empty ones left out (RFC 9110 §5.6.1).
 pub fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
+    value
+        .split(|byte| *byte == b',')
+        .map(<[u8]>::trim_ascii)
+        .filter(|member| !member.is_empty())
 }
 
 #[cfg(test)]

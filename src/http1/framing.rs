@@ -85,7 +85,9 @@ fn declared(head: &Head) -> Result<Option<Framing>, Ambiguous> {
     match (length, coding) {
         (None, None) => Ok(None),
         (Some(_), Some(_)) => Err(Ambiguous::LengthBesideCoding),
-        (None, Some(coding)) if head.version == Version::Http11 && coding.eq_ignore_ascii_case(b"chunked") => {
+        (None, Some(coding))
+            if head.version == Version::Http11 && coding.eq_ignore_ascii_case(b"chunked") =>
+        {
             Ok(Some(Framing::Chunked))
         }
         (None, Some(_)) => Err(Ambiguous::Coding),
@@ -113,18 +115,23 @@ mod tests {
     use super::*;
     use crate::http1::head::HeadLimits;
 
-    const LIMITS: HeadLimits = HeadLimits { bytes: 4096, fields: 100 };
+    const LIMITS: HeadLimits = HeadLimits {
+        bytes: 4096,
+        fields: 100,
+    };
 
     fn request(version: &str, fields: &str) -> Result<Framing, Ambiguous> {
         let mut head = Head::default();
-        head.buffer.extend(format!("POST / HTTP/{version}\r\n{fields}\r\n").as_bytes());
+        head.buffer
+            .extend(format!("POST / HTTP/{version}\r\n{fields}\r\n").as_bytes());
         assert_eq!(head.parse_request(LIMITS), Ok(true));
         of_request(&head)
     }
 
     fn response(status: u16, fields: &str, to_head: bool) -> Result<Framing, Ambiguous> {
         let mut head = Head::default();
-        head.buffer.extend(format!("HTTP/1.1 {status} X\r\n{fields}\r\n").as_bytes());
+        head.buffer
+            .extend(format!("HTTP/1.1 {status} X\r\n{fields}\r\n").as_bytes());
         assert_eq!(head.parse_response(LIMITS), Ok(true));
         of_response(&head, to_head)
     }
@@ -133,8 +140,14 @@ mod tests {
     fn plain_requests() {
         assert_eq!(request("1.1", ""), Ok(Framing::Empty));
         assert_eq!(request("1.1", "Content-Length: 0\r\n"), Ok(Framing::Empty));
-        assert_eq!(request("1.0", "Content-Length: 7\r\n"), Ok(Framing::Length(7)));
-        assert_eq!(request("1.1", "Transfer-Encoding: Chunked\r\n"), Ok(Framing::Chunked));
+        assert_eq!(
+            request("1.0", "Content-Length: 7\r\n"),
+            Ok(Framing::Length(7))
+        );
+        assert_eq!(
+            request("1.1", "Transfer-Encoding: Chunked\r\n"),
+            Ok(Framing::Chunked)
+        );
     }
 
     #[test]
@@ -143,32 +156,64 @@ mod tests {
         assert_eq!(request("1.1", both), Err(Ambiguous::LengthBesideCoding));
         let both = "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n";
         assert_eq!(request("1.1", both), Err(Ambiguous::LengthBesideCoding));
-        assert_eq!(request("1.1", "Content-Length: 5\r\nContent-Length: 5\r\n"), Err(Ambiguous::Lengths));
-        assert_eq!(request("1.1", "Content-Length: 5, 5\r\n"), Err(Ambiguous::Lengths));
+        assert_eq!(
+            request("1.1", "Content-Length: 5\r\nContent-Length: 5\r\n"),
+            Err(Ambiguous::Lengths)
+        );
+        assert_eq!(
+            request("1.1", "Content-Length: 5, 5\r\n"),
+            Err(Ambiguous::Lengths)
+        );
         for length in ["+5", "-1", "5 5", "0x5", "", "99999999999999999999"] {
-            assert_eq!(request("1.1", &format!("Content-Length: {length}\r\n")), Err(Ambiguous::Length), "{length}");
+            assert_eq!(
+                request("1.1", &format!("Content-Length: {length}\r\n")),
+                Err(Ambiguous::Length),
+                "{length}"
+            );
         }
-        for coding in ["gzip", "gzip, chunked", "chunked, chunked", "chunked;q=1", "identity", ""] {
+        for coding in [
+            "gzip",
+            "gzip, chunked",
+            "chunked, chunked",
+            "chunked;q=1",
+            "identity",
+            "",
+        ] {
             let fields = format!("Transfer-Encoding: {coding}\r\n");
             assert_eq!(request("1.1", &fields), Err(Ambiguous::Coding), "{coding}");
         }
         let twice = "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n";
         assert_eq!(request("1.1", twice), Err(Ambiguous::Coding));
-        assert_eq!(request("1.0", "Transfer-Encoding: chunked\r\n"), Err(Ambiguous::Coding));
+        assert_eq!(
+            request("1.0", "Transfer-Encoding: chunked\r\n"),
+            Err(Ambiguous::Coding)
+        );
     }
 
     #[test]
     fn answers_without_a_body() {
-        assert_eq!(response(200, "Content-Length: 5\r\n", true), Ok(Framing::Empty));
+        assert_eq!(
+            response(200, "Content-Length: 5\r\n", true),
+            Ok(Framing::Empty)
+        );
         assert_eq!(response(204, "", false), Ok(Framing::Empty));
-        assert_eq!(response(304, "Content-Length: 5\r\n", false), Ok(Framing::Empty));
+        assert_eq!(
+            response(304, "Content-Length: 5\r\n", false),
+            Ok(Framing::Empty)
+        );
         assert_eq!(response(200, "", false), Ok(Framing::UntilClose));
     }
 
     #[test]
     fn ambiguous_answers_are_refused_too() {
-        assert_eq!(response(200, "Content-Length: 5\r\nContent-Length: 6\r\n", false), Err(Ambiguous::Lengths));
+        assert_eq!(
+            response(200, "Content-Length: 5\r\nContent-Length: 6\r\n", false),
+            Err(Ambiguous::Lengths)
+        );
         let both = "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n";
-        assert_eq!(response(200, both, true), Err(Ambiguous::LengthBesideCoding));
+        assert_eq!(
+            response(200, both, true),
+            Err(Ambiguous::LengthBesideCoding)
+        );
     }
 }

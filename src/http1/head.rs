@@ -99,7 +99,10 @@ impl Head {
     /// The values of all lines of a known name, in their order.
     pub fn values(&self, known: Known) -> impl Iterator<Item = &[u8]> {
         let fields = if self.has(known) { self.fields() } else { &[] };
-        fields.iter().filter(move |field| field.known == known).map(|field| self.bytes(field.value))
+        fields
+            .iter()
+            .filter(move |field| field.known == known)
+            .map(|field| self.bytes(field.value))
     }
 
     /// Whether there is a field of this known name: costs no look at the fields.
@@ -200,7 +203,8 @@ impl Head {
         let config = httparse::ParserConfig::default();
         match config.parse_response_with_uninit_headers(&mut response, bytes, &mut lines) {
             Ok(httparse::Status::Complete(len)) => {
-                let (Some(status @ 100..), Some(version)) = (response.code, response.version) else {
+                let (Some(status @ 100..), Some(version)) = (response.code, response.version)
+                else {
                     return Err(HeadError::Malformed);
                 };
                 self.second = match response.reason {
@@ -230,13 +234,23 @@ impl Head {
 
     /// Whether a parse can succeed: one that was tried in vain is repeated only when an empty line has come since,
     /// so that a head that trickles in byte by byte is neither parsed nor searched once for each byte.
-    fn worth_parsing(&mut self, limits: HeadLimits, may_begin: fn(u8) -> bool) -> Result<bool, HeadError> {
+    fn worth_parsing(
+        &mut self,
+        limits: HeadLimits,
+        may_begin: fn(u8) -> bool,
+    ) -> Result<bool, HeadError> {
         let bytes = self.buffer.all();
         match bytes.first() {
             None => Ok(false),
             Some(first) if !may_begin(*first) => Err(HeadError::Malformed),
             // Each of them would be an empty line that a head might end with.
-            Some(_) if bytes.iter().take_while(|byte| is_break(**byte)).nth(MOST_BREAKS).is_some() => {
+            Some(_)
+                if bytes
+                    .iter()
+                    .take_while(|byte| is_break(**byte))
+                    .nth(MOST_BREAKS)
+                    .is_some() =>
+            {
                 Err(HeadError::Malformed)
             }
             Some(_) if self.searched == 0 || has_empty_line(bytes, self.searched) => Ok(true),
@@ -284,7 +298,9 @@ fn read_request(bytes: &[u8], fields: &mut Vec<Field>) -> httparse::Result<Reque
         httparse::Status::Complete(len) => len,
         httparse::Status::Partial => return Ok(httparse::Status::Partial),
     };
-    let (Some(method), Some(target), Some(version)) = (request.method, request.path, request.version) else {
+    let (Some(method), Some(target), Some(version)) =
+        (request.method, request.path, request.version)
+    else {
         return Err(httparse::Error::Token);
     };
     Ok(httparse::Status::Complete(Request {
@@ -306,7 +322,10 @@ fn masked(bytes: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     let mut masked = bytes.to_vec();
-    masked[target..end].iter_mut().filter(|byte| !byte.is_ascii()).for_each(|byte| *byte = b'x');
+    masked[target..end]
+        .iter_mut()
+        .filter(|byte| !byte.is_ascii())
+        .for_each(|byte| *byte = b'x');
     Some(masked)
 }
 
@@ -336,14 +355,22 @@ fn note_fields(fields: &mut Vec<Field>, bytes: &[u8], lines: &[httparse::Header<
             known,
             name: Span::locate(bytes, name),
             // An empty value may lie anywhere, even outside the buffer.
-            value: if line.value.is_empty() { Span::default() } else { Span::locate(bytes, line.value) },
+            value: if line.value.is_empty() {
+                Span::default()
+            } else {
+                Span::locate(bytes, line.value)
+            },
         });
     }
     present
 }
 
 fn version_of(minor: u8) -> Version {
-    if minor == 0 { Version::Http10 } else { Version::Http11 }
+    if minor == 0 {
+        Version::Http10
+    } else {
+        Version::Http11
+    }
 }
 
 fn error_of(error: httparse::Error) -> HeadError {

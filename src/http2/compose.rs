@@ -5,7 +5,9 @@
 use http::StatusCode;
 
 use super::fields::Fields;
-use crate::http1::{body::put_field, buffer::Buffer, field::is_grpc, framing::number, head::is_token};
+use crate::http1::{
+    body::put_field, buffer::Buffer, field::is_grpc, framing::number, head::is_token,
+};
 
 /// A message that is malformed (RFC 9113 §8.1.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +26,10 @@ impl Content {
     const NONE: Self = Self::of_length(Some(0));
 
     const fn of_length(length: Option<u64>) -> Self {
-        Self { length, is_chunked: false }
+        Self {
+            length,
+            is_chunked: false,
+        }
     }
 }
 
@@ -32,9 +37,15 @@ impl Content {
 ///
 /// # Errors
 /// See [`Malformed`].
-pub(super) fn request(out: &mut Buffer, fields: &Fields, is_end: bool) -> Result<Content, Malformed> {
+pub(super) fn request(
+    out: &mut Buffer,
+    fields: &Fields,
+    is_end: bool,
+) -> Result<Content, Malformed> {
     let pseudo = Pseudo::of(fields)?;
-    let method = pseudo.method.filter(|method| !method.is_empty() && method.iter().all(|byte| is_token(*byte)));
+    let method = pseudo
+        .method
+        .filter(|method| !method.is_empty() && method.iter().all(|byte| is_token(*byte)));
     let method = method.ok_or(Malformed)?;
     let target = match pseudo.path {
         // Answered like any other whose method is not allowed.
@@ -57,10 +68,18 @@ pub(super) fn request(out: &mut Buffer, fields: &Fields, is_end: bool) -> Result
     for (name, value) in fields.iter().filter(|(name, _)| !is_pseudo(name)) {
         check(name, value)?;
         match name {
-            b"connection" | b"keep-alive" | b"proxy-connection" | b"upgrade" => return Err(Malformed),
+            b"connection" | b"keep-alive" | b"proxy-connection" | b"upgrade" => {
+                return Err(Malformed);
+            }
             b"te" if value != b"trailers" => return Err(Malformed),
             // A second Host is refused by whoever reads the head, and so is one that says something else.
-            b"host" if pseudo.authority.is_some_and(|authority| authority.eq_ignore_ascii_case(value)) => continue,
+            b"host"
+                if pseudo
+                    .authority
+                    .is_some_and(|authority| authority.eq_ignore_ascii_case(value)) =>
+            {
+                continue;
+            }
             b"transfer-encoding" => has_coding = true,
             b"content-length" if note_length(&mut length, value, has_trailers) => continue,
             b"cookie" => {
@@ -96,17 +115,28 @@ pub(super) fn answer(
     is_end: bool,
     to_head: bool,
 ) -> Result<(Content, bool), Malformed> {
-    let status = Pseudo::of(fields)?.status.and_then(|status| StatusCode::from_bytes(status).ok()).ok_or(Malformed)?;
+    let status = Pseudo::of(fields)?
+        .status
+        .and_then(|status| StatusCode::from_bytes(status).ok())
+        .ok_or(Malformed)?;
     let is_interim = status.is_informational();
     let reason = status.canonical_reason().unwrap_or_default().as_bytes();
-    out.extend_all([b"HTTP/1.1 ", status.as_str().as_bytes(), b" ", reason, b"\r\n"]);
+    out.extend_all([
+        b"HTTP/1.1 ",
+        status.as_str().as_bytes(),
+        b" ",
+        reason,
+        b"\r\n",
+    ]);
     let has_content = !to_head && !is_interim && !matches!(status.as_u16(), 204 | 304);
     let has_trailers = has_content && !is_end && has_trailers(fields);
     let mut length = None;
     for (name, value) in fields.iter().filter(|(name, _)| !is_pseudo(name)) {
         check(name, value)?;
         match name {
-            b"connection" | b"keep-alive" | b"proxy-connection" | b"transfer-encoding" => return Err(Malformed),
+            b"connection" | b"keep-alive" | b"proxy-connection" | b"transfer-encoding" => {
+                return Err(Malformed);
+            }
             // With a switch of protocols, which is refused for itself.
             b"upgrade" if status != StatusCode::SWITCHING_PROTOCOLS => return Err(Malformed),
             b"content-length" if note_length(&mut length, value, has_trailers) => continue,
@@ -153,14 +183,22 @@ fn note_length(length: &mut Option<Option<u64>>, value: &[u8], has_trailers: boo
 }
 
 /// Frames the content behind a head, in which a length was told or not.
-fn put_framing(out: &mut Buffer, length: Option<Option<u64>>, is_end: bool, has_trailers: bool) -> Content {
+fn put_framing(
+    out: &mut Buffer,
+    length: Option<Option<u64>>,
+    is_end: bool,
+    has_trailers: bool,
+) -> Content {
     match length {
         Some(None) => Content::of_length(None),
         Some(length) if !has_trailers => Content::of_length(length),
         None if is_end => Content::NONE,
         length => {
             put_field(out, b"transfer-encoding", b"chunked");
-            Content { length: length.flatten(), is_chunked: true }
+            Content {
+                length: length.flatten(),
+                is_chunked: true,
+            }
         }
     }
 }
@@ -208,8 +246,17 @@ impl<'a> Pseudo<'a> {
             }
         }
         // Those of a request and that of an answer never stand together.
-        let is_request = pseudo.method.or(pseudo.scheme).or(pseudo.authority).or(pseudo.path).is_some();
-        if is_request && pseudo.status.is_some() { Err(Malformed) } else { Ok(pseudo) }
+        let is_request = pseudo
+            .method
+            .or(pseudo.scheme)
+            .or(pseudo.authority)
+            .or(pseudo.path)
+            .is_some();
+        if is_request && pseudo.status.is_some() {
+            Err(Malformed)
+        } else {
+            Ok(pseudo)
+        }
     }
 }
 
@@ -224,8 +271,15 @@ fn is_path(path: &[u8]) -> bool {
 }
 
 fn check(name: &[u8], value: &[u8]) -> Result<(), Malformed> {
-    let is_name = !name.is_empty() && name.iter().all(|byte| is_token(*byte) && !byte.is_ascii_uppercase());
-    if is_name { check_value(value) } else { Err(Malformed) }
+    let is_name = !name.is_empty()
+        && name
+            .iter()
+            .all(|byte| is_token(*byte) && !byte.is_ascii_uppercase());
+    if is_name {
+        check_value(value)
+    } else {
+        Err(Malformed)
+    }
 }
 
 /// Nothing that ends a line, and no white space round it, which HTTP/1.1 would read as none of the value: a length with a
@@ -233,7 +287,11 @@ fn check(name: &[u8], value: &[u8]) -> Result<(), Malformed> {
 fn check_value(value: &[u8]) -> Result<(), Malformed> {
     let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
     let is_malformed = value.iter().any(|byte| matches!(byte, 0 | b'\r' | b'\n'));
-    if is_malformed || is_blank(value.first()) || is_blank(value.last()) { Err(Malformed) } else { Ok(()) }
+    if is_malformed || is_blank(value.first()) || is_blank(value.last()) {
+        Err(Malformed)
+    } else {
+        Ok(())
+    }
 }
 
 #[cfg(test)]

@@ -70,7 +70,12 @@ pub struct Connection<T> {
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
-    pub(super) fn new(io: T, state: Rc<RefCell<State>>, liveness: Liveness, head_bytes: usize) -> Self {
+    pub(super) fn new(
+        io: T,
+        state: Rc<RefCell<State>>,
+        liveness: Liveness,
+        head_bytes: usize,
+    ) -> Self {
         let now = Instant::now();
         let is_server = !state.borrow().is_client();
         Self {
@@ -128,12 +133,18 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
                 accept(Stream::arrived(self.state.clone(), stream));
             }
             self.state.borrow_mut().end_unwanted();
-            let Ok(wrote) = self.write(cx) else { return Poll::Ready(()) };
+            let Ok(wrote) = self.write(cx) else {
+                return Poll::Ready(());
+            };
             if self.is_over() {
                 if self.has_answered() {
                     // Whoever breaks the protocol is not listened to for long.
                     let is_broken = self.state.borrow().ending == Ending::Broken;
-                    self.lingering = Some(if is_broken { LARGE } else { MOST_LINGERING_BYTES });
+                    self.lingering = Some(if is_broken {
+                        LARGE
+                    } else {
+                        MOST_LINGERING_BYTES
+                    });
                     self.alarm.as_mut().reset(Instant::now() + LINGER);
                     return self.poll_linger(cx);
                 }
@@ -239,12 +250,20 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
         {
             let frame = self.reader.read(bytes)?;
             match frame {
-                Frame::Data { content: [], is_end: false, .. } | Frame::Nothing => self.nothings += 1,
+                Frame::Data {
+                    content: [],
+                    is_end: false,
+                    ..
+                }
+                | Frame::Nothing => self.nothings += 1,
                 Frame::Data { .. } | Frame::Fields { .. } => self.nothings = 0,
                 _ => {}
             }
             if self.nothings > MOST_NOTHINGS {
-                return Err(Broken::new(Reason::ENHANCE_YOUR_CALM, "frames that ask for nothing, without end"));
+                return Err(Broken::new(
+                    Reason::ENHANCE_YOUR_CALM,
+                    "frames that ask for nothing, without end",
+                ));
             }
             state.take(&frame, &mut self.decoder, &mut self.fields)?;
             self.input.consume(length);
@@ -296,7 +315,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Connection<T> {
 
     /// The other side breaks the protocol: it is told so, and that is all.
     fn give_up(&mut self, broken: Broken) {
-        tracing::debug!(reason = broken.reason.0, "an HTTP/2 connection broke: {}", broken.what);
+        tracing::debug!(
+            reason = broken.reason.0,
+            "an HTTP/2 connection broke: {}",
+            broken.what
+        );
         let mut state = self.state.borrow_mut();
         state.break_off(broken.reason);
         self.alarm.as_mut().reset(Instant::now() + LAST_WORDS);

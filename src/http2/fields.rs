@@ -16,7 +16,10 @@ pub(super) struct Fields {
 impl Fields {
     /// For fields of `most` bytes in all, as HTTP/2 counts them.
     pub(super) fn new(most: usize) -> Self {
-        Self { most, ..Self::default() }
+        Self {
+            most,
+            ..Self::default()
+        }
     }
 
     pub(super) fn clear(&mut self) {
@@ -27,7 +30,9 @@ impl Fields {
 
     /// Adds a field. Those that are too many are counted, and no more.
     pub(super) fn push(&mut self, name: &[u8], value: &[u8]) {
-        self.size = self.size.saturating_add(name.len() + value.len() + OVERHEAD);
+        self.size = self
+            .size
+            .saturating_add(name.len() + value.len() + OVERHEAD);
         if self.size > self.most {
             return;
         }
@@ -50,7 +55,10 @@ impl Fields {
     pub(super) fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         let mut start = 0;
         self.ends.iter().map(move |(name_end, value_end)| {
-            let (name, value) = (start..*name_end as usize, *name_end as usize..*value_end as usize);
+            let (name, value) = (
+                start..*name_end as usize,
+                *name_end as usize..*value_end as usize,
+            );
             start = value.end;
             (&self.bytes[name], &self.bytes[value])
         })

@@ -127,12 +127,21 @@ fn head(length: usize, kind: u8, flags: u8, stream: u32) -> [u8; HEAD] {
 /// A field block as HEADERS and as many CONTINUATION frames as it needs.
 pub(super) fn put_fields(out: &mut Buffer, stream: u32, block: &[u8], is_end: bool) {
     let (first, mut rest) = block.split_at(block.len().min(LARGEST));
-    let end = |rest: &[u8]| if rest.is_empty() { flag::END_HEADERS } else { 0 };
+    let end = |rest: &[u8]| {
+        if rest.is_empty() {
+            flag::END_HEADERS
+        } else {
+            0
+        }
+    };
     let flags = end(rest) | if is_end { flag::END_STREAM } else { 0 };
     out.extend_all([&head(first.len(), kind::HEADERS, flags, stream), first]);
     while !rest.is_empty() {
         let (next, behind) = rest.split_at(rest.len().min(LARGEST));
-        out.extend_all([&head(next.len(), kind::CONTINUATION, end(behind), stream), next]);
+        out.extend_all([
+            &head(next.len(), kind::CONTINUATION, end(behind), stream),
+            next,
+        ]);
         rest = behind;
     }
 }
@@ -143,7 +152,10 @@ pub(super) fn put_data(out: &mut Buffer, stream: u32, content: &[u8], is_end: bo
 }
 
 pub(super) fn put_reset(out: &mut Buffer, stream: u32, reason: Reason) {
-    out.extend_all([&head(4, kind::RST_STREAM, 0, stream), &reason.0.to_be_bytes()]);
+    out.extend_all([
+        &head(4, kind::RST_STREAM, 0, stream),
+        &reason.0.to_be_bytes(),
+    ]);
 }
 
 pub(super) fn put_settings(out: &mut Buffer, settings: &[Setting]) {
@@ -158,13 +170,23 @@ pub(super) fn put_settings_ack(out: &mut Buffer) {
 }
 
 pub(super) fn put_ping(out: &mut Buffer, is_ack: bool, payload: [u8; 8]) {
-    out.extend_all([&head(8, kind::PING, u8::from(is_ack) * flag::ACK, 0), &payload]);
+    out.extend_all([
+        &head(8, kind::PING, u8::from(is_ack) * flag::ACK, 0),
+        &payload,
+    ]);
 }
 
 pub(super) fn put_goaway(out: &mut Buffer, last: u32, reason: Reason) {
-    out.extend_all([&head(8, kind::GOAWAY, 0, 0), &last.to_be_bytes(), &reason.0.to_be_bytes()]);
+    out.extend_all([
+        &head(8, kind::GOAWAY, 0, 0),
+        &last.to_be_bytes(),
+        &reason.0.to_be_bytes(),
+    ]);
 }
 
 pub(super) fn put_window_update(out: &mut Buffer, stream: u32, increment: u32) {
-    out.extend_all([&head(4, kind::WINDOW_UPDATE, 0, stream), &increment.to_be_bytes()]);
+    out.extend_all([
+        &head(4, kind::WINDOW_UPDATE, 0, stream),
+        &increment.to_be_bytes(),
+    ]);
 }

@@ -119,10 +119,12 @@ impl Inbound {
         self.front.grow(SMALL);
         let content = match self.role {
             Role::Request => compose::request(&mut self.front, fields, is_end)?,
-            Role::Answer { to_head } => match compose::answer(&mut self.front, fields, is_end, to_head)? {
-                (_, true) => return Ok(()),
-                (content, false) => content,
-            },
+            Role::Answer { to_head } => {
+                match compose::answer(&mut self.front, fields, is_end, to_head)? {
+                    (_, true) => return Ok(()),
+                    (content, false) => content,
+                }
+            }
         };
         self.stage = Stage::Content;
         self.is_chunked = content.is_chunked;
@@ -150,7 +152,11 @@ impl Inbound {
 
     fn end(&mut self) -> Result<(), Malformed> {
         self.stage = Stage::Whole;
-        if self.left.is_some_and(|left| left > 0) { Err(Malformed) } else { Ok(()) }
+        if self.left.is_some_and(|left| left > 0) {
+            Err(Malformed)
+        } else {
+            Ok(())
+        }
     }
 
     /// Reads some of it into `bytes`; nothing where there is nothing, or where all was read.
@@ -185,7 +191,8 @@ impl Inbound {
                 }
                 self.stage = Stage::Over;
                 if self.is_chunked {
-                    self.front.extend_all([b"0\r\n", self.trailers.filled(), b"\r\n"]);
+                    self.front
+                        .extend_all([b"0\r\n", self.trailers.filled(), b"\r\n"]);
                     self.trailers.release();
                 }
             }

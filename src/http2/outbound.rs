@@ -12,7 +12,10 @@ use crate::http1::{
 };
 
 /// What was written on this side is within the limits already, but for what was added here.
-const LIMITS: HeadLimits = HeadLimits { bytes: usize::MAX, fields: MOST_FIELDS + ADDED_FIELDS };
+const LIMITS: HeadLimits = HeadLimits {
+    bytes: usize::MAX,
+    fields: MOST_FIELDS + ADDED_FIELDS,
+};
 
 /// Where requests on a connection go.
 #[derive(Debug)]
@@ -61,7 +64,12 @@ pub(super) enum Next {
 
 impl Outbound {
     pub(super) fn new(role: Role) -> Self {
-        Self { role, stage: Stage::Head(Head::default()), early: Buffer::new(), is_head_request: false }
+        Self {
+            role,
+            stage: Stage::Head(Head::default()),
+            early: Buffer::new(),
+            is_head_request: false,
+        }
     }
 
     /// Whether the head is still to come.
@@ -91,7 +99,9 @@ impl Outbound {
     /// # Errors
     /// What was written is no head.
     pub(super) fn take_head(&mut self, block: &mut Buffer) -> io::Result<Next> {
-        let Stage::Head(head) = &mut self.stage else { return Err(invalid()) };
+        let Stage::Head(head) = &mut self.stage else {
+            return Err(invalid());
+        };
         let framing = match &self.role {
             Role::Request(origin) => {
                 if !head.parse_request(LIMITS).map_err(|_| invalid())? {
@@ -120,8 +130,16 @@ impl Outbound {
         if !head.rest().is_empty() {
             decode(&mut body, head.rest(), &mut self.early)?;
         }
-        let next = if matches!(framing, Ok(Framing::Empty)) { Next::Nothing } else { Next::Content };
-        self.stage = if next == Next::Nothing { Stage::Over } else { Stage::Content(body) };
+        let next = if matches!(framing, Ok(Framing::Empty)) {
+            Next::Nothing
+        } else {
+            Next::Content
+        };
+        self.stage = if next == Next::Nothing {
+            Stage::Over
+        } else {
+            Stage::Content(body)
+        };
         Ok(next)
     }
 
@@ -148,11 +166,14 @@ impl Outbound {
     /// # Errors
     /// The trailers are malformed.
     pub(super) fn finish(&mut self, block: &mut Buffer) -> io::Result<bool> {
-        let Stage::Content(body) = &self.stage else { return Ok(self.is_over()) };
+        let Stage::Content(body) = &self.stage else {
+            return Ok(self.is_over());
+        };
         if !body.is_done() {
             return Ok(false);
         }
-        body.trailers(None, |name, value| encode::field(block, name, value, false)).map_err(|_| invalid())?;
+        body.trailers(None, |name, value| encode::field(block, name, value, false))
+            .map_err(|_| invalid())?;
         self.stage = Stage::Over;
         Ok(true)
     }
@@ -188,11 +209,16 @@ fn put_fields(block: &mut Buffer, head: &Head) {
     for field in head.fields() {
         match field.known {
             // They say of a connection what HTTP/2 says in its own way (RFC 9113 §8.2.2).
-            Known::Host | Known::Connection | Known::TransferEncoding | Known::Upgrade | Known::HopByHop => {}
+            Known::Host
+            | Known::Connection
+            | Known::TransferEncoding
+            | Known::Upgrade
+            | Known::HopByHop => {}
             known => {
                 let (name, value) = (head.bytes(field.name), head.bytes(field.value));
                 // A token is not to be remembered by anybody's compression (RFC 7541 §7.1.3).
-                let is_secret = known == Known::BearwardKey || name.eq_ignore_ascii_case(b"authorization");
+                let is_secret =
+                    known == Known::BearwardKey || name.eq_ignore_ascii_case(b"authorization");
                 encode::field(block, name, value, is_secret);
             }
         }

@@ -64,7 +64,11 @@ const MOST_PIECES: usize = 64;
 
 impl Reader {
     pub(super) fn new(most_block: usize) -> Self {
-        Self { most_block, partial: None, block: Buffer::new() }
+        Self {
+            most_block,
+            partial: None,
+            block: Buffer::new(),
+        }
     }
 
     /// Whether a field block has begun that has not ended.
@@ -77,9 +81,14 @@ impl Reader {
     /// # Errors
     /// It is larger than any that is taken.
     pub(super) fn length(bytes: &[u8]) -> Result<Option<usize>, Broken> {
-        let Some(head) = bytes.first_chunk() else { return Ok(None) };
+        let Some(head) = bytes.first_chunk() else {
+            return Ok(None);
+        };
         match FrameHead::read(head).length {
-            length if length > LARGEST => Err(Broken::new(Reason::FRAME_SIZE_ERROR, "a frame that is too large")),
+            length if length > LARGEST => Err(Broken::new(
+                Reason::FRAME_SIZE_ERROR,
+                "a frame that is too large",
+            )),
             length => Ok(Some(HEAD + length)),
         }
     }
@@ -89,7 +98,9 @@ impl Reader {
     /// # Errors
     /// What ends the connection.
     pub(super) fn read<'a>(&'a mut self, bytes: &'a [u8]) -> Result<Frame<'a>, Broken> {
-        let Some((head, payload)) = bytes.split_first_chunk::<HEAD>() else { return Ok(Frame::Nothing) };
+        let Some((head, payload)) = bytes.split_first_chunk::<HEAD>() else {
+            return Ok(Frame::Nothing);
+        };
         let head = FrameHead::read(head);
         let stream = head.stream;
         if self.partial.is_none() {
@@ -98,7 +109,11 @@ impl Reader {
         if self.partial.is_some() && head.kind != kind::CONTINUATION {
             return Err(Broken::protocol("a frame in the middle of a field block"));
         }
-        if matches!(head.kind, kind::DATA | kind::HEADERS | kind::PRIORITY | kind::RST_STREAM) && stream == 0 {
+        if matches!(
+            head.kind,
+            kind::DATA | kind::HEADERS | kind::PRIORITY | kind::RST_STREAM
+        ) && stream == 0
+        {
             return Err(Broken::protocol("a frame that needs a stream and has none"));
         }
         if matches!(head.kind, kind::SETTINGS | kind::PING | kind::GOAWAY) && stream != 0 {
@@ -107,24 +122,43 @@ impl Reader {
         match head.kind {
             kind::DATA => {
                 let content = unpadded(head, payload)?;
-                Ok(Frame::Data { stream, content, flow: head.length as u32, is_end: head.has(flag::END_STREAM) })
+                Ok(Frame::Data {
+                    stream,
+                    content,
+                    flow: head.length as u32,
+                    is_end: head.has(flag::END_STREAM),
+                })
             }
             kind::HEADERS => self.headers(head, payload),
             kind::CONTINUATION => self.continuation(head, payload),
-            kind::RST_STREAM => Ok(Frame::Reset { stream, reason: Reason(number(payload)?) }),
+            kind::RST_STREAM => Ok(Frame::Reset {
+                stream,
+                reason: Reason(number(payload)?),
+            }),
             kind::SETTINGS if head.has(flag::ACK) && payload.is_empty() => Ok(Frame::SettingsAck),
-            kind::SETTINGS if head.has(flag::ACK) || !payload.len().is_multiple_of(6) => Err(size()),
+            kind::SETTINGS if head.has(flag::ACK) || !payload.len().is_multiple_of(6) => {
+                Err(size())
+            }
             kind::SETTINGS => Ok(Frame::Settings(payload)),
             kind::PING => {
                 let payload = payload.try_into().map_err(|_| size())?;
-                Ok(Frame::Ping { is_ack: head.has(flag::ACK), payload })
+                Ok(Frame::Ping {
+                    is_ack: head.has(flag::ACK),
+                    payload,
+                })
             }
             kind::GOAWAY => {
                 let (last, rest) = payload.split_at_checked(4).ok_or_else(size)?;
                 let reason = rest.get(..4).ok_or_else(size)?;
-                Ok(Frame::Goaway { last: number(last)? & MOST, reason: Reason(number(reason)?) })
+                Ok(Frame::Goaway {
+                    last: number(last)? & MOST,
+                    reason: Reason(number(reason)?),
+                })
             }
-            kind::WINDOW_UPDATE => Ok(Frame::WindowUpdate { stream, increment: number(payload)? & MOST }),
+            kind::WINDOW_UPDATE => Ok(Frame::WindowUpdate {
+                stream,
+                increment: number(payload)? & MOST,
+            }),
             // Nobody was allowed to.
             kind::PUSH_PROMISE => Err(Broken::protocol("a push that was not asked for")),
             kind::PRIORITY if payload.len() != 5 => Err(size()),
@@ -139,21 +173,42 @@ impl Reader {
         }
         let is_end = head.has(flag::END_STREAM);
         if head.has(flag::END_HEADERS) {
-            return Ok(Frame::Fields { stream: head.stream, block, is_end });
+            return Ok(Frame::Fields {
+                stream: head.stream,
+                block,
+                is_end,
+            });
         }
         self.block = Buffer::with_size(block.len());
         self.block.extend(block);
-        self.partial = Some(Partial { stream: head.stream, is_end, pieces: 1 });
+        self.partial = Some(Partial {
+            stream: head.stream,
+            is_end,
+            pieces: 1,
+        });
         Ok(Frame::Nothing)
     }
 
-    fn continuation<'a>(&'a mut self, head: FrameHead, payload: &'a [u8]) -> Result<Frame<'a>, Broken> {
-        let Some(partial) = self.partial.as_mut().filter(|partial| partial.stream == head.stream) else {
-            return Err(Broken::protocol("a piece of a field block that did not begin"));
+    fn continuation<'a>(
+        &'a mut self,
+        head: FrameHead,
+        payload: &'a [u8],
+    ) -> Result<Frame<'a>, Broken> {
+        let Some(partial) = self
+            .partial
+            .as_mut()
+            .filter(|partial| partial.stream == head.stream)
+        else {
+            return Err(Broken::protocol(
+                "a piece of a field block that did not begin",
+            ));
         };
         partial.pieces += 1;
         if partial.pieces > MOST_PIECES || self.block.len() + payload.len() > self.most_block {
-            return Err(Broken::new(Reason::ENHANCE_YOUR_CALM, "a field block without end"));
+            return Err(Broken::new(
+                Reason::ENHANCE_YOUR_CALM,
+                "a field block without end",
+            ));
         }
         self.block.extend(payload);
         if !head.has(flag::END_HEADERS) {
@@ -161,7 +216,11 @@ impl Reader {
         }
         let (stream, is_end) = (partial.stream, partial.is_end);
         self.partial = None;
-        Ok(Frame::Fields { stream, block: self.block.filled(), is_end })
+        Ok(Frame::Fields {
+            stream,
+            block: self.block.filled(),
+            is_end,
+        })
     }
 }
 
@@ -171,7 +230,9 @@ fn unpadded(head: FrameHead, payload: &[u8]) -> Result<&[u8], Broken> {
     }
     let (padding, rest) = payload.split_first().ok_or_else(size)?;
     let length = rest.len().checked_sub(usize::from(*padding));
-    length.map(|length| &rest[..length]).ok_or(Broken::protocol("more padding than payload"))
+    length
+        .map(|length| &rest[..length])
+        .ok_or(Broken::protocol("more padding than payload"))
 }
 
 fn number(bytes: &[u8]) -> Result<u32, Broken> {
@@ -179,7 +240,10 @@ fn number(bytes: &[u8]) -> Result<u32, Broken> {
 }
 
 fn size() -> Broken {
-    Broken::new(Reason::FRAME_SIZE_ERROR, "a frame of a size that it cannot have")
+    Broken::new(
+        Reason::FRAME_SIZE_ERROR,
+        "a frame of a size that it cannot have",
+    )
 }
 
 #[cfg(test)]

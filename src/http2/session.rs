@@ -35,7 +35,10 @@ impl Client {
     ) -> (Self, Connection<T>) {
         let origin = Rc::new(Origin { scheme, authority });
         let state = Rc::new(RefCell::new(State::new(Side::Client, limits)));
-        (Self(state.clone(), origin), Connection::new(io, state, liveness, limits.head_bytes))
+        (
+            Self(state.clone(), origin),
+            Connection::new(io, state, liveness, limits.head_bytes),
+        )
     }
 
     /// A stream for one request.
@@ -75,7 +78,10 @@ impl Server {
         liveness: Liveness,
     ) -> (Self, Connection<T>) {
         let state = Rc::new(RefCell::new(State::new(Side::Server, limits)));
-        (Self(state.clone()), Connection::new(io, state, liveness, limits.head_bytes))
+        (
+            Self(state.clone()),
+            Connection::new(io, state, liveness, limits.head_bytes),
+        )
     }
 
     /// Tells the client that the connection is going to end: what is asked before it knows is served.

@@ -165,7 +165,10 @@ impl Entry {
     }
 
     fn wake(&mut self) {
-        [self.reader.take(), self.writer.take()].into_iter().flatten().for_each(Waker::wake);
+        [self.reader.take(), self.writer.take()]
+            .into_iter()
+            .flatten()
+            .for_each(Waker::wake);
     }
 
     fn break_off(&mut self, fault: Fault) {
@@ -218,12 +221,22 @@ impl State {
                 self.out.extend(PREFACE);
                 (setting::ENABLE_PUSH, 0)
             }
-            Side::Server => (setting::MAX_CONCURRENT_STREAMS, u32::try_from(limits.streams).unwrap_or(MOST)),
+            Side::Server => (
+                setting::MAX_CONCURRENT_STREAMS,
+                u32::try_from(limits.streams).unwrap_or(MOST),
+            ),
         };
         let head_bytes = u32::try_from(limits.head_bytes).unwrap_or(u32::MAX);
         let window = (setting::INITIAL_WINDOW_SIZE, limits.stream_window);
-        frame::put_settings(&mut self.out, &[own, window, (setting::MAX_HEADER_LIST_SIZE, head_bytes)]);
-        if let Some(more) = limits.connection_window.checked_sub(window::DEFAULT).filter(|more| *more > 0) {
+        frame::put_settings(
+            &mut self.out,
+            &[own, window, (setting::MAX_HEADER_LIST_SIZE, head_bytes)],
+        );
+        if let Some(more) = limits
+            .connection_window
+            .checked_sub(window::DEFAULT)
+            .filter(|more| *more > 0)
+        {
             frame::put_window_update(&mut self.out, 0, more);
         }
     }
@@ -233,12 +246,18 @@ impl State {
     }
 
     fn entry(&mut self, stream: u32) -> Option<&mut Entry> {
-        let found = self.streams.binary_search_by_key(&stream, |(id, _)| *id).ok()?;
+        let found = self
+            .streams
+            .binary_search_by_key(&stream, |(id, _)| *id)
+            .ok()?;
         Some(&mut self.streams[found].1)
     }
 
     fn insert(&mut self, stream: u32, entry: Entry) {
-        debug_assert!(self.streams.last().is_none_or(|(last, _)| *last < stream), "numbers of streams only grow");
+        debug_assert!(
+            self.streams.last().is_none_or(|(last, _)| *last < stream),
+            "numbers of streams only grow"
+        );
         self.streams.push((stream, Box::new(entry)));
     }
 
@@ -256,14 +275,20 @@ impl State {
 
     /// Whether another stream may be opened now: a first one at once, more when the other side has said how many.
     fn may_open(&self) -> bool {
-        let most = if self.is_settled { self.limits.streams.min(self.peer_streams as usize) } else { 1 };
+        let most = if self.is_settled {
+            self.limits.streams.min(self.peer_streams as usize)
+        } else {
+            1
+        };
         self.streams.len() < most && self.out.len() < MOST_OUT
     }
 
     /// Whether this connection takes another request, those counted that were given a place and have not begun.
     pub(super) fn has_room(&self) -> bool {
         let taken = self.streams.len().max(self.handles);
-        self.is_open() && self.out.len() < MOST_OUT && taken < self.limits.streams.min(self.peer_streams as usize)
+        self.is_open()
+            && self.out.len() < MOST_OUT
+            && taken < self.limits.streams.min(self.peer_streams as usize)
     }
 
     /// Whether new streams may begin.

@@ -45,7 +45,12 @@ impl Stream {
     /// The stream of a request that has come.
     pub(super) fn arrived(state: Rc<RefCell<State>>, id: u32) -> Self {
         let to_head = state.borrow_mut().is_head_request(id);
-        Self::new(state, Some(id), Role::Answer { to_head }, Some(Rc::default()))
+        Self::new(
+            state,
+            Some(id),
+            Role::Answer { to_head },
+            Some(Rc::default()),
+        )
     }
 
     fn new(state: Rc<RefCell<State>>, id: Option<u32>, role: Role, seat: Option<Rc<Seat>>) -> Self {
@@ -74,8 +79,12 @@ impl Stream {
             return Poll::Ready(put.map(|()| bytes.len()));
         }
         ready!(self.poll_begun(cx))?;
-        let Some(id) = self.id else { return Poll::Ready(Err(io::ErrorKind::InvalidInput.into())) };
-        self.state.borrow_mut().poll_write(id, &mut self.message, cx, bytes)
+        let Some(id) = self.id else {
+            return Poll::Ready(Err(io::ErrorKind::InvalidInput.into()));
+        };
+        self.state
+            .borrow_mut()
+            .poll_write(id, &mut self.message, cx, bytes)
     }
 
     /// From here on what is read is the next request that comes on the same connection, once the answer to this one has left.
@@ -101,10 +110,16 @@ impl Stream {
             let mut state = self.state.borrow_mut();
             let Some(id) = self.id else {
                 // Before a request there is nothing to be read.
-                let Some(seat) = &self.seat else { return Poll::Pending };
-                let Some(id) = ready!(state.poll_seat(seat, cx)) else { return Poll::Ready(Ok(0)) };
+                let Some(seat) = &self.seat else {
+                    return Poll::Pending;
+                };
+                let Some(id) = ready!(state.poll_seat(seat, cx)) else {
+                    return Poll::Ready(Ok(0));
+                };
                 self.goes_on = false;
-                self.message = Outbound::new(Role::Answer { to_head: state.is_head_request(id) });
+                self.message = Outbound::new(Role::Answer {
+                    to_head: state.is_head_request(id),
+                });
                 self.id = Some(id);
                 continue;
             };
@@ -144,12 +159,18 @@ impl Stream {
 
     /// Whether the other side said that it has done nothing with the request (RFC 9113 §8.7), or it never left.
     pub fn was_refused(&self) -> bool {
-        self.was_refused || self.id.is_some_and(|id| self.state.borrow_mut().was_refused(id))
+        self.was_refused
+            || self
+                .id
+                .is_some_and(|id| self.state.borrow_mut().was_refused(id))
     }
 
     /// Whether the request or its answer went wrong while the connection goes on.
     pub fn was_reset(&self) -> bool {
-        self.is_invalid || self.id.is_some_and(|id| self.state.borrow_mut().was_reset(id))
+        self.is_invalid
+            || self
+                .id
+                .is_some_and(|id| self.state.borrow_mut().was_reset(id))
     }
 
     fn put_heads(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
@@ -180,7 +201,9 @@ impl Stream {
 
     /// Opens the stream of a request that is ready to go.
     fn poll_begun(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some(Ready { block, next }) = &self.ready else { return Poll::Ready(Ok(())) };
+        let Some(Ready { block, next }) = &self.ready else {
+            return Poll::Ready(Ok(()));
+        };
         let mut state = self.state.borrow_mut();
         let id = match ready!(state.poll_open(cx, self.message.is_head_request())) {
             Ok(id) => id,
@@ -191,7 +214,11 @@ impl Stream {
         };
         self.id = Some(id);
         state.put_head(id, block, *next);
-        let begun = if *next == Next::Content { state.go_on(id, &mut self.message) } else { Ok(()) };
+        let begun = if *next == Next::Content {
+            state.go_on(id, &mut self.message)
+        } else {
+            Ok(())
+        };
         self.ready = None;
         Poll::Ready(begun)
     }

@@ -25,15 +25,29 @@ mod seats;
 pub(in crate::http2) mod transcript;
 mod wire;
 
-const LIMITS: Limits = Limits { stream_window: 65_535, connection_window: 100_000, head_bytes: 16 * 1024, streams: 8 };
-const LIVENESS: Liveness = Liveness { interval: Duration::from_secs(20), timeout: Some(Duration::from_secs(10)) };
+const LIMITS: Limits = Limits {
+    stream_window: 65_535,
+    connection_window: 100_000,
+    head_bytes: 16 * 1024,
+    streams: 8,
+};
+const LIVENESS: Liveness = Liveness {
+    interval: Duration::from_secs(20),
+    timeout: Some(Duration::from_secs(10)),
+};
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Runs a test on a thread like a worker's. Time passes where nobody has anything to do, so that what stands still is
 /// found out at once.
 fn run(test: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    LocalSet::new().block_on(&runtime, async { timeout(600 * SECOND, test).await.expect("nothing goes on") });
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    LocalSet::new().block_on(&runtime, async {
+        timeout(600 * SECOND, test).await.expect("nothing goes on")
+    });
 }
 
 /// A server, and the streams that come to it.
@@ -55,7 +69,11 @@ impl Serving {
         let (sender, arrived) = unbounded_channel();
         let mut accept = move |stream| drop(sender.send(Wire(stream)));
         let task = spawn_local(async move { poll_fn(|cx| connection.poll(cx, &mut accept)).await });
-        Self { server, arrived, task }
+        Self {
+            server,
+            arrived,
+            task,
+        }
     }
 
     async fn next(&mut self) -> Wire {
@@ -64,7 +82,11 @@ impl Serving {
 
     /// Answers each request with its own content and trailers, in the same task as long as more of them come.
     fn echo(self) -> Server {
-        let Self { server, mut arrived, .. } = self;
+        let Self {
+            server,
+            mut arrived,
+            ..
+        } = self;
         spawn_local(async move {
             while let Some(mut wire) = arrived.recv().await {
                 spawn_local(async move {
@@ -82,7 +104,8 @@ impl Serving {
 
 impl Asking {
     fn begin(io: DuplexStream, limits: Limits) -> Self {
-        let (client, mut connection) = Client::begin(io, "http", "a.example".into(), limits, LIVENESS);
+        let (client, mut connection) =
+            Client::begin(io, "http", "a.example".into(), limits, LIVENESS);
         let task = spawn_local(async move { poll_fn(|cx| connection.poll(cx, &mut |_| {})).await });
         Self { client, task }
     }
@@ -108,12 +131,22 @@ fn pair(between: usize, asking: Limits, serving: Limits) -> (Asking, Serving) {
 }
 
 fn posting(content: &[u8]) -> Vec<u8> {
-    [format!("POST / HTTP/1.1\r\ncontent-length: {}\r\n\r\n", content.len()).as_bytes(), content].concat()
+    [
+        format!(
+            "POST / HTTP/1.1\r\ncontent-length: {}\r\n\r\n",
+            content.len()
+        )
+        .as_bytes(),
+        content,
+    ]
+    .concat()
 }
 
 /// Bytes of which no part is like another.
 fn content(length: usize) -> Vec<u8> {
-    (0..length).map(|at| (at ^ (at >> 8) ^ (at >> 16)) as u8).collect()
+    (0..length)
+        .map(|at| (at ^ (at >> 8) ^ (at >> 16)) as u8)
+        .collect()
 }
 
 const GET: &[u8] = b"GET / HTTP/1.1\r\n\r\n";

@@ -33,7 +33,11 @@ impl SendWindow {
     /// It is larger than any window may be.
     pub(super) fn widen(&mut self, by: i64) -> Result<(), Overflow> {
         self.0 += by;
-        if self.0 > i64::from(MOST) { Err(Overflow) } else { Ok(()) }
+        if self.0 > i64::from(MOST) {
+            Err(Overflow)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -48,7 +52,11 @@ pub(super) struct ReceiveWindow {
 
 impl ReceiveWindow {
     pub(super) fn new(size: u32) -> Self {
-        Self { size, left: size, freed: 0 }
+        Self {
+            size,
+            left: size,
+            freed: 0,
+        }
     }
 
     /// `count` bytes came.

@@ -37,7 +37,9 @@ pub struct Attempt {
 /// Neither state nor verifier is shown.
 impl fmt::Debug for Attempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Attempt").field("pkce", &self.code_verifier.is_some()).finish_non_exhaustive()
+        f.debug_struct("Attempt")
+            .field("pkce", &self.code_verifier.is_some())
+            .finish_non_exhaustive()
     }
 }
 
@@ -46,7 +48,10 @@ impl Attempt {
     ///
     /// # Errors
     /// The system gives no randomness.
-    pub fn new(provider: &Provider, redirect_uri: Option<&RedirectUri>) -> Result<Self, getrandom::Error> {
+    pub fn new(
+        provider: &Provider,
+        redirect_uri: Option<&RedirectUri>,
+    ) -> Result<Self, getrandom::Error> {
         let state = random(RANDOM_BYTES)?;
         Self::with_state(provider, redirect_uri, state)
     }
@@ -59,7 +64,11 @@ impl Attempt {
     ) -> Result<Self, getrandom::Error> {
         // Three bytes make four characters.
         let long = random(characters.div_ceil(4) * 3)?;
-        Self::with_state(provider, redirect_uri, Secret::new(&long.expose()[..characters]))
+        Self::with_state(
+            provider,
+            redirect_uri,
+            Secret::new(&long.expose()[..characters]),
+        )
     }
 
     fn with_state(
@@ -67,9 +76,20 @@ impl Attempt {
         redirect_uri: Option<&RedirectUri>,
         state: Secret,
     ) -> Result<Self, getrandom::Error> {
-        let pkce = provider.authorization.as_ref().is_none_or(|authorization| authorization.pkce);
-        let code_verifier = if pkce { Some(random(RANDOM_BYTES)?) } else { None };
-        Ok(Self { state, code_verifier, redirect_uri: redirect_uri.cloned() })
+        let pkce = provider
+            .authorization
+            .as_ref()
+            .is_none_or(|authorization| authorization.pkce);
+        let code_verifier = if pkce {
+            Some(random(RANDOM_BYTES)?)
+        } else {
+            None
+        };
+        Ok(Self {
+            state,
+            code_verifier,
+            redirect_uri: redirect_uri.cloned(),
+        })
     }
 
     /// What ties the callback to this attempt.
@@ -86,7 +106,8 @@ impl Attempt {
     pub fn url(&self, provider: &Provider) -> Option<Url> {
         let mut url = provider.authorization.as_ref()?.endpoint.clone()?;
         // What the endpoint's query holds already is kept (RFC 6749 §3.1).
-        url.query_pairs_mut().extend_pairs(self.parameters(provider).iter());
+        url.query_pairs_mut()
+            .extend_pairs(self.parameters(provider).iter());
         Some(url)
     }
 
@@ -106,7 +127,11 @@ impl Attempt {
             parameters.set("code_challenge", &challenge(verifier));
             parameters.set("code_challenge_method", "S256");
         }
-        for (name, value) in provider.authorization.iter().flat_map(|authorization| &authorization.params) {
+        for (name, value) in provider
+            .authorization
+            .iter()
+            .flat_map(|authorization| &authorization.params)
+        {
             parameters.set(name, value);
         }
         parameters
@@ -144,7 +169,11 @@ impl Attempt {
 ///
 /// # Errors
 /// As [`TokenEndpoint::request`].
-pub async fn exchange(endpoint: &TokenEndpoint, attempt: &Attempt, code: &Secret) -> Result<Issued, TokenRequestError> {
+pub async fn exchange(
+    endpoint: &TokenEndpoint,
+    attempt: &Attempt,
+    code: &Secret,
+) -> Result<Issued, TokenRequestError> {
     endpoint.request(attempt.grant(code)).await
 }
 

@@ -14,12 +14,18 @@ use super::{
 ///
 /// A parameter that the configuration gives by the same name stands.
 pub fn authenticate(provider: &Provider, parameters: &mut Parameters, headers: &mut HeaderMap) {
-    let secret = provider.client_secret.as_ref().map(|secret| secret.current());
+    let secret = provider
+        .client_secret
+        .as_ref()
+        .map(|secret| secret.current());
     let secret = secret.as_ref().map(|secret| secret.expose());
     match provider.client_auth {
         ClientAuth::None => parameters.set_default("client_id", &provider.client_id),
         ClientAuth::SecretBasic => {
-            headers.insert(AUTHORIZATION, basic(&provider.client_id, secret.unwrap_or_default()));
+            headers.insert(
+                AUTHORIZATION,
+                basic(&provider.client_id, secret.unwrap_or_default()),
+            );
         }
         ClientAuth::SecretPost => {
             parameters.set_default("client_id", &provider.client_id);
@@ -55,21 +61,37 @@ mod tests {
         secret::{LiveSecret, Secret},
     };
 
-    fn authenticated(method: ClientAuth, id: &str, secret: Option<&str>) -> (Vec<String>, HeaderMap) {
+    fn authenticated(
+        method: ClientAuth,
+        id: &str,
+        secret: Option<&str>,
+    ) -> (Vec<String>, HeaderMap) {
         let mut provider = fake::provider("http://127.0.0.1/token");
         provider.client_auth = method;
         provider.client_id = id.into();
-        provider.client_secret = secret.map(|secret| Arc::new(LiveSecret::fixed(Secret::new(secret))));
+        provider.client_secret =
+            secret.map(|secret| Arc::new(LiveSecret::fixed(Secret::new(secret))));
         let (mut parameters, mut headers) = (Parameters::default(), HeaderMap::new());
         authenticate(&provider, &mut parameters, &mut headers);
-        (parameters.iter().map(|(name, value)| format!("{name}={value}")).collect(), headers)
+        (
+            parameters
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect(),
+            headers,
+        )
     }
 
     #[test]
     fn basic_encodes_both_halves_first() {
         let (parameters, headers) = authenticated(ClientAuth::SecretBasic, "a:b c", Some("p%+/ü"));
         assert!(parameters.is_empty());
-        let value = headers[AUTHORIZATION].to_str().unwrap().strip_prefix("Basic ").unwrap().to_owned();
+        let value = headers[AUTHORIZATION]
+            .to_str()
+            .unwrap()
+            .strip_prefix("Basic ")
+            .unwrap()
+            .to_owned();
         assert_eq!(STANDARD.decode(value).unwrap(), b"a%3Ab+c:p%25%2B%2F%C3%BC");
         assert!(headers[AUTHORIZATION].is_sensitive());
     }

@@ -37,7 +37,11 @@ pub struct TokenEndpoint {
 impl TokenEndpoint {
     /// The token endpoint of `provider`.
     pub fn new(provider: Arc<Provider>, clock: Arc<dyn Clock>) -> Self {
-        Self { provider, clock, client: OnceCell::new() }
+        Self {
+            provider,
+            clock,
+            client: OnceCell::new(),
+        }
     }
 
     /// Whose it is.
@@ -50,9 +54,20 @@ impl TokenEndpoint {
     /// # Errors
     /// Whatever kept a token from coming; nothing is tried again.
     pub async fn request(&self, grant: Grant<'_>) -> Result<Issued, TokenRequestError> {
-        let Answer { status, headers, body } = self.send(request::prepare(&self.provider, grant)).await?;
+        let Answer {
+            status,
+            headers,
+            body,
+        } = self.send(request::prepare(&self.provider, grant)).await?;
         let layout = &self.provider.token_response;
-        response::read(status, &headers, &body, layout, grant.brings_refresh_token(), self.clock.wall())
+        response::read(
+            status,
+            &headers,
+            &body,
+            layout,
+            grant.brings_refresh_token(),
+            self.clock.wall(),
+        )
     }
 
     /// The wall clock that answers are read by.
@@ -70,7 +85,9 @@ impl TokenEndpoint {
         let timed_out = TokenRequestError::new(Fault::Timeout);
         // What has no client yet was not sent.
         let client = self.client.get_or_try_init(|| build(self.provider.clone()));
-        let client = timeout_at(deadline, client).await.map_err(|_| timed_out.clone())??;
+        let client = timeout_at(deadline, client)
+            .await
+            .map_err(|_| timed_out.clone())??;
         // A connection that is not made in its part of the time ends with an error of its own. So when all of the time is
         // over, the request was on its way; unless the client took long to build, and then it may have been.
         let exchanged = timeout_at(deadline, exchange(client, request)).await;
@@ -86,11 +103,29 @@ pub(super) struct Answer {
 }
 
 async fn exchange(client: &Client, request: Prepared) -> Result<Answer, TokenRequestError> {
-    let Prepared { method, url, headers, body } = request;
-    let sent = client.request(method, url).headers(headers).body(body).send().await;
+    let Prepared {
+        method,
+        url,
+        headers,
+        body,
+    } = request;
+    let sent = client
+        .request(method, url)
+        .headers(headers)
+        .body(body)
+        .send()
+        .await;
     let mut answer = sent.map_err(|error| failed(&error))?;
-    let body = if response::wants_body(answer.status()) { read_body(&mut answer).await? } else { Body::default() };
-    Ok(Answer { status: answer.status(), headers: std::mem::take(answer.headers_mut()), body })
+    let body = if response::wants_body(answer.status()) {
+        read_body(&mut answer).await?
+    } else {
+        Body::default()
+    };
+    Ok(Answer {
+        status: answer.status(),
+        headers: std::mem::take(answer.headers_mut()),
+        body,
+    })
 }
 
 type Body = Zeroizing<Vec<u8>>;
@@ -100,7 +135,9 @@ async fn read_body(answer: &mut Response) -> Result<Body, TokenRequestError> {
     let mut body = Body::default();
     while let Some(chunk) = answer.chunk().await.map_err(|error| failed(&error))? {
         if body.len() + chunk.len() > LARGEST_ANSWER {
-            return Err(TokenRequestError::new(Fault::NotAToken("it is larger than 64 KiB")));
+            return Err(TokenRequestError::new(Fault::NotAToken(
+                "it is larger than 64 KiB",
+            )));
         }
         body.extend_from_slice(&chunk);
     }
@@ -125,8 +162,15 @@ fn client(provider: &Provider) -> Result<Client, &'static str> {
         provider.sign_in.as_ref().map(|sign_in| &sign_in.endpoint),
         settings.proxy.as_ref(),
     ];
-    let needs_tls = needs_tls.into_iter().flatten().any(|url| url.scheme() == "https");
-    let tls = if needs_tls { settings.trust.client_config(&[b"h2", b"http/1.1"]) } else { trusting_nobody()? };
+    let needs_tls = needs_tls
+        .into_iter()
+        .flatten()
+        .any(|url| url.scheme() == "https");
+    let tls = if needs_tls {
+        settings.trust.client_config(&[b"h2", b"http/1.1"])
+    } else {
+        trusting_nobody()?
+    };
     let mut builder = Client::builder()
         // A redirect would be followed with the secret in the form.
         .redirect(Policy::none())
@@ -138,24 +182,35 @@ fn client(provider: &Provider) -> Result<Client, &'static str> {
         // Renewals are far apart: a connection kept that long is as good as dead, and finding out costs an attempt.
         .pool_max_idle_per_host(0);
     if let Some(proxy) = &settings.proxy {
-        builder = builder.proxy(Proxy::all(proxy.clone()).map_err(|_| "its proxy is not a URL that can be used")?);
+        builder = builder.proxy(
+            Proxy::all(proxy.clone()).map_err(|_| "its proxy is not a URL that can be used")?,
+        );
     }
     // The error is not passed on: it may print the URL of the proxy, and with it a password.
-    builder.build().map_err(|_| "its HTTP client cannot be built")
+    builder
+        .build()
+        .map_err(|_| "its HTTP client cannot be built")
 }
 
 /// For an endpoint without TLS: reading the system's roots would take longer than all the rest of the start.
 fn trusting_nobody() -> Result<ClientConfig, &'static str> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let builder =
+        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
     let builder = builder.map_err(|_| "TLS cannot be set up")?;
-    Ok(builder.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
+    Ok(builder
+        .with_root_certificates(RootCertStore::empty())
+        .with_no_client_auth())
 }
 
 /// The error, and whether the request may have arrived all the same.
 fn failed(error: &reqwest::Error) -> TokenRequestError {
     let failed = TokenRequestError::new(fault(error));
-    if error.is_connect() || error.is_builder() { failed } else { failed.after_sending() }
+    if error.is_connect() || error.is_builder() {
+        failed
+    } else {
+        failed.after_sending()
+    }
 }
 
 /// What an error of the HTTP client means. The error itself goes no further: it prints the URL, and a query may hold
@@ -177,7 +232,9 @@ fn fault(error: &reqwest::Error) -> Fault {
     }
 }
 
-fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+fn causes<'a>(
+    error: &'a (dyn StdError + 'static),
+) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
     std::iter::successors(Some(error), |&error| error.source())
 }
 
@@ -194,10 +251,14 @@ fn describe(error: &rustls::Error) -> &'static str {
     use CertificateError as C;
     match error {
         rustls::Error::InvalidCertificate(certificate) => match certificate {
-            C::UnknownIssuer => "its certificate is not signed by an authority that is trusted here",
+            C::UnknownIssuer => {
+                "its certificate is not signed by an authority that is trusted here"
+            }
             C::Expired | C::ExpiredContext { .. } => "its certificate has expired",
             C::NotValidYet | C::NotValidYetContext { .. } => "its certificate is not valid yet",
-            C::NotValidForName | C::NotValidForNameContext { .. } => "its certificate is for another name",
+            C::NotValidForName | C::NotValidForNameContext { .. } => {
+                "its certificate is for another name"
+            }
             C::Revoked => "its certificate is revoked",
             _ => "its certificate is not acceptable",
         },

@@ -102,7 +102,13 @@ pub enum Side {
 impl TokenRequestError {
     /// An error that says nothing of when to ask again.
     pub const fn new(fault: Fault) -> Self {
-        Self { fault, retry_after: None, target: Target::Token, unanswered: false, refresh_token: None }
+        Self {
+            fault,
+            retry_after: None,
+            target: Target::Token,
+            unanswered: false,
+            refresh_token: None,
+        }
     }
 
     /// The same of another endpoint.
@@ -112,17 +118,26 @@ impl TokenRequestError {
 
     /// The same of a request that went out, or may have.
     pub fn after_sending(self) -> Self {
-        Self { unanswered: true, ..self }
+        Self {
+            unanswered: true,
+            ..self
+        }
     }
 
     /// The same with what `Retry-After` asked for.
     pub fn retry_after(self, retry_after: Option<Duration>) -> Self {
-        Self { retry_after, ..self }
+        Self {
+            retry_after,
+            ..self
+        }
     }
 
     /// The same with a refresh token that came all the same.
     pub fn with_refresh_token(self, refresh_token: Option<Secret>) -> Self {
-        Self { refresh_token, ..self }
+        Self {
+            refresh_token,
+            ..self
+        }
     }
 
     /// The refresh token of an answer whose access token cannot be used: the one before it is most likely spent.
@@ -213,19 +228,37 @@ impl fmt::Display for TokenRequestError {
             Fault::Limited => write!(f, "the {endpoint} limits requests (429)"),
             Fault::Server(status) => write!(f, "the {endpoint} answered {status}"),
             Fault::Redirect(status) => {
-                write!(f, "the {endpoint} answered {status}, a redirect, which is never followed")
+                write!(
+                    f,
+                    "the {endpoint} answered {status}, a redirect, which is never followed"
+                )
             }
             Fault::Refused(refusal) => {
-                write!(f, "the authorization server refuses this client: {}", refusal.as_str())
+                write!(
+                    f,
+                    "the authorization server refuses this client: {}",
+                    refusal.as_str()
+                )
             }
-            Fault::Rejected { status, code: Some(code) } => {
-                write!(f, "the {endpoint} answered {status} with the error \"{code}\"")
+            Fault::Rejected {
+                status,
+                code: Some(code),
+            } => {
+                write!(
+                    f,
+                    "the {endpoint} answered {status} with the error \"{code}\""
+                )
             }
             Fault::Rejected { status, code: None } => {
-                write!(f, "the {endpoint} answered {status} without an error code of OAuth")
+                write!(
+                    f,
+                    "the {endpoint} answered {status} without an error code of OAuth"
+                )
             }
             Fault::NotAToken(why) => write!(f, "the {endpoint}'s answer brings no token: {why}"),
-            Fault::SignInRefused { code: Some(code) } => write!(f, "the sign-in was refused with the error \"{code}\""),
+            Fault::SignInRefused { code: Some(code) } => {
+                write!(f, "the sign-in was refused with the error \"{code}\"")
+            }
             Fault::SignInRefused { code: None } => f.write_str("the sign-in was refused"),
             Fault::NotACode(why) => write!(f, "the {endpoint}'s answer brings no code: {why}"),
         }
@@ -257,7 +290,9 @@ impl Refusal {
 
     /// The refusal of that code; `None` for a code that RFC 6749 does not know.
     pub fn of(code: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|refusal| refusal.as_str() == code)
+        Self::ALL
+            .into_iter()
+            .find(|refusal| refusal.as_str() == code)
     }
 
     /// The code.
@@ -275,7 +310,10 @@ impl Refusal {
 
     /// Whether only a change to the client can help, so that asking often may at best lock it out.
     pub const fn wants_a_change(self) -> bool {
-        matches!(self, Self::InvalidClient | Self::InvalidScope | Self::UnauthorizedClient)
+        matches!(
+            self,
+            Self::InvalidClient | Self::InvalidScope | Self::UnauthorizedClient
+        )
     }
 }
 
@@ -290,7 +328,8 @@ impl ErrorCode {
     /// `text`, if it is a code.
     pub fn parse(text: &str) -> Option<Self> {
         let allowed = |byte| matches!(byte, 0x20..=0x21 | 0x23..=0x5B | 0x5D..=0x7E);
-        ((1..=Self::LONGEST).contains(&text.len()) && text.bytes().all(allowed)).then(|| Self(text.into()))
+        ((1..=Self::LONGEST).contains(&text.len()) && text.bytes().all(allowed))
+            .then(|| Self(text.into()))
     }
 
     /// The code.
@@ -320,14 +359,29 @@ mod tests {
 
     #[test]
     fn only_three_refusals_wait_for_a_change() {
-        let waiting: Vec<_> = Refusal::ALL.into_iter().filter(|refusal| refusal.wants_a_change()).collect();
-        assert_eq!(waiting, [Refusal::InvalidClient, Refusal::UnauthorizedClient, Refusal::InvalidScope]);
+        let waiting: Vec<_> = Refusal::ALL
+            .into_iter()
+            .filter(|refusal| refusal.wants_a_change())
+            .collect();
+        assert_eq!(
+            waiting,
+            [
+                Refusal::InvalidClient,
+                Refusal::UnauthorizedClient,
+                Refusal::InvalidScope
+            ]
+        );
     }
 
     #[test]
     fn a_refused_sign_in_is_not_repeated_soon() {
-        let refused = TokenRequestError::new(Fault::SignInRefused { code: None }).at(Target::SignIn);
-        assert!(refused.wants_a_change() && !refused.is_transient() && !refused.may_have_been_received());
+        let refused =
+            TokenRequestError::new(Fault::SignInRefused { code: None }).at(Target::SignIn);
+        assert!(
+            refused.wants_a_change()
+                && !refused.is_transient()
+                && !refused.may_have_been_received()
+        );
         let down = TokenRequestError::new(Fault::Connect).at(Target::SignIn);
         assert!(!down.wants_a_change() && down.is_transient());
         assert_eq!(down.to_string(), "no connection to the sign-in endpoint");
@@ -336,8 +390,19 @@ mod tests {
     #[test]
     fn a_refusal_is_the_clients_fault_and_the_rest_passes() {
         let refused = TokenRequestError::new(Fault::Refused(Refusal::InvalidClient));
-        assert_eq!((refused.side(), refused.is_transient(), refused.kind()), (Side::Client, false, "invalid_client"));
-        for fault in [Fault::Dns, Fault::Limited, Fault::Server(500), Fault::Rejected { status: 404, code: None }] {
+        assert_eq!(
+            (refused.side(), refused.is_transient(), refused.kind()),
+            (Side::Client, false, "invalid_client")
+        );
+        for fault in [
+            Fault::Dns,
+            Fault::Limited,
+            Fault::Server(500),
+            Fault::Rejected {
+                status: 404,
+                code: None,
+            },
+        ] {
             assert!(TokenRequestError::new(fault).is_transient());
         }
     }

@@ -16,7 +16,8 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::provider::{
-    Authorization, ClientAuth, Encoding, GrantType, Provider, TokenMethod, TokenRequest, TokenResponse,
+    Authorization, ClientAuth, Encoding, GrantType, Provider, TokenMethod, TokenRequest,
+    TokenResponse,
 };
 use crate::{
     secret::{LiveSecret, Secret},
@@ -109,7 +110,9 @@ impl Reply {
     /// An answer with this status, these further fields (each line ended) and this body.
     pub(crate) fn answer(status: u16, fields: &str, body: &str) -> Self {
         let length = body.len();
-        Self::Raw(format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {length}\r\n{fields}\r\n{body}"))
+        Self::Raw(format!(
+            "HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {length}\r\n{fields}\r\n{body}"
+        ))
     }
 }
 
@@ -168,11 +171,20 @@ impl TokenServer {
                 });
             }
         });
-        Self { address, scheme, shared, accepting }
+        Self {
+            address,
+            scheme,
+            shared,
+            accepting,
+        }
     }
 
     pub(crate) fn url(&self) -> String {
-        let host = if self.scheme == "https" { "localhost" } else { "127.0.0.1" };
+        let host = if self.scheme == "https" {
+            "localhost"
+        } else {
+            "127.0.0.1"
+        };
         format!("{}://{host}:{}/token", self.scheme, self.address.port())
     }
 
@@ -201,14 +213,20 @@ impl TokenServer {
     pub(crate) async fn asked(&self, count: usize) {
         let mut requests = self.shared.requests.subscribe();
         let all = requests.wait_for(|requests| requests.len() >= count);
-        tokio::time::timeout(Duration::from_secs(30), all).await.expect("no such request came").unwrap();
+        tokio::time::timeout(Duration::from_secs(30), all)
+            .await
+            .expect("no such request came")
+            .unwrap();
     }
 
     /// Bytes of an endless body that were written before the client had enough; waits for that.
     pub(crate) async fn taken(&self) -> usize {
         let mut taken = self.shared.taken.subscribe();
         let taken = taken.wait_for(|taken| *taken > 0);
-        *tokio::time::timeout(Duration::from_secs(30), taken).await.expect("the client never had enough").unwrap()
+        *tokio::time::timeout(Duration::from_secs(30), taken)
+            .await
+            .expect("the client never had enough")
+            .unwrap()
     }
 }
 
@@ -221,7 +239,9 @@ impl Drop for TokenServer {
 impl Shared {
     async fn serve(&self, mut stream: impl AsyncRead + AsyncWrite + Unpin) {
         let Some(request) = read_request(&mut stream).await else {
-            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n").await;
+            let _ = stream
+                .write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
+                .await;
             return;
         };
         let mut number = 0;
@@ -236,8 +256,9 @@ impl Shared {
         }
         let answer = match reply {
             Reply::Token(lifetime) => {
-                let body =
-                    format!(r#"{{"access_token":"{CANARY}-{number}","token_type":"Bearer","expires_in":{lifetime}}}"#);
+                let body = format!(
+                    r#"{{"access_token":"{CANARY}-{number}","token_type":"Bearer","expires_in":{lifetime}}}"#
+                );
                 Reply::answer(200, "content-type: application/json\r\n", &body)
             }
             other => other,
@@ -253,7 +274,10 @@ impl Shared {
     }
 
     async fn pour(&self, stream: &mut (impl AsyncWrite + Unpin)) {
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{{\"access_token\":\"", 1u64 << 30);
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{{\"access_token\":\"",
+            1u64 << 30
+        );
         let mut poured = 0;
         if stream.write_all(head.as_bytes()).await.is_ok() {
             while let Ok(written) = stream.write(&[b'a'; 8192]).await {
@@ -270,8 +294,12 @@ async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Option<String> {
     loop {
         let text = String::from_utf8_lossy(&bytes).into_owned();
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length =
-                head.lines().find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+            let length = head.lines().find_map(|line| {
+                line.to_ascii_lowercase()
+                    .strip_prefix("content-length: ")?
+                    .parse()
+                    .ok()
+            });
             if body.len() >= length.unwrap_or(0) {
                 return Some(text);
             }

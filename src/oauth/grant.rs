@@ -53,8 +53,14 @@ impl Grant<'_> {
                     parameters.set("scope", scope);
                 }
             }
-            Self::RefreshToken { refresh_token } => parameters.set("refresh_token", refresh_token.expose()),
-            Self::AuthorizationCode { code, redirect_uri, code_verifier } => {
+            Self::RefreshToken { refresh_token } => {
+                parameters.set("refresh_token", refresh_token.expose())
+            }
+            Self::AuthorizationCode {
+                code,
+                redirect_uri,
+                code_verifier,
+            } => {
                 parameters.set("code", code.expose());
                 if let Some(redirect_uri) = redirect_uri {
                     parameters.set("redirect_uri", redirect_uri);
@@ -108,7 +114,9 @@ impl Parameters {
 
     /// Names and values in their order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }
 
@@ -122,23 +130,38 @@ mod tests {
         let mut provider = fake::provider("http://127.0.0.1/token");
         let names = |provider: &Provider| {
             let parameters = Grant::ClientCredentials.parameters(provider);
-            parameters.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>()
+            parameters
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect::<Vec<_>>()
         };
         assert_eq!(names(&provider), ["grant_type=client_credentials"]);
         provider.scope = Some("a b".into());
-        assert_eq!(names(&provider), ["grant_type=client_credentials", "scope=a b"]);
+        assert_eq!(
+            names(&provider),
+            ["grant_type=client_credentials", "scope=a b"]
+        );
     }
 
     fn all(grant: Grant<'_>, provider: &Provider) -> Vec<String> {
-        grant.parameters(provider).iter().map(|(name, value)| format!("{name}={value}")).collect()
+        grant
+            .parameters(provider)
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect()
     }
 
     #[test]
     fn a_refresh_asks_for_the_same_scope_by_naming_none() {
         let mut provider = fake::provider("http://127.0.0.1/token");
         provider.scope = Some("a b".into());
-        let grant = Grant::RefreshToken { refresh_token: &Secret::new("r") };
-        assert_eq!(all(grant, &provider), ["grant_type=refresh_token", "refresh_token=r"]);
+        let grant = Grant::RefreshToken {
+            refresh_token: &Secret::new("r"),
+        };
+        assert_eq!(
+            all(grant, &provider),
+            ["grant_type=refresh_token", "refresh_token=r"]
+        );
     }
 
     #[test]
@@ -146,19 +169,37 @@ mod tests {
         let mut provider = fake::provider("http://127.0.0.1/token");
         provider.scope = Some("a b".into());
         let (code, verifier) = (Secret::new("c"), Secret::new("v"));
-        let grant = |redirect_uri, code_verifier| Grant::AuthorizationCode { code: &code, redirect_uri, code_verifier };
+        let grant = |redirect_uri, code_verifier| Grant::AuthorizationCode {
+            code: &code,
+            redirect_uri,
+            code_verifier,
+        };
         assert_eq!(
             all(grant(Some("app://cb"), Some(&verifier)), &provider),
-            ["grant_type=authorization_code", "code=c", "redirect_uri=app://cb", "code_verifier=v"]
+            [
+                "grant_type=authorization_code",
+                "code=c",
+                "redirect_uri=app://cb",
+                "code_verifier=v"
+            ]
         );
-        assert_eq!(all(grant(None, None), &provider), ["grant_type=authorization_code", "code=c"]);
+        assert_eq!(
+            all(grant(None, None), &provider),
+            ["grant_type=authorization_code", "code=c"]
+        );
     }
 
     #[test]
     fn debug_shows_no_secret() {
         let secret = Secret::new(fake::CANARY);
-        let refresh = Grant::RefreshToken { refresh_token: &secret };
-        let exchange = Grant::AuthorizationCode { code: &secret, redirect_uri: None, code_verifier: Some(&secret) };
+        let refresh = Grant::RefreshToken {
+            refresh_token: &secret,
+        };
+        let exchange = Grant::AuthorizationCode {
+            code: &secret,
+            redirect_uri: None,
+            code_verifier: Some(&secret),
+        };
         assert!(!format!("{refresh:?} {exchange:?}").contains(fake::CANARY));
     }
 

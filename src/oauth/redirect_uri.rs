@@ -29,12 +29,16 @@ impl RedirectUri {
     /// was.
     pub fn with_port(&self, port: u16) -> Option<Self> {
         let start = self.text.find("://")? + 3;
-        let end = self.text[start..].find(['/', '?', '#']).map_or(self.text.len(), |length| start + length);
+        let end = self.text[start..]
+            .find(['/', '?', '#'])
+            .map_or(self.text.len(), |length| start + length);
         let (host, zero) = self.text[start..end].rsplit_once(':')?;
         if zero.parse() != Ok(0_u16) {
             return None;
         }
-        format!("{}{host}:{port}{}", &self.text[..start], &self.text[end..]).parse().ok()
+        format!("{}{host}:{port}{}", &self.text[..start], &self.text[end..])
+            .parse()
+            .ok()
     }
 }
 
@@ -54,7 +58,10 @@ impl FromStr for RedirectUri {
         if url.fragment().is_some() || !url.username().is_empty() || url.password().is_some() {
             return Err(InvalidRedirectUri);
         }
-        Ok(Self { text: text.to_owned(), url })
+        Ok(Self {
+            text: text.to_owned(),
+            url,
+        })
     }
 }
 
@@ -89,7 +96,11 @@ mod tests {
             "https://a/b c",
         ];
         for text in none {
-            assert_eq!(text.parse::<RedirectUri>(), Err(InvalidRedirectUri), "{text:?}");
+            assert_eq!(
+                text.parse::<RedirectUri>(),
+                Err(InvalidRedirectUri),
+                "{text:?}"
+            );
         }
     }
 
@@ -99,8 +110,14 @@ mod tests {
             let uri: RedirectUri = text.parse().unwrap();
             uri.with_port(7).map(|uri| uri.as_str().to_owned())
         };
-        assert_eq!(with_port("http://LocalHost:0/A/../cb?x=:0").as_deref(), Some("http://LocalHost:7/A/../cb?x=:0"));
-        assert_eq!(with_port("http://[::1]:0").as_deref(), Some("http://[::1]:7"));
+        assert_eq!(
+            with_port("http://LocalHost:0/A/../cb?x=:0").as_deref(),
+            Some("http://LocalHost:7/A/../cb?x=:0")
+        );
+        assert_eq!(
+            with_port("http://[::1]:0").as_deref(),
+            Some("http://[::1]:7")
+        );
         for text in ["http://[::1]/", "http://127.0.0.1:80/", "myapp:/cb"] {
             assert_eq!(with_port(text), None, "{text}");
         }

@@ -30,7 +30,9 @@ pub struct Prepared {
 /// Shows neither query, fields nor body: any of them may carry the client's secret.
 impl fmt::Debug for Prepared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Prepared").field("method", &self.method).finish_non_exhaustive()
+        f.debug_struct("Prepared")
+            .field("method", &self.method)
+            .finish_non_exhaustive()
     }
 }
 
@@ -45,7 +47,13 @@ pub fn prepare(provider: &Provider, grant: Grant<'_>) -> Prepared {
         TokenMethod::Post => (Method::POST, settings.encoding),
         TokenMethod::Get => (Method::GET, Encoding::Query),
     };
-    let mut request = encode(method, provider.token_endpoint.clone(), headers, encoding, &parameters);
+    let mut request = encode(
+        method,
+        provider.token_endpoint.clone(),
+        headers,
+        encoding,
+        &parameters,
+    );
     replace(&mut request.headers, &settings.headers);
     request
 }
@@ -72,7 +80,10 @@ pub fn post(url: Url, encoding: Encoding, parameters: &Parameters) -> Prepared {
 fn fields() -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
-    headers.insert(USER_AGENT, HeaderValue::from_static(concat!("bearward/", env!("CARGO_PKG_VERSION"))));
+    headers.insert(
+        USER_AGENT,
+        HeaderValue::from_static(concat!("bearward/", env!("CARGO_PKG_VERSION"))),
+    );
     headers
 }
 
@@ -94,20 +105,33 @@ fn encode(
             Vec::new()
         }
         Encoding::Form => {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"));
-            form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters.iter()).finish().into_bytes()
+            headers.insert(
+                CONTENT_TYPE,
+                HeaderValue::from_static("application/x-www-form-urlencoded"),
+            );
+            form_urlencoded::Serializer::new(String::new())
+                .extend_pairs(parameters.iter())
+                .finish()
+                .into_bytes()
         }
         Encoding::Json => {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             json(parameters)
         }
     };
-    Prepared { method, url, headers, body }
+    Prepared {
+        method,
+        url,
+        headers,
+        body,
+    }
 }
 
 fn json(parameters: &Parameters) -> Vec<u8> {
-    let object: serde_json::Map<_, _> =
-        parameters.iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+    let object: serde_json::Map<_, _> = parameters
+        .iter()
+        .map(|(name, value)| (name.to_owned(), value.into()))
+        .collect();
     serde_json::Value::Object(object).to_string().into_bytes()
 }
 
@@ -139,10 +163,19 @@ mod tests {
         let request = prepare(&provider, Grant::ClientCredentials);
         assert_eq!(request.method, Method::POST);
         assert_eq!(request.url.as_str(), "https://as.example/token");
-        assert_eq!(request.headers[CONTENT_TYPE], "application/x-www-form-urlencoded");
+        assert_eq!(
+            request.headers[CONTENT_TYPE],
+            "application/x-www-form-urlencoded"
+        );
         assert_eq!(request.headers[ACCEPT], "application/json");
-        assert_eq!(request.headers[USER_AGENT], concat!("bearward/", env!("CARGO_PKG_VERSION")));
-        assert_eq!(text(&request), "grant_type=client_credentials&scope=a+b%26c");
+        assert_eq!(
+            request.headers[USER_AGENT],
+            concat!("bearward/", env!("CARGO_PKG_VERSION"))
+        );
+        assert_eq!(
+            text(&request),
+            "grant_type=client_credentials&scope=a+b%26c"
+        );
     }
 
     #[test]
@@ -165,7 +198,10 @@ mod tests {
         provider.token_request.method = TokenMethod::Get;
         let request = prepare(&provider, Grant::ClientCredentials);
         assert_eq!(request.method, Method::GET);
-        assert_eq!(request.url.as_str(), "https://as.example/token?tenant=7&grant_type=client_credentials");
+        assert_eq!(
+            request.url.as_str(),
+            "https://as.example/token?tenant=7&grant_type=client_credentials"
+        );
         assert!(request.body.is_empty());
         assert!(!request.headers.contains_key(CONTENT_TYPE));
     }
@@ -187,12 +223,27 @@ mod tests {
         provider.token_request.omit_on_refresh = vec!["client_id".into()];
         provider.token_request.omit_on_exchange = vec!["redirect_uri".into()];
         let secret = Secret::new("s");
-        let refresh = prepare(&provider, Grant::RefreshToken { refresh_token: &secret });
+        let refresh = prepare(
+            &provider,
+            Grant::RefreshToken {
+                refresh_token: &secret,
+            },
+        );
         assert_eq!(text(&refresh), "grant_type=refresh_token&refresh_token=s");
-        let exchange = Grant::AuthorizationCode { code: &secret, redirect_uri: Some("app://cb"), code_verifier: None };
-        assert_eq!(text(&prepare(&provider, exchange)), "grant_type=authorization_code&code=s&client_id=client");
+        let exchange = Grant::AuthorizationCode {
+            code: &secret,
+            redirect_uri: Some("app://cb"),
+            code_verifier: None,
+        };
+        assert_eq!(
+            text(&prepare(&provider, exchange)),
+            "grant_type=authorization_code&code=s&client_id=client"
+        );
         let credentials = prepare(&provider, Grant::ClientCredentials);
-        assert_eq!(text(&credentials), "grant_type=client_credentials&client_id=client");
+        assert_eq!(
+            text(&credentials),
+            "grant_type=client_credentials&client_id=client"
+        );
     }
 
     #[test]
@@ -200,10 +251,16 @@ mod tests {
         let mut provider = fake::provider("https://as.example/token");
         provider.token_request.headers = vec![
             (ACCEPT, HeaderValue::from_static("text/plain")),
-            (http::HeaderName::from_static("x-api-version"), HeaderValue::from_static("2")),
+            (
+                http::HeaderName::from_static("x-api-version"),
+                HeaderValue::from_static("2"),
+            ),
         ];
         let request = prepare(&provider, Grant::ClientCredentials);
-        assert_eq!(request.headers.get_all(ACCEPT).iter().collect::<Vec<_>>(), ["text/plain"]);
+        assert_eq!(
+            request.headers.get_all(ACCEPT).iter().collect::<Vec<_>>(),
+            ["text/plain"]
+        );
         assert_eq!(request.headers["x-api-version"], "2");
     }
 

@@ -58,7 +58,11 @@ pub fn read(
 ) -> Result<Issued, TokenRequestError> {
     let mut answer = members(status, headers, body, now)?;
     issued(&mut answer, layout, with_refresh_token).map_err(|why| {
-        let kept = if with_refresh_token { refresh_token(answer.pointer_mut(&layout.refresh_token)) } else { Ok(None) };
+        let kept = if with_refresh_token {
+            refresh_token(answer.pointer_mut(&layout.refresh_token))
+        } else {
+            Ok(None)
+        };
         TokenRequestError::new(Fault::NotAToken(why))
             .retry_after(retry_after(headers, now))
             .with_refresh_token(kept.unwrap_or_default())
@@ -105,12 +109,18 @@ fn success(status: StatusCode, answer: Option<&Value>) -> Result<(), Fault> {
     if !wants_body(status) {
         return Err(Fault::Server(status.as_u16()));
     }
-    if let Some(error) = answer.and_then(|answer| answer.get("error")).filter(|error| is_set(error)) {
+    if let Some(error) = answer
+        .and_then(|answer| answer.get("error"))
+        .filter(|error| is_set(error))
+    {
         // A 200 that holds an error is an error: GitHub, for one, answers so.
         return Err(error_fault(status, error.as_str()));
     }
     if !status.is_success() {
-        return Err(Fault::Rejected { status: status.as_u16(), code: None });
+        return Err(Fault::Rejected {
+            status: status.as_u16(),
+            code: None,
+        });
     }
     Ok(())
 }
@@ -118,7 +128,10 @@ fn success(status: StatusCode, answer: Option<&Value>) -> Result<(), Fault> {
 fn error_fault(status: StatusCode, code: Option<&str>) -> Fault {
     match code.and_then(Refusal::of) {
         Some(refusal) => Fault::Refused(refusal),
-        None => Fault::Rejected { status: status.as_u16(), code: code.and_then(ErrorCode::parse) },
+        None => Fault::Rejected {
+            status: status.as_u16(),
+            code: code.and_then(ErrorCode::parse),
+        },
     }
 }
 
@@ -127,8 +140,15 @@ fn is_set(error: &Value) -> bool {
     !matches!(error, Value::Null | Value::Bool(false)) && error.as_str() != Some("")
 }
 
-fn issued(answer: &mut Value, layout: &TokenResponse, with_refresh_token: bool) -> Result<Issued, &'static str> {
-    for place in [sibling(&layout.access_token, "token_type"), "/token_type".into()] {
+fn issued(
+    answer: &mut Value,
+    layout: &TokenResponse,
+    with_refresh_token: bool,
+) -> Result<Issued, &'static str> {
+    for place in [
+        sibling(&layout.access_token, "token_type"),
+        "/token_type".into(),
+    ] {
         // RFC 6749 §5.1 demands a type; where there is none, what else than Bearer could be meant.
         match answer.pointer(&place) {
             None | Some(Value::Null) => {}
@@ -145,12 +165,23 @@ fn issued(answer: &mut Value, layout: &TokenResponse, with_refresh_token: bool) 
     if token.expose().is_empty() {
         return Err("its access token is empty");
     }
-    if !token.expose().bytes().all(|byte| matches!(byte, 0x21..=0x7E)) {
+    if !token
+        .expose()
+        .bytes()
+        .all(|byte| matches!(byte, 0x21..=0x7E))
+    {
         return Err("its access token has bytes that cannot stand in a header field");
     }
-    let refresh_token =
-        if with_refresh_token { refresh_token(answer.pointer_mut(&layout.refresh_token))? } else { None };
-    Ok(Issued { access_token: token, lifetime, refresh_token })
+    let refresh_token = if with_refresh_token {
+        refresh_token(answer.pointer_mut(&layout.refresh_token))?
+    } else {
+        None
+    };
+    Ok(Issued {
+        access_token: token,
+        lifetime,
+        refresh_token,
+    })
 }
 
 /// RFC 6749 §A.17 allows printable ASCII alone. One that is something else is an error rather than none: the old one is
@@ -164,7 +195,11 @@ fn refresh_token(member: Option<&mut Value>) -> Result<Option<Secret>, &'static 
     if token.expose().len() > LONGEST_REFRESH_TOKEN {
         return Err("its refresh token is longer than 16 KiB");
     }
-    if !token.expose().bytes().all(|byte| matches!(byte, 0x20..=0x7E)) {
+    if !token
+        .expose()
+        .bytes()
+        .all(|byte| matches!(byte, 0x20..=0x7E))
+    {
         return Err("its refresh token has bytes other than printable ASCII");
     }
     Ok((!token.expose().is_empty()).then_some(token))
@@ -184,25 +219,32 @@ fn lifetime(expires_in: Option<&Value>, default: Option<Duration>) -> Duration {
         _ => None,
     };
     match seconds.filter(|seconds| seconds.is_finite()) {
-        Some(seconds) => {
-            Duration::from_secs_f64(seconds.clamp(SHORTEST_LIFETIME.as_secs_f64(), LONGEST_LIFETIME.as_secs_f64()))
-        }
-        None => default.unwrap_or(DEFAULT_LIFETIME).clamp(SHORTEST_LIFETIME, LONGEST_LIFETIME),
+        Some(seconds) => Duration::from_secs_f64(seconds.clamp(
+            SHORTEST_LIFETIME.as_secs_f64(),
+            LONGEST_LIFETIME.as_secs_f64(),
+        )),
+        None => default
+            .unwrap_or(DEFAULT_LIFETIME)
+            .clamp(SHORTEST_LIFETIME, LONGEST_LIFETIME),
     }
 }
 
 /// The members of a JSON object, whatever type it claims to be, or else of a form.
 fn parse(headers: &HeaderMap, body: &[u8]) -> Option<Value> {
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
-    if let Ok(value) =
-        serde_json::from_slice::<Value>(body).or_else(|_| serde_json::from_slice(&without_boundless_numbers(body)))
+    if let Ok(value) = serde_json::from_slice::<Value>(body)
+        .or_else(|_| serde_json::from_slice(&without_boundless_numbers(body)))
     {
         return value.is_object().then_some(value);
     }
     let text = std::str::from_utf8(body).ok()?.trim();
     (is_form(headers) || looks_like_a_form(text)).then(|| {
         let pairs = form_urlencoded::parse(text.as_bytes());
-        Value::Object(pairs.map(|(name, value)| (name.into_owned(), Value::String(value.into_owned()))).collect())
+        Value::Object(
+            pairs
+                .map(|(name, value)| (name.into_owned(), Value::String(value.into_owned())))
+                .collect(),
+        )
     })
 }
 
@@ -215,31 +257,48 @@ fn without_boundless_numbers(body: &[u8]) -> Zeroizing<Vec<u8>> {
     while let Some(&first) = rest.first() {
         let length = match first {
             b'\\' if quoted => rest.len().min(2),
-            b'-' | b'0'..=b'9' if !quoted => {
-                rest.iter().take_while(|byte| byte.is_ascii_digit() || b"+-.eE".contains(byte)).count()
-            }
+            b'-' | b'0'..=b'9' if !quoted => rest
+                .iter()
+                .take_while(|byte| byte.is_ascii_digit() || b"+-.eE".contains(byte))
+                .count(),
             _ => 1,
         };
         quoted ^= first == b'"';
         let (piece, after) = rest.split_at(length);
-        let number = std::str::from_utf8(piece).ok().filter(|_| !quoted).and_then(|text| text.parse::<f64>().ok());
-        cleaned.extend_from_slice(if number.is_some_and(f64::is_infinite) { b"null" } else { piece });
+        let number = std::str::from_utf8(piece)
+            .ok()
+            .filter(|_| !quoted)
+            .and_then(|text| text.parse::<f64>().ok());
+        cleaned.extend_from_slice(if number.is_some_and(f64::is_infinite) {
+            b"null"
+        } else {
+            piece
+        });
         rest = after;
     }
     cleaned
 }
 
 fn is_form(headers: &HeaderMap) -> bool {
-    let essence = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = essence.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
+    let essence = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok());
+    let essence = essence
+        .and_then(|value| value.split(';').next())
+        .unwrap_or_default()
+        .trim();
     essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
 /// A form that is sent as `text/plain`, or as `text/html` even: no blank, no markup, `name=value` from the start.
 fn looks_like_a_form(text: &str) -> bool {
-    let blank_or_markup = |byte: u8| byte.is_ascii_whitespace() || matches!(byte, b'<' | b'>' | b'{' | b'"');
+    let blank_or_markup =
+        |byte: u8| byte.is_ascii_whitespace() || matches!(byte, b'<' | b'>' | b'{' | b'"');
     !text.bytes().any(blank_or_markup)
-        && text.split('&').all(|pair| pair.split_once('=').is_some_and(|(name, _)| !name.is_empty()))
+        && text.split('&').all(|pair| {
+            pair.split_once('=')
+                .is_some_and(|(name, _)| !name.is_empty())
+        })
 }
 
 /// `Retry-After` (RFC 9110 §10.2.3): seconds, or a date.
@@ -247,9 +306,13 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
         // More digits than fit mean a very long time.
-        return Some(Duration::from_secs(text.parse().unwrap_or(u64::from(u32::MAX))));
+        return Some(Duration::from_secs(
+            text.parse().unwrap_or(u64::from(u32::MAX)),
+        ));
     }
-    httpdate::parse_http_date(text).ok().map(|date| date.duration_since(now).unwrap_or_default())
+    httpdate::parse_http_date(text)
+        .ok()
+        .map(|date| date.duration_since(now).unwrap_or_default())
 }
 
 #[cfg(test)]

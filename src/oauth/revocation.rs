@@ -21,17 +21,27 @@ pub enum Revoked {
 ///
 /// # Errors
 /// Whatever kept the server from doing so; nothing is tried again.
-pub async fn revoke(endpoint: &TokenEndpoint, revoked: &Revoked) -> Result<bool, TokenRequestError> {
+pub async fn revoke(
+    endpoint: &TokenEndpoint,
+    revoked: &Revoked,
+) -> Result<bool, TokenRequestError> {
     let (token, hint) = match revoked {
         Revoked::RefreshToken(token) => (token, "refresh_token"),
         Revoked::AccessToken(token) => (token, "access_token"),
     };
-    let Some(request) = request::revocation(endpoint.provider(), token, hint) else { return Ok(false) };
-    let acknowledged = endpoint
-        .send(request)
-        .await
-        .and_then(|Answer { status, headers, body }| response::acknowledged(status, &headers, &body, endpoint.wall()));
-    acknowledged.map(|()| true).map_err(|error| error.at(Target::Revocation))
+    let Some(request) = request::revocation(endpoint.provider(), token, hint) else {
+        return Ok(false);
+    };
+    let acknowledged = endpoint.send(request).await.and_then(
+        |Answer {
+             status,
+             headers,
+             body,
+         }| response::acknowledged(status, &headers, &body, endpoint.wall()),
+    );
+    acknowledged
+        .map(|()| true)
+        .map_err(|error| error.at(Target::Revocation))
 }
 
 #[cfg(test)]

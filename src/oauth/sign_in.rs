@@ -23,13 +23,20 @@ use crate::secret::Secret;
 pub async fn sign_in(endpoint: &TokenEndpoint) -> Result<Issued, TokenRequestError> {
     let failed = |fault| TokenRequestError::new(fault).at(Target::SignIn);
     let provider = endpoint.provider();
-    let settings =
-        provider.sign_in.as_ref().ok_or_else(|| failed(Fault::Setup("there is no account to sign in with")))?;
-    let redirect_uri = provider.authorization.as_ref().and_then(|authorization| authorization.redirect_uri.as_ref());
+    let settings = provider
+        .sign_in
+        .as_ref()
+        .ok_or_else(|| failed(Fault::Setup("there is no account to sign in with")))?;
+    let redirect_uri = provider
+        .authorization
+        .as_ref()
+        .and_then(|authorization| authorization.redirect_uri.as_ref());
     let attempt = Attempt::with_state_length(provider, redirect_uri, settings.state_length)
         .map_err(|_| failed(Fault::Setup("the system gives no randomness")))?;
-    let answer =
-        endpoint.send(prepare(&attempt, provider, settings)).await.map_err(|error| error.at(Target::SignIn))?;
+    let answer = endpoint
+        .send(prepare(&attempt, provider, settings))
+        .await
+        .map_err(|error| error.at(Target::SignIn))?;
     let code = read(&attempt, endpoint, &answer).map_err(|error| error.at(Target::SignIn))?;
     authorization::exchange(endpoint, &attempt, &code).await
 }
@@ -43,10 +50,18 @@ fn prepare(attempt: &Attempt, provider: &Provider, settings: &SignIn) -> Prepare
 }
 
 /// The code in the answer.
-fn read(attempt: &Attempt, endpoint: &TokenEndpoint, answer: &Answer) -> Result<Secret, TokenRequestError> {
-    let Answer { status, headers, body } = answer;
-    let members =
-        response::members(*status, headers, body, endpoint.wall()).map_err(|error| refused(*status, error))?;
+fn read(
+    attempt: &Attempt,
+    endpoint: &TokenEndpoint,
+    answer: &Answer,
+) -> Result<Secret, TokenRequestError> {
+    let Answer {
+        status,
+        headers,
+        body,
+    } = answer;
+    let members = response::members(*status, headers, body, endpoint.wall())
+        .map_err(|error| refused(*status, error))?;
     let failed = |why| TokenRequestError::new(Fault::NotACode(why));
     match members.get("state") {
         Some(Value::String(state)) if attempt.state().matches(state.as_bytes()) => {}
@@ -55,7 +70,9 @@ fn read(attempt: &Attempt, endpoint: &TokenEndpoint, answer: &Answer) -> Result<
         Some(_) => return Err(failed("its state is not the one that was sent")),
     }
     let named = authorization::code_parameter(endpoint.provider());
-    let code = [named, "code"].into_iter().find_map(|name| members.get(name)?.as_str());
+    let code = [named, "code"]
+        .into_iter()
+        .find_map(|name| members.get(name)?.as_str());
     let code = code.ok_or_else(|| failed("there is none in it"))?;
     authorization::code(code).map_err(|_| failed("it is empty, too long, or not printable ASCII"))
 }
@@ -66,7 +83,9 @@ fn refused(status: StatusCode, error: TokenRequestError) -> TokenRequestError {
         Fault::Refused(refusal) => ErrorCode::parse(refusal.as_str()),
         Fault::Rejected { code, .. } if status != StatusCode::REQUEST_TIMEOUT => code.clone(),
         Fault::NotAToken(_) => {
-            return TokenRequestError::new(Fault::NotACode("it is neither a JSON object nor a form"));
+            return TokenRequestError::new(Fault::NotACode(
+                "it is neither a JSON object nor a form",
+            ));
         }
         _ => return error,
     };

@@ -44,13 +44,20 @@ pub struct Admitted {
 /// `bad-request`, `method-not-allowed`, `expectation-failed`, `path-too-long`.
 pub fn admit(head: &Head, limits: &Limits) -> Result<Admitted, Refusal> {
     if matches!(head.method(), b"CONNECT" | b"TRACE") {
-        return Err(Refusal::new(Kind::MethodNotAllowed, "CONNECT and TRACE are not served"));
+        return Err(Refusal::new(
+            Kind::MethodNotAllowed,
+            "CONNECT and TRACE are not served",
+        ));
     }
-    let framing = framing::of_request(head).map_err(|ambiguous| Refusal::bad_request(ambiguous.as_str()))?;
+    let framing =
+        framing::of_request(head).map_err(|ambiguous| Refusal::bad_request(ambiguous.as_str()))?;
     let target = target(head)?;
     let authority = authority(head, target.authority)?;
     if target.path.len() > limits.path_bytes {
-        return Err(Refusal::new(Kind::PathTooLong, "the path is longer than this listener takes"));
+        return Err(Refusal::new(
+            Kind::PathTooLong,
+            "the path is longer than this listener takes",
+        ));
     }
     Ok(Admitted {
         authority: authority.map(|authority| authority.whole),
@@ -89,7 +96,10 @@ struct Authority {
 
 /// The path of a target that may not have been admitted, for people: no query, no fragment, nothing of a URL's authority.
 pub fn path_alone(target: &[u8]) -> &[u8] {
-    let end = target.iter().position(|byte| b"?#".contains(byte)).unwrap_or(target.len());
+    let end = target
+        .iter()
+        .position(|byte| b"?#".contains(byte))
+        .unwrap_or(target.len());
     let target = &target[..end];
     if target.starts_with(b"/") {
         return target;
@@ -102,7 +112,9 @@ pub fn path_alone(target: &[u8]) -> &[u8] {
 /// The protocol that an answer switches to: one alone.
 pub fn switches_to(head: &Head) -> Option<&[u8]> {
     let mut protocols = head.values(Known::Upgrade).flat_map(list);
-    let (Some(protocol), None) = (protocols.next(), protocols.next()) else { return None };
+    let (Some(protocol), None) = (protocols.next(), protocols.next()) else {
+        return None;
+    };
     has_option(head, b"upgrade").then_some(protocol)
 }
 
@@ -114,7 +126,9 @@ fn asks_to_switch(head: &Head, framing: Framing) -> bool {
 
 /// Whether `Connection` says so, without which `Upgrade` is not meant for this hop.
 fn has_option(head: &Head, option: &[u8]) -> bool {
-    head.values(Known::Connection).flat_map(list).any(|named| named.eq_ignore_ascii_case(option))
+    head.values(Known::Connection)
+        .flat_map(list)
+        .any(|named| named.eq_ignore_ascii_case(option))
 }
 
 struct Target {
@@ -128,7 +142,11 @@ fn target(head: &Head) -> Result<Target, Refusal> {
     let (start, end) = (head.target_span().start(), head.target_span().end());
     let target = head.target();
     if target == ASTERISK && head.method() == b"OPTIONS" {
-        return Ok(Target { authority: None, path: head.target_span(), query: Span::new(end, end) });
+        return Ok(Target {
+            authority: None,
+            path: head.target_span(),
+            query: Span::new(end, end),
+        });
     }
     if target.contains(&b'#') {
         return Err(Refusal::bad_request("a fragment in the request target"));
@@ -138,22 +156,39 @@ fn target(head: &Head) -> Result<Target, Refusal> {
     } else {
         let scheme = [&b"http://"[..], b"https://"]
             .into_iter()
-            .find(|scheme| target.get(..scheme.len()).is_some_and(|head| head.eq_ignore_ascii_case(scheme)))
-            .ok_or_else(|| Refusal::bad_request("a request target that is neither a path nor a URL"))?;
+            .find(|scheme| {
+                target
+                    .get(..scheme.len())
+                    .is_some_and(|head| head.eq_ignore_ascii_case(scheme))
+            })
+            .ok_or_else(|| {
+                Refusal::bad_request("a request target that is neither a path nor a URL")
+            })?;
         let rest = &target[scheme.len()..];
-        let length = rest.iter().position(|byte| matches!(byte, b'/' | b'?')).unwrap_or(rest.len());
+        let length = rest
+            .iter()
+            .position(|byte| matches!(byte, b'/' | b'?'))
+            .unwrap_or(rest.len());
         let from = start + scheme.len();
         (Some(Span::new(from, from + length)), from + length)
     };
     let rest = &target[path_start - start..];
     let path_end = path_start + memchr::memchr(b'?', rest).unwrap_or(rest.len());
-    Ok(Target { authority, path: Span::new(path_start, path_end), query: Span::new(path_end, end) })
+    Ok(Target {
+        authority,
+        path: Span::new(path_start, path_end),
+        query: Span::new(path_end, end),
+    })
 }
 
 /// The one name that the request is for, and its port. The authority of an absolute form comes before `Host`
 /// (RFC 9112 §3.2.2), which has to be there all the same.
 fn authority(head: &Head, absolute: Option<Span>) -> Result<Option<Authority>, Refusal> {
-    let mut hosts = head.fields().iter().filter(|field| field.known == Known::Host).map(|field| field.value);
+    let mut hosts = head
+        .fields()
+        .iter()
+        .filter(|field| field.known == Known::Host)
+        .map(|field| field.value);
     let host = hosts.next();
     if hosts.next().is_some() {
         return Err(Refusal::bad_request("more than one Host"));
@@ -162,9 +197,14 @@ fn authority(head: &Head, absolute: Option<Span>) -> Result<Option<Authority>, R
         return Err(Refusal::bad_request("no Host"));
     }
     let read = |span: Span| {
-        let (length, port) = split_authority(head.bytes(span))
-            .ok_or_else(|| Refusal::bad_request("a Host that is not one name with an optional port"))?;
-        Ok(Authority { whole: span, host: Span::new(span.start(), span.start() + length), port })
+        let (length, port) = split_authority(head.bytes(span)).ok_or_else(|| {
+            Refusal::bad_request("a Host that is not one name with an optional port")
+        })?;
+        Ok(Authority {
+            whole: span,
+            host: Span::new(span.start(), span.start() + length),
+            port,
+        })
     };
     let host = host.map(read).transpose()?;
     Ok(absolute.map(read).transpose()?.or(host))
@@ -174,10 +214,16 @@ fn authority(head: &Head, absolute: Option<Span>) -> Result<Option<Authority>, R
 fn split_authority(authority: &[u8]) -> Option<(usize, Option<u16>)> {
     let length = if authority.starts_with(b"[") {
         let end = authority.iter().position(|byte| *byte == b']')?;
-        std::str::from_utf8(&authority[1..end]).ok()?.parse::<Ipv6Addr>().ok()?;
+        std::str::from_utf8(&authority[1..end])
+            .ok()?
+            .parse::<Ipv6Addr>()
+            .ok()?;
         end + 1
     } else {
-        let end = authority.iter().position(|byte| *byte == b':').unwrap_or(authority.len());
+        let end = authority
+            .iter()
+            .position(|byte| *byte == b':')
+            .unwrap_or(authority.len());
         let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
         if end == 0 || !authority[..end].iter().all(is_name) {
             return None;
@@ -187,7 +233,10 @@ fn split_authority(authority: &[u8]) -> Option<(usize, Option<u16>)> {
     match &authority[length..] {
         [] => Some((length, None)),
         [b':', digits @ ..] if !digits.is_empty() && digits.iter().all(u8::is_ascii_digit) => {
-            Some((length, Some(std::str::from_utf8(digits).ok()?.parse().ok()?)))
+            Some((
+                length,
+                Some(std::str::from_utf8(digits).ok()?.parse().ok()?),
+            ))
         }
         _ => None,
     }
@@ -197,7 +246,10 @@ fn expects_continue(head: &Head) -> Result<bool, Refusal> {
     let mut expects = false;
     for value in head.values(Known::Expect) {
         if !value.eq_ignore_ascii_case(b"100-continue") {
-            return Err(Refusal::new(Kind::ExpectationFailed, "an Expect other than 100-continue"));
+            return Err(Refusal::new(
+                Kind::ExpectationFailed,
+                "an Expect other than 100-continue",
+            ));
         }
         expects = true;
     }
@@ -215,12 +267,18 @@ mod tests {
     fn read(text: &[u8]) -> Option<Head> {
         let mut head = Head::default();
         head.buffer.extend(text);
-        (head.parse_request(HeadLimits { bytes: 64 * 1024, fields: 100 }) == Ok(true)).then_some(head)
+        (head.parse_request(HeadLimits {
+            bytes: 64 * 1024,
+            fields: 100,
+        }) == Ok(true))
+        .then_some(head)
     }
 
     fn kind(text: &str) -> Result<(), Kind> {
         let head = read(text.as_bytes()).expect("a head that parses");
-        admit(&head, &Limits::default()).map(|_| ()).map_err(|refusal| refusal.kind)
+        admit(&head, &Limits::default())
+            .map(|_| ())
+            .map_err(|refusal| refusal.kind)
     }
 
     #[test]
@@ -257,7 +315,10 @@ mod tests {
         let admitted = admit(&head, &Limits::default()).unwrap();
         assert_eq!(head.bytes(admitted.host.unwrap()), b"b");
         assert_eq!(admitted.port, Some(81));
-        assert_eq!((head.bytes(admitted.path), head.bytes(admitted.query)), (&b""[..], &b"?q"[..]));
+        assert_eq!(
+            (head.bytes(admitted.path), head.bytes(admitted.query)),
+            (&b""[..], &b"?q"[..])
+        );
     }
 
     #[test]
@@ -265,14 +326,20 @@ mod tests {
         let head = read(b"GET /a?b?c HTTP/1.1\r\nHost: [::1]:8080\r\n\r\n").unwrap();
         let admitted = admit(&head, &Limits::default()).unwrap();
         assert_eq!(head.bytes(admitted.host.unwrap()), b"[::1]");
-        assert_eq!((head.bytes(admitted.path), head.bytes(admitted.query)), (&b"/a"[..], &b"?b?c"[..]));
+        assert_eq!(
+            (head.bytes(admitted.path), head.bytes(admitted.query)),
+            (&b"/a"[..], &b"?b?c"[..])
+        );
     }
 
     #[test]
     fn the_server_as_a_whole_has_options_and_nothing_else() {
         let head = read(b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
         let admitted = admit(&head, &Limits::default()).unwrap();
-        assert_eq!((head.bytes(admitted.path), head.bytes(admitted.query)), (ASTERISK, &b""[..]));
+        assert_eq!(
+            (head.bytes(admitted.path), head.bytes(admitted.query)),
+            (ASTERISK, &b""[..])
+        );
         for target in ["*?a", "*/", "**", "a"] {
             let head = format!("OPTIONS {target} HTTP/1.1\r\nHost: a\r\n\r\n");
             assert_eq!(kind(&head), Err(Kind::BadRequest), "{target}");
@@ -295,18 +362,36 @@ mod tests {
 
     #[test]
     fn methods_and_expectations() {
-        assert_eq!(kind("CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n"), Err(Kind::MethodNotAllowed));
-        assert_eq!(kind("TRACE / HTTP/1.1\r\nHost: a\r\n\r\n"), Err(Kind::MethodNotAllowed));
+        assert_eq!(
+            kind("CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n"),
+            Err(Kind::MethodNotAllowed)
+        );
+        assert_eq!(
+            kind("TRACE / HTTP/1.1\r\nHost: a\r\n\r\n"),
+            Err(Kind::MethodNotAllowed)
+        );
         assert_eq!(kind("PURGE / HTTP/1.1\r\nHost: a\r\n\r\n"), Ok(()));
-        assert_eq!(kind("PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\n\r\n"), Ok(()));
-        assert_eq!(kind("PUT / HTTP/1.1\r\nHost: a\r\nExpect: tea\r\n\r\n"), Err(Kind::ExpectationFailed));
+        assert_eq!(
+            kind("PUT / HTTP/1.1\r\nHost: a\r\nExpect: 100-Continue\r\n\r\n"),
+            Ok(())
+        );
+        assert_eq!(
+            kind("PUT / HTTP/1.1\r\nHost: a\r\nExpect: tea\r\n\r\n"),
+            Err(Kind::ExpectationFailed)
+        );
     }
 
     #[test]
     fn the_query_does_not_count_towards_the_path() {
         let long = "x".repeat(9000);
-        assert_eq!(kind(&format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n")), Err(Kind::PathTooLong));
-        assert_eq!(kind(&format!("GET /?{long} HTTP/1.1\r\nHost: a\r\n\r\n")), Ok(()));
+        assert_eq!(
+            kind(&format!("GET /{long} HTTP/1.1\r\nHost: a\r\n\r\n")),
+            Err(Kind::PathTooLong)
+        );
+        assert_eq!(
+            kind(&format!("GET /?{long} HTTP/1.1\r\nHost: a\r\n\r\n")),
+            Ok(())
+        );
     }
 
     #[test]
@@ -316,7 +401,9 @@ mod tests {
         assert!(!keeps(b"GET / HTTP/1.1\r\nConnection: x, Close\r\n\r\n"));
         assert!(!keeps(b"GET / HTTP/1.0\r\n\r\n"));
         assert!(keeps(b"GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n"));
-        assert!(!keeps(b"GET / HTTP/1.1\r\nConnection: keep-alive\r\nConnection: close\r\n\r\n"));
+        assert!(!keeps(
+            b"GET / HTTP/1.1\r\nConnection: keep-alive\r\nConnection: close\r\n\r\n"
+        ));
     }
 
     proptest! {

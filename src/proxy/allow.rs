@@ -45,7 +45,9 @@ fn matches(pattern: &[Segment], path: &[&str]) -> bool {
                 (at, read) = (at + 1, read + 1);
                 continue;
             }
-            Some(Segment::Literal(literal)) if path.get(read).is_some_and(|segment| segment == literal) => {
+            Some(Segment::Literal(literal))
+                if path.get(read).is_some_and(|segment| segment == literal) =>
+            {
                 (at, read) = (at + 1, read + 1);
                 continue;
             }
@@ -66,13 +68,17 @@ impl FromStr for AllowRule {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let malformed = || format!("{text:?} is not a method and a path, such as \"GET /v1/devices/**\"");
+        let malformed =
+            || format!("{text:?} is not a method and a path, such as \"GET /v1/devices/**\"");
         let mut words = text.split_ascii_whitespace();
         let (Some(method), Some(path), None) = (words.next(), words.next(), words.next()) else {
             return Err(malformed());
         };
         if method.chars().any(|letter| letter.is_ascii_lowercase()) {
-            return Err(format!("methods are told by case: {} instead of {method}", method.to_ascii_uppercase()));
+            return Err(format!(
+                "methods are told by case: {} instead of {method}",
+                method.to_ascii_uppercase()
+            ));
         }
         let path = path.strip_prefix('/').ok_or_else(malformed)?;
         if path.contains(['%', '?', '#', '\\']) || !path.is_ascii() {
@@ -89,10 +95,15 @@ impl FromStr for AllowRule {
             "." | ".." => Err(format!("a dot segment in {text:?}")),
             "*" => Ok(Segment::One),
             "**" => Ok(Segment::Many),
-            literal if literal.contains('*') => Err(format!("`*` has to be a whole segment in {text:?}")),
+            literal if literal.contains('*') => {
+                Err(format!("`*` has to be a whole segment in {text:?}"))
+            }
             literal => Ok(Segment::Literal(literal.to_owned())),
         });
-        Ok(Self { method, segments: segments.collect::<Result<_, _>>()? })
+        Ok(Self {
+            method,
+            segments: segments.collect::<Result<_, _>>()?,
+        })
     }
 }
 
@@ -120,10 +131,21 @@ mod tests {
 
     #[test]
     fn two_stars_cover_the_folder_itself_and_all_below() {
-        for path in ["/v1/devices", "/v1/devices/", "/v1/devices/7", "/v1/devices/7/state"] {
+        for path in [
+            "/v1/devices",
+            "/v1/devices/",
+            "/v1/devices/7",
+            "/v1/devices/7/state",
+        ] {
             assert!(permits("GET /v1/devices/**", "GET", path), "{path}");
         }
-        for path in ["/v1", "/v1/devicesx", "/v1/commands", "/v2/devices", "//v1/devices"] {
+        for path in [
+            "/v1",
+            "/v1/devicesx",
+            "/v1/commands",
+            "/v2/devices",
+            "//v1/devices",
+        ] {
             assert!(!permits("GET /v1/devices/**", "GET", path), "{path}");
         }
     }
@@ -153,9 +175,18 @@ mod tests {
 
     #[test]
     fn malformed_rules_are_named() {
-        for rule in
-            ["get /x", "GET /a%20b", "GET /a/../b", "GET /x?y", "", "GET", "GET v1", "GET /a b", "GET /a*", "G@T /a"]
-        {
+        for rule in [
+            "get /x",
+            "GET /a%20b",
+            "GET /a/../b",
+            "GET /x?y",
+            "",
+            "GET",
+            "GET v1",
+            "GET /a b",
+            "GET /a*",
+            "G@T /a",
+        ] {
             assert!(rule.parse::<AllowRule>().is_err(), "{rule}");
         }
     }

@@ -89,7 +89,8 @@ impl Caller<'_> {
         }
         target.advance(count);
         let decoded = self.body.decode(target.filled_mut())?;
-        self.spill.extend_from_slice(&target.filled()[decoded.consumed..]);
+        self.spill
+            .extend_from_slice(&target.filled()[decoded.consumed..]);
         target.truncate(decoded.content);
         self.body.frame(target, self.sink, self.injected)?;
         if place == Place::Behind {
@@ -100,14 +101,24 @@ impl Caller<'_> {
 
     /// Ready once the caller has gone away for good, as far as that can be told while its request is waited for.
     pub fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.body.is_done() || self.stream.tells_resets() { self.stream.poll_reset(cx) } else { Poll::Pending }
+        if self.body.is_done() || self.stream.tells_resets() {
+            self.stream.poll_reset(cx)
+        } else {
+            Poll::Pending
+        }
     }
 
     /// Passes an interim answer on, where the caller knows them.
-    pub fn poll_interim(&mut self, cx: &mut Context<'_>, wire: &mut Buffer) -> Poll<Result<(), CallerFault>> {
+    pub fn poll_interim(
+        &mut self,
+        cx: &mut Context<'_>,
+        wire: &mut Buffer,
+    ) -> Poll<Result<(), CallerFault>> {
         if !self.interim {
             return Poll::Ready(Ok(()));
         }
-        self.stream.poll_write_all(cx, wire).map_err(|_| CallerFault::Gone)
+        self.stream
+            .poll_write_all(cx, wire)
+            .map_err(|_| CallerFault::Gone)
     }
 }

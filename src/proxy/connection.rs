@@ -33,14 +33,36 @@ pub async fn serve(mut stream: Stream, ingress: Arc<Ingress>, worker: Rc<Worker>
             let prefix = first.buffer.filled().to_vec();
             first.buffer.release();
             // Apart from the task, whose size is that of a connection that speaks HTTP/1.
-            Box::pin(http2::serve(Prefixed::new(prefix, stream), ingress.clone(), worker, watch)).await;
+            Box::pin(http2::serve(
+                Prefixed::new(prefix, stream),
+                ingress.clone(),
+                worker,
+                watch,
+            ))
+            .await;
         }
         Ok(Protocol::Http1) => {
-            http1::serve(Downstream::Socket(stream), first, timer, ingress.clone(), worker, watch).await;
+            http1::serve(
+                Downstream::Socket(stream),
+                first,
+                timer,
+                ingress.clone(),
+                worker,
+                watch,
+            )
+            .await;
         }
         // The beginning of a preface is the beginning of a request too, and that is late.
         Err(_) if !first.buffer.is_empty() => {
-            http1::serve(Downstream::Socket(stream), first, timer, ingress.clone(), worker, watch).await;
+            http1::serve(
+                Downstream::Socket(stream),
+                first,
+                timer,
+                ingress.clone(),
+                worker,
+                watch,
+            )
+            .await;
         }
         // An end, or nothing at all in time: there is nobody to answer.
         Ok(Protocol::Undecided) | Err(_) => {}

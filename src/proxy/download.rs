@@ -37,7 +37,10 @@ impl Download {
         body.withhold_named_by(&answered.head);
         let rest = answered.head.rest();
         let consumed = body.begin(rest, wire, sink, None)?;
-        Ok(Self { body, extra: consumed < rest.len() })
+        Ok(Self {
+            body,
+            extra: consumed < rest.len(),
+        })
     }
 
     /// Reads on into `wire`, whose content is lost, and frames what came.

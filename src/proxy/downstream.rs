@@ -61,7 +61,11 @@ impl Downstream {
     }
 
     /// Reads into `bytes`; 0 is the end.
-    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
+    pub(super) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
         match self {
             Self::Socket(stream) => {
                 let mut buffer = ReadBuf::new(bytes);
@@ -73,18 +77,30 @@ impl Downstream {
     }
 
     /// Writes some of `wire`.
-    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, wire: &mut Buffer) -> Poll<io::Result<()>> {
+    pub(super) fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        wire: &mut Buffer,
+    ) -> Poll<io::Result<()>> {
         let written = match self {
             Self::Socket(stream) => Pin::new(stream).poll_write(cx, wire.filled()),
             Self::Http2(stream) => stream.poll_write(cx, wire.filled()),
         };
         let count = ready!(written)?;
         wire.consume(count);
-        Poll::Ready(if count == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(()) })
+        Poll::Ready(if count == 0 {
+            Err(io::ErrorKind::WriteZero.into())
+        } else {
+            Ok(())
+        })
     }
 
     /// Writes all of `wire`.
-    pub(super) fn poll_write_all(&mut self, cx: &mut Context<'_>, wire: &mut Buffer) -> Poll<io::Result<()>> {
+    pub(super) fn poll_write_all(
+        &mut self,
+        cx: &mut Context<'_>,
+        wire: &mut Buffer,
+    ) -> Poll<io::Result<()>> {
         while !wire.is_empty() {
             ready!(self.poll_write(cx, wire))?;
         }

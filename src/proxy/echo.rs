@@ -19,11 +19,15 @@ pub fn take_out(answer: &mut Head, route: &Route, token: Option<&AccessToken>) {
     if !answer.has(Known::Location) && !answer.has(Known::ContentLocation) {
         return;
     }
-    let (Some(Injection::Query { name }), Some(token)) = (route.provider.as_ref().map(|bound| &bound.inject), token)
+    let (Some(Injection::Query { name }), Some(token)) =
+        (route.provider.as_ref().map(|bound| &bound.inject), token)
     else {
         return;
     };
-    let pairs = [headers::query_pair(name, token), format!("{name}={}", token.secret.expose())];
+    let pairs = [
+        headers::query_pair(name, token),
+        format!("{name}={}", token.secret.expose()),
+    ];
     for at in 0..answer.fields().len() {
         let field = answer.fields()[at];
         if matches!(field.known, Known::Location | Known::ContentLocation)
@@ -36,13 +40,20 @@ pub fn take_out(answer: &mut Head, route: &Route, token: Option<&AccessToken>) {
 
 /// The URL without any of the parameters `pairs`, however often it is escaped; `None` if none was in it.
 fn without(url: &[u8], pairs: &[String]) -> Option<Vec<u8>> {
-    let mut left = Text { bytes: url.to_vec(), origin: (0..=url.len()).collect() };
+    let mut left = Text {
+        bytes: url.to_vec(),
+        origin: (0..=url.len()).collect(),
+    };
     let mut kept = vec![true; url.len()];
     for escaped in 0..=MOST_ESCAPED {
         for pair in pairs {
             for range in left.parameters(pair.as_bytes()) {
                 // Within another parameter the separators may be that one's; what is left of its value is harmless.
-                let range = if escaped == 0 { left.with_separator(range) } else { range };
+                let range = if escaped == 0 {
+                    left.with_separator(range)
+                } else {
+                    range
+                };
                 kept[left.origin[range.start]..left.origin[range.end]].fill(false);
             }
         }
@@ -51,7 +62,13 @@ fn without(url: &[u8], pairs: &[String]) -> Option<Vec<u8>> {
         }
         left = left.unescaped();
     }
-    let shorter = || url.iter().zip(&kept).filter(|(_, kept)| **kept).map(|(byte, _)| *byte).collect();
+    let shorter = || {
+        url.iter()
+            .zip(&kept)
+            .filter(|(_, kept)| **kept)
+            .map(|(byte, _)| *byte)
+            .collect()
+    };
     kept.contains(&false).then(shorter)
 }
 
@@ -67,7 +84,11 @@ impl Text {
         let begins = |byte: &u8| b"?&;#".contains(byte);
         memchr::memmem::find_iter(&self.bytes, pair)
             .map(|at| at..at + pair.len())
-            .filter(|range| range.start > 0 && begins(&self.bytes[range.start - 1]) && ends(self.bytes.get(range.end)))
+            .filter(|range| {
+                range.start > 0
+                    && begins(&self.bytes[range.start - 1])
+                    && ends(self.bytes.get(range.end))
+            })
             .collect()
     }
 
@@ -79,8 +100,18 @@ impl Text {
     }
 
     fn unescaped(&self) -> Self {
-        let digit = |at: usize| self.bytes.get(at).and_then(|digit| char::from(*digit).to_digit(16));
-        let (mut text, mut at) = (Self { bytes: Vec::new(), origin: Vec::new() }, 0);
+        let digit = |at: usize| {
+            self.bytes
+                .get(at)
+                .and_then(|digit| char::from(*digit).to_digit(16))
+        };
+        let (mut text, mut at) = (
+            Self {
+                bytes: Vec::new(),
+                origin: Vec::new(),
+            },
+            0,
+        );
         while at < self.bytes.len() {
             let (byte, length) = match (self.bytes[at], digit(at + 1), digit(at + 2)) {
                 (b'%', Some(high), Some(low)) => ((high << 4 | low) as u8, 3),
@@ -100,7 +131,10 @@ mod tests {
     use super::*;
 
     fn taken_out(url: &str) -> Option<String> {
-        let pairs = ["access_token=a%2Bb%2F1".to_owned(), "access_token=a+b/1".to_owned()];
+        let pairs = [
+            "access_token=a%2Bb%2F1".to_owned(),
+            "access_token=a+b/1".to_owned(),
+        ];
         without(url.as_bytes(), &pairs).map(|url| String::from_utf8(url).unwrap())
     }
 
@@ -110,7 +144,10 @@ mod tests {
             ("/x?access_token=a%2Bb%2F1", "/x"),
             ("/x?access_token=a%2Bb%2F1#top", "/x#top"),
             ("/x?a=1&access_token=a%2Bb%2F1", "/x?a=1"),
-            ("https://h/x?access_token=a%2Bb%2F1&a=1&&b", "https://h/x?a=1&&b"),
+            (
+                "https://h/x?access_token=a%2Bb%2F1&a=1&&b",
+                "https://h/x?a=1&&b",
+            ),
             ("/x?a&access_token=a+b/1&b#c", "/x?a&b#c"),
             ("/x#access_token=a+b/1", "/x"),
         ] {
@@ -123,9 +160,18 @@ mod tests {
         for (from, to) in [
             ("/x?access_token=a%2bb/1&b", "/x?&b"),
             ("/x?access%5Ftoken=%61%2B%62%2f1", "/x?"),
-            ("/in?to=%2Fx%3Faccess_token%3Da%252Bb%252F1&b=1", "/in?to=%2Fx%3F&b=1"),
-            ("/in?to=/x%3Fc%26access_token%3Da+b/1%26d", "/in?to=/x%3Fc%26%26d"),
-            ("/in?to=%252Fx%253Faccess_token%253Da%25252Bb%25252F1", "/in?to=%252Fx%253F"),
+            (
+                "/in?to=%2Fx%3Faccess_token%3Da%252Bb%252F1&b=1",
+                "/in?to=%2Fx%3F&b=1",
+            ),
+            (
+                "/in?to=/x%3Fc%26access_token%3Da+b/1%26d",
+                "/in?to=/x%3Fc%26%26d",
+            ),
+            (
+                "/in?to=%252Fx%253Faccess_token%253Da%25252Bb%25252F1",
+                "/in?to=%252Fx%253F",
+            ),
             ("/x?access_token=a%2Bb%2F1&access_token=a%2Bb%2F1", "/x?"),
         ] {
             assert_eq!(taken_out(from).as_deref(), Some(to), "{from}");

@@ -65,7 +65,13 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal of this kind with these words for people.
     pub fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { kind, detail: detail.into(), code: None, retry_after: None, proxy_error: None }
+        Self {
+            kind,
+            detail: detail.into(),
+            code: None,
+            retry_after: None,
+            proxy_error: None,
+        }
     }
 
     /// The same with a more exact word for `Proxy-Status`.
@@ -92,16 +98,20 @@ impl Refusal {
                     ),
                 )
             },
-            NoToken::Unavailable { retry_after, detail } => Self {
+            NoToken::Unavailable {
+                retry_after,
+                detail,
+            } => Self {
                 retry_after: Some(*retry_after),
                 ..Self::new(
                     Kind::TokenUnavailable,
                     format!("no usable access token of provider {provider:?}: {detail}"),
                 )
             },
-            NoToken::LoginRequired => {
-                Self::new(Kind::LoginRequired, format!("provider {provider:?} needs a login: {way}"))
-            }
+            NoToken::LoginRequired => Self::new(
+                Kind::LoginRequired,
+                format!("provider {provider:?} needs a login: {way}"),
+            ),
         }
     }
 }

@@ -96,34 +96,63 @@ pub async fn forward(
     let to_head = head.method() == b"HEAD";
     let mut repeated = false;
     loop {
-        match exchange.run(&mut connection, caller, &active.route.timeouts, timer, to_head).await {
+        match exchange
+            .run(
+                &mut connection,
+                caller,
+                &active.route.timeouts,
+                timer,
+                to_head,
+            )
+            .await
+        {
             Ok(framing) => {
-                let Exchange { sending, answer, .. } = exchange;
-                let mut answered = Answered { head: answer, framing, connection, sending };
+                let Exchange {
+                    sending, answer, ..
+                } = exchange;
+                let mut answered = Answered {
+                    head: answer,
+                    framing,
+                    connection,
+                    sending,
+                };
                 if !replays(prepared, &mut answered, caller, timer).await? {
                     echo::take_out(&mut answered.head, &active.route, prepared.token.as_deref());
                     return Ok(answered);
                 }
                 // The refused answer's body is of no use; its connection goes with it.
-                exchange = Exchange::new(answered.sending.with_new_head(head, prepared), limits, tunnel.clone());
+                exchange = Exchange::new(
+                    answered.sending.with_new_head(head, prepared),
+                    limits,
+                    tunnel.clone(),
+                );
                 connection = open(prepared, head, &mut exchange.sending, pool).await?;
             }
             Err(Lost::Caller(fault)) => return Err(fault.into()),
             Err(Lost::Refused(refusal)) => return Err(refusal.into()),
-            Err(Lost::Connection) if !repeated && exchange.may_repeat(&connection, head.method()) => {
+            Err(Lost::Connection)
+                if !repeated && exchange.may_repeat(&connection, head.method()) =>
+            {
                 repeated = true;
-                tracing::debug!(route = &*active.route.name, "the connection was dead; the request is sent once more");
+                tracing::debug!(
+                    route = &*active.route.name,
+                    "the connection was dead; the request is sent once more"
+                );
                 exchange.sending = exchange.sending.with_new_head(head, prepared);
                 connection = open(prepared, head, &mut exchange.sending, pool).await?;
             }
             Err(Lost::Connection) if connection.was_reset() => {
-                let refusal =
-                    Refusal::new(Kind::UpstreamProtocol, "the upstream broke off the request, or the rules of HTTP/2");
+                let refusal = Refusal::new(
+                    Kind::UpstreamProtocol,
+                    "the upstream broke off the request, or the rules of HTTP/2",
+                );
                 return Err(refusal.with_proxy_error("http_protocol_error").into());
             }
             Err(Lost::Connection) => {
-                let refusal =
-                    Refusal::new(Kind::UpstreamProtocol, "the upstream closed the connection without an answer");
+                let refusal = Refusal::new(
+                    Kind::UpstreamProtocol,
+                    "the upstream closed the connection without an answer",
+                );
                 return Err(refusal.with_proxy_error("connection_terminated").into());
             }
         }
@@ -131,7 +160,12 @@ pub async fn forward(
 }
 
 /// Opens a connection for a request of which nothing is on its way. A token that ran out in the meantime is replaced.
-async fn open(prepared: &mut Prepared, head: &Head, sending: &mut Sending, pool: &Pool) -> Result<Connection, Refusal> {
+async fn open(
+    prepared: &mut Prepared,
+    head: &Head,
+    sending: &mut Sending,
+    pool: &Pool,
+) -> Result<Connection, Refusal> {
     let active = prepared.active.clone();
     sending.shrink();
     // Apart from the task, which would hold the room for a TLS handshake as long as it lives.
@@ -139,10 +173,9 @@ async fn open(prepared: &mut Prepared, head: &Head, sending: &mut Sending, pool:
     if let (Some(credential), Some(token)) = (&active.credential, &prepared.token)
         && !credential.is_usable(token)
     {
-        let token = credential
-            .obtain()
-            .await
-            .map_err(|reason| Refusal::no_token(&reason, credential.name(), &active.way_to_log_in))?;
+        let token = credential.obtain().await.map_err(|reason| {
+            Refusal::no_token(&reason, credential.name(), &active.way_to_log_in)
+        })?;
         prepared.token = Some(token);
         *sending = sending.with_new_head(head, prepared);
     }
@@ -161,7 +194,8 @@ async fn replays(
     timer: &mut Timer,
 ) -> Result<bool, CallerFault> {
     let active = &prepared.active;
-    let (Some(binding), Some(credential), Some(seen)) = (&active.route.provider, &active.credential, &prepared.token)
+    let (Some(binding), Some(credential), Some(seen)) =
+        (&active.route.provider, &active.credential, &prepared.token)
     else {
         return Ok(false);
     };
@@ -173,7 +207,10 @@ async fn replays(
         seen.mark_refused_when_fresh();
         return Ok(false);
     }
-    let gathered = answered.sending.gather(caller, timer, active.route.timeouts.idle).await;
+    let gathered = answered
+        .sending
+        .gather(caller, timer, active.route.timeouts.idle)
+        .await;
     if gathered != Ok(true) {
         // Too large to be sent again, or broken: the next request is to find a new token. Where another would not help,
         // the refusal has been told already and this one stays.
@@ -213,7 +250,14 @@ struct Exchange {
 
 impl Exchange {
     fn new(sending: Sending, limits: HeadLimits, tunnel: Option<Vec<u8>>) -> Self {
-        Self { sending, answer: Head::default(), limits, interim: 0, passing: None, tunnel }
+        Self {
+            sending,
+            answer: Head::default(),
+            limits,
+            interim: 0,
+            passing: None,
+            tunnel,
+        }
     }
 
     async fn run(
@@ -224,7 +268,11 @@ impl Exchange {
         timer: &mut Timer,
         to_head: bool,
     ) -> Result<Framing, Lost> {
-        timer.set(if caller.is_body_done() { timeouts.response } else { timeouts.idle });
+        timer.set(if caller.is_body_done() {
+            timeouts.response
+        } else {
+            timeouts.idle
+        });
         poll_fn(|cx| {
             // While the connection was opened, the caller may have thought better of it.
             if self.sending.is_unsent() && !connection.reused && caller.poll_gone(cx).is_ready() {
@@ -237,7 +285,11 @@ impl Exchange {
                     return Poll::Ready(Err(Lost::Caller(fault)));
                 }
                 if moved {
-                    timer.set(if self.sending.waits_for_upstream() { timeouts.response } else { timeouts.idle });
+                    timer.set(if self.sending.waits_for_upstream() {
+                        timeouts.response
+                    } else {
+                        timeouts.idle
+                    });
                 }
             }
             if let Poll::Ready(answered) = self.poll_answer(cx, connection, caller, to_head) {
@@ -246,7 +298,9 @@ impl Exchange {
             if caller.poll_gone(cx).is_ready() {
                 return Poll::Ready(Err(Lost::Caller(CallerFault::Gone)));
             }
-            timer.poll_passed(cx).map(|()| Err(Lost::Refused(self.timed_out())))
+            timer
+                .poll_passed(cx)
+                .map(|()| Err(Lost::Refused(self.timed_out())))
         })
         .await
     }
@@ -280,10 +334,18 @@ impl Exchange {
         }
     }
 
-    fn poll_fill(&mut self, cx: &mut Context<'_>, connection: &mut Connection) -> Poll<Result<(), Lost>> {
+    fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &mut Connection,
+    ) -> Poll<Result<(), Lost>> {
         let buffer = &mut self.answer.buffer;
         if buffer.spare().is_empty() {
-            buffer.grow(if buffer.size() == 0 { SMALL } else { buffer.size() * 2 });
+            buffer.grow(if buffer.size() == 0 {
+                SMALL
+            } else {
+                buffer.size() * 2
+            });
         }
         match connection.poll_read(cx, buffer.spare()) {
             Poll::Ready(Ok(count)) if count > 0 => {
@@ -292,8 +354,13 @@ impl Exchange {
             }
             Poll::Ready(_) if buffer.is_empty() => Poll::Ready(Err(Lost::Connection)),
             Poll::Ready(_) => {
-                let refusal = Refusal::new(Kind::UpstreamProtocol, "the upstream's answer was cut off in its head");
-                Poll::Ready(Err(Lost::Refused(refusal.with_proxy_error("http_response_incomplete"))))
+                let refusal = Refusal::new(
+                    Kind::UpstreamProtocol,
+                    "the upstream's answer was cut off in its head",
+                );
+                Poll::Ready(Err(Lost::Refused(
+                    refusal.with_proxy_error("http_response_incomplete"),
+                )))
             }
             Poll::Pending => {
                 if buffer.is_empty() {
@@ -308,20 +375,29 @@ impl Exchange {
     fn is_switch_asked_for(&self) -> bool {
         match (&self.tunnel, admission::switches_to(&self.answer)) {
             (Some(asked), Some(protocol)) => {
-                list(asked).any(|asked| asked.eq_ignore_ascii_case(protocol)) && self.sending.is_done()
+                list(asked).any(|asked| asked.eq_ignore_ascii_case(protocol))
+                    && self.sending.is_done()
             }
             _ => false,
         }
     }
 
     /// An interim answer: 100 was dealt with already, 101 was not asked for, others pass.
-    fn poll_interim(&mut self, cx: &mut Context<'_>, caller: &mut Caller<'_>) -> Poll<Result<(), Lost>> {
+    fn poll_interim(
+        &mut self,
+        cx: &mut Context<'_>,
+        caller: &mut Caller<'_>,
+    ) -> Poll<Result<(), Lost>> {
         if self.answer.status == 101 || self.interim >= MOST_INTERIM {
-            return Poll::Ready(Err(protocol("an unasked switch of protocols, or interim answers without end")));
+            return Poll::Ready(Err(protocol(
+                "an unasked switch of protocols, or interim answers without end",
+            )));
         }
         if self.answer.status != 100 {
             // Half of it may have gone out already, and the other half waits for the caller.
-            let wire = self.passing.get_or_insert_with(|| interim_head(&self.answer));
+            let wire = self
+                .passing
+                .get_or_insert_with(|| interim_head(&self.answer));
             ready!(caller.poll_interim(cx, wire)).map_err(Lost::Caller)?;
             self.passing = None;
         }
@@ -348,7 +424,10 @@ impl Exchange {
         } else if self.sending.waits_for_caller() {
             Refusal::new(Kind::RequestTimeout, "no more of the body came in time")
         } else {
-            let refusal = Refusal::new(Kind::UpstreamTimeout, "the upstream did not take the body in time");
+            let refusal = Refusal::new(
+                Kind::UpstreamTimeout,
+                "the upstream did not take the body in time",
+            );
             refusal.with_proxy_error("connection_write_timeout")
         }
     }
@@ -356,10 +435,20 @@ impl Exchange {
 
 fn interim_head(answer: &Head) -> Buffer {
     let mut wire = Buffer::with_size(SMALL);
-    headers::write_answer(&mut wire, answer, Framing::Empty, Sink::Plain, headers::Persist::Silent, None);
+    headers::write_answer(
+        &mut wire,
+        answer,
+        Framing::Empty,
+        Sink::Plain,
+        headers::Persist::Silent,
+        None,
+    );
     wire
 }
 
 fn protocol(detail: &'static str) -> Lost {
-    Lost::Refused(Refusal::new(Kind::UpstreamProtocol, format!("the upstream sent {detail}")))
+    Lost::Refused(Refusal::new(
+        Kind::UpstreamProtocol,
+        format!("the upstream sent {detail}"),
+    ))
 }

@@ -27,7 +27,10 @@ pub fn check(
 
 /// Whether `host` is one of the names that the guard accepts.
 pub fn knows(guard: &Guard, host: &[u8]) -> bool {
-    guard.hosts.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(host))
+    guard
+        .hosts
+        .iter()
+        .any(|known| known.as_bytes().eq_ignore_ascii_case(host))
 }
 
 fn check_host(guard: &Guard, head: &Head, admitted: &Admitted) -> Result<(), Refusal> {
@@ -41,11 +44,19 @@ fn check_host(guard: &Guard, head: &Head, admitted: &Admitted) -> Result<(), Ref
 
 /// The refusal of a Host that nobody here knows.
 pub fn host_not_allowed() -> Refusal {
-    Refusal::new(Kind::HostNotAllowed, "this Host is not one of `guard.hosts`")
+    Refusal::new(
+        Kind::HostNotAllowed,
+        "this Host is not one of `guard.hosts`",
+    )
 }
 
 /// A page of another site makes a browser call us, and the browser says so (Fetch Metadata; RFC 6454).
-fn check_browser(guard: &Guard, head: &Head, admitted: &Admitted, port: Option<u16>) -> Result<(), Refusal> {
+fn check_browser(
+    guard: &Guard,
+    head: &Head,
+    admitted: &Admitted,
+    port: Option<u16>,
+) -> Result<(), Refusal> {
     for field in head.fields() {
         let foreign = match field.known {
             Known::SecFetchSite => {
@@ -56,7 +67,10 @@ fn check_browser(guard: &Guard, head: &Head, admitted: &Admitted, port: Option<u
             _ => false,
         };
         if foreign {
-            return Err(Refusal::new(Kind::CrossSite, "a browser's request from another site"));
+            return Err(Refusal::new(
+                Kind::CrossSite,
+                "a browser's request from another site",
+            ));
         }
     }
     Ok(())
@@ -64,16 +78,26 @@ fn check_browser(guard: &Guard, head: &Head, admitted: &Admitted, port: Option<u
 
 /// Whether `origin` is a page that this very listener served: its scheme, one of its names, its port.
 fn is_own_origin(guard: &Guard, origin: &[u8], asked_port: Option<u16>, port: Option<u16>) -> bool {
-    let Some(authority) = origin.strip_prefix(b"http://") else { return false };
+    let Some(authority) = origin.strip_prefix(b"http://") else {
+        return false;
+    };
     let end = if authority.starts_with(b"[") {
-        authority.iter().position(|byte| *byte == b']').map_or(0, |at| at + 1)
+        authority
+            .iter()
+            .position(|byte| *byte == b']')
+            .map_or(0, |at| at + 1)
     } else {
-        authority.iter().position(|byte| *byte == b':').unwrap_or(authority.len())
+        authority
+            .iter()
+            .position(|byte| *byte == b':')
+            .unwrap_or(authority.len())
     };
     let (host, rest) = authority.split_at(end);
     let origin_port = match rest {
         [] => Some(80),
-        [b':', digits @ ..] => std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()),
+        [b':', digits @ ..] => std::str::from_utf8(digits)
+            .ok()
+            .and_then(|digits| digits.parse().ok()),
         _ => None,
     };
     let ours = [Some(asked_port.unwrap_or(80)), port];
@@ -81,22 +105,32 @@ fn is_own_origin(guard: &Guard, origin: &[u8], asked_port: Option<u16>, port: Op
 }
 
 fn check_key(guard: &Guard, head: &Head) -> Result<(), Refusal> {
-    let Some(key) = &guard.client_key else { return Ok(()) };
+    let Some(key) = &guard.client_key else {
+        return Ok(());
+    };
     let mut given = head.values(Known::BearwardKey);
     match (given.next(), given.next()) {
         (Some(given), None) if key.current().matches(given) => Ok(()),
-        _ => Err(Refusal::new(Kind::ClientKeyRequired, "this route wants its client key in x-bearward-key")),
+        _ => Err(Refusal::new(
+            Kind::ClientKeyRequired,
+            "this route wants its client key in x-bearward-key",
+        )),
     }
 }
 
 fn check_rules(route: &Route, head: &Head, decoded_path: Option<&str>) -> Result<(), Refusal> {
-    let Some(rules) = &route.allow else { return Ok(()) };
+    let Some(rules) = &route.allow else {
+        return Ok(());
+    };
     let method = std::str::from_utf8(head.method()).unwrap_or_default();
     let path = decoded_path.unwrap_or_default();
     if rules.iter().any(|rule| rule.permits(method, path)) {
         Ok(())
     } else {
-        Err(Refusal::new(Kind::NotAllowed, "this method and path are not in the route's `allow`"))
+        Err(Refusal::new(
+            Kind::NotAllowed,
+            "this method and path are not in the route's `allow`",
+        ))
     }
 }
 
@@ -110,7 +144,10 @@ fn check_length(guard: &Guard, admitted: &Admitted) -> Result<(), Refusal> {
 
 /// The refusal of a body that is longer than `guard.max_body`.
 pub fn body_too_large() -> Refusal {
-    Refusal::new(Kind::BodyTooLarge, "the body is larger than the route's `guard.max_body`")
+    Refusal::new(
+        Kind::BodyTooLarge,
+        "the body is larger than the route's `guard.max_body`",
+    )
 }
 
 #[cfg(test)]
@@ -118,7 +155,11 @@ mod tests {
     use super::*;
 
     fn guard() -> Guard {
-        Guard { hosts: vec!["localhost".into(), "[::1]".into()], client_key: None, max_body: None }
+        Guard {
+            hosts: vec!["localhost".into(), "[::1]".into()],
+            client_key: None,
+            max_body: None,
+        }
     }
 
     #[test]
@@ -144,7 +185,17 @@ mod tests {
 
     #[test]
     fn behind_a_port_mapping_the_asked_port_counts() {
-        assert!(is_own_origin(&guard(), b"http://localhost", None, Some(8080)));
-        assert!(is_own_origin(&guard(), b"http://localhost:9000", Some(9000), Some(8080)));
+        assert!(is_own_origin(
+            &guard(),
+            b"http://localhost",
+            None,
+            Some(8080)
+        ));
+        assert!(is_own_origin(
+            &guard(),
+            b"http://localhost:9000",
+            Some(9000),
+            Some(8080)
+        ));
     }
 }

@@ -20,7 +20,13 @@ use crate::{
 /// Writes the head that goes upstream: the caller's request line and fields, less those that end here, and the token.
 ///
 /// The caller's own field of the injected name never passes, whether there is a token or not.
-pub fn write_request(wire: &mut Buffer, head: &Head, admitted: &Admitted, route: &Route, token: Option<&AccessToken>) {
+pub fn write_request(
+    wire: &mut Buffer,
+    head: &Head,
+    admitted: &Admitted,
+    route: &Route,
+    token: Option<&AccessToken>,
+) {
     let inject = route.provider.as_ref().map(|binding| &binding.inject);
     wire.extend_all([head.method(), b" "]);
     write_target(wire, head, admitted, route, token);
@@ -61,7 +67,13 @@ pub fn write_request(wire: &mut Buffer, head: &Head, admitted: &Admitted, route:
     }
     if let (Some(Injection::Header { name, prefix }), Some(token)) = (inject, token) {
         let value = token.secret.expose().as_bytes();
-        wire.extend_all([name.as_str().as_bytes(), b": ", prefix.as_bytes(), value, b"\r\n"]);
+        wire.extend_all([
+            name.as_str().as_bytes(),
+            b": ",
+            prefix.as_bytes(),
+            value,
+            b"\r\n",
+        ]);
     }
     wire.extend(b"\r\n");
 }
@@ -72,8 +84,17 @@ pub fn tunnel(head: &Head, admitted: &Admitted, route: &Route) -> Option<Vec<u8>
     if !admitted.upgrade {
         return None;
     }
-    let is_allowed = |asked: &&[u8]| route.upgrade.iter().any(|allowed| allowed.as_bytes().eq_ignore_ascii_case(asked));
-    let protocols: Vec<_> = head.values(Known::Upgrade).flat_map(list).filter(is_allowed).collect();
+    let is_allowed = |asked: &&[u8]| {
+        route
+            .upgrade
+            .iter()
+            .any(|allowed| allowed.as_bytes().eq_ignore_ascii_case(asked))
+    };
+    let protocols: Vec<_> = head
+        .values(Known::Upgrade)
+        .flat_map(list)
+        .filter(is_allowed)
+        .collect();
     (!protocols.is_empty()).then(|| protocols.join(&b", "[..]))
 }
 
@@ -92,18 +113,30 @@ impl<'a> Credentials<'a> {
             Some(Injection::Header { name, .. }) => Some(name.as_str().as_bytes()),
             _ => None,
         };
-        Self { injected, demanded: route.provider.is_some() }
+        Self {
+            injected,
+            demanded: route.provider.is_some(),
+        }
     }
 
     /// Whether a field of this name is one of them, in any spelling.
     pub fn contains(&self, name: &[u8]) -> bool {
         self.demanded
-            && (same_name(name, b"authorization") || self.injected.is_some_and(|injected| same_name(name, injected)))
+            && (same_name(name, b"authorization")
+                || self
+                    .injected
+                    .is_some_and(|injected| same_name(name, injected)))
     }
 }
 
 /// The target: the upstream's base path, the caller's path and query byte for byte.
-fn write_target(wire: &mut Buffer, head: &Head, admitted: &Admitted, route: &Route, token: Option<&AccessToken>) {
+fn write_target(
+    wire: &mut Buffer,
+    head: &Head,
+    admitted: &Admitted,
+    route: &Route,
+    token: Option<&AccessToken>,
+) {
     if is_for_server(head, admitted, route) {
         return wire.extend(ASTERISK);
     }
@@ -125,7 +158,8 @@ fn write_target(wire: &mut Buffer, head: &Head, admitted: &Admitted, route: &Rou
 
 /// Whether the request is for the server as a whole, of which a URL without a path speaks too (RFC 9112 §3.2.4).
 fn is_for_server(head: &Head, admitted: &Admitted, route: &Route) -> bool {
-    let has_no_path = admitted.path.is_empty() && admitted.query.is_empty() && head.method() == b"OPTIONS";
+    let has_no_path =
+        admitted.path.is_empty() && admitted.query.is_empty() && head.method() == b"OPTIONS";
     head.bytes(admitted.path) == ASTERISK || (has_no_path && route.is_whole())
 }
 
@@ -138,7 +172,9 @@ fn write_query(wire: &mut Buffer, query: &[u8], injected: &str, token: Option<&A
     };
     if let Some(parameters) = query.get(1..).filter(|parameters| !parameters.is_empty()) {
         for parameter in parameters.split(|byte| *byte == b'&') {
-            let is_injected = url::form_urlencoded::parse(parameter).next().is_some_and(|(name, _)| name == injected);
+            let is_injected = url::form_urlencoded::parse(parameter)
+                .next()
+                .is_some_and(|(name, _)| name == injected);
             if !is_injected {
                 put(wire, parameter);
             }
@@ -151,7 +187,9 @@ fn write_query(wire: &mut Buffer, query: &[u8], injected: &str, token: Option<&A
 
 /// The token as a parameter of a query.
 pub fn query_pair(name: &str, token: &AccessToken) -> String {
-    url::form_urlencoded::Serializer::new(String::new()).append_pair(name, token.secret.expose()).finish()
+    url::form_urlencoded::Serializer::new(String::new())
+        .append_pair(name, token.secret.expose())
+        .finish()
 }
 
 /// How the answer goes back to a caller that speaks HTTP/1.
@@ -166,11 +204,18 @@ pub struct AnswerFraming {
 /// How an answer framed like this goes to a caller of `version`.
 pub fn answer_framing(framing: Framing, version: Version) -> AnswerFraming {
     match framing {
-        Framing::Empty | Framing::Length(_) => AnswerFraming { sink: Sink::Plain, until_close: false },
-        Framing::Chunked | Framing::UntilClose if version == Version::Http11 => {
-            AnswerFraming { sink: Sink::Chunked, until_close: false }
-        }
-        Framing::Chunked | Framing::UntilClose => AnswerFraming { sink: Sink::Plain, until_close: true },
+        Framing::Empty | Framing::Length(_) => AnswerFraming {
+            sink: Sink::Plain,
+            until_close: false,
+        },
+        Framing::Chunked | Framing::UntilClose if version == Version::Http11 => AnswerFraming {
+            sink: Sink::Chunked,
+            until_close: false,
+        },
+        Framing::Chunked | Framing::UntilClose => AnswerFraming {
+            sink: Sink::Plain,
+            until_close: true,
+        },
     }
 }
 
@@ -199,7 +244,13 @@ pub fn write_answer(
     persist: Persist<'_>,
     rewriter: Option<&Rewriter<'_>>,
 ) {
-    wire.extend_all([b"HTTP/1.1 ", &status_digits(answer.status), b" ", answer.reason(), b"\r\n"]);
+    wire.extend_all([
+        b"HTTP/1.1 ",
+        &status_digits(answer.status),
+        b" ",
+        answer.reason(),
+        b"\r\n",
+    ]);
     let nominated = Nominated::of(answer);
     let mut lines = Lines::of(answer);
     for field in answer.fields() {
@@ -219,7 +270,9 @@ pub fn write_answer(
         // Neither may say how long its body is (RFC 9110 §8.6).
     } else if sink == Sink::Chunked {
         put_field(wire, b"transfer-encoding", b"chunked");
-    } else if matches!(framing, Framing::Empty | Framing::Length(_)) && framing::content_length(answer).is_some() {
+    } else if matches!(framing, Framing::Empty | Framing::Length(_))
+        && framing::content_length(answer).is_some()
+    {
         put_length(wire, answer);
     }
     match persist {
@@ -242,19 +295,28 @@ struct Lines<'a> {
 
 impl<'a> Lines<'a> {
     fn of(head: &'a Head) -> Self {
-        Self { head, run: Span::default() }
+        Self {
+            head,
+            run: Span::default(),
+        }
     }
 
     fn put(&mut self, wire: &mut Buffer, field: &Field) {
         match self.head.line(field) {
-            Some(line) if line.start() == self.run.end() => self.run = Span::new(self.run.start(), line.end()),
+            Some(line) if line.start() == self.run.end() => {
+                self.run = Span::new(self.run.start(), line.end())
+            }
             Some(line) => {
                 self.finish(wire);
                 self.run = line;
             }
             None => {
                 self.finish(wire);
-                put_field(wire, self.head.bytes(field.name), self.head.bytes(field.value));
+                put_field(
+                    wire,
+                    self.head.bytes(field.name),
+                    self.head.bytes(field.value),
+                );
             }
         }
     }
@@ -304,8 +366,9 @@ pub struct Nominated<'a>(Vec<&'a [u8]>);
 impl<'a> Nominated<'a> {
     /// Those of this head. Allocates nothing in the usual case that there are none.
     pub fn of(head: &'a Head) -> Self {
-        let names_field =
-            |option: &&[u8]| !option.eq_ignore_ascii_case(b"close") && !option.eq_ignore_ascii_case(b"keep-alive");
+        let names_field = |option: &&[u8]| {
+            !option.eq_ignore_ascii_case(b"close") && !option.eq_ignore_ascii_case(b"keep-alive")
+        };
         let mut names = Vec::new();
         // Mostly there is none, or one that says nothing but this; a list is read only where there is one.
         for value in head.values(Known::Connection).filter(names_field) {
@@ -316,7 +379,9 @@ impl<'a> Nominated<'a> {
 
     /// Whether a field of this name ends here.
     pub fn contains(&self, name: &[u8]) -> bool {
-        self.0.iter().any(|nominated| nominated.eq_ignore_ascii_case(name))
+        self.0
+            .iter()
+            .any(|nominated| nominated.eq_ignore_ascii_case(name))
     }
 }
 

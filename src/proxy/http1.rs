@@ -55,7 +55,14 @@ pub(super) async fn serve(
     watch: Watch,
 ) {
     let entry = poll_fn(|cx| Poll::Ready(worker.enter(cx.waker()))).await;
-    let mut connection = Connection { stream, head, timer, ingress, worker, served: 0 };
+    let mut connection = Connection {
+        stream,
+        head,
+        timer,
+        ingress,
+        worker,
+        served: 0,
+    };
     connection.run().await;
     drop((entry, watch));
 }
@@ -113,7 +120,10 @@ impl Connection {
                 }
                 Ok(false) => return,
                 Err(refusal) => {
-                    let rejected = Rejected { refusal, active: None };
+                    let rejected = Rejected {
+                        refusal,
+                        active: None,
+                    };
                     let outcome = self.refuse(rejected, Next::Linger).await;
                     self.tell(&outcome, Duration::ZERO);
                     outcome
@@ -139,7 +149,10 @@ impl Connection {
     /// Reads until a head is whole; false when the caller has nothing more to ask.
     async fn read_head(&mut self) -> Result<bool, Refusal> {
         let limits = self.ingress.head_limits();
-        let (head_timeout, keep_alive) = (self.ingress.limits.head_timeout, self.ingress.limits.keep_alive);
+        let (head_timeout, keep_alive) = (
+            self.ingress.limits.head_timeout,
+            self.ingress.limits.keep_alive,
+        );
         // The timer runs since the connection was accepted. Later it is set only where there is something to wait for.
         let mut is_timed = self.served == 0;
         poll_fn(|cx| {
@@ -158,7 +171,9 @@ impl Connection {
                 }
                 if self.head.buffer.spare().is_empty() {
                     let size = self.head.buffer.size();
-                    self.head.buffer.grow(if size == 0 { SMALL } else { size * 2 });
+                    self.head
+                        .buffer
+                        .grow(if size == 0 { SMALL } else { size * 2 });
                 }
                 match self.stream.poll_read(cx, self.head.buffer.spare()) {
                     Poll::Ready(Ok(count)) if count > 0 => {
@@ -176,7 +191,8 @@ impl Connection {
                             is_timed = true;
                         }
                         ready!(self.timer.poll_passed(cx));
-                        let late = Refusal::new(Kind::RequestTimeout, "the head did not come in time");
+                        let late =
+                            Refusal::new(Kind::RequestTimeout, "the head did not come in time");
                         return Poll::Ready(if idle { Ok(false) } else { Err(late) });
                     }
                 }
@@ -192,19 +208,42 @@ impl Connection {
         };
         let active = prepared.active.clone();
         let limit = active.route.guard.max_body;
-        let mut body = Body::new(prepared.admitted.framing, limit, self.ingress.limits.head_bytes);
+        let mut body = Body::new(
+            prepared.admitted.framing,
+            limit,
+            self.ingress.limits.head_bytes,
+        );
         body.withhold_named_by(&self.head);
-        let sink = if prepared.admitted.framing == Framing::Chunked { Sink::Chunked } else { Sink::Plain };
+        let sink = if prepared.admitted.framing == Framing::Chunked {
+            Sink::Chunked
+        } else {
+            Sink::Plain
+        };
         let injected = active.injected_name();
         let mut wire = Buffer::with_size(SMALL);
-        headers::write_request(&mut wire, &self.head, &prepared.admitted, &active.route, prepared.token.as_deref());
+        headers::write_request(
+            &mut wire,
+            &self.head,
+            &prepared.admitted,
+            &active.route,
+            prepared.token.as_deref(),
+        );
         let head_length = wire.len();
         let consumed = match body.begin(self.head.rest(), &mut wire, sink, injected) {
             Ok(consumed) => consumed,
             Err(error) => {
                 let next = Next::Linger;
                 return match Unanswered::from(CallerFault::from(error)) {
-                    Unanswered::Refused(refusal) => self.refuse(Rejected { refusal, active: Some(active) }, next).await,
+                    Unanswered::Refused(refusal) => {
+                        self.refuse(
+                            Rejected {
+                                refusal,
+                                active: Some(active),
+                            },
+                            next,
+                        )
+                        .await
+                    }
                     Unanswered::CallerGone => self.gone(prepared),
                 };
             }
@@ -216,7 +255,14 @@ impl Connection {
                 return self.gone(prepared);
             }
         }
-        self.exchange(prepared, body, consumed, Sending::new(wire, head_length), sink).await
+        self.exchange(
+            prepared,
+            body,
+            consumed,
+            Sending::new(wire, head_length),
+            sink,
+        )
+        .await
     }
 
     /// Forwards a request and passes its answer back.
@@ -231,7 +277,14 @@ impl Connection {
         let active = prepared.active.clone();
         let interim = self.head.version == Version::Http11;
         let injected = active.injected_name();
-        let mut caller = Caller { stream: &mut self.stream, body, sink, injected, spill: Vec::new(), interim };
+        let mut caller = Caller {
+            stream: &mut self.stream,
+            body,
+            sink,
+            injected,
+            spill: Vec::new(),
+            interim,
+        };
         let answered = forward::forward(
             &self.ingress,
             &self.worker.pool,
@@ -246,10 +299,28 @@ impl Connection {
             Ok(answered) => answered,
             Err(Unanswered::CallerGone) => return self.gone(prepared),
             Err(Unanswered::Refused(refusal)) => {
-                let next = if caller.body.is_done() { Next::Serve } else { Next::Linger };
-                let rest = Rest { consumed, spill: std::mem::take(&mut caller.spill) };
-                let outcome = Box::pin(self.refuse_after(Rejected { refusal, active: Some(active) }, next)).await;
-                return Outcome { cost: prepared.cost, rest, ..outcome };
+                let next = if caller.body.is_done() {
+                    Next::Serve
+                } else {
+                    Next::Linger
+                };
+                let rest = Rest {
+                    consumed,
+                    spill: std::mem::take(&mut caller.spill),
+                };
+                let outcome = Box::pin(self.refuse_after(
+                    Rejected {
+                        refusal,
+                        active: Some(active),
+                    },
+                    next,
+                ))
+                .await;
+                return Outcome {
+                    cost: prepared.cost,
+                    rest,
+                    ..outcome
+                };
             }
         };
         let status = answered.head.status;
@@ -257,21 +328,40 @@ impl Connection {
             return Box::pin(self.tunnel(prepared, answered)).await;
         }
         let framing = headers::answer_framing(answered.framing, self.head.version);
-        let ends = framing.until_close || !prepared.admitted.keep_alive || self.worker.is_draining();
+        let ends =
+            framing.until_close || !prepared.admitted.keep_alive || self.worker.is_draining();
         let persist = Persist::of(ends, self.head.version);
         let rewriter = Rewriter::new(&active.route, &self.head, &prepared.admitted);
-        let relay = match Relay::new(answered, framing.sink, persist, self.ingress.limits.head_bytes, &rewriter) {
+        let relay = match Relay::new(
+            answered,
+            framing.sink,
+            persist,
+            self.ingress.limits.head_bytes,
+            &rewriter,
+        ) {
             Ok(relay) => relay,
             Err(error) => {
-                let refusal = Refusal::new(Kind::UpstreamProtocol, format!("the upstream sent {error}"));
-                let rejected = Rejected { refusal, active: Some(active) };
+                let refusal =
+                    Refusal::new(Kind::UpstreamProtocol, format!("the upstream sent {error}"));
+                let rejected = Rejected {
+                    refusal,
+                    active: Some(active),
+                };
                 let outcome = Box::pin(self.refuse_after(rejected, Next::Linger)).await;
-                return Outcome { cost: prepared.cost, ..outcome };
+                return Outcome {
+                    cost: prepared.cost,
+                    ..outcome
+                };
             }
         };
-        let (passed, bytes) = relay.run(&mut caller, &active, &self.worker.pool, &mut self.timer).await;
+        let (passed, bytes) = relay
+            .run(&mut caller, &active, &self.worker.pool, &mut self.timer)
+            .await;
         let read = caller.body.is_done();
-        let rest = Rest { consumed, spill: std::mem::take(&mut caller.spill) };
+        let rest = Rest {
+            consumed,
+            spill: std::mem::take(&mut caller.spill),
+        };
         if !passed && framing.until_close {
             // To this caller an end of the connection is an end of the body, unless it is a reset.
             self.stream.reset_on_close();
@@ -281,7 +371,14 @@ impl Connection {
             (true, true) if !ends => Next::Serve,
             (true, _) => Next::Linger,
         };
-        Outcome { next, status, bytes, active: Some(active), cost: prepared.cost, rest }
+        Outcome {
+            next,
+            status,
+            bytes,
+            active: Some(active),
+            cost: prepared.cost,
+            rest,
+        }
     }
 
     /// Passes a switch of protocols back, and then whatever either side says.
@@ -289,15 +386,31 @@ impl Connection {
         let mut wire = Buffer::with_size(SMALL);
         let protocol = super::admission::switches_to(&answered.head).unwrap_or_default();
         let persist = Persist::Upgrade(protocol);
-        headers::write_answer(&mut wire, &answered.head, Framing::Empty, Sink::Plain, persist, None);
+        headers::write_answer(
+            &mut wire,
+            &answered.head,
+            Framing::Empty,
+            Sink::Plain,
+            persist,
+            None,
+        );
         wire.extend(answered.head.rest());
         let mut early = Buffer::with_size(SMALL);
         early.extend(self.head.rest());
         let idle = prepared.active.route.timeouts.idle;
         let tunnel = Tunnel::new(early, wire);
-        let bytes = tunnel.run(&mut self.stream, answered.connection, idle, &mut self.timer).await;
+        let bytes = tunnel
+            .run(&mut self.stream, answered.connection, idle, &mut self.timer)
+            .await;
         let (cost, rest) = (prepared.cost, Rest::default());
-        Outcome { next: Next::Cut, status: 101, bytes, active: Some(prepared.active), cost, rest }
+        Outcome {
+            next: Next::Cut,
+            status: 101,
+            bytes,
+            active: Some(prepared.active),
+            cost,
+            rest,
+        }
     }
 
     /// Answers a request that was refused before any of its body was read.
@@ -305,23 +418,45 @@ impl Connection {
         // A body that nobody will read makes the next head hard to find; a bad request makes it doubtful, and behind a
         // CONNECT there may be anything.
         let bodiless = crate::http1::framing::of_request(&self.head) == Ok(Framing::Empty);
-        let doubtful = matches!(rejected.refusal.kind, Kind::BadRequest | Kind::MethodNotAllowed);
-        let next = if bodiless && !doubtful { next } else { Next::Linger };
+        let doubtful = matches!(
+            rejected.refusal.kind,
+            Kind::BadRequest | Kind::MethodNotAllowed
+        );
+        let next = if bodiless && !doubtful {
+            next
+        } else {
+            Next::Linger
+        };
         Box::pin(self.refuse_after(rejected, next)).await
     }
 
     async fn refuse_after(&mut self, rejected: Rejected, next: Next) -> Outcome {
         let Rejected { refusal, active } = rejected;
-        let keep_alive = next == Next::Serve && super::admission::keeps_alive(&self.head) && !self.worker.is_draining();
-        let next = if keep_alive { Next::Serve } else { Next::Linger };
+        let keep_alive = next == Next::Serve
+            && super::admission::keeps_alive(&self.head)
+            && !self.worker.is_draining();
+        let next = if keep_alive {
+            Next::Serve
+        } else {
+            Next::Linger
+        };
         let route = active.as_ref().map(|active| &*active.route.name);
-        let provider = active.as_ref().and_then(|active| active.route.provider.as_ref()).map(|bound| &*bound.provider);
+        let provider = active
+            .as_ref()
+            .and_then(|active| active.route.provider.as_ref())
+            .map(|bound| &*bound.provider);
         let answer = respond::answer(&refusal, route, provider, respond::is_grpc(&self.head));
         let mut wire = Buffer::with_size(SMALL);
         let persist = Persist::of(!keep_alive, self.head.version);
         let to_head = self.head.method() == b"HEAD";
         answer.write(&mut wire, to_head, persist);
-        tracing::debug!(route, provider, status = answer.status.as_u16(), detail = &*refusal.detail, "refused");
+        tracing::debug!(
+            route,
+            provider,
+            status = answer.status.as_u16(),
+            detail = &*refusal.detail,
+            "refused"
+        );
         self.timer.set(self.ingress.limits.keep_alive);
         let written = self.write(&mut wire).await;
         Outcome {
@@ -347,7 +482,10 @@ impl Connection {
 
     async fn write(&mut self, wire: &mut Buffer) -> io::Result<()> {
         poll_fn(|cx| match self.stream.poll_write_all(cx, wire) {
-            Poll::Pending => self.timer.poll_passed(cx).map(|()| Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => self
+                .timer
+                .poll_passed(cx)
+                .map(|()| Err(io::ErrorKind::TimedOut.into())),
             ready => ready,
         })
         .await
@@ -356,7 +494,15 @@ impl Connection {
     /// Counts and logs a request, whose head is still at hand.
     fn tell(&self, outcome: &Outcome, elapsed: Duration) {
         let active = outcome.active.as_deref();
-        service::tell(&self.ingress, &self.head, active, outcome.status, outcome.bytes, elapsed, outcome.cost);
+        service::tell(
+            &self.ingress,
+            &self.head,
+            active,
+            outcome.status,
+            outcome.bytes,
+            elapsed,
+            outcome.cost,
+        );
     }
 
     /// Ends the connection so that the caller can still read its answer.
@@ -384,9 +530,13 @@ impl Connection {
 fn head_refusal(error: HeadError) -> Refusal {
     match error {
         HeadError::Malformed => Refusal::bad_request("this is not HTTP/1.1"),
-        HeadError::TooLarge => Refusal::new(Kind::HeadersTooLarge, "the head has more bytes than this listener takes"),
-        HeadError::TooManyFields => {
-            Refusal::new(Kind::HeadersTooLarge, "the head has more fields than this listener takes")
-        }
+        HeadError::TooLarge => Refusal::new(
+            Kind::HeadersTooLarge,
+            "the head has more bytes than this listener takes",
+        ),
+        HeadError::TooManyFields => Refusal::new(
+            Kind::HeadersTooLarge,
+            "the head has more fields than this listener takes",
+        ),
     }
 }

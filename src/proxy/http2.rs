@@ -26,7 +26,12 @@ const FIELD_OVERHEAD: usize = 32;
 const GOODBYE: Duration = Duration::from_secs(1);
 
 /// Serves a connection to its end.
-pub(super) async fn serve(stream: Prefixed<Stream>, ingress: Arc<Ingress>, worker: Rc<Worker>, watch: Watch) {
+pub(super) async fn serve(
+    stream: Prefixed<Stream>,
+    ingress: Arc<Ingress>,
+    worker: Rc<Worker>,
+    watch: Watch,
+) {
     let limits = ingress.limits;
     let head_bytes = limits.head_bytes + MOST_FIELDS * FIELD_OVERHEAD;
     let bounds = Limits {
@@ -36,12 +41,22 @@ pub(super) async fn serve(stream: Prefixed<Stream>, ingress: Arc<Ingress>, worke
         streams: MOST_STREAMS,
     };
     let interval = limits.keep_alive.max(ingress.table.load().longest_idle());
-    let liveness = Liveness { interval, timeout: None };
+    let liveness = Liveness {
+        interval,
+        timeout: None,
+    };
     let (server, mut connection) = Server::begin(stream, bounds, liveness);
     let mut accept = |stream| {
         let timer = Timer::new(limits.head_timeout);
         let stream = Downstream::Http2(Box::new(stream));
-        spawn_local(http1::serve(stream, Head::default(), timer, ingress.clone(), worker.clone(), watch.clone()));
+        spawn_local(http1::serve(
+            stream,
+            Head::default(),
+            timer,
+            ingress.clone(),
+            worker.clone(),
+            watch.clone(),
+        ));
     };
     let mut served = pin!(poll_fn(|cx| connection.poll(cx, &mut accept)));
     let mut draining = watch.clone();

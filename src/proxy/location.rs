@@ -14,13 +14,20 @@ pub struct Rewriter<'a> {
 impl<'a> Rewriter<'a> {
     /// For the answer to the request with this head.
     pub fn new(route: &'a Route, head: &'a Head, admitted: &Admitted) -> Self {
-        Self { route, authority: admitted.authority.map(|authority| head.bytes(authority)) }
+        Self {
+            route,
+            authority: admitted.authority.map(|authority| head.bytes(authority)),
+        }
     }
 
     /// The caller's URL for a `Location` or `Content-Location`; `None` when it passes as it came.
     pub fn rewrite(&self, url: &[u8]) -> Option<Vec<u8>> {
         let (is_absolute, rest) = self.behind_origin(url)?;
-        let (path, query) = rest.split_at(rest.iter().position(|byte| b"?#".contains(byte)).unwrap_or(rest.len()));
+        let (path, query) = rest.split_at(
+            rest.iter()
+                .position(|byte| b"?#".contains(byte))
+                .unwrap_or(rest.len()),
+        );
         // Where it leads to counts, not how it is written: dots may lead out of the base path.
         let path = path::resolve(path);
         let path = self.behind_base(&path)?;
@@ -30,7 +37,13 @@ impl<'a> Rewriter<'a> {
             rewritten.extend_from_slice(authority);
         }
         if self.route.strip_path {
-            rewritten.extend_from_slice(self.route.escaped_path.as_deref().unwrap_or_default().as_bytes());
+            rewritten.extend_from_slice(
+                self.route
+                    .escaped_path
+                    .as_deref()
+                    .unwrap_or_default()
+                    .as_bytes(),
+            );
         }
         if !path.starts_with(b"/") && (!self.route.strip_path || self.route.path.is_none()) {
             rewritten.push(b'/');
@@ -51,15 +64,21 @@ impl<'a> Rewriter<'a> {
             _ => url,
         };
         let Some(rest) = behind_scheme.strip_prefix(b"//") else {
-            return (url.starts_with(b"/") && behind_scheme.len() == url.len()).then_some((false, url));
+            return (url.starts_with(b"/") && behind_scheme.len() == url.len())
+                .then_some((false, url));
         };
-        let end = rest.iter().position(|byte| b"/?#".contains(byte)).unwrap_or(rest.len());
+        let end = rest
+            .iter()
+            .position(|byte| b"/?#".contains(byte))
+            .unwrap_or(rest.len());
         let (authority, rest) = rest.split_at(end);
         let port = format!(":{}", upstream.port);
         let named = upstream.authority.as_bytes();
         let bare = named.strip_suffix(port.as_bytes()).unwrap_or(named);
         let is_ours = authority.eq_ignore_ascii_case(named)
-            || authority.strip_suffix(port.as_bytes()).is_some_and(|host| host.eq_ignore_ascii_case(bare));
+            || authority
+                .strip_suffix(port.as_bytes())
+                .is_some_and(|host| host.eq_ignore_ascii_case(bare));
         is_ours.then_some((true, rest))
     }
 
@@ -96,21 +115,36 @@ mod tests {
             allow: None,
             upgrade: Vec::new(),
             timeouts: Timeouts::default(),
-            guard: Guard { hosts: Vec::new(), client_key: None, max_body: None },
+            guard: Guard {
+                hosts: Vec::new(),
+                client_key: None,
+                max_body: None,
+            },
         }
     }
 
     fn rewrite(route: &Route, url: &str) -> Option<String> {
-        let rewriter = Rewriter { route, authority: Some(b"localhost:8080") };
-        rewriter.rewrite(url.as_bytes()).map(|url| String::from_utf8(url).unwrap())
+        let rewriter = Rewriter {
+            route,
+            authority: Some(b"localhost:8080"),
+        };
+        rewriter
+            .rewrite(url.as_bytes())
+            .map(|url| String::from_utf8(url).unwrap())
     }
 
     #[test]
     fn what_points_into_the_upstream_points_at_the_sidecar() {
         let route = route("/base", Some("/v1"), true);
         for (from, to) in [
-            ("https://api.example.com/base/x?q#f", "http://localhost:8080/v1/x?q#f"),
-            ("HTTPS://API.example.com:443/base/x", "http://localhost:8080/v1/x"),
+            (
+                "https://api.example.com/base/x?q#f",
+                "http://localhost:8080/v1/x?q#f",
+            ),
+            (
+                "HTTPS://API.example.com:443/base/x",
+                "http://localhost:8080/v1/x",
+            ),
             ("//api.example.com/base/x", "http://localhost:8080/v1/x"),
             ("https://api.example.com/base", "http://localhost:8080/v1"),
             ("/base/x", "/v1/x"),
@@ -123,8 +157,14 @@ mod tests {
     #[test]
     fn without_a_prefix_or_base_the_path_stays() {
         let route = route("", None, false);
-        assert_eq!(rewrite(&route, "https://api.example.com").as_deref(), Some("http://localhost:8080/"));
-        assert_eq!(rewrite(&route, "https://api.example.com?q").as_deref(), Some("http://localhost:8080/?q"));
+        assert_eq!(
+            rewrite(&route, "https://api.example.com").as_deref(),
+            Some("http://localhost:8080/")
+        );
+        assert_eq!(
+            rewrite(&route, "https://api.example.com?q").as_deref(),
+            Some("http://localhost:8080/?q")
+        );
         assert_eq!(rewrite(&route, "/x").as_deref(), Some("/x"));
     }
 
@@ -134,7 +174,10 @@ mod tests {
         for (from, to) in [
             ("/base/x/../y?q=/../#/../", Some("/v1/y?q=/../#/../")),
             ("/other/%2e%2e/base/x", Some("/v1/x")),
-            ("https://api.example.com/base/./x", Some("http://localhost:8080/v1/x")),
+            (
+                "https://api.example.com/base/./x",
+                Some("http://localhost:8080/v1/x"),
+            ),
             ("/base/../admin", None),
             ("/base/x/%2E%2e/../admin", None),
             ("https://api.example.com/base/..", None),
@@ -143,12 +186,19 @@ mod tests {
             assert_eq!(rewrite(&stripped, from).as_deref(), to, "{from}");
         }
         // Above the root there is nothing, so it stays below the prefix too.
-        assert_eq!(rewrite(&route("", Some("/v1"), true), "/../x").as_deref(), Some("/v1/x"));
+        assert_eq!(
+            rewrite(&route("", Some("/v1"), true), "/../x").as_deref(),
+            Some("/v1/x")
+        );
     }
 
     #[test]
     fn a_path_never_becomes_a_host() {
-        for url in ["/base//evil.example.com", "/base/\\evil.example.com", "/base/x/..//evil.example.com"] {
+        for url in [
+            "/base//evil.example.com",
+            "/base/\\evil.example.com",
+            "/base/x/..//evil.example.com",
+        ] {
             assert_eq!(rewrite(&route("/base", None, false), url), None, "{url}");
         }
     }

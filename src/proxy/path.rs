@@ -11,7 +11,11 @@ pub fn read(path: &[u8]) -> Result<Cow<'_, str>, &'static str> {
     if path.is_empty() {
         return Ok(Cow::Borrowed("/"));
     }
-    let decoded = if path.contains(&b'%') { Cow::Owned(decode(path)?) } else { Cow::Borrowed(path) };
+    let decoded = if path.contains(&b'%') {
+        Cow::Owned(decode(path)?)
+    } else {
+        Cow::Borrowed(path)
+    };
     for byte in &*decoded {
         match byte {
             b'\\' => return Err("a backslash in the path"),
@@ -23,14 +27,21 @@ pub fn read(path: &[u8]) -> Result<Cow<'_, str>, &'static str> {
         return Err("a byte outside ASCII in the path");
     }
     for segment in decoded.split(|byte| *byte == b'/') {
-        let name = segment.split(|byte| *byte == b';').next().unwrap_or_default();
+        let name = segment
+            .split(|byte| *byte == b';')
+            .next()
+            .unwrap_or_default();
         if matches!(name, b"." | b"..") {
             return Err("a dot segment in the path");
         }
     }
     match decoded {
-        Cow::Borrowed(bytes) => std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(|_| NOT_TEXT),
-        Cow::Owned(bytes) => String::from_utf8(bytes).map(Cow::Owned).map_err(|_| NOT_TEXT),
+        Cow::Borrowed(bytes) => std::str::from_utf8(bytes)
+            .map(Cow::Borrowed)
+            .map_err(|_| NOT_TEXT),
+        Cow::Owned(bytes) => String::from_utf8(bytes)
+            .map(Cow::Owned)
+            .map_err(|_| NOT_TEXT),
     }
 }
 
@@ -78,10 +89,17 @@ pub fn resolve(path: &[u8]) -> Cow<'_, [u8]> {
 /// 1 and 2 for the segments `.` and `..`, 0 for any other.
 fn dots(segment: &[u8]) -> usize {
     let (mut rest, mut count) = (segment, 0);
-    while let Some(behind) = [&b"."[..], b"%2e", b"%2E"].into_iter().find_map(|dot| rest.strip_prefix(dot)) {
+    while let Some(behind) = [&b"."[..], b"%2e", b"%2E"]
+        .into_iter()
+        .find_map(|dot| rest.strip_prefix(dot))
+    {
         (rest, count) = (behind, count + 1);
     }
-    if rest.is_empty() && count <= 2 { count } else { 0 }
+    if rest.is_empty() && count <= 2 {
+        count
+    } else {
+        0
+    }
 }
 
 const NOT_TEXT: &str = "escapes in the path that are not UTF-8";
@@ -94,8 +112,13 @@ fn decode(path: &[u8]) -> Result<Vec<u8>, &'static str> {
             decoded.push(*byte);
             continue;
         }
-        let mut digit = || rest.next().and_then(|digit| char::from(*digit).to_digit(16));
-        let (Some(high), Some(low)) = (digit(), digit()) else { return Err("an invalid escape in the path") };
+        let mut digit = || {
+            rest.next()
+                .and_then(|digit| char::from(*digit).to_digit(16))
+        };
+        let (Some(high), Some(low)) = (digit(), digit()) else {
+            return Err("an invalid escape in the path");
+        };
         let byte = (high << 4 | low) as u8;
         if byte == b'/' {
             return Err("an escaped slash in the path");

@@ -30,15 +30,29 @@ pub struct Answer {
 
 /// Whether the caller speaks gRPC, and so looks for `grpc-status`.
 pub fn is_grpc(head: &Head) -> bool {
-    head.values(Known::ContentType).next().is_some_and(field::is_grpc)
+    head.values(Known::ContentType)
+        .next()
+        .is_some_and(field::is_grpc)
 }
 
 /// The answer to a refused request.
-pub fn answer(refusal: &Refusal, route: Option<&str>, provider: Option<&str>, grpc: bool) -> Answer {
+pub fn answer(
+    refusal: &Refusal,
+    route: Option<&str>,
+    provider: Option<&str>,
+    grpc: bool,
+) -> Answer {
     let (status, word, title, proxy_error) = words(refusal.kind);
     let mut fields = HeaderMap::new();
-    let proxy_status = format!("bearward; error={}", refusal.proxy_error.unwrap_or(proxy_error));
-    put(&mut fields, HeaderName::from_static("proxy-status"), proxy_status);
+    let proxy_status = format!(
+        "bearward; error={}",
+        refusal.proxy_error.unwrap_or(proxy_error)
+    );
+    put(
+        &mut fields,
+        HeaderName::from_static("proxy-status"),
+        proxy_status,
+    );
     fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Some(after) = refusal.retry_after {
         // Whole seconds, rounded up: an earlier attempt would be in vain.
@@ -47,23 +61,62 @@ pub fn answer(refusal: &Refusal, route: Option<&str>, provider: Option<&str>, gr
     }
     match refusal.kind {
         Kind::MethodNotAllowed => {
-            put(&mut fields, header::ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS".into());
+            put(
+                &mut fields,
+                header::ALLOW,
+                "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS".into(),
+            );
         }
         Kind::ClientKeyRequired => {
-            put(&mut fields, header::WWW_AUTHENTICATE, "BearwardKey header=\"x-bearward-key\"".into());
+            put(
+                &mut fields,
+                header::WWW_AUTHENTICATE,
+                "BearwardKey header=\"x-bearward-key\"".into(),
+            );
         }
         _ => {}
     }
     if grpc {
-        fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-        put(&mut fields, HeaderName::from_static("grpc-status"), grpc_status(status).to_string());
-        put(&mut fields, HeaderName::from_static("grpc-message"), grpc_message(&format!("{word}: {}", refusal.detail)));
-        return Answer { status, sent: StatusCode::OK, fields, body: Bytes::new() };
+        fields.insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/grpc"),
+        );
+        put(
+            &mut fields,
+            HeaderName::from_static("grpc-status"),
+            grpc_status(status).to_string(),
+        );
+        put(
+            &mut fields,
+            HeaderName::from_static("grpc-message"),
+            grpc_message(&format!("{word}: {}", refusal.detail)),
+        );
+        return Answer {
+            status,
+            sent: StatusCode::OK,
+            fields,
+            body: Bytes::new(),
+        };
     }
-    fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(problem::CONTENT_TYPE));
-    let problem =
-        Problem { kind: word, title, status, detail: &refusal.detail, route, provider, error: refusal.code.as_deref() };
-    Answer { status, sent: status, fields, body: problem.to_json() }
+    fields.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static(problem::CONTENT_TYPE),
+    );
+    let problem = Problem {
+        kind: word,
+        title,
+        status,
+        detail: &refusal.detail,
+        route,
+        provider,
+        error: refusal.code.as_deref(),
+    };
+    Answer {
+        status,
+        sent: status,
+        fields,
+        body: problem.to_json(),
+    }
 }
 
 impl Answer {
@@ -77,7 +130,11 @@ impl Answer {
         for (name, value) in &self.fields {
             put_field(wire, name.as_str().as_bytes(), value.as_bytes());
         }
-        put_field(wire, b"content-length", self.body.len().to_string().as_bytes());
+        put_field(
+            wire,
+            b"content-length",
+            self.body.len().to_string().as_bytes(),
+        );
         match persist {
             Persist::Silent | Persist::Upgrade(_) => {}
             Persist::KeepAlive => put_field(wire, b"connection", b"keep-alive"),
@@ -97,34 +154,99 @@ const fn words(kind: Kind) -> (StatusCode, &'static str, &'static str, &'static 
     const DENIED: &str = "http_request_denied";
     match kind {
         Kind::BadRequest => (S::BAD_REQUEST, "bad-request", "Malformed request", REQUEST),
-        Kind::ClientKeyRequired => (S::UNAUTHORIZED, "client-key-required", "Client key required", DENIED),
+        Kind::ClientKeyRequired => (
+            S::UNAUTHORIZED,
+            "client-key-required",
+            "Client key required",
+            DENIED,
+        ),
         Kind::NotAllowed => (S::FORBIDDEN, "not-allowed", "Not allowed", DENIED),
         Kind::CrossSite => (S::FORBIDDEN, "cross-site", "Cross-site request", DENIED),
-        Kind::NoRoute => (S::NOT_FOUND, "no-route", "No route", "destination_not_found"),
-        Kind::MethodNotAllowed => (S::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed", REQUEST),
-        Kind::ExpectationFailed => (S::EXPECTATION_FAILED, "expectation-failed", "Expectation failed", REQUEST),
-        Kind::RequestTimeout => (S::REQUEST_TIMEOUT, "request-timeout", "Request timeout", REQUEST),
-        Kind::BodyTooLarge => (S::PAYLOAD_TOO_LARGE, "body-too-large", "Body too large", REQUEST),
+        Kind::NoRoute => (
+            S::NOT_FOUND,
+            "no-route",
+            "No route",
+            "destination_not_found",
+        ),
+        Kind::MethodNotAllowed => (
+            S::METHOD_NOT_ALLOWED,
+            "method-not-allowed",
+            "Method not allowed",
+            REQUEST,
+        ),
+        Kind::ExpectationFailed => (
+            S::EXPECTATION_FAILED,
+            "expectation-failed",
+            "Expectation failed",
+            REQUEST,
+        ),
+        Kind::RequestTimeout => (
+            S::REQUEST_TIMEOUT,
+            "request-timeout",
+            "Request timeout",
+            REQUEST,
+        ),
+        Kind::BodyTooLarge => (
+            S::PAYLOAD_TOO_LARGE,
+            "body-too-large",
+            "Body too large",
+            REQUEST,
+        ),
         Kind::PathTooLong => (S::URI_TOO_LONG, "path-too-long", "Path too long", REQUEST),
-        Kind::HeadersTooLarge => {
-            (S::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers-too-large", "Headers too large", REQUEST)
-        }
-        Kind::HostNotAllowed => (S::MISDIRECTED_REQUEST, "host-not-allowed", "Host not allowed", DENIED),
-        Kind::UpstreamUnreachable => {
-            (S::BAD_GATEWAY, "upstream-unreachable", "Upstream unreachable", "destination_unavailable")
-        }
-        Kind::UpstreamTls => (S::BAD_GATEWAY, "upstream-tls", "Upstream TLS failure", "tls_protocol_error"),
-        Kind::UpstreamProtocol => {
-            (S::BAD_GATEWAY, "upstream-protocol", "Invalid answer of the upstream", "http_protocol_error")
-        }
-        Kind::UpstreamTimeout => (S::GATEWAY_TIMEOUT, "upstream-timeout", "Upstream timeout", "http_response_timeout"),
-        Kind::TokenRefused => (S::BAD_GATEWAY, "token-refused", "Token refused", "proxy_configuration_error"),
-        Kind::TokenUnavailable => {
-            (S::SERVICE_UNAVAILABLE, "token-unavailable", "Token unavailable", "proxy_internal_error")
-        }
-        Kind::LoginRequired => {
-            (S::SERVICE_UNAVAILABLE, "login-required", "Login required", "proxy_configuration_error")
-        }
+        Kind::HeadersTooLarge => (
+            S::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "headers-too-large",
+            "Headers too large",
+            REQUEST,
+        ),
+        Kind::HostNotAllowed => (
+            S::MISDIRECTED_REQUEST,
+            "host-not-allowed",
+            "Host not allowed",
+            DENIED,
+        ),
+        Kind::UpstreamUnreachable => (
+            S::BAD_GATEWAY,
+            "upstream-unreachable",
+            "Upstream unreachable",
+            "destination_unavailable",
+        ),
+        Kind::UpstreamTls => (
+            S::BAD_GATEWAY,
+            "upstream-tls",
+            "Upstream TLS failure",
+            "tls_protocol_error",
+        ),
+        Kind::UpstreamProtocol => (
+            S::BAD_GATEWAY,
+            "upstream-protocol",
+            "Invalid answer of the upstream",
+            "http_protocol_error",
+        ),
+        Kind::UpstreamTimeout => (
+            S::GATEWAY_TIMEOUT,
+            "upstream-timeout",
+            "Upstream timeout",
+            "http_response_timeout",
+        ),
+        Kind::TokenRefused => (
+            S::BAD_GATEWAY,
+            "token-refused",
+            "Token refused",
+            "proxy_configuration_error",
+        ),
+        Kind::TokenUnavailable => (
+            S::SERVICE_UNAVAILABLE,
+            "token-unavailable",
+            "Token unavailable",
+            "proxy_internal_error",
+        ),
+        Kind::LoginRequired => (
+            S::SERVICE_UNAVAILABLE,
+            "login-required",
+            "Login required",
+            "proxy_configuration_error",
+        ),
     }
 }
 
@@ -169,10 +291,16 @@ mod tests {
 
     #[test]
     fn a_problem_names_route_provider_and_code() {
-        let refusal = Refusal { code: Some("invalid_client".into()), ..Refusal::new(Kind::TokenRefused, "it says no") };
+        let refusal = Refusal {
+            code: Some("invalid_client".into()),
+            ..Refusal::new(Kind::TokenRefused, "it says no")
+        };
         let answer = answer(&refusal, Some("devices"), Some("hapn"), false);
         assert_eq!(answer.sent, StatusCode::BAD_GATEWAY);
-        assert_eq!(answer.fields["proxy-status"], "bearward; error=proxy_configuration_error");
+        assert_eq!(
+            answer.fields["proxy-status"],
+            "bearward; error=proxy_configuration_error"
+        );
         assert_eq!(answer.fields["cache-control"], "no-store");
         let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
         assert_eq!(body["type"], "urn:bearward:token-refused");
@@ -189,18 +317,34 @@ mod tests {
                 retry_after: Some(Duration::from_millis(millis)),
                 ..Refusal::new(Kind::TokenUnavailable, "")
             };
-            answer(&refusal, None, None, false).fields["retry-after"].to_str().unwrap().to_owned()
+            answer(&refusal, None, None, false).fields["retry-after"]
+                .to_str()
+                .unwrap()
+                .to_owned()
         };
-        assert_eq!((after(0).as_str(), after(1001).as_str(), after(3000).as_str()), ("1", "2", "3"));
+        assert_eq!(
+            (
+                after(0).as_str(),
+                after(1001).as_str(),
+                after(3000).as_str()
+            ),
+            ("1", "2", "3")
+        );
     }
 
     #[test]
     fn grpc_callers_find_their_status_in_the_head() {
         let refusal = Refusal::new(Kind::TokenUnavailable, "down 100%\u{e9}");
         let answer = answer(&refusal, Some("r"), None, true);
-        assert_eq!((answer.sent, answer.status), (StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE));
+        assert_eq!(
+            (answer.sent, answer.status),
+            (StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE)
+        );
         assert_eq!(answer.fields["grpc-status"], "14");
-        assert_eq!(answer.fields["grpc-message"], "token-unavailable: down 100%25%C3%A9");
+        assert_eq!(
+            answer.fields["grpc-message"],
+            "token-unavailable: down 100%25%C3%A9"
+        );
         assert!(answer.body.is_empty());
     }
 }

@@ -38,7 +38,15 @@ pub struct Sending {
 impl Sending {
     /// A request whose head, and what there is of its body, is in `wire`.
     pub fn new(wire: Buffer, head_length: usize) -> Self {
-        Self { wire, head_length, written: 0, kept: true, done: false, broken: false, flushing: false }
+        Self {
+            wire,
+            head_length,
+            written: 0,
+            kept: true,
+            done: false,
+            broken: false,
+            flushing: false,
+        }
     }
 
     /// Whether the whole request is on its way.
@@ -75,7 +83,13 @@ impl Sending {
     pub fn with_new_head(&self, head: &Head, prepared: &Prepared) -> Self {
         let mut wire = Buffer::with_size(SMALL);
         let token = prepared.token.as_deref();
-        headers::write_request(&mut wire, head, &prepared.admitted, &prepared.active.route, token);
+        headers::write_request(
+            &mut wire,
+            head,
+            &prepared.admitted,
+            &prepared.active.route,
+            token,
+        );
         let head_length = wire.len();
         wire.extend(self.wire.all().get(self.head_length..).unwrap_or_default());
         Self::new(wire, head_length)
@@ -151,7 +165,11 @@ impl Sending {
             if !self.kept && self.wire.size() < LARGE {
                 self.wire = Buffer::with_size(LARGE);
             }
-            let place = if self.kept { Place::Behind } else { Place::Over };
+            let place = if self.kept {
+                Place::Behind
+            } else {
+                Place::Over
+            };
             match caller.poll_body(cx, &mut self.wire, place) {
                 Poll::Ready(read) => read?,
                 Poll::Pending => return Poll::Pending,

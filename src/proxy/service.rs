@@ -41,7 +41,10 @@ pub struct Ingress {
 impl Ingress {
     /// The bounds of a head.
     pub fn head_limits(&self) -> HeadLimits {
-        HeadLimits { bytes: self.limits.head_bytes, fields: self.limits.head_fields.min(MOST_FIELDS) }
+        HeadLimits {
+            bytes: self.limits.head_bytes,
+            fields: self.limits.head_fields.min(MOST_FIELDS),
+        }
     }
 }
 
@@ -72,29 +75,59 @@ pub struct Rejected {
 /// # Errors
 /// Any refusal that is not the upstream's fault.
 pub async fn prepare(ingress: &Ingress, head: &Head) -> Result<Prepared, Rejected> {
-    let unrouted = |refusal| Rejected { refusal, active: None };
+    let unrouted = |refusal| Rejected {
+        refusal,
+        active: None,
+    };
     let admitted = admission::admit(head, &ingress.limits).map_err(unrouted)?;
-    let selected = ingress.table.load().select(head, &admitted).map_err(unrouted)?;
+    let selected = ingress
+        .table
+        .load()
+        .select(head, &admitted)
+        .map_err(unrouted)?;
     let active = selected.route;
-    if let Err(refusal) = guard::check(&active.route, head, &admitted, selected.path.as_deref(), ingress.port) {
-        return Err(Rejected { refusal, active: Some(active) });
+    if let Err(refusal) = guard::check(
+        &active.route,
+        head,
+        &admitted,
+        selected.path.as_deref(),
+        ingress.port,
+    ) {
+        return Err(Rejected {
+            refusal,
+            active: Some(active),
+        });
     }
     match token(&active).await {
-        Ok((token, cost)) => Ok(Prepared { admitted, active, token, cost }),
-        Err(refusal) => Err(Rejected { refusal, active: Some(active) }),
+        Ok((token, cost)) => Ok(Prepared {
+            admitted,
+            active,
+            token,
+            cost,
+        }),
+        Err(refusal) => Err(Rejected {
+            refusal,
+            active: Some(active),
+        }),
     }
 }
 
 /// The token that the route demands, waited for if need be.
 async fn token(active: &ActiveRoute) -> Result<(Option<Token>, TokenCost), Refusal> {
-    let Some(credential) = &active.credential else { return Ok((None, TokenCost::Unneeded)) };
+    let Some(credential) = &active.credential else {
+        return Ok((None, TokenCost::Unneeded));
+    };
     if let Some(token) = credential.current() {
         return Ok((Some(token), TokenCost::Cached));
     }
     let asked = Instant::now();
     match credential.obtain().await {
         Ok(token) => Ok((Some(token), TokenCost::Waited(asked.elapsed()))),
-        Err(reason) => Err(Refusal::no_token(&reason, credential.name(), &active.way_to_log_in)),
+        Err(reason) => Err(Refusal::no_token(
+            &reason,
+            credential.name(),
+            &active.way_to_log_in,
+        )),
     }
 }
 
@@ -108,7 +141,9 @@ pub fn tell(
     elapsed: Duration,
     token: TokenCost,
 ) {
-    active.map_or(&ingress.unrouted, |active| &active.metrics).answered(status, elapsed);
+    active
+        .map_or(&ingress.unrouted, |active| &active.metrics)
+        .answered(status, elapsed);
     if !access_log::enabled() {
         return;
     }

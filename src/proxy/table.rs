@@ -80,7 +80,14 @@ impl Table {
         let mut table = Self::default();
         for active in routes {
             table.longest_idle = table.longest_idle.max(active.route.timeouts.idle);
-            table.known_hosts.extend(active.route.guard.hosts.iter().map(|host| host.as_str().into()));
+            table.known_hosts.extend(
+                active
+                    .route
+                    .guard
+                    .hosts
+                    .iter()
+                    .map(|host| host.as_str().into()),
+            );
             let prefixes = match &active.route.host {
                 Some(host) => table.hosts.entry(host.as_str().into()).or_default(),
                 None => &mut table.any,
@@ -107,23 +114,36 @@ impl Table {
         let host = admitted.host.map(|host| head.bytes(host));
         let of_host = host.and_then(|host| self.of_host(host));
         let falls_through = of_host.is_none_or(|prefixes| prefixes.rest.is_none());
-        let reads_path = of_host.is_some_and(|prefixes| prefixes.reads_path) || (falls_through && self.any.reads_path);
+        let reads_path = of_host.is_some_and(|prefixes| prefixes.reads_path)
+            || (falls_through && self.any.reads_path);
         // No prefix has it below itself.
         let is_asterisk = head.bytes(admitted.path) == ASTERISK;
         let read = match reads_path && !is_asterisk {
-            true => Some(path::read(head.bytes(admitted.path)).map_err(|fault| self.ambiguous(host, fault))?),
+            true => Some(
+                path::read(head.bytes(admitted.path))
+                    .map_err(|fault| self.ambiguous(host, fault))?,
+            ),
             false => None,
         };
         let route = of_host
             .and_then(|prefixes| prefixes.longest_match(read.as_deref()))
             .or_else(|| self.any.longest_match(read.as_deref()));
         if is_asterisk && !route.map_or(!reads_path, |active| active.route.is_whole()) {
-            return Err(self.ambiguous(host, "the server as a whole, where routes lead to parts of it"));
+            return Err(self.ambiguous(
+                host,
+                "the server as a whole, where routes lead to parts of it",
+            ));
         }
         match route {
-            Some(route) => Ok(Selected { route: route.clone(), path: read }),
+            Some(route) => Ok(Selected {
+                route: route.clone(),
+                path: read,
+            }),
             None if host.is_some_and(|host| !self.knows(host)) => Err(guard::host_not_allowed()),
-            None => Err(Refusal::new(Kind::NoRoute, "no route of this listener matches the host and path")),
+            None => Err(Refusal::new(
+                Kind::NoRoute,
+                "no route of this listener matches the host and path",
+            )),
         }
     }
 
@@ -139,11 +159,16 @@ impl Table {
             return None;
         }
         let host = std::str::from_utf8(host).ok()?;
-        self.hosts.get(host).or_else(|| self.hosts.get(host.to_ascii_lowercase().as_str()))
+        self.hosts
+            .get(host)
+            .or_else(|| self.hosts.get(host.to_ascii_lowercase().as_str()))
     }
 
     fn knows(&self, host: &[u8]) -> bool {
-        std::str::from_utf8(host).is_ok_and(|host| self.known_hosts.contains(host.to_ascii_lowercase().as_str()))
+        std::str::from_utf8(host).is_ok_and(|host| {
+            self.known_hosts
+                .contains(host.to_ascii_lowercase().as_str())
+        })
     }
 }
 

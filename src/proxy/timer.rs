@@ -22,7 +22,11 @@ impl Timer {
     /// A deadline this far away.
     pub fn new(after: Duration) -> Self {
         let deadline = Instant::now() + after;
-        Self { sleep: Box::pin(sleep_until(deadline)), armed_for: deadline, deadline }
+        Self {
+            sleep: Box::pin(sleep_until(deadline)),
+            armed_for: deadline,
+            deadline,
+        }
     }
 
     /// Moves the deadline to `after` from now.

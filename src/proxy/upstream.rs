@@ -46,8 +46,17 @@ impl Target {
     /// A target whose connections are shared with nobody else's. With `tunnels`, they have to be able to switch protocols.
     pub fn new(upstream: Upstream, tunnels: bool) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
-        let http2 = if tunnels && upstream.http2 == Http2::Auto { Http2::Never } else { upstream.http2 };
-        Self { id: NEXT.fetch_add(1, Ordering::Relaxed), upstream, http2, tls: OnceLock::new() }
+        let http2 = if tunnels && upstream.http2 == Http2::Auto {
+            Http2::Never
+        } else {
+            upstream.http2
+        };
+        Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            upstream,
+            http2,
+            tls: OnceLock::new(),
+        }
     }
 
     /// Opens a connection; one that speaks HTTP/2 is shared through `pool`, and one that somebody opened meanwhile will do.
@@ -58,7 +67,10 @@ impl Target {
         match timeout(bound, self.open_or_share(pool)).await {
             Ok(opened) => opened,
             Err(_) => {
-                let refusal = Refusal::new(Kind::UpstreamTimeout, "no connection to the upstream in time");
+                let refusal = Refusal::new(
+                    Kind::UpstreamTimeout,
+                    "no connection to the upstream in time",
+                );
                 Err(refusal.with_proxy_error("connection_timeout"))
             }
         }
@@ -81,25 +93,39 @@ impl Target {
         if !self.upstream.tls {
             return match self.http2 {
                 Http2::PriorKnowledge => Ok(self.share(stream, pool)),
-                Http2::Auto | Http2::Never => Ok(Connection { io: Io::Tcp(stream), reused: false }),
+                Http2::Auto | Http2::Never => Ok(Connection {
+                    io: Io::Tcp(stream),
+                    reused: false,
+                }),
             };
         }
         let name = ServerName::try_from(self.upstream.host.clone()).map_err(|_| {
-            Refusal::new(Kind::UpstreamTls, "the upstream's host is no name that a certificate can carry")
+            Refusal::new(
+                Kind::UpstreamTls,
+                "the upstream's host is no name that a certificate can carry",
+            )
         })?;
         let offered: &[&[u8]] = match self.http2 {
             Http2::Auto => &[b"h2", b"http/1.1"],
             Http2::Never => &[b"http/1.1"],
             Http2::PriorKnowledge => &[b"h2"],
         };
-        let config = self.tls.get_or_init(|| Arc::new(self.upstream.trust.client_config(offered)));
+        let config = self
+            .tls
+            .get_or_init(|| Arc::new(self.upstream.trust.client_config(offered)));
         let connector = TlsConnector::from(config.clone());
-        let stream = connector.connect(name, stream).await.map_err(|error| handshake_failed(&error))?;
+        let stream = connector
+            .connect(name, stream)
+            .await
+            .map_err(|error| handshake_failed(&error))?;
         let speaks_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         if speaks_http2 || self.http2 == Http2::PriorKnowledge {
             return Ok(self.share(stream, pool));
         }
-        Ok(Connection { io: Io::Tls(Box::new(stream)), reused: false })
+        Ok(Connection {
+            io: Io::Tls(Box::new(stream)),
+            reused: false,
+        })
     }
 
     fn share<T>(&self, stream: T, pool: &Pool) -> Connection
@@ -108,7 +134,10 @@ impl Target {
     {
         let scheme = if self.upstream.tls { "https" } else { "http" };
         let client = http2::begin(stream, scheme, self.upstream.authority.clone());
-        let connection = Connection { io: Io::Http2(Box::new(client.stream())), reused: false };
+        let connection = Connection {
+            io: Io::Http2(Box::new(client.stream())),
+            reused: false,
+        };
         pool.share(self, client);
         connection
     }
@@ -122,7 +151,10 @@ impl Target {
                 Ok(addresses) => addresses.collect(),
                 Err(error) => {
                     tracing::debug!(host, %error, "look-up failed");
-                    let refusal = Refusal::new(Kind::UpstreamUnreachable, "the upstream's name cannot be looked up");
+                    let refusal = Refusal::new(
+                        Kind::UpstreamUnreachable,
+                        "the upstream's name cannot be looked up",
+                    );
                     return Err(refusal.with_proxy_error("dns_error"));
                 }
             },
@@ -144,7 +176,9 @@ impl Target {
 
 fn unreachable(error: &io::Error) -> Refusal {
     let (detail, word) = match error.kind() {
-        io::ErrorKind::ConnectionRefused => ("the upstream refuses connections", "connection_refused"),
+        io::ErrorKind::ConnectionRefused => {
+            ("the upstream refuses connections", "connection_refused")
+        }
         io::ErrorKind::NotFound => ("the upstream's name has no address", "dns_error"),
         _ => ("the upstream cannot be reached", "destination_unavailable"),
     };
@@ -153,16 +187,26 @@ fn unreachable(error: &io::Error) -> Refusal {
 }
 
 fn handshake_failed(error: &io::Error) -> Refusal {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let inner = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
     let (detail, word) = match inner {
-        Some(rustls::Error::InvalidCertificate(reason)) => {
-            (format!("the upstream's certificate is not trusted: {reason:?}; see `ca_file`"), "tls_certificate_error")
-        }
-        Some(rustls::Error::AlertReceived(alert)) => {
-            (format!("the upstream ended the TLS handshake with {alert:?}"), "tls_alert_received")
-        }
-        Some(_) => ("the TLS handshake with the upstream failed".to_owned(), "tls_protocol_error"),
-        None => ("the upstream ended the connection during the TLS handshake".to_owned(), "tls_protocol_error"),
+        Some(rustls::Error::InvalidCertificate(reason)) => (
+            format!("the upstream's certificate is not trusted: {reason:?}; see `ca_file`"),
+            "tls_certificate_error",
+        ),
+        Some(rustls::Error::AlertReceived(alert)) => (
+            format!("the upstream ended the TLS handshake with {alert:?}"),
+            "tls_alert_received",
+        ),
+        Some(_) => (
+            "the TLS handshake with the upstream failed".to_owned(),
+            "tls_protocol_error",
+        ),
+        None => (
+            "the upstream ended the connection during the TLS handshake".to_owned(),
+            "tls_protocol_error",
+        ),
     };
     Refusal::new(Kind::UpstreamTls, detail).with_proxy_error(word)
 }
@@ -184,7 +228,11 @@ enum Io {
 
 impl Connection {
     /// Reads into `buffer`; 0 is the end.
-    pub fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+    pub fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
         if let Io::Http2(stream) = &mut self.io {
             return stream.poll_read(cx, buffer);
         }
@@ -247,7 +295,9 @@ impl Connection {
         };
         // A task whose budget is spent would be told that nothing has come, whatever has.
         let ready = pin!(unconstrained(poll_fn(|cx| stream.poll_read_ready(cx))));
-        ready.poll(&mut Context::from_waker(Waker::noop())).is_pending()
+        ready
+            .poll(&mut Context::from_waker(Waker::noop()))
+            .is_pending()
     }
 }
 
@@ -264,9 +314,14 @@ mod tests {
     #[tokio::test]
     async fn what_came_unasked_is_noticed_in_a_task_that_has_done_much_too() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
         let (mut upstream, _) = listener.accept().await.unwrap();
-        let connection = Connection { io: Io::Tcp(stream), reused: true };
+        let connection = Connection {
+            io: Io::Tcp(stream),
+            reused: true,
+        };
         assert!(connection.is_quiet());
         upstream.write_all(b"unasked").await.unwrap();
         while connection.is_quiet() {

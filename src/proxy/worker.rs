@@ -38,7 +38,10 @@ impl Worker {
         let id = self.next.get();
         self.next.set(id + 1);
         self.asleep.borrow_mut().insert(id, waker.clone());
-        Entry { worker: self.clone(), id }
+        Entry {
+            worker: self.clone(),
+            id,
+        }
     }
 }
 

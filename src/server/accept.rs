@@ -19,8 +19,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 ///
 /// `places` bounds the connections of the listener over all workers: where none is free, further connections wait in
 /// the kernel. A panic in one connection ends that connection alone.
-pub async fn accept_loop<S, F>(listener: Listener, places: Arc<Semaphore>, mut share: Share, mut watch: Watch, serve: S)
-where
+pub async fn accept_loop<S, F>(
+    listener: Listener,
+    places: Arc<Semaphore>,
+    mut share: Share,
+    mut watch: Watch,
+    serve: S,
+) where
     S: Fn(Stream, Watch) -> F + Clone + 'static,
     F: Future<Output = ()>,
 {
@@ -46,7 +51,9 @@ where
                 pause = FIRST_PAUSE;
                 kept.into_iter().for_each(begin);
             }
-            Err(error) if is_about_one_connection(&error) => tracing::debug!(%error, "a connection was not accepted"),
+            Err(error) if is_about_one_connection(&error) => {
+                tracing::debug!(%error, "a connection was not accepted")
+            }
             Err(error) => {
                 tracing::warn!(%error, "connections cannot be accepted for now");
                 tokio::select! {
@@ -72,5 +79,8 @@ async fn next(
 /// Whether the connection had an error, and not the listener (accept(2)).
 fn is_about_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, NotConnected};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | NotConnected)
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset | NotConnected
+    )
 }

@@ -34,11 +34,16 @@ impl FromStr for ListenAddress {
             return if path.starts_with('/') {
                 Ok(Self::Unix(path.into()))
             } else {
-                Err("the path of a Unix socket has to be absolute, as in unix:/run/bearward.sock".into())
+                Err(
+                    "the path of a Unix socket has to be absolute, as in unix:/run/bearward.sock"
+                        .into(),
+                )
             };
         }
         if let Some(port) = text.strip_prefix("localhost:") {
-            let port = port.parse().map_err(|_| format!("{port:?} is not a port number"))?;
+            let port = port
+                .parse()
+                .map_err(|_| format!("{port:?} is not a port number"))?;
             return Ok(Self::Tcp((Ipv4Addr::LOCALHOST, port).into()));
         }
         text.parse()
@@ -65,7 +70,10 @@ mod tests {
         for text in ["127.0.0.1:8080", "[::1]:0", "unix:/run/x.sock"] {
             assert_eq!(text.parse::<ListenAddress>().unwrap().to_string(), text);
         }
-        assert_eq!("localhost:1".parse::<ListenAddress>().unwrap().to_string(), "127.0.0.1:1");
+        assert_eq!(
+            "localhost:1".parse::<ListenAddress>().unwrap().to_string(),
+            "127.0.0.1:1"
+        );
         for text in ["8080", "unix:x.sock", "localhost:x", "example.com:80", ""] {
             assert!(text.parse::<ListenAddress>().is_err(), "{text}");
         }

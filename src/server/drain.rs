@@ -21,7 +21,10 @@ pub struct Gate {
 impl Gate {
     /// One more that works, and is waited for; `None` once nobody waits any more.
     pub fn enter(&self) -> Option<Watch> {
-        Some(Watch { signal: self.signal.clone(), _alive: self.alive.upgrade()? })
+        Some(Watch {
+            signal: self.signal.clone(),
+            _alive: self.alive.upgrade()?,
+        })
     }
 }
 
@@ -37,7 +40,14 @@ impl Drain {
     pub fn new() -> Self {
         let (signal, receiver) = watch::channel(false);
         let (sender, alive) = mpsc::channel(1);
-        Self { signal, alive, template: Watch { signal: receiver, _alive: sender } }
+        Self {
+            signal,
+            alive,
+            template: Watch {
+                signal: receiver,
+                _alive: sender,
+            },
+        }
     }
 
     /// One more that works.
@@ -47,7 +57,10 @@ impl Drain {
 
     /// A way to become one of those later, also while draining.
     pub fn gate(&self) -> Gate {
-        Gate { signal: self.template.signal.clone(), alive: self.template._alive.downgrade() }
+        Gate {
+            signal: self.template.signal.clone(),
+            alive: self.template._alive.downgrade(),
+        }
     }
 
     /// Says that it is time to end, and waits until every watch is dropped.
@@ -104,7 +117,10 @@ mod tests {
         let late = gate.enter().unwrap();
         drop(first);
         assert!(late.is_draining());
-        assert!(!draining.is_over().await, "who came in while draining is waited for too");
+        assert!(
+            !draining.is_over().await,
+            "who came in while draining is waited for too"
+        );
         drop(late);
         draining.0.await.unwrap();
         assert!(gate.enter().is_none(), "nobody would wait");

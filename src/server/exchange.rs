@@ -19,11 +19,14 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
     }
 
     pub(crate) fn json(&self) -> serde_json::Value {
-        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error} in {:?}", self.body))
+        serde_json::from_str(&self.body)
+            .unwrap_or_else(|error| panic!("{error} in {:?}", self.body))
     }
 }
 
@@ -37,7 +40,9 @@ pub(crate) async fn exchange(address: impl ToSocketAddrs, request: &str) -> Opti
         let _ = stream.read_to_end(&mut bytes).await;
         bytes
     };
-    let bytes = timeout(Duration::from_secs(10), exchange).await.expect("an answer within 10 s");
+    let bytes = timeout(Duration::from_secs(10), exchange)
+        .await
+        .expect("an answer within 10 s");
     if bytes.is_empty() {
         return None;
     }
@@ -48,11 +53,18 @@ pub(crate) async fn exchange(address: impl ToSocketAddrs, request: &str) -> Opti
         .headers
         .iter()
         .map(|field| {
-            (field.name.parse::<http::HeaderName>().unwrap(), http::HeaderValue::from_bytes(field.value).unwrap())
+            (
+                field.name.parse::<http::HeaderName>().unwrap(),
+                http::HeaderValue::from_bytes(field.value).unwrap(),
+            )
         })
         .collect();
     let body = String::from_utf8_lossy(&bytes[length..]).into_owned();
-    Some(Answer { status: head.code.unwrap(), headers, body })
+    Some(Answer {
+        status: head.code.unwrap(),
+        headers,
+        body,
+    })
 }
 
 /// As [`exchange`], for a request that is made of its method, its target, further field lines and a body.
@@ -63,8 +75,14 @@ pub(crate) async fn ask(
     fields: &[(&str, &str)],
     body: &str,
 ) -> Option<Answer> {
-    let mut request = format!("{method} {target} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
-    if !fields.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+    let mut request = format!(
+        "{method} {target} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n",
+        body.len()
+    );
+    if !fields
+        .iter()
+        .any(|(name, _)| name.eq_ignore_ascii_case("host"))
+    {
         request.push_str("host: localhost\r\n");
     }
     for (name, value) in fields {

@@ -37,22 +37,37 @@ impl Bound {
     pub fn bind(address: &ListenAddress) -> io::Result<Self> {
         let (socket, address, path) = match address {
             ListenAddress::Tcp(address) => {
-                let socket = Socket::new(Domain::for_address(*address), Type::STREAM, Some(Protocol::TCP))?;
+                let socket = Socket::new(
+                    Domain::for_address(*address),
+                    Type::STREAM,
+                    Some(Protocol::TCP),
+                )?;
                 socket.set_reuse_address(true)?;
                 socket.bind(&(*address).into())?;
                 socket.listen(BACKLOG)?;
-                let bound = socket.local_addr()?.as_socket().ok_or(io::ErrorKind::AddrNotAvailable)?;
+                let bound = socket
+                    .local_addr()?
+                    .as_socket()
+                    .ok_or(io::ErrorKind::AddrNotAvailable)?;
                 (socket, ListenAddress::Tcp(bound), None)
             }
             ListenAddress::Unix(path) => {
                 remove_dead_socket(path)?;
                 let listener = StdUnixListener::bind(path)?;
                 fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
-                (Socket::from(listener), ListenAddress::Unix(path.clone()), Some(path.clone()))
+                (
+                    Socket::from(listener),
+                    ListenAddress::Unix(path.clone()),
+                    Some(path.clone()),
+                )
             }
         };
         socket.set_nonblocking(true)?;
-        Ok(Self { socket, address, path })
+        Ok(Self {
+            socket,
+            address,
+            path,
+        })
     }
 
     /// Where it really listens: port 0 has become the port that the system chose.
@@ -137,8 +152,14 @@ mod tests {
         drop(StdUnixListener::bind(&path).unwrap());
         let address = ListenAddress::Unix(path.clone());
         let bound = Bound::bind(&address).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
-        assert_eq!(Bound::bind(&address).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o660
+        );
+        assert_eq!(
+            Bound::bind(&address).unwrap_err().kind(),
+            io::ErrorKind::AddrInUse
+        );
         drop(bound);
         assert!(!path.exists());
     }

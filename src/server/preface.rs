@@ -44,12 +44,20 @@ pub struct Prefixed<S> {
 impl<S> Prefixed<S> {
     /// `stream`, as if `prefix` had not been read from it yet.
     pub fn new(prefix: Vec<u8>, stream: S) -> Self {
-        Self { prefix, read: 0, stream }
+        Self {
+            prefix,
+            read: 0,
+            stream,
+        }
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Prefixed<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let left = &this.prefix[this.read..];
         if left.is_empty() {
@@ -63,7 +71,11 @@ impl<S: AsyncRead + Unpin> AsyncRead for Prefixed<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Prefixed<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
@@ -86,7 +98,10 @@ mod tests {
     fn the_preface_is_told_from_any_request() {
         assert_eq!(detect(b""), Protocol::Undecided);
         assert_eq!(detect(b"P"), Protocol::Undecided);
-        assert_eq!(detect(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0"), Protocol::Http2);
+        assert_eq!(
+            detect(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0"),
+            Protocol::Http2
+        );
         assert_eq!(detect(b"POST"), Protocol::Http1);
         assert_eq!(detect(b"PRI * HTTP/1.1\r\n"), Protocol::Http1);
     }

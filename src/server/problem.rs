@@ -77,8 +77,12 @@ mod tests {
 
     #[test]
     fn members_with_a_value_are_named_as_documented() {
-        let problem =
-            Problem { route: Some("devices"), provider: Some("hapn"), error: Some("invalid_client"), ..PROBLEM };
+        let problem = Problem {
+            route: Some("devices"),
+            provider: Some("hapn"),
+            error: Some("invalid_client"),
+            ..PROBLEM
+        };
         let json: serde_json::Value = serde_json::from_slice(&problem.to_json()).unwrap();
         assert_eq!(json["route"], "devices");
         assert_eq!(json["provider"], "hapn");

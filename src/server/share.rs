@@ -63,7 +63,11 @@ pub fn shares(count: usize) -> Vec<Share> {
     let (doors, inboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::unbounded_channel()).unzip();
     let loads = (0..count).map(|_| AtomicUsize::new(0)).collect();
     let workers = Arc::new(Workers { loads, doors });
-    let share = |(own, handed)| Share { workers: workers.clone(), own, handed };
+    let share = |(own, handed)| Share {
+        workers: workers.clone(),
+        own,
+        handed,
+    };
     inboxes.into_iter().enumerate().map(share).collect()
 }
 
@@ -72,13 +76,20 @@ impl Share {
     ///
     /// # Errors
     /// The connection cannot be handed over, and is lost.
-    pub fn assign(&self, stream: Stream, place: Option<OwnedSemaphorePermit>) -> io::Result<Option<(Stream, Place)>> {
+    pub fn assign(
+        &self,
+        stream: Stream,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> io::Result<Option<(Stream, Place)>> {
         let worker = self.workers.least(self.own);
         let place = Place::new(self.workers.clone(), worker, place);
         if worker == self.own {
             return Ok(Some((stream, place)));
         }
-        let handed = Handed { stream: Unbound::from(stream)?, place };
+        let handed = Handed {
+            stream: Unbound::from(stream)?,
+            place,
+        };
         match self.workers.doors[worker].send(handed) {
             Ok(()) => Ok(None),
             // That worker ends already.
@@ -101,7 +112,9 @@ impl Share {
     /// Takes no more, but for what was handed over already.
     pub fn close(&mut self) -> Vec<(Stream, Place)> {
         self.handed.close();
-        std::iter::from_fn(|| self.handed.try_recv().ok()).filter_map(|handed| handed.bind().ok()).collect()
+        std::iter::from_fn(|| self.handed.try_recv().ok())
+            .filter_map(|handed| handed.bind().ok())
+            .collect()
     }
 }
 
@@ -109,7 +122,9 @@ impl Workers {
     /// The worker with the fewest connections; `own` where no other has fewer.
     fn least(&self, own: usize) -> usize {
         let load = |worker: usize| self.loads[worker].load(Ordering::Relaxed);
-        let least = (0..self.loads.len()).min_by_key(|worker| load(*worker)).unwrap_or(own);
+        let least = (0..self.loads.len())
+            .min_by_key(|worker| load(*worker))
+            .unwrap_or(own);
         if load(least) < load(own) { least } else { own }
     }
 }
@@ -117,7 +132,11 @@ impl Workers {
 impl Place {
     fn new(workers: Arc<Workers>, worker: usize, place: Option<OwnedSemaphorePermit>) -> Self {
         workers.loads[worker].fetch_add(1, Ordering::Relaxed);
-        Self { workers, worker, _place: place }
+        Self {
+            workers,
+            worker,
+            _place: place,
+        }
     }
 }
 
@@ -155,7 +174,9 @@ mod tests {
     /// A connection, and its other end.
     async fn connection() -> (Stream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let other = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let other = TcpStream::connect(listener.local_addr().unwrap())
+            .await
+            .unwrap();
         (Stream::Tcp(listener.accept().await.unwrap().0), other)
     }
 
@@ -174,8 +195,14 @@ mod tests {
                 kept.push(share.handed().await.unwrap());
             }
         }
-        let loads =
-            |share: &Share| share.workers.loads.iter().map(|load| load.load(Ordering::Relaxed)).collect::<Vec<_>>();
+        let loads = |share: &Share| {
+            share
+                .workers
+                .loads
+                .iter()
+                .map(|load| load.load(Ordering::Relaxed))
+                .collect::<Vec<_>>()
+        };
         assert_eq!(loads(&shares[0]), [3, 2, 2]);
         drop(kept);
         assert_eq!(loads(&shares[0]), [0, 0, 0]);
@@ -188,7 +215,11 @@ mod tests {
         for _ in 0..2 {
             kept.extend(shares[0].assign(connection().await.0, None).unwrap());
         }
-        assert_eq!((kept.len(), shares[1].close().len()), (1, 1), "what was handed over before is not lost");
+        assert_eq!(
+            (kept.len(), shares[1].close().len()),
+            (1, 1),
+            "what was handed over before is not lost"
+        );
         kept.extend(shares[0].assign(connection().await.0, None).unwrap());
         assert_eq!(kept.len(), 2, "and what comes later stays");
     }

@@ -25,9 +25,13 @@ pub enum Stream {
 impl Stream {
     /// Ready once the other side has reset the connection. One that has only ended its side may still wait for an answer.
     pub fn poll_reset(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let Self::Tcp(stream) = self else { return Poll::Pending };
+        let Self::Tcp(stream) = self else {
+            return Poll::Pending;
+        };
         match stream.poll_read_ready(cx) {
-            Poll::Ready(_) if stream.take_error().is_ok_and(|error| error.is_none()) => Poll::Pending,
+            Poll::Ready(_) if stream.take_error().is_ok_and(|error| error.is_none()) => {
+                Poll::Pending
+            }
             Poll::Ready(_) => Poll::Ready(()),
             Poll::Pending => Poll::Pending,
         }
@@ -43,7 +47,11 @@ impl Stream {
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
@@ -52,7 +60,11 @@ impl AsyncRead for Stream {
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),

@@ -52,7 +52,15 @@ pub fn enabled() -> bool {
 
 /// Writes the line, at `info`. Costs next to nothing when that level is off.
 pub fn log(entry: &AccessEntry<'_>) {
-    let AccessEntry { route, method, path, status, bytes, elapsed, token } = entry;
+    let AccessEntry {
+        route,
+        method,
+        path,
+        status,
+        bytes,
+        elapsed,
+        token,
+    } = entry;
     tracing::info!(
         target: "bearward::access",
         route = route.unwrap_or("-"),
@@ -77,7 +85,10 @@ mod tests {
         let shown = |cost: TokenCost| cost.to_string();
         assert_eq!(shown(TokenCost::Unneeded), "-");
         assert_eq!(shown(TokenCost::Cached), "cached");
-        assert_eq!(shown(TokenCost::Waited(Duration::from_micros(12_700))), "waited 12ms");
+        assert_eq!(
+            shown(TokenCost::Waited(Duration::from_micros(12_700))),
+            "waited 12ms"
+        );
         assert_eq!(shown(TokenCost::Replayed), "replayed");
     }
 
@@ -96,9 +107,15 @@ mod tests {
         let recording = recording::start("info", LogFormat::Json);
         assert!(enabled());
         log(&ENTRY);
-        log(&AccessEntry { route: None, ..ENTRY });
+        log(&AccessEntry {
+            route: None,
+            ..ENTRY
+        });
         let text = recording.finish();
-        let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let lines: Vec<serde_json::Value> = text
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
         assert_eq!(lines.len(), 2);
         let mut line = lines[0].clone();
         assert!(line.as_object_mut().unwrap().remove("timestamp").is_some());

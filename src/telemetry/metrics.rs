@@ -105,7 +105,8 @@ impl Metrics {
         let (routes, providers) = (self.routes.all(), self.providers.all());
         let mut out = Exposition::default();
 
-        out.family(&names::BUILD_INFO).sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
+        out.family(&names::BUILD_INFO)
+            .sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
 
         let mut family = out.family(&names::REQUESTS);
         for (name, route) in &routes {
@@ -130,7 +131,14 @@ impl Metrics {
         let mut family = out.family(&names::TOKEN_REQUESTS);
         for (name, provider) in &providers {
             for ((grant_type, outcome), count) in provider.requests() {
-                family.sample(&[("provider", name), ("grant_type", grant_type), ("outcome", outcome)], count);
+                family.sample(
+                    &[
+                        ("provider", name),
+                        ("grant_type", grant_type),
+                        ("outcome", outcome),
+                    ],
+                    count,
+                );
             }
         }
         let mut family = out.family(&names::TOKEN_REQUEST_DURATION);
@@ -189,7 +197,10 @@ impl<T: Default> Registry<T> {
 
     /// A copy, so that a slow rendering holds up nobody.
     fn all(&self) -> Vec<(Arc<str>, Arc<T>)> {
-        lock(&self.0).iter().map(|(name, handle)| (name.clone(), handle.clone())).collect()
+        lock(&self.0)
+            .iter()
+            .map(|(name, handle)| (name.clone(), handle.clone()))
+            .collect()
     }
 }
 
@@ -234,8 +245,16 @@ mod tests {
             ("bearward_login_required", "gauge"),
             ("bearward_config_reloads_total", "counter"),
         ] {
-            assert_eq!(text.matches(&format!("# HELP {name} ")).count(), 1, "{name}");
-            assert_eq!(text.matches(&format!("# TYPE {name} {kind}\n")).count(), 1, "{name}");
+            assert_eq!(
+                text.matches(&format!("# HELP {name} ")).count(),
+                1,
+                "{name}"
+            );
+            assert_eq!(
+                text.matches(&format!("# TYPE {name} {kind}\n")).count(),
+                1,
+                "{name}"
+            );
         }
     }
 
@@ -249,7 +268,9 @@ mod tests {
         route.replayed();
         let provider = metrics.provider("hapn");
         provider.request("client_credentials", "ok", Duration::from_millis(90));
-        provider.expiry(Some(SystemTime::UNIX_EPOCH + Duration::from_millis(1_800_000_000_250)));
+        provider.expiry(Some(
+            SystemTime::UNIX_EPOCH + Duration::from_millis(1_800_000_000_250),
+        ));
         provider.login_required(true);
         let listener = metrics.listener("127.0.0.1:8080");
         listener.add(3);
@@ -275,7 +296,10 @@ mod tests {
             "bearward_login_required{provider=\"hapn\"} 1",
             "bearward_config_reloads_total{outcome=\"ok\"} 1",
         ] {
-            assert!(text.lines().any(|shown| shown == line), "{line} is missing from\n{text}");
+            assert!(
+                text.lines().any(|shown| shown == line),
+                "{line} is missing from\n{text}"
+            );
         }
     }
 
@@ -299,7 +323,10 @@ mod tests {
         let metrics = Metrics::new();
         metrics.route("a\"} 1\nforged{x=\"\\");
         let text = metrics.render();
-        assert!(text.contains(r#"{route="a\"} 1\nforged{x=\"\\"} 0"#), "{text}");
+        assert!(
+            text.contains(r#"{route="a\"} 1\nforged{x=\"\\"} 0"#),
+            "{text}"
+        );
         assert!(!text.lines().any(|line| line.starts_with("forged")));
     }
 
@@ -310,7 +337,10 @@ mod tests {
             metrics.route(name);
         }
         let text = metrics.render();
-        let at = |name| text.find(&format!("bearward_token_replays_total{{route=\"{name}\"}}")).unwrap();
+        let at = |name| {
+            text.find(&format!("bearward_token_replays_total{{route=\"{name}\"}}"))
+                .unwrap()
+        };
         assert!(at("a") < at("b") && at("b") < at("c"));
         assert_eq!(text, metrics.render());
     }

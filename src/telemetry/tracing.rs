@@ -32,10 +32,14 @@ pub fn init(settings: &LogSettings) -> Result<Guard, InitError> {
     let targets = level::parse(&settings.level).map_err(InitError::Level)?;
     let shape = Shape::of(settings.format, io::stderr().is_terminal());
     // A file of its own: `io::Stderr` has a lock, and a panic's message has to come out even when the writer hangs.
-    let stderr = io::stderr().as_fd().try_clone_to_owned().map_err(InitError::Writer)?;
-    let (lines, writer) =
-        queue::start(std::fs::File::from(stderr), move |lost| shape.lost(lost)).map_err(InitError::Writer)?;
-    tracing::subscriber::set_global_default(subscriber(targets, shape, lines)).map_err(|_| InitError::Twice)?;
+    let stderr = io::stderr()
+        .as_fd()
+        .try_clone_to_owned()
+        .map_err(InitError::Writer)?;
+    let (lines, writer) = queue::start(std::fs::File::from(stderr), move |lost| shape.lost(lost))
+        .map_err(InitError::Writer)?;
+    tracing::subscriber::set_global_default(subscriber(targets, shape, lines))
+        .map_err(|_| InitError::Twice)?;
     Ok(Guard { _writer: writer })
 }
 
@@ -100,10 +104,17 @@ impl Shape {
 
 fn subscriber(targets: Targets, shape: Shape, lines: Lines) -> Box<dyn Subscriber + Send + Sync> {
     // No colours: then every control character in a line comes from a value, and the queue escapes it.
-    let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(lines);
+    let layer = tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .with_writer(lines);
     let layer = match shape {
         Shape::Text => layer.boxed(),
-        Shape::Json => layer.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
+        Shape::Json => layer
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .boxed(),
     };
     Box::new(tracing_subscriber::registry().with(targets).with(layer))
 }
@@ -152,10 +163,15 @@ pub(crate) mod recording {
     pub(crate) fn start(level: &str, format: LogFormat) -> Recording {
         let shape = Shape::of(format, true);
         let text = Arc::<Mutex<Vec<u8>>>::default();
-        let (lines, writer) = queue::start(Shared(text.clone()), move |lost| shape.lost(lost)).unwrap();
+        let (lines, writer) =
+            queue::start(Shared(text.clone()), move |lost| shape.lost(lost)).unwrap();
         let targets = level::parse(level).unwrap();
         let subscriber = tracing::subscriber::set_default(subscriber(targets, shape, lines));
-        Recording { text, writer, subscriber }
+        Recording {
+            text,
+            writer,
+            subscriber,
+        }
     }
 
     impl Recording {
@@ -203,7 +219,10 @@ mod tests {
         assert_eq!(line["level"], "INFO");
         assert_eq!(line["target"], "bearward::access");
         let stamp = line["timestamp"].as_str().unwrap();
-        assert!(stamp.ends_with('Z') && humantime::parse_rfc3339(stamp).is_ok(), "{stamp}");
+        assert!(
+            stamp.ends_with('Z') && humantime::parse_rfc3339(stamp).is_ok(),
+            "{stamp}"
+        );
     }
 
     #[test]
@@ -215,7 +234,12 @@ mod tests {
             });
             assert_eq!(text.lines().count(), 1, "{text:?}");
             let line = text.strip_suffix('\n').unwrap();
-            assert!(!line.chars().any(|c| c.is_control() || c == '\u{202e}' || c == '\u{2028}'), "{line:?}");
+            assert!(
+                !line
+                    .chars()
+                    .any(|c| c.is_control() || c == '\u{202e}' || c == '\u{2028}'),
+                "{line:?}"
+            );
             if format == LogFormat::Json {
                 let line: serde_json::Value = serde_json::from_str(line).unwrap();
                 assert_eq!(line["shown"], evil);
@@ -226,7 +250,11 @@ mod tests {
 
     #[test]
     fn the_insides_of_libraries_stay_silent_at_any_level() {
-        for level in ["trace", "trace,hyper=trace,h2=trace,rustls=trace,reqwest=trace", "h2::codec=trace"] {
+        for level in [
+            "trace",
+            "trace,hyper=trace,h2=trace,rustls=trace,reqwest=trace",
+            "h2::codec=trace",
+        ] {
             let text = written(level, LogFormat::Text, || {
                 tracing::trace!(target: "h2::codec::framed_write", "authorization: canary");
                 tracing::debug!(target: "hyper::proto", "authorization: canary");
@@ -243,12 +271,19 @@ mod tests {
 
     #[test]
     fn a_directive_brings_a_library_to_info_and_us_to_trace() {
-        let text = written("warn,h2=trace,bearward::oauth=trace", LogFormat::Text, || {
-            tracing::info!(target: "h2::proto", "one");
-            tracing::trace!(target: "bearward::oauth::endpoint", "two");
-            tracing::info!(target: "bearward::proxy", "three");
-        });
-        assert!(text.contains("one") && text.contains("two") && !text.contains("three"), "{text}");
+        let text = written(
+            "warn,h2=trace,bearward::oauth=trace",
+            LogFormat::Text,
+            || {
+                tracing::info!(target: "h2::proto", "one");
+                tracing::trace!(target: "bearward::oauth::endpoint", "two");
+                tracing::info!(target: "bearward::proxy", "three");
+            },
+        );
+        assert!(
+            text.contains("one") && text.contains("two") && !text.contains("three"),
+            "{text}"
+        );
     }
 
     #[test]

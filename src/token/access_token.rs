@@ -44,7 +44,11 @@ pub enum State {
 impl AccessToken {
     /// A token with its deadlines; the times of day are read off `clock` now.
     pub fn new(secret: Secret, deadlines: Deadlines, clock: &dyn Clock) -> Self {
-        let Deadlines { refresh_at, usable_until, expires_at } = deadlines;
+        let Deadlines {
+            refresh_at,
+            usable_until,
+            expires_at,
+        } = deadlines;
         let (now, wall) = (clock.now(), clock.wall());
         Self {
             secret,
@@ -101,8 +105,16 @@ mod tests {
         let clock = ManualClock::new();
         let deadlines = Deadlines::new(clock.now(), Duration::from_secs(100), None, 0.0);
         let token = AccessToken::new(Secret::new("t"), deadlines, &clock);
-        assert_eq!(token.expires_at_wall, clock.wall() + Duration::from_secs(100));
-        for (elapsed, state) in [(69, State::Fresh), (1, State::Due), (19, State::Due), (1, State::Expired)] {
+        assert_eq!(
+            token.expires_at_wall,
+            clock.wall() + Duration::from_secs(100)
+        );
+        for (elapsed, state) in [
+            (69, State::Fresh),
+            (1, State::Due),
+            (19, State::Due),
+            (1, State::Expired),
+        ] {
             clock.advance(Duration::from_secs(elapsed));
             assert_eq!(token.state(clock.now()), state);
         }

@@ -28,7 +28,9 @@ struct Spread(u64);
 
 impl Hasher for Spread {
     fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+        bytes
+            .iter()
+            .for_each(|byte| self.write_u64(u64::from(*byte)));
     }
 
     fn write_u64(&mut self, number: u64) {
@@ -53,9 +55,13 @@ pub(super) struct TokenCache {
 
 impl TokenCache {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
-        let housekeeping = Housekeeping { clock: clock.clone() };
+        let housekeeping = Housekeeping {
+            clock: clock.clone(),
+        };
         Self {
-            tokens: Cache::builder().expire_after(housekeeping).build_with_hasher(Default::default()),
+            tokens: Cache::builder()
+                .expire_after(housekeeping)
+                .build_with_hasher(Default::default()),
             clock,
             keys: Arc::default(),
         }
@@ -68,7 +74,9 @@ impl TokenCache {
 
     /// The token under `key`, if it may be used now.
     pub(super) fn get(&self, key: Key) -> Option<Token> {
-        self.tokens.get(&key).filter(|token| token.state(self.clock.now()) != State::Expired)
+        self.tokens
+            .get(&key)
+            .filter(|token| token.state(self.clock.now()) != State::Expired)
     }
 
     pub(super) fn insert(&self, key: Key, token: Token) {
@@ -98,7 +106,13 @@ impl Expiry<Key, Token> for Housekeeping {
         Some(self.keep(token))
     }
 
-    fn expire_after_update(&self, _: &Key, token: &Token, _: Instant, _: Option<Duration>) -> Option<Duration> {
+    fn expire_after_update(
+        &self,
+        _: &Key,
+        token: &Token,
+        _: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
         Some(self.keep(token))
     }
 }
@@ -133,12 +147,17 @@ mod tests {
     #[test]
     fn housekeeping_follows_the_token_that_is_there() {
         let clock = ManualClock::new();
-        let housekeeping = Housekeeping { clock: Arc::new(clock.clone()) };
+        let housekeeping = Housekeeping {
+            clock: Arc::new(clock.clone()),
+        };
         let (first, second) = (token(&clock, 10), token(&clock, 1000));
         let now = Instant::now();
         let created = housekeeping.expire_after_create(&Key(0), &first, now);
         assert_eq!(created, Some(Duration::from_secs(70)));
-        assert_eq!(housekeeping.expire_after_update(&Key(0), &second, now, created), Some(Duration::from_secs(1060)));
+        assert_eq!(
+            housekeeping.expire_after_update(&Key(0), &second, now, created),
+            Some(Duration::from_secs(1060))
+        );
     }
 
     #[test]

@@ -61,7 +61,16 @@ impl Credential {
     ) -> Self {
         let key = cache.key();
         let progress = watch::Sender::new(Progress::new(Phase::Fetching));
-        Self { provider, clock, cache, key, progress, metrics, login, lost: AtomicBool::new(false) }
+        Self {
+            provider,
+            clock,
+            cache,
+            key,
+            progress,
+            metrics,
+            login,
+            lost: AtomicBool::new(false),
+        }
     }
 
     /// The provider's name.
@@ -129,7 +138,11 @@ impl Credential {
     /// # Errors
     /// The store cannot be used, or the provider's grant needs no login: the code is better not spent.
     pub async fn prepare_login(&self) -> Result<Prepared<'_>, StoreError> {
-        self.login.as_ref().ok_or(StoreError::NoLogin)?.prepare().await
+        self.login
+            .as_ref()
+            .ok_or(StoreError::NoLogin)?
+            .prepare()
+            .await
     }
 
     /// [`Credential::prepare_login`] and [`Credential::take_login`] in one.
@@ -148,7 +161,11 @@ impl Credential {
         if !made.lasts {
             tracing::warn!(provider = %self.name(), "login.without_refresh_token: it ends with its access token");
         }
-        match made.token.take().filter(|token| token.state(self.clock.now()) != State::Expired) {
+        match made
+            .token
+            .take()
+            .filter(|token| token.state(self.clock.now()) != State::Expired)
+        {
             Some(token) => {
                 tracing::info!(provider = %self.name(), token = %token.secret.fingerprint(), "login.made");
                 let until = token.refresh_at;
@@ -168,7 +185,12 @@ impl Credential {
     /// # Errors
     /// The store cannot be used, or the provider's grant needs no login; then nothing has changed.
     pub async fn log_out(&self) -> Result<Option<Secret>, StoreError> {
-        let refresh_token = self.login.as_ref().ok_or(StoreError::NoLogin)?.log_out().await?;
+        let refresh_token = self
+            .login
+            .as_ref()
+            .ok_or(StoreError::NoLogin)?
+            .log_out()
+            .await?;
         tracing::info!(provider = %self.name(), "login.ended");
         self.forget();
         self.require_login(None);
@@ -181,7 +203,9 @@ impl Credential {
         let progress = self.progress.borrow();
         let refresh_at = match progress.phase {
             Phase::BackingOff(retry) => Some(self.wall_at(retry.at)),
-            Phase::Fetching | Phase::Resting { .. } => token.as_ref().map(|token| token.refresh_at_wall),
+            Phase::Fetching | Phase::Resting { .. } => {
+                token.as_ref().map(|token| token.refresh_at_wall)
+            }
             Phase::LoginRequired | Phase::Ended => None,
         };
         CredentialStatus {
@@ -235,7 +259,11 @@ impl Credential {
     }
 
     /// Waits until more than `ended` attempts have ended.
-    async fn after(&self, progress: &mut watch::Receiver<Progress>, ended: u64) -> Result<(), NoToken> {
+    async fn after(
+        &self,
+        progress: &mut watch::Receiver<Progress>,
+        ended: u64,
+    ) -> Result<(), NoToken> {
         let over = |progress: &Progress| progress.ended > ended || progress.phase == Phase::Ended;
         match progress.wait_for(over).await {
             Ok(progress) if progress.failure.is_none() && progress.ended > ended => Ok(()),
@@ -257,10 +285,15 @@ impl Credential {
     fn give_up(&self, seen: &Token, revoked: bool) -> Result<(), NoToken> {
         let mut verdict = None;
         self.progress.send_if_modified(|progress| {
-            if !self.current().is_some_and(|current| Arc::ptr_eq(&current, seen)) {
+            if !self
+                .current()
+                .is_some_and(|current| Arc::ptr_eq(&current, seen))
+            {
                 return false;
             }
-            if *verdict.insert(progress.refused_by_upstream(self.clock.now(), revoked)) != Verdict::Discard {
+            if *verdict.insert(progress.refused_by_upstream(self.clock.now(), revoked))
+                != Verdict::Discard
+            {
                 return false;
             }
             progress.discarded = Some(seen.secret.clone());
@@ -278,7 +311,10 @@ impl Credential {
                 if first {
                     tracing::warn!(provider = %self.name(), token = %seen.secret.fingerprint(), "token.refused_by_upstream");
                 }
-                Err(NoToken::unavailable(left, "the upstream refuses fresh tokens too"))
+                Err(NoToken::unavailable(
+                    left,
+                    "the upstream refuses fresh tokens too",
+                ))
             }
         }
     }
@@ -301,6 +337,8 @@ impl Drop for Credential {
 
 impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credential").field("name", self.name()).finish_non_exhaustive()
+        f.debug_struct("Credential")
+            .field("name", self.name())
+            .finish_non_exhaustive()
     }
 }

@@ -78,7 +78,13 @@ pub(super) enum Look {
 impl Login {
     /// The login of `provider` that `store` keeps; nothing is read yet.
     pub fn new(provider: Arc<Provider>, store: Arc<dyn Store>, clock: Arc<dyn Clock>) -> Self {
-        Self { provider, store, clock, kept: Mutex::default(), has_refresh_token: AtomicBool::new(false) }
+        Self {
+            provider,
+            store,
+            clock,
+            kept: Mutex::default(),
+            has_refresh_token: AtomicBool::new(false),
+        }
     }
 
     /// Makes sure that a login can be recorded, before the code for it is spent. Nobody else can change the login until
@@ -90,7 +96,10 @@ impl Login {
         let mut session = self.session().await?;
         session.read().await?;
         session.prepare().await?;
-        Ok(Prepared { login: self, session })
+        Ok(Prepared {
+            login: self,
+            session,
+        })
     }
 
     /// What a command does that logs in and ends, in one.
@@ -108,7 +117,9 @@ impl Login {
     pub async fn save_at_last(&self) -> Result<(), StoreError> {
         let mut tries = 0;
         loop {
-            let Err(error) = self.save_now().await else { return Ok(()) };
+            let Err(error) = self.save_now().await else {
+                return Ok(());
+            };
             tries += 1;
             if tries == LAST_TRIES {
                 return Err(error);
@@ -132,7 +143,11 @@ impl Login {
 
     /// Whether a refresh token is in memory alone.
     fn is_at_risk(&self, kept: &Kept) -> bool {
-        let token = |record: &Option<Record>| record.as_ref().and_then(|record| record.refresh_token.clone());
+        let token = |record: &Option<Record>| {
+            record
+                .as_ref()
+                .and_then(|record| record.refresh_token.clone())
+        };
         let ours = token(&kept.record);
         let is_configured = || self.configured().map(|(token, _)| token) == ours;
         ours.is_some() && ours != token(&kept.stored) && !is_configured()
@@ -156,7 +171,9 @@ impl Login {
     /// The right to change the login; waits for whoever has it, as long as a request of theirs may take in each of two
     /// places: a task of this process, and other processes.
     pub(super) async fn session(&self) -> Result<Session<'_>, StoreError> {
-        let kept = tokio::time::timeout(self.patience(), self.kept.lock()).await.map_err(|_| StoreError::Locked)?;
+        let kept = tokio::time::timeout(self.patience(), self.kept.lock())
+            .await
+            .map_err(|_| StoreError::Locked)?;
         let mut session = Session::new(self, kept);
         session.lock().await?;
         Ok(session)
@@ -178,7 +195,10 @@ impl Login {
         kept.stored.clone_from(&stored);
         kept.record = stored;
         self.tell(&kept);
-        let record = kept.record.as_ref().filter(|record| !record.refused && !self.is_reconfigured(record));
+        let record = kept
+            .record
+            .as_ref()
+            .filter(|record| !record.refused && !self.is_reconfigured(record));
         Ok(record.and_then(|record| self.usable(record)))
     }
 
@@ -192,7 +212,11 @@ impl Login {
     /// It cannot be written, or somebody has the lock. The login stays as it is.
     pub(super) async fn give_up(&self, refused: &Secret) -> Result<(), StoreError> {
         let kept = self.kept.lock().await;
-        if !kept.record.as_ref().is_some_and(|record| record.has_access(refused)) {
+        if !kept
+            .record
+            .as_ref()
+            .is_some_and(|record| record.has_access(refused))
+        {
             return Ok(());
         }
         let mut session = Session::new(self, kept);
@@ -202,7 +226,11 @@ impl Login {
         if !session.try_lock().await? {
             return Err(StoreError::Locked);
         }
-        if session.is_up_to_date().await? { session.give_up(refused).await } else { Ok(()) }
+        if session.is_up_to_date().await? {
+            session.give_up(refused).await
+        } else {
+            Ok(())
+        }
     }
 
     /// Looks whether the store holds something new, and writes what could not be written before.
@@ -216,7 +244,9 @@ impl Login {
             if stored == kept.stored {
                 return Ok(Look::Same);
             }
-            let (Some(now), Some(before)) = (&stored, &kept.stored) else { return Ok(Look::Changed) };
+            let (Some(now), Some(before)) = (&stored, &kept.stored) else {
+                return Ok(Look::Changed);
+            };
             if !now.only_gave_up_access(before) {
                 return Ok(Look::Changed);
             }
@@ -246,7 +276,10 @@ impl Login {
     /// Whether the refresh token on record was issued to another client, or by another server: it is not to be shown to
     /// this one.
     fn is_of_another_client(&self, record: &Record) -> bool {
-        record.client.as_ref().is_some_and(|theirs| *theirs != client(&self.provider))
+        record
+            .client
+            .as_ref()
+            .is_some_and(|theirs| *theirs != client(&self.provider))
     }
 
     /// The configured first refresh token, and its digest.
@@ -258,16 +291,31 @@ impl Login {
 
     /// The access token in `record` with its deadlines, if it may be used now.
     fn usable(&self, record: &Record) -> Option<AccessToken> {
-        let access = record.access.as_ref().filter(|access| access.settings == settings(&self.provider))?;
+        let access = record
+            .access
+            .as_ref()
+            .filter(|access| access.settings == settings(&self.provider))?;
         let now = self.clock.now();
         let asked_at = access.asked_at(now, self.clock.wall())?;
-        let deadlines = Deadlines::new(asked_at, access.lifetime(), self.provider.refresh_before, random());
+        let deadlines = Deadlines::new(
+            asked_at,
+            access.lifetime(),
+            self.provider.refresh_before,
+            random(),
+        );
         let token = AccessToken::new(access.token.clone(), deadlines, &*self.clock);
         (token.state(now) != TokenState::Expired).then_some(token)
     }
 
     fn access(&self, token: Secret, lifetime: Duration, asked_at: Moment) -> Access {
-        Access::new(token, settings(&self.provider), asked_at, lifetime, self.clock.now(), self.clock.wall())
+        Access::new(
+            token,
+            settings(&self.provider),
+            asked_at,
+            lifetime,
+            self.clock.now(),
+            self.clock.wall(),
+        )
     }
 
     async fn load(&self) -> Result<Option<Record>, StoreError> {
@@ -276,7 +324,10 @@ impl Login {
     }
 
     fn tell(&self, kept: &Kept) {
-        let has = kept.record.as_ref().is_some_and(|record| record.usable_refresh_token().is_some());
+        let has = kept
+            .record
+            .as_ref()
+            .is_some_and(|record| record.usable_refresh_token().is_some());
         self.has_refresh_token.store(has, Ordering::Relaxed);
     }
 }
@@ -308,34 +359,54 @@ impl Prepared<'_> {
     /// is not known here, and a token is rather given up too early than too late.
     pub async fn log_in(&mut self, issued: Issued) -> LoggedIn {
         let Self { login, session } = self;
-        let took = login.provider.token_request.timeout.min(issued.lifetime / 10);
-        let unsaved = session.renewed(&issued, login.clock.now() - took, false).await.err();
-        LoggedIn { token: session.token(), lasts: issued.refresh_token.is_some(), unsaved }
+        let took = login
+            .provider
+            .token_request
+            .timeout
+            .min(issued.lifetime / 10);
+        let unsaved = session
+            .renewed(&issued, login.clock.now() - took, false)
+            .await
+            .err();
+        LoggedIn {
+            token: session.token(),
+            lasts: issued.refresh_token.is_some(),
+            unsaved,
+        }
     }
 }
 
 impl fmt::Debug for Prepared<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Prepared").field("login", self.login).finish_non_exhaustive()
+        f.debug_struct("Prepared")
+            .field("login", self.login)
+            .finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for Login {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Login").field("provider", &self.provider.name).finish_non_exhaustive()
+        f.debug_struct("Login")
+            .field("provider", &self.provider.name)
+            .finish_non_exhaustive()
     }
 }
 
 /// Does what may block on a thread of its own. It is done even if nobody waits for it any more.
-async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {
+async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, StoreError> {
     let done = tokio::time::timeout(LONGEST_WORK, tokio::task::spawn_blocking(work)).await;
-    done.map_err(|_| StoreError::Slow)?.map_err(|_| StoreError::Interrupted)
+    done.map_err(|_| StoreError::Slow)?
+        .map_err(|_| StoreError::Interrupted)
 }
 
 /// The name of a new login. It guards nothing: where the system has no randomness to give, the time of day will do.
 fn identity() -> String {
     let bits = getrandom::u64().unwrap_or_else(|_| {
-        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        let since = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap_or_default();
         since.as_nanos() as u64
     });
     format!("{bits:016x}")
@@ -344,7 +415,11 @@ fn identity() -> String {
 /// The record without its access token. It needs a name for that, or it could be taken for one that somebody ended.
 fn without_access(record: Record) -> Record {
     let login = record.login.clone().or_else(|| Some(identity()));
-    Record { login, access: None, ..record }
+    Record {
+        login,
+        access: None,
+        ..record
+    }
 }
 
 /// A digest of the settings that an access token depends on. The secret is not among them: a new one makes the token
@@ -380,7 +455,10 @@ fn digest(parts: &[&str]) -> String {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hash.finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 #[cfg(test)]

@@ -24,15 +24,20 @@ pub enum NoToken {
 impl NoToken {
     /// Unavailable for at least `retry_after`, and at least a second.
     pub(super) fn unavailable(retry_after: Duration, detail: impl Into<Arc<str>>) -> Self {
-        Self::Unavailable { retry_after: retry_after.max(Duration::from_secs(1)), detail: detail.into() }
+        Self::Unavailable {
+            retry_after: retry_after.max(Duration::from_secs(1)),
+            detail: detail.into(),
+        }
     }
 
     /// The value for `Retry-After` (RFC 9110 §10.2.3): whole seconds, rounded up so that nobody comes too early.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         match self {
-            Self::Unavailable { retry_after, .. } => {
-                Some(retry_after.as_secs().saturating_add(u64::from(retry_after.subsec_nanos() > 0)))
-            }
+            Self::Unavailable { retry_after, .. } => Some(
+                retry_after
+                    .as_secs()
+                    .saturating_add(u64::from(retry_after.subsec_nanos() > 0)),
+            ),
             _ => None,
         }
     }

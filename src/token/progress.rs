@@ -67,17 +67,35 @@ const STORE: &str = "store";
 impl Failure {
     pub(super) fn new(error: &TokenRequestError, at: SystemTime) -> Self {
         let wants_a_change = error.refusal().is_some() || error.wants_a_change();
-        Self { refusal: error.refusal(), wants_a_change, kind: error.kind(), message: error.to_string().into(), at }
+        Self {
+            refusal: error.refusal(),
+            wants_a_change,
+            kind: error.kind(),
+            message: error.to_string().into(),
+            at,
+        }
     }
 
     pub(super) fn of_store(error: &StoreError, at: SystemTime) -> Self {
-        Self { refusal: None, wants_a_change: false, kind: STORE, message: error.to_string().into(), at }
+        Self {
+            refusal: None,
+            wants_a_change: false,
+            kind: STORE,
+            message: error.to_string().into(),
+            at,
+        }
     }
 
     pub(super) fn other_client(at: SystemTime) -> Self {
         let message = "the login on record was made with another token_endpoint or client_id, and is neither shown to \
                        this one nor forgotten: put those back, or log in again";
-        Self { refusal: None, wants_a_change: false, kind: "other_client", message: message.into(), at }
+        Self {
+            refusal: None,
+            wants_a_change: false,
+            kind: "other_client",
+            message: message.into(),
+            at,
+        }
     }
 
     pub(super) fn refused(&self) -> bool {
@@ -98,11 +116,19 @@ impl Failure {
 
     /// For callers, whom the paths of this machine do not concern.
     fn told(&self) -> Arc<str> {
-        if self.is_of_store() { "the store of refresh tokens cannot be used".into() } else { self.message.clone() }
+        if self.is_of_store() {
+            "the store of refresh tokens cannot be used".into()
+        } else {
+            self.message.clone()
+        }
     }
 
     pub(super) fn shown(&self) -> LastError {
-        LastError { kind: self.kind.into(), message: self.message.clone(), at: self.at }
+        LastError {
+            kind: self.kind.into(),
+            message: self.message.clone(),
+            at: self.at,
+        }
     }
 }
 
@@ -174,7 +200,9 @@ impl Progress {
     pub(super) fn ask(&mut self, now: Moment, insist: bool) -> Told {
         match self.phase {
             Phase::Fetching => Told::Wait(self.ended),
-            Phase::BackingOff(retry) if now < retry.at && !insist && !self.wanted => Told::No(self.no_token(now)),
+            Phase::BackingOff(retry) if now < retry.at && !insist && !self.wanted => {
+                Told::No(self.no_token(now))
+            }
             // Due, insisted on, or a token that went out of use unnoticed, as it does when the machine sleeps.
             Phase::Resting { .. } | Phase::BackingOff(_) if !self.stopping => {
                 self.wanted = true;
@@ -221,7 +249,10 @@ impl Progress {
                 return Verdict::Keep { left, first };
             }
         }
-        self.renewal = Some(Renewal { at: now, complained: false });
+        self.renewal = Some(Renewal {
+            at: now,
+            complained: false,
+        });
         match &mut self.phase {
             Phase::BackingOff(retry) => *retry = retry.without_token(now),
             // Another is wanted whether or not anybody asks: readiness does.
@@ -240,8 +271,18 @@ impl Progress {
         };
         match (self.phase, &self.failure) {
             (Phase::LoginRequired, _) => NoToken::LoginRequired,
-            (Phase::Ended, _) => NoToken::unavailable(retry_after, "this provider is being shut down"),
-            (_, Some(Failure { refusal: Some(refusal), .. })) => NoToken::Refused { error: refusal.as_str().into() },
+            (Phase::Ended, _) => {
+                NoToken::unavailable(retry_after, "this provider is being shut down")
+            }
+            (
+                _,
+                Some(Failure {
+                    refusal: Some(refusal),
+                    ..
+                }),
+            ) => NoToken::Refused {
+                error: refusal.as_str().into(),
+            },
             (_, Some(failure)) => NoToken::unavailable(retry_after, failure.told()),
             (_, None) => NoToken::unavailable(retry_after, "no token has come yet"),
         }
@@ -270,7 +311,13 @@ mod tests {
         let mut progress = Progress::new(Phase::Fetching);
         progress.begin();
         let failure = Failure::new(&TokenRequestError::new(fault), SystemTime::UNIX_EPOCH);
-        progress.fail(failure, Retry { at: NOW + Duration::from_secs(wait), not_before: None });
+        progress.fail(
+            failure,
+            Retry {
+                at: NOW + Duration::from_secs(wait),
+                not_before: None,
+            },
+        );
         progress
     }
 
@@ -285,23 +332,37 @@ mod tests {
     #[test]
     fn who_comes_between_attempts_is_refused_at_once_unless_they_insist() {
         let mut progress = failed(Fault::Connect, 7);
-        let Told::No(NoToken::Unavailable { retry_after, .. }) = progress.ask(NOW, false) else { panic!() };
+        let Told::No(NoToken::Unavailable { retry_after, .. }) = progress.ask(NOW, false) else {
+            panic!()
+        };
         assert_eq!(retry_after, Duration::from_secs(7));
         assert_eq!(progress.ask(NOW, true), Told::Wait(1));
-        assert_eq!(progress.ask(NOW, false), Told::Wait(1), "the attempt that was insisted on is for all");
+        assert_eq!(
+            progress.ask(NOW, false),
+            Told::Wait(1),
+            "the attempt that was insisted on is for all"
+        );
     }
 
     #[test]
     fn an_attempt_that_is_overdue_is_waited_for() {
         let mut progress = failed(Fault::Connect, 7);
-        assert_eq!(progress.ask(NOW + Duration::from_secs(7), false), Told::Wait(1));
+        assert_eq!(
+            progress.ask(NOW + Duration::from_secs(7), false),
+            Told::Wait(1)
+        );
         assert!(progress.wanted);
     }
 
     #[test]
     fn a_refusal_is_told_by_its_code_alone() {
         let mut progress = failed(Fault::Refused(Refusal::InvalidScope), 60);
-        assert_eq!(progress.ask(NOW, false), Told::No(NoToken::Refused { error: "invalid_scope".into() }));
+        assert_eq!(
+            progress.ask(NOW, false),
+            Told::No(NoToken::Refused {
+                error: "invalid_scope".into()
+            })
+        );
         assert_eq!(progress.state(false), CredentialState::Refused);
         assert_eq!(progress.state(true), CredentialState::Ready);
     }
@@ -312,16 +373,28 @@ mod tests {
         assert_eq!(progress.refused_by_upstream(NOW, false), Verdict::Discard);
         let later = NOW + Duration::from_secs(59);
         let left = Duration::from_secs(1);
-        assert_eq!(progress.refused_by_upstream(later, false), Verdict::Keep { left, first: true });
-        assert_eq!(progress.refused_by_upstream(later, false), Verdict::Keep { left, first: false });
-        assert_eq!(progress.refused_by_upstream(NOW + Duration::from_secs(60), false), Verdict::Discard);
+        assert_eq!(
+            progress.refused_by_upstream(later, false),
+            Verdict::Keep { left, first: true }
+        );
+        assert_eq!(
+            progress.refused_by_upstream(later, false),
+            Verdict::Keep { left, first: false }
+        );
+        assert_eq!(
+            progress.refused_by_upstream(NOW + Duration::from_secs(60), false),
+            Verdict::Discard
+        );
     }
 
     #[test]
     fn a_revoked_token_is_renewed_within_the_minute_too() {
         let mut progress = Progress::new(Phase::Resting { until: NOW });
         assert_eq!(progress.refused_by_upstream(NOW, false), Verdict::Discard);
-        assert_eq!(progress.refused_by_upstream(NOW + Duration::from_secs(1), true), Verdict::Discard);
+        assert_eq!(
+            progress.refused_by_upstream(NOW + Duration::from_secs(1), true),
+            Verdict::Discard
+        );
     }
 
     #[test]
@@ -338,6 +411,9 @@ mod tests {
     fn nobody_waits_for_a_refresher_that_ended() {
         let mut progress = failed(Fault::Connect, 0);
         progress.phase = Phase::Ended;
-        assert!(matches!(progress.ask(NOW, true), Told::No(NoToken::Unavailable { .. })));
+        assert!(matches!(
+            progress.ask(NOW, true),
+            Told::No(NoToken::Unavailable { .. })
+        ));
     }
 }

@@ -119,9 +119,13 @@ impl From<StoreError> for Cause {
 impl Refresher {
     /// Takes up the token that the store still holds; tells whether there is one.
     async fn resume(&mut self) -> bool {
-        let Some(login) = self.credential.login() else { return false };
+        let Some(login) = self.credential.login() else {
+            return false;
+        };
         // An error is reported by the attempt that follows.
-        let Ok(Some(token)) = login.peek().await else { return false };
+        let Ok(Some(token)) = login.peek().await else {
+            return false;
+        };
         self.adopt(token, "token.resumed");
         true
     }
@@ -136,10 +140,18 @@ impl Refresher {
             Some(login) => self.renew(login, &begun).await,
         };
         match outcome {
-            Ok(Outcome::Issued { token, asked_at, unsaved }) => self.succeeded(token, asked_at, unsaved),
+            Ok(Outcome::Issued {
+                token,
+                asked_at,
+                unsaved,
+            }) => self.succeeded(token, asked_at, unsaved),
             Ok(Outcome::Adopted(token)) => self.adopt(token, "token.adopted"),
             Ok(Outcome::Kept) => self.credential.keep(),
-            Ok(Outcome::LoginRequired { refused, last, forget }) => self.login_required(refused, last, forget),
+            Ok(Outcome::LoginRequired {
+                refused,
+                last,
+                forget,
+            }) => self.login_required(refused, last, forget),
             // It was told to end before it had asked for anything.
             Err(Cause::Store(StoreError::Interrupted)) if self.progress.borrow().stopping => {}
             Ok(Outcome::OtherClient) => self.other_client(),
@@ -150,12 +162,17 @@ impl Refresher {
     async fn ask_for_the_client(&mut self) -> Result<Outcome, Cause> {
         let (answer, asked_at) = self.ask(Grant::ClientCredentials).await;
         let token = self.token(answer.map_err(Cause::Request)?, asked_at)?;
-        Ok(Outcome::Issued { token, asked_at, unsaved: None })
+        Ok(Outcome::Issued {
+            token,
+            asked_at,
+            unsaved: None,
+        })
     }
 
     /// Asks once, and tells when.
     async fn ask(&self, grant: Grant<'_>) -> (Result<Issued, TokenRequestError>, Moment) {
-        self.counted(grant.name(), self.endpoint.request(grant)).await
+        self.counted(grant.name(), self.endpoint.request(grant))
+            .await
     }
 
     /// Makes a request, counts it, and tells when it began.
@@ -169,7 +186,9 @@ impl Refresher {
         let asked_at = clock.now();
         let answer = request.await;
         let word = answer.as_ref().map_or_else(|error| error.kind(), |_| "ok");
-        self.credential.metrics().request(grant, word, clock.now().since(asked_at));
+        self.credential
+            .metrics()
+            .request(grant, word, clock.now().since(asked_at));
         (answer, asked_at)
     }
 
@@ -221,7 +240,12 @@ impl Refresher {
         self.credential.take_up(Arc::new(token));
     }
 
-    fn login_required(&mut self, refused: Option<TokenRequestError>, last: Option<AccessToken>, forget: bool) {
+    fn login_required(
+        &mut self,
+        refused: Option<TokenRequestError>,
+        last: Option<AccessToken>,
+        forget: bool,
+    ) {
         if let Some(token) = last {
             self.adopt(token, "token.adopted");
         }
@@ -230,14 +254,17 @@ impl Refresher {
         }
         let provider = self.credential.name();
         match &refused {
-            Some(error) => tracing::error!(%provider, kind = error.kind(), %error, "login.required"),
+            Some(error) => {
+                tracing::error!(%provider, kind = error.kind(), %error, "login.required")
+            }
             None => tracing::warn!(%provider, "login.required"),
         }
         self.backoff.succeeded();
         self.complained = None;
         self.started = true;
         let at = self.credential.clock().wall();
-        self.credential.require_login(refused.map(|error| Failure::new(&error, at)));
+        self.credential
+            .require_login(refused.map(|error| Failure::new(&error, at)));
     }
 
     fn other_client(&mut self) {
@@ -257,15 +284,26 @@ impl Refresher {
             Cause::Request(error) => (error.into(), Failure::new(error, wall), error),
             // Whatever of it was refused, an account is locked sooner than a client is.
             Cause::SignIn(error) => {
-                let setback = Setback { wants_a_change: !error.is_transient(), ..error.into() };
+                let setback = Setback {
+                    wants_a_change: !error.is_transient(),
+                    ..error.into()
+                };
                 (setback, Failure::new(error, wall), error)
             }
             Cause::Store(error) => (Setback::default(), Failure::of_store(error, wall), error),
         };
-        let retry = self.backoff.failed(setback, now, in_hand.as_ref().map(|token| token.usable_until), random());
+        let retry = self.backoff.failed(
+            setback,
+            now,
+            in_hand.as_ref().map(|token| token.usable_until),
+            random(),
+        );
         let complaint = Some((failure.kind(), in_hand.is_some()));
         let (provider, kind, usable) = (self.credential.name(), failure.kind(), in_hand.is_some());
-        let (ms, next_s) = (now.since(begun_at).as_millis(), retry.at.since(now).as_secs_f64());
+        let (ms, next_s) = (
+            now.since(begun_at).as_millis(),
+            retry.at.since(now).as_secs_f64(),
+        );
         if self.complained == complaint {
             tracing::info!(%provider, kind, usable, ms, next_s, %error, "token.failed");
         } else {
@@ -277,8 +315,7 @@ impl Refresher {
 
     /// The record could not be rid of `refused`: nothing is lost by that, and it is tried again. It is said loudly once.
     fn stays_on_record(&mut self, refused: &Secret, error: &StoreError) {
-        const STALE: &str =
-            "store.stale: the token that an upstream refused is still on record, and a start would use it";
+        const STALE: &str = "store.stale: the token that an upstream refused is still on record, and a start would use it";
         let (provider, token) = (self.credential.name(), refused.fingerprint());
         // Somebody who has the lock most likely replaces it.
         if matches!(error, StoreError::Locked) || self.stale.as_ref() == Some(refused) {
@@ -292,7 +329,9 @@ impl Refresher {
     /// What could not be written yet has to be now, and without a token that was refused.
     async fn save_at_last(&mut self) {
         let credential = self.credential.clone();
-        let Some(login) = credential.login() else { return };
+        let Some(login) = credential.login() else {
+            return;
+        };
         let refused = self.progress.borrow().discarded.clone();
         if let Some(refused) = refused
             && let Err(error) = login.give_up(&refused).await

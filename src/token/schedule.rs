@@ -21,14 +21,22 @@ impl Deadlines {
     /// `before` is the configured distance of the renewal from the expiry. It is never more than half of the lifetime,
     /// and never so little that the token would go out of use before its successor can have come. `random`, in [0, 1),
     /// is where within the jitter this one falls: a fleet that started together must not renew together.
-    pub fn new(asked_at: Moment, lifetime: Duration, before: Option<Duration>, random: f64) -> Self {
+    pub fn new(
+        asked_at: Moment,
+        lifetime: Duration,
+        before: Option<Duration>,
+        random: f64,
+    ) -> Self {
         let reserve = (lifetime / 10).min(Duration::from_secs(10));
         let before = match before {
             Some(before) => before.max(reserve + reserve / 2),
             None => (lifetime / 10).clamp(Duration::from_secs(30), Duration::from_secs(5 * 60)),
         };
         let before = before.min(lifetime / 2);
-        let jitter = (lifetime / 10).min(Duration::from_secs(60)).min(lifetime / 4).mul_f64(random);
+        let jitter = (lifetime / 10)
+            .min(Duration::from_secs(60))
+            .min(lifetime / 4)
+            .mul_f64(random);
         Self {
             refresh_at: asked_at + (lifetime - before).saturating_sub(jitter),
             usable_until: asked_at + (lifetime - reserve),
@@ -55,7 +63,10 @@ pub struct Setback {
 
 impl From<&TokenRequestError> for Setback {
     fn from(error: &TokenRequestError) -> Self {
-        Self { pause: error.asked_to_wait(), wants_a_change: error.wants_a_change() }
+        Self {
+            pause: error.asked_to_wait(),
+            wants_a_change: error.wants_a_change(),
+        }
     }
 }
 
@@ -90,22 +101,34 @@ impl Backoff {
         usable_until: Option<Moment>,
         random: f64,
     ) -> Retry {
-        let Setback { pause, wants_a_change } = setback.into();
+        let Setback {
+            pause,
+            wants_a_change,
+        } = setback.into();
         let pause = pause.map(|pause| pause.min(LONGEST_PAUSE));
         if wants_a_change {
             let wait = doubled(FIRST_SPACING, self.refusals).min(LONGEST_SPACING);
             self.refusals = self.refusals.saturating_add(1);
             self.failures = 0;
             let at = now + wait.max(pause.unwrap_or_default());
-            return Retry { at, not_before: Some(at) };
+            return Retry {
+                at,
+                not_before: Some(at),
+            };
         }
         let left = usable_until.map_or(Duration::ZERO, |end| end.since(now));
         // A token that ends while we wait leaves nobody without one for longer than those who had none.
         let longest = LONGEST_WAIT.min(left.saturating_add(LONGEST_WAIT_WITHOUT));
         let ceiling = doubled(Duration::from_secs(1), self.failures).min(longest);
         self.failures = self.failures.saturating_add(1);
-        let wait = ceiling.mul_f64(random).max(SHORTEST_WAIT).max(pause.unwrap_or_default());
-        Retry { at: now + wait, not_before: pause.map(|pause| now + pause) }
+        let wait = ceiling
+            .mul_f64(random)
+            .max(SHORTEST_WAIT)
+            .max(pause.unwrap_or_default());
+        Retry {
+            at: now + wait,
+            not_before: pause.map(|pause| now + pause),
+        }
     }
 
     /// An attempt succeeded; tells how many had failed before it.
@@ -119,7 +142,10 @@ impl Retry {
     /// The same once the token in hand was discarded at `now`: no later than for those who have none.
     pub fn without_token(self, now: Moment) -> Self {
         let at = self.at.min(now + LONGEST_WAIT_WITHOUT);
-        Self { at: self.not_before.map_or(at, |earliest| at.max(earliest)), ..self }
+        Self {
+            at: self.not_before.map_or(at, |earliest| at.max(earliest)),
+            ..self
+        }
     }
 }
 
@@ -151,9 +177,18 @@ mod tests {
         TokenRequestError::new(fault).retry_after(pause.map(Duration::from_secs))
     }
 
-    fn wait(backoff: &mut Backoff, error: &TokenRequestError, left: Option<f64>, random: f64) -> f64 {
+    fn wait(
+        backoff: &mut Backoff,
+        error: &TokenRequestError,
+        left: Option<f64>,
+        random: f64,
+    ) -> f64 {
         let usable_until = left.map(|left| START + seconds(left));
-        backoff.failed(error, START, usable_until, random).at.since(START).as_secs_f64()
+        backoff
+            .failed(error, START, usable_until, random)
+            .at
+            .since(START)
+            .as_secs_f64()
     }
 
     #[test]
@@ -187,7 +222,9 @@ mod tests {
     fn failures_wait_longer_each_time_up_to_half_a_minute() {
         let mut backoff = Backoff::default();
         let down = error(Fault::Connect, None);
-        let waits: Vec<_> = (0..7).map(|_| wait(&mut backoff, &down, Some(3600.0), 0.5)).collect();
+        let waits: Vec<_> = (0..7)
+            .map(|_| wait(&mut backoff, &down, Some(3600.0), 0.5))
+            .collect();
         assert_eq!(waits, [0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0]);
         assert_eq!(backoff.succeeded(), 7);
         assert_eq!(wait(&mut backoff, &down, Some(3600.0), 0.0), 0.1);
@@ -196,31 +233,68 @@ mod tests {
     #[test]
     fn a_server_that_asks_for_a_pause_gets_it_up_to_five_minutes() {
         let mut backoff = Backoff::default();
-        assert_eq!(wait(&mut backoff, &error(Fault::Limited, Some(120)), None, 0.5), 120.0);
-        assert_eq!(wait(&mut backoff, &error(Fault::Limited, Some(86400)), None, 0.5), 300.0);
-        assert_eq!(wait(&mut backoff, &error(Fault::Limited, Some(0)), None, 0.5), 2.0);
+        assert_eq!(
+            wait(&mut backoff, &error(Fault::Limited, Some(120)), None, 0.5),
+            120.0
+        );
+        assert_eq!(
+            wait(&mut backoff, &error(Fault::Limited, Some(86400)), None, 0.5),
+            300.0
+        );
+        assert_eq!(
+            wait(&mut backoff, &error(Fault::Limited, Some(0)), None, 0.5),
+            2.0
+        );
     }
 
     #[test]
     fn refusals_that_want_a_change_are_spaced_and_no_others() {
         let mut backoff = Backoff::default();
-        let waits: Vec<_> = [Refusal::InvalidClient, Refusal::InvalidScope, Refusal::UnauthorizedClient]
-            .into_iter()
-            .cycle()
-            .take(6)
-            .map(|refusal| wait(&mut backoff, &error(Fault::Refused(refusal), None), Some(3600.0), 0.0))
-            .collect();
+        let waits: Vec<_> = [
+            Refusal::InvalidClient,
+            Refusal::InvalidScope,
+            Refusal::UnauthorizedClient,
+        ]
+        .into_iter()
+        .cycle()
+        .take(6)
+        .map(|refusal| {
+            wait(
+                &mut backoff,
+                &error(Fault::Refused(refusal), None),
+                Some(3600.0),
+                0.0,
+            )
+        })
+        .collect();
         assert_eq!(waits, [60.0, 120.0, 240.0, 480.0, 600.0, 600.0]);
-        for refusal in [Refusal::InvalidRequest, Refusal::InvalidGrant, Refusal::UnsupportedGrantType] {
-            assert!(wait(&mut Backoff::default(), &error(Fault::Refused(refusal), None), None, 0.9) <= 1.0);
+        for refusal in [
+            Refusal::InvalidRequest,
+            Refusal::InvalidGrant,
+            Refusal::UnsupportedGrantType,
+        ] {
+            assert!(
+                wait(
+                    &mut Backoff::default(),
+                    &error(Fault::Refused(refusal), None),
+                    None,
+                    0.9
+                ) <= 1.0
+            );
         }
     }
 
     #[test]
     fn a_discarded_token_brings_the_next_attempt_forward_but_not_into_a_pause() {
-        let free = Retry { at: START + seconds(29.0), not_before: None };
+        let free = Retry {
+            at: START + seconds(29.0),
+            not_before: None,
+        };
         assert_eq!(free.without_token(START).at, START + seconds(15.0));
-        let paused = Retry { at: START + seconds(200.0), not_before: Some(START + seconds(100.0)) };
+        let paused = Retry {
+            at: START + seconds(200.0),
+            not_before: Some(START + seconds(100.0)),
+        };
         assert_eq!(paused.without_token(START).at, START + seconds(100.0));
     }
 

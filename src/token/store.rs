@@ -42,7 +42,9 @@ pub const SHORTEST_KEY: usize = 32;
 pub fn open(location: &StoreLocation) -> Result<Arc<dyn Store>, StoreError> {
     Ok(match location {
         StoreLocation::File(folder) => Arc::new(file::FileStore::open(folder, None)?),
-        StoreLocation::SealedFile { path, key } => Arc::new(file::FileStore::open(path, Some(key))?),
+        StoreLocation::SealedFile { path, key } => {
+            Arc::new(file::FileStore::open(path, Some(key))?)
+        }
         StoreLocation::Memory => Arc::new(memory::MemoryStore::default()),
     })
 }

@@ -48,8 +48,17 @@ impl World {
         let mut provider = fake::provider(&server.url());
         change(&mut provider);
         let store = store::open(&StoreLocation::Memory).unwrap();
-        let tokens = Tokens::start(&[Arc::new(provider)], store, Arc::new(clock.clone()), &Metrics::new());
-        Self { server, clock, tokens }
+        let tokens = Tokens::start(
+            &[Arc::new(provider)],
+            store,
+            Arc::new(clock.clone()),
+            &Metrics::new(),
+        );
+        Self {
+            server,
+            clock,
+            tokens,
+        }
     }
 
     fn credential(&self) -> Arc<Credential> {
@@ -81,7 +90,10 @@ impl World {
             tokio::task::yield_now().await;
         }
         self.idle().await;
-        assert_eq!(self.credential().status().token_requests, self.server.count() as u64);
+        assert_eq!(
+            self.credential().status().token_requests,
+            self.server.count() as u64
+        );
         self.server.count()
     }
 
@@ -92,7 +104,9 @@ impl World {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(30), all).await.expect("they do not wait");
+        tokio::time::timeout(Duration::from_secs(30), all)
+            .await
+            .expect("they do not wait");
     }
 }
 
@@ -120,7 +134,10 @@ async fn idle(credential: &Credential, clock: &ManualClock) {
                 Phase::LoginRequired | Phase::Ended => true,
             }
     });
-    tokio::time::timeout(Duration::from_secs(30), idle).await.expect("the refresher never rests").unwrap();
+    tokio::time::timeout(Duration::from_secs(30), idle)
+        .await
+        .expect("the refresher never rests")
+        .unwrap();
 }
 
 /// Waits until something is so.
@@ -130,5 +147,10 @@ async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     };
-    assert!(tokio::time::timeout(Duration::from_secs(30), so).await.is_ok(), "never: {what}");
+    assert!(
+        tokio::time::timeout(Duration::from_secs(30), so)
+            .await
+            .is_ok(),
+        "never: {what}"
+    );
 }

@@ -21,7 +21,11 @@ fn world() -> World {
     let tokens = TokenEndpoint::issuing("token-1");
     let upstream = Upstream::answering(|_| ok("fine"));
     let sidecar = Setup::new(&tokens, upstream.origin()).start_ready();
-    World { sidecar, upstream, _tokens: tokens }
+    World {
+        sidecar,
+        upstream,
+        _tokens: tokens,
+    }
 }
 
 impl World {
@@ -32,12 +36,23 @@ impl World {
         // What follows a refused request on the same connection must not be taken for a request.
         let mut bytes = request.to_vec();
         bytes.extend_from_slice(b"GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n");
-        let answers = raw(self.sidecar.address(), bytes)
-            .unwrap_or_else(|error| panic!("the connection is not closed after {shown:?}: {error}"));
+        let answers = raw(self.sidecar.address(), bytes).unwrap_or_else(|error| {
+            panic!("the connection is not closed after {shown:?}: {error}")
+        });
         let mut wire = Wire::new(std::io::Cursor::new(answers));
-        let answer = wire.answer("GET").unwrap_or_else(|error| panic!("{error}, after {shown:?}"));
-        assert_eq!(wire.rest().unwrap(), b"", "a second answer, after {shown:?}");
-        assert_eq!(self.upstream.requests().len(), 0, "reached the upstream: {shown:?}");
+        let answer = wire
+            .answer("GET")
+            .unwrap_or_else(|error| panic!("{error}, after {shown:?}"));
+        assert_eq!(
+            wire.rest().unwrap(),
+            b"",
+            "a second answer, after {shown:?}"
+        );
+        assert_eq!(
+            self.upstream.requests().len(),
+            0,
+            "reached the upstream: {shown:?}"
+        );
         answer
     }
 
@@ -45,7 +60,12 @@ impl World {
     #[track_caller]
     fn malformed(&self, request: &[u8]) {
         let answer = self.refused(request);
-        assert_eq!(answer.status, 400, "{:?}: {answer:?}", String::from_utf8_lossy(request));
+        assert_eq!(
+            answer.status,
+            400,
+            "{:?}: {answer:?}",
+            String::from_utf8_lossy(request)
+        );
         if !answer.body.is_empty() {
             assert_problem(&answer, 400, "bad-request");
         }
@@ -55,7 +75,11 @@ impl World {
     #[track_caller]
     fn denied(&self, request: &str) -> Answer {
         let answer = exchange(self.sidecar.address(), request);
-        assert_eq!(self.upstream.requests().len(), 0, "reached the upstream: {request:?}");
+        assert_eq!(
+            self.upstream.requests().len(),
+            0,
+            "reached the upstream: {request:?}"
+        );
         answer
     }
 
@@ -95,8 +119,17 @@ fn a_request_needs_exactly_one_sound_host() {
 #[test]
 fn a_host_may_have_a_port_and_be_an_address() {
     let world = world();
-    for host in ["localhost", "LOCALHOST:1", "127.0.0.1:8080", "[::1]", "[::1]:8080"] {
-        let answer = exchange(world.sidecar.address(), format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+    for host in [
+        "localhost",
+        "LOCALHOST:1",
+        "127.0.0.1:8080",
+        "[::1]",
+        "[::1]:8080",
+    ] {
+        let answer = exchange(
+            world.sidecar.address(),
+            format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"),
+        );
         assert_eq!(answer.status, 200, "{host}: {answer:?}");
     }
 }
@@ -150,14 +183,21 @@ fn one_final_chunked_is_the_only_transfer_coding() {
         let request = format!("POST / HTTP/1.1\r\nHost: localhost\r\n{coding}\r\n0\r\n\r\n");
         world.malformed(request.as_bytes());
     }
-    world.malformed(b"POST / HTTP/1.0\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n");
+    world.malformed(
+        b"POST / HTTP/1.0\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    );
     world.still_serves();
 }
 
 #[test]
 fn a_trailer_section_that_two_readers_would_end_in_two_places_is_refused() {
     let world = world();
-    for trailers in ["\n", "x-sum: 1\n\n", "x-sum: 1\r\n\n", "x-sum: 1\nx-other: 2\r\n\r\n"] {
+    for trailers in [
+        "\n",
+        "x-sum: 1\n\n",
+        "x-sum: 1\r\n\n",
+        "x-sum: 1\nx-other: 2\r\n\r\n",
+    ] {
         let body = format!("5\r\nhello\r\n0\r\n{trailers}");
         let head = "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n";
         world.malformed(format!("{head}{body}").as_bytes());
@@ -181,9 +221,14 @@ fn connect_and_trace_are_not_spoken() {
 #[test]
 fn an_expectation_that_nobody_can_meet_is_refused() {
     let world = world();
-    for expectation in ["the-impossible", "100-continue, the-impossible", "\"100-continue\""] {
-        let request =
-            format!("POST / HTTP/1.1\r\nHost: localhost\r\nExpect: {expectation}\r\nContent-Length: 0\r\n\r\n");
+    for expectation in [
+        "the-impossible",
+        "100-continue, the-impossible",
+        "\"100-continue\"",
+    ] {
+        let request = format!(
+            "POST / HTTP/1.1\r\nHost: localhost\r\nExpect: {expectation}\r\nContent-Length: 0\r\n\r\n"
+        );
         assert_problem(&world.denied(&request), 417, "expectation-failed");
     }
     world.still_serves();
@@ -198,14 +243,18 @@ fn an_absolute_form_target_has_to_name_an_accepted_host() {
     assert_eq!(exchange(world.sidecar.address(), own).status, 200);
     let sent = world.upstream.last().head;
     assert_eq!(sent.start, "GET /a?b HTTP/1.1");
-    assert_eq!(sent.value("host"), Some(world.upstream.address().to_string().as_str()));
+    assert_eq!(
+        sent.value("host"),
+        Some(world.upstream.address().to_string().as_str())
+    );
 }
 
 #[test]
 fn a_target_is_a_path_or_a_uri() {
     let world = world();
     for target in ["*", "a", "localhost/a", "?a", "#a"] {
-        let answer = world.refused(format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes());
+        let answer =
+            world.refused(format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes());
         assert!((400..500).contains(&answer.status), "{target}: {answer:?}");
     }
     world.still_serves();
@@ -261,12 +310,21 @@ fn a_malformed_field_is_refused() {
 fn something_else_than_http_is_refused_or_cut() {
     let world = world();
     // A TLS hello, a TLS-like record, and noise: no answer is owed, a closed connection is.
-    for bytes in
-        [&b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..], b"\0\0\0\0", b"\xff\xfe\r\n\r\n", b"QUIT\r\n\r\n"]
-    {
-        let answer = raw(world.sidecar.address(), [bytes, b"\r\n\r\n\r\n\r\n"].concat());
+    for bytes in [
+        &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
+        b"\0\0\0\0",
+        b"\xff\xfe\r\n\r\n",
+        b"QUIT\r\n\r\n",
+    ] {
+        let answer = raw(
+            world.sidecar.address(),
+            [bytes, b"\r\n\r\n\r\n\r\n"].concat(),
+        );
         if let Ok(answer) = answer {
-            assert!(answer.is_empty() || answer.starts_with(b"HTTP/1.1 400"), "{bytes:?}: {answer:?}");
+            assert!(
+                answer.is_empty() || answer.starts_with(b"HTTP/1.1 400"),
+                "{bytes:?}: {answer:?}"
+            );
         }
     }
     world.still_serves();
@@ -290,12 +348,18 @@ fn bad_chunks_are_refused_and_never_end_a_request() {
         "5\r\nhello\r\n0\r\nno colon\r\n\r\n",
     ] {
         let mut client = Client::connect(world.sidecar.address());
-        client.send(format!("POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n{body}"));
+        client.send(format!(
+            "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n{body}"
+        ));
         let answer = client.answer();
         assert_eq!(answer.status, 400, "{body:?}");
         assert_problem(&answer, 400, "bad-request");
         assert!(client.is_closed(), "{body:?}");
-        assert_eq!(world.upstream.requests().len(), 0, "{body:?} reached the upstream as a whole request");
+        assert_eq!(
+            world.upstream.requests().len(),
+            0,
+            "{body:?} reached the upstream as a whole request"
+        );
     }
     world.still_serves();
 }
@@ -306,14 +370,24 @@ fn a_bare_line_feed_is_never_passed_on() {
     let bytes = b"GET /a HTTP/1.1\nHost: localhost\nx-own: 1\n\n";
     let answer = raw(
         world.sidecar.address(),
-        [&bytes[..], b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"].concat(),
+        [
+            &bytes[..],
+            b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+        ]
+        .concat(),
     );
     let answer = answer.unwrap();
     // Refused, or framed afresh.
-    assert!(answer.starts_with(b"HTTP/1.1 400") || answer.starts_with(b"HTTP/1.1 200"), "{answer:?}");
+    assert!(
+        answer.starts_with(b"HTTP/1.1 400") || answer.starts_with(b"HTTP/1.1 200"),
+        "{answer:?}"
+    );
     for request in world.upstream.requests() {
         let raw = request.head.raw;
-        let bare = raw.iter().enumerate().any(|(at, &byte)| byte == b'\n' && (at == 0 || raw[at - 1] != b'\r'));
+        let bare = raw
+            .iter()
+            .enumerate()
+            .any(|(at, &byte)| byte == b'\n' && (at == 0 || raw[at - 1] != b'\r'));
         assert!(!bare, "{:?}", String::from_utf8_lossy(&raw));
     }
 }
@@ -322,7 +396,10 @@ fn a_bare_line_feed_is_never_passed_on() {
 fn unknown_methods_pass() {
     let world = world();
     for method in ["PURGE", "M-SEARCH", "get"] {
-        let answer = exchange(world.sidecar.address(), format!("{method} / HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        let answer = exchange(
+            world.sidecar.address(),
+            format!("{method} / HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+        );
         assert_eq!(answer.status, 200, "{method}: {answer:?}");
         assert_eq!(world.upstream.last().head.method(), method);
     }
@@ -332,17 +409,31 @@ fn unknown_methods_pass() {
 fn an_answer_to_head_is_logged_with_the_bytes_that_were_sent() {
     let tokens = TokenEndpoint::issuing("token-1");
     let upstream = Upstream::answering(|_| ok("fine"));
-    let sidecar = Setup::new(&tokens, upstream.origin()).log("level = \"info\"\nformat = \"json\"").start_ready();
+    let sidecar = Setup::new(&tokens, upstream.origin())
+        .log("level = \"info\"\nformat = \"json\"")
+        .start_ready();
     for method in ["HEAD", "GET"] {
-        let request = format!("{method} / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n");
+        let request =
+            format!("{method} / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n");
         let answer = raw(sidecar.address(), request).unwrap();
-        let body = answer.len() - 4 - answer.windows(4).position(|bytes| bytes == b"\r\n\r\n").unwrap();
+        let body = answer.len()
+            - 4
+            - answer
+                .windows(4)
+                .position(|bytes| bytes == b"\r\n\r\n")
+                .unwrap();
         let line = until("the line of the request", || {
             let written = sidecar.written();
-            let mut lines = written.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+            let mut lines = written
+                .lines()
+                .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
             lines.find(|line| line["method"] == method)
         });
-        assert_eq!((&line["status"], &line["bytes"]), (&421.into(), &body.into()), "{line}");
+        assert_eq!(
+            (&line["status"], &line["bytes"]),
+            (&421.into(), &body.into()),
+            "{line}"
+        );
         assert_eq!(body == 0, method == "HEAD");
     }
 }

@@ -6,11 +6,17 @@ use crate::support::{browser::Browser, client::get, home::Home, peers::Peer, por
 fn a_person_connects_and_fifty_renewals_later_is_still_connected() {
     let admin = ports::unused();
     let callback = format!("http://{admin}/callback");
-    let server = Peer::start("authorization_server.mjs", &[("TOKEN_LIFETIME", "2"), ("REDIRECT_URI", &callback)]);
+    let server = Peer::start(
+        "authorization_server.mjs",
+        &[("TOKEN_LIFETIME", "2"), ("REDIRECT_URI", &callback)],
+    );
     let api = Peer::start(
         "protected_api.mjs",
         &[
-            ("INTROSPECTION_ENDPOINT", server.text("/introspection_endpoint")),
+            (
+                "INTROSPECTION_ENDPOINT",
+                server.text("/introspection_endpoint"),
+            ),
             ("CLIENT_ID", server.text("/clients/api/client_id")),
             ("CLIENT_SECRET", server.text("/clients/api/client_secret")),
         ],
@@ -34,7 +40,9 @@ fn a_person_connects_and_fifty_renewals_later_is_still_connected() {
     let browser = Browser::start();
     browser.go(&format!("http://{admin}/"));
     browser.click("//*[self::a or self::button][contains(normalize-space(.), 'Connect')]");
-    browser.wait_for_url("the sign-in page", |url| url.starts_with(server.text("/issuer")));
+    browser.wait_for_url("the sign-in page", |url| {
+        url.starts_with(server.text("/issuer"))
+    });
     browser.enter("//input[@name='login']", "a person");
     browser.enter("//input[@name='password']", "any password");
     browser.click("//button[@type='submit']");
@@ -45,8 +53,14 @@ fn a_person_connects_and_fifty_renewals_later_is_still_connected() {
     drop(browser);
 
     let devices = || get(sidecar.address(), "/v1/devices");
-    crate::support::patience::until("an answer of the API", || (devices().status == 200).then_some(()));
-    let requests = || sidecar.provider("api")["token_requests"].as_u64().expect("a number");
+    crate::support::patience::until("an answer of the API", || {
+        (devices().status == 200).then_some(())
+    });
+    let requests = || {
+        sidecar.provider("api")["token_requests"]
+            .as_u64()
+            .expect("a number")
+    };
     for renewal in 0..50 {
         let before = requests();
         let renewed = sidecar.renew("api");
@@ -55,10 +69,22 @@ fn a_person_connects_and_fifty_renewals_later_is_still_connected() {
     }
     let answer = devices();
     assert_eq!(answer.status, 200, "{answer:?}");
-    assert_eq!(answer.json()["client_id"], server.text("/clients/person/client_id"));
-    assert!(!sidecar.written().contains("invalid_grant"), "{}", sidecar.written());
+    assert_eq!(
+        answer.json()["client_id"],
+        server.text("/clients/person/client_id")
+    );
+    assert!(
+        !sidecar.written().contains("invalid_grant"),
+        "{}",
+        sidecar.written()
+    );
 
     // The certified server has no mercy either with a login that is over.
     let output = home.run_to_end(&["logout", "api"]);
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }

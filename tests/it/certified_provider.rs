@@ -21,25 +21,43 @@ fn world(lifetime: &str) -> World {
     let api = Peer::start(
         "protected_api.mjs",
         &[
-            ("INTROSPECTION_ENDPOINT", server.text("/introspection_endpoint")),
+            (
+                "INTROSPECTION_ENDPOINT",
+                server.text("/introspection_endpoint"),
+            ),
             ("CLIENT_ID", server.text("/clients/api/client_id")),
             ("CLIENT_SECRET", server.text("/clients/api/client_secret")),
         ],
     );
     let origin = api.text("/origin").to_owned();
-    World { server, api, origin }
+    World {
+        server,
+        api,
+        origin,
+    }
 }
 
 impl World {
     /// A sidecar that is the server's client `name`, with `secret`.
     fn setup(&self, name: &str, secret: &str) -> Setup {
-        let member = |member: &str| self.server.text(&format!("/clients/{name}/{member}")).to_owned();
+        let member = |member: &str| {
+            self.server
+                .text(&format!("/clients/{name}/{member}"))
+                .to_owned()
+        };
         // The scripted endpoint only fills a place that the real one takes.
         let placeholder = TokenEndpoint::issuing("never");
-        let setup = Setup::new(&placeholder, &*self.origin).token_endpoint(self.server.text("/token_endpoint"));
+        let setup = Setup::new(&placeholder, &*self.origin)
+            .token_endpoint(self.server.text("/token_endpoint"));
         setup
-            .client(&format!("client_id = {:?}\nclient_secret = {{ env = \"PEER_SECRET\" }}", member("client_id")))
-            .provider(&format!("token_endpoint_auth_method = \"{}\"", member("token_endpoint_auth_method")))
+            .client(&format!(
+                "client_id = {:?}\nclient_secret = {{ env = \"PEER_SECRET\" }}",
+                member("client_id")
+            ))
+            .provider(&format!(
+                "token_endpoint_auth_method = \"{}\"",
+                member("token_endpoint_auth_method")
+            ))
             .provider("scope = \"devices.read devices.write\"")
             .environment("PEER_SECRET", secret)
     }
@@ -51,7 +69,10 @@ impl World {
             let answer = sidecar.get("/v1/devices");
             assert_eq!(answer.status, 200, "{answer:?} {}", answer.text());
             let body = answer.json();
-            assert_eq!(body["client_id"], self.server.told["clients"][name]["client_id"], "{body}");
+            assert_eq!(
+                body["client_id"], self.server.told["clients"][name]["client_id"],
+                "{body}"
+            );
             assert!(body["devices"].is_array(), "{body}");
         }
         assert_eq!(sidecar.status()["providers"]["api"]["token_requests"], 1);
@@ -71,9 +92,15 @@ fn client_secret_post_is_let_in() {
 #[test]
 fn direct_requests_are_refused() {
     let world = world("60");
-    let api = world.api.text("/origin").trim_start_matches("http://").parse().expect("an address");
+    let api = world
+        .api
+        .text("/origin")
+        .trim_start_matches("http://")
+        .parse()
+        .expect("an address");
     assert_eq!(get(api, "/v1/devices").status, 401);
-    let forged = "GET /v1/devices HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer forged\r\n\r\n";
+    let forged =
+        "GET /v1/devices HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer forged\r\n\r\n";
     assert_eq!(exchange(api, forged).status, 401);
 }
 

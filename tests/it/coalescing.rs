@@ -30,8 +30,12 @@ fn five_hundred_callers_half_of_them_gone_make_one_token_request() {
     let mut callers: Vec<TcpStream> = (0..500)
         .map(|_| {
             let mut stream = TcpStream::connect(address).unwrap();
-            stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-            stream.write_all(b"GET /v1/devices HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+            stream
+                .set_read_timeout(Some(Duration::from_secs(20)))
+                .unwrap();
+            stream
+                .write_all(b"GET /v1/devices HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                .unwrap();
             stream
         })
         .collect();
@@ -65,7 +69,9 @@ fn a_failure_is_shared_by_those_who_waited_for_it() {
     });
     let upstream = Upstream::answering(|_| ok("fine"));
     let sidecar = Setup::new(&tokens, upstream.origin()).start();
-    let mut callers: Vec<Client> = (0..50).map(|_| Client::connect(sidecar.address())).collect();
+    let mut callers: Vec<Client> = (0..50)
+        .map(|_| Client::connect(sidecar.address()))
+        .collect();
     for caller in &mut callers {
         caller.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     }
@@ -89,7 +95,9 @@ fn nobody_waits_longer_than_ten_seconds_for_a_token() {
         }
     });
     let upstream = Upstream::answering(|_| ok("fine"));
-    let sidecar = Setup::new(&tokens, upstream.origin()).provider("token_request.timeout = \"60s\"").start();
+    let sidecar = Setup::new(&tokens, upstream.origin())
+        .provider("token_request.timeout = \"60s\"")
+        .start();
     // The bound on a read is twenty seconds: an answer within it is what is promised.
     let answer = sidecar.get("/");
     assert_problem(&answer, 503, "token-unavailable");

@@ -26,17 +26,33 @@ fn token_prints_one_token_and_nothing_else() {
         let setup = Setup::new(&tokens, "http://127.0.0.1:1");
         let (file, environment) = setup.write();
         // The folder goes with the setup.
-        let output = run_to_end(&["token", "api", "-c", file.to_str().unwrap()], &environment);
+        let output = run_to_end(
+            &["token", "api", "-c", file.to_str().unwrap()],
+            &environment,
+        );
         assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
         assert_eq!(stdout(&output), "the-token\n");
         assert_eq!(tokens.count(), 1);
-        let output = run_to_end(&["token", "nobody", "-c", file.to_str().unwrap()], &environment);
-        assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(1), ""));
+        let output = run_to_end(
+            &["token", "nobody", "-c", file.to_str().unwrap()],
+            &environment,
+        );
+        assert_eq!(
+            (output.status.code(), stdout(&output).as_str()),
+            (Some(1), "")
+        );
         assert!(stderr(&output).contains("nobody"), "{}", stderr(&output));
         (file, environment)
     };
-    let output = run_to_end(&["token", "api", "-c", file.to_str().unwrap()], &environment);
-    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(1), ""), "a configuration that is not there");
+    let output = run_to_end(
+        &["token", "api", "-c", file.to_str().unwrap()],
+        &environment,
+    );
+    assert_eq!(
+        (output.status.code(), stdout(&output).as_str()),
+        (Some(1), ""),
+        "a configuration that is not there"
+    );
 }
 
 #[test]
@@ -44,9 +60,19 @@ fn token_says_why_there_is_none() {
     let tokens = TokenEndpoint::start(|_, _| error_answer("401 Unauthorized", "invalid_client"));
     let setup = Setup::new(&tokens, "http://127.0.0.1:1");
     let (file, environment) = setup.write();
-    let output = run_to_end(&["token", "api", "-c", file.to_str().unwrap()], &environment);
-    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(1), ""));
-    assert!(stderr(&output).contains("invalid_client"), "{}", stderr(&output));
+    let output = run_to_end(
+        &["token", "api", "-c", file.to_str().unwrap()],
+        &environment,
+    );
+    assert_eq!(
+        (output.status.code(), stdout(&output).as_str()),
+        (Some(1), "")
+    );
+    assert!(
+        stderr(&output).contains("invalid_client"),
+        "{}",
+        stderr(&output)
+    );
     assert!(!stderr(&output).contains(SECRET));
 }
 
@@ -58,8 +84,17 @@ fn status_asks_a_running_sidecar() {
     let admin = format!("http://{}", sidecar.admin_address());
     let text = run_to_end(&["status", "--admin", &admin], &[]);
     assert_eq!(text.status.code(), Some(0), "{}", stderr(&text));
-    for word in ["api", "ready", &upstream.origin(), &sidecar.address().to_string()] {
-        assert!(stdout(&text).contains(word), "no {word} in\n{}", stdout(&text));
+    for word in [
+        "api",
+        "ready",
+        &upstream.origin(),
+        &sidecar.address().to_string(),
+    ] {
+        assert!(
+            stdout(&text).contains(word),
+            "no {word} in\n{}",
+            stdout(&text)
+        );
     }
     let json = run_to_end(&["status", "--admin", &admin, "--format", "json"], &[]);
     assert_eq!(json.status.code(), Some(0), "{}", stderr(&json));
@@ -72,7 +107,10 @@ fn status_asks_a_running_sidecar() {
 fn status_of_nobody_is_unreachable() {
     let nobody = format!("http://{}", crate::support::ports::unused());
     let output = run_to_end(&["status", "--admin", &nobody], &[]);
-    assert_eq!((output.status.code(), stdout(&output).as_str()), (Some(1), ""));
+    assert_eq!(
+        (output.status.code(), stdout(&output).as_str()),
+        (Some(1), "")
+    );
     assert!(!stderr(&output).is_empty());
 }
 
@@ -87,7 +125,12 @@ fn a_usage_error_exits_with_two() {
         &["demo", "--port", "many"],
     ] {
         let output = run_to_end(arguments, &[]);
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", stderr(&output));
+        assert_eq!(
+            output.status.code(),
+            Some(2),
+            "{arguments:?}: {}",
+            stderr(&output)
+        );
         assert_eq!(stdout(&output), "", "{arguments:?}");
     }
 }
@@ -148,7 +191,10 @@ fn check_names_every_mistake_and_no_secret() {
         (21, "client_secret"),
         (26, "oen"),
     ] {
-        assert!(shown.contains(&format!("{path}:{line}:")), "no problem in line {line}:\n{shown}");
+        assert!(
+            shown.contains(&format!("{path}:{line}:")),
+            "no problem in line {line}:\n{shown}"
+        );
         assert!(shown.contains(words), "no {words} in\n{shown}");
     }
     assert!(shown.contains("hint:"), "{shown}");
@@ -169,8 +215,15 @@ fn check_names_every_mistake_and_no_secret() {
     }
     for problem in problems {
         assert_eq!(problem["file"], path);
-        assert!(problem["column"].as_u64().is_some_and(|column| column > 0), "{problem}");
-        assert!(problem["message"].is_string() && problem.get("key").is_some() && problem.get("hint").is_some());
+        assert!(
+            problem["column"].as_u64().is_some_and(|column| column > 0),
+            "{problem}"
+        );
+        assert!(
+            problem["message"].is_string()
+                && problem.get("key").is_some()
+                && problem.get("hint").is_some()
+        );
     }
     assert!(!report.to_string().contains("canary"), "{report}");
 }
@@ -179,14 +232,24 @@ fn check_names_every_mistake_and_no_secret() {
 fn a_broken_configuration_opens_no_socket() {
     let tokens = TokenEndpoint::issuing("token-1");
     let listen = crate::support::ports::unused();
-    let setup = Setup::new(&tokens, "http://127.0.0.1:1").listen(listen).route("no_such_key = 1");
+    let setup = Setup::new(&tokens, "http://127.0.0.1:1")
+        .listen(listen)
+        .route("no_such_key = 1");
     let (file, environment) = setup.write();
     // Somebody else has the address already: whoever tries to listen there says so.
     let taken = std::net::TcpListener::bind(listen).unwrap();
     let output = run_to_end(&["run", "-c", file.to_str().unwrap()], &environment);
     assert_eq!(output.status.code(), Some(2));
-    assert!(stderr(&output).contains("no_such_key"), "{}", stderr(&output));
-    assert!(!stderr(&output).to_lowercase().contains("in use"), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("no_such_key"),
+        "{}",
+        stderr(&output)
+    );
+    assert!(
+        !stderr(&output).to_lowercase().contains("in use"),
+        "{}",
+        stderr(&output)
+    );
     assert_eq!(tokens.count(), 0, "a token was asked for");
     drop(taken);
     assert!(Client::try_connect(listen).is_err());
@@ -201,5 +264,9 @@ fn an_address_that_is_taken_ends_the_sidecar_with_one() {
     let (file, environment) = setup.write();
     let output = run_to_end(&["run", "-c", file.to_str().unwrap()], &environment);
     assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
-    assert!(stderr(&output).contains(&listen.to_string()), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains(&listen.to_string()),
+        "{}",
+        stderr(&output)
+    );
 }

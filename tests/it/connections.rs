@@ -20,7 +20,9 @@ use crate::support::{
 
 fn world(upstream: &Upstream) -> Sidecar {
     let tokens = TokenEndpoint::issuing("token-1");
-    Setup::new(&tokens, upstream.origin()).tables("[runtime]\nworkers = 1").start_ready()
+    Setup::new(&tokens, upstream.origin())
+        .tables("[runtime]\nworkers = 1")
+        .start_ready()
 }
 
 #[test]
@@ -38,7 +40,11 @@ fn one_connection_serves_many_requests_on_both_sides() {
     for _ in 0..10 {
         assert_eq!(get(sidecar.address(), "/").status, 200);
     }
-    assert!(upstream.connections() <= 2, "{} connections to the upstream", upstream.connections());
+    assert!(
+        upstream.connections() <= 2,
+        "{} connections to the upstream",
+        upstream.connections()
+    );
 }
 
 #[test]
@@ -49,7 +55,9 @@ fn pipelined_requests_are_answered_in_order() {
     let requests: String = (0..20)
         .map(|number| match number % 2 {
             0 => format!("GET /{number} HTTP/1.1\r\nHost: localhost\r\n\r\n"),
-            _ => format!("POST /{number} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nGET /"),
+            _ => format!(
+                "POST /{number} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nGET /"
+            ),
         })
         .collect();
     client.send(requests);
@@ -104,18 +112,30 @@ fn a_caller_that_has_sent_all_still_gets_its_answer() {
 #[test]
 fn http_1_0_gets_its_answer_and_a_closed_connection() {
     let upstream = Upstream::answering(|request| match request.head.target() {
-        "/chunked" => b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n".to_vec(),
+        "/chunked" => {
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n".to_vec()
+        }
         "/hints" => [&b"HTTP/1.1 103 Early Hints\r\n\r\n"[..], &ok("hello")].concat(),
         _ => ok("hello"),
     });
     let sidecar = world(&upstream);
     for target in ["/length", "/chunked", "/hints"] {
-        let bytes = raw(sidecar.address(), format!("GET {target} HTTP/1.0\r\nHost: localhost\r\n\r\n")).unwrap();
+        let bytes = raw(
+            sidecar.address(),
+            format!("GET {target} HTTP/1.0\r\nHost: localhost\r\n\r\n"),
+        )
+        .unwrap();
         let text = String::from_utf8_lossy(&bytes);
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        assert!(head.starts_with("HTTP/1.1 200") || head.starts_with("HTTP/1.0 200"), "{target}: {text}");
+        assert!(
+            head.starts_with("HTTP/1.1 200") || head.starts_with("HTTP/1.0 200"),
+            "{target}: {text}"
+        );
         assert_eq!(body, "hello", "{target}: {text}");
-        assert!(!head.to_ascii_lowercase().contains("transfer-encoding"), "{target}: {text}");
+        assert!(
+            !head.to_ascii_lowercase().contains("transfer-encoding"),
+            "{target}: {text}"
+        );
         assert_eq!(upstream.last().head.start, format!("GET {target} HTTP/1.1"));
     }
 }
@@ -137,8 +157,18 @@ fn http_1_0_may_keep_its_connection() {
 /// An upstream that closes each connection when the gate is opened after its first answer.
 fn closing_after_one(gates: Vec<Arc<Gate>>) -> Upstream {
     Upstream::scripted(move |mut connection: Connection| {
-        let Ok(Some(request)) = connection.request() else { return };
-        if connection.wire.send(ok(format!("{}:{}", connection.number, request.head.method()))).is_err() {
+        let Ok(Some(request)) = connection.request() else {
+            return;
+        };
+        if connection
+            .wire
+            .send(ok(format!(
+                "{}:{}",
+                connection.number,
+                request.head.method()
+            )))
+            .is_err()
+        {
             return;
         }
         if let Some(gate) = gates.get(connection.number) {
@@ -154,11 +184,18 @@ fn an_upstream_that_closes_idle_connections_is_no_error() {
     let sidecar = world(&upstream);
     let mut client = Client::connect(sidecar.address());
     for (number, method) in ["GET", "GET", "POST", "DELETE"].into_iter().enumerate() {
-        client.send(format!("{method} / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"));
+        client.send(format!(
+            "{method} / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
+        ));
         let got = client.answer();
-        assert_eq!((got.status, got.text()), (200, format!("{number}:{method}")));
+        assert_eq!(
+            (got.status, got.text()),
+            (200, format!("{number}:{method}"))
+        );
         gates[number].open();
-        until("the end of the connection", || (upstream.server().open_connections() == 0).then_some(()));
+        until("the end of the connection", || {
+            (upstream.server().open_connections() == 0).then_some(())
+        });
     }
 }
 
@@ -166,8 +203,14 @@ fn an_upstream_that_closes_idle_connections_is_no_error() {
 fn a_connection_that_dies_under_an_idempotent_request_is_replaced_once() {
     let upstream = Upstream::scripted(|mut connection| {
         // The second request of each connection gets no byte of an answer.
-        let Ok(Some(_)) = connection.request() else { return };
-        if connection.wire.send(ok(connection.number.to_string())).is_err() {
+        let Ok(Some(_)) = connection.request() else {
+            return;
+        };
+        if connection
+            .wire
+            .send(ok(connection.number.to_string()))
+            .is_err()
+        {
             return;
         }
         let _ = connection.request();
@@ -178,7 +221,9 @@ fn a_connection_that_dies_under_an_idempotent_request_is_replaced_once() {
     for number in 0..4 {
         client.send(match number % 2 {
             0 => format!("GET /{number} HTTP/1.1\r\nHost: localhost\r\nX-A: b\r\n\r\n"),
-            _ => format!("PUT /{number} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\ntwice"),
+            _ => format!(
+                "PUT /{number} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\ntwice"
+            ),
         });
         let got = client.answer();
         assert_eq!(got.status, 200, "{got:?} {}", got.text());
@@ -186,9 +231,17 @@ fn a_connection_that_dies_under_an_idempotent_request_is_replaced_once() {
     let seen = upstream.requests();
     for number in 1..4 {
         let target = format!("/{number}");
-        let sent: Vec<_> = seen.iter().filter(|request| request.head.target() == target).collect();
-        let [lost, repeated] = sent[..] else { panic!("{target} was sent {} times", sent.len()) };
-        assert_eq!((&repeated.head.raw, &repeated.body), (&lost.head.raw, &lost.body));
+        let sent: Vec<_> = seen
+            .iter()
+            .filter(|request| request.head.target() == target)
+            .collect();
+        let [lost, repeated] = sent[..] else {
+            panic!("{target} was sent {} times", sent.len())
+        };
+        assert_eq!(
+            (&repeated.head.raw, &repeated.body),
+            (&lost.head.raw, &lost.body)
+        );
         assert!(repeated.head.has("authorization"), "{:?}", repeated.head);
     }
 }
@@ -215,7 +268,11 @@ fn a_connection_that_dies_under_a_post_is_not_replaced() {
     assert_eq!(client.get("/").status, 200);
     client.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nonce");
     crate::support::problem::assert_problem(&client.answer(), 502, "upstream-protocol");
-    assert_eq!(sent.load(Ordering::SeqCst), 1, "a request that may have taken effect was sent again");
+    assert_eq!(
+        sent.load(Ordering::SeqCst),
+        1,
+        "a request that may have taken effect was sent again"
+    );
 }
 
 #[test]
@@ -223,20 +280,39 @@ fn bytes_after_an_answer_do_not_poison_the_next() {
     let evil = answer("200 OK", "x-evil: 1\r\n", "evil");
     let upstream = Upstream::answering(move |request| match request.head.target() {
         "/first" => [ok("/first"), evil.clone()].concat(),
-        "/head" => [&b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil"[..], &evil].concat(),
+        "/head" => [
+            &b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil"[..],
+            &evil,
+        ]
+        .concat(),
         "/204" => [&b"HTTP/1.1 204 No Content\r\n\r\n"[..], &evil].concat(),
-        "/304" => [&b"HTTP/1.1 304 Not Modified\r\ncontent-length: 4\r\n\r\nevil"[..], &evil].concat(),
+        "/304" => [
+            &b"HTTP/1.1 304 Not Modified\r\ncontent-length: 4\r\n\r\nevil"[..],
+            &evil,
+        ]
+        .concat(),
         target => ok(target),
     });
     let sidecar = world(&upstream);
     let mut client = Client::connect(sidecar.address());
-    for (method, target) in [("GET", "/first"), ("HEAD", "/head"), ("GET", "/204"), ("GET", "/304")] {
-        client.send(format!("{method} {target} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    for (method, target) in [
+        ("GET", "/first"),
+        ("HEAD", "/head"),
+        ("GET", "/204"),
+        ("GET", "/304"),
+    ] {
+        client.send(format!(
+            "{method} {target} HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        ));
         client.wire().answer(method).unwrap();
         for number in 0..3 {
             let next = format!("/next/{number}");
             let got = client.get(&next);
-            assert_eq!((got.status, got.text()), (200, next), "after {method} {target}");
+            assert_eq!(
+                (got.status, got.text()),
+                (200, next),
+                "after {method} {target}"
+            );
         }
     }
 }
@@ -290,12 +366,19 @@ fn an_early_answer_leaves_no_half_request_in_the_pool() {
         let got = get(sidecar.address(), &target);
         assert_eq!((got.status, got.text()), (200, target));
     }
-    assert!(upstream.requests().iter().all(|request| request.head.target() != "/smuggled"));
+    assert!(
+        upstream
+            .requests()
+            .iter()
+            .all(|request| request.head.target() != "/smuggled")
+    );
 }
 
 #[test]
 fn many_callers_never_see_each_others_answers() {
-    let upstream = Upstream::answering(|request| ok([request.head.target().as_bytes(), &request.body].concat()));
+    let upstream = Upstream::answering(|request| {
+        ok([request.head.target().as_bytes(), &request.body].concat())
+    });
     let sidecar = world(&upstream);
     let address = sidecar.address();
     let callers: Vec<_> = (0..32)

@@ -13,7 +13,8 @@ use std::{
 use rustix::process::{Signal, geteuid};
 
 use crate::support::{
-    patience::until, setup::Setup, sidecar::Process, token_endpoint::TokenEndpoint, upstream::Upstream, wire::ok,
+    patience::until, setup::Setup, sidecar::Process, token_endpoint::TokenEndpoint,
+    upstream::Upstream, wire::ok,
 };
 
 /// Who runs the sidecar where the tests are run by root, to whom everything belongs anyway.
@@ -26,7 +27,10 @@ fn a_crash_leaves_no_core_dump() {
     let mut sidecar = Setup::new(&tokens, upstream.origin()).start_ready();
     assert_eq!(sidecar.get("/").status, 200);
     let limits = fs::read_to_string(format!("/proc/{}/limits", sidecar.id())).unwrap();
-    let limit = limits.lines().find_map(|line| line.strip_prefix("Max core file size")).unwrap();
+    let limit = limits
+        .lines()
+        .find_map(|line| line.strip_prefix("Max core file size"))
+        .unwrap();
     let values: Vec<_> = limit.split_whitespace().take(2).collect();
     assert_eq!(values, ["0", "0"], "the soft and the hard limit");
     sidecar.signal(Signal::ABORT);
@@ -48,7 +52,11 @@ fn the_memory_of_the_process_is_not_its_users_to_read() {
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
     }
     let mut command = Command::new(&binary);
-    command.args(["run", "-c"]).arg(&file).env_clear().envs(environment);
+    command
+        .args(["run", "-c"])
+        .arg(&file)
+        .env_clear()
+        .envs(environment);
     if geteuid().is_root() {
         command.uid(NOBODY).gid(NOBODY);
     }
@@ -56,7 +64,9 @@ fn the_memory_of_the_process_is_not_its_users_to_read() {
     tokens.wait_for(1);
     // What may be dumped belongs to the user whose process it is, and everything else to root (proc(5)).
     let mem = format!("/proc/{}/mem", process.id());
-    until("the memory to be root's", || (owner(&mem) == 0).then_some(()));
+    until("the memory to be root's", || {
+        (owner(&mem) == 0).then_some(())
+    });
     assert!(fs::metadata(&file).is_ok(), "{}", process.stderr());
 }
 

@@ -16,11 +16,14 @@ use crate::support::{
 
 fn open_descriptors(sidecar: &Sidecar) -> usize {
     let folder = format!("/proc/{}/fd", sidecar.id());
-    std::fs::read_dir(folder).expect("the descriptors of a running process").count()
+    std::fs::read_dir(folder)
+        .expect("the descriptors of a running process")
+        .count()
 }
 
 fn process(sidecar: &Sidecar) -> Pid {
-    Pid::from_raw(sidecar.id().try_into().expect("a number of a process")).expect("a running process")
+    Pid::from_raw(sidecar.id().try_into().expect("a number of a process"))
+        .expect("a running process")
 }
 
 fn world(upstream: &Upstream) -> Sidecar {
@@ -36,11 +39,18 @@ fn when_none_is_left_connections_wait_and_are_served_when_there_are_some_again()
     assert_eq!(sidecar.get("/").text(), "fine");
 
     let before = getrlimit(Resource::Nofile);
-    let few = Rlimit { current: Some(open_descriptors(&sidecar) as u64 + 10), ..before };
+    let few = Rlimit {
+        current: Some(open_descriptors(&sidecar) as u64 + 10),
+        ..before
+    };
     prlimit(Some(process(&sidecar)), Resource::Nofile, few).unwrap();
-    let idle: Vec<Client> = (0..40).map(|_| Client::connect(sidecar.address())).collect();
+    let idle: Vec<Client> = (0..40)
+        .map(|_| Client::connect(sidecar.address()))
+        .collect();
     let complaint = "connections cannot be accepted for now";
-    until("a word about it", || sidecar.written().contains(complaint).then_some(()));
+    until("a word about it", || {
+        sidecar.written().contains(complaint).then_some(())
+    });
     // Without pauses between the attempts there would be thousands in this time.
     thread::sleep(Duration::from_secs(1));
     let attempts = sidecar.written().matches(complaint).count();
@@ -53,7 +63,9 @@ fn when_none_is_left_connections_wait_and_are_served_when_there_are_some_again()
         (client.get("/").status == 200).then_some(())
     });
     prlimit(Some(process(&sidecar)), Resource::Nofile, before).unwrap();
-    let mut clients: Vec<Client> = (0..40).map(|_| Client::connect(sidecar.address())).collect();
+    let mut clients: Vec<Client> = (0..40)
+        .map(|_| Client::connect(sidecar.address()))
+        .collect();
     for client in &mut clients {
         assert_eq!(client.get("/").text(), "fine");
     }
@@ -85,7 +97,9 @@ fn an_upstream_that_answers_early_and_stays_leaves_no_socket() {
     for leaves_at_once in [true, false] {
         for _ in 0..20 {
             let mut client = Client::connect(sidecar.address());
-            client.send("POST /early HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\n\r\n");
+            client.send(
+                "POST /early HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000000\r\n\r\n",
+            );
             // More than the sockets on the way hold, or a part of it.
             for _ in 0..if leaves_at_once { 1 } else { 64 } {
                 if client.wire().send(&piece).is_err() {
@@ -98,7 +112,9 @@ fn an_upstream_that_answers_early_and_stays_leaves_no_socket() {
             }
         }
     }
-    until("the sockets to be closed", || (open_descriptors(&sidecar) <= before + 4).then_some(()));
+    until("the sockets to be closed", || {
+        (open_descriptors(&sidecar) <= before + 4).then_some(())
+    });
     assert_eq!(sidecar.get("/").text(), "fine");
     gate.open();
 }

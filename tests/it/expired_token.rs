@@ -30,15 +30,25 @@ impl World {
             let issuer = issuer.clone();
             move |_, _| issuer.issue(2)
         });
-        Self { tokens, issuer, arrived: Arc::default() }
+        Self {
+            tokens,
+            issuer,
+            arrived: Arc::default(),
+        }
     }
 
     /// Reads a request and notes its token.
     fn reader(&self) -> impl Fn(&mut Connection) -> bool + Send + Sync + 'static {
         let (issuer, arrived) = (self.issuer.clone(), self.arrived.clone());
         move |connection| {
-            let Ok(Some(request)) = connection.request() else { return false };
-            let token = request.head.values("authorization").join(", ").replace("Bearer ", "");
+            let Ok(Some(request)) = connection.request() else {
+                return false;
+            };
+            let token = request
+                .head
+                .values("authorization")
+                .join(", ")
+                .replace("Bearer ", "");
             let good = issuer.knows(&token);
             lock(&arrived).push((token, good));
             true
@@ -49,7 +59,10 @@ impl World {
     fn assert_good(&self, count: usize) {
         let arrived = lock(&self.arrived).clone();
         assert_eq!(arrived.len(), count, "{arrived:?}");
-        assert!(arrived.iter().all(|(_, good)| *good), "an expired token was sent: {arrived:?}");
+        assert!(
+            arrived.iter().all(|(_, good)| *good),
+            "an expired token was sent: {arrived:?}"
+        );
     }
 }
 
@@ -77,7 +90,12 @@ fn a_repeat_that_comes_after_the_tokens_end_has_a_newer_one() {
     let world = World::new();
     let read = world.reader();
     let upstream = Upstream::scripted(move |mut connection| {
-        if !read(&mut connection) || connection.wire.send(ok(connection.number.to_string())).is_err() {
+        if !read(&mut connection)
+            || connection
+                .wire
+                .send(ok(connection.number.to_string()))
+                .is_err()
+        {
             return;
         }
         // The second request gets silence, and then the end of the connection.
@@ -85,7 +103,9 @@ fn a_repeat_that_comes_after_the_tokens_end_has_a_newer_one() {
             thread::sleep(Duration::from_secs(4));
         }
     });
-    let sidecar = Setup::new(&world.tokens, upstream.origin()).tables("[runtime]\nworkers = 1").start_ready();
+    let sidecar = Setup::new(&world.tokens, upstream.origin())
+        .tables("[runtime]\nworkers = 1")
+        .start_ready();
     let mut client = Client::connect(sidecar.address());
     for connection in ["0", "1"] {
         let got = client.get("/");

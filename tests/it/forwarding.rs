@@ -25,10 +25,16 @@ fn world() -> (Sidecar, Upstream) {
 #[test]
 fn method_path_query_and_host_are_the_upstreams() {
     let (sidecar, upstream) = world();
-    exchange(sidecar.address(), "PATCH /a/b?c=d&e HTTP/1.1\r\nHost: localhost:1\r\nContent-Length: 0\r\n\r\n");
+    exchange(
+        sidecar.address(),
+        "PATCH /a/b?c=d&e HTTP/1.1\r\nHost: localhost:1\r\nContent-Length: 0\r\n\r\n",
+    );
     let head = upstream.last().head;
     assert_eq!(head.start, "PATCH /a/b?c=d&e HTTP/1.1");
-    assert_eq!(head.value("host"), Some(upstream.address().to_string().as_str()));
+    assert_eq!(
+        head.value("host"),
+        Some(upstream.address().to_string().as_str())
+    );
 }
 
 #[test]
@@ -36,9 +42,18 @@ fn hop_by_hop_fields_stay_here() {
     let (sidecar, upstream) = world();
     let fields = "Connection: keep-alive, X-Hop, x-other-hop\r\nX-Hop: 1\r\nX-Other-Hop: 2\r\nKeep-Alive: timeout=5\r\n\
                   Proxy-Connection: keep-alive\r\nTE: gzip\r\nUpgrade: websocket\r\nTrailer: x\r\nX-End-To-End: 3\r\n";
-    exchange(sidecar.address(), format!("GET / HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n"));
+    exchange(
+        sidecar.address(),
+        format!("GET / HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n"),
+    );
     let head = upstream.last().head;
-    for name in ["x-hop", "x-other-hop", "keep-alive", "proxy-connection", "upgrade"] {
+    for name in [
+        "x-hop",
+        "x-other-hop",
+        "keep-alive",
+        "proxy-connection",
+        "upgrade",
+    ] {
         assert!(!head.has(name), "{name} went on: {head:?}");
     }
     assert!(!head.values("te").contains(&"gzip"), "{head:?}");
@@ -51,9 +66,15 @@ fn hop_by_hop_fields_stay_here() {
 fn whatever_field_connection_names_stays_here() {
     let (sidecar, upstream) = world();
     let fields = "Connection: content-type, Origin-Like\r\nContent-Type: a/b\r\nOrigin-Like: 1\r\nX-Kept: 1\r\n";
-    exchange(sidecar.address(), format!("GET / HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n"));
+    exchange(
+        sidecar.address(),
+        format!("GET / HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n"),
+    );
     let head = upstream.last().head;
-    assert!(!head.has("content-type") && !head.has("origin-like"), "{head:?}");
+    assert!(
+        !head.has("content-type") && !head.has("origin-like"),
+        "{head:?}"
+    );
     assert_eq!(head.value("x-kept"), Some("1"));
 }
 
@@ -65,7 +86,10 @@ fn connection_cannot_take_away_what_the_request_needs() {
         "POST / HTTP/1.1\r\nHost: localhost\r\nConnection: content-length, host, authorization\r\nContent-Length: 4\r\n\r\nbody",
     );
     assert_eq!((answer.status, answer.text().as_str()), (200, "body"));
-    assert_eq!(upstream.last().head.value("authorization"), Some("Bearer token-1"));
+    assert_eq!(
+        upstream.last().head.value("authorization"),
+        Some("Bearer token-1")
+    );
 }
 
 #[test]
@@ -83,13 +107,21 @@ fn all_other_fields_pass_as_they_came_and_in_their_order() {
         ("x-tab", "a\tb"),
         ("content-type", "application/vnd.x+json; charset=\"utf-8\""),
     ];
-    let lines: String = fields.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
-    let mut request = format!("GET / HTTP/1.1\r\nHost: localhost\r\n{lines}x-obs-text: ").into_bytes();
+    let lines: String = fields
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect();
+    let mut request =
+        format!("GET / HTTP/1.1\r\nHost: localhost\r\n{lines}x-obs-text: ").into_bytes();
     request.extend_from_slice(b"caf\xe9\r\n\r\n");
     assert_eq!(exchange(sidecar.address(), request).status, 200);
     let head = upstream.last().head;
     for (name, _) in fields {
-        let sent: Vec<_> = fields.iter().filter(|(n, _)| *n == name).map(|(_, value)| *value).collect();
+        let sent: Vec<_> = fields
+            .iter()
+            .filter(|(n, _)| *n == name)
+            .map(|(_, value)| *value)
+            .collect();
         assert_eq!(head.values(name), sent, "{head:?}");
     }
     assert_eq!(head.value("x-obs-text"), Some("caf\u{e9}"));
@@ -98,10 +130,22 @@ fn all_other_fields_pass_as_they_came_and_in_their_order() {
 #[test]
 fn the_sidecar_adds_nothing_that_names_the_caller() {
     let (sidecar, upstream) = world();
-    exchange(sidecar.address(), "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    exchange(
+        sidecar.address(),
+        "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    );
     let head = upstream.last().head;
-    let mut names: Vec<_> = head.fields.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
-    names.retain(|name| !matches!(name.as_str(), "host" | "authorization" | "via" | "connection"));
+    let mut names: Vec<_> = head
+        .fields
+        .iter()
+        .map(|(name, _)| name.to_ascii_lowercase())
+        .collect();
+    names.retain(|name| {
+        !matches!(
+            name.as_str(),
+            "host" | "authorization" | "via" | "connection"
+        )
+    });
     assert_eq!(names, Vec::<String>::new(), "{head:?}");
 }
 
@@ -117,7 +161,11 @@ fn a_body_passes_whatever_its_framing() {
             request.extend_from_slice(&body);
         } else {
             request.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n");
-            let part = if framing == 1 { &body[..2000] } else { &body[..] };
+            let part = if framing == 1 {
+                &body[..2000]
+            } else {
+                &body[..]
+            };
             request.extend_from_slice(&chunked(part, framing, ""));
         }
         let mut writer = client.socket();
@@ -125,8 +173,15 @@ fn a_body_passes_whatever_its_framing() {
         let answer = client.answer();
         sender.join().unwrap().unwrap();
         assert_eq!(answer.status, 200);
-        let wanted = if framing == 1 { &body[..2000] } else { &body[..] };
-        assert!(answer.body == wanted, "chunks of {framing}: the body changed on the way there or back");
+        let wanted = if framing == 1 {
+            &body[..2000]
+        } else {
+            &body[..]
+        };
+        assert!(
+            answer.body == wanted,
+            "chunks of {framing}: the body changed on the way there or back"
+        );
         assert!(upstream.last().body == wanted);
     }
 }
@@ -146,10 +201,19 @@ fn chunk_extensions_and_odd_sizes_are_framed_afresh() {
 #[test]
 fn a_request_without_a_body_gets_none() {
     let (sidecar, upstream) = world();
-    exchange(sidecar.address(), "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    exchange(
+        sidecar.address(),
+        "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    );
     let head = upstream.last().head;
-    assert!(!head.has("transfer-encoding") && !head.has("content-length"), "{head:?}");
-    exchange(sidecar.address(), "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
+    assert!(
+        !head.has("transfer-encoding") && !head.has("content-length"),
+        "{head:?}"
+    );
+    exchange(
+        sidecar.address(),
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n",
+    );
     let head = upstream.last().head;
     assert_eq!(head.value("content-length"), Some("0"), "{head:?}");
 }
@@ -164,10 +228,26 @@ fn trailers_pass_but_for_those_that_would_be_believed() {
     request.extend_from_slice(&chunked(b"hello", 3, trailers));
     assert_eq!(exchange(sidecar.address(), request).text(), "hello");
     let sent = upstream.last();
-    let names: Vec<_> = sent.trailers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
-    assert!(names.contains(&"x-checksum".to_owned()) && names.contains(&"x-other".to_owned()), "{names:?}");
-    for name in ["authorization", "proxy-authorization", "content-length", "transfer-encoding", "host"] {
-        assert!(!names.contains(&name.to_owned()), "{name} is among the trailers {names:?}");
+    let names: Vec<_> = sent
+        .trailers
+        .iter()
+        .map(|(name, _)| name.to_ascii_lowercase())
+        .collect();
+    assert!(
+        names.contains(&"x-checksum".to_owned()) && names.contains(&"x-other".to_owned()),
+        "{names:?}"
+    );
+    for name in [
+        "authorization",
+        "proxy-authorization",
+        "content-length",
+        "transfer-encoding",
+        "host",
+    ] {
+        assert!(
+            !names.contains(&name.to_owned()),
+            "{name} is among the trailers {names:?}"
+        );
     }
     assert_eq!(sent.head.value("authorization"), Some("Bearer token-1"));
 }
@@ -184,8 +264,13 @@ fn trailers_that_route_stay_here_and_a_hundred_others_pass() {
     };
     let routing = "Forwarded: for=1\r\nX-Forwarded-For: 1\r\nx_forwarded_proto: 1\r\nContent_Length: 9\r\nx-sum: 1\r\n";
     assert_eq!(send(routing), [("x-sum".to_owned(), "1".to_owned())]);
-    let many: Vec<_> = (0..100).map(|number| (format!("x-{number}"), number.to_string())).collect();
-    let lines: String = many.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+    let many: Vec<_> = (0..100)
+        .map(|number| (format!("x-{number}"), number.to_string()))
+        .collect();
+    let lines: String = many
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}\r\n"))
+        .collect();
     assert_eq!(send(&lines), many);
 }
 
@@ -196,14 +281,19 @@ fn a_trailer_that_connection_names_stays_here() {
         b"POST / HTTP/1.1\r\nHost: localhost\r\nConnection: x-hop\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
     request.extend_from_slice(&chunked(b"hello", 3, "X-Hop: 1\r\nx-sum: 2\r\n"));
     assert_eq!(exchange(sidecar.address(), request).text(), "hello");
-    assert_eq!(upstream.last().trailers, [("x-sum".to_owned(), "2".to_owned())]);
+    assert_eq!(
+        upstream.last().trailers,
+        [("x-sum".to_owned(), "2".to_owned())]
+    );
 }
 
 #[test]
 fn continue_is_said_when_the_request_is_admitted() {
     let (sidecar, upstream) = world();
     let mut client = Client::connect(sidecar.address());
-    client.send("POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-Continue\r\nContent-Length: 5\r\n\r\n");
+    client.send(
+        "POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-Continue\r\nContent-Length: 5\r\n\r\n",
+    );
     assert_eq!(client.head().status(), 100);
     client.send("hello");
     let answer = client.answer();
@@ -231,9 +321,13 @@ fn the_head_goes_on_before_the_body_is_there() {
     let upstream = Upstream::scripted({
         let arrived = arrived.clone();
         move |mut connection| {
-            let Ok(Some(head)) = connection.head() else { return };
+            let Ok(Some(head)) = connection.head() else {
+                return;
+            };
             arrived.open();
-            let Ok((body, _)) = connection.wire.body(head.request_framing()) else { return };
+            let Ok((body, _)) = connection.wire.body(head.request_framing()) else {
+                return;
+            };
             let _ = connection.wire.send(ok(body));
         }
     });
@@ -259,7 +353,9 @@ fn a_caller_that_goes_away_takes_its_request_along() {
     client.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\nhello");
     upstream.wait_for(1);
     drop(client);
-    until("the end of the connection to the upstream", || (upstream.server().open_connections() == 0).then_some(()));
+    until("the end of the connection to the upstream", || {
+        (upstream.server().open_connections() == 0).then_some(())
+    });
 }
 
 #[test]
@@ -287,7 +383,9 @@ fn a_caller_that_is_cut_off_while_it_waits_takes_its_request_along() {
         if let Ok(Some(head)) = connection.head()
             && head.target() == "/begun"
         {
-            let _ = connection.wire.send("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello");
+            let _ = connection
+                .wire
+                .send("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello");
         }
         // No more of it; ends when the sidecar lets go.
         let _ = connection.wire.rest();
@@ -301,10 +399,13 @@ fn a_caller_that_is_cut_off_while_it_waits_takes_its_request_along() {
             assert_eq!(client.head().status(), 200);
         }
         // With a reset: one that has only sent all that it will may still wait for the answer.
-        SockRef::from(&client.socket()).set_linger(Some(Duration::ZERO)).unwrap();
+        SockRef::from(&client.socket())
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
         drop(client);
-        until(&format!("the end of the connection to the upstream: {path}"), || {
-            (upstream.server().open_connections() == 0).then_some(())
-        });
+        until(
+            &format!("the end of the connection to the upstream: {path}"),
+            || (upstream.server().open_connections() == 0).then_some(()),
+        );
     }
 }

@@ -21,12 +21,17 @@ fn world(route: &str) -> (Sidecar, GrpcServer) {
 
 fn sidecar(origin: &str, route: &str) -> Sidecar {
     let tokens = TokenEndpoint::issuing("token-1");
-    Setup::new(&tokens, origin).route("http2 = \"prior-knowledge\"").route(route).start_ready()
+    Setup::new(&tokens, origin)
+        .route("http2 = \"prior-knowledge\"")
+        .route(route)
+        .start_ready()
 }
 
 /// Runs `calls`, which have to end.
 async fn in_time<T>(calls: impl Future<Output = T>) -> T {
-    timeout(PATIENCE * 2, calls).await.expect("an answer in time")
+    timeout(PATIENCE * 2, calls)
+        .await
+        .expect("an answer in time")
 }
 
 fn text(message: &str) -> Request<String> {
@@ -44,9 +49,13 @@ async fn one_message_for_one() {
     let (sidecar, server) = world("");
     let mut client = GrpcClient::connect(sidecar.address()).await;
     let mut request = text("you");
-    request.metadata_mut().insert("x-asked", "this".parse().unwrap());
+    request
+        .metadata_mut()
+        .insert("x-asked", "this".parse().unwrap());
     // The caller's own credentials never matter.
-    request.metadata_mut().insert("authorization", "Bearer evil".parse().unwrap());
+    request
+        .metadata_mut()
+        .insert("authorization", "Bearer evil".parse().unwrap());
     let response = in_time(client.unary("Unary", request)).await.unwrap();
     assert_eq!(response.metadata().get("x-answered").unwrap(), "this");
     assert_eq!(response.get_ref(), "hello you");
@@ -64,8 +73,14 @@ async fn a_failure_of_the_servers_arrives_with_all_that_it_says() {
     let status = in_time(client.unary("Fail", text(""))).await.unwrap_err();
     assert_status(&status, Code::FailedPrecondition, "not now: 100 % \u{e4}");
     assert_eq!(status.metadata().get("x-detail").unwrap(), "more");
-    let status = in_time(client.unary("Unheard", text(""))).await.unwrap_err();
-    assert_status(&status, Code::Unimplemented, "the server has no such method");
+    let status = in_time(client.unary("Unheard", text("")))
+        .await
+        .unwrap_err();
+    assert_status(
+        &status,
+        Code::Unimplemented,
+        "the server has no such method",
+    );
 }
 
 #[tokio::test]
@@ -75,13 +90,22 @@ async fn many_messages_for_one_and_the_status_after_them() {
     in_time(async {
         let messages = client.download("Count", "1000").await.unwrap();
         let messages: Vec<String> = messages.map(Result::unwrap).collect().await;
-        assert_eq!(messages, (0..1000).map(|number| number.to_string()).collect::<Vec<_>>());
+        assert_eq!(
+            messages,
+            (0..1000)
+                .map(|number| number.to_string())
+                .collect::<Vec<_>>()
+        );
 
         let mut messages = client.download("Count", "3 then fail").await.unwrap();
         for number in 0..3 {
             assert_eq!(messages.next().await.unwrap().unwrap(), number.to_string());
         }
-        assert_status(&messages.next().await.unwrap().unwrap_err(), Code::ResourceExhausted, "no more numbers");
+        assert_status(
+            &messages.next().await.unwrap().unwrap_err(),
+            Code::ResourceExhausted,
+            "no more numbers",
+        );
     })
     .await;
 }
@@ -91,9 +115,14 @@ async fn one_message_for_many() {
     let (sidecar, _server) = world("");
     let mut client = GrpcClient::connect(sidecar.address()).await;
     let numbers: Vec<String> = (0..1000).map(|number| number.to_string()).collect();
-    let joined = in_time(client.upload("Join", numbers.clone())).await.unwrap();
+    let joined = in_time(client.upload("Join", numbers.clone()))
+        .await
+        .unwrap();
     assert_eq!(joined, numbers.join(","));
-    assert_eq!(in_time(client.upload("Join", Vec::new())).await.unwrap(), "");
+    assert_eq!(
+        in_time(client.upload("Join", Vec::new())).await.unwrap(),
+        ""
+    );
 }
 
 #[tokio::test]
@@ -144,15 +173,22 @@ async fn a_deadline_reaches_the_server_and_its_end_the_caller() {
     let mut client = GrpcClient::connect(sidecar.address()).await;
     let mut request = text("");
     request.set_timeout(Duration::from_secs(60));
-    let status = in_time(client.unary("Deadline", request)).await.unwrap_err();
+    let status = in_time(client.unary("Deadline", request))
+        .await
+        .unwrap_err();
     // tonic says it in microseconds.
     assert_status(&status, Code::DeadlineExceeded, "60000000u");
 
     let mut request = text("");
     request.set_timeout(Duration::from_millis(300));
     let status = in_time(client.unary("Never", request)).await.unwrap_err();
-    assert!(matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled), "{status:?}");
-    until("the end of the call", || (server.cancelled() == 1).then_some(()));
+    assert!(
+        matches!(status.code(), Code::DeadlineExceeded | Code::Cancelled),
+        "{status:?}"
+    );
+    until("the end of the call", || {
+        (server.cancelled() == 1).then_some(())
+    });
 }
 
 #[tokio::test]
@@ -169,7 +205,13 @@ async fn a_cancelled_call_is_cancelled_at_the_server() {
     assert_eq!(in_time(messages.next()).await.unwrap().unwrap(), "once");
     drop(messages);
     cancelled(&server, 2).await;
-    assert_eq!(in_time(client.unary("Unary", text("you"))).await.unwrap().get_ref(), "hello you");
+    assert_eq!(
+        in_time(client.unary("Unary", text("you")))
+            .await
+            .unwrap()
+            .get_ref(),
+        "hello you"
+    );
 }
 
 async fn cancelled(server: &GrpcServer, count: usize) {
@@ -183,9 +225,12 @@ async fn cancelled(server: &GrpcServer, count: usize) {
 
 #[tokio::test]
 async fn failures_of_our_own_are_told_in_grpc() {
-    let tokens = TokenEndpoint::start(|_, _| error_answer("500 Internal Server Error", "server_error"));
+    let tokens =
+        TokenEndpoint::start(|_, _| error_answer("500 Internal Server Error", "server_error"));
     let server = GrpcServer::start();
-    let no_token = Setup::new(&tokens, server.origin()).route("http2 = \"prior-knowledge\"").start();
+    let no_token = Setup::new(&tokens, server.origin())
+        .route("http2 = \"prior-knowledge\"")
+        .start();
     let gone = sidecar(&format!("http://{}", ports::unused()), "");
     let guarded = sidecar(
         &server.origin(),
@@ -194,20 +239,64 @@ async fn failures_of_our_own_are_told_in_grpc() {
     let impatient = sidecar(&server.origin(), "timeouts.response = \"300ms\"");
     let large = "x".repeat(2000);
     for (sidecar, method, message, code, word) in [
-        (&no_token, "Unary", "", Code::Unavailable, "token-unavailable"),
-        (&gone, "Unary", "", Code::Unavailable, "upstream-unreachable"),
+        (
+            &no_token,
+            "Unary",
+            "",
+            Code::Unavailable,
+            "token-unavailable",
+        ),
+        (
+            &gone,
+            "Unary",
+            "",
+            Code::Unavailable,
+            "upstream-unreachable",
+        ),
         (&guarded, "Fail", "", Code::PermissionDenied, "not-allowed"),
-        (&guarded, "/other.Text/Unary", "", Code::Unimplemented, "no-route"),
-        (&guarded, "/test.Text/%2e%2e", "", Code::InvalidArgument, "bad-request"),
-        (&guarded, "Unary", &large, Code::ResourceExhausted, "body-too-large"),
-        (&impatient, "Never", "", Code::DeadlineExceeded, "upstream-timeout"),
+        (
+            &guarded,
+            "/other.Text/Unary",
+            "",
+            Code::Unimplemented,
+            "no-route",
+        ),
+        (
+            &guarded,
+            "/test.Text/%2e%2e",
+            "",
+            Code::InvalidArgument,
+            "bad-request",
+        ),
+        (
+            &guarded,
+            "Unary",
+            &large,
+            Code::ResourceExhausted,
+            "body-too-large",
+        ),
+        (
+            &impatient,
+            "Never",
+            "",
+            Code::DeadlineExceeded,
+            "upstream-timeout",
+        ),
     ] {
         let mut client = GrpcClient::connect(sidecar.address()).await;
-        let status = in_time(client.unary(method, text(message))).await.unwrap_err();
+        let status = in_time(client.unary(method, text(message)))
+            .await
+            .unwrap_err();
         assert_status(&status, code, word);
     }
     let mut client = GrpcClient::connect(guarded.address()).await;
-    assert_eq!(in_time(client.unary("Unary", text("you"))).await.unwrap().get_ref(), "hello you");
+    assert_eq!(
+        in_time(client.unary("Unary", text("you")))
+            .await
+            .unwrap()
+            .get_ref(),
+        "hello you"
+    );
     // That one and the one that was too slow, and perhaps the one whose body was too large; none else got there.
     assert!(matches!(server.begun(), 2 | 3), "{}", server.begun());
 }

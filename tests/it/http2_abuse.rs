@@ -32,7 +32,9 @@ const SETTING: [u8; 6] = [0, 2, 0, 0, 0, 0];
 fn world() -> (Sidecar, Upstream) {
     let tokens = TokenEndpoint::issuing("token-1");
     let upstream = Upstream::answering(|_| ok("fine"));
-    let setup = Setup::new(&tokens, upstream.origin()).log("level = \"warn\"").tables("[runtime]\nworkers = 1");
+    let setup = Setup::new(&tokens, upstream.origin())
+        .log("level = \"warn\"")
+        .tables("[runtime]\nworkers = 1");
     (setup.start_ready(), upstream)
 }
 
@@ -47,8 +49,11 @@ fn served_under(attack: fn(&mut FrameClient, usize) -> io::Result<()>) -> usize 
     let _alone = heavy();
     let (sidecar, _upstream) = world();
     let address = sidecar.address();
-    let (over, rounds, cut) =
-        (Arc::new(AtomicBool::new(false)), Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+    let (over, rounds, cut) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::<AtomicUsize>::default(),
+        Arc::<AtomicUsize>::default(),
+    );
     let attackers: Vec<_> = (0..ATTACKERS)
         .map(|_| {
             let (over, rounds, cut) = (over.clone(), rounds.clone(), cut.clone());
@@ -56,7 +61,9 @@ fn served_under(attack: fn(&mut FrameClient, usize) -> io::Result<()>) -> usize 
         })
         .collect();
     // Nobody has to be quick; the attack just has to have begun, and to be going on still.
-    until("the attack to begin", || (rounds.load(Ordering::SeqCst) >= ATTACKERS).then_some(()));
+    until("the attack to begin", || {
+        (rounds.load(Ordering::SeqCst) >= ATTACKERS).then_some(())
+    });
     let mut client = Client::connect(address);
     for _ in 0..5 {
         assert_eq!(client.get("/").text(), "fine");
@@ -82,7 +89,10 @@ fn attack_until(
     while !over.load(Ordering::SeqCst) {
         let mut client = FrameClient::connect(address, WINDOW);
         // One that reads nothing may be read from no more: that is a way to be stopped as good as any.
-        client.socket().set_write_timeout(Some(Duration::from_millis(200))).unwrap();
+        client
+            .socket()
+            .set_write_timeout(Some(Duration::from_millis(200)))
+            .unwrap();
         for round in 0.. {
             let attacked = attack(&mut client, round);
             rounds.fetch_add(1, Ordering::SeqCst);
@@ -103,7 +113,12 @@ fn streams_that_are_opened_and_reset_at_once() {
     let cut = served_under(|client, round| {
         let first = u32::try_from(round).unwrap() * 200 + 1;
         let pairs = (first..first + 200).step_by(2).map(|stream| {
-            let open = frame(kind::HEADERS, flag::END_HEADERS | flag::END_STREAM, stream, &get_block("/"));
+            let open = frame(
+                kind::HEADERS,
+                flag::END_HEADERS | flag::END_STREAM,
+                stream,
+                &get_block("/"),
+            );
             [open, frame(kind::RST_STREAM, 0, stream, &[0, 0, 0, 8])].concat()
         });
         client.send_bytes(&pairs.collect::<Vec<_>>().concat())
@@ -118,7 +133,16 @@ fn streams_that_are_made_to_be_reset_by_the_sidecar() {
         let first = u32::try_from(round).unwrap() * 200 + 1;
         let pairs = (first..first + 200).step_by(2).map(|stream| {
             let open = frame(kind::HEADERS, flag::END_HEADERS, stream, &get_block("/"));
-            [open, frame(kind::WINDOW_UPDATE, 0, stream, &0x7fff_ffff_u32.to_be_bytes())].concat()
+            [
+                open,
+                frame(
+                    kind::WINDOW_UPDATE,
+                    0,
+                    stream,
+                    &0x7fff_ffff_u32.to_be_bytes(),
+                ),
+            ]
+            .concat()
         });
         client.send_bytes(&pairs.collect::<Vec<_>>().concat())
     });
@@ -158,7 +182,12 @@ fn a_head_that_grows_when_it_is_unpacked() {
         let length = [0x7f, 0xb9, 0x16];
         let entry = [&[0x40, 1, b'x'], &length[..], &[b'x'; 3000]].concat();
         let block = [get_block("/"), entry, vec![0xbe; 10_000]].concat();
-        client.send(kind::HEADERS, flag::END_HEADERS | flag::END_STREAM, stream, &block)
+        client.send(
+            kind::HEADERS,
+            flag::END_HEADERS | flag::END_STREAM,
+            stream,
+            &block,
+        )
     });
 }
 
@@ -169,12 +198,16 @@ fn pings_whose_answers_nobody_reads() {
 
 #[test]
 fn settings_whose_answers_nobody_reads() {
-    served_under(|client, _| client.send_bytes(&frame(kind::SETTINGS, 0, 0, &SETTING).repeat(1000)));
+    served_under(|client, _| {
+        client.send_bytes(&frame(kind::SETTINGS, 0, 0, &SETTING).repeat(1000))
+    });
 }
 
 #[test]
 fn windows_that_open_by_a_byte() {
-    served_under(|client, _| client.send_bytes(&frame(kind::WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]).repeat(1000)));
+    served_under(|client, _| {
+        client.send_bytes(&frame(kind::WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]).repeat(1000))
+    });
 }
 
 #[test]
@@ -191,7 +224,11 @@ fn bodies_of_empty_pieces() {
 fn priorities_and_frames_that_nobody_knows() {
     served_under(|client, _| {
         let priority = frame(2, 0, 1001, &[0, 0, 0, 0, 1]);
-        client.send_bytes(&[priority, frame(0xee, 0, 0, b"unknown")].concat().repeat(500))
+        client.send_bytes(
+            &[priority, frame(0xee, 0, 0, b"unknown")]
+                .concat()
+                .repeat(500),
+        )
     });
 }
 
@@ -207,7 +244,9 @@ fn more_streams_than_are_allowed_are_refused_and_the_others_served() {
             ok("fine")
         }
     });
-    let sidecar = Setup::new(&tokens, upstream.origin()).log("level = \"warn\"").start_ready();
+    let sidecar = Setup::new(&tokens, upstream.origin())
+        .log("level = \"warn\"")
+        .start_ready();
     let mut client = FrameClient::connect(sidecar.address(), WINDOW);
     let streams: Vec<u32> = (0..STREAMS_AT_ONCE + 20).map(|n| 2 * n + 1).collect();
     for &stream in &streams {
@@ -253,7 +292,9 @@ fn requests_that_are_reset_leave_nothing_behind_at_the_upstream() {
             gate.open();
         }
     });
-    let sidecar = Setup::new(&tokens, upstream.origin()).log("level = \"warn\"").start_ready();
+    let sidecar = Setup::new(&tokens, upstream.origin())
+        .log("level = \"warn\"")
+        .start_ready();
     let mut client = FrameClient::connect(sidecar.address(), WINDOW);
     for round in 0..10 {
         let streams: Vec<u32> = (0..20).map(|n| 2 * (round * 20 + n) + 1).collect();
@@ -262,7 +303,9 @@ fn requests_that_are_reset_leave_nothing_behind_at_the_upstream() {
         }
         upstream.wait_for(20 * (round as usize + 1));
         for stream in streams {
-            client.send(kind::RST_STREAM, 0, stream, &[0, 0, 0, 8]).unwrap();
+            client
+                .send(kind::RST_STREAM, 0, stream, &[0, 0, 0, 8])
+                .unwrap();
         }
         until_within(PATIENCE, "the end of the requests at the upstream", || {
             (upstream.server().open_connections() == 0).then_some(())

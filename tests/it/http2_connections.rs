@@ -25,7 +25,10 @@ const WINDOW: u32 = 65_535;
 fn world(upstream: &Upstream, limits: &str) -> Sidecar {
     let tokens = TokenEndpoint::issuing("token-1");
     let tables = format!("[limits]\n{limits}");
-    Setup::new(&tokens, upstream.origin()).route("timeouts.idle = \"2s\"").tables(&tables).start_ready()
+    Setup::new(&tokens, upstream.origin())
+        .route("timeouts.idle = \"2s\"")
+        .tables(&tables)
+        .start_ready()
 }
 
 /// Asks on `stream`, and asserts that the answer is a 200 with `body`.
@@ -36,8 +39,15 @@ fn assert_served(client: &mut FrameClient, stream: u32, body: &[u8]) -> Vec<Fram
         frame.kind == kind::DATA && frame.stream == stream && !frame.payload.is_empty()
     });
     assert!(!ended, "the connection ended: {frames:?}");
-    let of_stream: Vec<_> = frames.iter().filter(|frame| frame.stream == stream).collect();
-    assert_eq!((of_stream[0].kind, of_stream[0].payload[0]), (kind::HEADERS, STATUS_200), "{of_stream:?}");
+    let of_stream: Vec<_> = frames
+        .iter()
+        .filter(|frame| frame.stream == stream)
+        .collect();
+    assert_eq!(
+        (of_stream[0].kind, of_stream[0].payload[0]),
+        (kind::HEADERS, STATUS_200),
+        "{of_stream:?}"
+    );
     assert_eq!(of_stream[1].payload, body);
     frames
 }
@@ -53,7 +63,9 @@ fn a_caller_that_stops_reading_is_reset_and_the_upstream_released() {
                     let _ = connection.wire.send(ok("small"));
                     continue;
                 }
-                let _ = connection.wire.send("HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n");
+                let _ = connection
+                    .wire
+                    .send("HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n");
                 while connection.wire.send(vec![b'x'; 65_536]).is_ok() {}
                 released.store(true, Ordering::SeqCst);
                 return;
@@ -63,17 +75,30 @@ fn a_caller_that_stops_reading_is_reset_and_the_upstream_released() {
     let sidecar = world(&upstream, "");
     let mut client = FrameClient::connect(sidecar.address(), 1000);
     client.get(1, "/large");
-    let (frames, ended) = client.read_until("the first bytes", |frame| frame.kind == kind::DATA && frame.stream == 1);
+    let (frames, ended) = client.read_until("the first bytes", |frame| {
+        frame.kind == kind::DATA && frame.stream == 1
+    });
     assert!(!ended, "{frames:?}");
     let mut frames = assert_served(&mut client, 3, b"small");
     if !frames.iter().any(|frame| frame.kind == kind::RST_STREAM) {
-        let (more, ended) = client.read_until("the reset of the stream", |frame| frame.kind == kind::RST_STREAM);
+        let (more, ended) = client.read_until("the reset of the stream", |frame| {
+            frame.kind == kind::RST_STREAM
+        });
         assert!(!ended, "the whole connection ended: {more:?}");
         frames.extend(more);
     }
-    let resets: Vec<_> = frames.iter().filter(|frame| frame.kind == kind::RST_STREAM).collect();
-    assert_eq!(resets.iter().map(|frame| frame.stream).collect::<Vec<_>>(), [1], "{resets:?}");
-    until("the end of the connection to the upstream", || released.load(Ordering::SeqCst).then_some(()));
+    let resets: Vec<_> = frames
+        .iter()
+        .filter(|frame| frame.kind == kind::RST_STREAM)
+        .collect();
+    assert_eq!(
+        resets.iter().map(|frame| frame.stream).collect::<Vec<_>>(),
+        [1],
+        "{resets:?}"
+    );
+    until("the end of the connection to the upstream", || {
+        released.load(Ordering::SeqCst).then_some(())
+    });
     assert_served(&mut client, 5, b"small");
 }
 
@@ -91,9 +116,15 @@ fn a_caller_that_reads_slowly_gets_all_of_it() {
         let pause = Duration::from_millis(250);
         let (frames, ended) = client.read_for(pause);
         assert!(!ended, "the connection ended after {received} bytes");
-        assert!(frames.iter().all(|frame| frame.kind != kind::RST_STREAM), "reset after {received} bytes");
-        received +=
-            frames.iter().filter(|frame| frame.kind == kind::DATA).map(|frame| frame.payload.len()).sum::<usize>();
+        assert!(
+            frames.iter().all(|frame| frame.kind != kind::RST_STREAM),
+            "reset after {received} bytes"
+        );
+        received += frames
+            .iter()
+            .filter(|frame| frame.kind == kind::DATA)
+            .map(|frame| frame.payload.len())
+            .sum::<usize>();
     }
     assert!(start.elapsed() > Duration::from_secs(4));
 }
@@ -113,7 +144,10 @@ fn a_caller_that_reads_on_is_not_reset() {
 #[track_caller]
 fn assert_told_goodbye(frames: &[Frame]) {
     // Without it a caller cannot know whether a request that it has just sent was taken (RFC 9113 §6.8).
-    assert!(frames.iter().any(|frame| frame.kind == kind::GOAWAY), "no GOAWAY before the end: {frames:?}");
+    assert!(
+        frames.iter().any(|frame| frame.kind == kind::GOAWAY),
+        "no GOAWAY before the end: {frames:?}"
+    );
 }
 
 #[test]

@@ -27,12 +27,17 @@ const MANY: u32 = 300;
 fn sidecar(origin: &str, route: &str, tables: &str) -> Sidecar {
     let tokens = TokenEndpoint::issuing("token-1");
     let tables = format!("[runtime]\nworkers = 1\n{tables}");
-    Setup::new(&tokens, origin).route(route).tables(&tables).start_ready()
+    Setup::new(&tokens, origin)
+        .route(route)
+        .tables(&tables)
+        .start_ready()
 }
 
 /// Whether `frame` is a piece of `stream`, and its last one.
 fn is_end_of(stream: u32, frame: &Frame) -> bool {
-    frame.stream == stream && matches!(frame.kind, kind::DATA | kind::HEADERS) && frame.flags & flag::END_STREAM != 0
+    frame.stream == stream
+        && matches!(frame.kind, kind::DATA | kind::HEADERS)
+        && frame.flags & flag::END_STREAM != 0
 }
 
 /// Asks on `stream`, and asserts that the answer is a 200 and whole; gives its length.
@@ -41,13 +46,23 @@ fn served(client: &mut FrameClient, stream: u32, path: &str) -> usize {
     client.get(stream, path);
     let (frames, ended) = client.read_until("an answer", |frame| is_end_of(stream, frame));
     assert!(!ended, "the connection ended after {} frames", frames.len());
-    let of_stream: Vec<_> = frames.iter().filter(|frame| frame.stream == stream).collect();
-    assert_eq!((of_stream[0].kind, of_stream[0].payload[0]), (kind::HEADERS, STATUS_200), "{:?}", of_stream[0]);
+    let of_stream: Vec<_> = frames
+        .iter()
+        .filter(|frame| frame.stream == stream)
+        .collect();
+    assert_eq!(
+        (of_stream[0].kind, of_stream[0].payload[0]),
+        (kind::HEADERS, STATUS_200),
+        "{:?}",
+        of_stream[0]
+    );
     length_of(&frames, stream)
 }
 
 fn length_of(frames: &[Frame], stream: u32) -> usize {
-    let data = frames.iter().filter(|frame| frame.kind == kind::DATA && frame.stream == stream);
+    let data = frames
+        .iter()
+        .filter(|frame| frame.kind == kind::DATA && frame.stream == stream);
     data.map(|frame| frame.payload.len()).sum()
 }
 
@@ -81,10 +96,15 @@ fn at_the_end_of_the_process_what_comes_before_the_caller_knows_is_served() {
         frame.kind == kind::PING
     });
     assert!(!ended, "{frames:?}");
-    assert_eq!(last.as_deref(), Some(&[0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0][..]));
+    assert_eq!(
+        last.as_deref(),
+        Some(&[0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 0][..])
+    );
     let ping = frames.last().unwrap().payload.clone();
     let address = sidecar.address();
-    until("new connections to be refused", || Client::try_connect(address).is_err().then_some(()));
+    until("new connections to be refused", || {
+        Client::try_connect(address).is_err().then_some(())
+    });
     for stream in [3, 5] {
         assert_eq!(served(&mut client, stream, "/"), 4);
     }
@@ -97,7 +117,12 @@ fn at_the_end_of_the_process_what_comes_before_the_caller_knows_is_served() {
     gate.open();
     client.open_window(1, 2 * LENGTH as u32);
     let (frames, ended) = client.read_until("the answer in flight", |frame| is_end_of(1, frame));
-    assert!(!ended, "cut off after {} bytes: {}", length_of(&frames, 1), sidecar.written());
+    assert!(
+        !ended,
+        "cut off after {} bytes: {}",
+        length_of(&frames, 1),
+        sidecar.written()
+    );
     assert_eq!(length_of(&frames, 1), LENGTH);
     client.read_to_end("the end of the connection");
     drop(client);
@@ -118,7 +143,8 @@ fn streams_that_are_given_up_while_they_are_answered_do_not_end_the_connection()
         for number in 0..MANY {
             let stream = 4 * number + 1;
             client.get(stream, "/large");
-            let (frames, ended) = client.read_until("the head of an answer", |frame| frame.stream == stream);
+            let (frames, ended) =
+                client.read_until("the head of an answer", |frame| frame.stream == stream);
             assert!(!ended, "ended by stream number {number}: {frames:?}");
             assert_eq!(frames.last().unwrap().kind, kind::HEADERS);
             client.cancel(stream);
@@ -145,11 +171,24 @@ fn streams_that_are_opened_and_given_up_at_once_end_the_connection() {
     let mut client = FrameClient::connect(sidecar.address(), WINDOW);
     // Beyond those that are excused because our settings are not known yet.
     let pairs = (0..1000).map(|number: u32| {
-        let open = Frame::new(kind::HEADERS, flag::END_HEADERS | flag::END_STREAM, 2 * number + 1, &get_block("/"));
-        [open.bytes(), Frame::new(kind::RST_STREAM, 0, 2 * number + 1, &[0, 0, 0, 8]).bytes()].concat()
+        let open = Frame::new(
+            kind::HEADERS,
+            flag::END_HEADERS | flag::END_STREAM,
+            2 * number + 1,
+            &get_block("/"),
+        );
+        [
+            open.bytes(),
+            Frame::new(kind::RST_STREAM, 0, 2 * number + 1, &[0, 0, 0, 8]).bytes(),
+        ]
+        .concat()
     });
-    client.send_bytes(&pairs.collect::<Vec<_>>().concat()).unwrap();
-    let (frames, ended) = client.read_until("the end of the connection", |frame| frame.kind == kind::GOAWAY);
+    client
+        .send_bytes(&pairs.collect::<Vec<_>>().concat())
+        .unwrap();
+    let (frames, ended) = client.read_until("the end of the connection", |frame| {
+        frame.kind == kind::GOAWAY
+    });
     assert!(!ended, "no GOAWAY before the end: {frames:?}");
     assert_eq!(frames.last().unwrap().payload[4..], ENHANCE_YOUR_CALM);
     client.read_to_end("the end of the connection");
@@ -163,12 +202,21 @@ fn fill_until_stopped(client: &mut FrameClient, streams: &[u32]) {
     const LARGE: usize = 64 << 20;
     let (mut sent, mut still) = (0, 0);
     while still < 3 {
-        let moved: usize = streams.iter().map(|stream| client.fill(*stream, 1 << 20)).sum();
+        let moved: usize = streams
+            .iter()
+            .map(|stream| client.fill(*stream, 1 << 20))
+            .sum();
         sent += moved;
         still = if moved > 0 { 0 } else { still + 1 };
-        assert!(sent < LARGE, "all of it is taken, and the upstream reads none of it");
+        assert!(
+            sent < LARGE,
+            "all of it is taken, and the upstream reads none of it"
+        );
         let (frames, ended) = client.read_for(A_WHILE);
-        assert!(!ended && frames.iter().all(|frame| frame.kind == kind::WINDOW_UPDATE), "{frames:?}");
+        assert!(
+            !ended && frames.iter().all(|frame| frame.kind == kind::WINDOW_UPDATE),
+            "{frames:?}"
+        );
     }
 }
 
@@ -181,14 +229,18 @@ fn upload(client: &mut FrameClient, stream: u32, length: usize) -> Vec<u8> {
     while sent < length {
         sent += client.fill(stream, length - sent);
         if sent < length {
-            let (frames, ended) = client.read_until("room for an upload", |frame| frame.kind == kind::WINDOW_UPDATE);
+            let (frames, ended) = client.read_until("room for an upload", |frame| {
+                frame.kind == kind::WINDOW_UPDATE
+            });
             assert!(!ended, "{frames:?}");
         }
     }
     client.data(stream, b"", true);
     let (frames, ended) = client.read_until("an answer", |frame| is_end_of(stream, frame));
     assert!(!ended, "{frames:?}");
-    let data = frames.iter().filter(|frame| frame.kind == kind::DATA && frame.stream == stream);
+    let data = frames
+        .iter()
+        .filter(|frame| frame.kind == kind::DATA && frame.stream == stream);
     data.flat_map(|frame| frame.payload.clone()).collect()
 }
 
@@ -200,17 +252,33 @@ const UPLOAD: usize = 3 << 20;
 fn assert_given_up_uploads_end(sidecar: &Sidecar, mut ended: impl FnMut() -> usize) {
     let mut client = FrameClient::connect(sidecar.address(), WINDOW);
     for stream in STALLED {
-        client.ask(stream, &request_block("POST", "/stall", &[("content-length", "1000000000")]), false);
+        client.ask(
+            stream,
+            &request_block("POST", "/stall", &[("content-length", "1000000000")]),
+            false,
+        );
     }
     fill_until_stopped(&mut client, &STALLED);
     let before = ended();
-    STALLED[1..].iter().for_each(|stream| client.cancel(*stream));
-    until("the end of the uploads at the upstream", || (ended() >= before + STALLED.len() - 1).then_some(()));
+    STALLED[1..]
+        .iter()
+        .for_each(|stream| client.cancel(*stream));
+    until("the end of the uploads at the upstream", || {
+        (ended() >= before + STALLED.len() - 1).then_some(())
+    });
     // The window of the connection is there for the others again.
-    assert_eq!(upload(&mut client, 9, UPLOAD), UPLOAD.to_string().as_bytes());
+    assert_eq!(
+        upload(&mut client, 9, UPLOAD),
+        UPLOAD.to_string().as_bytes()
+    );
     client.cancel(STALLED[0]);
-    until("the end of the last upload at the upstream", || (ended() >= before + STALLED.len()).then_some(()));
-    assert_eq!(upload(&mut client, 11, UPLOAD), UPLOAD.to_string().as_bytes());
+    until("the end of the last upload at the upstream", || {
+        (ended() >= before + STALLED.len()).then_some(())
+    });
+    assert_eq!(
+        upload(&mut client, 11, UPLOAD),
+        UPLOAD.to_string().as_bytes()
+    );
 }
 
 #[test]
@@ -220,17 +288,25 @@ fn an_upload_that_is_given_up_ends_at_an_upstream_that_does_not_read_it() {
     let upstream = Upstream::scripted({
         let gate = gate.clone();
         move |mut connection| {
-            let Ok(Some(head)) = connection.head() else { return };
+            let Ok(Some(head)) = connection.head() else {
+                return;
+            };
             if head.target() == "/stall" {
                 // Not even its end is read.
                 gate.pass();
                 return;
             }
             let mut length = 0;
-            let read = connection.wire.stream_body(head.request_framing(), &mut |bytes| length += bytes.len());
+            let read = connection
+                .wire
+                .stream_body(head.request_framing(), &mut |bytes| length += bytes.len());
             if read.is_ok() {
                 // Closed, so that those that are not are those that stall.
-                let _ = connection.wire.send(answer("200 OK", "connection: close\r\n", length.to_string()));
+                let _ = connection.wire.send(answer(
+                    "200 OK",
+                    "connection: close\r\n",
+                    length.to_string(),
+                ));
             }
         }
     });
@@ -277,7 +353,11 @@ fn answers_for_which_no_window_is_opened_are_not_held_for_ever() {
     // Little enough to be taken off an upstream's hands at once.
     const LENGTH: usize = 30_000;
     let upstream = Upstream::answering(|_| ok(vec![b'x'; LENGTH]));
-    let sidecar = sidecar(&upstream.origin(), "timeouts.idle = \"1s\"", "[limits]\nkeep_alive = \"1s\"");
+    let sidecar = sidecar(
+        &upstream.origin(),
+        "timeouts.idle = \"1s\"",
+        "[limits]\nkeep_alive = \"1s\"",
+    );
     // No window of a stream, or none of the connection behind the first answers.
     for window in [0, 1 << 20] {
         let mut client = FrameClient::connect(sidecar.address(), window);
@@ -295,9 +375,16 @@ fn answers_for_which_no_window_is_opened_are_not_held_for_ever() {
             whole.len() + reset.len() == streams.len()
         });
         assert!(!ended, "{window}: ended after {whole:?} and {reset:?}");
-        let most = if window == 0 { 0 } else { WINDOW as usize / LENGTH };
+        let most = if window == 0 {
+            0
+        } else {
+            WINDOW as usize / LENGTH
+        };
         assert!(whole.len() <= most, "{window}: {whole:?}");
         let frames = client.read_to_end("the end of a connection that idles");
-        assert!(frames.iter().any(|frame| frame.kind == kind::GOAWAY), "{frames:?}");
+        assert!(
+            frames.iter().any(|frame| frame.kind == kind::GOAWAY),
+            "{frames:?}"
+        );
     }
 }

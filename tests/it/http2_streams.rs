@@ -15,8 +15,11 @@ const WINDOW: u32 = 65_535;
 const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";
 const PROTOCOL_ERROR: [u8; 4] = [0, 0, 0, 1];
 /// Fields of a request behind whose body trailers are to be expected, so that it is given on in another way; and none.
-const SIGNS_OF_TRAILERS: [&[(&str, &str)]; 3] =
-    [&[], &[("trailer", "x-sum")], &[("content-type", "application/grpc"), ("te", "trailers")]];
+const SIGNS_OF_TRAILERS: [&[(&str, &str)]; 3] = [
+    &[],
+    &[("trailer", "x-sum")],
+    &[("content-type", "application/grpc"), ("te", "trailers")],
+];
 
 fn world() -> (Sidecar, Upstream) {
     let upstream = Upstream::answering(|_| ok("fine"));
@@ -25,16 +28,25 @@ fn world() -> (Sidecar, Upstream) {
 
 fn sidecar(origin: &str, route: &str) -> Sidecar {
     let tokens = TokenEndpoint::issuing("token-1");
-    Setup::new(&tokens, origin).route(route).tables("[runtime]\nworkers = 1").start_ready()
+    Setup::new(&tokens, origin)
+        .route(route)
+        .tables("[runtime]\nworkers = 1")
+        .start_ready()
 }
 
 fn post(path: &str, length: &str, signs: &[(&str, &str)]) -> Vec<u8> {
-    request_block("POST", path, &[&[("content-length", length)], signs].concat())
+    request_block(
+        "POST",
+        path,
+        &[&[("content-length", length)], signs].concat(),
+    )
 }
 
 #[track_caller]
 fn read_reset(client: &mut FrameClient, stream: u32, what: &str) {
-    let (frames, ended) = client.read_until(what, |frame| frame.kind == kind::RST_STREAM && frame.stream == stream);
+    let (frames, ended) = client.read_until(what, |frame| {
+        frame.kind == kind::RST_STREAM && frame.stream == stream
+    });
     assert!(!ended, "{what}: the whole connection ended: {frames:?}");
     assert_eq!(frames[frames.len() - 1].payload, PROTOCOL_ERROR, "{what}");
 }
@@ -42,10 +54,19 @@ fn read_reset(client: &mut FrameClient, stream: u32, what: &str) {
 #[track_caller]
 fn read_answer(client: &mut FrameClient, stream: u32, what: &str) {
     let is_end = |frame: &Frame| frame.stream == stream && frame.flags & flag::END_STREAM != 0;
-    let (frames, ended) = client.read_until(what, |frame| frame.kind != kind::WINDOW_UPDATE && is_end(frame));
+    let (frames, ended) = client.read_until(what, |frame| {
+        frame.kind != kind::WINDOW_UPDATE && is_end(frame)
+    });
     assert!(!ended, "{what}: the whole connection ended: {frames:?}");
-    let of_stream: Vec<_> = frames.iter().filter(|frame| frame.stream == stream).collect();
-    assert_eq!((of_stream[0].kind, of_stream[0].payload[0]), (kind::HEADERS, STATUS_200), "{what}: {of_stream:?}");
+    let of_stream: Vec<_> = frames
+        .iter()
+        .filter(|frame| frame.stream == stream)
+        .collect();
+    assert_eq!(
+        (of_stream[0].kind, of_stream[0].payload[0]),
+        (kind::HEADERS, STATUS_200),
+        "{what}: {of_stream:?}"
+    );
 }
 
 /// Asks once more on the same connection, and asserts that this is what reaches the upstream: whole, and it alone, but for
@@ -62,8 +83,12 @@ fn assert_next_is_alone(
     client.data(stream, b"second", true);
     read_answer(client, stream, what);
     let seen = upstream.requests().split_off(before);
-    let seen = seen.iter().map(|seen| (seen.head.start.as_str(), seen.body.as_slice()));
-    let seen: Vec<_> = seen.filter(|seen| first.is_none_or(|first| *seen != ("POST /first HTTP/1.1", first))).collect();
+    let seen = seen
+        .iter()
+        .map(|seen| (seen.head.start.as_str(), seen.body.as_slice()));
+    let seen: Vec<_> = seen
+        .filter(|seen| first.is_none_or(|first| *seen != ("POST /first HTTP/1.1", first)))
+        .collect();
     assert_eq!(seen, [("POST /second HTTP/1.1", &b"second"[..])], "{what}");
 }
 
@@ -121,7 +146,13 @@ fn what_comes_behind_a_body_that_was_answered_is_not_the_next_request() {
         client.data(stream, SMUGGLED.as_bytes(), is_end);
         read_reset(&mut client, stream, "a reset of what came behind");
         assert_eq!(upstream.last().body, b"hello");
-        assert_next_is_alone(&mut client, stream + 2, (&upstream, before), Some(b"hello"), "behind an answer");
+        assert_next_is_alone(
+            &mut client,
+            stream + 2,
+            (&upstream, before),
+            Some(b"hello"),
+            "behind an answer",
+        );
     }
 }
 
@@ -131,13 +162,29 @@ async fn a_repeated_length_is_refused_whatever_it_stands_beside() {
     let mut client = H2Client::connect(sidecar.address()).await;
     for (first, second) in [("5", "5"), ("6", "5"), ("five", "5")] {
         for signs in SIGNS_OF_TRAILERS {
-            let fields = [&[("content-length", first), ("content-length", second)], signs].concat();
+            let fields = [
+                &[("content-length", first), ("content-length", second)],
+                signs,
+            ]
+            .concat();
             let request = client.request("POST", "/");
-            let request = fields.iter().fold(request, |request, (name, value)| request.header(*name, *value));
-            let got = client.send(request.body(full("hello")).unwrap()).await.unwrap();
-            if signs.iter().any(|(_, value)| value.starts_with("application/grpc")) {
+            let request = fields.iter().fold(request, |request, (name, value)| {
+                request.header(*name, *value)
+            });
+            let got = client
+                .send(request.body(full("hello")).unwrap())
+                .await
+                .unwrap();
+            if signs
+                .iter()
+                .any(|(_, value)| value.starts_with("application/grpc"))
+            {
                 // INVALID_ARGUMENT, which is how callers that speak gRPC are told so.
-                assert_eq!((got.status, got.headers["grpc-status"].as_bytes()), (200, &b"3"[..]), "{fields:?}");
+                assert_eq!(
+                    (got.status, got.headers["grpc-status"].as_bytes()),
+                    (200, &b"3"[..]),
+                    "{fields:?}"
+                );
             } else {
                 assert_eq!(got.status, 400, "{fields:?}");
             }
@@ -156,28 +203,55 @@ fn a_target_that_is_no_uri_passes_byte_for_byte() {
     read_answer(&mut client, 1, "the answer to an odd target");
     let seen = upstream.last().head.raw;
     let wanted = [b"GET ", ODD_TARGET, b" HTTP/1.1\r\n"].concat();
-    assert!(seen.starts_with(&wanted), "{:?}", String::from_utf8_lossy(&seen));
+    assert!(
+        seen.starts_with(&wanted),
+        "{:?}",
+        String::from_utf8_lossy(&seen)
+    );
 }
 
 #[test]
 fn an_interim_answer_reaches_its_caller_ahead_of_the_final_one() {
     let http1 = Upstream::answering(|_| {
-        [b"HTTP/1.1 103 Early Hints\r\nlink: </style.css>\r\n\r\n", ok("fine").as_slice()].concat()
+        [
+            b"HTTP/1.1 103 Early Hints\r\nlink: </style.css>\r\n\r\n",
+            ok("fine").as_slice(),
+        ]
+        .concat()
     });
     let http2 = H2Upstream::start(|mut call| async move {
-        let hints = http::Response::builder().status(103).header("link", "</style.css>").body(()).unwrap();
+        let hints = http::Response::builder()
+            .status(103)
+            .header("link", "</style.css>")
+            .body(())
+            .unwrap();
         call.respond.send_informational(hints)?;
         call.answer(200, &[], "fine")
     });
-    for (origin, route) in [(http1.origin(), ""), (http2.origin(), "http2 = \"prior-knowledge\"")] {
+    for (origin, route) in [
+        (http1.origin(), ""),
+        (http2.origin(), "http2 = \"prior-knowledge\""),
+    ] {
         let sidecar = sidecar(&origin, route);
         let mut client = FrameClient::connect(sidecar.address(), WINDOW);
         client.get(1, "/");
         let (frames, _) = client.read_until("the answer", |frame| frame.kind == kind::DATA);
-        let heads: Vec<_> = frames.iter().filter(|frame| frame.kind == kind::HEADERS).collect();
+        let heads: Vec<_> = frames
+            .iter()
+            .filter(|frame| frame.kind == kind::HEADERS)
+            .collect();
         assert_eq!(heads.len(), 2, "{route}: {frames:?}");
-        let has = |text: &[u8]| heads[0].payload.windows(text.len()).any(|window| window == text);
-        assert!(has(b"103") && has(b"</style.css>"), "{route}: {:?}", heads[0]);
+        let has = |text: &[u8]| {
+            heads[0]
+                .payload
+                .windows(text.len())
+                .any(|window| window == text)
+        };
+        assert!(
+            has(b"103") && has(b"</style.css>"),
+            "{route}: {:?}",
+            heads[0]
+        );
         assert_eq!(heads[0].flags & flag::END_STREAM, 0, "{route}");
         assert_eq!(heads[1].payload[0], STATUS_200, "{route}");
         assert_eq!(frames[frames.len() - 1].payload, b"fine", "{route}");

@@ -14,7 +14,9 @@ use crate::support::{
 fn world(provider: &str) -> (Sidecar, Upstream) {
     let tokens = TokenEndpoint::issuing("the+token/1=");
     let upstream = Upstream::answering(|_| ok("fine"));
-    let sidecar = Setup::new(&tokens, upstream.origin()).provider(provider).start_ready();
+    let sidecar = Setup::new(&tokens, upstream.origin())
+        .provider(provider)
+        .start_ready();
     // Nothing asks for another token within the hour that it lives.
     drop(tokens);
     (sidecar, upstream)
@@ -23,7 +25,10 @@ fn world(provider: &str) -> (Sidecar, Upstream) {
 /// The head that arrives upstream when a caller sends `fields`.
 #[track_caller]
 fn sent_on(sidecar: &Sidecar, upstream: &Upstream, target: &str, fields: &str) -> Head {
-    let answer = exchange(sidecar.address(), format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n"));
+    let answer = exchange(
+        sidecar.address(),
+        format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n"),
+    );
     assert_eq!(answer.status, 200, "{fields}: {answer:?}");
     upstream.last().head
 }
@@ -47,9 +52,19 @@ fn the_callers_own_credentials_go_no_further() {
         "PROXY-authorization: evil\r\nProxy_Authorization: evil\r\n",
     ] {
         let head = sent_on(&sidecar, &upstream, "/", fields);
-        assert_eq!(head.value("authorization"), Some("Bearer the+token/1="), "{fields}: {head:?}");
-        assert!(!head.has("proxy-authorization") && !head.has("proxy_authorization"), "{fields}: {head:?}");
-        assert!(!String::from_utf8_lossy(&head.raw).contains("evil"), "{fields}: {head:?}");
+        assert_eq!(
+            head.value("authorization"),
+            Some("Bearer the+token/1="),
+            "{fields}: {head:?}"
+        );
+        assert!(
+            !head.has("proxy-authorization") && !head.has("proxy_authorization"),
+            "{fields}: {head:?}"
+        );
+        assert!(
+            !String::from_utf8_lossy(&head.raw).contains("evil"),
+            "{fields}: {head:?}"
+        );
     }
 }
 
@@ -64,20 +79,55 @@ fn another_header_and_another_prefix_may_be_configured() {
 #[test]
 fn every_spelling_of_the_injected_header_is_removed() {
     let (sidecar, upstream) = world("inject.header = \"x-api-token\"\ninject.prefix = \"\"");
-    for spelling in ["x-api-token", "X-Api-Token", "x_api_token", "x-api_token", "X_API-TOKEN"] {
-        let head = sent_on(&sidecar, &upstream, "/", &format!("{spelling}: evil\r\n{spelling}: evil\r\n"));
-        assert_eq!(head.value("x-api-token"), Some("the+token/1="), "{spelling}: {head:?}");
-        assert!(!String::from_utf8_lossy(&head.raw).contains("evil"), "{spelling}: {head:?}");
+    for spelling in [
+        "x-api-token",
+        "X-Api-Token",
+        "x_api_token",
+        "x-api_token",
+        "X_API-TOKEN",
+    ] {
+        let head = sent_on(
+            &sidecar,
+            &upstream,
+            "/",
+            &format!("{spelling}: evil\r\n{spelling}: evil\r\n"),
+        );
+        assert_eq!(
+            head.value("x-api-token"),
+            Some("the+token/1="),
+            "{spelling}: {head:?}"
+        );
+        assert!(
+            !String::from_utf8_lossy(&head.raw).contains("evil"),
+            "{spelling}: {head:?}"
+        );
     }
 }
 
 #[test]
 fn a_caller_cannot_make_the_token_a_hop_by_hop_field() {
     let (sidecar, upstream) = world("");
-    for connection in ["authorization", "close, Authorization", "host, authorization, content-length"] {
-        let head = sent_on(&sidecar, &upstream, "/", &format!("Connection: {connection}\r\n"));
-        assert_eq!(head.value("authorization"), Some("Bearer the+token/1="), "{connection}: {head:?}");
-        assert_eq!(head.value("host"), Some(upstream.address().to_string().as_str()), "{connection}: {head:?}");
+    for connection in [
+        "authorization",
+        "close, Authorization",
+        "host, authorization, content-length",
+    ] {
+        let head = sent_on(
+            &sidecar,
+            &upstream,
+            "/",
+            &format!("Connection: {connection}\r\n"),
+        );
+        assert_eq!(
+            head.value("authorization"),
+            Some("Bearer the+token/1="),
+            "{connection}: {head:?}"
+        );
+        assert_eq!(
+            head.value("host"),
+            Some(upstream.address().to_string().as_str()),
+            "{connection}: {head:?}"
+        );
     }
 }
 
@@ -86,18 +136,32 @@ fn the_token_may_be_a_query_parameter() {
     let (sidecar, upstream) = world("inject.query = \"access_token\"");
     let head = sent_on(&sidecar, &upstream, "/a", "");
     assert_eq!(head.target(), "/a?access_token=the%2Btoken%2F1%3D");
-    let head = sent_on(&sidecar, &upstream, "/a?b=%2f&c", "Authorization: Bearer evil\r\n");
+    let head = sent_on(
+        &sidecar,
+        &upstream,
+        "/a?b=%2f&c",
+        "Authorization: Bearer evil\r\n",
+    );
     assert_eq!(head.target(), "/a?b=%2f&c&access_token=the%2Btoken%2F1%3D");
 }
 
 #[test]
 fn wherever_the_token_goes_the_callers_authorization_does_not_pass() {
-    for place in ["inject.query = \"access_token\"", "inject.header = \"x-api-key\""] {
+    for place in [
+        "inject.query = \"access_token\"",
+        "inject.header = \"x-api-key\"",
+    ] {
         let (sidecar, upstream) = world(place);
-        for fields in ["Authorization: Bearer evil\r\n", "AUTHORIZATION: Basic evil\r\nauthorization: evil\r\n"] {
+        for fields in [
+            "Authorization: Bearer evil\r\n",
+            "AUTHORIZATION: Basic evil\r\nauthorization: evil\r\n",
+        ] {
             let head = sent_on(&sidecar, &upstream, "/", fields);
             assert!(!head.has("authorization"), "{place}: {head:?}");
-            assert!(!String::from_utf8_lossy(&head.raw).contains("evil"), "{place}: {head:?}");
+            assert!(
+                !String::from_utf8_lossy(&head.raw).contains("evil"),
+                "{place}: {head:?}"
+            );
         }
     }
 }
@@ -105,12 +169,20 @@ fn wherever_the_token_goes_the_callers_authorization_does_not_pass() {
 #[test]
 fn a_callers_own_parameter_of_that_name_is_removed() {
     let (sidecar, upstream) = world("inject.query = \"access_token\"");
-    for query in ["access_token=evil", "access_token=evil&access_token=evil", "access%5Ftoken=evil", "access_token"] {
-        let target = sent_on(&sidecar, &upstream, &format!("/a?x=1&{query}&y=2"), "").target().to_owned();
+    for query in [
+        "access_token=evil",
+        "access_token=evil&access_token=evil",
+        "access%5Ftoken=evil",
+        "access_token",
+    ] {
+        let target = sent_on(&sidecar, &upstream, &format!("/a?x=1&{query}&y=2"), "")
+            .target()
+            .to_owned();
         assert!(!target.contains("evil"), "{query}: {target}");
         let (_, query) = target.split_once('?').unwrap();
-        let tokens: Vec<_> =
-            url::form_urlencoded::parse(query.as_bytes()).filter(|(n, _)| n == "access_token").collect();
+        let tokens: Vec<_> = url::form_urlencoded::parse(query.as_bytes())
+            .filter(|(n, _)| n == "access_token")
+            .collect();
         assert_eq!(tokens.len(), 1, "{target}");
         assert_eq!(tokens[0].1, "the+token/1=", "{target}");
         assert!(query.contains("x=1") && query.contains("y=2"), "{target}");
@@ -121,8 +193,14 @@ fn a_callers_own_parameter_of_that_name_is_removed() {
 fn a_route_without_a_provider_passes_the_callers_authorization() {
     let tokens = TokenEndpoint::issuing("unused");
     let upstream = Upstream::answering(|_| ok("fine"));
-    let route = format!("[routes.open]\nlisten = \"{}\"\nupstream = \"{}\"", ports::unused(), upstream.origin());
-    let sidecar = Setup::new(&tokens, upstream.origin()).tables(&route).start();
+    let route = format!(
+        "[routes.open]\nlisten = \"{}\"\nupstream = \"{}\"",
+        ports::unused(),
+        upstream.origin()
+    );
+    let sidecar = Setup::new(&tokens, upstream.origin())
+        .tables(&route)
+        .start();
     let answer = exchange(
         sidecar.route("open"),
         "GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic b3du\r\nProxy-Authorization: no\r\n\r\n",
@@ -146,7 +224,11 @@ fn the_callers_query_stays_as_it_came() {
         ("?access_token=evil&a&access%5Ftoken", format!("?a&{token}")),
         ("?access_token", format!("?{token}")),
     ] {
-        assert_eq!(sent_on(&sidecar, &upstream, &format!("/x{query}"), "").target(), format!("/x{wanted}"), "{query}");
+        assert_eq!(
+            sent_on(&sidecar, &upstream, &format!("/x{query}"), "").target(),
+            format!("/x{wanted}"),
+            "{query}"
+        );
     }
 }
 
@@ -161,12 +243,21 @@ fn a_redirect_that_repeats_the_query_does_not_show_the_token() {
         );
         answer("302 Found", &fields, "")
     });
-    let sidecar = Setup::new(&tokens, upstream.origin()).provider("inject.query = \"access_token\"").start_ready();
+    let sidecar = Setup::new(&tokens, upstream.origin())
+        .provider("inject.query = \"access_token\"")
+        .start_ready();
     for protocol in BOTH {
         let got = Ask::get("/go?a=1").told(protocol, sidecar.address());
         let location = got.value("location").unwrap();
-        assert!(location.starts_with("http://") && location.ends_with("/gone?a=1"), "{protocol:?}: {location}");
+        assert!(
+            location.starts_with("http://") && location.ends_with("/gone?a=1"),
+            "{protocol:?}: {location}"
+        );
         let elsewhere = "https://elsewhere.example/gone?a=1&c=access_token";
-        assert_eq!(got.value("content-location"), Some(elsewhere), "{protocol:?}");
+        assert_eq!(
+            got.value("content-location"),
+            Some(elsewhere),
+            "{protocol:?}"
+        );
     }
 }

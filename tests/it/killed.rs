@@ -50,16 +50,32 @@ struct Tally {
 fn a_kill_at_any_instant_loses_no_login_but_one_whose_answer_was_on_its_way() {
     let _alone = heavy();
     let tallies: Vec<Tally> = thread::scope(|scope| {
-        let lives: Vec<_> = (0..AT_A_TIME).map(|_| scope.spawn(|| live(ROUNDS / AT_A_TIME))).collect();
-        lives.into_iter().map(|life| life.join().expect("a life without a loss that nothing explains")).collect()
+        let lives: Vec<_> = (0..AT_A_TIME)
+            .map(|_| scope.spawn(|| live(ROUNDS / AT_A_TIME)))
+            .collect();
+        lives
+            .into_iter()
+            .map(|life| {
+                life.join()
+                    .expect("a life without a loss that nothing explains")
+            })
+            .collect()
     });
     let sum = |of: fn(&Tally) -> usize| tallies.iter().map(of).sum::<usize>();
-    let (kept, before_answer, before_disk) =
-        (sum(|t| t.kept), sum(|t| t.lost_before_the_answer), sum(|t| t.lost_before_the_disk));
+    let (kept, before_answer, before_disk) = (
+        sum(|t| t.kept),
+        sum(|t| t.lost_before_the_answer),
+        sum(|t| t.lost_before_the_disk),
+    );
     assert_eq!(kept + before_answer + before_disk, ROUNDS);
-    println!("{kept} kept, {before_answer} killed before the answer was written, {before_disk} before it was stored");
+    println!(
+        "{kept} kept, {before_answer} killed before the answer was written, {before_disk} before it was stored"
+    );
     // The server hesitates for a twentieth of the time; had the kills never met it, the test would have shown little.
-    assert!(before_answer > 0, "no kill fell between the rotation and its answer");
+    assert!(
+        before_answer > 0,
+        "no kill fell between the rotation and its answer"
+    );
     assert!(kept > ROUNDS / 2, "only {kept} of {ROUNDS} were kept");
 }
 
@@ -71,7 +87,11 @@ fn live(rounds: usize) -> Tally {
     });
     let api = server.api();
     let home = Home::with_refresh_token(&server, &api);
-    let mut life = Life { server, home, random: Random::new() };
+    let mut life = Life {
+        server,
+        home,
+        random: Random::new(),
+    };
     let mut tally = Tally::default();
     let mut sidecar = life.home.run();
     life.wait_for_a_renewal(&sidecar, 0);
@@ -81,7 +101,9 @@ fn live(rounds: usize) -> Tally {
         let mut caller = Client::connect(sidecar.address());
         while Instant::now() < deadline {
             caller.get("/");
-            thread::sleep(Duration::from_millis(5).min(deadline.saturating_duration_since(Instant::now())));
+            thread::sleep(
+                Duration::from_millis(5).min(deadline.saturating_duration_since(Instant::now())),
+            );
         }
         sidecar.kill();
         let fell = life.judge(Instant::now());
@@ -94,7 +116,11 @@ fn live(rounds: usize) -> Tally {
             (false, Fell::BeforeTheAnswer) => tally.lost_before_the_answer += 1,
             (false, Fell::BeforeTheDisk) => tally.lost_before_the_disk += 1,
             (false, Fell::Beside) => {
-                panic!("a login was lost by a kill beside every renewal:\n{}\n{}", life.tail(), sidecar.written())
+                panic!(
+                    "a login was lost by a kill beside every renewal:\n{}\n{}",
+                    life.tail(),
+                    sidecar.written()
+                )
             }
         }
         if !kept {
@@ -103,10 +129,18 @@ fn live(rounds: usize) -> Tally {
             life.home.set("API_REFRESH_TOKEN", &token);
             let spends = life.spends();
             sidecar = life.home.run();
-            assert!(life.wait_for_a_renewal(&sidecar, spends), "{}", sidecar.written());
+            assert!(
+                life.wait_for_a_renewal(&sidecar, spends),
+                "{}",
+                sidecar.written()
+            );
         }
     }
-    assert_eq!(api.refused(), Vec::<String>::new(), "what reached the API without a good token");
+    assert_eq!(
+        api.refused(),
+        Vec::<String>::new(),
+        "what reached the API without a good token"
+    );
     tally
 }
 
@@ -131,8 +165,22 @@ impl Life {
     fn judge(&self, dead: Instant) -> Fell {
         // A request that the process had sent may still be on its way through the server: twice a hesitation, at most.
         thread::sleep(Duration::from_millis(250));
-        let last = self.server.ledger().spends.iter().rev().find(|spend| spend.issued.is_some()).cloned();
-        let Some(Spend { issued: Some((refresh, access)), answered, .. }) = last else { return Fell::Beside };
+        let last = self
+            .server
+            .ledger()
+            .spends
+            .iter()
+            .rev()
+            .find(|spend| spend.issued.is_some())
+            .cloned();
+        let Some(Spend {
+            issued: Some((refresh, access)),
+            answered,
+            ..
+        }) = last
+        else {
+            return Fell::Beside;
+        };
         if !self.home.files_with(&refresh).is_empty() {
             return Fell::Beside;
         }
@@ -144,7 +192,10 @@ impl Life {
         match answered {
             Some(answered) if answered < dead => {
                 let flight = dead - answered;
-                assert!(flight < LONGEST_FLIGHT, "answered {flight:?} before the kill, and not on disk");
+                assert!(
+                    flight < LONGEST_FLIGHT,
+                    "answered {flight:?} before the kill, and not on disk"
+                );
                 Fell::BeforeTheDisk
             }
             _ => Fell::BeforeTheAnswer,

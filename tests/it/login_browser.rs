@@ -24,7 +24,12 @@ fn world() -> World {
     let home = Home::of(&server, &api);
     let sidecar = home.run();
     sidecar.wait_for_state("api", "login_required");
-    World { server, _api: api, home, sidecar }
+    World {
+        server,
+        _api: api,
+        home,
+        sidecar,
+    }
 }
 
 impl World {
@@ -37,18 +42,37 @@ impl World {
         let login = browser.get(&self.at("/login/api"));
         let authorize = login.location().unwrap_or_else(|| panic!("{login:?}"));
         assert!(authorize.starts_with(&self.server.origin()), "{authorize}");
-        browser.get_from_elsewhere(&authorize).location().expect("a redirect to the callback")
+        browser
+            .get_from_elsewhere(&authorize)
+            .location()
+            .expect("a redirect to the callback")
     }
 
     #[track_caller]
     fn assert_refused(&self, what: &str, visit: &Visit) {
         let answer = visit.answer();
         assert!((400..500).contains(&answer.status), "{what}: {visit:?}");
-        assert_eq!(answer.head.value("referrer-policy"), Some("no-referrer"), "{what}: {visit:?}");
-        assert_eq!(answer.head.value("cache-control"), Some("no-store"), "{what}: {visit:?}");
+        assert_eq!(
+            answer.head.value("referrer-policy"),
+            Some("no-referrer"),
+            "{what}: {visit:?}"
+        );
+        assert_eq!(
+            answer.head.value("cache-control"),
+            Some("no-store"),
+            "{what}: {visit:?}"
+        );
         assert!(!answer.text().contains("canary-"), "{what}: {visit:?}");
-        assert_eq!(self.server.ledger().token_requests, 0, "{what}: a code went to the token endpoint");
-        assert_eq!(self.sidecar.provider("api")["state"], "login_required", "{what}");
+        assert_eq!(
+            self.server.ledger().token_requests,
+            0,
+            "{what}: a code went to the token endpoint"
+        );
+        assert_eq!(
+            self.sidecar.provider("api")["state"],
+            "login_required",
+            "{what}"
+        );
         assert!(self.home.files_with("canary-").is_empty(), "{what}");
     }
 
@@ -65,15 +89,26 @@ impl World {
 /// `url` with another value of a parameter.
 fn with(url: &str, name: &str, value: &str) -> String {
     let mut url: url::Url = url.parse().unwrap();
-    let pairs: Vec<_> = url.query_pairs().into_owned().filter(|(known, _)| known != name).collect();
-    url.query_pairs_mut().clear().extend_pairs(pairs).append_pair(name, value);
+    let pairs: Vec<_> = url
+        .query_pairs()
+        .into_owned()
+        .filter(|(known, _)| known != name)
+        .collect();
+    url.query_pairs_mut()
+        .clear()
+        .extend_pairs(pairs)
+        .append_pair(name, value);
     url.into()
 }
 
 /// `url` without a parameter.
 fn without(url: &str, name: &str) -> String {
     let mut url: url::Url = url.parse().unwrap();
-    let pairs: Vec<_> = url.query_pairs().into_owned().filter(|(known, _)| known != name).collect();
+    let pairs: Vec<_> = url
+        .query_pairs()
+        .into_owned()
+        .filter(|(known, _)| known != name)
+        .collect();
     url.query_pairs_mut().clear().extend_pairs(pairs);
     url.into()
 }
@@ -85,10 +120,28 @@ fn the_page_at_the_end_holds_nothing_and_is_kept_by_nobody() {
     let callback = world.consent(&mut browser);
     let visit = world.assert_logs_in(&mut browser, &callback);
     let answer = visit.answer();
-    assert_eq!(answer.head.value("referrer-policy"), Some("no-referrer"), "{visit:?}");
-    assert_eq!(answer.head.value("cache-control"), Some("no-store"), "{visit:?}");
-    assert!(answer.head.value("content-type").unwrap_or_default().starts_with("text/html"), "{visit:?}");
-    assert!(!format!("{:?}{}", answer.head, answer.text()).contains("canary-"), "{visit:?}");
+    assert_eq!(
+        answer.head.value("referrer-policy"),
+        Some("no-referrer"),
+        "{visit:?}"
+    );
+    assert_eq!(
+        answer.head.value("cache-control"),
+        Some("no-store"),
+        "{visit:?}"
+    );
+    assert!(
+        answer
+            .head
+            .value("content-type")
+            .unwrap_or_default()
+            .starts_with("text/html"),
+        "{visit:?}"
+    );
+    assert!(
+        !format!("{:?}{}", answer.head, answer.text()).contains("canary-"),
+        "{visit:?}"
+    );
 }
 
 #[test]
@@ -98,10 +151,17 @@ fn the_cookie_is_for_this_listener_and_no_script() {
     world.consent(&mut browser);
     assert!(!browser.cookies_set().is_empty());
     for cookie in browser.cookies_set() {
-        let attributes: Vec<_> = cookie.split(';').skip(1).map(|part| part.trim().to_ascii_lowercase()).collect();
+        let attributes: Vec<_> = cookie
+            .split(';')
+            .skip(1)
+            .map(|part| part.trim().to_ascii_lowercase())
+            .collect();
         assert!(attributes.contains(&"httponly".into()), "{cookie}");
         assert!(attributes.contains(&"samesite=lax".into()), "{cookie}");
-        assert!(!attributes.iter().any(|part| part.starts_with("domain")), "{cookie}");
+        assert!(
+            !attributes.iter().any(|part| part.starts_with("domain")),
+            "{cookie}"
+        );
     }
 }
 
@@ -110,9 +170,17 @@ fn a_login_names_its_state_challenge_and_callback() {
     let world = world();
     let login = Navigator::new().get(&world.at("/login/api"));
     assert_eq!(login.status(), 302, "{login:?}");
-    assert_eq!(login.answer().head.value("cache-control"), Some("no-store"), "{login:?}");
+    assert_eq!(
+        login.answer().head.value("cache-control"),
+        Some("no-store"),
+        "{login:?}"
+    );
     let url: url::Url = login.location().unwrap().parse().unwrap();
-    let of = |name: &str| url.query_pairs().find(|(known, _)| known == name).map(|(_, value)| value.into_owned());
+    let of = |name: &str| {
+        url.query_pairs()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.into_owned())
+    };
     assert_eq!(of("redirect_uri"), Some(world.at("/callback")));
     assert_eq!(of("code_challenge_method").as_deref(), Some("S256"));
     assert!(of("state").is_some_and(|state| state.len() >= 43));
@@ -124,11 +192,17 @@ fn forged_callbacks_are_refused_and_change_nothing() {
     let mut browser = Navigator::new();
     let callback = world.consent(&mut browser);
     for (what, forged) in [
-        ("another state", with(&callback, "state", "x".repeat(43).as_str())),
+        (
+            "another state",
+            with(&callback, "state", "x".repeat(43).as_str()),
+        ),
         ("no state", without(&callback, "state")),
         ("an empty state", with(&callback, "state", "")),
         ("nothing", world.at("/callback")),
-        ("an error of another login", world.at("/callback?error=access_denied&state=forged")),
+        (
+            "an error of another login",
+            world.at("/callback?error=access_denied&state=forged"),
+        ),
     ] {
         world.assert_refused(what, &browser.get_from_elsewhere(&forged));
     }
@@ -149,7 +223,10 @@ fn repeated_parameters_are_refused() {
     let world = world();
     let mut browser = Navigator::new();
     let callback = world.consent(&mut browser);
-    world.assert_refused("two codes", &browser.get_from_elsewhere(&format!("{callback}&code=other")));
+    world.assert_refused(
+        "two codes",
+        &browser.get_from_elsewhere(&format!("{callback}&code=other")),
+    );
 }
 
 #[test]
@@ -157,11 +234,20 @@ fn a_callback_in_another_browser_is_refused_and_the_right_one_goes_on() {
     let world = world();
     let mut browser = Navigator::new();
     let callback = world.consent(&mut browser);
-    world.assert_refused("a browser without the cookie", &Navigator::new().get_from_elsewhere(&callback));
+    world.assert_refused(
+        "a browser without the cookie",
+        &Navigator::new().get_from_elsewhere(&callback),
+    );
     let mut other = Navigator::new();
     let others = world.consent(&mut other);
-    world.assert_refused("a browser with a login of its own", &other.get_from_elsewhere(&callback));
-    world.assert_refused("the same the other way round", &browser.get_from_elsewhere(&others));
+    world.assert_refused(
+        "a browser with a login of its own",
+        &other.get_from_elsewhere(&callback),
+    );
+    world.assert_refused(
+        "the same the other way round",
+        &browser.get_from_elsewhere(&others),
+    );
     world.assert_logs_in(&mut browser, &callback);
 }
 
@@ -176,7 +262,11 @@ fn a_callback_counts_once() {
         let again = browser.get_from_elsewhere(&callback);
         assert!((400..500).contains(&again.status()), "{again:?}");
     }
-    assert_eq!(world.server.ledger().token_requests, 1, "the code was exchanged again");
+    assert_eq!(
+        world.server.ledger().token_requests,
+        1,
+        "the code was exchanged again"
+    );
     assert_eq!(world.server.ledger().newest(), Some(token.as_str()));
     assert!(!world.home.files_with(&token).is_empty());
     assert_eq!(world.sidecar.get("/").status, 200);
@@ -220,8 +310,12 @@ fn only_the_callback_may_be_come_to_from_another_site() {
     let mut browser = Navigator::new();
     let callback: url::Url = world.consent(&mut browser).parse().unwrap();
     let target = format!("{}?{}", callback.path(), callback.query().unwrap());
-    let fields = "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\nSec-Fetch-Dest: image\r\n";
-    let request = format!("GET {target} HTTP/1.1\r\nHost: {}\r\n{fields}\r\n", world.home.admin());
+    let fields =
+        "Sec-Fetch-Site: cross-site\r\nSec-Fetch-Mode: no-cors\r\nSec-Fetch-Dest: image\r\n";
+    let request = format!(
+        "GET {target} HTTP/1.1\r\nHost: {}\r\n{fields}\r\n",
+        world.home.admin()
+    );
     let answer = exchange(world.home.admin(), request);
     assert!((400..500).contains(&answer.status), "{answer:?}");
     world.assert_logs_in(&mut browser, callback.as_str());
@@ -232,7 +326,10 @@ fn a_head_neither_begins_nor_ends_a_login() {
     let world = world();
     let head = |target: &str| {
         let mut client = crate::support::client::Client::connect(world.home.admin());
-        client.send(format!("HEAD {target} HTTP/1.1\r\nHost: {}\r\n\r\n", world.home.admin()));
+        client.send(format!(
+            "HEAD {target} HTTP/1.1\r\nHost: {}\r\n\r\n",
+            world.home.admin()
+        ));
         client.wire().answer("HEAD").unwrap()
     };
     assert!(head("/login/api").head.values("set-cookie").is_empty());
@@ -266,11 +363,17 @@ fn a_login_begun_at_localhost_comes_back_with_its_cookie() {
 fn the_page_offers_to_connect_only_what_needs_it() {
     let world = world();
     let page = || world.sidecar.admin("/").text();
-    assert!(page().contains("Connect") && page().contains("/login/api"), "{}", page());
+    assert!(
+        page().contains("Connect") && page().contains("/login/api"),
+        "{}",
+        page()
+    );
     let mut browser = Navigator::new();
     let callback = world.consent(&mut browser);
     world.assert_logs_in(&mut browser, &callback);
-    until("a page without the offer", || (!page().contains("Connect")).then_some(()));
+    until("a page without the offer", || {
+        (!page().contains("Connect")).then_some(())
+    });
     assert!(!page().contains("canary-"));
 }
 
@@ -281,12 +384,16 @@ fn a_login_is_told_by_the_metrics() {
         let metrics = world.sidecar.metrics();
         metrics
             .lines()
-            .find(|line| line.starts_with("bearward_login_required{") && line.contains("provider=\"api\""))
+            .find(|line| {
+                line.starts_with("bearward_login_required{") && line.contains("provider=\"api\"")
+            })
             .and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
     };
     assert_eq!(sample(), Some(1.0));
     let mut browser = Navigator::new();
     let callback = world.consent(&mut browser);
     world.assert_logs_in(&mut browser, &callback);
-    until("the metric of a login", || (sample() == Some(0.0)).then_some(()));
+    until("the metric of a login", || {
+        (sample() == Some(0.0)).then_some(())
+    });
 }

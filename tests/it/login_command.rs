@@ -25,8 +25,15 @@ fn world_with(more: &str) -> World {
     let api = server.api();
     let redirect_uri = format!("http://{}/back", ports::unused());
     let lines = server.provider(Some(&redirect_uri)) + more;
-    let home = Home::new().provider("api", &lines).route("api", &api.origin());
-    World { server, _api: api, home, redirect_uri }
+    let home = Home::new()
+        .provider("api", &lines)
+        .route("api", &api.origin());
+    World {
+        server,
+        _api: api,
+        home,
+        redirect_uri,
+    }
 }
 
 fn world() -> World {
@@ -36,7 +43,9 @@ fn world() -> World {
 impl World {
     fn callback(&self) -> std::net::SocketAddr {
         let url: url::Url = self.redirect_uri.parse().unwrap();
-        format!("{}:{}", url.host_str().unwrap(), url.port().unwrap()).parse().unwrap()
+        format!("{}:{}", url.host_str().unwrap(), url.port().unwrap())
+            .parse()
+            .unwrap()
     }
 
     fn listens(&self) -> bool {
@@ -71,7 +80,13 @@ fn every_login_has_a_state_and_a_challenge_of_its_own() {
     let world = world();
     let parameters = |url: &str| {
         let url: url::Url = url.parse().unwrap();
-        let of = |name: &str| url.query_pairs().find(|(known, _)| known == name).expect("a parameter").1.into_owned();
+        let of = |name: &str| {
+            url.query_pairs()
+                .find(|(known, _)| known == name)
+                .expect("a parameter")
+                .1
+                .into_owned()
+        };
         [of("state"), of("code_challenge")]
     };
     let (first, url) = world.home.begin_login("api", &[]);
@@ -79,7 +94,10 @@ fn every_login_has_a_state_and_a_challenge_of_its_own() {
     drop(first);
     let (_second, url) = world.home.begin_login("api", &[]);
     let other = parameters(&url);
-    assert!(one.iter().all(|value| !other.contains(value)), "{one:?} {other:?}");
+    assert!(
+        one.iter().all(|value| !other.contains(value)),
+        "{one:?} {other:?}"
+    );
     assert!(one.iter().all(|value| value.len() >= 43), "{one:?}");
 }
 
@@ -88,24 +106,63 @@ fn the_page_at_the_end_holds_nothing_and_is_kept_by_nobody() {
     let world = world();
     let visit = world.home.log_in("api");
     let answer = visit.answer();
-    assert_eq!(answer.head.value("referrer-policy"), Some("no-referrer"), "{visit:?}");
-    assert_eq!(answer.head.value("cache-control"), Some("no-store"), "{visit:?}");
-    assert!(answer.head.value("content-type").unwrap_or_default().starts_with("text/html"), "{visit:?}");
-    assert!(!format!("{:?}{}", answer.head, answer.text()).contains("canary-"), "{visit:?}");
+    assert_eq!(
+        answer.head.value("referrer-policy"),
+        Some("no-referrer"),
+        "{visit:?}"
+    );
+    assert_eq!(
+        answer.head.value("cache-control"),
+        Some("no-store"),
+        "{visit:?}"
+    );
+    assert!(
+        answer
+            .head
+            .value("content-type")
+            .unwrap_or_default()
+            .starts_with("text/html"),
+        "{visit:?}"
+    );
+    assert!(
+        !format!("{:?}{}", answer.head, answer.text()).contains("canary-"),
+        "{visit:?}"
+    );
 }
 
 #[test]
 fn a_forged_callback_does_not_end_a_login() {
     let world = world();
     let (mut process, url) = world.home.begin_login("api", &[]);
-    let path = url::Url::parse(&world.redirect_uri).unwrap().path().to_owned();
-    for query in ["code=forged&state=forged", "code=forged", "state=", "error=access_denied&state=forged", ""] {
-        let request = format!("GET {path}?{query} HTTP/1.1\r\nHost: {}\r\n\r\n", world.callback());
+    let path = url::Url::parse(&world.redirect_uri)
+        .unwrap()
+        .path()
+        .to_owned();
+    for query in [
+        "code=forged&state=forged",
+        "code=forged",
+        "state=",
+        "error=access_denied&state=forged",
+        "",
+    ] {
+        let request = format!(
+            "GET {path}?{query} HTTP/1.1\r\nHost: {}\r\n\r\n",
+            world.callback()
+        );
         let answer = exchange(world.callback(), request);
         assert!((400..500).contains(&answer.status), "{query}: {answer:?}");
     }
-    assert!(process.ended().is_none(), "{}{}", process.stdout(), process.stderr());
-    assert_eq!(world.server.ledger().token_requests, 0, "a forged code went to the token endpoint");
+    assert!(
+        process.ended().is_none(),
+        "{}{}",
+        process.stdout(),
+        process.stderr()
+    );
+    assert_eq!(
+        world.server.ledger().token_requests,
+        0,
+        "a forged code went to the token endpoint"
+    );
     assert_eq!(Navigator::new().follow(&url).status(), 200);
     succeeded(&mut process);
 }
@@ -136,7 +193,13 @@ fn a_pasted_answer_to_another_login_is_refused() {
     let world = world();
     let (mut process, url) = world.home.begin_login("api", &["--paste"]);
     let back = Navigator::new().get(&url).location().expect("a redirect");
-    let state = url::Url::parse(&back).unwrap().query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+    let state = url::Url::parse(&back)
+        .unwrap()
+        .query_pairs()
+        .find(|(name, _)| name == "state")
+        .unwrap()
+        .1
+        .into_owned();
     process.enter(&back.replace(&state, "of-another-login"));
     failed(process);
     assert_eq!(world.server.ledger().token_requests, 0);
@@ -158,7 +221,10 @@ fn a_callback_address_that_somebody_else_has_ends_it_with_one() {
     let output = world.home.run_to_end(&["login", "api", "--no-browser"]);
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains(&world.callback().to_string()), "the address is not named: {said}");
+    assert!(
+        said.contains(&world.callback().to_string()),
+        "the address is not named: {said}"
+    );
 }
 
 #[test]
@@ -168,7 +234,10 @@ fn a_store_that_cannot_be_used_ends_it_before_anybody_consents() {
     let output = world.home.run_to_end(&["login", "api", "--no-browser"]);
     assert_eq!(output.status.code(), Some(1));
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains(world.home.store().to_str().unwrap()), "the store is not named: {said}");
+    assert!(
+        said.contains(world.home.store().to_str().unwrap()),
+        "the store is not named: {said}"
+    );
 }
 
 #[test]
@@ -183,7 +252,10 @@ fn an_unknown_provider_and_one_without_logins_end_with_one() {
                 assert_eq!(output.status.code(), Some(1), "{command} {name}");
             }
             if name == "nobody" {
-                assert!(String::from_utf8_lossy(&output.stderr).contains(name), "{command} {name}");
+                assert!(
+                    String::from_utf8_lossy(&output.stderr).contains(name),
+                    "{command} {name}"
+                );
             }
         }
     }
@@ -196,9 +268,15 @@ fn a_login_beside_a_running_sidecar_is_in_use_within_seconds() {
     assert_problem(&sidecar.get("/"), 503, "login-required");
     world.home.log_in("api");
     // Five seconds by its promise; the rest is for a machine that has other things to do.
-    until_within(PATIENCE, "an answer with the new login", || (sidecar.get("/").status == 200).then_some(()));
+    until_within(PATIENCE, "an answer with the new login", || {
+        (sidecar.get("/").status == 200).then_some(())
+    });
     let provider = sidecar.provider("api");
-    assert_eq!((&provider["state"], &provider["has_refresh_token"]), (&"ready".into(), &true.into()), "{provider}");
+    assert_eq!(
+        (&provider["state"], &provider["has_refresh_token"]),
+        (&"ready".into(), &true.into()),
+        "{provider}"
+    );
     assert_eq!(world.server.ledger().exchanges, 1);
 }
 
@@ -215,9 +293,16 @@ fn a_second_login_takes_the_place_of_the_first() {
     until("the second login in use", || {
         sidecar.renew("api");
         let ledger = world.server.ledger();
-        ledger.spends.iter().any(|spend| spend.refresh_token == second).then_some(())
+        ledger
+            .spends
+            .iter()
+            .any(|spend| spend.refresh_token == second)
+            .then_some(())
     });
-    assert!(world.home.files_with(&first).is_empty(), "the first login is still in the store");
+    assert!(
+        world.home.files_with(&first).is_empty(),
+        "the first login is still in the store"
+    );
     assert_eq!(sidecar.get("/").status, 200);
     world.server.assert_none_was_spent_twice();
 }
@@ -253,9 +338,17 @@ fn logout_revokes_and_forgets() {
     let token = world.server.ledger().newest().unwrap().to_owned();
     assert!(!world.home.files_with(&token).is_empty());
     let output = world.home.run_to_end(&["logout", "api"]);
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert_eq!(world.server.ledger().revocations, [token]);
-    assert_eq!(world.home.files_with("canary-"), Vec::<std::path::PathBuf>::new());
+    assert_eq!(
+        world.home.files_with("canary-"),
+        Vec::<std::path::PathBuf>::new()
+    );
     let sidecar = world.home.run();
     sidecar.wait_for_state("api", "login_required");
     assert_problem(&sidecar.get("/"), 503, "login-required");
@@ -266,8 +359,14 @@ fn logout_revokes_and_forgets() {
 fn logout_forgets_where_nothing_can_be_revoked() {
     let world = world();
     world.home.log_in("api");
-    assert_eq!(world.home.run_to_end(&["logout", "api"]).status.code(), Some(0));
-    assert_eq!(world.home.files_with("canary-"), Vec::<std::path::PathBuf>::new());
+    assert_eq!(
+        world.home.run_to_end(&["logout", "api"]).status.code(),
+        Some(0)
+    );
+    assert_eq!(
+        world.home.files_with("canary-"),
+        Vec::<std::path::PathBuf>::new()
+    );
     assert_eq!(world.server.ledger().revocations, Vec::<String>::new());
 }
 
@@ -279,7 +378,10 @@ fn logout_forgets_also_where_the_server_is_down_and_says_so() {
     let output = world.home.run_to_end(&["logout", "api"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(!output.stderr.is_empty());
-    assert_eq!(world.home.files_with("canary-"), Vec::<std::path::PathBuf>::new());
+    assert_eq!(
+        world.home.files_with("canary-"),
+        Vec::<std::path::PathBuf>::new()
+    );
 }
 
 #[test]
@@ -289,11 +391,17 @@ fn a_logout_beside_a_running_sidecar_ends_its_login() {
     let sidecar = world.home.run();
     world.home.log_in("api");
     sidecar.wait_for_ok("api");
-    assert_eq!(world.home.run_to_end(&["logout", "api"]).status.code(), Some(0));
+    assert_eq!(
+        world.home.run_to_end(&["logout", "api"]).status.code(),
+        Some(0)
+    );
     sidecar.wait_for_state("api", "login_required");
     assert_problem(&sidecar.get("/"), 503, "login-required");
     // Nothing came back from its memory.
-    assert_eq!(world.home.files_with("canary-"), Vec::<std::path::PathBuf>::new());
+    assert_eq!(
+        world.home.files_with("canary-"),
+        Vec::<std::path::PathBuf>::new()
+    );
     world.home.log_in("api");
     sidecar.wait_for_ok("api");
 }

@@ -19,7 +19,10 @@ impl Said {
     }
 
     fn visit(&mut self, what: &str, visit: &Visit) {
-        self.add(what, format!("{:?}\n{}", visit.answer().head, visit.answer().text()));
+        self.add(
+            what,
+            format!("{:?}\n{}", visit.answer().head, visit.answer().text()),
+        );
     }
 
     /// Nothing of it is a secret: nothing that the server issued or the account has, and no verifier that the client made up.
@@ -44,8 +47,18 @@ fn listen(said: &mut Said, sidecar: &crate::support::sidecar::Sidecar) {
     said.add("the status", sidecar.status().to_string());
     said.add("/readyz", sidecar.admin("/readyz").text());
     said.add("the page", sidecar.admin("/").text());
-    let shown = run_to_end(&["status", "--admin", &format!("http://{}", sidecar.admin_address())], &[]);
-    said.add("the table", String::from_utf8_lossy(&[shown.stdout, shown.stderr].concat()));
+    let shown = run_to_end(
+        &[
+            "status",
+            "--admin",
+            &format!("http://{}", sidecar.admin_address()),
+        ],
+        &[],
+    );
+    said.add(
+        "the table",
+        String::from_utf8_lossy(&[shown.stdout, shown.stderr].concat()),
+    );
 }
 
 fn logs_in_and_out(format: &str, dialect: Dialect) {
@@ -66,11 +79,23 @@ fn logs_in_and_out(format: &str, dialect: Dialect) {
     said.add("the problem", sidecar.get("/").text());
 
     let mut navigator = Navigator::new();
-    let login = navigator.get(&format!("http://{}/login/browser", home.admin())).location().unwrap();
+    let login = navigator
+        .get(&format!("http://{}/login/browser", home.admin()))
+        .location()
+        .unwrap();
     let callback = navigator.get_from_elsewhere(&login).location().unwrap();
-    said.visit("the refused page", &Navigator::new().get_from_elsewhere(&callback));
-    said.visit("the page at the end", &navigator.get_from_elsewhere(&callback));
-    said.visit("the replayed page", &navigator.get_from_elsewhere(&callback));
+    said.visit(
+        "the refused page",
+        &Navigator::new().get_from_elsewhere(&callback),
+    );
+    said.visit(
+        "the page at the end",
+        &navigator.get_from_elsewhere(&callback),
+    );
+    said.visit(
+        "the replayed page",
+        &navigator.get_from_elsewhere(&callback),
+    );
     sidecar.wait_for_ok("browser");
 
     let (mut process, url) = home.begin_login("api", &[]);
@@ -86,15 +111,26 @@ fn logs_in_and_out(format: &str, dialect: Dialect) {
     listen(&mut said, &sidecar);
 
     let output = home.run_to_end(&["logout", "api"]);
-    said.add("the logout command", String::from_utf8_lossy(&[output.stdout, output.stderr].concat()));
+    said.add(
+        "the logout command",
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()),
+    );
     server.ledger().revoke_all();
     said.add("a refused renewal", sidecar.renew("browser").text());
-    until("the refusal", || (crate::support::client::get(sidecar.route("browser"), "/").status == 503).then_some(()));
+    until("the refusal", || {
+        (crate::support::client::get(sidecar.route("browser"), "/").status == 503).then_some(())
+    });
     listen(&mut said, &sidecar);
 
     let written = sidecar.written();
-    assert!(written.lines().count() > 20, "that is no log at `trace`:\n{written}");
-    assert!(written.contains("browser"), "the providers are not in the log:\n{written}");
+    assert!(
+        written.lines().count() > 20,
+        "that is no log at `trace`:\n{written}"
+    );
+    assert!(
+        written.contains("browser"),
+        "the providers are not in the log:\n{written}"
+    );
     said.add("the log", written);
     assert!(server.ledger().verifiers.len() >= 2);
     said.assert_clean(&server);
@@ -114,10 +150,14 @@ fn json_logs_hold_nothing_of_a_login_either() {
 fn a_query_full_of_secrets_and_an_account_are_in_no_log() {
     let server = AuthorizationServer::start(Dialect::Feeling);
     let api = server.api();
-    let account = format!("[providers.api.sign_in]\nemail = \"{EMAIL}\"\npassword = {{ env = \"PASSWORD\" }}\n");
+    let account = format!(
+        "[providers.api.sign_in]\nemail = \"{EMAIL}\"\npassword = {{ env = \"PASSWORD\" }}\n"
+    );
     let lines = server.provider(Some("myapp://callback")) + &account;
-    let home =
-        Home::new().provider("api", &lines).route("api", &api.origin()).log("level = \"trace\"\nformat = \"text\"");
+    let home = Home::new()
+        .provider("api", &lines)
+        .route("api", &api.origin())
+        .log("level = \"trace\"\nformat = \"text\"");
     let mut said = Said::default();
     let sidecar = home.run_ready();
     assert_eq!(sidecar.renew("api").status, 200);

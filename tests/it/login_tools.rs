@@ -16,7 +16,11 @@ const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
 const CHALLENGE: &str = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM";
 
 fn post(server: &AuthorizationServer, path: &str, form: &str) -> Answer {
-    let address = server.origin().trim_start_matches("http://").parse().unwrap();
+    let address = server
+        .origin()
+        .trim_start_matches("http://")
+        .parse()
+        .unwrap();
     let request = format!(
         "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
         form.len()
@@ -29,7 +33,14 @@ fn client() -> String {
 }
 
 fn refresh(server: &AuthorizationServer, token: &str) -> Answer {
-    post(server, "/oauth/token", &format!("grant_type=refresh_token&refresh_token={token}&{}", client()))
+    post(
+        server,
+        "/oauth/token",
+        &format!(
+            "grant_type=refresh_token&refresh_token={token}&{}",
+            client()
+        ),
+    )
 }
 
 /// A code for the challenge above.
@@ -39,10 +50,17 @@ fn code(server: &AuthorizationServer) -> String {
          &code_challenge={CHALLENGE}&code_challenge_method=S256",
         "s".repeat(43)
     );
-    let back = Navigator::new().get(&format!("{}/oauth/authorize?{query}", server.origin())).location().unwrap();
+    let back = Navigator::new()
+        .get(&format!("{}/oauth/authorize?{query}", server.origin()))
+        .location()
+        .unwrap();
     let back: Url = back.parse().unwrap();
     assert_eq!(back.as_str().split('?').next(), Some("http://x/b"));
-    back.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned()
+    back.query_pairs()
+        .find(|(name, _)| name == "code")
+        .unwrap()
+        .1
+        .into_owned()
 }
 
 fn redeem(server: &AuthorizationServer, code: &str, verifier: &str) -> Answer {
@@ -61,8 +79,15 @@ fn a_code_is_good_once_and_for_its_verifier_alone() {
     let code = code(&server);
     let right = redeem(&server, &code, VERIFIER);
     assert_eq!(right.status, 200, "{right:?}");
-    assert!(server.ledger().accept(right.json()["access_token"].as_str().unwrap()));
-    assert_eq!(redeem(&server, &code, VERIFIER).json()["error"], "invalid_grant");
+    assert!(
+        server
+            .ledger()
+            .accept(right.json()["access_token"].as_str().unwrap())
+    );
+    assert_eq!(
+        redeem(&server, &code, VERIFIER).json()["error"],
+        "invalid_grant"
+    );
     assert_eq!(server.ledger().exchanges, 1);
 }
 
@@ -71,18 +96,27 @@ fn a_refresh_token_that_comes_again_ends_its_login_and_no_other() {
     let server = AuthorizationServer::start(Dialect::Happeo);
     let (first, other) = (server.mint(), server.mint());
     let answer = refresh(&server, &first).json();
-    let (second, access) = (answer["refresh_token"].as_str().unwrap(), answer["access_token"].as_str().unwrap());
+    let (second, access) = (
+        answer["refresh_token"].as_str().unwrap(),
+        answer["access_token"].as_str().unwrap(),
+    );
     assert_ne!(first, second);
     assert!(server.ledger().accept(access));
     server.assert_none_was_spent_twice();
     assert_eq!(refresh(&server, &first).json()["error"], "invalid_grant");
     assert_eq!(server.ledger().reuses, 1);
-    assert!(!server.ledger().accept(access), "the access token outlived its login");
+    assert!(
+        !server.ledger().accept(access),
+        "the access token outlived its login"
+    );
     assert_eq!(refresh(&server, second).json()["error"], "invalid_grant");
     assert_eq!(refresh(&server, &other).status, 200);
     assert_eq!(server.refreshes(), 2);
     let twice = std::panic::AssertUnwindSafe(|| server.assert_none_was_spent_twice());
-    assert!(std::panic::catch_unwind(twice).is_err(), "a token that came twice was not noticed");
+    assert!(
+        std::panic::catch_unwind(twice).is_err(),
+        "a token that came twice was not noticed"
+    );
 }
 
 #[test]
@@ -93,19 +127,36 @@ fn a_forgiving_server_takes_a_token_again_until_its_successor_is_used() {
         server.lost_answers = 1;
     });
     let first = server.mint();
-    let form = format!("grant_type=refresh_token&refresh_token={first}&{}", client());
-    let mut lost = Client::connect(server.origin().trim_start_matches("http://").parse().unwrap());
+    let form = format!(
+        "grant_type=refresh_token&refresh_token={first}&{}",
+        client()
+    );
+    let mut lost = Client::connect(
+        server
+            .origin()
+            .trim_start_matches("http://")
+            .parse()
+            .unwrap(),
+    );
     lost.send(format!(
         "POST /oauth/token HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
         form.len()
     ));
     assert!(lost.is_closed());
-    let second = refresh(&server, &first).json()["refresh_token"].as_str().unwrap().to_owned();
+    let second = refresh(&server, &first).json()["refresh_token"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     assert_eq!(refresh(&server, &second).status, 200);
     assert_eq!(refresh(&server, &first).json()["error"], "invalid_grant");
     // Noted when all is written, which may be after it was read.
     until("the note of every answer but the lost one", || {
-        let answered: Vec<_> = server.ledger().spends.iter().map(|spend| spend.answered.is_some()).collect();
+        let answered: Vec<_> = server
+            .ledger()
+            .spends
+            .iter()
+            .map(|spend| spend.answered.is_some())
+            .collect();
         (answered == [false, true, true, true]).then_some(())
     });
 }
@@ -114,20 +165,50 @@ fn a_forgiving_server_takes_a_token_again_until_its_successor_is_used() {
 fn what_a_vendor_does_not_show_is_a_violation() {
     let refresh = "grant_type=refresh_token&refresh_token=r";
     for (dialect, path, form) in [
-        (Dialect::Happeo, "/oauth/token", format!("{refresh}&client_id={CLIENT_ID}")),
-        (Dialect::Happeo, "/oauth/token", format!("{refresh}&{}&scope=a", client())),
-        (Dialect::HappeoPublic, "/oauth/token", format!("{refresh}&{}", client())),
-        (Dialect::HappyrMatch, "/oauth/token", format!("{refresh}&client_id=other&client_secret={CLIENT_SECRET}")),
-        (Dialect::HappyrMatch, "/oauth/token", format!("{refresh}&{}&{refresh}", client())),
-        (Dialect::Happeo, "/oauth/token", format!("grant_type=client_credentials&{}", client())),
-        (Dialect::Hapn, "/oauth2/token", format!("{refresh}&{}", client())),
+        (
+            Dialect::Happeo,
+            "/oauth/token",
+            format!("{refresh}&client_id={CLIENT_ID}"),
+        ),
+        (
+            Dialect::Happeo,
+            "/oauth/token",
+            format!("{refresh}&{}&scope=a", client()),
+        ),
+        (
+            Dialect::HappeoPublic,
+            "/oauth/token",
+            format!("{refresh}&{}", client()),
+        ),
+        (
+            Dialect::HappyrMatch,
+            "/oauth/token",
+            format!("{refresh}&client_id=other&client_secret={CLIENT_SECRET}"),
+        ),
+        (
+            Dialect::HappyrMatch,
+            "/oauth/token",
+            format!("{refresh}&{}&{refresh}", client()),
+        ),
+        (
+            Dialect::Happeo,
+            "/oauth/token",
+            format!("grant_type=client_credentials&{}", client()),
+        ),
+        (
+            Dialect::Hapn,
+            "/oauth2/token",
+            format!("{refresh}&{}", client()),
+        ),
         (Dialect::Feeling, "/token", refresh.to_owned()),
         (Dialect::Happeo, "/token", format!("{refresh}&{}", client())),
     ] {
         let server = AuthorizationServer::start(dialect);
         assert_eq!(post(&server, path, &form).status, 400, "{dialect:?} {form}");
         assert_eq!(server.violations().len(), 1, "{dialect:?} {form}");
-        assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || drop(server))).is_err());
+        assert!(
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || drop(server))).is_err()
+        );
     }
 }
 
@@ -137,7 +218,11 @@ fn cookies_go_back_to_where_they_came_from_alone() {
         let mut wire = Wire::new(stream);
         while let Ok(Some(request)) = wire.request() {
             let bytes = match request.head.target() {
-                "/set" => answer("302 Found", "set-cookie: a=1; Path=/in; HttpOnly\r\nlocation: /in/there\r\n", ""),
+                "/set" => answer(
+                    "302 Found",
+                    "set-cookie: a=1; Path=/in; HttpOnly\r\nlocation: /in/there\r\n",
+                    "",
+                ),
                 "/unset" => answer("200 OK", "set-cookie: a=; Path=/in; Max-Age=0\r\n", ""),
                 _ => ok(request.head.value("cookie").unwrap_or("none")),
             };
@@ -146,10 +231,22 @@ fn cookies_go_back_to_where_they_came_from_alone() {
     });
     let at = |host: &str, path: &str| format!("http://{host}:{}{path}", server.address().port());
     let mut browser = Navigator::new();
-    assert_eq!(browser.follow(&at("127.0.0.1", "/set")).answer().text(), "a=1");
-    assert_eq!(browser.get(&at("127.0.0.1", "/out")).answer().text(), "none");
+    assert_eq!(
+        browser.follow(&at("127.0.0.1", "/set")).answer().text(),
+        "a=1"
+    );
+    assert_eq!(
+        browser.get(&at("127.0.0.1", "/out")).answer().text(),
+        "none"
+    );
     assert_eq!(browser.get(&at("localhost", "/in")).answer().text(), "none");
-    assert_eq!(Navigator::new().get(&at("127.0.0.1", "/in")).answer().text(), "none");
+    assert_eq!(
+        Navigator::new()
+            .get(&at("127.0.0.1", "/in"))
+            .answer()
+            .text(),
+        "none"
+    );
     browser.get(&at("127.0.0.1", "/unset"));
     assert_eq!(browser.get(&at("127.0.0.1", "/in")).answer().text(), "none");
 }

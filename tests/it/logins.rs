@@ -23,7 +23,9 @@ fn world(dialect: Dialect, redirect_uri: Option<&str>, more: &str) -> World {
     let server = AuthorizationServer::start(dialect);
     let api = server.api();
     let lines = server.provider(redirect_uri) + more;
-    let home = Home::new().provider("api", &lines).route("api", &api.origin());
+    let home = Home::new()
+        .provider("api", &lines)
+        .route("api", &api.origin());
     World { server, api, home }
 }
 
@@ -39,7 +41,10 @@ fn waiting(world: &World) -> Sidecar {
     let problem = assert_problem(&sidecar.get("/"), 503, "login-required");
     assert_eq!(problem["provider"], "api");
     let detail = problem["detail"].as_str().unwrap_or_default();
-    assert!(detail.contains("bearward login api"), "the detail does not say how to log in: {detail}");
+    assert!(
+        detail.contains("bearward login api"),
+        "the detail does not say how to log in: {detail}"
+    );
     assert_eq!(sidecar.admin("/readyz").status, 503);
     assert_eq!(sidecar.provider("api")["has_refresh_token"], false);
     assert_eq!(world.server.ledger().token_requests, 0);
@@ -60,10 +65,15 @@ fn lives_on(world: &World, sidecar: Sidecar) {
     until("a token that lives longer", || {
         // A renewal may be under way with a token that does not.
         assert_eq!(sidecar.renew("api").status, 200);
-        sidecar.provider("api")["expires_at"].as_str().and_then(|at| {
-            let left = humantime::parse_rfc3339(at).ok()?.duration_since(std::time::SystemTime::now()).ok()?;
-            (left.as_secs() > 1000).then_some(())
-        })
+        sidecar.provider("api")["expires_at"]
+            .as_str()
+            .and_then(|at| {
+                let left = humantime::parse_rfc3339(at)
+                    .ok()?
+                    .duration_since(std::time::SystemTime::now())
+                    .ok()?;
+                (left.as_secs() > 1000).then_some(())
+            })
     });
     let before = count();
     sidecar.stop();
@@ -71,12 +81,20 @@ fn lives_on(world: &World, sidecar: Sidecar) {
     let sidecar = world.home.run_ready();
     assert_eq!(sidecar.get("/").status, 200);
     std::thread::sleep(A_WHILE);
-    assert_eq!(count(), before, "a restart asked for a token while the old one is good");
+    assert_eq!(
+        count(),
+        before,
+        "a restart asked for a token while the old one is good"
+    );
     sidecar.kill();
 
     let sidecar = world.home.run_ready();
     assert_eq!(sidecar.get("/").status, 200);
-    assert_eq!(count(), before, "a start after a kill asked for a token while the old one is good");
+    assert_eq!(
+        count(),
+        before,
+        "a start after a kill asked for a token while the old one is good"
+    );
     assert_eq!(sidecar.renew("api").status, 200);
     assert_eq!(count(), before + 1);
     sidecar.kill();
@@ -84,13 +102,21 @@ fn lives_on(world: &World, sidecar: Sidecar) {
     let sidecar = world.home.run_ready();
     assert_eq!(sidecar.renew("api").status, 200);
     assert_eq!(sidecar.get("/").status, 200);
-    assert_eq!(world.api.refused(), Vec::<String>::new(), "what reached the API without a good token");
+    assert_eq!(
+        world.api.refused(),
+        Vec::<String>::new(),
+        "what reached the API without a good token"
+    );
     world.server.assert_none_was_spent_twice();
 }
 
 #[test]
 fn happeo_by_the_command_line() {
-    let world = world(Dialect::Happeo, Some(&callback()), "scope = \"profile channels:read\"\n");
+    let world = world(
+        Dialect::Happeo,
+        Some(&callback()),
+        "scope = \"profile channels:read\"\n",
+    );
     world.server.behave(|server| server.lifetime = 3);
     let sidecar = waiting(&world);
     world.home.log_in("api");
@@ -118,7 +144,11 @@ fn happyrmatch_in_the_browser() {
 
 #[test]
 fn happyrmatch_by_pasting_the_address() {
-    let world = world(Dialect::HappyrMatch, Some("https://elsewhere.example/oauth/back"), "");
+    let world = world(
+        Dialect::HappyrMatch,
+        Some("https://elsewhere.example/oauth/back"),
+        "",
+    );
     world.server.behave(|server| server.lifetime = 3);
     world.home.log_in_pasting("api", str::to_owned);
     lives_on(&world, world.home.run_ready());
@@ -131,7 +161,10 @@ fn feeling_by_pasting_the_code() {
     let sidecar = waiting(&world);
     world.home.log_in_pasting("api", |back| {
         let url: url::Url = back.parse().unwrap();
-        let code = url.query_pairs().find(|(name, _)| name == "authorization_code").expect("a code");
+        let code = url
+            .query_pairs()
+            .find(|(name, _)| name == "authorization_code")
+            .expect("a code");
         code.1.into_owned()
     });
     lives_on(&world, sidecar);
@@ -139,7 +172,9 @@ fn feeling_by_pasting_the_code() {
 
 /// Feeling, with an account to sign in with.
 fn signing_in() -> World {
-    let account = format!("[providers.api.sign_in]\nemail = \"{EMAIL}\"\npassword = {{ env = \"PASSWORD\" }}\n");
+    let account = format!(
+        "[providers.api.sign_in]\nemail = \"{EMAIL}\"\npassword = {{ env = \"PASSWORD\" }}\n"
+    );
     world(Dialect::Feeling, Some("myapp://callback"), &account)
 }
 
@@ -165,9 +200,13 @@ fn feeling_by_an_account_without_anybody() {
 #[test]
 fn a_refused_account_is_not_tried_over_and_over() {
     let world = signing_in();
-    world.server.behave(|server| server.sign_in = SignIn::Refuses);
+    world
+        .server
+        .behave(|server| server.sign_in = SignIn::Refuses);
     let sidecar = world.home.run();
-    until("the sign-in", || (world.server.ledger().consents > 0).then_some(()));
+    until("the sign-in", || {
+        (world.server.ledger().consents > 0).then_some(())
+    });
     // Whoever repeats a wrong password gets the account locked: the next is due after a minute.
     std::thread::sleep(std::time::Duration::from_secs(3));
     for _ in 0..3 {
@@ -181,10 +220,16 @@ fn a_refused_account_is_not_tried_over_and_over() {
 #[test]
 fn a_code_for_another_sign_in_is_not_exchanged() {
     let world = signing_in();
-    world.server.behave(|server| server.sign_in = SignIn::Confuses);
+    world
+        .server
+        .behave(|server| server.sign_in = SignIn::Confuses);
     let sidecar = world.home.run();
-    until("the sign-in", || (world.server.ledger().consents > 0).then_some(()));
-    until("the failure", || (!sidecar.provider("api")["last_error"].is_null()).then_some(()));
+    until("the sign-in", || {
+        (world.server.ledger().consents > 0).then_some(())
+    });
+    until("the failure", || {
+        (!sidecar.provider("api")["last_error"].is_null()).then_some(())
+    });
     assert!(matches!(sidecar.get("/").status, 502 | 503));
     assert_eq!(world.server.ledger().token_requests, 0);
     assert!(world.home.files_with("canary-").is_empty());

@@ -36,11 +36,17 @@ fn serves_until_the_token_ends_then_says_so_then_serves_again() {
             break answer;
         }
         served += 1;
-        assert!(last_token.elapsed() < Duration::from_secs(3), "served with a token that has expired");
+        assert!(
+            last_token.elapsed() < Duration::from_secs(3),
+            "served with a token that has expired"
+        );
         thread::sleep(Duration::from_millis(20));
     };
     // A renewal is due after half of the lifetime at the latest; its failure must not cost the token in hand.
-    assert!(last_token.elapsed() > Duration::from_millis(1500), "the token was given up too early");
+    assert!(
+        last_token.elapsed() > Duration::from_millis(1500),
+        "the token was given up too early"
+    );
     assert!(served > 0);
     assert_problem(&first_refusal, 503, "token-unavailable");
     assert!(first_refusal.head.has("retry-after"), "{first_refusal:?}");
@@ -49,7 +55,12 @@ fn serves_until_the_token_ends_then_says_so_then_serves_again() {
     while Instant::now() < end {
         let answer = sidecar.get("/");
         assert_problem(&answer, 503, "token-unavailable");
-        let seconds: u64 = answer.head.value("retry-after").expect("Retry-After").parse().expect("seconds");
+        let seconds: u64 = answer
+            .head
+            .value("retry-after")
+            .expect("Retry-After")
+            .parse()
+            .expect("seconds");
         assert!((1..=16).contains(&seconds), "Retry-After: {seconds}");
         thread::sleep(Duration::from_millis(50));
     }
@@ -65,7 +76,11 @@ fn serves_until_the_token_ends_then_says_so_then_serves_again() {
         (sidecar.get("/").status == 200).then_some(())
     });
     assert!(back.elapsed() < back_off);
-    assert_eq!(api.refused(), Vec::<String>::new(), "requests that reached the API without a good token");
+    assert_eq!(
+        api.refused(),
+        Vec::<String>::new(),
+        "requests that reached the API without a good token"
+    );
     let provider = &sidecar.status()["providers"]["api"];
     assert_eq!(provider["state"], "ready", "{provider}");
     assert!(provider["last_error"].is_null(), "{provider}");
@@ -79,7 +94,11 @@ fn starts_without_the_token_endpoint_and_recovers_when_it_comes() {
     let sidecar = Setup::new(&tokens, upstream.origin()).start();
     assert_problem(&sidecar.get("/"), 503, "token-unavailable");
     assert_eq!(sidecar.admin("/readyz").status, 503);
-    assert_eq!(upstream.connections(), 0, "a request went out without a token");
+    assert_eq!(
+        upstream.connections(),
+        0,
+        "a request went out without a token"
+    );
     tokens.up();
     crate::support::patience::until_within(PATIENCE * 2, "an answer", || {
         (sidecar.get("/").status == 200).then_some(())
@@ -105,7 +124,10 @@ fn a_renewal_under_way_holds_nobody_up() {
     tokens.wait_for(2);
     for _ in 0..10 {
         assert_eq!(sidecar.get("/").status, 200);
-        assert_eq!(upstream.last().head.value("authorization"), Some("Bearer token-0"));
+        assert_eq!(
+            upstream.last().head.value("authorization"),
+            Some("Bearer token-0")
+        );
     }
     gate.open();
     until("the renewed token", || {

@@ -13,7 +13,9 @@ use crate::support::{
 fn world(route: &str, base: &str) -> (Sidecar, Upstream) {
     let tokens = TokenEndpoint::issuing("token-1");
     let upstream = Upstream::answering(|_| ok("fine"));
-    let sidecar = Setup::new(&tokens, upstream.origin() + base).route(route).start_ready();
+    let sidecar = Setup::new(&tokens, upstream.origin() + base)
+        .route(route)
+        .start_ready();
     (sidecar, upstream)
 }
 
@@ -27,7 +29,10 @@ fn sent_on(sidecar: &Sidecar, upstream: &Upstream, target: &str) -> String {
 
 #[track_caller]
 fn get_bytes(sidecar: &Sidecar, target: &[u8]) -> Answer {
-    exchange(sidecar.address(), [b"GET ", target, b" HTTP/1.1\r\nHost: localhost\r\n\r\n"].concat())
+    exchange(
+        sidecar.address(),
+        [b"GET ", target, b" HTTP/1.1\r\nHost: localhost\r\n\r\n"].concat(),
+    )
 }
 
 const AMBIGUOUS: [&[u8]; 25] = [
@@ -63,7 +68,12 @@ fn an_ambiguous_path_is_refused_where_a_route_has_a_path() {
     let (sidecar, upstream) = world("path = \"/v1\"", "");
     for target in AMBIGUOUS {
         let answer = get_bytes(&sidecar, target);
-        assert_eq!(answer.status, 400, "{}: {answer:?}", String::from_utf8_lossy(target));
+        assert_eq!(
+            answer.status,
+            400,
+            "{}: {answer:?}",
+            String::from_utf8_lossy(target)
+        );
         assert_problem(&answer, 400, "bad-request");
     }
     assert_eq!(upstream.count(), 0);
@@ -74,7 +84,12 @@ fn an_ambiguous_path_is_refused_where_a_route_has_rules() {
     let (sidecar, upstream) = world("allow = [\"GET /v1/**\"]", "");
     for target in AMBIGUOUS {
         let answer = get_bytes(&sidecar, target);
-        assert_eq!(answer.status, 400, "{}: {answer:?}", String::from_utf8_lossy(target));
+        assert_eq!(
+            answer.status,
+            400,
+            "{}: {answer:?}",
+            String::from_utf8_lossy(target)
+        );
         assert_problem(&answer, 400, "bad-request");
     }
     assert_eq!(upstream.count(), 0);
@@ -123,20 +138,36 @@ fn where_a_route_matches_on_it_a_sound_path_passes_byte_for_byte() {
 #[track_caller]
 fn bytes_sent_on(sidecar: &Sidecar, upstream: &Upstream, target: &[u8]) -> Vec<u8> {
     let answer = get_bytes(sidecar, target);
-    assert_eq!(answer.status, 200, "{}: {answer:?}", String::from_utf8_lossy(target));
+    assert_eq!(
+        answer.status,
+        200,
+        "{}: {answer:?}",
+        String::from_utf8_lossy(target)
+    );
     let raw = upstream.last().head.raw;
-    raw.split(|byte| *byte == b' ').nth(1).unwrap_or_default().to_vec()
+    raw.split(|byte| *byte == b' ')
+        .nth(1)
+        .unwrap_or_default()
+        .to_vec()
 }
 
 #[test]
 fn bytes_that_are_no_text_pass_where_nothing_matches_on_them() {
     let (sidecar, upstream) = world("", "");
-    for target in [&b"/\xff"[..], b"/?\xff", b"/caf\xe9?na\xefve=\x80", b"/\xc3\xa4"] {
+    for target in [
+        &b"/\xff"[..],
+        b"/?\xff",
+        b"/caf\xe9?na\xefve=\x80",
+        b"/\xc3\xa4",
+    ] {
         assert_eq!(bytes_sent_on(&sidecar, &upstream, target), target);
     }
     for route in ["path = \"/v1\"", "allow = [\"GET /v1/**\"]"] {
         let (sidecar, upstream) = world(route, "");
-        assert_eq!(bytes_sent_on(&sidecar, &upstream, b"/v1/a?b=\xff&c=\xc3\xa4"), b"/v1/a?b=\xff&c=\xc3\xa4");
+        assert_eq!(
+            bytes_sent_on(&sidecar, &upstream, b"/v1/a?b=\xff&c=\xc3\xa4"),
+            b"/v1/a?b=\xff&c=\xc3\xa4"
+        );
     }
 }
 
@@ -147,7 +178,9 @@ fn a_prefix_is_made_of_whole_segments_and_case_counts() {
         sent_on(&sidecar, &upstream, target);
     }
     let served = upstream.count();
-    for target in ["/", "/v1x", "/v10/a", "/V1/a", "/v2", "/a/v1", "/?/v1", "//v1"] {
+    for target in [
+        "/", "/v1x", "/v10/a", "/V1/a", "/v2", "/a/v1", "/?/v1", "//v1",
+    ] {
         let body = assert_problem(&get(sidecar.address(), target), 404, "no-route");
         assert!(body.get("provider").is_none(), "{body}");
     }
@@ -185,7 +218,10 @@ fn the_base_path_of_the_upstream_is_put_in_front() {
 /// The answer to OPTIONS for `target`.
 #[track_caller]
 fn options(sidecar: &Sidecar, target: &str) -> Answer {
-    exchange(sidecar.address(), format!("OPTIONS {target} HTTP/1.1\r\nHost: localhost\r\n\r\n"))
+    exchange(
+        sidecar.address(),
+        format!("OPTIONS {target} HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+    )
 }
 
 #[test]
@@ -195,20 +231,31 @@ fn options_of_the_server_as_a_whole_go_on_where_the_route_stands_for_it() {
         assert_eq!(options(&sidecar, target).status, 200, "{target}");
         assert_eq!(upstream.last().head.start, "OPTIONS * HTTP/1.1", "{target}");
     }
-    for (target, sent) in [("http://localhost/", "/"), ("http://localhost?a", "/?a"), ("/*", "/*")] {
+    for (target, sent) in [
+        ("http://localhost/", "/"),
+        ("http://localhost?a", "/?a"),
+        ("/*", "/*"),
+    ] {
         assert_eq!(options(&sidecar, target).status, 200, "{target}");
         assert_eq!(upstream.last().head.target(), sent, "{target}");
     }
     for target in ["*?a", "**", "*/"] {
         assert_problem(&options(&sidecar, target), 400, "bad-request");
     }
-    let get = exchange(sidecar.address(), "GET * HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let get = exchange(
+        sidecar.address(),
+        "GET * HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    );
     assert_problem(&get, 400, "bad-request");
 }
 
 #[test]
 fn options_of_the_server_as_a_whole_are_refused_where_the_route_is_a_part_of_it() {
-    for (route, base) in [("path = \"/v1\"", ""), ("allow = [\"* /**\"]", ""), ("", "/base")] {
+    for (route, base) in [
+        ("path = \"/v1\"", ""),
+        ("allow = [\"* /**\"]", ""),
+        ("", "/base"),
+    ] {
         let (sidecar, upstream) = world(route, base);
         assert_problem(&options(&sidecar, "*"), 400, "bad-request");
         assert_eq!(upstream.count(), 0, "{route} {base}");
@@ -220,14 +267,23 @@ fn options_of_the_server_as_a_whole_are_refused_where_the_route_is_a_part_of_it(
 
 #[test]
 fn only_what_is_allowed_passes() {
-    let (sidecar, upstream) = world("allow = [\"GET /v1/devices/**\", \"POST /v1/commands\"]", "");
+    let (sidecar, upstream) = world(
+        "allow = [\"GET /v1/devices/**\", \"POST /v1/commands\"]",
+        "",
+    );
     let send = |method: &str, target: &str| {
         let fields = "Host: localhost\r\nContent-Length: 0\r\n";
-        exchange(sidecar.address(), format!("{method} {target} HTTP/1.1\r\n{fields}\r\n"))
+        exchange(
+            sidecar.address(),
+            format!("{method} {target} HTTP/1.1\r\n{fields}\r\n"),
+        )
     };
-    for (method, target) in
-        [("GET", "/v1/devices"), ("GET", "/v1/devices/7/state?x"), ("POST", "/v1/commands"), ("GET", "/v1/%64evices/7")]
-    {
+    for (method, target) in [
+        ("GET", "/v1/devices"),
+        ("GET", "/v1/devices/7/state?x"),
+        ("POST", "/v1/commands"),
+        ("GET", "/v1/%64evices/7"),
+    ] {
         assert_eq!(send(method, target).status, 200, "{method} {target}");
     }
     let served = upstream.count();
@@ -262,5 +318,10 @@ fn a_refused_path_leaves_the_connection_in_step() {
     if let Ok(next) = next {
         assert_eq!(next.status, 200);
     }
-    assert!(upstream.requests().iter().all(|request| request.head.target() != "/v1/smuggled"));
+    assert!(
+        upstream
+            .requests()
+            .iter()
+            .all(|request| request.head.target() != "/v1/smuggled")
+    );
 }

@@ -35,13 +35,25 @@ fn the_new_refresh_token_is_on_disk_before_its_access_token_is_used() {
     let api = ProtectedApi::accepting({
         let (server, late, home) = (Arc::downgrade(&server), late.clone(), home.clone());
         move |access| {
-            let Some(server) = server.upgrade() else { return false };
+            let Some(server) = server.upgrade() else {
+                return false;
+            };
             // First the store, then the books: what is in the one is in the other by then.
-            let kept = lock(&home).as_ref().map(|home| home.kept()).unwrap_or_default();
+            let kept = lock(&home)
+                .as_ref()
+                .map(|home| home.kept())
+                .unwrap_or_default();
             let spends = server.ledger().spends.clone();
             // A later renewal may have been written since; what counts is that this one's successor was.
-            let at = spends.iter().position(|spend| spend.issued.as_ref().is_some_and(|(_, issued)| issued == access));
-            let mut since = spends[at.unwrap_or(0)..].iter().filter_map(|spend| spend.issued.as_ref());
+            let at = spends.iter().position(|spend| {
+                spend
+                    .issued
+                    .as_ref()
+                    .is_some_and(|(_, issued)| issued == access)
+            });
+            let mut since = spends[at.unwrap_or(0)..]
+                .iter()
+                .filter_map(|spend| spend.issued.as_ref());
             let kept = since.any(|(refresh, _)| kept.contains(refresh));
             if at.is_none() || !kept {
                 lock(&late).push(access.to_owned());
@@ -58,7 +70,11 @@ fn the_new_refresh_token_is_on_disk_before_its_access_token_is_used() {
         assert_eq!(sidecar.get("/").status, 200);
         (server.refreshes() >= refreshes).then_some(())
     });
-    assert_eq!(*lock(&late), Vec::<String>::new(), "access tokens that came before their refresh token was on disk");
+    assert_eq!(
+        *lock(&late),
+        Vec::<String>::new(),
+        "access tokens that came before their refresh token was on disk"
+    );
     server.assert_none_was_spent_twice();
 }
 
@@ -73,7 +89,12 @@ fn an_answer_without_a_new_refresh_token_keeps_the_old_one() {
     sidecar.stop();
     let sidecar = home.run_ready();
     assert_eq!(sidecar.renew("api").status, 200);
-    let spent: Vec<_> = server.ledger().spends.iter().map(|spend| spend.refresh_token.clone()).collect();
+    let spent: Vec<_> = server
+        .ledger()
+        .spends
+        .iter()
+        .map(|spend| spend.refresh_token.clone())
+        .collect();
     assert_eq!(spent.len(), 5);
     assert!(spent.iter().all(|token| *token == spent[0]), "{spent:?}");
 }
@@ -83,18 +104,27 @@ fn a_refused_refresh_token_is_not_sent_again_until_somebody_logs_in() {
     let server = AuthorizationServer::start(Dialect::Happeo);
     let api = server.api();
     let redirect_uri = format!("http://{}/back", ports::unused());
-    let home = Home::new().provider("api", &server.provider(Some(&redirect_uri))).route("api", &api.origin());
+    let home = Home::new()
+        .provider("api", &server.provider(Some(&redirect_uri)))
+        .route("api", &api.origin());
     server.behave(|server| server.lifetime = 2);
     home.log_in("api");
     let sidecar = home.run_ready();
     server.ledger().revoke_all();
-    until("the refusal", || (!server.ledger().spends.is_empty()).then_some(()));
+    until("the refusal", || {
+        (!server.ledger().spends.is_empty()).then_some(())
+    });
     let spends = server.ledger().spends.len();
     assert_eq!(spends, 1);
-    until("the old access token to be given up", || (sidecar.get("/").status == 503).then_some(()));
+    until("the old access token to be given up", || {
+        (sidecar.get("/").status == 503).then_some(())
+    });
     assert_problem(&sidecar.get("/"), 503, "login-required");
     let provider = sidecar.wait_for_state("api", "login_required");
-    assert!(provider["last_error"].to_string().contains("invalid_grant"), "{provider}");
+    assert!(
+        provider["last_error"].to_string().contains("invalid_grant"),
+        "{provider}"
+    );
     assert_eq!(sidecar.renew("api").status, 502);
     sidecar.stop();
 
@@ -105,7 +135,11 @@ fn a_refused_refresh_token_is_not_sent_again_until_somebody_logs_in() {
     let sidecar = home.run();
     sidecar.wait_for_state("api", "login_required");
     thread::sleep(A_WHILE);
-    assert_eq!(server.ledger().spends.len(), spends, "what was refused was sent again");
+    assert_eq!(
+        server.ledger().spends.len(),
+        spends,
+        "what was refused was sent again"
+    );
 
     home.log_in("api");
     sidecar.wait_for_ok("api");
@@ -125,14 +159,23 @@ fn the_configured_refresh_token_comes_first_then_the_stores_then_a_changed_one()
     let newest = server.ledger().newest().unwrap().to_owned();
     let sidecar = home.run_ready();
     assert_eq!(sidecar.renew("api").status, 200);
-    assert_eq!(spent(2), newest, "after a restart the store's newer one is due");
+    assert_eq!(
+        spent(2),
+        newest,
+        "after a restart the store's newer one is due"
+    );
     sidecar.stop();
 
     let changed = server.mint();
     home.set("API_REFRESH_TOKEN", &changed);
     let sidecar = home.run_ready();
     until("the changed refresh token", || {
-        server.ledger().spends.iter().any(|spend| spend.refresh_token == changed).then_some(())
+        server
+            .ledger()
+            .spends
+            .iter()
+            .any(|spend| spend.refresh_token == changed)
+            .then_some(())
     });
     sidecar.wait_for_ok("api");
     sidecar.stop();
@@ -152,7 +195,11 @@ fn a_changed_refresh_token_ends_a_refusal() {
     sidecar.stop();
     let sidecar = home.run();
     sidecar.wait_for_state("api", "login_required");
-    assert_eq!(server.ledger().spends.len(), 1, "what was refused was sent again");
+    assert_eq!(
+        server.ledger().spends.len(),
+        1,
+        "what was refused was sent again"
+    );
     sidecar.stop();
     home.set("API_REFRESH_TOKEN", &server.mint());
     assert_eq!(home.run_ready().get("/").status, 200);
@@ -168,10 +215,17 @@ fn a_lost_answer_is_asked_for_once_more() {
     let renewed = sidecar.renew("api");
     assert_eq!(renewed.status, 200, "{}", renewed.text());
     let spends = server.ledger().spends.clone();
-    let tokens: Vec<_> = spends.iter().skip(1).map(|spend| spend.refresh_token.as_str()).collect();
+    let tokens: Vec<_> = spends
+        .iter()
+        .skip(1)
+        .map(|spend| spend.refresh_token.as_str())
+        .collect();
     assert_eq!(tokens, [newest.as_str(); 2]);
     let apart = spends[2].at - spends[1].at;
-    assert!(apart < Duration::from_secs(2), "asked again after {apart:?}");
+    assert!(
+        apart < Duration::from_secs(2),
+        "asked again after {apart:?}"
+    );
     // With what the second answer brought it goes on.
     assert_eq!(sidecar.renew("api").status, 200);
     assert_eq!(sidecar.get("/").status, 200);
@@ -188,13 +242,27 @@ fn an_answer_that_is_lost_twice_is_an_ordinary_failure() {
     let begin = Instant::now();
     server.behave(|server| server.lost_answers = 2);
     assert_eq!(sidecar.renew("api").status, 502);
-    let soon = server.ledger().spends.iter().skip(1).filter(|spend| spend.at - begin < Duration::from_secs(2)).count();
-    assert!((1..=3).contains(&soon), "{soon} requests within two seconds");
+    let soon = server
+        .ledger()
+        .spends
+        .iter()
+        .skip(1)
+        .filter(|spend| spend.at - begin < Duration::from_secs(2))
+        .count();
+    assert!(
+        (1..=3).contains(&soon),
+        "{soon} requests within two seconds"
+    );
     assert_eq!(sidecar.get("/").status, 200, "the old access token is good");
     let provider = sidecar.provider("api");
     assert_eq!(provider["state"], "ready", "{provider}");
-    assert!(home.files_with(&newest).len() == 1, "the refresh token was given up");
-    until("a renewal after the failure", || (sidecar.renew("api").status == 200).then_some(()));
+    assert!(
+        home.files_with(&newest).len() == 1,
+        "the refresh token was given up"
+    );
+    until("a renewal after the failure", || {
+        (sidecar.renew("api").status == 200).then_some(())
+    });
     assert_eq!(sidecar.renew("api").status, 200);
     sidecar.stop();
     assert_eq!(home.run_ready().get("/").status, 200);
@@ -206,7 +274,9 @@ fn a_server_that_is_down_costs_no_login() {
     server.behave(|server| server.lifetime = 2);
     let sidecar = home.run_ready();
     server.down();
-    until("the end of the access token", || (sidecar.get("/").status == 503).then_some(()));
+    until("the end of the access token", || {
+        (sidecar.get("/").status == 503).then_some(())
+    });
     assert_problem(&sidecar.get("/"), 503, "token-unavailable");
     assert_eq!(sidecar.provider("api")["has_refresh_token"], true);
     sidecar.stop();
@@ -246,12 +316,19 @@ fn a_stop_while_a_renewal_is_under_way_loses_nothing() {
             sidecar.admin_address()
         ));
         // The server has rotated, and takes its time to say so.
-        until("the spend", || (server.ledger().spends.len() > before).then_some(()));
+        until("the spend", || {
+            (server.ledger().spends.len() > before).then_some(())
+        });
         sidecar.signal(Signal::TERM);
         assert_eq!(sidecar.wait().code(), Some(0));
         server.behave(|server| server.hesitates = Duration::ZERO);
         let sidecar = home.run_ready();
-        assert_eq!(sidecar.renew("api").status, 200, "the login was lost by a stop:\n{}", sidecar.written());
+        assert_eq!(
+            sidecar.renew("api").status,
+            200,
+            "the login was lost by a stop:\n{}",
+            sidecar.written()
+        );
         sidecar.stop();
     }
     server.assert_none_was_spent_twice();
@@ -264,9 +341,19 @@ fn a_login_wins_over_the_configured_refresh_token_until_that_is_changed() {
     let lines = server.provider(Some(&format!("http://{}/back", ports::unused())))
         + "refresh_token = { env = \"FIRST_REFRESH_TOKEN\" }\n";
     let first = server.mint();
-    let mut home =
-        Home::new().provider("api", &lines).route("api", &api.origin()).environment("FIRST_REFRESH_TOKEN", &first);
-    let last_spent = || server.ledger().spends.last().expect("a spend").refresh_token.clone();
+    let mut home = Home::new()
+        .provider("api", &lines)
+        .route("api", &api.origin())
+        .environment("FIRST_REFRESH_TOKEN", &first);
+    let last_spent = || {
+        server
+            .ledger()
+            .spends
+            .last()
+            .expect("a spend")
+            .refresh_token
+            .clone()
+    };
     let sidecar = home.run_ready();
     assert_eq!(last_spent(), first);
     sidecar.stop();
@@ -281,7 +368,9 @@ fn a_login_wins_over_the_configured_refresh_token_until_that_is_changed() {
     let changed = server.mint();
     home.set("FIRST_REFRESH_TOKEN", &changed);
     let sidecar = home.run();
-    until("the changed refresh token", || (last_spent() == changed).then_some(()));
+    until("the changed refresh token", || {
+        (last_spent() == changed).then_some(())
+    });
     sidecar.wait_for_ok("api");
     server.assert_none_was_spent_twice();
 }

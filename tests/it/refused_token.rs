@@ -37,14 +37,21 @@ fn refusing_the_first() -> Upstream {
 fn the_caller_sees_the_answer_to_a_replay_with_a_new_token() {
     let (tokens, upstream) = (numbered_tokens(), refusing_the_first());
     let sidecar = Setup::new(&tokens, upstream.origin()).start_ready();
-    let request = "POST /a?b HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nx-own: 1\r\n\r\nbody";
+    let request =
+        "POST /a?b HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\nx-own: 1\r\n\r\nbody";
     let answer = exchange(sidecar.address(), request);
     assert_eq!(answer.status, 200);
     assert_eq!(answer.text(), "body");
     let requests = upstream.requests();
     assert_eq!(requests.len(), 2);
-    assert_eq!(requests[1].head.value("authorization"), Some("Bearer token-1"));
-    assert_eq!((requests[1].head.target(), requests[1].head.value("x-own")), ("/a?b", Some("1")));
+    assert_eq!(
+        requests[1].head.value("authorization"),
+        Some("Bearer token-1")
+    );
+    assert_eq!(
+        (requests[1].head.target(), requests[1].head.value("x-own")),
+        ("/a?b", Some("1"))
+    );
     assert_eq!(requests[0].body, requests[1].body);
     assert_eq!(tokens.count(), 2);
 }
@@ -54,7 +61,10 @@ fn a_body_that_was_not_kept_is_not_replayed() {
     let (tokens, upstream) = (numbered_tokens(), refusing_the_first());
     let sidecar = Setup::new(&tokens, upstream.origin()).start_ready();
     let body = "x".repeat(65 * 1024);
-    let request = format!("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let request = format!(
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
     let answer = exchange(sidecar.address(), &request);
     assert_eq!((answer.status, answer.body.len()), (401, "refused".len()));
     assert_eq!(answer.head.value("x-from"), Some("upstream"));
@@ -80,7 +90,9 @@ fn a_hundred_refusals_at_once_cause_one_token_request() {
     });
     let sidecar = Setup::new(&tokens, upstream.origin()).start_ready();
     let address = sidecar.address();
-    let callers: Vec<_> = (0..100).map(|_| thread::spawn(move || Client::connect(address).get("/").status)).collect();
+    let callers: Vec<_> = (0..100)
+        .map(|_| thread::spawn(move || Client::connect(address).get("/").status))
+        .collect();
     upstream.wait_for(100);
     gate.open();
     for caller in callers {
@@ -98,18 +110,26 @@ fn an_upstream_that_refuses_fresh_tokens_too_does_not_wear_out_the_token_endpoin
         let answer = sidecar.get("/");
         assert_eq!((answer.status, answer.text().as_str()), (401, "never"));
     }
-    assert_eq!(tokens.count(), 2, "one at the start, one renewal in a minute");
+    assert_eq!(
+        tokens.count(),
+        2,
+        "one at the start, one renewal in a minute"
+    );
 }
 
 #[test]
 fn which_answers_mean_that_is_configured() {
     let tokens = numbered_tokens();
     let upstream = Upstream::answering(|request| match request.head.value("authorization") {
-        Some("Bearer token-0") if request.head.target() == "/403" => answer("403 Forbidden", "", ""),
+        Some("Bearer token-0") if request.head.target() == "/403" => {
+            answer("403 Forbidden", "", "")
+        }
         Some("Bearer token-0") => answer("401 Unauthorized", "", ""),
         _ => ok(""),
     });
-    let sidecar = Setup::new(&tokens, upstream.origin()).provider("refresh.reauthorize_on = [403]").start_ready();
+    let sidecar = Setup::new(&tokens, upstream.origin())
+        .provider("refresh.reauthorize_on = [403]")
+        .start_ready();
     assert_eq!(sidecar.get("/401").status, 401);
     assert_eq!(tokens.count(), 1);
     assert_eq!(sidecar.get("/403").status, 200);
@@ -128,11 +148,19 @@ fn replay_of(length: usize, chunked: bool) -> (u16, usize) {
             .chunks(1000)
             .map(|chunk| format!("{:x}\r\n{}\r\n", chunk.len(), "x".repeat(chunk.len())))
             .collect();
-        ("Transfer-Encoding: chunked".to_owned(), [chunks, "0\r\n\r\n".to_owned()])
+        (
+            "Transfer-Encoding: chunked".to_owned(),
+            [chunks, "0\r\n\r\n".to_owned()],
+        )
     } else {
-        (format!("Content-Length: {length}"), [body[1..].to_owned(), "x".to_owned()])
+        (
+            format!("Content-Length: {length}"),
+            [body[1..].to_owned(), "x".to_owned()],
+        )
     };
-    client.send(format!("POST / HTTP/1.1\r\nHost: localhost\r\n{framing}\r\n\r\n"));
+    client.send(format!(
+        "POST / HTTP/1.1\r\nHost: localhost\r\n{framing}\r\n\r\n"
+    ));
     for part in parts {
         client.send(part);
         thread::sleep(A_WHILE);
@@ -160,11 +188,15 @@ fn refusing_early() -> Upstream {
     Upstream::scripted(|mut connection| {
         while let Ok(Some(head)) = connection.head() {
             if head.value("authorization") == Some("Bearer token-0") {
-                let _ = connection.wire.send(answer("401 Unauthorized", "", "refused"));
+                let _ = connection
+                    .wire
+                    .send(answer("401 Unauthorized", "", "refused"));
                 let _ = connection.wire.rest();
                 return;
             }
-            let Ok((body, _)) = connection.wire.body(head.request_framing()) else { return };
+            let Ok((body, _)) = connection.wire.body(head.request_framing()) else {
+                return;
+            };
             if connection.wire.send(ok(body)).is_err() {
                 return;
             }
@@ -177,7 +209,9 @@ fn a_refusal_that_comes_before_a_small_body_is_no_reason_not_to_replay_it() {
     let (tokens, upstream) = (numbered_tokens(), refusing_early());
     let sidecar = Setup::new(&tokens, upstream.origin()).start_ready();
     let mut client = Client::connect(sidecar.address());
-    client.send("POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+    client.send(
+        "POST / HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n",
+    );
     assert_eq!(client.head().status(), 100);
     upstream.wait_for(1);
     thread::sleep(A_WHILE);
@@ -198,7 +232,9 @@ fn a_refusal_that_comes_before_a_malformed_body_leaves_no_doubt_where_the_next_r
     client.send("zz\r\n");
     assert_problem(&client.answer(), 400, "bad-request");
     // Were the body read on behind its fault, this would be its end and a request.
-    let _ = client.wire().send("0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let _ = client
+        .wire()
+        .send("0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert!(client.is_closed());
     assert_eq!(upstream.count(), 1);
 }
@@ -208,7 +244,8 @@ fn after_a_refusal_that_could_not_be_replayed_readiness_comes_back_by_itself() {
     let (tokens, upstream) = (numbered_tokens(), refusing_the_first());
     let sidecar = Setup::new(&tokens, upstream.origin()).start_ready();
     let body = "x".repeat(70_000);
-    let request = format!("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 70000\r\n\r\n{body}");
+    let request =
+        format!("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 70000\r\n\r\n{body}");
     assert_eq!(exchange(sidecar.address(), request).status, 401);
     tokens.wait_for(2);
     sidecar.wait_until_ready();
@@ -252,7 +289,11 @@ fn requests_that_no_token_is_good_enough_for_do_not_wear_out_the_token_endpoint(
         assert_eq!(sidecar.get("/").status, 200);
         assert_eq!(sidecar.get("/forbidden").text(), "never");
     }
-    assert_eq!(tokens.count(), 2, "one at the start, one renewal in a minute");
+    assert_eq!(
+        tokens.count(),
+        2,
+        "one at the start, one renewal in a minute"
+    );
 }
 
 #[test]
@@ -266,7 +307,10 @@ fn a_token_refused_during_an_outage_is_not_sent_again_after_a_restart() {
     let home = Home::with_refresh_token(&server, &api);
     let sidecar = home.run_ready();
     let other = home.neighbour().run_ready();
-    assert_eq!((sidecar.get("/").status, get(other.address(), "/").status), (200, 200));
+    assert_eq!(
+        (sidecar.get("/").status, get(other.address(), "/").status),
+        (200, 200)
+    );
     server.down();
     good.store(false, Ordering::SeqCst);
     assert_eq!(sidecar.get("/").text(), "refused");
@@ -277,7 +321,11 @@ fn a_token_refused_during_an_outage_is_not_sent_again_after_a_restart() {
     assert_problem(&sidecar.get("/"), 503, "token-unavailable");
     assert_eq!(sidecar.provider("api")["has_refresh_token"], true);
     sidecar.stop();
-    assert_eq!(api.refused().len(), 1, "the refused token came back from the store");
+    assert_eq!(
+        api.refused().len(),
+        1,
+        "the refused token came back from the store"
+    );
 
     // Who has it in memory finds out on its own, and does not bring it back.
     assert_eq!(get(other.address(), "/").text(), "refused");
@@ -309,7 +357,11 @@ fn a_token_refused_together_with_its_login_is_not_sent_again_after_a_restart() {
     let sidecar = home.run();
     sidecar.wait_for_state("api", "login_required");
     assert_problem(&sidecar.get("/"), 503, "login-required");
-    assert_eq!(api.refused().len(), 1, "the refused token came back from the store");
+    assert_eq!(
+        api.refused().len(),
+        1,
+        "the refused token came back from the store"
+    );
 }
 
 #[test]
@@ -321,19 +373,27 @@ fn refusals_that_cannot_be_replayed_do_not_wear_out_the_token_endpoint_either() 
     });
     let sidecar = Setup::new(&tokens, upstream.origin()).start_ready();
     let body = "x".repeat(70_000);
-    let request = format!("POST /forbidden HTTP/1.1\r\nHost: localhost\r\nContent-Length: 70000\r\n\r\n{body}");
+    let request = format!(
+        "POST /forbidden HTTP/1.1\r\nHost: localhost\r\nContent-Length: 70000\r\n\r\n{body}"
+    );
     for _ in 0..10 {
         assert_eq!(sidecar.get("/").status, 200);
         assert_eq!(exchange(sidecar.address(), &request).text(), "never");
     }
     assert_eq!(sidecar.get("/").status, 200);
-    assert_eq!(tokens.count(), 2, "one at the start, one renewal in a minute");
+    assert_eq!(
+        tokens.count(),
+        2,
+        "one at the start, one renewal in a minute"
+    );
 }
 
 #[test]
 fn a_small_body_that_keeps_moving_is_waited_for_and_replayed() {
     let (tokens, upstream) = (numbered_tokens(), refusing_early());
-    let sidecar = Setup::new(&tokens, upstream.origin()).route("timeouts.idle = \"1s\"").start_ready();
+    let sidecar = Setup::new(&tokens, upstream.origin())
+        .route("timeouts.idle = \"1s\"")
+        .start_ready();
     let mut client = Client::connect(sidecar.address());
     client.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n");
     upstream.wait_for(1);

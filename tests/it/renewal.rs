@@ -26,7 +26,9 @@ fn sixty_four_connections_see_nothing_of_tokens_that_live_two_seconds() {
         move |_, _| issuer.issue(2)
     });
     let api = ProtectedApi::start(issuer);
-    let sidecar = Setup::new(&tokens, api.origin()).log("level = \"info\"").start_ready();
+    let sidecar = Setup::new(&tokens, api.origin())
+        .log("level = \"info\"")
+        .start_ready();
     let address = sidecar.address();
 
     let start = Instant::now();
@@ -54,11 +56,21 @@ fn sixty_four_connections_see_nothing_of_tokens_that_live_two_seconds() {
     }
     let elapsed = start.elapsed().as_secs_f64();
 
-    assert_eq!(api.refused(), Vec::<String>::new(), "requests that reached the API without a good token");
+    assert_eq!(
+        api.refused(),
+        Vec::<String>::new(),
+        "requests that reached the API without a good token"
+    );
     // Due after half of the lifetime, less a jitter of a tenth at most: between 0.8 s and 1.0 s. A token is used for 1.8 s.
     let count = tokens.count();
     let most = (elapsed / 0.8).ceil() as usize + 2;
     let least = (elapsed / 1.8).floor() as usize;
-    assert!((least..=most).contains(&count), "{count} token requests in {elapsed:.1} s, wanted {least} to {most}");
-    assert!(answered.load(Ordering::Relaxed) > 64 * 20, "that was no load");
+    assert!(
+        (least..=most).contains(&count),
+        "{count} token requests in {elapsed:.1} s, wanted {least} to {most}"
+    );
+    assert!(
+        answered.load(Ordering::Relaxed) > 64 * 20,
+        "that was no load"
+    );
 }

@@ -20,14 +20,22 @@ const ANSWERED: &str = "canary-answer-19c3";
 /// What may nowhere stand: the secrets as they are and as Basic writes them.
 fn canaries() -> Vec<String> {
     let basic = BASE64_STANDARD.encode(format!("legacy-service:{CLIENT_SECRET}"));
-    [CLIENT_SECRET, CLIENT_KEY, CALLERS, ANSWERED, "canary-"].into_iter().map(str::to_owned).chain([basic]).collect()
+    [CLIENT_SECRET, CLIENT_KEY, CALLERS, ANSWERED, "canary-"]
+        .into_iter()
+        .map(str::to_owned)
+        .chain([basic])
+        .collect()
 }
 
 #[track_caller]
 fn assert_clean(what: &str, text: &str) {
     for canary in canaries() {
         if let Some(at) = text.find(&canary) {
-            let around: String = text.chars().skip(text[..at].chars().count().saturating_sub(200)).take(400).collect();
+            let around: String = text
+                .chars()
+                .skip(text[..at].chars().count().saturating_sub(200))
+                .take(400)
+                .collect();
             panic!("{canary} stands in {what}: …{around}…");
         }
     }
@@ -39,11 +47,24 @@ fn live_and_listen(format: &str, provider: &str) {
     let tokens = TokenEndpoint::start(|_, number| match number {
         0 => json_answer(
             "200 OK",
-            &format!(r#"{{"access_token":"{ANSWERED}-0","expires_in":3600,"refresh_token":"{ANSWERED}-r"}}"#),
+            &format!(
+                r#"{{"access_token":"{ANSWERED}-0","expires_in":3600,"refresh_token":"{ANSWERED}-r"}}"#
+            ),
         ),
-        1 => json_answer("200 OK", &format!(r#"{{"access_token":"{ANSWERED}-1\r\n","expires_in":3600}}"#)),
-        2 => answer("500 Internal Server Error", &format!("x-debug: {ANSWERED}\r\n"), format!("<p>{ANSWERED}</p>")),
-        3 => answer("200 OK", "content-type: application/json\r\n", format!(r#"{{"access_token":"{ANSWERED}""#)),
+        1 => json_answer(
+            "200 OK",
+            &format!(r#"{{"access_token":"{ANSWERED}-1\r\n","expires_in":3600}}"#),
+        ),
+        2 => answer(
+            "500 Internal Server Error",
+            &format!("x-debug: {ANSWERED}\r\n"),
+            format!("<p>{ANSWERED}</p>"),
+        ),
+        3 => answer(
+            "200 OK",
+            "content-type: application/json\r\n",
+            format!(r#"{{"access_token":"{ANSWERED}""#),
+        ),
         _ => json_answer(
             "401 Unauthorized",
             &format!(r#"{{"error":"invalid_client","error_description":"{ANSWERED}"}}"#),
@@ -71,20 +92,40 @@ fn live_and_listen(format: &str, provider: &str) {
     let (admin, gone) = (sidecar.admin_address(), sidecar.route("gone"));
 
     let key = format!("x-bearward-key: {CLIENT_KEY}\r\n");
-    let own = format!("Authorization: Bearer {CALLERS}\r\nCookie: session={CALLERS}\r\nx-own: {CALLERS}\r\n");
+    let own = format!(
+        "Authorization: Bearer {CALLERS}\r\nCookie: session={CALLERS}\r\nx-own: {CALLERS}\r\n"
+    );
     let ask = |address, target: &str, fields: &str| {
-        exchange(address, format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n"))
+        exchange(
+            address,
+            format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n"),
+        )
     };
     let mut said = Vec::new();
-    let fine = ask(sidecar.address(), &format!("/?token={CALLERS}"), &[key.as_str(), &own].concat());
+    let fine = ask(
+        sidecar.address(),
+        &format!("/?token={CALLERS}"),
+        &[key.as_str(), &own].concat(),
+    );
     assert_eq!(fine.status, 200);
-    assert_eq!(upstream.last().head.value("authorization"), Some(format!("Bearer {ANSWERED}-0").as_str()));
+    assert_eq!(
+        upstream.last().head.value("authorization"),
+        Some(format!("Bearer {ANSWERED}-0").as_str())
+    );
     for (address, target, fields) in [
         (sidecar.address(), "/", own.as_str()),
-        (sidecar.address(), "/", &format!("x-bearward-key: {CALLERS}\r\n")),
+        (
+            sidecar.address(),
+            "/",
+            &format!("x-bearward-key: {CALLERS}\r\n"),
+        ),
         (sidecar.address(), "/%zz", &key),
         (sidecar.address(), "/nonsense", &key),
-        (sidecar.address(), "/", &format!("{key}Sec-Fetch-Site: cross-site\r\n")),
+        (
+            sidecar.address(),
+            "/",
+            &format!("{key}Sec-Fetch-Site: cross-site\r\n"),
+        ),
         (gone, "/", &own),
         (sidecar.address(), "/401", &key),
         (sidecar.address(), "/", &key),
@@ -94,11 +135,15 @@ fn live_and_listen(format: &str, provider: &str) {
         said.push(format!("{:?}\n{}", answer.head, answer.text()));
     }
     let mut broken = Client::connect(sidecar.address());
-    broken.send(format!("GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization: {CALLERS}\0\r\n\r\n"));
+    broken.send(format!(
+        "GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization: {CALLERS}\0\r\n\r\n"
+    ));
     said.push(broken.answer().text());
-    crate::support::patience::until_within(crate::support::patience::PATIENCE * 2, "some failed renewals", || {
-        (tokens.count() >= 3).then_some(())
-    });
+    crate::support::patience::until_within(
+        crate::support::patience::PATIENCE * 2,
+        "some failed renewals",
+        || (tokens.count() >= 3).then_some(()),
+    );
     let after = ask(sidecar.address(), "/", &key);
     said.push(format!("{:?}\n{}", after.head, after.text()));
 
@@ -110,10 +155,19 @@ fn live_and_listen(format: &str, provider: &str) {
     assert_clean("/readyz", &sidecar.admin("/readyz").text());
     let url = format!("http://{admin}");
     let shown = run_to_end(&["status", "--admin", &url], &[]);
-    assert_clean("the table of `status`", &String::from_utf8_lossy(&[shown.stdout, shown.stderr].concat()));
+    assert_clean(
+        "the table of `status`",
+        &String::from_utf8_lossy(&[shown.stdout, shown.stderr].concat()),
+    );
     let written = sidecar.written();
-    assert!(written.lines().count() > 20, "that is no log at `trace`:\n{written}");
-    assert!(written.contains("/nonsense"), "requests are not in the log:\n{written}");
+    assert!(
+        written.lines().count() > 20,
+        "that is no log at `trace`:\n{written}"
+    );
+    assert!(
+        written.contains("/nonsense"),
+        "requests are not in the log:\n{written}"
+    );
     assert_clean("the log", &written);
 }
 
@@ -124,7 +178,10 @@ fn text_logs_hold_no_secret_of_basic() {
 
 #[test]
 fn json_logs_hold_no_secret_of_post() {
-    live_and_listen("json", "token_endpoint_auth_method = \"client_secret_post\"");
+    live_and_listen(
+        "json",
+        "token_endpoint_auth_method = \"client_secret_post\"",
+    );
 }
 
 #[test]
@@ -138,7 +195,10 @@ fn logs_hold_no_token_that_goes_into_a_query() {
         .environment("CANARY_SECRET", CLIENT_SECRET)
         .start_ready();
     assert_eq!(sidecar.get("/a").status, 200);
-    assert_eq!(upstream.last().head.target(), format!("/a?access_token={ANSWERED}"));
+    assert_eq!(
+        upstream.last().head.target(),
+        format!("/a?access_token={ANSWERED}")
+    );
     tokens.down();
     assert_clean("the log", &sidecar.written());
 }
@@ -147,13 +207,18 @@ fn logs_hold_no_token_that_goes_into_a_query() {
 fn logs_hold_no_more_of_a_target_than_its_path() {
     let tokens = TokenEndpoint::issuing(ANSWERED);
     let upstream = Upstream::answering(|_| ok("fine"));
-    let sidecar = Setup::new(&tokens, upstream.origin()).log("level = \"trace\"").start_ready();
+    let sidecar = Setup::new(&tokens, upstream.origin())
+        .log("level = \"trace\"")
+        .start_ready();
     for target in [
         format!("http://user:{CALLERS}@localhost/with-user-information"),
         format!("/with-fragment#access_token={CALLERS}"),
         format!("/with-query?code={CALLERS}"),
     ] {
-        let answer = exchange(sidecar.address(), format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        let answer = exchange(
+            sidecar.address(),
+            format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+        );
         assert_clean("an answer", &answer.text());
     }
     let written = || {
@@ -163,7 +228,10 @@ fn logs_hold_no_more_of_a_target_than_its_path() {
             .all(|path| written.contains(path))
             .then_some(written)
     };
-    assert_clean("the log", &crate::support::patience::until("a line for each request", written));
+    assert_clean(
+        "the log",
+        &crate::support::patience::until("a line for each request", written),
+    );
 }
 
 #[test]
@@ -172,11 +240,19 @@ fn an_unreachable_token_endpoint_is_not_named_with_its_query() {
     tokens.down();
     let setup = Setup::new(&tokens, "http://127.0.0.1:1")
         .client("client_id = \"legacy-service\"\nclient_secret = { env = \"CANARY_SECRET\" }")
-        .provider("token_request.method = \"GET\"\ntoken_endpoint_auth_method = \"client_secret_post\"")
+        .provider(
+            "token_request.method = \"GET\"\ntoken_endpoint_auth_method = \"client_secret_post\"",
+        )
         .log("level = \"trace\"")
         .environment("CANARY_SECRET", CLIENT_SECRET);
     let (file, environment) = setup.write();
-    let output = run_to_end(&["token", "api", "-c", file.to_str().unwrap()], &environment);
+    let output = run_to_end(
+        &["token", "api", "-c", file.to_str().unwrap()],
+        &environment,
+    );
     assert_eq!(output.status.code(), Some(1));
-    assert_clean("what `token` says", &String::from_utf8_lossy(&[output.stdout, output.stderr].concat()));
+    assert_clean(
+        "what `token` says",
+        &String::from_utf8_lossy(&[output.stdout, output.stderr].concat()),
+    );
 }

@@ -19,9 +19,19 @@ use crate::support::{
 
 /// The secret that came with a token request.
 fn secret_of(request: &Request) -> String {
-    let credentials = request.head.value("authorization").and_then(|value| value.strip_prefix("Basic "));
-    let credentials = BASE64_STANDARD.decode(credentials.expect("Basic credentials")).expect("base64");
-    String::from_utf8(credentials).expect("text").rsplit(':').next().unwrap_or_default().to_owned()
+    let credentials = request
+        .head
+        .value("authorization")
+        .and_then(|value| value.strip_prefix("Basic "));
+    let credentials = BASE64_STANDARD
+        .decode(credentials.expect("Basic credentials"))
+        .expect("base64");
+    String::from_utf8(credentials)
+        .expect("text")
+        .rsplit(':')
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 /// A server that accepts the secret `new` alone.
@@ -49,12 +59,17 @@ fn a_refused_secret_that_is_changed_is_tried_at_once() {
     let setup = Setup::new(&tokens, upstream.origin());
     // As editors leave it: with a line feed at the end, which is not part of the secret.
     let path = setup.file("secret", "old\n");
-    let client = format!("client_id = \"x\"\nclient_secret = {{ file = \"{}\" }}", path.display());
+    let client = format!(
+        "client_id = \"x\"\nclient_secret = {{ file = \"{}\" }}",
+        path.display()
+    );
     let sidecar = setup.client(&client).start();
     assert_problem(&sidecar.get("/"), 502, "token-refused");
     std::fs::write(&path, "new\n").unwrap();
     // Noticed within 5 s; a refusal alone would be tried again after a minute.
-    until_within(PATIENCE * 2, "an answer with the new secret", || (sidecar.get("/").status == 200).then_some(()));
+    until_within(PATIENCE * 2, "an answer with the new secret", || {
+        (sidecar.get("/").status == 200).then_some(())
+    });
     assert_eq!(*lock(&secrets), ["old", "new"]);
 }
 
@@ -71,12 +86,17 @@ fn a_secret_that_is_swapped_behind_a_symbolic_link_is_noticed() {
     }
     symlink("..one", folder.join("..data")).unwrap();
     symlink("..data/secret", folder.join("secret")).unwrap();
-    let client = format!("client_id = \"x\"\nclient_secret = {{ file = \"{}/secret\" }}", folder.display());
+    let client = format!(
+        "client_id = \"x\"\nclient_secret = {{ file = \"{}/secret\" }}",
+        folder.display()
+    );
     let sidecar = setup.client(&client).start();
     assert_problem(&sidecar.get("/"), 502, "token-refused");
     symlink("..two", folder.join("..tmp")).unwrap();
     std::fs::rename(folder.join("..tmp"), folder.join("..data")).unwrap();
-    until_within(PATIENCE * 2, "an answer with the new secret", || (sidecar.get("/").status == 200).then_some(()));
+    until_within(PATIENCE * 2, "an answer with the new secret", || {
+        (sidecar.get("/").status == 200).then_some(())
+    });
 }
 
 #[test]
@@ -85,13 +105,20 @@ fn a_client_key_that_is_changed_is_asked_for() {
     let upstream = Upstream::answering(|_| ok("fine"));
     let setup = Setup::new(&tokens, upstream.origin());
     let path = setup.file("key", "old");
-    let sidecar = setup.route(&format!("guard.client_key = {{ file = \"{}\" }}", path.display())).start_ready();
+    let sidecar = setup
+        .route(&format!(
+            "guard.client_key = {{ file = \"{}\" }}",
+            path.display()
+        ))
+        .start_ready();
     let ask = |key: &str| {
         let request = format!("GET / HTTP/1.1\r\nHost: localhost\r\nx-bearward-key: {key}\r\n\r\n");
         exchange(sidecar.address(), request).status
     };
     assert_eq!((ask("old"), ask("new")), (200, 401));
     std::fs::write(&path, "new").unwrap();
-    until("the new key to be taken", || (ask("new") == 200).then_some(()));
+    until("the new key to be taken", || {
+        (ask("new") == 200).then_some(())
+    });
     assert_eq!(ask("old"), 401);
 }

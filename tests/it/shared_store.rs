@@ -72,7 +72,13 @@ fn a_second_process_takes_the_token_of_the_first_and_asks_for_none() {
     let home = Home::with_refresh_token(&server, &api);
     let one = home.run_ready();
     let other = home.neighbour().run_ready();
-    assert_eq!((get(one.address(), "/").status, get(other.address(), "/").status), (200, 200));
+    assert_eq!(
+        (
+            get(one.address(), "/").status,
+            get(other.address(), "/").status
+        ),
+        (200, 200)
+    );
     assert_eq!(server.ledger().token_requests, 1);
 }
 
@@ -92,16 +98,36 @@ fn a_process_that_hangs_while_it_renews_keeps_its_token_to_itself_until_it_is_de
     );
     let mut waiting = Client::connect(one.admin_address());
     waiting.send(renewal);
-    let spends = until("the spend", || Some(server.ledger().spends.len()).filter(|&spends| spends > 1));
+    let spends = until("the spend", || {
+        Some(server.ledger().spends.len()).filter(|&spends| spends > 1)
+    });
     one.signal(Signal::STOP);
     let begin = Instant::now();
-    assert_eq!(other.renew("api").status, 502, "it renewed what another is renewing");
-    assert!(begin.elapsed() < PATIENCE * 2, "it waited for {:?}", begin.elapsed());
-    assert_eq!(server.ledger().spends.len(), spends, "the same token was sent by both");
-    assert_eq!(get(other.address(), "/").status, 200, "the old token is good");
+    assert_eq!(
+        other.renew("api").status,
+        502,
+        "it renewed what another is renewing"
+    );
+    assert!(
+        begin.elapsed() < PATIENCE * 2,
+        "it waited for {:?}",
+        begin.elapsed()
+    );
+    assert_eq!(
+        server.ledger().spends.len(),
+        spends,
+        "the same token was sent by both"
+    );
+    assert_eq!(
+        get(other.address(), "/").status,
+        200,
+        "the old token is good"
+    );
     one.kill();
     server.behave(|server| server.hesitates = Duration::ZERO);
-    until("a renewal of the other", || (other.renew("api").status == 200).then_some(()));
+    until("a renewal of the other", || {
+        (other.renew("api").status == 200).then_some(())
+    });
     assert_eq!(get(other.address(), "/").status, 200);
 }
 
@@ -115,7 +141,12 @@ fn a_token_for_the_command_line_is_that_of_the_sidecar() {
     let end = server.refreshes() + 4;
     until("four renewals", || {
         let output = home.run_to_end(&["token", "api"]);
-        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
         let token = String::from_utf8(output.stdout).unwrap();
         assert!(server.ledger().accept(token.trim_end()), "{token}");
         assert_eq!(get(sidecar.address(), "/").status, 200);

@@ -33,8 +33,14 @@ fn world(tables: &str) -> World {
             ok("done")
         }
     });
-    let sidecar = Setup::new(&tokens, upstream.origin()).tables(tables).start_ready();
-    World { sidecar, upstream, gate }
+    let sidecar = Setup::new(&tokens, upstream.origin())
+        .tables(tables)
+        .start_ready();
+    World {
+        sidecar,
+        upstream,
+        gate,
+    }
 }
 
 impl World {
@@ -49,7 +55,9 @@ impl World {
 
     fn wait_until_refusing(&self) {
         let address = self.sidecar.address();
-        until("new connections to be refused", || Client::try_connect(address).is_err().then_some(()));
+        until("new connections to be refused", || {
+            Client::try_connect(address).is_err().then_some(())
+        });
     }
 }
 
@@ -61,10 +69,15 @@ fn what_is_in_flight_finishes_and_nothing_new_is_taken() {
     let mut caller = world.in_flight();
     world.sidecar.signal(Signal::TERM);
     world.wait_until_refusing();
-    assert!(world.sidecar.ended().is_none(), "ended with a request in flight");
+    assert!(
+        world.sidecar.ended().is_none(),
+        "ended with a request in flight"
+    );
     // Where the admin listener still answers, it does not say ready.
     if let Ok(mut admin) = Client::try_connect(world.sidecar.admin_address()) {
-        let asked = admin.wire().send("GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        let asked = admin
+            .wire()
+            .send("GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n");
         if let Ok(answer) = asked.and_then(|()| admin.wire().answer("GET")) {
             assert_eq!(answer.status, 503);
         }
@@ -111,7 +124,9 @@ fn the_drain_has_an_end() {
 fn a_lame_duck_still_accepts_and_is_not_ready() {
     let mut world = world("[drain]\nlame_duck = \"2s\"");
     world.sidecar.signal(Signal::TERM);
-    until("readiness to turn off", || (world.sidecar.admin("/readyz").status == 503).then_some(()));
+    until("readiness to turn off", || {
+        (world.sidecar.admin("/readyz").status == 503).then_some(())
+    });
     assert_eq!(world.sidecar.get("/").status, 200);
     assert_eq!(world.sidecar.wait().code(), Some(0));
 }
@@ -121,11 +136,15 @@ fn a_killed_sidecar_leaves_its_address_free() {
     let listen = crate::support::ports::unused();
     let tokens = TokenEndpoint::issuing("token-1");
     let upstream = Upstream::answering(|_| ok("fine"));
-    let mut first = Setup::new(&tokens, upstream.origin()).listen(listen).start_ready();
+    let mut first = Setup::new(&tokens, upstream.origin())
+        .listen(listen)
+        .start_ready();
     let mut client = Client::connect(listen);
     assert_eq!(client.get("/").status, 200);
     first.signal(Signal::KILL);
     assert!(!first.wait().success());
-    let second = Setup::new(&tokens, upstream.origin()).listen(listen).start_ready();
+    let second = Setup::new(&tokens, upstream.origin())
+        .listen(listen)
+        .start_ready();
     assert_eq!(second.get("/").status, 200);
 }

@@ -26,8 +26,15 @@ fn world() -> (Sidecar, ProtectedApi) {
         move |_, _| issuer.issue(3600)
     });
     let api = ProtectedApi::start(issuer);
-    let setup = Setup::new(&tokens, api.origin()).log("level = \"warn\"").route("timeouts.idle = \"3s\"");
-    (setup.tables("[limits]\nhead_timeout = \"3s\"\n\n[runtime]\nworkers = 1").start_ready(), api)
+    let setup = Setup::new(&tokens, api.origin())
+        .log("level = \"warn\"")
+        .route("timeouts.idle = \"3s\"");
+    (
+        setup
+            .tables("[limits]\nhead_timeout = \"3s\"\n\n[runtime]\nworkers = 1")
+            .start_ready(),
+        api,
+    )
 }
 
 /// Opens as many connections as there are callers, sends one of `beginnings` on each and leaves it at that.
@@ -68,7 +75,15 @@ fn assert_given_up(callers: Vec<Client>, status: u16) {
 fn heads_that_do_not_come_to_their_end() {
     let _alone = heavy();
     let (sidecar, _api) = world();
-    let callers = stall(&sidecar, &["", "GET / HT", "GET / HTTP/1.1\r\nHost: localhost\r\nx-slow: ", "PRI * HT"]);
+    let callers = stall(
+        &sidecar,
+        &[
+            "",
+            "GET / HT",
+            "GET / HTTP/1.1\r\nHost: localhost\r\nx-slow: ",
+            "PRI * HT",
+        ],
+    );
     assert_others_are_served(&sidecar);
     assert_given_up(callers, 408);
 }
@@ -81,14 +96,19 @@ fn heads_in_http2_that_do_not_come_to_their_end() {
         .map(|_| {
             let mut client = FrameClient::connect(sidecar.address(), 65_535);
             // Without END_HEADERS: more is to come, and does not.
-            client.send(kind::HEADERS, flag::END_STREAM, 1, &get_block("/small")).expect("the sidecar takes a request");
+            client
+                .send(kind::HEADERS, flag::END_STREAM, 1, &get_block("/small"))
+                .expect("the sidecar takes a request");
             client
         })
         .collect();
     assert_others_are_served(&sidecar);
     for mut caller in callers {
         let frames = caller.read_to_end("the end of a connection without a request");
-        assert!(frames.iter().all(|frame| frame.kind != kind::DATA), "{frames:?}");
+        assert!(
+            frames.iter().all(|frame| frame.kind != kind::DATA),
+            "{frames:?}"
+        );
     }
 }
 
@@ -106,21 +126,28 @@ fn bodies_that_do_not_come_to_their_end() {
     assert_others_are_served(&sidecar);
     assert_given_up(callers, 408);
     // The upstream is not left with two hundred halves of requests.
-    until("the end of the requests at the upstream", || (api.open_connections() <= SERVED_ONE_BY_ONE).then_some(()));
+    until("the end of the requests at the upstream", || {
+        (api.open_connections() <= SERVED_ONE_BY_ONE).then_some(())
+    });
 }
 
 #[test]
 fn readers_that_do_not_read() {
     let _alone = heavy();
     let (sidecar, api) = world();
-    let callers = stall(&sidecar, &["GET /bytes/20000000 HTTP/1.1\r\nHost: localhost\r\n\r\n"]);
+    let callers = stall(
+        &sidecar,
+        &["GET /bytes/20000000 HTTP/1.1\r\nHost: localhost\r\n\r\n"],
+    );
     assert_others_are_served(&sidecar);
     until_within(PATIENCE * 2, "the end of the answers", || {
         (api.open_connections() <= SERVED_ONE_BY_ONE).then_some(())
     });
     for mut caller in callers {
         let head = caller.head();
-        let read = caller.wire().stream_body(head.answer_framing("GET"), &mut |_| {});
+        let read = caller
+            .wire()
+            .stream_body(head.answer_framing("GET"), &mut |_| {});
         assert!(read.is_err(), "an answer that was given up looked whole");
     }
 }
@@ -139,7 +166,10 @@ fn further_connections_wait_and_are_all_served_in_the_end() {
     });
     let tokens = TokenEndpoint::issuing("token-1");
     let limits = format!("[limits]\nconnections = {AT_ONCE}");
-    let sidecar = Setup::new(&tokens, upstream.origin()).log("level = \"warn\"").tables(&limits).start_ready();
+    let sidecar = Setup::new(&tokens, upstream.origin())
+        .log("level = \"warn\"")
+        .tables(&limits)
+        .start_ready();
     let callers: Vec<_> = (0..CALLERS)
         .map(|number| {
             let address = sidecar.address();
@@ -152,7 +182,11 @@ fn further_connections_wait_and_are_all_served_in_the_end() {
         .collect();
     upstream.wait_for(AT_ONCE);
     thread::sleep(crate::support::client::A_WHILE);
-    assert_eq!(upstream.count(), AT_ONCE, "connections above the limit were served");
+    assert_eq!(
+        upstream.count(),
+        AT_ONCE,
+        "connections above the limit were served"
+    );
     // The admin listener has places of its own.
     assert_eq!(sidecar.admin("/livez").status, 200);
     gate.open();

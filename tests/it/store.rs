@@ -37,16 +37,31 @@ fn world() -> World {
     let first = home.environment_of("API_REFRESH_TOKEN");
     let sidecar = home.run_ready();
     sidecar.stop();
-    let spend = server.ledger().spends.iter().find(|spend| spend.refresh_token == first).cloned();
+    let spend = server
+        .ledger()
+        .spends
+        .iter()
+        .find(|spend| spend.refresh_token == first)
+        .cloned();
     let (token, _) = spend.and_then(|spend| spend.issued).expect("a refresh");
     let record = home.record(&token);
-    World { server, _api: api, home, record }
+    World {
+        server,
+        _api: api,
+        home,
+        record,
+    }
 }
 
 /// Everything about a file that could be changed.
 fn look(path: &Path) -> (Vec<u8>, u32, u64, u32) {
     let meta = fs::symlink_metadata(path).expect("a record");
-    (fs::read(path).unwrap_or_default(), meta.mode(), meta.ino(), meta.uid())
+    (
+        fs::read(path).unwrap_or_default(),
+        meta.mode(),
+        meta.ino(),
+        meta.uid(),
+    )
 }
 
 /// Runs a sidecar whose record of `api` is not to be used, and sees that it is left alone.
@@ -63,9 +78,17 @@ fn assert_left_alone(world: &World) {
     assert_eq!(sidecar.renew("other").status, 200);
     assert_eq!(sidecar.renew("api").status, 502);
     assert_eq!(look(&world.record), before, "the record was touched");
-    assert_eq!(world.server.ledger().spends.len(), spends + 1, "the other's renewal alone");
+    assert_eq!(
+        world.server.ledger().spends.len(),
+        spends + 1,
+        "the other's renewal alone"
+    );
     sidecar.stop();
-    assert_eq!(look(&world.record), before, "the record was touched at the end");
+    assert_eq!(
+        look(&world.record),
+        before,
+        "the record was touched at the end"
+    );
 }
 
 #[test]
@@ -86,9 +109,20 @@ fn without_a_path_it_is_where_the_system_keeps_state() {
     let server = AuthorizationServer::start(Dialect::Happeo);
     let folder = tempfile::tempdir().unwrap();
     let at = |path: &str| folder.path().join(path);
-    let set = |home: Home, name: &str, path: PathBuf| home.environment(name, path.to_str().unwrap());
-    for (what, store) in [("systemd", "service"), ("xdg", "state/bearward"), ("home", "me/.local/state/bearward")] {
-        let mut home = set(Home::new().refreshing("api", &server).stored_by_default_at(&at(store)), "HOME", at("me"));
+    let set =
+        |home: Home, name: &str, path: PathBuf| home.environment(name, path.to_str().unwrap());
+    for (what, store) in [
+        ("systemd", "service"),
+        ("xdg", "state/bearward"),
+        ("home", "me/.local/state/bearward"),
+    ] {
+        let mut home = set(
+            Home::new()
+                .refreshing("api", &server)
+                .stored_by_default_at(&at(store)),
+            "HOME",
+            at("me"),
+        );
         if what != "home" {
             home = set(home, "XDG_STATE_HOME", at("state"));
         }
@@ -98,7 +132,11 @@ fn without_a_path_it_is_where_the_system_keeps_state() {
         let sidecar = home.run();
         sidecar.wait_for_state("api", "ready");
         let newest = server.ledger().newest().unwrap().to_owned();
-        assert_eq!(home.files_with(&newest).len(), 1, "{what}: no record in {store}");
+        assert_eq!(
+            home.files_with(&newest).len(),
+            1,
+            "{what}: no record in {store}"
+        );
         let mode = fs::metadata(home.store()).unwrap().mode() & 0o7777;
         assert_eq!(mode, 0o700, "{what}: {mode:o}");
     }
@@ -108,7 +146,11 @@ fn without_a_path_it_is_where_the_system_keeps_state() {
 fn renewals_leave_one_file_with_the_token_and_no_litter() {
     let world = world();
     let names = || {
-        let mut names: Vec<_> = fs::read_dir(world.home.store()).unwrap().flatten().map(|e| e.file_name()).collect();
+        let mut names: Vec<_> = fs::read_dir(world.home.store())
+            .unwrap()
+            .flatten()
+            .map(|e| e.file_name())
+            .collect();
         names.sort();
         names
     };
@@ -121,9 +163,18 @@ fn renewals_leave_one_file_with_the_token_and_no_litter() {
     assert_eq!(names(), before);
     let newest = world.server.ledger().newest().unwrap().to_owned();
     assert_eq!(world.home.files_with(&newest).len(), 1);
-    let old = world.server.ledger().spends.iter().map(|spend| spend.refresh_token.clone()).collect::<Vec<_>>();
+    let old = world
+        .server
+        .ledger()
+        .spends
+        .iter()
+        .map(|spend| spend.refresh_token.clone())
+        .collect::<Vec<_>>();
     for token in old {
-        assert!(world.home.files_with(&token).is_empty(), "a spent token is still in the store");
+        assert!(
+            world.home.files_with(&token).is_empty(),
+            "a spent token is still in the store"
+        );
     }
 }
 
@@ -144,7 +195,9 @@ fn a_record_that_is_mended_is_used_again() {
     sidecar.wait_for_state("api", "failing");
     fs::set_permissions(&world.record, PermissionsExt::from_mode(0o600)).unwrap();
     // It is tried again after at most 15 s without a usable token.
-    until_within(PATIENCE * 3, "an answer", || (sidecar.get("/").status == 200).then_some(()));
+    until_within(PATIENCE * 3, "an answer", || {
+        (sidecar.get("/").status == 200).then_some(())
+    });
     assert_eq!(sidecar.renew("api").status, 200);
     world.server.assert_none_was_spent_twice();
 }
@@ -193,7 +246,10 @@ fn assert_unusable(home: &Home) {
     let (_, stderr) = process.output();
     let written = String::from_utf8_lossy(&stderr);
     assert_eq!(status.code(), Some(1), "{written}");
-    assert!(written.contains(home.store().to_str().unwrap()), "the folder is not named:\n{written}");
+    assert!(
+        written.contains(home.store().to_str().unwrap()),
+        "the folder is not named:\n{written}"
+    );
 }
 
 #[test]
@@ -228,18 +284,28 @@ fn a_store_that_turns_read_only_costs_no_login() {
     let home = Home::with_refresh_token(&server, &api);
     // Modes do not bind root, unless that power is taken away.
     let sidecar = if getuid().is_root() {
-        home.run_through(&["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-all"])
+        home.run_through(&[
+            "setpriv",
+            "--bounding-set=-dac_override,-dac_read_search",
+            "--inh-caps=-all",
+        ])
     } else {
         home.run()
     };
     sidecar.wait_for_ok("api");
     fs::set_permissions(home.store(), PermissionsExt::from_mode(0o500)).unwrap();
-    until("the end of the access token", || (sidecar.get("/").status == 503).then_some(()));
+    until("the end of the access token", || {
+        (sidecar.get("/").status == 503).then_some(())
+    });
     let provider = sidecar.wait_for_state("api", "failing");
     assert_eq!(provider["last_error"]["kind"], "store", "{provider}");
     let spends = server.ledger().spends.len();
     assert_eq!(sidecar.renew("api").status, 502);
-    assert_eq!(server.ledger().spends.len(), spends, "a refresh token was spent before the store was proved writable");
+    assert_eq!(
+        server.ledger().spends.len(),
+        spends,
+        "a refresh token was spent before the store was proved writable"
+    );
     let newest = server.ledger().newest().unwrap().to_owned();
     assert_eq!(home.files_with(&newest).len(), 1);
 
@@ -262,7 +328,10 @@ fn a_full_disk_costs_no_login() {
         let sidecar = home.run_through(&["sh", "-c", "trap '' XFSZ; exec \"$0\" \"$@\""]);
         sidecar.wait_for_ok("api");
         let limit = |current| {
-            let limit = Rlimit { current, maximum: None };
+            let limit = Rlimit {
+                current,
+                maximum: None,
+            };
             prlimit(Some(sidecar.pid()), Resource::Fsize, limit).expect("a limit on a child");
         };
         limit(Some(bytes));
@@ -278,7 +347,8 @@ fn a_full_disk_costs_no_login() {
         // What was kept in memory is written as soon as it can be.
         until("the newest token on disk", || {
             let now = server.ledger().newest().unwrap().to_owned();
-            (!home.files_with(&newest).is_empty() || !home.files_with(&now).is_empty()).then_some(())
+            (!home.files_with(&newest).is_empty() || !home.files_with(&now).is_empty())
+                .then_some(())
         });
         sidecar.kill();
         let sidecar = home.run();

@@ -27,7 +27,9 @@ fn world() -> (Sidecar, ProtectedApi) {
         move |_, _| issuer.issue(3600)
     });
     let api = ProtectedApi::start(issuer);
-    let sidecar = Setup::new(&tokens, api.origin()).log("level = \"info\"").start_ready();
+    let sidecar = Setup::new(&tokens, api.origin())
+        .log("level = \"info\"")
+        .start_ready();
     (sidecar, api)
 }
 
@@ -48,13 +50,20 @@ fn a_gibibyte_each_way_fits_into_64_mebibytes() {
         let head = client.head();
         assert_eq!(head.status(), 200);
         let mut received = 0;
-        client.wire().stream_body(head.answer_framing("GET"), &mut |bytes| received += bytes.len() as u64).unwrap();
+        client
+            .wire()
+            .stream_body(head.answer_framing("GET"), &mut |bytes| {
+                received += bytes.len() as u64
+            })
+            .unwrap();
         assert_eq!(received, GIB);
         assert_small(&sidecar);
     }
 
     let piece = vec![b'x'; 1 << 20];
-    client.send(format!("POST /sink HTTP/1.1\r\nHost: localhost\r\nContent-Length: {GIB}\r\n\r\n"));
+    client.send(format!(
+        "POST /sink HTTP/1.1\r\nHost: localhost\r\nContent-Length: {GIB}\r\n\r\n"
+    ));
     for _ in 0..GIB >> 20 {
         client.send(&piece);
     }
@@ -91,17 +100,27 @@ fn a_caller_that_reads_nothing_stops_the_upstream() {
     let (sidecar, api) = world();
     let mut clients: Vec<Client> = (0..8).map(|_| Client::connect(sidecar.address())).collect();
     for client in &mut clients {
-        client.send(format!("GET /bytes/{GIB} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        client.send(format!(
+            "GET /bytes/{GIB} HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        ));
         assert_eq!(client.head().status(), 200);
     }
     // What the sockets' buffers on the way hold, a few MiB for each caller, and no more.
     let sent = settled("the upstream to stop", || api.sent());
-    assert!(sent < 8 * (32 << 20), "{sent} bytes were taken from the upstream for callers that read none");
+    assert!(
+        sent < 8 * (32 << 20),
+        "{sent} bytes were taken from the upstream for callers that read none"
+    );
     assert_small(&sidecar);
     // One that goes on reading gets the rest of what it asked for.
     let client = &mut clients[0];
     let mut received = 0;
-    client.wire().stream_body(Framing::Length(64 << 20), &mut |bytes| received += bytes.len()).unwrap();
+    client
+        .wire()
+        .stream_body(Framing::Length(64 << 20), &mut |bytes| {
+            received += bytes.len()
+        })
+        .unwrap();
     assert_eq!(received, 64 << 20);
     assert!(settled("the upstream to stop again", || api.sent()) > sent);
     assert_small(&sidecar);
@@ -115,24 +134,36 @@ fn an_upstream_that_reads_nothing_stops_the_caller() {
     let upstream = crate::support::upstream::Upstream::scripted({
         let gate = gate.clone();
         move |mut connection| {
-            let Ok(Some(_)) = connection.head() else { return };
+            let Ok(Some(_)) = connection.head() else {
+                return;
+            };
             gate.pass();
         }
     });
-    let sidecar = Setup::new(&tokens, upstream.origin()).log("level = \"info\"").start_ready();
+    let sidecar = Setup::new(&tokens, upstream.origin())
+        .log("level = \"info\"")
+        .start_ready();
     let mut client = Client::connect(sidecar.address());
-    client.send(format!("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {GIB}\r\n\r\n"));
+    client.send(format!(
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {GIB}\r\n\r\n"
+    ));
     let mut socket = client.socket();
     socket.set_nonblocking(true).unwrap();
     let (piece, mut sent) = (vec![b'x'; 1 << 20], 0);
     let taken = settled("the sidecar to stop taking", || {
         while let Ok(length @ 1..) = socket.write(&piece) {
             sent += length as u64;
-            assert!(sent < GIB, "all of it was taken, and the upstream read none of it");
+            assert!(
+                sent < GIB,
+                "all of it was taken, and the upstream read none of it"
+            );
         }
         sent
     });
-    assert!(taken < 32 << 20, "{taken} bytes were taken for an upstream that read none");
+    assert!(
+        taken < 32 << 20,
+        "{taken} bytes were taken for an upstream that read none"
+    );
     assert_small(&sidecar);
     gate.open();
 }
@@ -168,10 +199,17 @@ fn callers_that_come_and_go_leave_no_memory_behind() {
     }
     until("the connections to end", || {
         let metrics = sidecar.metrics();
-        let open = metrics.lines().filter(|line| line.starts_with("bearward_connections{") && !line.contains("admin"));
-        open.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).all(|open| open == 0.0).then_some(())
+        let open = metrics
+            .lines()
+            .filter(|line| line.starts_with("bearward_connections{") && !line.contains("admin"));
+        open.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .all(|open| open == 0.0)
+            .then_some(())
     });
     let after = sidecar.resident_kib();
-    assert!(after < before + 8 * 1024, "{before} KiB after 150 callers, {after} KiB after 650");
+    assert!(
+        after < before + 8 * 1024,
+        "{before} KiB after 150 callers, {after} KiB after 650"
+    );
     assert_small(&sidecar);
 }

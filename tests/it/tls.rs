@@ -22,8 +22,10 @@ fn an_upstream_of_a_private_authority_is_spoken_to_over_tls() {
     let tokens = TokenEndpoint::issuing("token-1");
     let setup = Setup::new(&tokens, upstream.origin());
     let ca = setup.file("ca.pem", &certificates.ca_pem);
-    let sidecar =
-        setup.route(&format!("ca_file = \"{}\"", ca.display())).tables("[runtime]\nworkers = 1").start_ready();
+    let sidecar = setup
+        .route(&format!("ca_file = \"{}\"", ca.display()))
+        .tables("[runtime]\nworkers = 1")
+        .start_ready();
     let mut client = Client::connect(sidecar.address());
     for _ in 0..10 {
         client.send("POST /a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello");
@@ -31,32 +33,52 @@ fn an_upstream_of_a_private_authority_is_spoken_to_over_tls() {
     }
     let head = upstream.last().head;
     assert_eq!(head.value("authorization"), Some("Bearer token-1"));
-    assert_eq!(head.value("host"), Some(format!("localhost:{}", upstream.address().port()).as_str()));
+    assert_eq!(
+        head.value("host"),
+        Some(format!("localhost:{}", upstream.address().port()).as_str())
+    );
     assert_eq!(upstream.connections(), 1, "a handshake for each request");
     // Large bodies cross record boundaries.
     let body = "x".repeat(300_000);
-    let request = format!("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    let request = format!(
+        "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
     assert!(exchange(sidecar.address(), request).text() == body);
 }
 
 #[test]
 fn a_token_endpoint_of_a_private_authority_is_believed_where_configured() {
     let certificates = private_authority(&["localhost"]);
-    let secure = Upstream::answering_over_tls(certificates.server, |_| token_answer("over-tls", 60));
+    let secure =
+        Upstream::answering_over_tls(certificates.server, |_| token_answer("over-tls", 60));
     let tokens = TokenEndpoint::issuing("plain");
     let setup = Setup::new(&tokens, "http://127.0.0.1:1");
     let ca = setup.file("ca.pem", &certificates.ca_pem);
-    let text = setup.text().replace(&tokens.url(), &format!("{}/token", secure.origin()));
+    let text = setup
+        .text()
+        .replace(&tokens.url(), &format!("{}/token", secure.origin()));
     let (file, environment) = setup.write();
     let command = ["token", "api", "-c", file.to_str().unwrap()];
 
     std::fs::write(&file, &text).unwrap();
     let untrusted = run_to_end(&command, &environment);
     assert_eq!(untrusted.status.code(), Some(1));
-    assert_eq!(secure.count(), 0, "the secret went to a server that proved nothing");
+    assert_eq!(
+        secure.count(),
+        0,
+        "the secret went to a server that proved nothing"
+    );
 
-    let trusted = format!("client_id = \"legacy-service\"\ntoken_request.ca_file = \"{}\"", ca.display());
-    std::fs::write(&file, text.replace("client_id = \"legacy-service\"", &trusted)).unwrap();
+    let trusted = format!(
+        "client_id = \"legacy-service\"\ntoken_request.ca_file = \"{}\"",
+        ca.display()
+    );
+    std::fs::write(
+        &file,
+        text.replace("client_id = \"legacy-service\"", &trusted),
+    )
+    .unwrap();
     let output = run_to_end(&command, &environment);
     assert_eq!(
         String::from_utf8_lossy(&output.stdout).trim_end(),
@@ -80,22 +102,30 @@ fn plaintext_to_another_machine_is_an_error_unless_allowed() {
     let allowed = setup.route("allow_plaintext = true");
     let (file, environment) = allowed.write();
     let output = run_to_end(&["check", "-c", file.to_str().unwrap()], &environment);
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 #[test]
 fn bytes_after_an_answer_do_not_poison_the_next_over_tls_either() {
     let certificates = private_authority(&["localhost"]);
     // In one record with the answer, and so read at once with it.
-    let upstream = Upstream::answering_over_tls(certificates.server, |request| match request.head.target() {
-        "/first" => [ok("/first"), ok("evil")].concat(),
-        target => ok(target),
-    });
+    let upstream =
+        Upstream::answering_over_tls(certificates.server, |request| match request.head.target() {
+            "/first" => [ok("/first"), ok("evil")].concat(),
+            target => ok(target),
+        });
     let tokens = TokenEndpoint::issuing("token-1");
     let setup = Setup::new(&tokens, upstream.origin());
     let ca = setup.file("ca.pem", &certificates.ca_pem);
-    let sidecar =
-        setup.route(&format!("ca_file = \"{}\"", ca.display())).tables("[runtime]\nworkers = 1").start_ready();
+    let sidecar = setup
+        .route(&format!("ca_file = \"{}\"", ca.display()))
+        .tables("[runtime]\nworkers = 1")
+        .start_ready();
     let mut client = Client::connect(sidecar.address());
     assert_eq!(client.get("/first").text(), "/first");
     for number in 0..3 {
@@ -107,15 +137,20 @@ fn bytes_after_an_answer_do_not_poison_the_next_over_tls_either() {
 #[test]
 fn an_upstream_that_closes_idle_connections_is_no_error_over_tls_either() {
     let certificates = private_authority(&["localhost"]);
-    let upstream = Upstream::answering_over_tls(certificates.server, |request| ok(request.head.method()));
+    let upstream =
+        Upstream::answering_over_tls(certificates.server, |request| ok(request.head.method()));
     let tokens = TokenEndpoint::issuing("token-1");
     let setup = Setup::new(&tokens, upstream.origin());
     let ca = setup.file("ca.pem", &certificates.ca_pem);
-    let sidecar =
-        setup.route(&format!("ca_file = \"{}\"", ca.display())).tables("[runtime]\nworkers = 1").start_ready();
+    let sidecar = setup
+        .route(&format!("ca_file = \"{}\"", ca.display()))
+        .tables("[runtime]\nworkers = 1")
+        .start_ready();
     let mut client = Client::connect(sidecar.address());
     for method in ["GET", "POST", "GET", "DELETE"] {
-        client.send(format!("{method} / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"));
+        client.send(format!(
+            "{method} / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
+        ));
         let got = client.answer();
         assert_eq!((got.status, got.text().as_str()), (200, method));
         upstream.server().cut();
@@ -137,8 +172,10 @@ fn an_answer_that_fills_a_buffer_hides_nothing_behind_it() {
     let tokens = TokenEndpoint::issuing("token-1");
     let setup = Setup::new(&tokens, upstream.origin());
     let ca = setup.file("ca.pem", &certificates.ca_pem);
-    let sidecar =
-        setup.route(&format!("ca_file = \"{}\"", ca.display())).tables("[runtime]\nworkers = 1").start_ready();
+    let sidecar = setup
+        .route(&format!("ca_file = \"{}\"", ca.display()))
+        .tables("[runtime]\nworkers = 1")
+        .start_ready();
     let mut client = Client::connect(sidecar.address());
     for number in 0..3 {
         assert!(client.get("/first").body == first.as_bytes());
@@ -151,11 +188,17 @@ fn an_answer_that_fills_a_buffer_hides_nothing_behind_it() {
 fn a_connection_that_was_ended_within_tls_takes_no_other_request() {
     let certificates = private_authority(&["localhost"]);
     let upstream = Server::start(move |tcp, _| {
-        let session = ServerConnection::new(certificates.server.clone()).expect("a server configuration");
+        let session =
+            ServerConnection::new(certificates.server.clone()).expect("a server configuration");
         let mut tls = StreamOwned::new(session, tcp);
-        let Ok(Some(request)) = Wire::new(&mut tls).request() else { return };
+        let Ok(Some(request)) = Wire::new(&mut tls).request() else {
+            return;
+        };
         // In one piece, and without an end of the connection under it.
-        tls.conn.writer().write_all(&ok(request.head.method())).unwrap();
+        tls.conn
+            .writer()
+            .write_all(&ok(request.head.method()))
+            .unwrap();
         tls.conn.send_close_notify();
         while tls.conn.wants_write() {
             tls.conn.write_tls(&mut tls.sock).unwrap();
@@ -163,13 +206,20 @@ fn a_connection_that_was_ended_within_tls_takes_no_other_request() {
         while matches!(tls.sock.read(&mut [0; 1024]), Ok(1..)) {}
     });
     let tokens = TokenEndpoint::issuing("token-1");
-    let setup = Setup::new(&tokens, format!("https://localhost:{}", upstream.address().port()));
+    let setup = Setup::new(
+        &tokens,
+        format!("https://localhost:{}", upstream.address().port()),
+    );
     let ca = setup.file("ca.pem", &certificates.ca_pem);
-    let sidecar =
-        setup.route(&format!("ca_file = \"{}\"", ca.display())).tables("[runtime]\nworkers = 1").start_ready();
+    let sidecar = setup
+        .route(&format!("ca_file = \"{}\"", ca.display()))
+        .tables("[runtime]\nworkers = 1")
+        .start_ready();
     let mut client = Client::connect(sidecar.address());
     for method in ["GET", "POST", "POST"] {
-        client.send(format!("{method} / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"));
+        client.send(format!(
+            "{method} / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
+        ));
         let got = client.answer();
         assert_eq!((got.status, got.text().as_str()), (200, method));
     }

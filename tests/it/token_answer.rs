@@ -17,7 +17,9 @@ use crate::support::{
 fn with_answer(bytes: Vec<u8>, provider: &str) -> (Sidecar, TokenEndpoint, Upstream) {
     let tokens = TokenEndpoint::start(move |_, _| bytes.clone());
     let upstream = Upstream::answering(|_| ok("fine"));
-    let sidecar = Setup::new(&tokens, upstream.origin()).provider(provider).start();
+    let sidecar = Setup::new(&tokens, upstream.origin())
+        .provider(provider)
+        .start();
     (sidecar, tokens, upstream)
 }
 
@@ -26,29 +28,55 @@ fn assert_used(bytes: Vec<u8>, provider: &str, token: &str) {
     let shown = String::from_utf8_lossy(&bytes).into_owned();
     let (sidecar, _tokens, upstream) = with_answer(bytes, provider);
     assert_eq!(sidecar.get("/").status, 200, "{shown}");
-    assert_eq!(upstream.last().head.value("authorization"), Some(format!("Bearer {token}").as_str()), "{shown}");
+    assert_eq!(
+        upstream.last().head.value("authorization"),
+        Some(format!("Bearer {token}").as_str()),
+        "{shown}"
+    );
 }
 
 /// The answer to a caller when the token endpoint answers `bytes`; nothing may reach the upstream.
 #[track_caller]
 fn refused(bytes: Vec<u8>, provider: &str) -> Answer {
-    let shown = String::from_utf8_lossy(&bytes).chars().take(300).collect::<String>();
+    let shown = String::from_utf8_lossy(&bytes)
+        .chars()
+        .take(300)
+        .collect::<String>();
     let (sidecar, _tokens, upstream) = with_answer(bytes, provider);
     let answer = sidecar.get("/");
-    assert_eq!(upstream.connections(), 0, "a request went out without a token, after {shown}");
-    assert!(!answer.text().contains("described-by-the-server"), "{}", answer.text());
+    assert_eq!(
+        upstream.connections(),
+        0,
+        "a request went out without a token, after {shown}"
+    );
+    assert!(
+        !answer.text().contains("described-by-the-server"),
+        "{}",
+        answer.text()
+    );
     answer
 }
 
 #[track_caller]
 fn assert_unavailable(bytes: Vec<u8>) {
-    let shown = String::from_utf8_lossy(&bytes).chars().take(300).collect::<String>();
+    let shown = String::from_utf8_lossy(&bytes)
+        .chars()
+        .take(300)
+        .collect::<String>();
     let answer = refused(bytes, "");
     let body = assert_problem(&answer, 503, "token-unavailable");
     assert_eq!(body["provider"], "api", "{shown}");
     assert_eq!(body["route"], "api", "{shown}");
-    let seconds: u64 = answer.head.value("retry-after").expect("Retry-After").parse().expect("seconds");
-    assert!((1..=300).contains(&seconds), "Retry-After: {seconds}, after {shown}");
+    let seconds: u64 = answer
+        .head
+        .value("retry-after")
+        .expect("Retry-After")
+        .parse()
+        .expect("seconds");
+    assert!(
+        (1..=300).contains(&seconds),
+        "Retry-After: {seconds}, after {shown}"
+    );
 }
 
 #[test]
@@ -60,15 +88,38 @@ fn members_are_found_by_json_pointers() {
 
 #[test]
 fn a_type_in_any_case_or_none_at_all_is_bearer() {
-    assert_used(json_answer("200 OK", r#"{"access_token":"t","token_type":"bEARER","expires_in":60}"#), "", "t");
-    assert_used(json_answer("200 OK", r#"{"access_token":"t","expires_in":60}"#), "", "t");
+    assert_used(
+        json_answer(
+            "200 OK",
+            r#"{"access_token":"t","token_type":"bEARER","expires_in":60}"#,
+        ),
+        "",
+        "t",
+    );
+    assert_used(
+        json_answer("200 OK", r#"{"access_token":"t","expires_in":60}"#),
+        "",
+        "t",
+    );
 }
 
 #[test]
 fn created_is_a_success_and_forms_are_read() {
-    assert_used(json_answer("201 Created", r#"{"access_token":"t","expires_in":60}"#), "", "t");
+    assert_used(
+        json_answer("201 Created", r#"{"access_token":"t","expires_in":60}"#),
+        "",
+        "t",
+    );
     let form = "content-type: application/x-www-form-urlencoded\r\n";
-    assert_used(answer("200 OK", form, "access_token=a%2Fb&token_type=bearer&expires_in=60"), "", "a/b");
+    assert_used(
+        answer(
+            "200 OK",
+            form,
+            "access_token=a%2Fb&token_type=bearer&expires_in=60",
+        ),
+        "",
+        "a/b",
+    );
 }
 
 #[test]
@@ -76,7 +127,10 @@ fn a_refresh_token_that_nobody_asked_for_is_ignored() {
     let body = r#"{"access_token":"t","expires_in":60,"refresh_token":"unasked"}"#;
     let (sidecar, _tokens, _upstream) = with_answer(json_answer("200 OK", body), "");
     sidecar.wait_until_ready();
-    assert_eq!(sidecar.status()["providers"]["api"]["has_refresh_token"], false);
+    assert_eq!(
+        sidecar.status()["providers"]["api"]["has_refresh_token"],
+        false
+    );
 }
 
 #[test]
@@ -89,17 +143,34 @@ fn a_lifetime_may_be_a_string_or_a_fraction() {
 
 #[test]
 fn no_lifetime_or_a_senseless_one_means_the_default() {
-    for member in ["", r#","expires_in":null"#, r#","expires_in":"soon""#, r#","expires_in":{}"#] {
+    for member in [
+        "",
+        r#","expires_in":null"#,
+        r#","expires_in":"soon""#,
+        r#","expires_in":{}"#,
+    ] {
         let body = format!(r#"{{"access_token":"t"{member}}}"#);
         assert_lifetime(&body, "", Duration::from_secs(300));
-        assert_lifetime(&body, "token_response.default_lifetime = \"1h\"", Duration::from_secs(3600));
+        assert_lifetime(
+            &body,
+            "token_response.default_lifetime = \"1h\"",
+            Duration::from_secs(3600),
+        );
     }
 }
 
 #[test]
 fn a_lifetime_is_kept_within_a_day() {
-    assert_lifetime(r#"{"access_token":"t","expires_in":1e30}"#, "", Duration::from_secs(86_400));
-    assert_lifetime(r#"{"access_token":"t","expires_in":31536000}"#, "", Duration::from_secs(86_400));
+    assert_lifetime(
+        r#"{"access_token":"t","expires_in":1e30}"#,
+        "",
+        Duration::from_secs(86_400),
+    );
+    assert_lifetime(
+        r#"{"access_token":"t","expires_in":31536000}"#,
+        "",
+        Duration::from_secs(86_400),
+    );
 }
 
 #[track_caller]
@@ -108,19 +179,33 @@ fn assert_lifetime(body: &str, provider: &str, lifetime: Duration) {
     let (sidecar, _tokens, _upstream) = with_answer(json_answer("200 OK", body), provider);
     sidecar.wait_until_ready();
     let status = sidecar.status();
-    let expires_at = status["providers"]["api"]["expires_at"].as_str().unwrap_or_else(|| panic!("{status}"));
+    let expires_at = status["providers"]["api"]["expires_at"]
+        .as_str()
+        .unwrap_or_else(|| panic!("{status}"));
     let expires_at = humantime::parse_rfc3339(expires_at).unwrap();
     // Times are shown in whole seconds.
     let second = Duration::from_secs(1);
     assert!(expires_at + second >= before + lifetime, "{body}: {status}");
-    assert!(expires_at <= SystemTime::now() + lifetime + second, "{body}: {status}");
+    assert!(
+        expires_at <= SystemTime::now() + lifetime + second,
+        "{body}: {status}"
+    );
 }
 
 #[test]
 fn a_refused_client_is_told_with_the_code_of_the_refusal() {
-    for error in ["invalid_client", "invalid_request", "invalid_scope", "unauthorized_client", "unsupported_grant_type"]
-    {
-        let status = if error == "invalid_client" { "401 Unauthorized" } else { "400 Bad Request" };
+    for error in [
+        "invalid_client",
+        "invalid_request",
+        "invalid_scope",
+        "unauthorized_client",
+        "unsupported_grant_type",
+    ] {
+        let status = if error == "invalid_client" {
+            "401 Unauthorized"
+        } else {
+            "400 Bad Request"
+        };
         let answer = refused(error_answer(status, error), "");
         let body = assert_problem(&answer, 502, "token-refused");
         assert_eq!(body["error"], error);
@@ -130,11 +215,16 @@ fn a_refused_client_is_told_with_the_code_of_the_refusal() {
 
 #[test]
 fn a_refusal_is_not_asked_for_again_and_again() {
-    let (sidecar, tokens, _upstream) = with_answer(error_answer("401 Unauthorized", "invalid_client"), "");
+    let (sidecar, tokens, _upstream) =
+        with_answer(error_answer("401 Unauthorized", "invalid_client"), "");
     for _ in 0..20 {
         assert_problem(&sidecar.get("/"), 502, "token-refused");
     }
-    assert_eq!(tokens.count(), 1, "a refusing server is asked again after a minute at the earliest");
+    assert_eq!(
+        tokens.count(),
+        1,
+        "a refusing server is asked again after a minute at the earliest"
+    );
     assert_eq!(sidecar.status()["providers"]["api"]["state"], "refused");
 }
 
@@ -147,7 +237,10 @@ fn an_error_in_a_success_is_an_error() {
 
 #[test]
 fn an_internal_error_of_the_server_means_unavailable() {
-    assert_unavailable(json_answer("500 Internal Server Error", r#"{"message":"described-by-the-server"}"#));
+    assert_unavailable(json_answer(
+        "500 Internal Server Error",
+        r#"{"message":"described-by-the-server"}"#,
+    ));
     assert_unavailable(answer("503 Service Unavailable", "", ""));
 }
 
@@ -160,21 +253,43 @@ fn a_page_is_not_a_token() {
 
 #[test]
 fn another_type_of_token_is_not_used() {
-    assert_unavailable(json_answer("200 OK", r#"{"access_token":"t","token_type":"mac","expires_in":60}"#));
-    assert_unavailable(json_answer("200 OK", r#"{"access_token":"t","token_type":"DPoP","expires_in":60}"#));
+    assert_unavailable(json_answer(
+        "200 OK",
+        r#"{"access_token":"t","token_type":"mac","expires_in":60}"#,
+    ));
+    assert_unavailable(json_answer(
+        "200 OK",
+        r#"{"access_token":"t","token_type":"DPoP","expires_in":60}"#,
+    ));
 }
 
 #[test]
 fn an_empty_or_missing_token_is_not_used() {
-    for body in [r#"{"access_token":""}"#, r#"{"expires_in":60}"#, r#"{"access_token":7}"#, "[]", "", "{"] {
+    for body in [
+        r#"{"access_token":""}"#,
+        r#"{"expires_in":60}"#,
+        r#"{"access_token":7}"#,
+        "[]",
+        "",
+        "{",
+    ] {
         assert_unavailable(json_answer("200 OK", body));
     }
 }
 
 #[test]
 fn a_token_that_would_break_the_head_never_reaches_the_upstream() {
-    for token in ["a\\r\\nx-evil: 1", "a\\nb", "a\\u0000b", "a\\u007fb", "\\r\\n"] {
-        assert_unavailable(json_answer("200 OK", &format!(r#"{{"access_token":"{token}","expires_in":60}}"#)));
+    for token in [
+        "a\\r\\nx-evil: 1",
+        "a\\nb",
+        "a\\u0000b",
+        "a\\u007fb",
+        "\\r\\n",
+    ] {
+        assert_unavailable(json_answer(
+            "200 OK",
+            &format!(r#"{{"access_token":"{token}","expires_in":60}}"#),
+        ));
     }
 }
 
@@ -194,10 +309,19 @@ fn what_is_not_http_means_unavailable() {
 fn a_redirect_is_never_followed() {
     let other = TokenEndpoint::issuing("stolen");
     let location = format!("location: {}\r\n", other.url());
-    for status in ["301 Moved Permanently", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"] {
+    for status in [
+        "301 Moved Permanently",
+        "302 Found",
+        "307 Temporary Redirect",
+        "308 Permanent Redirect",
+    ] {
         assert_unavailable(answer(status, &location, ""));
     }
-    assert_eq!(other.count(), 0, "the client's secret went to another address");
+    assert_eq!(
+        other.count(),
+        0,
+        "the client's secret went to another address"
+    );
 }
 
 #[test]
@@ -210,7 +334,12 @@ fn a_limit_is_respected_as_long_as_it_says() {
     let sidecar = Setup::new(&tokens, upstream.origin()).start();
     let answer = get(sidecar.address(), "/");
     assert_problem(&answer, 503, "token-unavailable");
-    let seconds: u64 = answer.head.value("retry-after").expect("Retry-After").parse().expect("seconds");
+    let seconds: u64 = answer
+        .head
+        .value("retry-after")
+        .expect("Retry-After")
+        .parse()
+        .expect("seconds");
     assert!((50..=61).contains(&seconds), "Retry-After: {seconds}");
     for _ in 0..10 {
         assert_problem(&sidecar.get("/"), 503, "token-unavailable");

@@ -20,13 +20,18 @@ const AWKWARD_SECRET: &str = "s3cr:t/+ %26é=&";
 fn first_request(client: &str, provider: &str) -> Request {
     let tokens = TokenEndpoint::issuing("token-1");
     let upstream = Upstream::answering(|_| ok("fine"));
-    let mut setup = Setup::new(&tokens, upstream.origin()).provider(provider).environment("AWKWARD", AWKWARD_SECRET);
+    let mut setup = Setup::new(&tokens, upstream.origin())
+        .provider(provider)
+        .environment("AWKWARD", AWKWARD_SECRET);
     if !client.is_empty() {
         setup = setup.client(client);
     }
     let sidecar = setup.start();
     assert_eq!(sidecar.get("/").status, 200);
-    assert_eq!(upstream.last().head.value("authorization"), Some("Bearer token-1"));
+    assert_eq!(
+        upstream.last().head.value("authorization"),
+        Some("Bearer token-1")
+    );
     assert_eq!(tokens.count(), 1, "one token is one request");
     tokens.first()
 }
@@ -34,27 +39,48 @@ fn first_request(client: &str, provider: &str) -> Request {
 fn form(text: &[u8]) -> BTreeMap<String, String> {
     let pairs: Vec<(String, String)> = url::form_urlencoded::parse(text).into_owned().collect();
     let map: BTreeMap<_, _> = pairs.iter().cloned().collect();
-    assert_eq!(map.len(), pairs.len(), "no parameter may come twice (RFC 6749 §3.2): {pairs:?}");
+    assert_eq!(
+        map.len(),
+        pairs.len(),
+        "no parameter may come twice (RFC 6749 §3.2): {pairs:?}"
+    );
     map
 }
 
 fn query(request: &Request) -> BTreeMap<String, String> {
-    form(request.head.target().split_once('?').map_or("", |(_, query)| query).as_bytes())
+    form(
+        request
+            .head
+            .target()
+            .split_once('?')
+            .map_or("", |(_, query)| query)
+            .as_bytes(),
+    )
 }
 
 fn map<const N: usize>(pairs: [(&str, &str); N]) -> BTreeMap<String, String> {
-    pairs.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    pairs
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
 }
 
 #[test]
 fn basic_encodes_both_halves_before_they_are_joined() {
     let request = first_request(AWKWARD_CLIENT, "");
-    let credentials = request.head.value("authorization").and_then(|value| value.strip_prefix("Basic ")).unwrap();
+    let credentials = request
+        .head
+        .value("authorization")
+        .and_then(|value| value.strip_prefix("Basic "))
+        .unwrap();
     let credentials = String::from_utf8(BASE64_STANDARD.decode(credentials).unwrap()).unwrap();
     let (id, secret) = credentials.split_once(':').unwrap();
     for half in [id, secret] {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~*+%".contains(&byte);
-        assert!(half.bytes().all(plain), "{half} is not form-encoded (RFC 6749 §2.3.1)");
+        assert!(
+            half.bytes().all(plain),
+            "{half} is not form-encoded (RFC 6749 §2.3.1)"
+        );
     }
     let decode = |half: &str| form(format!("half={half}").as_bytes())["half"].clone();
     assert_eq!(decode(id), "id with:colon");
@@ -65,19 +91,39 @@ fn basic_encodes_both_halves_before_they_are_joined() {
 fn basic_is_the_default_with_a_secret_and_keeps_it_out_of_the_body() {
     let request = first_request("", "scope = \"devices.read devices.write\"");
     assert_eq!(request.head.start, "POST /token HTTP/1.1");
-    assert_eq!(request.head.value("content-type"), Some("application/x-www-form-urlencoded"));
-    assert!(request.head.value("authorization").is_some_and(|value| value.starts_with("Basic ")));
+    assert_eq!(
+        request.head.value("content-type"),
+        Some("application/x-www-form-urlencoded")
+    );
+    assert!(
+        request
+            .head
+            .value("authorization")
+            .is_some_and(|value| value.starts_with("Basic "))
+    );
     let mut body = form(&request.body);
     body.remove("client_id");
-    assert_eq!(body, map([("grant_type", "client_credentials"), ("scope", "devices.read devices.write")]));
+    assert_eq!(
+        body,
+        map([
+            ("grant_type", "client_credentials"),
+            ("scope", "devices.read devices.write")
+        ])
+    );
 }
 
 #[test]
 fn post_puts_the_credentials_into_the_body_alone() {
-    let request = first_request(AWKWARD_CLIENT, "token_endpoint_auth_method = \"client_secret_post\"");
+    let request = first_request(
+        AWKWARD_CLIENT,
+        "token_endpoint_auth_method = \"client_secret_post\"",
+    );
     assert!(!request.head.has("authorization"), "{:?}", request.head);
-    let wanted =
-        [("grant_type", "client_credentials"), ("client_id", "id with:colon"), ("client_secret", AWKWARD_SECRET)];
+    let wanted = [
+        ("grant_type", "client_credentials"),
+        ("client_id", "id with:colon"),
+        ("client_secret", AWKWARD_SECRET),
+    ];
     assert_eq!(form(&request.body), map(wanted));
 }
 
@@ -85,26 +131,46 @@ fn post_puts_the_credentials_into_the_body_alone() {
 fn a_client_without_a_secret_names_itself_and_proves_nothing() {
     let request = first_request("client_id = \"public\"", "");
     assert!(!request.head.has("authorization"), "{:?}", request.head);
-    assert_eq!(form(&request.body), map([("grant_type", "client_credentials"), ("client_id", "public")]));
+    assert_eq!(
+        form(&request.body),
+        map([
+            ("grant_type", "client_credentials"),
+            ("client_id", "public")
+        ])
+    );
 }
 
 #[test]
 fn get_puts_the_parameters_into_the_query() {
-    let lines = "token_endpoint_auth_method = \"client_secret_post\"\ntoken_request.method = \"GET\"";
+    let lines =
+        "token_endpoint_auth_method = \"client_secret_post\"\ntoken_request.method = \"GET\"";
     let request = first_request("", lines);
     assert_eq!(request.head.method(), "GET");
-    assert!(request.head.target().starts_with("/token?"), "{}", request.head.target());
-    let wanted = [("grant_type", "client_credentials"), ("client_id", "legacy-service"), ("client_secret", SECRET)];
+    assert!(
+        request.head.target().starts_with("/token?"),
+        "{}",
+        request.head.target()
+    );
+    let wanted = [
+        ("grant_type", "client_credentials"),
+        ("client_id", "legacy-service"),
+        ("client_secret", SECRET),
+    ];
     assert_eq!(query(&request), map(wanted));
     assert_eq!(request.body, b"");
 }
 
 #[test]
 fn post_with_the_parameters_in_the_query_has_an_empty_body() {
-    let lines = "token_endpoint_auth_method = \"client_secret_post\"\ntoken_request.encoding = \"query\"";
+    let lines =
+        "token_endpoint_auth_method = \"client_secret_post\"\ntoken_request.encoding = \"query\"";
     let request = first_request("", lines);
     assert_eq!(request.head.method(), "POST");
-    let wanted = [("grant_type", "client_credentials"), ("client_id", "legacy-service"), ("client_secret", SECRET)];
+    let wanted = [
+        ("grant_type", "client_credentials"),
+        ("client_id", "legacy-service"),
+        ("client_secret", SECRET),
+    ];
     assert_eq!(query(&request), map(wanted));
     assert_eq!(request.body, b"");
 }
@@ -114,13 +180,22 @@ fn a_query_that_the_endpoint_has_already_is_kept() {
     let tokens = TokenEndpoint::issuing("token-1");
     let upstream = Upstream::answering(|_| ok("fine"));
     let setup = Setup::new(&tokens, upstream.origin()).provider("token_request.method = \"GET\"");
-    let text = setup.text().replace(&tokens.url(), &format!("{}?tenant=a%20b", tokens.url()));
+    let text = setup
+        .text()
+        .replace(&tokens.url(), &format!("{}?tenant=a%20b", tokens.url()));
     let address = {
         let (file, environment) = setup.write();
         std::fs::write(&file, text).unwrap();
-        crate::support::sidecar::run_to_end(&["token", "api", "-c", file.to_str().unwrap()], &environment)
+        crate::support::sidecar::run_to_end(
+            &["token", "api", "-c", file.to_str().unwrap()],
+            &environment,
+        )
     };
-    assert!(address.status.success(), "{}", String::from_utf8_lossy(&address.stderr));
+    assert!(
+        address.status.success(),
+        "{}",
+        String::from_utf8_lossy(&address.stderr)
+    );
     let query = query(&tokens.first());
     assert_eq!(query["tenant"], "a b");
     assert_eq!(query["grant_type"], "client_credentials");
@@ -158,9 +233,21 @@ fn extra_parameters_and_fields_are_added() {
 fn a_post_whose_parameters_are_in_its_query_says_that_it_has_no_body() {
     let request = first_request("", "token_request.encoding = \"query\"");
     assert_eq!(request.head.method(), "POST");
-    assert!(request.head.target().contains("grant_type=client_credentials"), "{:?}", request.head);
+    assert!(
+        request
+            .head
+            .target()
+            .contains("grant_type=client_credentials"),
+        "{:?}",
+        request.head
+    );
     // Some servers answer 411 otherwise (RFC 9110 §8.6).
-    assert_eq!(request.head.value("content-length"), Some("0"), "{:?}", request.head);
+    assert_eq!(
+        request.head.value("content-length"),
+        Some("0"),
+        "{:?}",
+        request.head
+    );
     assert!(!request.head.has("transfer-encoding"), "{:?}", request.head);
 }
 
@@ -168,7 +255,10 @@ fn a_post_whose_parameters_are_in_its_query_says_that_it_has_no_body() {
 fn scopes_of_an_array_are_joined_by_the_separator() {
     let request = first_request("", "scope = [\"read\", \"write\"]");
     assert_eq!(form(&request.body)["scope"], "read write");
-    let request = first_request("", "scope = [\"read\", \"write\"]\ntoken_request.scope_separator = \",\"");
+    let request = first_request(
+        "",
+        "scope = [\"read\", \"write\"]\ntoken_request.scope_separator = \",\"",
+    );
     assert_eq!(form(&request.body)["scope"], "read,write");
 }
 
@@ -194,8 +284,15 @@ fn an_endpoint_may_be_relative_to_the_base_url() {
     let text = setup.text().replace(&tokens.url(), "/oauth2/token");
     let (file, environment) = setup.write();
     std::fs::write(&file, text).unwrap();
-    let output = crate::support::sidecar::run_to_end(&["token", "api", "-c", file.to_str().unwrap()], &environment);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = crate::support::sidecar::run_to_end(
+        &["token", "api", "-c", file.to_str().unwrap()],
+        &environment,
+    );
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert_eq!(tokens.first().head.target(), "/oauth2/token");
 }
 
@@ -208,19 +305,32 @@ fn a_proxy_is_used_where_configured_and_only_there() {
     let with_systems_proxy = |setup: Setup| {
         ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"]
             .into_iter()
-            .fold(setup, |setup, name| setup.environment(name, &origin(&systems)))
+            .fold(setup, |setup, name| {
+                setup.environment(name, &origin(&systems))
+            })
     };
 
-    let lines = format!("allow_plaintext = true\ntoken_request.proxy = \"{}\"", origin(&proxy));
-    let setup = Setup::new(&proxy, upstream.origin()).token_endpoint("http://tokens.invalid/token").provider(&lines);
+    let lines = format!(
+        "allow_plaintext = true\ntoken_request.proxy = \"{}\"",
+        origin(&proxy)
+    );
+    let setup = Setup::new(&proxy, upstream.origin())
+        .token_endpoint("http://tokens.invalid/token")
+        .provider(&lines);
     let sidecar = with_systems_proxy(setup).start_ready();
     assert_eq!(sidecar.get("/").status, 200);
     assert_eq!(proxy.first().head.target(), "http://tokens.invalid/token");
-    assert_eq!(upstream.last().head.value("authorization"), Some("Bearer through-the-proxy"));
+    assert_eq!(
+        upstream.last().head.value("authorization"),
+        Some("Bearer through-the-proxy")
+    );
 
     let direct = TokenEndpoint::issuing("direct");
     let sidecar = with_systems_proxy(Setup::new(&direct, upstream.origin())).start_ready();
     assert_eq!(sidecar.get("/").status, 200);
-    assert_eq!(upstream.last().head.value("authorization"), Some("Bearer direct"));
+    assert_eq!(
+        upstream.last().head.value("authorization"),
+        Some("Bearer direct")
+    );
     assert_eq!(systems.count(), 0, "the system's proxy was used");
 }

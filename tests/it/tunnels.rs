@@ -9,13 +9,13 @@ use crate::support::{
     token_endpoint::TokenEndpoint, upstream::Upstream, wire::ok,
 };
 
-const SWITCH: &str =
-    "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\nX-Own: 1\r\n\r\n";
-const ASK: &str =
-    "GET /chat HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n";
+const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\nX-Own: 1\r\n\r\n";
+const ASK: &str = "GET /chat HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n";
 
 fn sidecar(upstream: &str, route: &str) -> Sidecar {
-    Setup::new(&TokenEndpoint::issuing("token-1"), upstream).route(route).start_ready()
+    Setup::new(&TokenEndpoint::issuing("token-1"), upstream)
+        .route(route)
+        .start_ready()
 }
 
 #[test]
@@ -25,19 +25,28 @@ fn an_allowed_protocol_is_tunnelled_with_the_token_and_to_the_last_byte() {
         // What is said together with the head must not be lost.
         connection.wire.send(format!("{SWITCH}early")).unwrap();
         let heard = connection.wire.rest().unwrap();
-        connection.wire.send([b"heard ", &heard[..]].concat()).unwrap();
+        connection
+            .wire
+            .send([b"heard ", &heard[..]].concat())
+            .unwrap();
     });
     let sidecar = sidecar(&upstream.origin(), "upgrade = [\"websocket\"]");
     let mut client = Client::connect(sidecar.address());
     client.send(format!("{ASK}hello "));
     let head = client.head();
-    assert_eq!((head.status(), head.value("upgrade"), head.value("x-own")), (101, Some("WebSocket"), Some("1")));
+    assert_eq!(
+        (head.status(), head.value("upgrade"), head.value("x-own")),
+        (101, Some("WebSocket"), Some("1"))
+    );
     assert_eq!(head.value("connection"), Some("upgrade"));
     client.send("world");
     client.finish_sending();
     assert_eq!(client.wire().rest().unwrap(), b"earlyheard hello world");
     let asked = upstream.last().head;
-    assert_eq!((asked.value("upgrade"), asked.value("connection")), (Some("websocket"), Some("upgrade")));
+    assert_eq!(
+        (asked.value("upgrade"), asked.value("connection")),
+        (Some("websocket"), Some("upgrade"))
+    );
     assert_eq!(asked.value("authorization"), Some("Bearer token-1"));
 }
 
@@ -100,25 +109,41 @@ fn ten_thousand_messages_pass_each_way_and_the_close_code_is_kept() {
         let mut socket = tungstenite::accept(stream).expect("a handshake");
         loop {
             match socket.read() {
-                Ok(message @ (Message::Text(_) | Message::Binary(_))) => socket.send(message).unwrap(),
-                Ok(Message::Close(frame)) => assert_eq!(frame.unwrap().code, CloseCode::Library(4321)),
+                Ok(message @ (Message::Text(_) | Message::Binary(_))) => {
+                    socket.send(message).unwrap()
+                }
+                Ok(Message::Close(frame)) => {
+                    assert_eq!(frame.unwrap().code, CloseCode::Library(4321))
+                }
                 Ok(_) => {}
                 Err(tungstenite::Error::ConnectionClosed) => break,
                 Err(error) => panic!("the server's side broke: {error}"),
             }
         }
     });
-    let sidecar = sidecar(&format!("http://{}", server.address()), "upgrade = [\"websocket\"]");
+    let sidecar = sidecar(
+        &format!("http://{}", server.address()),
+        "upgrade = [\"websocket\"]",
+    );
     let stream = TcpStream::connect(sidecar.address()).unwrap();
     let url = format!("ws://{}/", sidecar.address());
     let (mut socket, _) = tungstenite::client(url, stream).expect("a handshake");
     for number in 0..MESSAGES {
-        let length = if number % 1000 == 0 { 100_000 } else { number % 200 };
+        let length = if number % 1000 == 0 {
+            100_000
+        } else {
+            number % 200
+        };
         let message = Message::binary(vec![number as u8; length]);
         socket.send(message.clone()).unwrap();
         assert_eq!(socket.read().unwrap(), message);
     }
-    socket.close(Some(CloseFrame { code: CloseCode::Library(4321), reason: "done".into() })).unwrap();
+    socket
+        .close(Some(CloseFrame {
+            code: CloseCode::Library(4321),
+            reason: "done".into(),
+        }))
+        .unwrap();
     match socket.read() {
         Ok(Message::Close(Some(frame))) => assert_eq!(frame.code, CloseCode::Library(4321)),
         other => panic!("not a close frame: {other:?}"),
@@ -139,7 +164,11 @@ fn of_a_list_of_protocols_those_that_are_allowed_are_asked_for() {
         client.send(ASK.replace("websocket", wish));
         assert_eq!(client.head().status(), 101, "{wish}");
         let asked = upstream.last().head;
-        assert_eq!((asked.value("upgrade"), asked.value("connection")), (Some(sent), Some("upgrade")), "{wish}");
+        assert_eq!(
+            (asked.value("upgrade"), asked.value("connection")),
+            (Some(sent), Some("upgrade")),
+            "{wish}"
+        );
     }
 }
 

@@ -27,7 +27,11 @@ fn an_upstream_that_is_gone_is_unreachable() {
         "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nhi",
     ] {
-        let body = assert_problem(&exchange(sidecar.address(), request), 502, "upstream-unreachable");
+        let body = assert_problem(
+            &exchange(sidecar.address(), request),
+            502,
+            "upstream-unreachable",
+        );
         assert_eq!(body["route"], "api");
     }
 }
@@ -46,15 +50,22 @@ fn an_upstream_that_comes_back_is_used_again() {
     upstream.server().down();
     assert_problem(&sidecar.get("/"), 502, "upstream-unreachable");
     upstream.server().up();
-    until("an answer", || (sidecar.get("/").status == 200).then_some(()));
+    until("an answer", || {
+        (sidecar.get("/").status == 200).then_some(())
+    });
 }
 
 #[test]
 fn a_certificate_that_nobody_trusts_is_a_tls_failure() {
-    let upstream = Upstream::answering_over_tls(private_authority(&["localhost"]).server, |_| ok("fine"));
+    let upstream =
+        Upstream::answering_over_tls(private_authority(&["localhost"]).server, |_| ok("fine"));
     let sidecar = sidecar(&upstream.origin(), "");
     assert_problem(&sidecar.get("/"), 502, "upstream-tls");
-    assert_eq!(upstream.count(), 0, "a token went to a server that proved nothing");
+    assert_eq!(
+        upstream.count(),
+        0,
+        "a token went to a server that proved nothing"
+    );
 }
 
 #[test]
@@ -64,18 +75,29 @@ fn a_certificate_for_another_name_is_a_tls_failure() {
     let tokens = TokenEndpoint::issuing("token-1");
     let setup = Setup::new(&tokens, upstream.origin());
     let ca = setup.file("ca.pem", &certificates.ca_pem);
-    let sidecar = setup.route(&format!("ca_file = \"{}\"", ca.display())).start_ready();
+    let sidecar = setup
+        .route(&format!("ca_file = \"{}\"", ca.display()))
+        .start_ready();
     assert_problem(&sidecar.get("/"), 502, "upstream-tls");
-    assert_eq!(upstream.count(), 0, "a token went to a server that proved to be somebody else");
+    assert_eq!(
+        upstream.count(),
+        0,
+        "a token went to a server that proved to be somebody else"
+    );
 }
 
 #[test]
 fn plain_http_behind_an_https_origin_is_a_tls_failure() {
     let upstream = Upstream::scripted(|mut connection| {
         let _ = connection.wire.exactly(1);
-        let _ = connection.wire.send("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
+        let _ = connection
+            .wire
+            .send("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
     });
-    let sidecar = sidecar(&format!("https://localhost:{}", upstream.address().port()), "");
+    let sidecar = sidecar(
+        &format!("https://localhost:{}", upstream.address().port()),
+        "",
+    );
     assert_problem(&sidecar.get("/"), 502, "upstream-tls");
 }
 
@@ -107,10 +129,17 @@ fn nonsense_is_a_protocol_failure() {
             }
         });
         let sidecar = sidecar(&upstream.origin(), "");
-        let got = exchange(sidecar.address(), "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nhi");
+        let got = exchange(
+            sidecar.address(),
+            "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\nhi",
+        );
         assert_eq!(got.status, 502, "{nonsense:?}: {got:?} {}", got.text());
         assert_problem(&got, 502, "upstream-protocol");
-        assert_eq!(upstream.count(), 1, "{nonsense:?}: the request was sent again");
+        assert_eq!(
+            upstream.count(),
+            1,
+            "{nonsense:?}: the request was sent again"
+        );
     }
 }
 
@@ -119,7 +148,9 @@ fn an_answer_with_two_framings_is_not_believed() {
     let upstream = Upstream::scripted(|mut connection| {
         if let Ok(Some(_)) = connection.request() {
             let head = "HTTP/1.1 200 OK\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\n\r\n";
-            let _ = connection.wire.send(format!("{head}5\r\nhello\r\n0\r\n\r\n"));
+            let _ = connection
+                .wire
+                .send(format!("{head}5\r\nhello\r\n0\r\n\r\n"));
         }
     });
     let sidecar = sidecar(&upstream.origin(), "");
@@ -134,8 +165,14 @@ fn an_answer_with_two_framings_is_not_believed() {
 
 #[test]
 fn the_head_limits_hold_for_answers_too() {
-    let large = format!("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx-large: {}\r\n\r\n", "x".repeat(70 * 1024));
-    let many = format!("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n{}\r\n", "x-many: 1\r\n".repeat(120));
+    let large = format!(
+        "HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx-large: {}\r\n\r\n",
+        "x".repeat(70 * 1024)
+    );
+    let many = format!(
+        "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n{}\r\n",
+        "x-many: 1\r\n".repeat(120)
+    );
     let upstream = Upstream::answering(move |request| match request.head.target() {
         "/large" => large.clone().into_bytes(),
         "/many" => many.clone().into_bytes(),
@@ -151,11 +188,15 @@ fn the_head_limits_hold_for_answers_too() {
 #[test]
 fn an_unasked_switch_of_protocols_is_a_protocol_failure() {
     let upstream = Upstream::answering(|_| {
-        b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n".to_vec()
+        b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"
+            .to_vec()
     });
     let sidecar = sidecar(&upstream.origin(), "");
     for fields in ["", "Connection: upgrade\r\nUpgrade: websocket\r\n"] {
-        let got = exchange(sidecar.address(), format!("GET / HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n"));
+        let got = exchange(
+            sidecar.address(),
+            format!("GET / HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n"),
+        );
         assert_problem(&got, 502, "upstream-protocol");
     }
 }
@@ -164,12 +205,19 @@ fn an_unasked_switch_of_protocols_is_a_protocol_failure() {
 fn interim_answers_without_end_are_a_failure() {
     let upstream = Upstream::scripted(|mut connection| {
         if let Ok(Some(_)) = connection.request() {
-            while connection.wire.send("HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n").is_ok() {}
+            while connection
+                .wire
+                .send("HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n")
+                .is_ok()
+            {}
         }
     });
     let sidecar = sidecar(&upstream.origin(), "timeouts.response = \"1s\"");
     // An HTTP/1.0 caller gets no interim answers, so that what comes is the end.
-    let got = exchange(sidecar.address(), "GET / HTTP/1.0\r\nHost: localhost\r\n\r\n");
+    let got = exchange(
+        sidecar.address(),
+        "GET / HTTP/1.0\r\nHost: localhost\r\n\r\n",
+    );
     assert!(matches!(got.status, 502 | 504), "{got:?}");
 }
 
@@ -186,7 +234,11 @@ fn an_answer_that_does_not_come_is_a_timeout() {
     let sidecar = sidecar(&upstream.origin(), "timeouts.response = \"300ms\"");
     let body = assert_problem(&sidecar.get("/"), 504, "upstream-timeout");
     assert_eq!(body["route"], "api");
-    assert_eq!(upstream.count(), 1, "a request that may be at work was sent again");
+    assert_eq!(
+        upstream.count(),
+        1,
+        "a request that may be at work was sent again"
+    );
     gate.open();
 }
 
@@ -197,7 +249,9 @@ fn an_answer_that_stalls_is_cut() {
         let gate = gate.clone();
         move |mut connection| {
             let _ = connection.request();
-            let _ = connection.wire.send("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello");
+            let _ = connection
+                .wire
+                .send("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhello");
             gate.pass();
         }
     });

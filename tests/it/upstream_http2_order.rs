@@ -30,15 +30,27 @@ fn sidecar(origin: &str, route: &str, tables: &str) -> Sidecar {
     let route = format!("http2 = \"prior-knowledge\"\n{route}");
     // One worker has one connection, which all share.
     let tables = format!("[runtime]\nworkers = 1\n{tables}");
-    Setup::new(&tokens, origin).route(&route).tables(&tables).start_ready()
+    Setup::new(&tokens, origin)
+        .route(&route)
+        .tables(&tables)
+        .start_ready()
 }
 
 #[test]
 fn what_breaks_the_rules_instead_of_an_answer_is_not_asked_again() {
     type Misdeed = fn(u32) -> Frame;
     let misdeeds: [(&str, Misdeed); 2] = [
-        ("data first", |stream| Frame::new(kind::DATA, flag::END_STREAM, stream, b"hello")),
-        ("push", |stream| Frame::new(kind::PUSH_PROMISE, flag::END_HEADERS, stream, &[0, 0, 0, 2, 0x82])),
+        ("data first", |stream| {
+            Frame::new(kind::DATA, flag::END_STREAM, stream, b"hello")
+        }),
+        ("push", |stream| {
+            Frame::new(
+                kind::PUSH_PROMISE,
+                flag::END_HEADERS,
+                stream,
+                &[0, 0, 0, 2, 0x82],
+            )
+        }),
     ];
     for (name, misdeed) in misdeeds {
         let requests = Arc::new(AtomicUsize::new(0));
@@ -63,11 +75,19 @@ fn what_breaks_the_rules_instead_of_an_answer_is_not_asked_again() {
         let sidecar = sidecar(&upstream.origin(), "", "");
         for protocol in BOTH {
             for method in ["GET", "PUT", "DELETE"] {
-                assert_eq!(Ask::get("/").told(protocol, sidecar.address()).status, 200, "{name}");
+                assert_eq!(
+                    Ask::get("/").told(protocol, sidecar.address()).status,
+                    200,
+                    "{name}"
+                );
                 let before = requests.load(Ordering::SeqCst);
                 let told = Ask::new(method, "/").told(protocol, sidecar.address());
                 told.assert_problem(502, "upstream-protocol");
-                assert_eq!(requests.load(Ordering::SeqCst), before + 1, "{name}: a {method} was sent again");
+                assert_eq!(
+                    requests.load(Ordering::SeqCst),
+                    before + 1,
+                    "{name}: a {method} was sent again"
+                );
             }
         }
     }
@@ -84,12 +104,26 @@ fn an_answer_that_repeats_its_length_is_refused_whatever_it_stands_beside() {
             _ => ("x-none", ""),
         };
         let first = path.split('/').nth(1).unwrap_or_default();
-        call.answer(200, &[("content-length", first), ("content-length", "5"), sign], "hello")
+        call.answer(
+            200,
+            &[("content-length", first), ("content-length", "5"), sign],
+            "hello",
+        )
     });
     let sidecar = sidecar(&upstream.origin(), "", "");
     for protocol in BOTH {
-        for path in ["/5/none", "/6/none", "/5/trailer", "/6/trailer", "/five/trailer", "/5/grpc", "/6/grpc"] {
-            Ask::get(path).told(protocol, sidecar.address()).assert_problem(502, "upstream-protocol");
+        for path in [
+            "/5/none",
+            "/6/none",
+            "/5/trailer",
+            "/6/trailer",
+            "/five/trailer",
+            "/5/grpc",
+            "/6/grpc",
+        ] {
+            Ask::get(path)
+                .told(protocol, sidecar.address())
+                .assert_problem(502, "upstream-protocol");
         }
     }
 }
@@ -101,7 +135,9 @@ fn silent(gate: Arc<Gate>, settings: Option<&'static [u8]>) -> Upstream {
         let _ = connection.wire.exactly(24 + 9);
         gate.pass();
         if let Some(settings) = settings {
-            let _ = connection.wire.send(Frame::new(kind::SETTINGS, 0, 0, settings).bytes());
+            let _ = connection
+                .wire
+                .send(Frame::new(kind::SETTINGS, 0, 0, settings).bytes());
         }
         let _ = connection.wire.rest();
     })
@@ -121,14 +157,19 @@ fn a_request_that_waits_for_its_turn_is_late_by_the_upstreams_fault() {
             let address = sidecar.address();
             let begun = Instant::now();
             let callers: Vec<_> = (0..4)
-                .map(|_| thread::spawn(move || (Ask::get("/").told(protocol, address), begun.elapsed())))
+                .map(|_| {
+                    thread::spawn(move || (Ask::get("/").told(protocol, address), begun.elapsed()))
+                })
                 .collect();
             thread::sleep(A_WHILE);
             gate.open();
             for caller in callers {
                 let (told, elapsed) = caller.join().unwrap();
                 told.assert_problem(504, "upstream-timeout");
-                assert!(elapsed >= RESPONSE, "{protocol:?}, {settings:?}: given up after {elapsed:?}");
+                assert!(
+                    elapsed >= RESPONSE,
+                    "{protocol:?}, {settings:?}: given up after {elapsed:?}"
+                );
             }
         }
     }
@@ -137,7 +178,13 @@ fn a_request_that_waits_for_its_turn_is_late_by_the_upstreams_fault() {
 #[test]
 fn as_many_fields_as_a_head_may_have_pass() {
     let upstream = H2Upstream::start(|mut call| async move {
-        let count = call.head.headers.get_all("x-many").iter().count().to_string();
+        let count = call
+            .head
+            .headers
+            .get_all("x-many")
+            .iter()
+            .count()
+            .to_string();
         let fields: Vec<_> = (0..250).map(|_| ("x-back", "1")).collect();
         call.answer(200, &fields, count)
     });
@@ -147,12 +194,24 @@ fn as_many_fields_as_a_head_may_have_pass() {
         for count in [254, 255] {
             let ask = (0..count).fold(Ask::get("/"), |ask, _| ask.field("x-many", "1"));
             let told = ask.told(protocol, sidecar.address());
-            assert_eq!((told.status, told.text()), (200, count.to_string()), "{protocol:?}");
-            assert_eq!(told.fields.get_all("x-back").iter().count(), 250, "{protocol:?}");
-            assert_eq!(upstream.last().value("authorization"), Some("Bearer token-1"));
+            assert_eq!(
+                (told.status, told.text()),
+                (200, count.to_string()),
+                "{protocol:?}"
+            );
+            assert_eq!(
+                told.fields.get_all("x-back").iter().count(),
+                250,
+                "{protocol:?}"
+            );
+            assert_eq!(
+                upstream.last().value("authorization"),
+                Some("Bearer token-1")
+            );
         }
         let ask = (0..256).fold(Ask::get("/"), |ask, _| ask.field("x-many", "1"));
-        ask.told(protocol, sidecar.address()).assert_problem(431, "headers-too-large");
+        ask.told(protocol, sidecar.address())
+            .assert_problem(431, "headers-too-large");
     }
 }
 
@@ -185,7 +244,11 @@ fn a_target_that_is_no_uri_passes_byte_for_byte_here_too() {
         // `:path` as a literal of that length: the sidecar never packs values.
         let wanted = [&[4, u8::try_from(ODD_TARGET.len()).unwrap()], ODD_TARGET].concat();
         let is_there = block.windows(wanted.len()).any(|window| window == wanted);
-        assert!(is_there, "{protocol:?}: {:?}", String::from_utf8_lossy(&block));
+        assert!(
+            is_there,
+            "{protocol:?}: {:?}",
+            String::from_utf8_lossy(&block)
+        );
     }
 }
 
@@ -194,9 +257,15 @@ async fn trailers_pass_beside_a_length_where_they_are_to_be_expected() {
     let upstream = H2Upstream::start(|mut call| async move {
         let body = call.collect().await?;
         let mut response = http::Response::new(());
-        for (name, value) in [("content-length", body.len().to_string().as_str()), sign_in(&call.head.headers)] {
+        for (name, value) in [
+            ("content-length", body.len().to_string().as_str()),
+            sign_in(&call.head.headers),
+        ] {
             let value = HeaderValue::from_str(value).unwrap();
-            response.headers_mut().insert(http::HeaderName::from_bytes(name.as_bytes()).unwrap(), value);
+            response.headers_mut().insert(
+                http::HeaderName::from_bytes(name.as_bytes()).unwrap(),
+                value,
+            );
         }
         let mut stream = call.respond.send_response(response, false)?;
         stream.send_data(body.into(), false)?;
@@ -204,22 +273,46 @@ async fn trailers_pass_beside_a_length_where_they_are_to_be_expected() {
     });
     let sidecar = sidecar(&upstream.origin(), "", "");
     let mut client = H2Client::connect(sidecar.address()).await;
-    for (name, value) in [("content-type", "application/grpc+proto"), ("trailer", "x-sum")] {
-        let request = client.request("POST", "/").header(name, value).header("te", "trailers");
-        let request = request.header("content-length", "5").body(with_trailers("hello", sum("there"))).unwrap();
+    for (name, value) in [
+        ("content-type", "application/grpc+proto"),
+        ("trailer", "x-sum"),
+    ] {
+        let request = client
+            .request("POST", "/")
+            .header(name, value)
+            .header("te", "trailers");
+        let request = request
+            .header("content-length", "5")
+            .body(with_trailers("hello", sum("there")))
+            .unwrap();
         let got = client.send(request).await.unwrap();
-        assert_eq!((got.status, got.body.as_slice()), (200, &b"hello"[..]), "{name}");
+        assert_eq!(
+            (got.status, got.body.as_slice()),
+            (200, &b"hello"[..]),
+            "{name}"
+        );
         assert_eq!(got.trailers, sum("back"), "{name}");
         let seen = upstream.last();
-        assert_eq!((seen.body.as_slice(), seen.trailers), (&b"hello"[..], sum("there")), "{name}");
+        assert_eq!(
+            (seen.body.as_slice(), seen.trailers),
+            (&b"hello"[..], sum("there")),
+            "{name}"
+        );
     }
 }
 
 /// What says, in a request, that trailers are to be expected.
 fn sign_in(fields: &HeaderMap) -> (&'static str, &'static str) {
-    if fields.contains_key("content-type") { ("content-type", "application/grpc") } else { ("trailer", "x-sum") }
+    if fields.contains_key("content-type") {
+        ("content-type", "application/grpc")
+    } else {
+        ("trailer", "x-sum")
+    }
 }
 
 fn sum(value: &'static str) -> HeaderMap {
-    HeaderMap::from_iter([(http::HeaderName::from_static("x-sum"), HeaderValue::from_static(value))])
+    HeaderMap::from_iter([(
+        http::HeaderName::from_static("x-sum"),
+        HeaderValue::from_static(value),
+    )])
 }

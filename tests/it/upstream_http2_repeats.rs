@@ -24,7 +24,10 @@ fn sidecar(origin: &str, route: &str) -> Sidecar {
     let tokens = TokenEndpoint::issuing("token-1");
     let route = format!("http2 = \"prior-knowledge\"\n{route}");
     // One worker has one connection, so that what is done to it is done to all.
-    Setup::new(&tokens, origin).route(&route).tables("[runtime]\nworkers = 1").start_ready()
+    Setup::new(&tokens, origin)
+        .route(&route)
+        .tables("[runtime]\nworkers = 1")
+        .start_ready()
 }
 
 async fn echo(mut call: Call) -> Done {
@@ -53,8 +56,14 @@ fn a_request_that_was_refused_unprocessed_is_repeated_whatever_its_method() {
     for protocol in BOTH {
         for method in ["POST", "PUT"] {
             refuse.store(true, Ordering::SeqCst);
-            let told = Ask::new(method, "/").body(b"hello").told(protocol, sidecar.address());
-            assert_eq!((told.status, told.text().as_str()), (200, "hello"), "{protocol:?} {method}");
+            let told = Ask::new(method, "/")
+                .body(b"hello")
+                .told(protocol, sidecar.address());
+            assert_eq!(
+                (told.status, told.text().as_str()),
+                (200, "hello"),
+                "{protocol:?} {method}"
+            );
         }
         refuse.store(true, Ordering::SeqCst);
         assert_eq!(Ask::get("/").told(protocol, sidecar.address()).status, 200);
@@ -70,7 +79,9 @@ fn a_request_that_is_always_refused_is_not_repeated_for_ever() {
     let sidecar = sidecar(&upstream.origin(), "");
     for protocol in BOTH {
         let before = upstream.count();
-        Ask::get("/").told(protocol, sidecar.address()).assert_problem(502, "upstream-protocol");
+        Ask::get("/")
+            .told(protocol, sidecar.address())
+            .assert_problem(502, "upstream-protocol");
         let times = upstream.count() - before;
         assert!((1..=2).contains(&times), "sent {times} times");
     }
@@ -90,13 +101,20 @@ fn what_a_goodbye_leaves_unprocessed_is_repeated_on_another_connection() {
             }
             last = frame.stream;
             let _ = wire.finish_request(&frame);
-            let _ = wire.send(kind::HEADERS, flag::END_HEADERS, frame.stream, &[STATUS_200]);
+            let _ = wire.send(
+                kind::HEADERS,
+                flag::END_HEADERS,
+                frame.stream,
+                &[STATUS_200],
+            );
             let _ = wire.send(kind::DATA, flag::END_STREAM, frame.stream, b"fine");
         }
     });
     let sidecar = sidecar(&upstream.origin(), "");
     assert_eq!(sidecar.get("/").text(), "fine");
-    let told = Ask::new("POST", "/").body(b"hello").told(Protocol::Http1, sidecar.address());
+    let told = Ask::new("POST", "/")
+        .body(b"hello")
+        .told(Protocol::Http1, sidecar.address());
     assert_eq!((told.status, told.text().as_str()), (200, "fine"));
     assert_eq!(upstream.connections(), 2);
 }
@@ -106,14 +124,27 @@ fn what_a_goodbye_counts_among_the_begun_is_not_repeated() {
     // NO_ERROR, INTERNAL_ERROR: whatever the reason, the last stream that was begun is this one.
     for reason in [0_u32, 2] {
         let upstream = FrameServer::start(move |mut wire, _| {
-            let Ok(frame) = wire.next_of(kind::HEADERS) else { return };
+            let Ok(frame) = wire.next_of(kind::HEADERS) else {
+                return;
+            };
             let _ = wire.finish_request(&frame);
-            let _ = wire.send(kind::GOAWAY, 0, 0, &[frame.stream.to_be_bytes(), reason.to_be_bytes()].concat());
+            let _ = wire.send(
+                kind::GOAWAY,
+                0,
+                0,
+                &[frame.stream.to_be_bytes(), reason.to_be_bytes()].concat(),
+            );
         });
         let sidecar = sidecar(&upstream.origin(), "");
-        let told = Ask::new("POST", "/").body(b"hello").told(Protocol::Http1, sidecar.address());
+        let told = Ask::new("POST", "/")
+            .body(b"hello")
+            .told(Protocol::Http1, sidecar.address());
         told.assert_problem(502, "upstream-protocol");
-        assert_eq!(upstream.connections(), 1, "a POST that may be at work was sent again");
+        assert_eq!(
+            upstream.connections(),
+            1,
+            "a POST that may be at work was sent again"
+        );
     }
 }
 
@@ -135,7 +166,9 @@ fn what_was_begun_before_a_goodbye_is_finished() {
     slow.send("POST /slow HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
     upstream.wait_for(1);
     // Others go to another connection meanwhile.
-    until("a new connection", || (sidecar.get("/").text() == "1").then_some(()));
+    until("a new connection", || {
+        (sidecar.get("/").text() == "1").then_some(())
+    });
     open.send_replace(true);
     assert_eq!(slow.answer().text(), "0");
 }
@@ -159,7 +192,9 @@ fn a_request_that_may_be_at_work_is_not_repeated() {
         for protocol in BOTH {
             assert_eq!(Ask::get("/").told(protocol, sidecar.address()).status, 200);
             let before = upstream.count();
-            let told = Ask::new("POST", "/dies").body(b"hello").told(protocol, sidecar.address());
+            let told = Ask::new("POST", "/dies")
+                .body(b"hello")
+                .told(protocol, sidecar.address());
             told.assert_problem(502, "upstream-protocol");
             assert_eq!(upstream.count(), before + 1, "a POST was sent again");
         }

@@ -38,7 +38,9 @@ struct Moved {
 fn world() -> (Sidecar, H2Upstream, Arc<Moved>) {
     let moved: Arc<Moved> = Arc::default();
     let mut settings = Builder::new();
-    settings.initial_window_size(1 << 20).initial_connection_window_size(4 << 20);
+    settings
+        .initial_window_size(1 << 20)
+        .initial_connection_window_size(4 << 20);
     let upstream = H2Upstream::with(settings, {
         let moved = moved.clone();
         move |mut call| {
@@ -77,7 +79,10 @@ fn world() -> (Sidecar, H2Upstream, Arc<Moved>) {
     let tokens = TokenEndpoint::issuing("token-1");
     let setup = Setup::new(&tokens, upstream.origin()).route("http2 = \"prior-knowledge\"");
     // One worker, and so one connection, which all of them share.
-    let sidecar = setup.log("level = \"info\"").tables("[runtime]\nworkers = 1").start_ready();
+    let sidecar = setup
+        .log("level = \"info\"")
+        .tables("[runtime]\nworkers = 1")
+        .start_ready();
     (sidecar, upstream, moved)
 }
 
@@ -104,11 +109,18 @@ fn a_gibibyte_down_fits_into_64_mebibytes() {
     let _alone = heavy();
     let (sidecar, _upstream, _) = world();
     let mut client = Client::connect(sidecar.address());
-    client.send(format!("GET /bytes/{GIB} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    client.send(format!(
+        "GET /bytes/{GIB} HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    ));
     let head = client.head();
     assert_eq!(head.status(), 200);
     let mut received = 0;
-    client.wire().stream_body(head.answer_framing("GET"), &mut |bytes| received += bytes.len() as u64).unwrap();
+    client
+        .wire()
+        .stream_body(head.answer_framing("GET"), &mut |bytes| {
+            received += bytes.len() as u64
+        })
+        .unwrap();
     assert_eq!(received, GIB);
     assert_small(&sidecar);
 }
@@ -119,7 +131,9 @@ fn a_quarter_of_it_up_fits_too() {
     let (sidecar, _upstream, moved) = world();
     let mut client = Client::connect(sidecar.address());
     let piece = vec![b'x'; 1 << 20];
-    client.send(format!("POST /sink HTTP/1.1\r\nHost: localhost\r\nContent-Length: {QUARTER}\r\n\r\n"));
+    client.send(format!(
+        "POST /sink HTTP/1.1\r\nHost: localhost\r\nContent-Length: {QUARTER}\r\n\r\n"
+    ));
     for _ in 0..QUARTER >> 20 {
         client.send(&piece);
     }
@@ -132,14 +146,21 @@ fn a_quarter_of_it_up_fits_too() {
 fn callers_that_read_nothing_stop_the_upstream_and_nobody_else() {
     let _alone = heavy();
     let (sidecar, upstream, moved) = world();
-    let mut stalled: Vec<Client> = (0..32).map(|_| Client::connect(sidecar.address())).collect();
+    let mut stalled: Vec<Client> = (0..32)
+        .map(|_| Client::connect(sidecar.address()))
+        .collect();
     for client in &mut stalled {
-        client.send(format!("GET /bytes/{GIB} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        client.send(format!(
+            "GET /bytes/{GIB} HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        ));
         assert_eq!(client.head().status(), 200);
     }
     // What windows and the sockets' buffers hold, a few MiB for each caller, and no more.
     let sent = settled("the upstream to stop", || moved.sent.load(Ordering::SeqCst));
-    assert!(sent < 32 * (16 << 20), "{sent} bytes were taken from the upstream for callers that read none");
+    assert!(
+        sent < 32 * (16 << 20),
+        "{sent} bytes were taken from the upstream for callers that read none"
+    );
     assert_small(&sidecar);
 
     // The window of the connection is not theirs alone.
@@ -147,7 +168,11 @@ fn callers_that_read_nothing_stop_the_upstream_and_nobody_else() {
     assert_eq!((small.status, small.text().as_str()), (200, "small"));
     for protocol in [Protocol::Http1, Protocol::Http2] {
         let large = Ask::get("/bytes/3000000").told(protocol, sidecar.address());
-        assert_eq!((large.status, large.body.len()), (200, 3_000_000), "{protocol:?}");
+        assert_eq!(
+            (large.status, large.body.len()),
+            (200, 3_000_000),
+            "{protocol:?}"
+        );
     }
     let connections = upstream.connections().len();
     assert!(connections <= 33, "{connections} connections");
@@ -155,7 +180,10 @@ fn callers_that_read_nothing_stop_the_upstream_and_nobody_else() {
     // One that goes on reading gets the rest of what it asked for.
     let mut received = 0;
     let framing = crate::support::wire::Framing::Length(64 << 20);
-    stalled[0].wire().stream_body(framing, &mut |bytes| received += bytes.len()).unwrap();
+    stalled[0]
+        .wire()
+        .stream_body(framing, &mut |bytes| received += bytes.len())
+        .unwrap();
     assert_eq!(received, 64 << 20);
     assert_small(&sidecar);
 }
@@ -168,7 +196,9 @@ fn an_upstream_that_reads_nothing_stops_its_callers_and_nobody_else() {
     let mut stalled: Vec<(Client, TcpStream)> = (0..8)
         .map(|_| {
             let mut client = Client::connect(sidecar.address());
-            client.send(format!("POST /stall HTTP/1.1\r\nHost: localhost\r\nContent-Length: {GIB}\r\n\r\n"));
+            client.send(format!(
+                "POST /stall HTTP/1.1\r\nHost: localhost\r\nContent-Length: {GIB}\r\n\r\n"
+            ));
             let socket = client.socket();
             socket.set_nonblocking(true).unwrap();
             (client, socket)
@@ -179,12 +209,18 @@ fn an_upstream_that_reads_nothing_stops_its_callers_and_nobody_else() {
         for (_, socket) in &mut stalled {
             while let Ok(length @ 1..) = socket.write(&piece) {
                 sent += length as u64;
-                assert!(sent < GIB, "all of it was taken, and the upstream read none of it");
+                assert!(
+                    sent < GIB,
+                    "all of it was taken, and the upstream read none of it"
+                );
             }
         }
         sent
     });
-    assert!(taken < 8 * (16 << 20), "{taken} bytes were taken for an upstream that read none");
+    assert!(
+        taken < 8 * (16 << 20),
+        "{taken} bytes were taken for an upstream that read none"
+    );
     assert_small(&sidecar);
     // The upstream's own window for the connection is used up by then, so only what needs none is sure to pass.
     let small = Ask::get("/small").told(Protocol::Http1, sidecar.address());

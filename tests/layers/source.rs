@@ -28,7 +28,12 @@ pub(crate) struct Reading {
 
 /// Reads one file.
 pub(crate) fn read(text: &str) -> Reading {
-    Reader { tokens: tokens(text), at: 0, reading: Reading::default() }.run()
+    Reader {
+        tokens: tokens(text),
+        at: 0,
+        reading: Reading::default(),
+    }
+    .run()
 }
 
 struct Reader {
@@ -66,7 +71,9 @@ impl Reader {
                 }
                 "mod" if is_name(self.word(self.at + 1)) => {
                     let name = self.word(self.at + 1).to_owned();
-                    self.reading.modules.push((name.clone(), self.tokens[self.at].line));
+                    self.reading
+                        .modules
+                        .push((name.clone(), self.tokens[self.at].line));
                     match self.word(self.at + 2) {
                         "{" => inside.push((name, depth + 1)),
                         _ if test => self.reading.test_modules.push(name),
@@ -80,7 +87,10 @@ impl Reader {
                     self.tree(&mut Vec::new(), &names, test);
                     continue;
                 }
-                word if is_name(word) && self.word(self.at + 1) == "::" && !self.continues_a_path() => {
+                word if is_name(word)
+                    && self.word(self.at + 1) == "::"
+                    && !self.continues_a_path() =>
+                {
                     let line = self.tokens[self.at].line;
                     let mut path = vec![word.to_owned()];
                     while self.word(self.at + 1) == "::" && is_name(self.word(self.at + 2)) {
@@ -88,7 +98,12 @@ impl Reader {
                         path.push(self.word(self.at).to_owned());
                     }
                     let inside = inside.iter().map(|(name, _)| name.clone()).collect();
-                    self.reading.mentions.push(Mention { path, line, inside, test });
+                    self.reading.mentions.push(Mention {
+                        path,
+                        line,
+                        inside,
+                        test,
+                    });
                 }
                 _ => {}
             }
@@ -120,7 +135,12 @@ impl Reader {
                 "," | "}" | ";" | "" => {
                     if !before.is_empty() {
                         let (path, inside) = (before.clone(), inside.to_vec());
-                        self.reading.mentions.push(Mention { path, line, inside, test });
+                        self.reading.mentions.push(Mention {
+                            path,
+                            line,
+                            inside,
+                            test,
+                        });
                     }
                     break;
                 }
@@ -147,7 +167,10 @@ impl Reader {
     /// Whether the attribute that opens here is a `cfg` that holds in tests alone.
     fn is_cfg_test(&self, open: usize) -> bool {
         let words: Vec<&str> = (open..self.closing(open)).map(|at| self.word(at)).collect();
-        words.get(1) == Some(&"cfg") && words.contains(&"test") && !words.contains(&"not") && !words.contains(&"any")
+        words.get(1) == Some(&"cfg")
+            && words.contains(&"test")
+            && !words.contains(&"not")
+            && !words.contains(&"any")
     }
 
     /// The token that closes the bracket which opens here.
@@ -204,7 +227,8 @@ fn tokens(text: &str) -> Vec<Token> {
         } else if first == '\'' {
             quote(rest)
         } else if is_name_start(first) || first.is_ascii_digit() {
-            rest.find(|c: char| !is_name_start(c) && !c.is_ascii_digit()).unwrap_or(rest.len())
+            rest.find(|c: char| !is_name_start(c) && !c.is_ascii_digit())
+                .unwrap_or(rest.len())
         } else if rest.starts_with("::") {
             2
         } else {
@@ -212,7 +236,10 @@ fn tokens(text: &str) -> Vec<Token> {
         };
         let (word, after) = rest.split_at(length);
         if is_name(word) || word == "::" || (length == 1 && first.is_ascii_punctuation()) {
-            found.push(Token { word: word.to_owned(), line });
+            found.push(Token {
+                word: word.to_owned(),
+                line,
+            });
         }
         line += word.matches('\n').count();
         rest = after;
@@ -253,7 +280,11 @@ fn string(text: &str) -> Option<usize> {
     let mut at = usize::from(matches!(bytes[0], b'b' | b'c'));
     let raw = bytes.get(at) == Some(&b'r');
     at += usize::from(raw);
-    let hashes = if raw { bytes[at..].iter().take_while(|byte| **byte == b'#').count() } else { 0 };
+    let hashes = if raw {
+        bytes[at..].iter().take_while(|byte| **byte == b'#').count()
+    } else {
+        0
+    };
     at += hashes;
     if bytes.get(at) != Some(&b'"') {
         return None;

@@ -34,15 +34,28 @@ impl World {
         let (running, ended) = mpsc::channel::<()>();
         let (started, start) = mpsc::channel();
         thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            started.send(runtime.block_on(AuthorizationServer::start(options)).unwrap()).unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            started
+                .send(
+                    runtime
+                        .block_on(AuthorizationServer::start(options))
+                        .unwrap(),
+                )
+                .unwrap();
             runtime.block_on(async {
                 while matches!(ended.try_recv(), Err(mpsc::TryRecvError::Empty)) {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
             });
         });
-        Self { server: start.recv().unwrap(), folder: tempfile::tempdir().unwrap(), _running: running }
+        Self {
+            server: start.recv().unwrap(),
+            folder: tempfile::tempdir().unwrap(),
+            _running: running,
+        }
     }
 
     pub(crate) fn store(&self) -> PathBuf {
@@ -84,8 +97,15 @@ impl World {
     /// Starts the program in an environment of these variables alone.
     pub(crate) fn start_in(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Program {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bearward"));
-        command.env_clear().envs(environment.iter().copied()).current_dir(self.folder.path()).args(arguments);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .env_clear()
+            .envs(environment.iter().copied())
+            .current_dir(self.folder.path())
+            .args(arguments);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         Program { child, out }
@@ -101,7 +121,9 @@ impl World {
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
-        let offset = std::process::id().wrapping_mul(97).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let offset = std::process::id()
+            .wrapping_mul(97)
+            .wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
         let port = u16::try_from(12_000 + offset % 20_000).unwrap();
         if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
@@ -149,7 +171,12 @@ impl Program {
         }
         let (mut out, mut err) = (String::new(), String::new());
         self.out.read_to_string(&mut out).unwrap();
-        self.child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+        self.child
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut err)
+            .unwrap();
         (self.child.wait().unwrap().code(), out, err)
     }
 }
@@ -192,15 +219,20 @@ impl Browser {
 
     /// Asks, and does not wait for the answer.
     pub(crate) fn begin(&mut self, url: &Url) -> TcpStream {
-        let mut stream = TcpStream::connect((url.host_str().unwrap(), url.port().unwrap())).unwrap();
-        stream.write_all(self.request("GET", url, "").as_bytes()).unwrap();
+        let mut stream =
+            TcpStream::connect((url.host_str().unwrap(), url.port().unwrap())).unwrap();
+        stream
+            .write_all(self.request("GET", url, "").as_bytes())
+            .unwrap();
         stream
     }
 
     fn request(&self, method: &str, url: &Url, form: &str) -> String {
         let (host, port) = (url.host_str().unwrap(), url.port().unwrap());
         let cookies = self.cookies.get(host).into_iter().flatten();
-        let cookie: Vec<_> = cookies.map(|(name, value)| format!("{name}={value}")).collect();
+        let cookie: Vec<_> = cookies
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
         let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
         format!(
             "{method} {target} HTTP/1.1\r\nhost: {host}:{port}\r\ncookie: {}\r\nconnection: close\r\n\
@@ -218,7 +250,9 @@ impl Browser {
             let (name, value) = cookie.split(';').next().unwrap().split_once('=').unwrap();
             cookies.insert(name.to_owned(), value.to_owned());
         }
-        let location = page.field("location").map(|location| url.join(location).unwrap());
+        let location = page
+            .field("location")
+            .map(|location| url.join(location).unwrap());
         (page, location)
     }
 
@@ -241,9 +275,15 @@ fn exchange(address: (&str, u16), request: &str) -> Page {
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("no answer: {answer:?}"));
+    let (head, body) = answer
+        .split_once("\r\n\r\n")
+        .unwrap_or_else(|| panic!("no answer: {answer:?}"));
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Page { status, head: head.to_owned(), body: body.to_owned() }
+    Page {
+        status,
+        head: head.to_owned(),
+        body: body.to_owned(),
+    }
 }
 
 /// Waits until something listens there.

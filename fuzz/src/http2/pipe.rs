@@ -26,7 +26,14 @@ pub(super) struct Pipe {
 
 impl Pipe {
     pub(super) fn new() -> Self {
-        Self { input: Vec::new(), is_ended: false, output: Vec::new(), room: usize::MAX, calls: 0, moved: 0 }
+        Self {
+            input: Vec::new(),
+            is_ended: false,
+            output: Vec::new(),
+            room: usize::MAX,
+            calls: 0,
+            moved: 0,
+        }
     }
 
     /// How often it was called, and what that has moved.
@@ -37,7 +44,10 @@ impl Pipe {
     /// Nobody calls on and on.
     pub(super) fn check_pace(&self, (calls, moved): (usize, usize)) {
         let (calls, moved) = (self.calls - calls, self.moved - moved);
-        assert!(calls <= MOST_IDLE + moved / WORTH_A_CALL, "{calls} calls to move {moved} bytes");
+        assert!(
+            calls <= MOST_IDLE + moved / WORTH_A_CALL,
+            "{calls} calls to move {moved} bytes"
+        );
     }
 }
 
@@ -45,19 +55,31 @@ impl Pipe {
 pub(super) struct End(pub(super) Rc<RefCell<Pipe>>);
 
 impl AsyncRead for End {
-    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let mut pipe = self.0.borrow_mut();
         pipe.calls += 1;
         let count = pipe.input.len().min(buffer.remaining());
         buffer.put_slice(&pipe.input[..count]);
         pipe.input.drain(..count);
         pipe.moved += count;
-        if count > 0 || pipe.is_ended { Poll::Ready(Ok(())) } else { Poll::Pending }
+        if count > 0 || pipe.is_ended {
+            Poll::Ready(Ok(()))
+        } else {
+            Poll::Pending
+        }
     }
 }
 
 impl AsyncWrite for End {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         let mut pipe = self.0.borrow_mut();
         assert!(!bytes.is_empty(), "nothing is written");
         pipe.calls += 1;

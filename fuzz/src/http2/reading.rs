@@ -13,7 +13,10 @@ use bearward::{
 use super::super::admission::one_reading;
 
 /// Smaller than what a connection keeps of a head, so that one that is too large is found to be.
-const LIMITS: HeadLimits = HeadLimits { bytes: 8 * 1024, fields: 100 };
+const LIMITS: HeadLimits = HeadLimits {
+    bytes: 8 * 1024,
+    fields: 100,
+};
 const MOST_TRAILER_BYTES: usize = 64 * 1024;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -43,7 +46,13 @@ impl Reading {
     }
 
     fn new(role: Role) -> Self {
-        Self { role, head: Head::default(), body: None, is_lost: false, is_over: false }
+        Self {
+            role,
+            head: Head::default(),
+            body: None,
+            is_lost: false,
+            is_over: false,
+        }
     }
 
     /// Whether nothing is missing.
@@ -57,7 +66,9 @@ impl Reading {
         let (mut rest, mut begun) = (bytes.to_vec(), 0);
         while !self.is_lost {
             if let Some(body) = &mut self.body {
-                let decoded = body.decode(&mut rest).expect("a body that is framed as its head says");
+                let decoded = body
+                    .decode(&mut rest)
+                    .expect("a body that is framed as its head says");
                 rest.drain(..decoded.consumed);
                 if !body.is_done() {
                     break;
@@ -68,7 +79,10 @@ impl Reading {
             if rest.is_empty() {
                 break;
             }
-            assert!(self.role == Role::Requests || !self.is_over, "something behind an answer");
+            assert!(
+                self.role == Role::Requests || !self.is_over,
+                "something behind an answer"
+            );
             self.head.buffer.extend(&std::mem::take(&mut rest));
             match self.framing() {
                 None => break,
@@ -99,7 +113,11 @@ impl Reading {
                 Ok(true) if self.head.status < 200 => self.head.next(0),
                 Ok(true) => {
                     let framing = framing::of_response(&self.head, to_head);
-                    assert_ne!(framing, Ok(Framing::UntilClose), "an answer whose end nobody sees");
+                    assert_ne!(
+                        framing,
+                        Ok(Framing::UntilClose),
+                        "an answer whose end nobody sees"
+                    );
                     return Some(framing.map_err(|_| ()));
                 }
                 Err(_) => return Some(Err(())),
@@ -109,7 +127,11 @@ impl Reading {
 
     fn admitted(&self) -> Result<Framing, ()> {
         let admitted = admit(&self.head, &Limits::default()).map_err(|_| ())?;
-        one_reading(&self.head.buffer.all()[..self.head.len()], &self.head, &admitted);
+        one_reading(
+            &self.head.buffer.all()[..self.head.len()],
+            &self.head,
+            &admitted,
+        );
         Ok(admitted.framing)
     }
 }

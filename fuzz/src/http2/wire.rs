@@ -29,11 +29,18 @@ fn take(bytes: &mut Vec<u8>) -> Option<Frame> {
     let end = HEAD + u32::from_be_bytes([0, a, b, c]) as usize;
     let payload = bytes.get(HEAD..end)?.to_vec();
     bytes.drain(..end);
-    Some(Frame { kind, flags, stream: u32::from_be_bytes(stream) & (u32::MAX >> 1), payload })
+    Some(Frame {
+        kind,
+        flags,
+        stream: u32::from_be_bytes(stream) & (u32::MAX >> 1),
+        payload,
+    })
 }
 
 fn number(bytes: &[u8]) -> u64 {
-    bytes.first_chunk().map_or(0, |bytes| u64::from(u32::from_be_bytes(*bytes)))
+    bytes
+        .first_chunk()
+        .map_or(0, |bytes| u64::from(u32::from_be_bytes(*bytes)))
 }
 
 /// What the peer has sent, whether it was read or not.
@@ -61,10 +68,18 @@ impl Fed {
                 }
                 1 => self.heads += 1,
                 4 => {
-                    let sizes = frame.payload.chunks_exact(6).filter(|pair| pair[..2] == [0, 4]);
-                    self.initial = sizes.map(|pair| number(&pair[2..])).fold(self.initial, u64::max);
+                    let sizes = frame
+                        .payload
+                        .chunks_exact(6)
+                        .filter(|pair| pair[..2] == [0, 4]);
+                    self.initial = sizes
+                        .map(|pair| number(&pair[2..]))
+                        .fold(self.initial, u64::max);
                 }
-                8 => *self.opened.entry(frame.stream).or_default() += number(&frame.payload) & u64::from(u32::MAX >> 1),
+                8 => {
+                    *self.opened.entry(frame.stream).or_default() +=
+                        number(&frame.payload) & u64::from(u32::MAX >> 1)
+                }
                 _ => {}
             }
         }
@@ -105,7 +120,10 @@ pub(super) struct Said {
 
 impl Said {
     pub(super) fn behind(preface: &'static [u8]) -> Self {
-        Self { preface, ..Self::default() }
+        Self {
+            preface,
+            ..Self::default()
+        }
     }
 
     /// Takes the whole frames of `output`.
@@ -124,23 +142,46 @@ impl Said {
     }
 
     fn check(&mut self, frame: Frame, fed: &Fed) {
-        let Frame { kind, flags, stream, payload } = frame;
+        let Frame {
+            kind,
+            flags,
+            stream,
+            payload,
+        } = frame;
         assert!(payload.len() <= LARGEST, "a frame that is too large");
-        assert!(self.has_settings || kind == 4, "no settings at the beginning");
-        assert!(self.block.is_none() || kind == 9, "a frame in the middle of a field block");
+        assert!(
+            self.has_settings || kind == 4,
+            "no settings at the beginning"
+        );
+        assert!(
+            self.block.is_none() || kind == 9,
+            "a frame in the middle of a field block"
+        );
         let is_end = matches!(kind, 0 | 1) && flags & 1 == 1;
         let sent = self.streams.entry(stream).or_default();
         match kind {
             0 => {
-                assert!(sent.has_head && !sent.has_ended, "content where none may be");
+                assert!(
+                    sent.has_head && !sent.has_ended,
+                    "content where none may be"
+                );
                 sent.has_ended = is_end;
                 sent.content += payload.len() as u64;
                 self.content += payload.len() as u64;
-                assert!(sent.content <= fed.allowed(stream), "more than the window of a stream");
-                assert!(self.content <= fed.allowed(0), "more than the window of the connection");
+                assert!(
+                    sent.content <= fed.allowed(stream),
+                    "more than the window of a stream"
+                );
+                assert!(
+                    self.content <= fed.allowed(0),
+                    "more than the window of the connection"
+                );
             }
             1 => {
-                assert!(stream % 2 == 1 && !sent.has_ended, "a head where none may be");
+                assert!(
+                    stream % 2 == 1 && !sent.has_ended,
+                    "a head where none may be"
+                );
                 self.block = Some((stream, is_end, payload));
             }
             3 => {
@@ -154,14 +195,21 @@ impl Said {
                 let freed = number(&payload);
                 assert!(freed > 0, "a window that opens by nothing");
                 sent.freed += freed;
-                let came = if stream == 0 { fed.content } else { fed.by_stream.get(&stream).copied().unwrap_or(0) };
+                let came = if stream == 0 {
+                    fed.content
+                } else {
+                    fed.by_stream.get(&stream).copied().unwrap_or(0)
+                };
                 assert!(sent.freed <= came, "a window opens by more than was taken");
                 if stream == 0 {
                     self.freed = sent.freed;
                 }
             }
             9 => {
-                let (first, _, block) = self.block.as_mut().expect("a piece of a block that did not begin");
+                let (first, _, block) = self
+                    .block
+                    .as_mut()
+                    .expect("a piece of a block that did not begin");
                 assert_eq!(*first, stream);
                 block.extend(payload);
             }
@@ -176,10 +224,15 @@ impl Said {
         let (stream, is_end, block) = self.block.take().expect("it was just there");
         let decoder = self.decoder.get_or_insert_with(|| Decoder::new(4096));
         let mut names = Vec::new();
-        decoder.decode(&block, |name, _| names.push(name.to_vec())).expect("fields that can be unpacked");
+        decoder
+            .decode(&block, |name, _| names.push(name.to_vec()))
+            .expect("fields that can be unpacked");
         let sent = self.streams.entry(stream).or_default();
         let is_head = names.first().is_some_and(|name| name.starts_with(b":"));
-        assert!(is_head || (sent.has_head && is_end), "trailers that end nothing");
+        assert!(
+            is_head || (sent.has_head && is_end),
+            "trailers that end nothing"
+        );
         sent.has_head = true;
         sent.has_ended = is_end;
     }

@@ -27,7 +27,10 @@ impl Cookie {
     fn header(&self, value: &str, age: u64, secure: bool) -> Option<HeaderValue> {
         // `Lax` and not `Strict`: the browser comes back by a navigation that begins at the authorization server.
         let secure = if secure { "; Secure" } else { "" };
-        let text = format!("{}={value}; Path={CALLBACK}; Max-Age={age}; HttpOnly; SameSite=Lax{secure}", self.0);
+        let text = format!(
+            "{}={value}; Path={CALLBACK}; Max-Age={age}; HttpOnly; SameSite=Lax{secure}",
+            self.0
+        );
         let mut header = HeaderValue::try_from(text).ok()?;
         header.set_sensitive(true);
         Some(header)
@@ -35,8 +38,13 @@ impl Cookie {
 
     /// Whether the browser that sent `headers` has it with `value`.
     pub(super) fn is_held(&self, headers: &HeaderMap, value: &Secret) -> bool {
-        let fields = headers.get_all(header::COOKIE).iter().filter_map(|field| field.to_str().ok());
-        let mut pairs = fields.flat_map(|field| field.split(';')).filter_map(|pair| pair.trim().split_once('='));
+        let fields = headers
+            .get_all(header::COOKIE)
+            .iter()
+            .filter_map(|field| field.to_str().ok());
+        let mut pairs = fields
+            .flat_map(|field| field.split(';'))
+            .filter_map(|pair| pair.trim().split_once('='));
         pairs.any(|(name, candidate)| name == self.0 && value.matches(candidate.as_bytes()))
     }
 }
@@ -46,7 +54,10 @@ mod tests {
     use super::*;
 
     fn held(cookies: &[&str]) -> bool {
-        let headers = cookies.iter().map(|cookie| (header::COOKIE, cookie.parse().unwrap())).collect();
+        let headers = cookies
+            .iter()
+            .map(|cookie| (header::COOKIE, cookie.parse().unwrap()))
+            .collect();
         // The first 8 digits of the SHA-256 of "abc".
         Cookie::of(&Secret::new("abc")).is_held(&headers, &Secret::new("value"))
     }
@@ -54,8 +65,16 @@ mod tests {
     #[test]
     fn it_is_kept_from_scripts_and_other_sites_and_other_paths() {
         let cookie = Cookie::of(&Secret::new("abc"));
-        let set = |secure| cookie.set(&Secret::new("value"), secure).unwrap().to_str().unwrap().to_owned();
-        let expected = "bearward-login-ba7816bf=value; Path=/callback; Max-Age=600; HttpOnly; SameSite=Lax";
+        let set = |secure| {
+            cookie
+                .set(&Secret::new("value"), secure)
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .to_owned()
+        };
+        let expected =
+            "bearward-login-ba7816bf=value; Path=/callback; Max-Age=600; HttpOnly; SameSite=Lax";
         assert_eq!(set(false), expected);
         assert_eq!(set(true), format!("{expected}; Secure"));
         assert!(
@@ -71,8 +90,16 @@ mod tests {
     #[test]
     fn it_is_found_among_others() {
         assert!(held(&["a=b; bearward-login-ba7816bf=value; c"]));
-        assert!(held(&["a=b", "bearward-login-ba7816bf=other;bearward-login-ba7816bf=value"]));
-        for cookies in [&[][..], &["bearward-login-ba7816bf="], &["bearward-login-00000000=value"], &["value"]] {
+        assert!(held(&[
+            "a=b",
+            "bearward-login-ba7816bf=other;bearward-login-ba7816bf=value"
+        ]));
+        for cookies in [
+            &[][..],
+            &["bearward-login-ba7816bf="],
+            &["bearward-login-00000000=value"],
+            &["value"],
+        ] {
             assert!(!held(cookies), "{cookies:?}");
         }
     }

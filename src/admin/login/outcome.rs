@@ -34,8 +34,14 @@ pub struct Outcome {
 impl Outcome {
     /// There is a login, and it is stored.
     pub fn logged_in(provider: &str) -> Self {
-        let detail = format!("bearward has a login at {provider:?} and keeps it alive. This page can be closed.");
-        Self { status: StatusCode::OK, title: "Logged in", detail }
+        let detail = format!(
+            "bearward has a login at {provider:?} and keeps it alive. This page can be closed."
+        );
+        Self {
+            status: StatusCode::OK,
+            title: "Logged in",
+            detail,
+        }
     }
 
     /// A callback of no login: forged, repeated, late.
@@ -54,13 +60,17 @@ impl Outcome {
 
     /// The provider is not any more the one that the login set out to.
     pub(super) fn reconfigured(provider: &str) -> Self {
-        let detail = format!("The configuration of {provider:?} was changed on the way. Begin again.");
+        let detail =
+            format!("The configuration of {provider:?} was changed on the way. Begin again.");
         Self::bad_request("This login is out of date", detail)
     }
 
     /// A callback that brings no code.
     pub fn declined(provider: &str, error: &CallbackError) -> Self {
-        Self::bad_request("Not logged in", format!("{}: {error}. Nothing was changed.", Quoted(provider)))
+        Self::bad_request(
+            "Not logged in",
+            format!("{}: {error}. Nothing was changed.", Quoted(provider)),
+        )
     }
 
     /// A code that brought no token.
@@ -70,20 +80,34 @@ impl Outcome {
             false => StatusCode::BAD_GATEWAY,
         };
         let detail = format!("{}: {error}. Nothing was changed.", Quoted(provider));
-        Self { status, title: "Not logged in", detail }
+        Self {
+            status,
+            title: "Not logged in",
+            detail,
+        }
     }
 
     /// A token that cannot be kept; `error` says why.
     pub fn not_stored(provider: &str, error: &impl Display) -> Self {
         let detail = format!("{}: the login cannot be stored: {error}.", Quoted(provider));
-        Self { status: StatusCode::SERVICE_UNAVAILABLE, title: "The login is not stored", detail }
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            title: "The login is not stored",
+            detail,
+        }
     }
 
     /// Nobody would wait for what the code brings.
     pub(super) fn ending(provider: &str) -> Self {
-        let detail =
-            format!("{}: bearward is ending. Nothing was changed. Begin again once it runs.", Quoted(provider));
-        Self { status: StatusCode::SERVICE_UNAVAILABLE, title: "Not logged in", detail }
+        let detail = format!(
+            "{}: bearward is ending. Nothing was changed. Begin again once it runs.",
+            Quoted(provider)
+        );
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            title: "Not logged in",
+            detail,
+        }
     }
 
     /// A login that is in use, and in memory alone; `error` says why.
@@ -93,23 +117,42 @@ impl Outcome {
              bearward ends before.",
             Quoted(provider)
         );
-        Self { status: StatusCode::SERVICE_UNAVAILABLE, title: "The login is not stored", detail }
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            title: "The login is not stored",
+            detail,
+        }
     }
 
     /// A login that ends with its access token.
     pub fn without_refresh_token(provider: &str) -> Self {
         let detail = format!("{}: {WITHOUT_REFRESH_TOKEN}.", Quoted(provider));
-        Self { status: StatusCode::OK, title: "Logged in, but not for long", detail }
+        Self {
+            status: StatusCode::OK,
+            title: "Logged in, but not for long",
+            detail,
+        }
     }
 
     /// Something that should not happen.
     pub(super) fn interrupted(provider: &str) -> Self {
-        let detail = format!("{}: the login was interrupted; the log says more.", Quoted(provider));
-        Self { status: StatusCode::SERVICE_UNAVAILABLE, title: "Not logged in", detail }
+        let detail = format!(
+            "{}: the login was interrupted; the log says more.",
+            Quoted(provider)
+        );
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            title: "Not logged in",
+            detail,
+        }
     }
 
     fn bad_request(title: &'static str, detail: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, title, detail: detail.into() }
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            title,
+            detail: detail.into(),
+        }
     }
 
     /// The answer to the browser, which may be kept by nobody and tells no other site where it came from. With `home` the
@@ -127,7 +170,11 @@ impl Outcome {
              <header><h1>{title}</h1></header>\n<main>\n<p>{detail}</p>\n{home}</main>\n</body>\n</html>\n",
             title = Text(self.title),
             detail = Text(&self.detail),
-            home = if home { "<p><a href=\"/\">Status of all providers</a></p>\n" } else { "" },
+            home = if home {
+                "<p><a href=\"/\">Status of all providers</a></p>\n"
+            } else {
+                ""
+            },
         )
     }
 }
@@ -153,7 +200,11 @@ mod tests {
 
     #[test]
     fn a_failed_exchange_says_whose_fault_it_is() {
-        let status = |fault| Outcome::not_exchanged("x", &TokenRequestError::new(fault)).status.as_u16();
+        let status = |fault| {
+            Outcome::not_exchanged("x", &TokenRequestError::new(fault))
+                .status
+                .as_u16()
+        };
         assert_eq!(status(Fault::Refused(Refusal::InvalidGrant)), 502);
         assert_eq!(status(Fault::Refused(Refusal::InvalidClient)), 502);
         assert_eq!(status(Fault::Connect), 503);

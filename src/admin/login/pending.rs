@@ -45,12 +45,22 @@ impl<T> Pending<T> {
         if waiting.len() == MOST {
             waiting.pop_front();
         }
-        waiting.push_back(Waiting { state, browser, until: now + LIFETIME, login });
+        waiting.push_back(Waiting {
+            state,
+            browser,
+            until: now + LIFETIME,
+            login,
+        });
     }
 
     /// Hands out the login of `state`, once, to the browser that it began in; `holds` tells whether this one holds that
     /// secret.
-    pub(super) fn claim(&self, now: Moment, state: &str, holds: impl Fn(&Secret) -> bool) -> Result<T, Unclaimed> {
+    pub(super) fn claim(
+        &self,
+        now: Moment,
+        state: &str,
+        holds: impl Fn(&Secret) -> bool,
+    ) -> Result<T, Unclaimed> {
         let mut waiting = self.lock(now);
         // All of them are compared, so that the time it takes says nothing.
         let mut found = None;
@@ -63,13 +73,18 @@ impl<T> Pending<T> {
         if !holds(&waiting[at].browser) {
             return Err(Unclaimed::OtherBrowser);
         }
-        waiting.remove(at).map(|one| one.login).ok_or(Unclaimed::Unknown)
+        waiting
+            .remove(at)
+            .map(|one| one.login)
+            .ok_or(Unclaimed::Unknown)
     }
 
     /// Whether there is one of `state`, which stays.
     pub(super) fn knows(&self, now: Moment, state: &str) -> bool {
         let waiting = self.lock(now);
-        waiting.iter().fold(false, |known, one| one.state.matches(state.as_bytes()) | known)
+        waiting.iter().fold(false, |known, one| {
+            one.state.matches(state.as_bytes()) | known
+        })
     }
 
     /// What is still good.
@@ -96,7 +111,12 @@ mod tests {
     fn pending(logins: impl IntoIterator<Item = usize>) -> Pending<usize> {
         let pending = Pending::new();
         for login in logins {
-            pending.keep(START, Secret::new(format!("s{login}")), Secret::new(format!("b{login}")), login);
+            pending.keep(
+                START,
+                Secret::new(format!("s{login}")),
+                Secret::new(format!("b{login}")),
+                login,
+            );
         }
         pending
     }
@@ -109,8 +129,13 @@ mod tests {
     fn a_login_is_claimed_once() {
         let pending = pending([1, 2]);
         assert_eq!(pending.claim(START, "s1", browser("b1")), Ok(1));
-        assert_eq!(pending.claim(START, "s1", browser("b1")), Err(Unclaimed::Unknown));
-        assert!(pending.knows(START, "s2") && pending.knows(START, "s2") && !pending.knows(START, "s1"));
+        assert_eq!(
+            pending.claim(START, "s1", browser("b1")),
+            Err(Unclaimed::Unknown)
+        );
+        assert!(
+            pending.knows(START, "s2") && pending.knows(START, "s2") && !pending.knows(START, "s1")
+        );
         assert!(!pending.knows(START + LIFETIME, "s2"));
         let pending = self::pending([1, 2]);
         assert_eq!(pending.claim(START, "s2", browser("b2")), Ok(2));
@@ -119,8 +144,14 @@ mod tests {
     #[test]
     fn another_browser_neither_gets_a_login_nor_ends_it() {
         let pending = pending([1, 2]);
-        assert_eq!(pending.claim(START, "s1", browser("b2")), Err(Unclaimed::OtherBrowser));
-        assert_eq!(pending.claim(START, "", browser("b1")), Err(Unclaimed::Unknown));
+        assert_eq!(
+            pending.claim(START, "s1", browser("b2")),
+            Err(Unclaimed::OtherBrowser)
+        );
+        assert_eq!(
+            pending.claim(START, "", browser("b1")),
+            Err(Unclaimed::Unknown)
+        );
         assert_eq!(pending.claim(START, "s1", browser("b1")), Ok(1));
     }
 
@@ -128,15 +159,24 @@ mod tests {
     fn ten_minutes_are_the_most() {
         let just_before = START + LIFETIME - Duration::from_nanos(1);
         assert_eq!(pending([1]).claim(just_before, "s1", browser("b1")), Ok(1));
-        assert_eq!(pending([1]).claim(START + LIFETIME, "s1", browser("b1")), Err(Unclaimed::Unknown));
+        assert_eq!(
+            pending([1]).claim(START + LIFETIME, "s1", browser("b1")),
+            Err(Unclaimed::Unknown)
+        );
     }
 
     #[test]
     fn the_oldest_makes_room() {
         let pending = pending(0..=MOST);
-        assert_eq!(pending.claim(START, "s0", browser("b0")), Err(Unclaimed::Unknown));
+        assert_eq!(
+            pending.claim(START, "s0", browser("b0")),
+            Err(Unclaimed::Unknown)
+        );
         for login in 1..=MOST {
-            assert_eq!(pending.claim(START, &format!("s{login}"), browser(&format!("b{login}"))), Ok(login));
+            assert_eq!(
+                pending.claim(START, &format!("s{login}"), browser(&format!("b{login}"))),
+                Ok(login)
+            );
         }
     }
 }

@@ -21,7 +21,9 @@ pub fn default_uri(admin: &ListenAddress) -> Option<RedirectUri> {
 
 /// `http://127.0.0.1:9900`, where a browser on this machine finds the admin listener at `admin`.
 pub fn origin(admin: &ListenAddress) -> Option<String> {
-    let ListenAddress::Tcp(address) = admin else { return None };
+    let ListenAddress::Tcp(address) = admin else {
+        return None;
+    };
     let mut address = *address;
     if address.ip().is_unspecified() {
         address.set_ip(if address.is_ipv4() {
@@ -35,7 +37,10 @@ pub fn origin(admin: &ListenAddress) -> Option<String> {
 
 /// The `redirect_uri` of a login at `provider`.
 pub fn uri_for(provider: &Provider, admin: Option<&ListenAddress>) -> Option<RedirectUri> {
-    let configured = provider.authorization.as_ref().and_then(|authorization| authorization.redirect_uri.clone());
+    let configured = provider
+        .authorization
+        .as_ref()
+        .and_then(|authorization| authorization.redirect_uri.clone());
     configured.or_else(|| default_uri(admin?))
 }
 
@@ -81,7 +86,8 @@ pub(super) fn leads_here(uri: &Url, host: &Authority, admin: &ListenAddress) -> 
 pub(super) fn start_elsewhere(uri: &Url, host: &Authority) -> Option<String> {
     let (name, port) = (uri.host_str()?, uri.port_or_known_default()?);
     let same_port = port == host.port_u16().unwrap_or(80);
-    (is_loopback(uri) && same_port && !name.eq_ignore_ascii_case(host.host())).then(|| format!("{name}:{port}"))
+    (is_loopback(uri) && same_port && !name.eq_ignore_ascii_case(host.host()))
+        .then(|| format!("{name}:{port}"))
 }
 
 #[cfg(test)]
@@ -99,35 +105,91 @@ mod tests {
     #[test]
     fn the_default_is_what_a_browser_on_this_machine_can_open() {
         let default = |admin| default_uri(&address(admin)).map(|uri| uri.as_str().to_owned());
-        assert_eq!(default("127.0.0.1:9900").as_deref(), Some("http://127.0.0.1:9900/callback"));
-        assert_eq!(default("0.0.0.0:9900").as_deref(), Some("http://127.0.0.1:9900/callback"));
-        assert_eq!(default("[::]:9900").as_deref(), Some("http://[::1]:9900/callback"));
-        assert_eq!(default("10.0.0.5:1").as_deref(), Some("http://10.0.0.5:1/callback"));
+        assert_eq!(
+            default("127.0.0.1:9900").as_deref(),
+            Some("http://127.0.0.1:9900/callback")
+        );
+        assert_eq!(
+            default("0.0.0.0:9900").as_deref(),
+            Some("http://127.0.0.1:9900/callback")
+        );
+        assert_eq!(
+            default("[::]:9900").as_deref(),
+            Some("http://[::1]:9900/callback")
+        );
+        assert_eq!(
+            default("10.0.0.5:1").as_deref(),
+            Some("http://10.0.0.5:1/callback")
+        );
         assert_eq!(default("unix:/run/x"), None);
     }
 
     #[test]
     fn loopback_is_a_literal_address_or_localhost() {
-        for uri in ["http://127.0.0.1:1/callback", "http://[::1]/x", "http://localhost:1/", "http://127.9.9.9/"] {
+        for uri in [
+            "http://127.0.0.1:1/callback",
+            "http://[::1]/x",
+            "http://localhost:1/",
+            "http://127.9.9.9/",
+        ] {
             assert!(is_loopback(&url(uri)), "{uri}");
         }
-        for uri in ["https://127.0.0.1:1/callback", "http://localhost.example/", "http://10.0.0.1/", "myapp://callback"]
-        {
+        for uri in [
+            "https://127.0.0.1:1/callback",
+            "http://localhost.example/",
+            "http://10.0.0.1/",
+            "myapp://callback",
+        ] {
             assert!(!is_loopback(&url(uri)), "{uri}");
         }
     }
 
     #[test]
     fn a_callback_leads_here_by_its_port_or_by_a_way_that_is_not_ours_to_know() {
-        let here =
-            |uri, host: &'static str, admin| leads_here(&url(uri), &Authority::from_static(host), &address(admin));
-        assert!(here("http://127.0.0.1:9900/callback", "127.0.0.1:9900", "127.0.0.1:9900"));
-        assert!(here("http://localhost:9900/callback", "127.0.0.1:9900", "127.0.0.1:9900"));
-        assert!(here("http://127.0.0.1:19900/callback", "127.0.0.1:19900", "0.0.0.0:9900"), "a port that is forwarded");
-        assert!(!here("http://127.0.0.1:9900/callback", "10.0.0.5:9900", "0.0.0.0:9900"), "another machine's loopback");
-        assert!(here("http://10.0.0.5:9900/callback", "10.0.0.5:9900", "0.0.0.0:9900"));
-        assert!(here("http://[::1]:9900/callback", "[::1]:9900", "[::1]:9900"));
-        assert!(here("https://sidecar.example/callback", "localhost", "127.0.0.1:9900"));
+        let here = |uri, host: &'static str, admin| {
+            leads_here(&url(uri), &Authority::from_static(host), &address(admin))
+        };
+        assert!(here(
+            "http://127.0.0.1:9900/callback",
+            "127.0.0.1:9900",
+            "127.0.0.1:9900"
+        ));
+        assert!(here(
+            "http://localhost:9900/callback",
+            "127.0.0.1:9900",
+            "127.0.0.1:9900"
+        ));
+        assert!(
+            here(
+                "http://127.0.0.1:19900/callback",
+                "127.0.0.1:19900",
+                "0.0.0.0:9900"
+            ),
+            "a port that is forwarded"
+        );
+        assert!(
+            !here(
+                "http://127.0.0.1:9900/callback",
+                "10.0.0.5:9900",
+                "0.0.0.0:9900"
+            ),
+            "another machine's loopback"
+        );
+        assert!(here(
+            "http://10.0.0.5:9900/callback",
+            "10.0.0.5:9900",
+            "0.0.0.0:9900"
+        ));
+        assert!(here(
+            "http://[::1]:9900/callback",
+            "[::1]:9900",
+            "[::1]:9900"
+        ));
+        assert!(here(
+            "https://sidecar.example/callback",
+            "localhost",
+            "127.0.0.1:9900"
+        ));
         for uri in [
             "http://127.0.0.1:9901/callback",
             "http://127.0.0.1:9900/other",
@@ -140,12 +202,31 @@ mod tests {
 
     #[test]
     fn a_login_starts_at_the_name_it_comes_back_to() {
-        let start = |uri, host: &'static str| start_elsewhere(&url(uri), &Authority::from_static(host));
-        assert_eq!(start("http://127.0.0.1:9900/callback", "localhost:9900").as_deref(), Some("127.0.0.1:9900"));
-        assert_eq!(start("http://[::1]:9900/callback", "localhost:9900").as_deref(), Some("[::1]:9900"));
-        assert_eq!(start("http://127.0.0.1:9900/callback", "127.0.0.1:9900"), None);
-        assert_eq!(start("http://localhost:9900/callback", "LOCALHOST:9900"), None);
-        assert_eq!(start("https://sidecar.example/callback", "localhost:9900"), None);
-        assert_eq!(start("http://127.0.0.1:9900/callback", "localhost:9901"), None);
+        let start =
+            |uri, host: &'static str| start_elsewhere(&url(uri), &Authority::from_static(host));
+        assert_eq!(
+            start("http://127.0.0.1:9900/callback", "localhost:9900").as_deref(),
+            Some("127.0.0.1:9900")
+        );
+        assert_eq!(
+            start("http://[::1]:9900/callback", "localhost:9900").as_deref(),
+            Some("[::1]:9900")
+        );
+        assert_eq!(
+            start("http://127.0.0.1:9900/callback", "127.0.0.1:9900"),
+            None
+        );
+        assert_eq!(
+            start("http://localhost:9900/callback", "LOCALHOST:9900"),
+            None
+        );
+        assert_eq!(
+            start("https://sidecar.example/callback", "localhost:9900"),
+            None
+        );
+        assert_eq!(
+            start("http://127.0.0.1:9900/callback", "localhost:9901"),
+            None
+        );
     }
 }

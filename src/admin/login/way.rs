@@ -14,7 +14,10 @@ pub fn way(provider: &Provider, admin: Option<&ListenAddress>) -> String {
         GrantType::AuthorizationCode if is_possible(provider) => {
             let mut way = format!("run `bearward login {name}`");
             if let Some(origin) = admin.and_then(redirect::origin) {
-                way.push_str(&format!(", or open {origin}/login/{}", segment::encoded(name)));
+                way.push_str(&format!(
+                    ", or open {origin}/login/{}",
+                    segment::encoded(name)
+                ));
             }
             way
         }

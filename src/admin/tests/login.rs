@@ -6,7 +6,12 @@ use super::*;
 
 /// The status page of an admin listener in front of one provider at which a person logs in.
 async fn world() -> World {
-    World::start(Setup { answers: Answers::Login, login: true, ..Setup::default() }).await
+    World::start(Setup {
+        answers: Answers::Login,
+        login: true,
+        ..Setup::default()
+    })
+    .await
 }
 
 /// A login on its way: the query of its redirect, and its cookie.
@@ -17,14 +22,20 @@ struct Out {
 
 impl Out {
     fn parameter(&self, name: &str) -> Option<String> {
-        let mut found = self.location.query_pairs().filter(|(known, _)| known == name);
+        let mut found = self
+            .location
+            .query_pairs()
+            .filter(|(known, _)| known == name);
         let (_, value) = found.next()?;
         assert!(found.next().is_none(), "{name} comes twice");
         Some(value.into_owned())
     }
 
     fn callback(&self) -> String {
-        format!("/callback?code=canary-code&state={}", self.parameter("state").unwrap())
+        format!(
+            "/callback?code=canary-code&state={}",
+            self.parameter("state").unwrap()
+        )
     }
 }
 
@@ -32,7 +43,8 @@ impl World {
     /// As a browser that came by the listener's own address.
     async fn browse(&self, target: &str, fields: Fields<'_>) -> Answer {
         let host = self.address.to_string();
-        self.ask("GET", target, &[fields, &[("host", &host)]].concat()).await
+        self.ask("GET", target, &[fields, &[("host", &host)]].concat())
+            .await
     }
 
     async fn set_out(&self) -> Out {
@@ -40,8 +52,14 @@ impl World {
         assert_eq!(answer.status, 302, "{answer:?}");
         assert_eq!(answer.headers.get_all("set-cookie").iter().count(), 1);
         let (cookie, attributes) = answer.header("set-cookie").split_once(';').unwrap();
-        assert_eq!(attributes, " Path=/callback; Max-Age=600; HttpOnly; SameSite=Lax");
-        Out { location: answer.header("location").parse().unwrap(), cookie: cookie.to_owned() }
+        assert_eq!(
+            attributes,
+            " Path=/callback; Max-Age=600; HttpOnly; SameSite=Lax"
+        );
+        Out {
+            location: answer.header("location").parse().unwrap(),
+            cookie: cookie.to_owned(),
+        }
     }
 
     async fn come_back(&self, target: &str, cookie: &str) -> Answer {
@@ -58,11 +76,23 @@ impl World {
 
 /// An answer of a login that is for people, and shows nothing that is not for them.
 fn is_page(answer: &Answer, status: u16, title: &str) {
-    assert_eq!((answer.status, answer.header("content-type")), (status, "text/html; charset=utf-8"), "{answer:?}");
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (status, "text/html; charset=utf-8"),
+        "{answer:?}"
+    );
     assert_eq!(answer.header("cache-control"), "no-store");
     assert_eq!(answer.header("referrer-policy"), "no-referrer");
-    assert!(answer.header("content-security-policy").starts_with("default-src 'none'"));
-    assert!(answer.body.contains(&format!("<h1>{title}</h1>")), "{}", answer.body);
+    assert!(
+        answer
+            .header("content-security-policy")
+            .starts_with("default-src 'none'")
+    );
+    assert!(
+        answer.body.contains(&format!("<h1>{title}</h1>")),
+        "{}",
+        answer.body
+    );
     assert!(!answer.body.contains("canary"), "{}", answer.body);
 }
 
@@ -70,24 +100,48 @@ fn is_page(answer: &Answer, status: u16, title: &str) {
 async fn a_person_logs_in_and_the_token_is_in_use_at_once() {
     let world = world().await;
     world.until_provider("login_required").await;
-    assert!(world.get("/").await.body.contains("href=\"/login/hapn\">Connect<"));
+    assert!(
+        world
+            .get("/")
+            .await
+            .body
+            .contains("href=\"/login/hapn\">Connect<")
+    );
     let out = world.set_out().await;
-    assert!(out.location.as_str().starts_with(&format!("http://{}/authorize?", world.endpoint.address)));
+    assert!(
+        out.location
+            .as_str()
+            .starts_with(&format!("http://{}/authorize?", world.endpoint.address))
+    );
     assert_eq!(out.parameter("response_type").as_deref(), Some("code"));
-    assert_eq!(out.parameter("redirect_uri"), Some(format!("http://{}/callback", world.address)));
-    assert_eq!(out.parameter("code_challenge_method").as_deref(), Some("S256"));
+    assert_eq!(
+        out.parameter("redirect_uri"),
+        Some(format!("http://{}/callback", world.address))
+    );
+    assert_eq!(
+        out.parameter("code_challenge_method").as_deref(),
+        Some("S256")
+    );
     assert_eq!(out.parameter("code_challenge").unwrap().len(), 43);
     assert_eq!(out.parameter("state").unwrap().len(), 43, "32 bytes");
-    assert!(!out.cookie.contains(&out.parameter("state").unwrap()), "who sees the address does not have the cookie");
+    assert!(
+        !out.cookie.contains(&out.parameter("state").unwrap()),
+        "who sees the address does not have the cookie"
+    );
 
-    let answer = world.come_back(&out.callback(), &format!("other=1; {}", out.cookie)).await;
+    let answer = world
+        .come_back(&out.callback(), &format!("other=1; {}", out.cookie))
+        .await;
     is_page(&answer, 200, "Logged in");
     assert!(answer.header("set-cookie").contains("Max-Age=0"));
     let status = world.until_provider("ready").await;
     assert_eq!(status["has_refresh_token"], true);
     assert_eq!(world.endpoint.requests(), 1);
     let form = world.endpoint.last_request();
-    assert!(form.contains("grant_type=authorization_code&code=canary-code&"), "{form}");
+    assert!(
+        form.contains("grant_type=authorization_code&code=canary-code&"),
+        "{form}"
+    );
     assert!(form.contains("code_verifier="), "{form}");
     let page = world.get("/").await.body;
     assert!(!page.contains("Connect") && !page.contains("canary"));
@@ -106,18 +160,34 @@ async fn a_forged_callback_changes_nothing() {
         format!("/callback?code=canary-code&state={state}&state={state}"),
         format!("/callback?code=canary-code&state={}", &state[..42]),
     ] {
-        is_page(&world.come_back(&target, &out.cookie).await, 400, "This login is not known");
+        is_page(
+            &world.come_back(&target, &out.cookie).await,
+            400,
+            "This login is not known",
+        );
     }
     world.assert_unchanged("forged").await;
-    is_page(&world.come_back(&out.callback(), &out.cookie).await, 200, "Logged in");
+    is_page(
+        &world.come_back(&out.callback(), &out.cookie).await,
+        200,
+        "Logged in",
+    );
 }
 
 #[tokio::test]
 async fn a_replayed_callback_changes_nothing() {
     let world = world().await;
     let out = world.set_out().await;
-    is_page(&world.come_back(&out.callback(), &out.cookie).await, 200, "Logged in");
-    is_page(&world.come_back(&out.callback(), &out.cookie).await, 400, "This login is not known");
+    is_page(
+        &world.come_back(&out.callback(), &out.cookie).await,
+        200,
+        "Logged in",
+    );
+    is_page(
+        &world.come_back(&out.callback(), &out.cookie).await,
+        400,
+        "This login is not known",
+    );
     assert_eq!(world.endpoint.requests(), 1);
     world.until_provider("ready").await;
 }
@@ -128,11 +198,25 @@ async fn a_callback_in_another_browser_changes_nothing_and_does_not_end_the_logi
     let (out, other) = (world.set_out().await, world.set_out().await);
     let (name, _) = out.cookie.split_once('=').unwrap();
     let (_, value) = other.cookie.split_once('=').unwrap();
-    for cookie in ["", &other.cookie, &format!("{name}={value}"), &format!("{name}="), &format!("x{}", out.cookie)] {
-        is_page(&world.come_back(&out.callback(), cookie).await, 400, "This login began elsewhere");
+    for cookie in [
+        "",
+        &other.cookie,
+        &format!("{name}={value}"),
+        &format!("{name}="),
+        &format!("x{}", out.cookie),
+    ] {
+        is_page(
+            &world.come_back(&out.callback(), cookie).await,
+            400,
+            "This login began elsewhere",
+        );
     }
     world.assert_unchanged("another browser").await;
-    is_page(&world.come_back(&out.callback(), &out.cookie).await, 200, "Logged in");
+    is_page(
+        &world.come_back(&out.callback(), &out.cookie).await,
+        200,
+        "Logged in",
+    );
 }
 
 #[tokio::test]
@@ -140,7 +224,11 @@ async fn a_callback_after_ten_minutes_changes_nothing() {
     let world = world().await;
     let out = world.set_out().await;
     world.clock.advance(Duration::from_secs(600));
-    is_page(&world.come_back(&out.callback(), &out.cookie).await, 400, "This login is not known");
+    is_page(
+        &world.come_back(&out.callback(), &out.cookie).await,
+        400,
+        "This login is not known",
+    );
     world.assert_unchanged("late").await;
 }
 
@@ -151,15 +239,27 @@ async fn what_the_authorization_server_refuses_is_told_and_changes_nothing() {
         ("error=access_denied", "access_denied"),
         ("error=<script>canary</script>%00", "refused the login"),
         ("code=", "no code"),
-        ("iss=https://evil.example&code=canary-code", "another authorization server"),
+        (
+            "iss=https://evil.example&code=canary-code",
+            "another authorization server",
+        ),
         ("code=canary-code&code=canary-code", "twice"),
     ] {
         let out = world.set_out().await;
-        let target = format!("/callback?{query}&state={}", out.parameter("state").unwrap());
-        let answer = world.come_back(&target.replace('<', "%3C").replace('>', "%3E"), &out.cookie).await;
+        let target = format!(
+            "/callback?{query}&state={}",
+            out.parameter("state").unwrap()
+        );
+        let answer = world
+            .come_back(&target.replace('<', "%3C").replace('>', "%3E"), &out.cookie)
+            .await;
         is_page(&answer, 400, "Not logged in");
         assert!(answer.body.contains(text), "{text}: {}", answer.body);
-        is_page(&world.come_back(&out.callback(), &out.cookie).await, 400, "This login is not known");
+        is_page(
+            &world.come_back(&out.callback(), &out.cookie).await,
+            400,
+            "This login is not known",
+        );
     }
     world.assert_unchanged("refused").await;
 }
@@ -170,10 +270,17 @@ async fn an_exchange_that_fails_is_told_and_changes_nothing() {
     for (answers, status) in [(Answers::InvalidClient, 502), (Answers::Unavailable, 503)] {
         world.endpoint.answer(answers);
         let out = world.set_out().await;
-        is_page(&world.come_back(&out.callback(), &out.cookie).await, status, "Not logged in");
+        is_page(
+            &world.come_back(&out.callback(), &out.cookie).await,
+            status,
+            "Not logged in",
+        );
     }
     assert_eq!(world.endpoint.requests(), 2);
-    assert_eq!(world.until_provider("login_required").await["has_refresh_token"], false);
+    assert_eq!(
+        world.until_provider("login_required").await["has_refresh_token"],
+        false
+    );
 }
 
 #[tokio::test]
@@ -181,8 +288,16 @@ async fn logins_in_two_tabs_do_not_end_each_other() {
     let world = world().await;
     let (first, second) = (world.set_out().await, world.set_out().await);
     let cookies = format!("{}; {}", first.cookie, second.cookie);
-    is_page(&world.come_back(&second.callback(), &cookies).await, 200, "Logged in");
-    is_page(&world.come_back(&first.callback(), &cookies).await, 200, "Logged in");
+    is_page(
+        &world.come_back(&second.callback(), &cookies).await,
+        200,
+        "Logged in",
+    );
+    is_page(
+        &world.come_back(&first.callback(), &cookies).await,
+        200,
+        "Logged in",
+    );
 }
 
 #[tokio::test]
@@ -194,24 +309,50 @@ async fn a_head_neither_begins_a_login_nor_uses_one_up() {
     for target in ["/login/hapn", &out.callback()] {
         for method in ["HEAD", "POST"] {
             let answer = world.ask(method, target, &fields).await;
-            assert_eq!((answer.status, answer.header("allow")), (405, "GET"), "{method} {target}");
+            assert_eq!(
+                (answer.status, answer.header("allow")),
+                (405, "GET"),
+                "{method} {target}"
+            );
             assert_eq!(answer.header("set-cookie"), "");
         }
     }
-    is_page(&world.come_back(&out.callback(), &out.cookie).await, 200, "Logged in");
+    is_page(
+        &world.come_back(&out.callback(), &out.cookie).await,
+        200,
+        "Logged in",
+    );
 }
 
 #[tokio::test]
 async fn a_page_of_another_site_begins_no_login_and_an_authorization_server_may_end_one() {
     let world = world().await;
     let out = world.set_out().await;
-    let navigation = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+    let navigation = [
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-mode", "navigate"),
+        ("sec-fetch-dest", "document"),
+    ];
     let answer = world.browse("/login/hapn", &navigation).await;
     assert_eq!((answer.status, kind(&answer).as_str()), (403, "cross-site"));
-    let picture = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "no-cors"), ("sec-fetch-dest", "image")];
-    let answer = world.browse(&out.callback(), &[&picture[..], &[("cookie", &out.cookie)]].concat()).await;
+    let picture = [
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-mode", "no-cors"),
+        ("sec-fetch-dest", "image"),
+    ];
+    let answer = world
+        .browse(
+            &out.callback(),
+            &[&picture[..], &[("cookie", &out.cookie)]].concat(),
+        )
+        .await;
     assert_eq!((answer.status, kind(&answer).as_str()), (403, "cross-site"));
-    let answer = world.browse(&out.callback(), &[&navigation[..], &[("cookie", &out.cookie)]].concat()).await;
+    let answer = world
+        .browse(
+            &out.callback(),
+            &[&navigation[..], &[("cookie", &out.cookie)]].concat(),
+        )
+        .await;
     is_page(&answer, 200, "Logged in");
 }
 
@@ -219,32 +360,67 @@ async fn a_page_of_another_site_begins_no_login_and_an_authorization_server_may_
 async fn a_login_that_begins_under_another_name_is_sent_to_the_one_it_comes_back_to() {
     let world = world().await;
     let localhost = format!("localhost:{}", world.address.port());
-    let answer = world.ask("GET", "/login/hapn", &[("host", &localhost)]).await;
+    let answer = world
+        .ask("GET", "/login/hapn", &[("host", &localhost)])
+        .await;
     assert_eq!((answer.status, answer.header("set-cookie")), (302, ""));
     let location = answer.header("location").to_owned();
     let own = format!("http://{}", world.address);
     let target = location.strip_prefix(&own).unwrap();
     // What a browser says of it, since it takes the two names for two sites.
-    let navigation = [("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document")];
+    let navigation = [
+        ("sec-fetch-site", "cross-site"),
+        ("sec-fetch-mode", "navigate"),
+        ("sec-fetch-dest", "document"),
+    ];
     let answer = world.browse(target, &navigation).await;
     assert_eq!(answer.status, 302);
-    assert!(answer.header("location").starts_with(&format!("http://{}/authorize?", world.endpoint.address)));
+    assert!(
+        answer
+            .header("location")
+            .starts_with(&format!("http://{}/authorize?", world.endpoint.address))
+    );
     assert!(answer.header("set-cookie").starts_with("bearward-login-"));
-    assert_eq!(world.browse("/login/hapn?pass=AAAA", &navigation).await.status, 403);
+    assert_eq!(
+        world
+            .browse("/login/hapn?pass=AAAA", &navigation)
+            .await
+            .status,
+        403
+    );
 }
 
 #[tokio::test]
 async fn the_key_is_asked_for_on_the_way_out_and_not_on_the_way_back() {
-    let world =
-        World::start(Setup { answers: Answers::Login, login: true, key: Some("canary-key"), ..Setup::default() }).await;
+    let world = World::start(Setup {
+        answers: Answers::Login,
+        login: true,
+        key: Some("canary-key"),
+        ..Setup::default()
+    })
+    .await;
     let answer = world.browse("/login/hapn", &[]).await;
-    assert_eq!((answer.status, kind(&answer).as_str()), (401, "admin-key-required"));
-    let answer = world.browse("/login/hapn", &[("authorization", "Bearer canary-key")]).await;
+    assert_eq!(
+        (answer.status, kind(&answer).as_str()),
+        (401, "admin-key-required")
+    );
+    let answer = world
+        .browse("/login/hapn", &[("authorization", "Bearer canary-key")])
+        .await;
     assert_eq!(answer.status, 302);
     let location = answer.header("location").parse().unwrap();
-    let cookie = answer.header("set-cookie").split(';').next().unwrap().to_owned();
+    let cookie = answer
+        .header("set-cookie")
+        .split(';')
+        .next()
+        .unwrap()
+        .to_owned();
     let out = Out { location, cookie };
-    is_page(&world.come_back(&out.callback(), &out.cookie).await, 200, "Logged in");
+    is_page(
+        &world.come_back(&out.callback(), &out.cookie).await,
+        200,
+        "Logged in",
+    );
 }
 
 #[tokio::test]
@@ -253,52 +429,106 @@ async fn who_cannot_log_in_is_told_why() {
     let answer = world.browse("/login/hapn", &[]).await;
     assert_eq!((answer.status, kind(&answer).as_str()), (409, "no-login"));
     let answer = world.browse("/login/nobody", &[]).await;
-    assert_eq!((answer.status, kind(&answer).as_str()), (404, "unknown-provider"));
+    assert_eq!(
+        (answer.status, kind(&answer).as_str()),
+        (404, "unknown-provider")
+    );
 
     let elsewhere = Some("myapp://callback".parse().unwrap());
-    let world = World::start(Setup { login: true, redirect_uri: elsewhere, ..Setup::default() }).await;
+    let world = World::start(Setup {
+        login: true,
+        redirect_uri: elsewhere,
+        ..Setup::default()
+    })
+    .await;
     let answer = world.browse("/login/hapn", &[]).await;
-    assert_eq!((answer.status, kind(&answer).as_str()), (409, "login-elsewhere"));
-    assert!(answer.json()["detail"].as_str().unwrap().contains("`bearward login hapn`"));
+    assert_eq!(
+        (answer.status, kind(&answer).as_str()),
+        (409, "login-elsewhere")
+    );
+    assert!(
+        answer.json()["detail"]
+            .as_str()
+            .unwrap()
+            .contains("`bearward login hapn`")
+    );
 }
 
 #[tokio::test]
 async fn a_renewal_without_a_login_says_how_to_log_in() {
     let world = world().await;
     let answer = world.ask("POST", "/api/providers/hapn/refresh", &[]).await;
-    assert_eq!((answer.status, kind(&answer).as_str()), (502, "login-required"));
-    let way = format!("run `bearward login hapn`, or open http://{}/login/hapn", world.address);
-    assert!(answer.json()["detail"].as_str().unwrap().contains(&way), "{}", answer.body);
+    assert_eq!(
+        (answer.status, kind(&answer).as_str()),
+        (502, "login-required")
+    );
+    let way = format!(
+        "run `bearward login hapn`, or open http://{}/login/hapn",
+        world.address
+    );
+    assert!(
+        answer.json()["detail"].as_str().unwrap().contains(&way),
+        "{}",
+        answer.body
+    );
 }
 
 #[tokio::test]
 async fn a_provider_that_was_reconfigured_on_the_way_is_not_logged_in_at() {
     let world = world().await;
     let out = world.set_out().await;
-    let other = Provider { client_id: "another".into(), ..(*world.provider).clone() };
+    let other = Provider {
+        client_id: "another".into(),
+        ..(*world.provider).clone()
+    };
     let view = world.view_of(Arc::new(other));
     world.state.replace(view);
-    is_page(&world.come_back(&out.callback(), &out.cookie).await, 400, "This login is out of date");
+    is_page(
+        &world.come_back(&out.callback(), &out.cookie).await,
+        400,
+        "This login is out of date",
+    );
     world.assert_unchanged("reconfigured").await;
 }
 
 #[tokio::test]
 async fn the_end_waits_for_a_code_that_is_being_exchanged() {
-    let mut world = World::start(Setup { answers: Answers::HeldLogin, login: true, ..Setup::default() }).await;
+    let mut world = World::start(Setup {
+        answers: Answers::HeldLogin,
+        login: true,
+        ..Setup::default()
+    })
+    .await;
     let out = world.set_out().await;
     let (target, host) = (out.callback(), world.address.to_string());
     let address = world.address;
     let browser = tokio::spawn(async move {
-        ask(address, "GET", &target, &[("host", &host), ("cookie", &out.cookie)], "").await.expect("an answer")
+        ask(
+            address,
+            "GET",
+            &target,
+            &[("host", &host), ("cookie", &out.cookie)],
+            "",
+        )
+        .await
+        .expect("an answer")
     });
     while world.endpoint.requests() == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let drain = std::mem::take(&mut world.drain);
     let mut draining = tokio::spawn(drain.drain());
-    assert!(tokio::time::timeout(Duration::from_millis(50), &mut draining).await.is_err(), "the end did not wait");
+    assert!(
+        tokio::time::timeout(Duration::from_millis(50), &mut draining)
+            .await
+            .is_err(),
+        "the end did not wait"
+    );
     world.endpoint.let_go();
-    tokio::time::timeout(Duration::from_secs(30), draining).await.expect("the end goes on").unwrap();
+    tokio::time::timeout(Duration::from_secs(30), draining)
+        .await
+        .expect("the end goes on")
+        .unwrap();
     is_page(&browser.await.unwrap(), 200, "Logged in");
     world.until_provider("ready").await;
 }

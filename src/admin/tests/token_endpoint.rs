@@ -43,9 +43,16 @@ impl TokenEndpoint {
     pub(super) async fn start(answers: Answers) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let state = Arc::new(Mutex::new(State { answers, ..State::default() }));
+        let state = Arc::new(Mutex::new(State {
+            answers,
+            ..State::default()
+        }));
         let task = tokio::spawn(serve(listener, state.clone()));
-        Self { address, state, task }
+        Self {
+            address,
+            state,
+            task,
+        }
     }
 
     pub(super) fn answer(&self, answers: Answers) {
@@ -93,7 +100,10 @@ async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
             release.notified().await;
         }
         let (status, body) = match answers {
-            Answers::Token => ("200 OK", r#"{"access_token":"canary-token","token_type":"Bearer","expires_in":300}"#),
+            Answers::Token => (
+                "200 OK",
+                r#"{"access_token":"canary-token","token_type":"Bearer","expires_in":300}"#,
+            ),
             Answers::Login | Answers::HeldLogin => (
                 "200 OK",
                 r#"{"access_token":"canary-token","token_type":"Bearer","expires_in":300,"refresh_token":"canary-refresh"}"#,
@@ -113,8 +123,15 @@ async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
 fn is_whole(request: &[u8]) -> bool {
     let mut fields = [httparse::EMPTY_HEADER; 32];
     let mut head = httparse::Request::new(&mut fields);
-    let Ok(httparse::Status::Complete(end)) = head.parse(request) else { return false };
-    let length = head.headers.iter().find(|field| field.name.eq_ignore_ascii_case("content-length"));
-    let length = length.and_then(|field| std::str::from_utf8(field.value).ok()?.parse().ok()).unwrap_or(0);
+    let Ok(httparse::Status::Complete(end)) = head.parse(request) else {
+        return false;
+    };
+    let length = head
+        .headers
+        .iter()
+        .find(|field| field.name.eq_ignore_ascii_case("content-length"));
+    let length = length
+        .and_then(|field| std::str::from_utf8(field.value).ok()?.parse().ok())
+        .unwrap_or(0);
     request.len() >= end + length
 }

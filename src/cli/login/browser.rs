@@ -3,13 +3,25 @@
 use std::process::{Command, Stdio};
 
 /// What a browser needs to find the person's desktop and settings, and the start of such names.
-const PASSED: [&str; 8] =
-    ["DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY", "DBUS_SESSION_BUS_ADDRESS", "HOME", "PATH", "LANG", "BROWSER"];
+const PASSED: [&str; 8] = [
+    "DISPLAY",
+    "WAYLAND_DISPLAY",
+    "XAUTHORITY",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "HOME",
+    "PATH",
+    "LANG",
+    "BROWSER",
+];
 const PASSED_PREFIXES: [&str; 2] = ["XDG_", "LC_"];
 
 /// Opens `url`. That it does not work is no failure: the address is printed as well.
 pub(super) fn open(url: &str) {
-    let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    let program = if cfg!(target_os = "macos") {
+        "open"
+    } else {
+        "xdg-open"
+    };
     // The environment may hold a client's secret: it is not the browser's, nor of what the browser starts.
     let environment = std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_passed));
     let child = Command::new(program)
@@ -25,7 +37,10 @@ pub(super) fn open(url: &str) {
 }
 
 fn is_passed(name: &str) -> bool {
-    PASSED.contains(&name) || PASSED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    PASSED.contains(&name)
+        || PASSED_PREFIXES
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
 }
 
 #[cfg(test)]
@@ -34,11 +49,26 @@ mod tests {
 
     #[test]
     fn a_browser_gets_the_desktop_and_nothing_else() {
-        for name in ["DISPLAY", "WAYLAND_DISPLAY", "XDG_RUNTIME_DIR", "HOME", "PATH", "LANG", "LC_ALL", "BROWSER"] {
+        for name in [
+            "DISPLAY",
+            "WAYLAND_DISPLAY",
+            "XDG_RUNTIME_DIR",
+            "HOME",
+            "PATH",
+            "LANG",
+            "LC_ALL",
+            "BROWSER",
+        ] {
             assert!(is_passed(name), "{name}");
         }
-        for name in ["CLIENT_SECRET", "HAPN_CLIENT_SECRET", "BEARWARD_ADMIN_KEY", "AWS_SECRET_ACCESS_KEY", "PATH2", ""]
-        {
+        for name in [
+            "CLIENT_SECRET",
+            "HAPN_CLIENT_SECRET",
+            "BEARWARD_ADMIN_KEY",
+            "AWS_SECRET_ACCESS_KEY",
+            "PATH2",
+            "",
+        ] {
             assert!(!is_passed(name), "{name}");
         }
     }

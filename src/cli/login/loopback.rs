@@ -59,7 +59,8 @@ impl Loopback {
             Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
             _ => None,
         };
-        let first = TcpListener::bind((literal.unwrap_or(Ipv4Addr::LOCALHOST.into()), port)).await?;
+        let first =
+            TcpListener::bind((literal.unwrap_or(Ipv4Addr::LOCALHOST.into()), port)).await?;
         let port = first.local_addr()?.port();
         let mut listeners = vec![first];
         if literal.is_none() {
@@ -86,7 +87,11 @@ impl Loopback {
     pub(super) fn serve(self) -> (mpsc::Receiver<Arrival>, Serving) {
         let (arrivals, arrived) = mpsc::channel(CONNECTIONS);
         let (stop, stopped) = watch::channel(());
-        let shared = Arc::new(Shared { path: self.uri.url().path().to_owned(), arrivals, stopped });
+        let shared = Arc::new(Shared {
+            path: self.uri.url().path().to_owned(),
+            arrivals,
+            stopped,
+        });
         let mut tasks = JoinSet::new();
         for listener in self.listeners {
             tasks.spawn(accept(listener, shared.clone()));
@@ -180,26 +185,42 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
 
 async fn answer<B>(request: &Request<B>, shared: &Shared) -> Response<Full<Bytes>> {
     if request.uri().path() != shared.path {
-        return plain(StatusCode::NOT_FOUND, "There is nothing here but the end of a login.\n");
+        return plain(
+            StatusCode::NOT_FOUND,
+            "There is nothing here but the end of a login.\n",
+        );
     }
     if request.method() != Method::GET {
-        let mut answer = plain(StatusCode::METHOD_NOT_ALLOWED, "A login comes back by GET.\n");
-        answer.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET"));
+        let mut answer = plain(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "A login comes back by GET.\n",
+        );
+        answer
+            .headers_mut()
+            .insert(header::ALLOW, HeaderValue::from_static("GET"));
         return answer;
     }
     let (reply, replied) = oneshot::channel();
-    let arrival = Arrival { query: request.uri().query().unwrap_or_default().to_owned(), reply };
+    let arrival = Arrival {
+        query: request.uri().query().unwrap_or_default().to_owned(),
+        reply,
+    };
     let over = || Outcome::unknown().answer(false);
     if shared.arrivals.send(arrival).await.is_err() {
         return over();
     }
-    replied.await.map_or_else(|_| over(), |outcome| outcome.answer(false))
+    replied
+        .await
+        .map_or_else(|_| over(), |outcome| outcome.answer(false))
 }
 
 fn plain(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
     let mut answer = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
     *answer.status_mut() = status;
-    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    answer.headers_mut().insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
     answer
 }
 
@@ -219,14 +240,18 @@ mod tests {
 
     async fn get(uri: &Url, target: &str) -> Answer {
         let address = (uri.host_str().unwrap(), uri.port().unwrap());
-        ask(address, "GET", target, &[], "").await.expect("an answer")
+        ask(address, "GET", target, &[], "")
+            .await
+            .expect("an answer")
     }
 
     #[tokio::test]
     async fn a_browser_that_comes_back_is_shown_how_it_ended_before_the_listener_closes() {
         let (uri, mut arrivals, serving) = served("http://127.0.0.1:0/back/here").await;
         assert_ne!(uri.port(), Some(0));
-        let idle = TcpStream::connect(("127.0.0.1", uri.port().unwrap())).await.unwrap();
+        let idle = TcpStream::connect(("127.0.0.1", uri.port().unwrap()))
+            .await
+            .unwrap();
         let (theirs, asked) = (uri.clone(), "/back/here?code=c&state=s");
         let browser = tokio::spawn(async move { get(&theirs, asked).await });
         let arrival = arrivals.recv().await.unwrap();
@@ -234,11 +259,19 @@ mod tests {
         arrival.reply.send(Outcome::logged_in("x")).unwrap();
         serving.finish().await;
         let answer = browser.await.unwrap();
-        assert_eq!((answer.status, answer.header("referrer-policy")), (200, "no-referrer"));
+        assert_eq!(
+            (answer.status, answer.header("referrer-policy")),
+            (200, "no-referrer")
+        );
         assert_eq!(answer.header("cache-control"), "no-store");
         assert!(answer.body.contains("Logged in"));
         drop(idle);
-        assert!(TcpStream::connect(("127.0.0.1", uri.port().unwrap())).await.is_err(), "the listener is closed");
+        assert!(
+            TcpStream::connect(("127.0.0.1", uri.port().unwrap()))
+                .await
+                .is_err(),
+            "the listener is closed"
+        );
     }
 
     #[tokio::test]
@@ -249,8 +282,14 @@ mod tests {
         }
         let address = ("127.0.0.1", uri.port().unwrap());
         for method in ["HEAD", "POST"] {
-            let answer = ask(address, method, "/callback?code=c", &[], "").await.unwrap();
-            assert_eq!((answer.status, answer.header("allow")), (405, "GET"), "{method}");
+            let answer = ask(address, method, "/callback?code=c", &[], "")
+                .await
+                .unwrap();
+            assert_eq!(
+                (answer.status, answer.header("allow")),
+                (405, "GET"),
+                "{method}"
+            );
         }
         assert!(arrivals.try_recv().is_err());
     }
@@ -258,7 +297,9 @@ mod tests {
     #[tokio::test]
     async fn an_address_that_is_taken_is_told() {
         let (uri, _arrivals, _serving) = served("http://127.0.0.1:0/callback").await;
-        let error = Loopback::bind(&uri.as_str().parse().unwrap()).await.unwrap_err();
+        let error = Loopback::bind(&uri.as_str().parse().unwrap())
+            .await
+            .unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
     }
 
@@ -266,6 +307,16 @@ mod tests {
     async fn localhost_is_served_at_its_addresses() {
         let (uri, _arrivals, _serving) = served("http://localhost:0/callback").await;
         assert_eq!(uri.host_str(), Some("localhost"));
-        assert_eq!(get(&format!("http://127.0.0.1:{}/", uri.port().unwrap()).parse().unwrap(), "/").await.status, 404);
+        assert_eq!(
+            get(
+                &format!("http://127.0.0.1:{}/", uri.port().unwrap())
+                    .parse()
+                    .unwrap(),
+                "/"
+            )
+            .await
+            .status,
+            404
+        );
     }
 }

@@ -13,7 +13,9 @@ const LONGEST: u64 = 16 * 1024;
 /// Standard input ends, cannot be read, is not UTF-8, or has a longer line than any address.
 pub(super) async fn line() -> io::Result<Zeroizing<String>> {
     // A thread that waits for a person is left behind when the process ends.
-    tokio::task::spawn_blocking(|| read(&mut io::stdin().lock())).await.unwrap_or_else(|error| Err(error.into()))
+    tokio::task::spawn_blocking(|| read(&mut io::stdin().lock()))
+        .await
+        .unwrap_or_else(|error| Err(error.into()))
 }
 
 fn read(input: &mut impl BufRead) -> io::Result<Zeroizing<String>> {
@@ -21,10 +23,16 @@ fn read(input: &mut impl BufRead) -> io::Result<Zeroizing<String>> {
         let mut line = Zeroizing::new(String::new());
         let length = input.by_ref().take(LONGEST).read_line(&mut line)?;
         if length == 0 {
-            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "it ended before anything was pasted"));
+            return Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "it ended before anything was pasted",
+            ));
         }
         if length as u64 == LONGEST {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "the line is longer than any address"));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the line is longer than any address",
+            ));
         }
         if !line.trim().is_empty() {
             return Ok(Zeroizing::new(line.trim().to_owned()));
@@ -37,7 +45,9 @@ mod tests {
     use super::*;
 
     fn line(mut input: &[u8]) -> Result<String, io::ErrorKind> {
-        read(&mut input).map(|line| line.to_string()).map_err(|error| error.kind())
+        read(&mut input)
+            .map(|line| line.to_string())
+            .map_err(|error| error.kind())
     }
 
     #[test]

@@ -46,10 +46,19 @@ impl FromStr for AdminAddress {
     fn from_str(text: &str) -> Result<Self, InvalidAddress> {
         if let Some(path) = text.strip_prefix("unix:") {
             let peer = Peer::Unix(path.into());
-            return Ok(Self { peer, authority: "localhost".into(), base_path: String::new(), key: None });
+            return Ok(Self {
+                peer,
+                authority: "localhost".into(),
+                base_path: String::new(),
+                key: None,
+            });
         }
         // 127.0.0.1:9900 is what `listen` says, so it is understood here too.
-        let url = if text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+        let url = if text.contains("://") {
+            text.to_owned()
+        } else {
+            format!("http://{text}")
+        };
         let url: Url = url.parse().map_err(|_| InvalidAddress)?;
         let (Some(name), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
             return Err(InvalidAddress);
@@ -60,12 +69,24 @@ impl FromStr for AdminAddress {
         let credential = url.password().unwrap_or(url.username());
         let key = match credential {
             "" => None,
-            _ => Some(Secret::new(segment::decoded(credential).ok_or(InvalidAddress)?)),
+            _ => Some(Secret::new(
+                segment::decoded(credential).ok_or(InvalidAddress)?,
+            )),
         };
-        let host = name.trim_start_matches('[').trim_end_matches(']').to_owned();
-        let authority = url.port().map_or(name.to_owned(), |port| format!("{name}:{port}"));
+        let host = name
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_owned();
+        let authority = url
+            .port()
+            .map_or(name.to_owned(), |port| format!("{name}:{port}"));
         let base_path = url.path().trim_end_matches('/').to_owned();
-        Ok(Self { peer: Peer::Tcp { host, port }, authority, base_path, key })
+        Ok(Self {
+            peer: Peer::Tcp { host, port },
+            authority,
+            base_path,
+            key,
+        })
     }
 }
 
@@ -75,7 +96,9 @@ pub struct InvalidAddress;
 
 impl fmt::Display for InvalidAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an admin listener is written http://127.0.0.1:9900 or unix:/run/bearward/admin.sock")
+        f.write_str(
+            "an admin listener is written http://127.0.0.1:9900 or unix:/run/bearward/admin.sock",
+        )
     }
 }
 
@@ -92,29 +115,73 @@ mod tests {
             Peer::Unix(path) => path.display().to_string(),
         };
         let key = address.key().map(|key| key.expose().to_owned());
-        (peer, address.authority().to_owned(), address.status_path(), key)
+        (
+            peer,
+            address.authority().to_owned(),
+            address.status_path(),
+            key,
+        )
     }
 
     #[test]
     fn addresses_are_read_as_people_write_them() {
         let expected = |peer: &str, authority: &str, path: &str, key: Option<&str>| {
-            (peer.to_owned(), authority.to_owned(), path.to_owned(), key.map(str::to_owned))
+            (
+                peer.to_owned(),
+                authority.to_owned(),
+                path.to_owned(),
+                key.map(str::to_owned),
+            )
         };
         let status = "/api/status";
-        assert_eq!(read("http://127.0.0.1:9900"), expected("127.0.0.1 9900", "127.0.0.1:9900", status, None));
-        assert_eq!(read("127.0.0.1:9900"), expected("127.0.0.1 9900", "127.0.0.1:9900", status, None));
-        assert_eq!(read("localhost:9900"), expected("localhost 9900", "localhost:9900", status, None));
-        assert_eq!(read("http://[::1]:9900/"), expected("::1 9900", "[::1]:9900", status, None));
-        assert_eq!(read("http://h/base/"), expected("h 80", "h", "/base/api/status", None));
-        assert_eq!(read("http://:a%2Fb@h:1"), expected("h 1", "h:1", status, Some("a/b")));
-        assert_eq!(read("http://me:k@h:1"), expected("h 1", "h:1", status, Some("k")));
-        assert_eq!(read("http://k@h:1"), expected("h 1", "h:1", status, Some("k")));
-        assert_eq!(read("unix:/run/x.sock"), expected("/run/x.sock", "localhost", status, None));
+        assert_eq!(
+            read("http://127.0.0.1:9900"),
+            expected("127.0.0.1 9900", "127.0.0.1:9900", status, None)
+        );
+        assert_eq!(
+            read("127.0.0.1:9900"),
+            expected("127.0.0.1 9900", "127.0.0.1:9900", status, None)
+        );
+        assert_eq!(
+            read("localhost:9900"),
+            expected("localhost 9900", "localhost:9900", status, None)
+        );
+        assert_eq!(
+            read("http://[::1]:9900/"),
+            expected("::1 9900", "[::1]:9900", status, None)
+        );
+        assert_eq!(
+            read("http://h/base/"),
+            expected("h 80", "h", "/base/api/status", None)
+        );
+        assert_eq!(
+            read("http://:a%2Fb@h:1"),
+            expected("h 1", "h:1", status, Some("a/b"))
+        );
+        assert_eq!(
+            read("http://me:k@h:1"),
+            expected("h 1", "h:1", status, Some("k"))
+        );
+        assert_eq!(
+            read("http://k@h:1"),
+            expected("h 1", "h:1", status, Some("k"))
+        );
+        assert_eq!(
+            read("unix:/run/x.sock"),
+            expected("/run/x.sock", "localhost", status, None)
+        );
     }
 
     #[test]
     fn what_is_none_is_refused_without_repeating_it() {
-        for text in ["", "https://canary@h", "http://", "http://h/?q", "h:port", "http://:%zz@h"] {
+        for text in [
+            "",
+            "https://canary@h",
+            "http://",
+            "http://h/?q",
+            "h:port",
+            "http://:%zz@h",
+        ] {
             let error = text.parse::<AdminAddress>().unwrap_err();
             assert!(!error.to_string().contains("canary"));
         }

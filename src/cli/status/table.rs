@@ -19,18 +19,44 @@ pub(super) fn render(status: &Value, now: SystemTime) -> String {
             of(provider, "grant_type"),
         ]
     });
-    let head = ["PROVIDER", "STATE", "TOKEN ENDS", "RENEWAL", "REQUESTS", "LAST ERROR", "GRANT"];
+    let head = [
+        "PROVIDER",
+        "STATE",
+        "TOKEN ENDS",
+        "RENEWAL",
+        "REQUESTS",
+        "LAST ERROR",
+        "GRANT",
+    ];
     columns(&mut text, head, providers.collect());
     text.push('\n');
-    let routes = members(&status["routes"])
-        .map(|(name, route)| [printable(name), of(route, "listen"), of(route, "upstream"), of(route, "provider")]);
-    columns(&mut text, ["ROUTE", "LISTENS ON", "LEADS TO", "PROVIDER"], routes.collect());
+    let routes = members(&status["routes"]).map(|(name, route)| {
+        [
+            printable(name),
+            of(route, "listen"),
+            of(route, "upstream"),
+            of(route, "provider"),
+        ]
+    });
+    columns(
+        &mut text,
+        ["ROUTE", "LISTENS ON", "LEADS TO", "PROVIDER"],
+        routes.collect(),
+    );
     text
 }
 
 /// Text without anything that could steer a terminal or begin a line.
 pub(super) fn printable(text: &str) -> String {
-    text.chars().map(|character| if character.is_control() { '\u{fffd}' } else { character }).collect()
+    text.chars()
+        .map(|character| {
+            if character.is_control() {
+                '\u{fffd}'
+            } else {
+                character
+            }
+        })
+        .collect()
 }
 
 fn members(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
@@ -46,14 +72,23 @@ fn of(value: &Value, member: &str) -> String {
 }
 
 fn last_error(error: &Value) -> String {
-    if error.is_null() { "-".into() } else { format!("{}: {}", of(error, "kind"), of(error, "message")) }
+    if error.is_null() {
+        "-".into()
+    } else {
+        format!("{}: {}", of(error, "kind"), of(error, "message"))
+    }
 }
 
 /// `in 4m 12s`, `3s ago`.
 fn instant(stamp: &Value, now: SystemTime) -> String {
-    let Some(stamp) = stamp.as_str() else { return "-".into() };
-    let Ok(time) = humantime::parse_rfc3339(stamp) else { return printable(stamp) };
-    let whole = |duration: Duration| humantime::format_duration(Duration::from_secs(duration.as_secs()));
+    let Some(stamp) = stamp.as_str() else {
+        return "-".into();
+    };
+    let Ok(time) = humantime::parse_rfc3339(stamp) else {
+        return printable(stamp);
+    };
+    let whole =
+        |duration: Duration| humantime::format_duration(Duration::from_secs(duration.as_secs()));
     match time.duration_since(now) {
         Ok(left) => format!("in {}", whole(left)),
         Err(past) => format!("{} ago", whole(past.duration())),
@@ -62,11 +97,20 @@ fn instant(stamp: &Value, now: SystemTime) -> String {
 
 /// Writes `head` and `rows` aligned, two spaces between them and none at the end of a line.
 fn columns<const N: usize>(text: &mut String, head: [&str; N], rows: Vec<[String; N]>) {
-    let rows: Vec<[String; N]> = std::iter::once(head.map(str::to_owned)).chain(rows).collect();
-    let widths: [usize; N] =
-        std::array::from_fn(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0));
+    let rows: Vec<[String; N]> = std::iter::once(head.map(str::to_owned))
+        .chain(rows)
+        .collect();
+    let widths: [usize; N] = std::array::from_fn(|column| {
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    });
     for row in &rows {
-        let padded = row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}"));
+        let padded = row
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:<width$}"));
         text.push_str(padded.collect::<Vec<_>>().join("  ").trim_end());
         text.push('\n');
     }

@@ -32,15 +32,25 @@ fn sidecar(listen: &ListenAddress, key: Option<&str>) -> (ListenAddress, JoinHan
         provider: None,
     };
     let view = View {
-        tokens: Arc::new(Tokens::start(&[], store::open(&StoreLocation::Memory).unwrap(), clock.clone(), &metrics)),
+        tokens: Arc::new(Tokens::start(
+            &[],
+            store::open(&StoreLocation::Memory).unwrap(),
+            clock.clone(),
+            &metrics,
+        )),
         routes: vec![route],
         key: key.map(|key| Arc::new(LiveSecret::fixed(Secret::new(key)))),
         store: StoreLocation::Memory,
     };
     let bound = Bound::bind(listen).unwrap();
     let address = bound.address().clone();
-    let state =
-        Arc::new(AdminState::new(address.clone(), metrics, clock, view, crate::server::drain::Drain::new().gate()));
+    let state = Arc::new(AdminState::new(
+        address.clone(),
+        metrics,
+        clock,
+        view,
+        crate::server::drain::Drain::new().gate(),
+    ));
     let listener = bound.listener().unwrap();
     let task = tokio::spawn(async move {
         let _bound = bound;
@@ -50,7 +60,13 @@ fn sidecar(listen: &ListenAddress, key: Option<&str>) -> (ListenAddress, JoinHan
 }
 
 async fn ask(admin: &str, key: Option<&str>, json: bool) -> Result<String, StatusError> {
-    status(&admin.parse().unwrap(), key.map(Secret::new), json, SystemTime::now()).await
+    status(
+        &admin.parse().unwrap(),
+        key.map(Secret::new),
+        json,
+        SystemTime::now(),
+    )
+    .await
 }
 
 #[tokio::test]
@@ -58,8 +74,17 @@ async fn a_running_sidecar_is_shown_as_a_table_or_as_its_json() {
     let (address, task) = sidecar(&"127.0.0.1:0".parse().unwrap(), None);
     let admin = format!("http://{address}");
     let table = ask(&admin, None, false).await.unwrap();
-    assert!(table.starts_with(&format!("bearward {}, admin {address}\n", env!("CARGO_PKG_VERSION"))), "{table}");
-    assert!(table.contains("\ndevices  127.0.0.1:8080  https://api.iotgps.io  -\n"), "{table}");
+    assert!(
+        table.starts_with(&format!(
+            "bearward {}, admin {address}\n",
+            env!("CARGO_PKG_VERSION")
+        )),
+        "{table}"
+    );
+    assert!(
+        table.contains("\ndevices  127.0.0.1:8080  https://api.iotgps.io  -\n"),
+        "{table}"
+    );
     let json = ask(&admin, None, true).await.unwrap();
     let document: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(document["admin"], address.to_string());
@@ -74,11 +99,25 @@ async fn a_key_comes_from_the_address_or_from_the_environment() {
     for key in [None, Some("canary/wrong"), Some("line\nbreak")] {
         let error = ask(&admin, key, false).await.unwrap_err();
         let text = format!("{error} {error:?}");
-        assert!(!text.contains("canary") && !text.contains("break"), "{text}");
+        assert!(
+            !text.contains("canary") && !text.contains("break"),
+            "{text}"
+        );
     }
-    assert!(matches!(ask(&admin, None, false).await, Err(StatusError::KeyRequired)));
+    assert!(matches!(
+        ask(&admin, None, false).await,
+        Err(StatusError::KeyRequired)
+    ));
     assert!(ask(&admin, Some("canary/key"), false).await.is_ok());
-    assert!(ask(&format!("http://:canary%2Fkey@{address}"), Some("other"), false).await.is_ok());
+    assert!(
+        ask(
+            &format!("http://:canary%2Fkey@{address}"),
+            Some("other"),
+            false
+        )
+        .await
+        .is_ok()
+    );
     task.abort();
 }
 
@@ -87,7 +126,12 @@ async fn a_unix_socket_is_asked_as_well() {
     let folder = tempfile::tempdir().unwrap();
     let listen = ListenAddress::Unix(folder.path().join("admin.sock"));
     let (_, task) = sidecar(&listen, None);
-    assert!(ask(&listen.to_string(), None, false).await.unwrap().contains("devices"));
+    assert!(
+        ask(&listen.to_string(), None, false)
+            .await
+            .unwrap()
+            .contains("devices")
+    );
     task.abort();
 }
 
@@ -107,19 +151,44 @@ async fn stranger(answer: &'static [u8]) -> SocketAddr {
 
 #[tokio::test]
 async fn whoever_is_no_sidecar_is_told_apart() {
-    let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
-    assert!(matches!(ask(&gone.to_string(), None, false).await, Err(StatusError::Unreachable(_))));
-    for answer in
-        [&b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"[..], b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"]
-    {
+    let gone = TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    assert!(matches!(
+        ask(&gone.to_string(), None, false).await,
+        Err(StatusError::Unreachable(_))
+    ));
+    for answer in [
+        &b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"[..],
+        b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}",
+    ] {
         let address = stranger(answer).await;
-        assert!(matches!(ask(&address.to_string(), None, false).await, Err(StatusError::Nonsense)));
+        assert!(matches!(
+            ask(&address.to_string(), None, false).await,
+            Err(StatusError::Nonsense)
+        ));
     }
-    for answer in [&b"SSH-2.0-x\r\n"[..], b"", b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{"] {
+    for answer in [
+        &b"SSH-2.0-x\r\n"[..],
+        b"",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{",
+    ] {
         let address = stranger(answer).await;
-        assert!(matches!(ask(&address.to_string(), None, false).await, Err(StatusError::Unreachable(_))));
+        assert!(matches!(
+            ask(&address.to_string(), None, false).await,
+            Err(StatusError::Unreachable(_))
+        ));
     }
-    let address = stranger(b"HTTP/1.1 500 No\r\ncontent-length: 22\r\n\r\n{\"detail\":\"\\u001b[2J\"}").await;
-    let error = ask(&address.to_string(), None, false).await.unwrap_err().to_string();
-    assert!(error.contains("500") && !error.contains('\u{1b}'), "{error:?}");
+    let address =
+        stranger(b"HTTP/1.1 500 No\r\ncontent-length: 22\r\n\r\n{\"detail\":\"\\u001b[2J\"}").await;
+    let error = ask(&address.to_string(), None, false)
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("500") && !error.contains('\u{1b}'),
+        "{error:?}"
+    );
 }

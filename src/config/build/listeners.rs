@@ -20,29 +20,46 @@ pub(super) fn address(text: &str, at: &At, context: &mut Context<'_>) -> Option<
     match text.parse() {
         Ok(address) => Some(address),
         Err(_) => {
-            let hint = "an address and a port as in \"127.0.0.1:8080\", or \"unix:/run/bearward.sock\"";
-            context.error(at, format!("{} is not an address to listen on", quote(text)), hint);
+            let hint =
+                "an address and a port as in \"127.0.0.1:8080\", or \"unix:/run/bearward.sock\"";
+            context.error(
+                at,
+                format!("{} is not an address to listen on", quote(text)),
+                hint,
+            );
             None
         }
     }
 }
 
 /// Reports what collides; takes time in proportion to the number of routes.
-pub(super) fn check(admin: Option<&Found<Admin>>, routes: &[BuiltRoute], context: &mut Context<'_>) {
+pub(super) fn check(
+    admin: Option<&Found<Admin>>,
+    routes: &[BuiltRoute],
+    context: &mut Context<'_>,
+) {
     let mut taken = Taken::default();
-    if let Some(Found { value: Admin { listen, .. }, at }) = admin {
+    if let Some(Found {
+        value: Admin { listen, .. },
+        at,
+    }) = admin
+    {
         taken.add(listen, "the admin listener", at, context);
     }
     ambiguous(routes, context);
     let mut seen = HashSet::new();
     for route in routes {
-        let Some(Found { value, at }) = &route.listen else { continue };
+        let Some(Found { value, at }) = &route.listen else {
+            continue;
+        };
         if seen.insert(value) || admin.is_some_and(|admin| admin.value.listen == *value) {
             taken.add(value, &format!("route `{}`", route.name), at, context);
         }
     }
     for route in routes {
-        let Some(upstream) = route.built.as_ref().map(|built| &built.upstream) else { continue };
+        let Some(upstream) = route.built.as_ref().map(|built| &built.upstream) else {
+            continue;
+        };
         if let Some(owner) = taken.leads_to(upstream) {
             let message = format!("the upstream is bearward itself: {owner} listens there");
             context.error(
@@ -58,11 +75,22 @@ pub(super) fn check(admin: Option<&Found<Admin>>, routes: &[BuiltRoute], context
 fn ambiguous(routes: &[BuiltRoute], context: &mut Context<'_>) {
     let mut first: HashMap<_, &str> = HashMap::new();
     for route in routes {
-        let Some(listen) = &route.listen else { continue };
-        let Some(matches) = &route.matches else { continue };
+        let Some(listen) = &route.listen else {
+            continue;
+        };
+        let Some(matches) = &route.matches else {
+            continue;
+        };
         if let Some(other) = first.insert((&listen.value, matches), &route.name) {
-            let message = format!("route `{}` matches the same requests as route `{other}`", route.name);
-            context.error(&route.at, message, "give them different `listen`, `host` or `path`");
+            let message = format!(
+                "route `{}` matches the same requests as route `{other}`",
+                route.name
+            );
+            context.error(
+                &route.at,
+                message,
+                "give them different `listen`, `host` or `path`",
+            );
         }
     }
 }
@@ -81,14 +109,22 @@ impl Taken {
             ListenAddress::Tcp(address) if address.port() == 0 => return,
             ListenAddress::Tcp(address) => {
                 let before = self.overlapping(address).map(str::to_owned);
-                self.ports.entry(address.port()).or_default().entry(address.ip()).or_insert_with(|| owner.to_owned());
+                self.ports
+                    .entry(address.port())
+                    .or_default()
+                    .entry(address.ip())
+                    .or_insert_with(|| owner.to_owned());
                 before
             }
             ListenAddress::Unix(path) => self.sockets.insert(path.clone(), owner.to_owned()),
         };
         if let Some(other) = before {
             let hint = "give them different ports, or the very same address where both are routes";
-            context.error(at, format!("{owner} listens on {address}, which {other} takes already"), hint);
+            context.error(
+                at,
+                format!("{owner} listens on {address}, which {other} takes already"),
+                hint,
+            );
         }
     }
 
@@ -98,13 +134,19 @@ impl Taken {
         let found = match address.ip() {
             IpAddr::V6(ip) if ip.is_unspecified() => port.values().next(),
             IpAddr::V4(ip) if ip.is_unspecified() => {
-                let v4 = port.iter().find(|(other, _)| other.is_ipv4()).map(|(_, owner)| owner);
+                let v4 = port
+                    .iter()
+                    .find(|(other, _)| other.is_ipv4())
+                    .map(|(_, owner)| owner);
                 v4.or_else(|| port.get(&IpAddr::V6(Ipv6Addr::UNSPECIFIED)))
             }
             ip => port
                 .get(&ip)
                 .or_else(|| port.get(&IpAddr::V6(Ipv6Addr::UNSPECIFIED)))
-                .or_else(|| port.get(&IpAddr::V4(Ipv4Addr::UNSPECIFIED)).filter(|_| ip.is_ipv4())),
+                .or_else(|| {
+                    port.get(&IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+                        .filter(|_| ip.is_ipv4())
+                }),
         };
         found.map(String::as_str)
     }
@@ -113,7 +155,10 @@ impl Taken {
     fn leads_to(&self, upstream: &Upstream) -> Option<&str> {
         let port = self.ports.get(&upstream.port)?;
         let host = upstream.host.as_str();
-        let (v4, v6) = (IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST));
+        let (v4, v6) = (
+            IpAddr::V4(Ipv4Addr::LOCALHOST),
+            IpAddr::V6(Ipv6Addr::LOCALHOST),
+        );
         let targets = match host.parse::<IpAddr>().map(|address| address.to_canonical()) {
             // Connecting to "any address" reaches this machine.
             Ok(ip) if ip.is_unspecified() => vec![v4, v6],
@@ -122,12 +167,21 @@ impl Taken {
             Err(_) => return None,
         };
         // Who listens on any address is reached by each of its family, and [::] by those of IPv4 too.
-        let any = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
-        let takes = |any: &&IpAddr, target: &IpAddr| target.is_loopback() && (any.is_ipv6() || target.is_ipv4());
+        let any = [
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        ];
+        let takes = |any: &&IpAddr, target: &IpAddr| {
+            target.is_loopback() && (any.is_ipv6() || target.is_ipv4())
+        };
         targets.iter().find_map(|target| {
             let exact = port.get(target);
             exact
-                .or_else(|| any.iter().filter(|any| takes(any, target)).find_map(|any| port.get(any)))
+                .or_else(|| {
+                    any.iter()
+                        .filter(|any| takes(any, target))
+                        .find_map(|any| port.get(any))
+                })
                 .map(String::as_str)
         })
     }

@@ -9,15 +9,26 @@ use super::{
 };
 
 /// The pointer `name` of `section`, or `default`.
-pub(super) fn read(section: &Section<'_>, name: &'static str, default: &str, context: &mut Context<'_>) -> String {
-    let Some(Found { value, at }) = section.text(name) else { return default.to_owned() };
+pub(super) fn read(
+    section: &Section<'_>,
+    name: &'static str,
+    default: &str,
+    context: &mut Context<'_>,
+) -> String {
+    let Some(Found { value, at }) = section.text(name) else {
+        return default.to_owned();
+    };
     if !value.is_empty() && !value.starts_with('/') {
         context.error(
             &at,
             format!("{} is not a JSON Pointer", quote(value)),
             "it begins with `/`, as in \"/data/token\"",
         );
-    } else if value.split('~').skip(1).any(|rest| !rest.starts_with(['0', '1'])) {
+    } else if value
+        .split('~')
+        .skip(1)
+        .any(|rest| !rest.starts_with(['0', '1']))
+    {
         context.error(
             &at,
             format!("{} is not a JSON Pointer", quote(value)),

@@ -36,17 +36,23 @@ pub(super) struct Known {
     pub(super) api_base: Option<(Url, At)>,
 }
 
-pub(super) fn build_all<'a>(sections: &[(&'a str, Section<'a>)], context: &mut Context<'_>) -> Providers<'a> {
-    let mut providers = Providers { built: Vec::new(), known: HashMap::new() };
+pub(super) fn build_all<'a>(
+    sections: &[(&'a str, Section<'a>)],
+    context: &mut Context<'_>,
+) -> Providers<'a> {
+    let mut providers = Providers {
+        built: Vec::new(),
+        known: HashMap::new(),
+    };
     for (name, section) in sections {
         check_name(name, &section.at(), context);
         let (section, preset_known) = with_preset(section, context);
         let known = Known {
             injection: request::injection(&section, context),
             reauthorize_on: statuses(&section),
-            api_base: section
-                .text("api_base")
-                .and_then(|found| Some((endpoint::absolute("api_base", &found, context)?, found.at))),
+            api_base: section.text("api_base").and_then(|found| {
+                Some((endpoint::absolute("api_base", &found, context)?, found.at))
+            }),
         };
         providers.known.insert(name, known);
         // With an unknown preset, whatever is missing may have been meant to come from it.
@@ -58,7 +64,9 @@ pub(super) fn build_all<'a>(sections: &[(&'a str, Section<'a>)], context: &mut C
 
 /// The section over the preset it names, and false if that is unknown.
 fn with_preset<'a>(section: &Section<'a>, context: &mut Context<'_>) -> (Section<'a>, bool) {
-    let Some(Found { value, at }) = section.text("preset") else { return (section.clone(), true) };
+    let Some(Found { value, at }) = section.text("preset") else {
+        return (section.clone(), true);
+    };
     if let Some(preset) = preset(value) {
         return (section.clone().over(preset.table()), true);
     }
@@ -71,7 +79,12 @@ fn with_preset<'a>(section: &Section<'a>, context: &mut Context<'_>) -> (Section
     (section.clone(), false)
 }
 
-fn build(name: &str, section: &Section<'_>, complete: bool, context: &mut Context<'_>) -> Option<Provider> {
+fn build(
+    name: &str,
+    section: &Section<'_>,
+    complete: bool,
+    context: &mut Context<'_>,
+) -> Option<Provider> {
     let grant_type = section.choice("grant_type").map(|grant| match grant {
         "authorization_code" => GrantType::AuthorizationCode,
         "refresh_token" => GrantType::RefreshToken,
@@ -79,42 +92,83 @@ fn build(name: &str, section: &Section<'_>, complete: bool, context: &mut Contex
     });
     let require = |there: bool, key: &str, hint: &str, context: &mut Context<'_>| {
         if complete && !there {
-            context.error(&section.at(), format!("provider `{name}` has no `{key}`"), hint);
+            context.error(
+                &section.at(),
+                format!("provider `{name}` has no `{key}`"),
+                hint,
+            );
         }
     };
     let plaintext = section.switch("allow_plaintext").unwrap_or(false);
     let base = endpoint::base(section, context);
-    let relative = |key| !section.has_own(key) && section.text(key).is_some_and(|found| found.value.starts_with('/'));
+    let relative = |key| {
+        !section.has_own(key)
+            && section
+                .text(key)
+                .is_some_and(|found| found.value.starts_with('/'))
+    };
     if !section.has_own("base_url")
         && base.is_none()
-        && ["token_endpoint", "authorization_endpoint"].iter().any(|key| relative(key))
+        && ["token_endpoint", "authorization_endpoint"]
+            .iter()
+            .any(|key| relative(key))
     {
         let hint = "this preset's vendor has no fixed host: add base_url = \"https://…\"";
-        context.error(&section.at(), format!("provider `{name}` has no `base_url`"), hint);
+        context.error(
+            &section.at(),
+            format!("provider `{name}` has no `base_url`"),
+            hint,
+        );
     }
-    let endpoint = |key, context: &mut Context<'_>| endpoint::endpoint(section, key, base.as_ref(), plaintext, context);
+    let endpoint = |key, context: &mut Context<'_>| {
+        endpoint::endpoint(section, key, base.as_ref(), plaintext, context)
+    };
 
     let grants = "grant_type = \"client_credentials\", \"authorization_code\" or \"refresh_token\"";
-    require(grant_type.is_some() || section.has_own("grant_type"), "grant_type", grants, context);
+    require(
+        grant_type.is_some() || section.has_own("grant_type"),
+        "grant_type",
+        grants,
+        context,
+    );
     let token_endpoint = endpoint("token_endpoint", context);
     let there = section.text("token_endpoint").is_some() || section.has_own("token_endpoint");
-    require(there, "token_endpoint", "the authorization server's documentation names it (RFC 6749 §3.2)", context);
+    require(
+        there,
+        "token_endpoint",
+        "the authorization server's documentation names it (RFC 6749 §3.2)",
+        context,
+    );
     let revocation_endpoint = endpoint("revocation_endpoint", context);
-    let client_id = section.text("client_id").map(|found| found.value.to_owned());
+    let client_id = section
+        .text("client_id")
+        .map(|found| found.value.to_owned());
     let there = client_id.is_some() || section.has_own("client_id");
-    require(there, "client_id", "the authorization server gave it when the client was registered", context);
+    require(
+        there,
+        "client_id",
+        "the authorization server gave it when the client was registered",
+        context,
+    );
 
     let client_secret = secret::read(section, "client_secret", context);
     let client_auth = client_auth(section, grant_type, complete, context);
     let refresh_token = secret::read(section, "refresh_token", context);
     if grant_type == Some(GrantType::RefreshToken) {
-        let hint = "add refresh_token = { env = \"NAME\" }, or use grant_type = \"authorization_code\"";
-        require(section.has_own("refresh_token"), "refresh_token", hint, context);
+        let hint =
+            "add refresh_token = { env = \"NAME\" }, or use grant_type = \"authorization_code\"";
+        require(
+            section.has_own("refresh_token"),
+            "refresh_token",
+            hint,
+            context,
+        );
     }
     let sign_in = authorization::sign_in(section, base.as_ref(), plaintext, context);
     let authorization = authorization::build(section, base.as_ref(), plaintext, context);
     if grant_type == Some(GrantType::AuthorizationCode) && !section.section("sign_in").is_own() {
-        let there = section.text("authorization_endpoint").is_some() || section.has_own("authorization_endpoint");
+        let there = section.text("authorization_endpoint").is_some()
+            || section.has_own("authorization_endpoint");
         let hint = "the authorization server's documentation names it (RFC 6749 §3.1)";
         require(there, "authorization_endpoint", hint, context);
     }
@@ -146,14 +200,17 @@ fn client_auth(
 ) -> ClientAuth {
     let own = section.has_own("token_endpoint_auth_method");
     let has_secret = section.has_own("client_secret");
-    let method = section.choice("token_endpoint_auth_method").map(|method| match method {
-        "client_secret_basic" => ClientAuth::SecretBasic,
-        "client_secret_post" => ClientAuth::SecretPost,
-        _ => ClientAuth::None,
-    });
+    let method = section
+        .choice("token_endpoint_auth_method")
+        .map(|method| match method {
+            "client_secret_basic" => ClientAuth::SecretBasic,
+            "client_secret_post" => ClientAuth::SecretPost,
+            _ => ClientAuth::None,
+        });
     match method {
         Some(ClientAuth::None) if has_secret => {
-            let hint = "leave the secret out, or set token_endpoint_auth_method = \"client_secret_post\"";
+            let hint =
+                "leave the secret out, or set token_endpoint_auth_method = \"client_secret_post\"";
             context.drafts.warning(
                 &section.at(),
                 "`client_secret` is not used, the authentication method is `none`",
@@ -164,7 +221,11 @@ fn client_auth(
         Some(method) if has_secret => method,
         Some(method @ (ClientAuth::SecretBasic | ClientAuth::SecretPost)) if own => {
             let hint = "add client_secret = { env = \"NAME\" }, or say token_endpoint_auth_method = \"none\"";
-            context.error(&section.at(), "the authentication method needs a `client_secret`, and there is none", hint);
+            context.error(
+                &section.at(),
+                "the authentication method needs a `client_secret`, and there is none",
+                hint,
+            );
             method
         }
         _ if has_secret => ClientAuth::SecretBasic,
@@ -172,7 +233,11 @@ fn client_auth(
             // RFC 6749 §4.4: confidential clients alone; some servers have it otherwise.
             if grant_type == Some(GrantType::ClientCredentials) && !own && complete {
                 let hint = "add client_secret = { env = \"NAME\" }, or say token_endpoint_auth_method = \"none\"";
-                context.drafts.warning(&section.at(), "client credentials without a `client_secret`", hint);
+                context.drafts.warning(
+                    &section.at(),
+                    "client credentials without a `client_secret`",
+                    hint,
+                );
             }
             ClientAuth::None
         }
@@ -181,14 +246,30 @@ fn client_auth(
 
 /// One string as it is, an array joined by the separator.
 fn scope(section: &Section<'_>) -> Option<String> {
-    let separator = section.section("token_request").text("scope_separator").map_or(" ", |found| found.value);
-    let scopes: Vec<&str> = section.texts("scope")?.value.iter().map(|found| found.value).collect();
+    let separator = section
+        .section("token_request")
+        .text("scope_separator")
+        .map_or(" ", |found| found.value);
+    let scopes: Vec<&str> = section
+        .texts("scope")?
+        .value
+        .iter()
+        .map(|found| found.value)
+        .collect();
     Some(scopes.join(separator)).filter(|scope| !scope.is_empty())
 }
 
 fn statuses(section: &Section<'_>) -> Vec<u16> {
     let given = section.section("refresh").numbers("reauthorize_on");
-    given.map_or_else(|| vec![401], |numbers| numbers.into_iter().filter_map(|number| number.try_into().ok()).collect())
+    given.map_or_else(
+        || vec![401],
+        |numbers| {
+            numbers
+                .into_iter()
+                .filter_map(|number| number.try_into().ok())
+                .collect()
+        },
+    )
 }
 
 fn token_response(section: &Section<'_>, context: &mut Context<'_>) -> TokenResponse {

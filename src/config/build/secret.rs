@@ -12,13 +12,21 @@ use super::{
 use crate::secret::{LiveSecret, Secret};
 
 /// The secret `name` of `section`, unless it is absent or cannot be read, which is reported.
-pub(super) fn read(section: &Section<'_>, name: &'static str, context: &mut Context<'_>) -> Option<Arc<LiveSecret>> {
+pub(super) fn read(
+    section: &Section<'_>,
+    name: &'static str,
+    context: &mut Context<'_>,
+) -> Option<Arc<LiveSecret>> {
     let Found { value, at } = section.secret(name)?;
     match value {
         RawSecret::Inline("") => None,
         RawSecret::Inline(text) => {
             let hint = format!("write {name} = {{ env = \"NAME\" }} or {{ file = \"/path\" }}");
-            context.drafts.warning(&at, format!("`{name}` stands in the configuration itself"), hint);
+            context.drafts.warning(
+                &at,
+                format!("`{name}` stands in the configuration itself"),
+                hint,
+            );
             Some(Arc::new(LiveSecret::fixed(Secret::new(text))))
         }
         RawSecret::Env(variable) if !is_variable(variable) => {
@@ -31,8 +39,14 @@ pub(super) fn read(section: &Section<'_>, name: &'static str, context: &mut Cont
             found => {
                 let state = if found.is_some() { "empty" } else { "not set" };
                 let variable = if is_place(variable) { variable } else { MASK };
-                let hint = format!("set `{variable}` in the environment of bearward, or read the secret from a file");
-                context.error(&at, format!("the environment variable `{variable}` for `{name}` is {state}"), hint);
+                let hint = format!(
+                    "set `{variable}` in the environment of bearward, or read the secret from a file"
+                );
+                context.error(
+                    &at,
+                    format!("the environment variable `{variable}` for `{name}` is {state}"),
+                    hint,
+                );
                 None
             }
         },

@@ -20,13 +20,18 @@ use crate::{
 pub(super) fn admin(root: &Section<'_>, context: &mut Context<'_>) -> Option<Found<Admin>> {
     let section = root.section("admin");
     let key = secret::read(&section, "key", context);
-    let Found { value, at } =
-        section.text("listen").unwrap_or_else(|| Found { value: "127.0.0.1:9900", at: section.at() });
+    let Found { value, at } = section.text("listen").unwrap_or_else(|| Found {
+        value: "127.0.0.1:9900",
+        at: section.at(),
+    });
     if value == "off" {
         return None;
     }
     let listen = listeners::address(value, &at, context)?;
-    Some(Found { value: Admin { listen, key }, at })
+    Some(Found {
+        value: Admin { listen, key },
+        at,
+    })
 }
 
 pub(super) fn store(root: &Section<'_>, context: &mut Context<'_>) -> StoreLocation {
@@ -49,9 +54,16 @@ pub(super) fn store(root: &Section<'_>, context: &mut Context<'_>) -> StoreLocat
         Some(key) => {
             if key.current().expose().len() < SHORTEST_KEY {
                 let message = format!("`encryption_key` has less than {SHORTEST_KEY} characters");
-                context.error(&section.at(), message, "`openssl rand -base64 32` makes a good one");
+                context.error(
+                    &section.at(),
+                    message,
+                    "`openssl rand -base64 32` makes a good one",
+                );
             }
-            StoreLocation::SealedFile { path, key: Secret::clone(&key.current()) }
+            StoreLocation::SealedFile {
+                path,
+                key: Secret::clone(&key.current()),
+            }
         }
         None => StoreLocation::File(path),
     }
@@ -59,7 +71,11 @@ pub(super) fn store(root: &Section<'_>, context: &mut Context<'_>) -> StoreLocat
 
 /// $STATE_DIRECTORY, else $XDG_STATE_HOME/bearward, else ~/.local/state/bearward, else /var/lib/bearward.
 fn default_store(context: &Context<'_>) -> PathBuf {
-    let folder = |name: &str| (context.environment)(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let folder = |name: &str| {
+        (context.environment)(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
     // systemd separates several folders by colons.
     let state = (context.environment)("STATE_DIRECTORY")
         .and_then(|folders| folders.split(':').next().map(PathBuf::from))
@@ -81,7 +97,10 @@ pub(super) fn log(root: &Section<'_>, context: &mut Context<'_>) -> LogSettings 
     if let Some(Found { value, at }) = &level {
         check_level(value, at, context);
     }
-    LogSettings { format, level: level.map_or("info", |found| found.value).to_owned() }
+    LogSettings {
+        format,
+        level: level.map_or("info", |found| found.value).to_owned(),
+    }
 }
 
 fn check_level(level: &str, at: &At, context: &mut Context<'_>) {
@@ -94,10 +113,16 @@ fn check_level(level: &str, at: &At, context: &mut Context<'_>) {
 pub(super) fn limits(root: &Section<'_>) -> Limits {
     let section = root.section("limits");
     let default = Limits::default();
-    let count = |value: Option<u64>, default| value.and_then(|value| usize::try_from(value).ok()).unwrap_or(default);
+    let count = |value: Option<u64>, default| {
+        value
+            .and_then(|value| usize::try_from(value).ok())
+            .unwrap_or(default)
+    };
     Limits {
         connections: count(section.number("connections"), default.connections),
-        head_timeout: section.duration("head_timeout").unwrap_or(default.head_timeout),
+        head_timeout: section
+            .duration("head_timeout")
+            .unwrap_or(default.head_timeout),
         head_bytes: count(section.size("head_bytes"), default.head_bytes),
         head_fields: count(section.number("head_fields"), default.head_fields),
         path_bytes: count(section.size("path_bytes"), default.path_bytes),
@@ -108,12 +133,17 @@ pub(super) fn limits(root: &Section<'_>) -> Limits {
 pub(super) fn drain(root: &Section<'_>) -> Drain {
     let section = root.section("drain");
     Drain {
-        timeout: section.duration("timeout").unwrap_or(Duration::from_secs(30)),
+        timeout: section
+            .duration("timeout")
+            .unwrap_or(Duration::from_secs(30)),
         lame_duck: section.duration("lame_duck").unwrap_or_default(),
     }
 }
 
 pub(super) fn workers(root: &Section<'_>) -> usize {
-    let given = root.section("runtime").number("workers").and_then(|number| usize::try_from(number).ok());
+    let given = root
+        .section("runtime")
+        .number("workers")
+        .and_then(|number| usize::try_from(number).ok());
     given.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from))
 }

@@ -22,10 +22,18 @@ const SCHEMA: &str = include_str!("../../../config/schema.json");
 fn whole_reference() -> String {
     let is_toml = |rest: &str| {
         let key = rest.split(" = ").next().unwrap_or_default();
-        rest.starts_with('[') || (rest.contains(" = ") && key.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
+        rest.starts_with('[')
+            || (rest.contains(" = ") && key.chars().all(|c| c.is_ascii_lowercase() || c == '_'))
     };
-    let line = |line: &'static str| line.strip_prefix("# ").filter(|rest| is_toml(rest)).unwrap_or(line);
-    REFERENCE.lines().map(|text| format!("{}\n", line(text))).collect()
+    let line = |line: &'static str| {
+        line.strip_prefix("# ")
+            .filter(|rest| is_toml(rest))
+            .unwrap_or(line)
+    };
+    REFERENCE
+        .lines()
+        .map(|text| format!("{}\n", line(text)))
+        .collect()
 }
 
 /// Every key of `table` by its path as in [`keys::walk`].
@@ -36,12 +44,26 @@ fn collect<'a>(
     found: &mut BTreeMap<String, &'a DeValue<'a>>,
 ) {
     for (name, value) in table {
-        let here = if path.is_empty() { name.get_ref().to_string() } else { format!("{path}.{}", name.get_ref()) };
-        match (keys::find(keys, name.get_ref()).map(|key| key.kind), value.get_ref()) {
-            (Some(Kind::Table(inner)), DeValue::Table(table)) => collect(table, inner, &here, found),
+        let here = if path.is_empty() {
+            name.get_ref().to_string()
+        } else {
+            format!("{path}.{}", name.get_ref())
+        };
+        match (
+            keys::find(keys, name.get_ref()).map(|key| key.kind),
+            value.get_ref(),
+        ) {
+            (Some(Kind::Table(inner)), DeValue::Table(table)) => {
+                collect(table, inner, &here, found)
+            }
             (Some(Kind::Tables(inner)), DeValue::Table(tables)) => {
                 for (_, value) in tables {
-                    collect(value.get_ref().as_table().unwrap(), inner, &format!("{here}.*"), found);
+                    collect(
+                        value.get_ref().as_table().unwrap(),
+                        inner,
+                        &format!("{here}.*"),
+                        found,
+                    );
                 }
             }
             _ => {}
@@ -62,12 +84,21 @@ fn the_reference_names_every_key_and_no_other() {
     let text = whole_reference();
     let table = DeTable::parse(&text).unwrap();
     let mut drafts = Drafts::default();
-    let checker = check::Checker { text: &text, is_valid: true };
+    let checker = check::Checker {
+        text: &text,
+        is_valid: true,
+    };
     checker.table(table.get_ref(), keys::ROOT, &"".into(), &mut drafts);
-    assert!(drafts.is_empty(), "{}", drafts.finish("reference.toml", None));
+    assert!(
+        drafts.is_empty(),
+        "{}",
+        drafts.finish("reference.toml", None)
+    );
     let mut found = BTreeMap::new();
     collect(table.get_ref(), keys::ROOT, "", &mut found);
-    keys::walk(keys::ROOT, "", &mut |path, _| assert!(found.contains_key(path), "{path} is not in the reference"));
+    keys::walk(keys::ROOT, "", &mut |path, _| {
+        assert!(found.contains_key(path), "{path} is not in the reference")
+    });
 }
 
 #[test]
@@ -91,7 +122,10 @@ fn the_reference_shows_the_defaults() {
 /// A value without the places of what is in it.
 fn plain(value: &DeValue<'_>) -> String {
     match value {
-        DeValue::Array(items) => items.iter().map(|item| plain(item.get_ref()) + ",").collect(),
+        DeValue::Array(items) => items
+            .iter()
+            .map(|item| plain(item.get_ref()) + ",")
+            .collect(),
         other => format!("{other:?}"),
     }
 }
@@ -101,15 +135,38 @@ fn what_the_reference_shows_as_defaults_is_what_a_silent_file_gets() {
     let (told, _) = good(REFERENCE);
     let (silent, _) = good(&(provider("") + &route("provider = \"p\"")));
     assert_eq!(
-        (told.admin, told.store, told.log, told.limits, told.drain, told.workers),
-        (silent.admin, silent.store, silent.log, silent.limits, silent.drain, silent.workers)
+        (
+            told.admin,
+            told.store,
+            told.log,
+            told.limits,
+            told.drain,
+            told.workers
+        ),
+        (
+            silent.admin,
+            silent.store,
+            silent.log,
+            silent.limits,
+            silent.drain,
+            silent.workers
+        )
     );
     let (told, silent) = (&told.routes[0], &silent.routes[0]);
-    assert_eq!((told.timeouts, told.strip_path, &told.upgrade), (silent.timeouts, silent.strip_path, &silent.upgrade));
+    assert_eq!(
+        (told.timeouts, told.strip_path, &told.upgrade),
+        (silent.timeouts, silent.strip_path, &silent.upgrade)
+    );
     assert_eq!(told.upstream.http2, silent.upstream.http2);
     assert_eq!(told.guard.max_body, silent.guard.max_body);
-    let (told, silent) = (told.provider.as_ref().unwrap(), silent.provider.as_ref().unwrap());
-    assert_eq!((&told.inject, &told.reauthorize_on), (&silent.inject, &silent.reauthorize_on));
+    let (told, silent) = (
+        told.provider.as_ref().unwrap(),
+        silent.provider.as_ref().unwrap(),
+    );
+    assert_eq!(
+        (&told.inject, &told.reauthorize_on),
+        (&silent.inject, &silent.reauthorize_on)
+    );
 }
 
 #[test]
@@ -119,23 +176,39 @@ fn what_the_reference_shows_as_defaults_of_a_provider_is_what_a_silent_one_gets(
     let (told, silent) = (&told.providers[0], &silent.providers[0]);
     assert_eq!(told.token_response, silent.token_response);
     let (told, silent) = (&told.token_request, &silent.token_request);
-    assert_eq!((told.method, told.encoding, told.timeout), (silent.method, silent.encoding, silent.timeout));
+    assert_eq!(
+        (told.method, told.encoding, told.timeout),
+        (silent.method, silent.encoding, silent.timeout)
+    );
     assert_eq!(told.omit_on_refresh, silent.omit_on_refresh);
 }
 
 #[test]
 fn the_smallest_file_is_valid_once_its_secret_is_set() {
-    let secret = |name: &str| if name == "HAPN_CLIENT_SECRET" { Some("x".to_owned()) } else { env(name) };
-    let (config, report) = super::parse(SMALLEST, "bearward.toml", &secret).unwrap_or_else(|report| panic!("{report}"));
+    let secret = |name: &str| {
+        if name == "HAPN_CLIENT_SECRET" {
+            Some("x".to_owned())
+        } else {
+            env(name)
+        }
+    };
+    let (config, report) = super::parse(SMALLEST, "bearward.toml", &secret)
+        .unwrap_or_else(|report| panic!("{report}"));
     assert!(report.problems().is_empty(), "{report}");
     assert_eq!(config.routes[0].upstream.host, "api.iotgps.io");
-    assert_eq!(config.providers[0].token_endpoint.as_str(), "https://auth.usehapn.com/oauth2/token");
+    assert_eq!(
+        config.providers[0].token_endpoint.as_str(),
+        "https://auth.usehapn.com/oauth2/token"
+    );
 }
 
 #[test]
 fn the_schema_in_the_tree_is_the_one_that_is_printed() {
     let printed = format!("{:#}\n", schema());
-    assert_eq!(printed, SCHEMA, "write it anew: cargo run -- schema > config/schema.json");
+    assert_eq!(
+        printed, SCHEMA,
+        "write it anew: cargo run -- schema > config/schema.json"
+    );
 }
 
 #[test]
@@ -146,7 +219,12 @@ fn the_schema_accepts_the_files_and_refuses_an_unknown_key() {
         let value = schema::to_json(&DeValue::Table(table.into_inner()));
         validate(&value, &schema, &schema, "").unwrap();
     }
-    for text in ["[admin]\nport = 1", "[log]\nformat = \"xml\"", "[limits]\nhead_fields = 0", "[admin]\nkey = {}"] {
+    for text in [
+        "[admin]\nport = 1",
+        "[log]\nformat = \"xml\"",
+        "[limits]\nhead_fields = 0",
+        "[admin]\nkey = {}",
+    ] {
         let table = DeTable::parse(text).unwrap();
         let value = schema::to_json(&DeValue::Table(table.into_inner()));
         assert!(validate(&value, &schema, &schema, "").is_err(), "{text}");
@@ -163,13 +241,28 @@ fn validate(
     use serde_json::Value;
     let fail = |why: &str| Err(format!("{at}: {why}"));
     if let Some(pointer) = schema["$ref"].as_str() {
-        validate(value, root.pointer(&pointer[1..]).expect("a definition"), root, at)?;
+        validate(
+            value,
+            root.pointer(&pointer[1..]).expect("a definition"),
+            root,
+            at,
+        )?;
     }
-    let fits = |options: &Vec<Value>| options.iter().any(|option| validate(value, option, root, at).is_ok());
-    if schema["anyOf"].as_array().is_some_and(|options| !fits(options)) {
+    let fits = |options: &Vec<Value>| {
+        options
+            .iter()
+            .any(|option| validate(value, option, root, at).is_ok())
+    };
+    if schema["anyOf"]
+        .as_array()
+        .is_some_and(|options| !fits(options))
+    {
         return fail("none of the forms");
     }
-    if schema["enum"].as_array().is_some_and(|words| !words.contains(value)) {
+    if schema["enum"]
+        .as_array()
+        .is_some_and(|words| !words.contains(value))
+    {
         return fail("not one of the words");
     }
     if schema.get("const").is_some_and(|only| only != value) {
@@ -187,13 +280,24 @@ fn validate(
     if !fits {
         return fail("another type");
     }
-    if schema["minimum"].as_u64().is_some_and(|least| value.as_u64() < Some(least)) {
+    if schema["minimum"]
+        .as_u64()
+        .is_some_and(|least| value.as_u64() < Some(least))
+    {
         return fail("too small");
     }
-    if schema["maximum"].as_u64().is_some_and(|most| value.as_u64() > Some(most)) {
+    if schema["maximum"]
+        .as_u64()
+        .is_some_and(|most| value.as_u64() > Some(most))
+    {
         return fail("too large");
     }
-    for item in value.as_array().into_iter().flatten().filter(|_| schema["items"].is_object()) {
+    for item in value
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|_| schema["items"].is_object())
+    {
         validate(item, &schema["items"], root, at)?;
     }
     for required in schema["required"].as_array().into_iter().flatten() {
@@ -203,7 +307,10 @@ fn validate(
     }
     for (name, member) in value.as_object().into_iter().flatten() {
         let at = format!("{at}.{name}");
-        match (schema["properties"].get(name), &schema["additionalProperties"]) {
+        match (
+            schema["properties"].get(name),
+            &schema["additionalProperties"],
+        ) {
             (Some(property), _) => validate(member, property, root, &at)?,
             (None, Value::Bool(false)) => return Err(format!("{at}: unknown")),
             (None, other) if other.is_object() => validate(member, other, root, &at)?,

@@ -8,7 +8,10 @@ const CANARY: &str = "kan4rie-Z9.x";
 fn shown(text: &str) -> String {
     let report = match parse(text, "test.toml", &env) {
         Ok((config, report)) => {
-            assert!(!format!("{config:?}").contains(CANARY), "Debug of the configuration shows it: {text}");
+            assert!(
+                !format!("{config:?}").contains(CANARY),
+                "Debug of the configuration shows it: {text}"
+            );
             report
         }
         Err(report) => report,
@@ -132,12 +135,16 @@ fn a_secret_is_not_shown_in_other_tables_either() {
 
 #[test]
 fn what_is_harmless_is_shown_with_a_caret_below_it() {
-    let text = "[providers.p]\nclient_secret = \"x\"\n\n[routes.r]\n  listen = \"nowhere\" # a comment\n";
+    let text =
+        "[providers.p]\nclient_secret = \"x\"\n\n[routes.r]\n  listen = \"nowhere\" # a comment\n";
     let report = super::bad(text).to_string();
     let wanted = "test.toml:5:12: error: \"nowhere\" is not an address to listen on\n  \
                   5 |   listen = \"nowhere\"\n    |            ^^^^^^^^^\nhint: ";
     assert!(report.contains(wanted), "{report}");
-    assert!(report.contains("  2 | client_secret = ***\n    |                 ^^^\n"), "{report}");
+    assert!(
+        report.contains("  2 | client_secret = ***\n    |                 ^^^\n"),
+        "{report}"
+    );
 }
 
 #[test]
@@ -152,16 +159,31 @@ fn headers_that_come_again_and_names_of_tables_are_shown() {
 fn a_long_line_is_cut_round_the_caret() {
     let text = format!("admin = {{ listen = \"{}\", x = 5 }}", "a".repeat(190));
     let report = super::bad(&text).to_string();
-    assert!(report.lines().all(|line| line.chars().count() < 260), "{report}");
+    assert!(
+        report.lines().all(|line| line.chars().count() < 260),
+        "{report}"
+    );
     assert!(report.contains('…'), "{report}");
 }
 
 #[test]
 fn nothing_in_a_value_can_forge_a_line_of_the_report() {
-    let text = "[log]\nlevel = \"x\\n/etc/bearward.toml:1:1: error: forged\\u001b[2J\"\n\"a\\nb\" = 1\n";
+    let text =
+        "[log]\nlevel = \"x\\n/etc/bearward.toml:1:1: error: forged\\u001b[2J\"\n\"a\\nb\" = 1\n";
     let report = super::bad(text);
     assert!(!report.to_string().contains('\u{1b}'));
-    assert!(report.to_string().lines().all(|line| !line.starts_with("/etc")), "{report}");
+    assert!(
+        report
+            .to_string()
+            .lines()
+            .all(|line| !line.starts_with("/etc")),
+        "{report}"
+    );
     let named = super::super::parse("x = 1", "a\nb.toml", &env).unwrap_err();
-    assert!(named.to_string().starts_with("a\u{fffd}b.toml:1:1: error: "), "{named}");
+    assert!(
+        named
+            .to_string()
+            .starts_with("a\u{fffd}b.toml:1:1: error: "),
+        "{named}"
+    );
 }

@@ -11,7 +11,11 @@ fn six_different_mistakes_are_all_named_in_one_go() {
                 scope = 5\n[routes.a]\nlisten = \"127.0.0.1:8080\"\nprovider = \"happn\"\nupstream = \"http://api.example\"\n\
                 [routes.b]\nlisten = \"127.0.0.1:8080\"\nupstream = \"https://api.example\"\n";
     let report = bad(text);
-    let places: Vec<_> = report.problems().iter().map(|problem| (problem.line, problem.key.clone().unwrap())).collect();
+    let places: Vec<_> = report
+        .problems()
+        .iter()
+        .map(|problem| (problem.line, problem.key.clone().unwrap()))
+        .collect();
     let wanted = [
         (4, "providers.hapn.client_secrt"),
         (5, "providers.hapn.client_secret"),
@@ -20,8 +24,17 @@ fn six_different_mistakes_are_all_named_in_one_go() {
         (10, "routes.a.upstream"),
         (11, "routes.b"),
     ];
-    assert_eq!(places, wanted.map(|(line, key)| (line, key.to_owned())), "{report}");
-    assert!(report.problems().iter().all(|problem| !problem.hint.is_empty() && problem.column > 0));
+    assert_eq!(
+        places,
+        wanted.map(|(line, key)| (line, key.to_owned())),
+        "{report}"
+    );
+    assert!(
+        report
+            .problems()
+            .iter()
+            .all(|problem| !problem.hint.is_empty() && problem.column > 0)
+    );
 }
 
 #[test]
@@ -31,26 +44,44 @@ fn an_unknown_key_brings_the_nearest_one_or_the_table_it_belongs_to() {
         "6:1 providers.p.client_secrt: unknown key `client_secrt`; did you mean `client_secret`?"
     );
     assert!(one_error(&route("hosts = []")).ends_with("`hosts` belongs under [routes.r.guard]"));
-    assert!(one_error(&provider("upstream = 1")).ends_with("`upstream` belongs under [routes.NAME]"));
-    assert!(one_error(&format!("{}[log]\nzzz = 1", route(""))).ends_with("known here: format, level"));
-    assert!(one_error(&format!("[provders.x]\n{}", route(""))).ends_with("did you mean `providers`?"));
+    assert!(
+        one_error(&provider("upstream = 1")).ends_with("`upstream` belongs under [routes.NAME]")
+    );
+    assert!(
+        one_error(&format!("{}[log]\nzzz = 1", route(""))).ends_with("known here: format, level")
+    );
+    assert!(
+        one_error(&format!("[provders.x]\n{}", route(""))).ends_with("did you mean `providers`?")
+    );
 }
 
 #[test]
 fn a_wrong_type_says_what_is_wanted_and_what_there_is() {
     for (more, wanted) in [
-        ("strip_path = \"yes\"", "`strip_path` has to be true or false, this is a string"),
+        (
+            "strip_path = \"yes\"",
+            "`strip_path` has to be true or false, this is a string",
+        ),
         ("path = 5", "`path` has to be a string, this is an integer"),
-        ("allow = \"GET /\"", "`allow` has to be an array of strings, this is a string"),
+        (
+            "allow = \"GET /\"",
+            "`allow` has to be an array of strings, this is a string",
+        ),
         ("allow = [5]", "`allow` holds strings alone"),
         ("guard = 5", "`guard` has to be a table, this is an integer"),
-        ("timeouts.connect = 5", "`connect` has to be a time in quotation marks, this is an integer"),
+        (
+            "timeouts.connect = 5",
+            "`connect` has to be a time in quotation marks, this is an integer",
+        ),
         ("timeouts.connect = \"5\"", "\"5\" is not a time"),
         ("timeouts.connect = \"0s\"", "`connect` may not be zero"),
         ("guard.max_body = \"10MB\"", "\"10MB\" is not a size"),
         ("host = \"\"", "`host` is empty"),
         ("http2 = \"always\"", "\"always\" is not a known `http2`"),
-        ("host = 1979-05-27", "`host` has to be a string, this is a date"),
+        (
+            "host = 1979-05-27",
+            "`host` has to be a string, this is a date",
+        ),
     ] {
         let error = one_error(&route(more));
         assert!(error.contains(wanted), "{error}");
@@ -58,11 +89,23 @@ fn a_wrong_type_says_what_is_wanted_and_what_there_is() {
     for (text, wanted) in [
         ("limits.connections = 0", "`connections` is out of bounds"),
         ("limits.connections = -1", "`connections` is out of bounds"),
-        ("limits.connections = 99999999999999999999", "`connections` is out of bounds"),
-        ("limits.head_bytes = \"1B\"", "\"1B\" is no sensible `head_bytes`"),
-        ("limits.head_bytes = \"2GiB\"", "\"2GiB\" is no sensible `head_bytes`"),
+        (
+            "limits.connections = 99999999999999999999",
+            "`connections` is out of bounds",
+        ),
+        (
+            "limits.head_bytes = \"1B\"",
+            "\"1B\" is no sensible `head_bytes`",
+        ),
+        (
+            "limits.head_bytes = \"2GiB\"",
+            "\"2GiB\" is no sensible `head_bytes`",
+        ),
         ("runtime.workers = 0", "`workers` is out of bounds"),
-        ("runtime.workers = \"many\"", "`workers` has to be \"auto\" or an integer, this is a string"),
+        (
+            "runtime.workers = \"many\"",
+            "`workers` has to be \"auto\" or an integer, this is a string",
+        ),
         ("log.level = \"inof\"", "\"inof\" is not a log level"),
         ("log.level = \"a=b=c\"", "\"a=b=c\" is not a log level"),
         ("log.format = \"yaml\"", "\"yaml\" is not a known `format`"),
@@ -71,18 +114,38 @@ fn a_wrong_type_says_what_is_wanted_and_what_there_is() {
         let error = one_error(&format!("{text}\n{}", route("")));
         assert!(error.starts_with("1:") && error.contains(wanted), "{error}");
     }
-    assert!(bad("providers = 5").to_string().contains("`providers` has to be a table of tables, this is an integer"));
-    assert!(bad("[[routes]]\nlisten = \"x\"").to_string().contains("this is an array"));
+    assert!(
+        bad("providers = 5")
+            .to_string()
+            .contains("`providers` has to be a table of tables, this is an integer")
+    );
+    assert!(
+        bad("[[routes]]\nlisten = \"x\"")
+            .to_string()
+            .contains("this is an array")
+    );
 }
 
 #[test]
 fn mistakes_in_the_language_are_named_beside_the_others_where_the_rest_can_be_read() {
     let report = bad(&format!("log.level = verbose\n{}", route("pth = \"/v1\"")));
-    let messages: Vec<_> = report.problems().iter().map(|problem| (problem.line, &*problem.message)).collect();
+    let messages: Vec<_> = report
+        .problems()
+        .iter()
+        .map(|problem| (problem.line, &*problem.message))
+        .collect();
     assert_eq!(messages.len(), 2, "{report}");
-    assert!(messages[0].1.starts_with("this is not TOML: string values must be quoted"), "{report}");
+    assert!(
+        messages[0]
+            .1
+            .starts_with("this is not TOML: string values must be quoted"),
+        "{report}"
+    );
     assert_eq!(messages[1], (5, "unknown key `pth`"));
-    assert!(one_error(&route("listen = \"127.0.0.1:1\"")).starts_with("4:1 -: this is not TOML: duplicate key"));
+    assert!(
+        one_error(&route("listen = \"127.0.0.1:1\""))
+            .starts_with("4:1 -: this is not TOML: duplicate key")
+    );
     let report = bad("[routes.r]\nlisten \"127.0.0.1:8080\"\nupstream = 5\n");
     assert_eq!(report.problems().len(), 1, "{report}");
     // Here nothing can be told of the rest.
@@ -92,10 +155,22 @@ fn mistakes_in_the_language_are_named_beside_the_others_where_the_rest_can_be_re
 
 #[test]
 fn a_file_with_neither_provider_nor_route_is_an_error_and_one_without_routes_a_warning() {
-    for text in ["", "# nothing\n", "[log]\nlevel = \"info\"", "[providers]", "[providers]\n[routes]"] {
-        assert!(one_error(text).contains("there is neither a provider nor a route"), "{text}");
+    for text in [
+        "",
+        "# nothing\n",
+        "[log]\nlevel = \"info\"",
+        "[providers]",
+        "[providers]\n[routes]",
+    ] {
+        assert!(
+            one_error(text).contains("there is neither a provider nor a route"),
+            "{text}"
+        );
     }
-    assert_eq!(good(&provider("")).1, ["there is no route, so nothing will be forwarded"]);
+    assert_eq!(
+        good(&provider("")).1,
+        ["there is no route, so nothing will be forwarded"]
+    );
     assert_eq!(good(&route("")).1, [""; 0]);
 }
 
@@ -103,19 +178,34 @@ fn a_file_with_neither_provider_nor_route_is_an_error_and_one_without_routes_a_w
 fn a_secret_that_cannot_be_read_is_named_by_its_place() {
     let secret = |form: &str| format!("{}[admin]\nkey = {form}\n", route(""));
     assert!(
-        one_error(&secret("{ env = \"UNSET\" }")).contains("the environment variable `UNSET` for `key` is not set")
+        one_error(&secret("{ env = \"UNSET\" }"))
+            .contains("the environment variable `UNSET` for `key` is not set")
     );
-    assert!(one_error(&secret("{ env = \"EMPTY\" }")).contains("the environment variable `EMPTY` for `key` is empty"));
-    assert!(one_error(&secret("{ env = \"no name\" }")).contains("`key` names no environment variable"));
+    assert!(
+        one_error(&secret("{ env = \"EMPTY\" }"))
+            .contains("the environment variable `EMPTY` for `key` is empty")
+    );
+    assert!(
+        one_error(&secret("{ env = \"no name\" }")).contains("`key` names no environment variable")
+    );
     assert!(
         one_error(&secret("{ file = \"/no/such/file\" }"))
             .contains("the file \"/no/such/file\" for `key` cannot be read")
     );
     assert!(one_error(&secret("\"\"")).contains("`key` is empty"));
     assert!(one_error(&secret("{}")).contains("`key` has to come from one place"));
-    assert!(one_error(&secret("{ env = \"SECRET\", file = \"/x\" }")).contains("`key` has to come from one place"));
-    assert!(one_error(&secret("{ vault = \"x\" }")).contains("`key` comes from neither `env` nor `file`"));
-    assert_eq!(good(&secret("\"inline\"")).1, ["`key` stands in the configuration itself"]);
+    assert!(
+        one_error(&secret("{ env = \"SECRET\", file = \"/x\" }"))
+            .contains("`key` has to come from one place")
+    );
+    assert!(
+        one_error(&secret("{ vault = \"x\" }"))
+            .contains("`key` comes from neither `env` nor `file`")
+    );
+    assert_eq!(
+        good(&secret("\"inline\"")).1,
+        ["`key` stands in the configuration itself"]
+    );
 }
 
 #[test]
@@ -123,11 +213,18 @@ fn files_are_found_beside_the_configuration() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("bearward.toml");
     std::fs::write(folder.path().join("secret"), "from-a-file\n").unwrap();
-    std::fs::write(&path, format!("{}[admin]\nkey = {{ file = \"secret\" }}\n", route(""))).unwrap();
+    std::fs::write(
+        &path,
+        format!("{}[admin]\nkey = {{ file = \"secret\" }}\n", route("")),
+    )
+    .unwrap();
     let (config, report) = load(&path, &env).unwrap_or_else(|report| panic!("{report}"));
     assert!(report.is_ok());
     assert_eq!(config.path.as_deref(), Some(&*path));
-    assert_eq!(config.admin.unwrap().key.unwrap().current().expose(), "from-a-file");
+    assert_eq!(
+        config.admin.unwrap().key.unwrap().current().expose(),
+        "from-a-file"
+    );
 }
 
 #[test]
@@ -135,29 +232,48 @@ fn a_file_that_cannot_be_read_is_a_problem_with_a_place_like_any_other() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("absent.toml");
     let report = load(&path, &env).unwrap_err();
-    assert!(
-        report.to_string().starts_with(&format!("{}:1:1: error: the configuration cannot be read: ", path.display()))
-    );
+    assert!(report.to_string().starts_with(&format!(
+        "{}:1:1: error: the configuration cannot be read: ",
+        path.display()
+    )));
     assert!(load(folder.path(), &env).is_err());
     std::fs::write(&path, b"[log]\nlevel = \"\xff\"").unwrap();
-    assert!(load(&path, &env).unwrap_err().to_string().contains("not UTF-8, from line 2 on"));
+    assert!(
+        load(&path, &env)
+            .unwrap_err()
+            .to_string()
+            .contains("not UTF-8, from line 2 on")
+    );
 }
 
 #[test]
 fn the_file_is_the_option_then_the_variable_then_the_usual_places() {
     let set = |name: &str| (name == "BEARWARD_CONFIG").then(|| "/from/env.toml".to_owned());
-    assert_eq!(find(Some("given.toml".as_ref()), &set).to_str(), Some("given.toml"));
+    assert_eq!(
+        find(Some("given.toml".as_ref()), &set).to_str(),
+        Some("given.toml")
+    );
     assert_eq!(find(None, &set).to_str(), Some("/from/env.toml"));
     let empty = |_: &str| Some(String::new());
-    assert_eq!(find(None, &empty).to_str(), Some("/etc/bearward/bearward.toml"));
+    assert_eq!(
+        find(None, &empty).to_str(),
+        Some("/etc/bearward/bearward.toml")
+    );
     assert_eq!(environment("BEARWARD_SURELY_UNSET"), None);
 }
 
 #[test]
 fn the_json_form_has_the_same_problems() {
-    let json = parse("[log]\nlevl = 1", "a.toml", &env).unwrap_err().to_json();
+    let json = parse("[log]\nlevl = 1", "a.toml", &env)
+        .unwrap_err()
+        .to_json();
     assert_eq!(json["ok"], false);
-    let problem = json["problems"].as_array().unwrap().iter().find(|problem| problem["line"] == 2).unwrap();
+    let problem = json["problems"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|problem| problem["line"] == 2)
+        .unwrap();
     assert_eq!(
         *problem,
         serde_json::json!({
@@ -171,7 +287,10 @@ fn the_json_form_has_the_same_problems() {
 fn columns_count_characters() {
     let error = one_error(&format!("{}[admin]\n\"ключ\" = 1\n", route("")));
     assert!(error.starts_with("6:1 "), "{error}");
-    let error = one_error(&format!("admin = {{ listen = \"off\", \"é\" = 1 }}\n{}", route("")));
+    let error = one_error(&format!(
+        "admin = {{ listen = \"off\", \"é\" = 1 }}\n{}",
+        route("")
+    ));
     assert!(error.starts_with("1:27 "), "{error}");
     let error = one_error(&format!("log.level = \"é\"\n{}", route("")));
     assert!(error.starts_with("1:13 "), "{error}");

@@ -16,48 +16,84 @@ fn hapn_is_client_credentials_in_the_form() {
     let hapn = with("hapn", SECRET);
     assert_eq!(hapn.grant_type, GrantType::ClientCredentials);
     assert_eq!(hapn.client_auth, ClientAuth::SecretPost);
-    assert_eq!(hapn.token_endpoint.as_str(), "https://auth.usehapn.com/oauth2/token");
+    assert_eq!(
+        hapn.token_endpoint.as_str(),
+        "https://auth.usehapn.com/oauth2/token"
+    );
     assert_eq!(hapn.authorization, None);
 }
 
 #[test]
 fn happeo_is_authorization_code_with_pkce() {
     let happeo = with("happeo", SECRET);
-    assert_eq!((happeo.grant_type, happeo.client_auth), (GrantType::AuthorizationCode, ClientAuth::SecretPost));
+    assert_eq!(
+        (happeo.grant_type, happeo.client_auth),
+        (GrantType::AuthorizationCode, ClientAuth::SecretPost)
+    );
     let authorization = happeo.authorization.unwrap();
     assert!(authorization.pkce);
-    assert_eq!(authorization.endpoint.unwrap().as_str(), "https://login.happeo.com/oauth/authorize");
-    assert_eq!(happeo.token_endpoint.as_str(), "https://login.happeo.com/oauth/token");
+    assert_eq!(
+        authorization.endpoint.unwrap().as_str(),
+        "https://login.happeo.com/oauth/authorize"
+    );
+    assert_eq!(
+        happeo.token_endpoint.as_str(),
+        "https://login.happeo.com/oauth/token"
+    );
 }
 
 #[test]
 fn happyrmatch_knows_nothing_of_pkce() {
     let happyrmatch = with("happyrmatch", SECRET);
     assert!(!happyrmatch.authorization.unwrap().pkce);
-    assert_eq!(happyrmatch.token_response.default_lifetime.unwrap().as_secs(), 7200);
-    assert_eq!(happyrmatch.token_endpoint.as_str(), "https://api.happyrmatch.com/oauth/token");
+    assert_eq!(
+        happyrmatch
+            .token_response
+            .default_lifetime
+            .unwrap()
+            .as_secs(),
+        7200
+    );
+    assert_eq!(
+        happyrmatch.token_endpoint.as_str(),
+        "https://api.happyrmatch.com/oauth/token"
+    );
 }
 
 #[test]
 fn feeling_asks_with_get_at_a_host_of_the_operators() {
     let feeling = with("feeling", "base_url = \"https://feeling.example/api\"");
-    assert_eq!(feeling.token_endpoint.as_str(), "https://feeling.example/api/token");
+    assert_eq!(
+        feeling.token_endpoint.as_str(),
+        "https://feeling.example/api/token"
+    );
     assert_eq!(feeling.client_auth, ClientAuth::None);
-    assert_eq!((feeling.token_request.method, feeling.token_request.encoding), (TokenMethod::Get, Encoding::Query));
+    assert_eq!(
+        (feeling.token_request.method, feeling.token_request.encoding),
+        (TokenMethod::Get, Encoding::Query)
+    );
     assert_eq!(feeling.token_request.omit_on_refresh, ["client_id"]);
-    assert_eq!(feeling.authorization.unwrap().code_parameter, "authorization_code");
+    assert_eq!(
+        feeling.authorization.unwrap().code_parameter,
+        "authorization_code"
+    );
     assert_eq!(feeling.sign_in, None);
     let error = one_error("[providers.p]\npreset = \"feeling\"\nclient_id = \"id\"\n");
-    assert!(error.starts_with("1:12 providers.p: provider `p` has no `base_url`"), "{error}");
+    assert!(
+        error.starts_with("1:12 providers.p: provider `p` has no `base_url`"),
+        "{error}"
+    );
 }
 
 #[test]
 fn feeling_signs_in_once_there_is_an_account() {
-    let account =
-        "base_url = \"https://f.example\"\n[providers.p.sign_in]\nemail = \"a@b.c\"\npassword = { env = \"SECRET\" }";
+    let account = "base_url = \"https://f.example\"\n[providers.p.sign_in]\nemail = \"a@b.c\"\npassword = { env = \"SECRET\" }";
     let sign_in = with("feeling", account).sign_in.unwrap();
     assert_eq!(sign_in.endpoint.as_str(), "https://f.example/sign-in");
-    assert_eq!((sign_in.state_length, sign_in.encoding), (10, Encoding::Json));
+    assert_eq!(
+        (sign_in.state_length, sign_in.encoding),
+        (10, Encoding::Json)
+    );
     let error = one_error(
         "[providers.p]\npreset = \"feeling\"\nclient_id = \"id\"\nbase_url = \"https://f.example\"\n\
          sign_in = { email = \"a@b.c\" }\n",
@@ -69,9 +105,20 @@ fn feeling_signs_in_once_there_is_an_account() {
 fn a_preset_is_pointed_at_another_host_by_its_base_url() {
     for preset in presets() {
         let provider = with(preset.name, "base_url = \"http://127.0.0.1:9000\"");
-        assert_eq!(provider.token_endpoint.host_str(), Some("127.0.0.1"), "{}", preset.name);
-        let authorization = provider.authorization.and_then(|authorization| authorization.endpoint);
-        assert!(authorization.is_none_or(|url| url.port() == Some(9000)), "{}", preset.name);
+        assert_eq!(
+            provider.token_endpoint.host_str(),
+            Some("127.0.0.1"),
+            "{}",
+            preset.name
+        );
+        let authorization = provider
+            .authorization
+            .and_then(|authorization| authorization.endpoint);
+        assert!(
+            authorization.is_none_or(|url| url.port() == Some(9000)),
+            "{}",
+            preset.name
+        );
     }
 }
 
@@ -81,8 +128,15 @@ fn the_files_keys_override_the_presets_one_by_one() {
                 [providers.p.token_request]\nmethod = \"POST\"\nencoding = \"json\"\n";
     let feeling = with("feeling", text);
     assert_eq!(feeling.token_endpoint.as_str(), "https://other.example/t");
-    assert_eq!((feeling.token_request.method, feeling.token_request.encoding), (TokenMethod::Post, Encoding::Json));
-    assert_eq!(feeling.token_request.omit_on_refresh, ["client_id"], "of the preset still");
+    assert_eq!(
+        (feeling.token_request.method, feeling.token_request.encoding),
+        (TokenMethod::Post, Encoding::Json)
+    );
+    assert_eq!(
+        feeling.token_request.omit_on_refresh,
+        ["client_id"],
+        "of the preset still"
+    );
 }
 
 #[test]
@@ -91,11 +145,17 @@ fn without_a_secret_the_client_is_public_whatever_the_preset_says() {
     let error = one_error(
         "[providers.p]\npreset = \"happeo\"\nclient_id = \"id\"\ntoken_endpoint_auth_method = \"client_secret_post\"\n",
     );
-    assert!(error.contains("the authentication method needs a `client_secret`"), "{error}");
+    assert!(
+        error.contains("the authentication method needs a `client_secret`"),
+        "{error}"
+    );
 }
 
 #[test]
 fn an_unknown_preset_is_named_once() {
     let error = one_error("[providers.p]\npreset = \"hapnn\"\nclient_id = \"id\"\n");
-    assert_eq!(error, "2:10 providers.p.preset: there is no preset \"hapnn\"; did you mean \"hapn\"?");
+    assert_eq!(
+        error,
+        "2:10 providers.p.preset: there is no preset \"hapnn\"; did you mean \"hapn\"?"
+    );
 }

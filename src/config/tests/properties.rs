@@ -18,7 +18,10 @@ fn holds(text: &str) {
     let lines: Vec<&str> = text.split('\n').collect();
     for problem in report.problems() {
         assert!((1..=lines.len()).contains(&problem.line), "{problem}");
-        assert!((1..=lines[problem.line - 1].chars().count() + 1).contains(&problem.column), "{problem}");
+        assert!(
+            (1..=lines[problem.line - 1].chars().count() + 1).contains(&problem.column),
+            "{problem}"
+        );
         assert!(!problem.message.is_empty() && !problem.hint.is_empty());
     }
     let _ = (report.to_string(), report.to_json());
@@ -89,7 +92,10 @@ fn ten_thousand_providers_and_routes_load() {
         ));
     }
     let (config, warnings) = super::good(&text);
-    assert_eq!((config.providers.len(), config.routes.len()), (10_000, 10_000));
+    assert_eq!(
+        (config.providers.len(), config.routes.len()),
+        (10_000, 10_000)
+    );
     assert_eq!(warnings, [""; 0]);
 }
 

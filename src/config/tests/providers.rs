@@ -12,7 +12,14 @@ fn built(text: &str) -> Provider {
 /// The only error of a provider with `more`, without its place and hint.
 fn refused(more: &str) -> String {
     let error = one_error(&provider(more));
-    error.split_once(": ").unwrap().1.split(';').next().unwrap().to_owned()
+    error
+        .split_once(": ")
+        .unwrap()
+        .1
+        .split(';')
+        .next()
+        .unwrap()
+        .to_owned()
 }
 
 #[test]
@@ -20,8 +27,18 @@ fn what_is_left_out_reads_as_documented() {
     let provider = built(&provider(""));
     assert_eq!(provider.grant_type, GrantType::ClientCredentials);
     assert_eq!(provider.client_auth, ClientAuth::SecretBasic);
-    assert_eq!(provider.client_secret.unwrap().current().expose(), "from-the-environment");
-    assert_eq!((provider.scope, provider.refresh_before, provider.revocation_endpoint), (None, None, None));
+    assert_eq!(
+        provider.client_secret.unwrap().current().expose(),
+        "from-the-environment"
+    );
+    assert_eq!(
+        (
+            provider.scope,
+            provider.refresh_before,
+            provider.revocation_endpoint
+        ),
+        (None, None, None)
+    );
     let request = provider.token_request;
     assert_eq!(
         (request.method, request.encoding, request.timeout),
@@ -45,20 +62,35 @@ fn everything_that_can_be_said_arrives() {
     assert_eq!(provider.refresh_before, Some(Duration::from_secs(300)));
     assert_eq!(provider.token_response.access_token, "/data/token");
     assert_eq!(provider.token_response.expires_in, "");
-    assert_eq!(provider.token_response.default_lifetime, Some(Duration::from_secs(3600)));
+    assert_eq!(
+        provider.token_response.default_lifetime,
+        Some(Duration::from_secs(3600))
+    );
     let request = provider.token_request;
-    assert_eq!((request.encoding, request.timeout), (Encoding::Json, Duration::from_secs(3)));
+    assert_eq!(
+        (request.encoding, request.timeout),
+        (Encoding::Json, Duration::from_secs(3))
+    );
     assert_eq!(request.params["audience"], "https://api");
     assert_eq!(request.headers[0].0, "x-api-version");
     assert!(request.headers[0].1.is_sensitive());
     assert_eq!(request.omit_on_refresh, ["scope"]);
-    assert_eq!(request.proxy.unwrap().as_str(), "http://proxy.internal:3128/");
+    assert_eq!(
+        request.proxy.unwrap().as_str(),
+        "http://proxy.internal:3128/"
+    );
 }
 
 #[test]
 fn a_scope_is_one_string_or_an_array() {
-    assert_eq!(built(&provider("scope = \"a b\"")).scope.as_deref(), Some("a b"));
-    assert_eq!(built(&provider("scope = [\"a\", \"b\"]")).scope.as_deref(), Some("a b"));
+    assert_eq!(
+        built(&provider("scope = \"a b\"")).scope.as_deref(),
+        Some("a b")
+    );
+    assert_eq!(
+        built(&provider("scope = [\"a\", \"b\"]")).scope.as_deref(),
+        Some("a b")
+    );
     assert_eq!(built(&provider("scope = []")).scope, None);
 }
 
@@ -66,11 +98,19 @@ fn a_scope_is_one_string_or_an_array() {
 fn what_a_grant_needs_is_demanded() {
     let missing = |text: &str| {
         let report = bad(&format!("[providers.p]\n{text}\n"));
-        let named = |problem: &super::super::Problem| problem.message.split('`').nth(3).map(str::to_owned);
-        report.problems().iter().filter_map(named).collect::<Vec<_>>()
+        let named =
+            |problem: &super::super::Problem| problem.message.split('`').nth(3).map(str::to_owned);
+        report
+            .problems()
+            .iter()
+            .filter_map(named)
+            .collect::<Vec<_>>()
     };
     assert_eq!(missing(""), ["grant_type", "token_endpoint", "client_id"]);
-    assert_eq!(missing("grant_type = \"client_credentials\""), ["token_endpoint", "client_id"]);
+    assert_eq!(
+        missing("grant_type = \"client_credentials\""),
+        ["token_endpoint", "client_id"]
+    );
     let code = "client_id = \"x\"\ntoken_endpoint = \"https://as.example/t\"\ngrant_type = \"authorization_code\"";
     assert_eq!(missing(code), ["authorization_endpoint"]);
     let refresh = "client_id = \"x\"\ntoken_endpoint = \"https://as.example/t\"\ngrant_type = \"refresh_token\"";
@@ -86,13 +126,25 @@ fn without_a_secret_the_client_is_public() {
     let public = "[providers.p]\ngrant_type = \"client_credentials\"\ntoken_endpoint = \"https://as.example/t\"\nclient_id = \"x\"\n";
     let (config, warnings) = good(public);
     assert_eq!(config.providers[0].client_auth, ClientAuth::None);
-    assert!(warnings.iter().any(|warning| warning == "client credentials without a `client_secret`"), "{warnings:?}");
+    assert!(
+        warnings
+            .iter()
+            .any(|warning| warning == "client credentials without a `client_secret`"),
+        "{warnings:?}"
+    );
     let (_, warnings) = good(&format!("{public}token_endpoint_auth_method = \"none\"\n"));
     assert_eq!(warnings.len(), 1, "{warnings:?}");
-    let error = one_error(&format!("{public}token_endpoint_auth_method = \"client_secret_basic\"\n"));
+    let error = one_error(&format!(
+        "{public}token_endpoint_auth_method = \"client_secret_basic\"\n"
+    ));
     assert!(error.contains("needs a `client_secret`"), "{error}");
     let (config, warnings) = good(&provider("token_endpoint_auth_method = \"none\""));
-    assert!(warnings.iter().any(|warning| warning.starts_with("`client_secret` is not used")), "{warnings:?}");
+    assert!(
+        warnings
+            .iter()
+            .any(|warning| warning.starts_with("`client_secret` is not used")),
+        "{warnings:?}"
+    );
     assert!(config.providers[0].client_secret.is_none());
 }
 
@@ -100,12 +152,27 @@ fn without_a_secret_the_client_is_public() {
 fn endpoints_are_absolute_or_below_the_base() {
     let with = |base: &str, endpoint: &str| {
         let text = format!("base_url = \"{base}\"\nrevocation_endpoint = \"{endpoint}\"");
-        built(&provider(&text)).revocation_endpoint.unwrap().to_string()
+        built(&provider(&text))
+            .revocation_endpoint
+            .unwrap()
+            .to_string()
     };
-    assert_eq!(with("https://as.example", "/revoke"), "https://as.example/revoke");
-    assert_eq!(with("https://as.example/tenant/", "/revoke"), "https://as.example/tenant/revoke");
-    assert_eq!(with("https://as.example/tenant", "revoke?x=1"), "https://as.example/tenant/revoke?x=1");
-    assert_eq!(with("https://as.example", "https://other.example/r"), "https://other.example/r");
+    assert_eq!(
+        with("https://as.example", "/revoke"),
+        "https://as.example/revoke"
+    );
+    assert_eq!(
+        with("https://as.example/tenant/", "/revoke"),
+        "https://as.example/tenant/revoke"
+    );
+    assert_eq!(
+        with("https://as.example/tenant", "revoke?x=1"),
+        "https://as.example/tenant/revoke?x=1"
+    );
+    assert_eq!(
+        with("https://as.example", "https://other.example/r"),
+        "https://other.example/r"
+    );
     assert_eq!(
         refused("revocation_endpoint = \"/revoke\""),
         "`revocation_endpoint` is relative, and there is no valid `base_url`"
@@ -114,35 +181,80 @@ fn endpoints_are_absolute_or_below_the_base() {
 
 #[test]
 fn an_endpoint_in_plain_text_is_refused_unless_local_or_permitted() {
-    for local in
-        ["http://127.0.0.1:1/r", "http://localhost/r", "http://[::1]:1/r", "http://127.9.9.9/r", "https://x.example/r"]
-    {
+    for local in [
+        "http://127.0.0.1:1/r",
+        "http://localhost/r",
+        "http://[::1]:1/r",
+        "http://127.9.9.9/r",
+        "https://x.example/r",
+    ] {
         built(&provider(&format!("revocation_endpoint = \"{local}\"")));
     }
-    for remote in ["http://as.example/r", "http://10.0.0.1/r", "http://localhost.example/r", "http://[::2]/r"] {
+    for remote in [
+        "http://as.example/r",
+        "http://10.0.0.1/r",
+        "http://localhost.example/r",
+        "http://[::2]/r",
+    ] {
         let more = format!("revocation_endpoint = \"{remote}\"");
-        assert!(refused(&more).contains("would be reached in plain text"), "{remote}");
+        assert!(
+            refused(&more).contains("would be reached in plain text"),
+            "{remote}"
+        );
         built(&provider(&format!("{more}\nallow_plaintext = true")));
     }
-    assert!(refused("base_url = \"http://as.example\"\nrevocation_endpoint = \"/r\"").contains("in plain text"));
+    assert!(
+        refused("base_url = \"http://as.example\"\nrevocation_endpoint = \"/r\"")
+            .contains("in plain text")
+    );
 }
 
 #[test]
 fn addresses_that_cannot_be_meant_are_refused() {
     for (more, wanted) in [
-        ("revocation_endpoint = \"https://u:p@as.example/r\"", "has user information in it"),
-        ("revocation_endpoint = \"https://as.example/r#x\"", "has a fragment"),
-        ("revocation_endpoint = \"ftp://as.example/r\"", "is neither http:// nor https://"),
+        (
+            "revocation_endpoint = \"https://u:p@as.example/r\"",
+            "has user information in it",
+        ),
+        (
+            "revocation_endpoint = \"https://as.example/r#x\"",
+            "has a fragment",
+        ),
+        (
+            "revocation_endpoint = \"ftp://as.example/r\"",
+            "is neither http:// nor https://",
+        ),
         ("revocation_endpoint = \"https://\"", "is not a URL"),
-        ("revocation_endpoint = \"https://as.example:99999/\"", "is not a URL"),
+        (
+            "revocation_endpoint = \"https://as.example:99999/\"",
+            "is not a URL",
+        ),
         ("base_url = \"as.example\"", "is not a URL"),
-        ("base_url = \"https://as.example/?x=1\"", "`base_url` has a query"),
+        (
+            "base_url = \"https://as.example/?x=1\"",
+            "`base_url` has a query",
+        ),
         ("redirect_uri = \"/callback\"", "is not an absolute URL"),
-        ("redirect_uri = \"https://x.example/c#f\"", "is not an absolute URL"),
-        ("redirect_uri = \" https://x.example/c\"", "is not an absolute URL"),
-        ("token_request.proxy = \"socks5://proxy:1\"", "is neither http:// nor https://"),
-        ("token_request.proxy = \"http://proxy:1/path\"", "`proxy` has a path"),
-        ("token_request.ca_file = \"/no/such.pem\"", "the certificates in \"/no/such.pem\" cannot be used"),
+        (
+            "redirect_uri = \"https://x.example/c#f\"",
+            "is not an absolute URL",
+        ),
+        (
+            "redirect_uri = \" https://x.example/c\"",
+            "is not an absolute URL",
+        ),
+        (
+            "token_request.proxy = \"socks5://proxy:1\"",
+            "is neither http:// nor https://",
+        ),
+        (
+            "token_request.proxy = \"http://proxy:1/path\"",
+            "`proxy` has a path",
+        ),
+        (
+            "token_request.ca_file = \"/no/such.pem\"",
+            "the certificates in \"/no/such.pem\" cannot be used",
+        ),
     ] {
         let refused = refused(more);
         assert!(refused.contains(wanted), "{more}: {refused}");
@@ -153,24 +265,75 @@ fn addresses_that_cannot_be_meant_are_refused() {
 #[test]
 fn what_cannot_be_sent_is_refused() {
     for (more, wanted) in [
-        ("token_request.headers = { \"a b\" = \"x\" }", "this is not the name of a header field"),
-        ("token_request.headers = { a = \"x\\r\\ny\" }", "the value of the header field `a` cannot stand in a header"),
-        ("token_request.headers = { Host = \"x\" }", "the header field `host` is set by bearward itself"),
-        ("token_request.headers = { authorization = \"x\" }", "carries the client's secret already"),
-        ("token_request.params = { grant_type = \"x\" }", "the parameter `grant_type` is set by the grant itself"),
-        ("scope = \"a\"\ntoken_request.params = { scope = \"b\" }", "the parameter `scope` is set by the grant itself"),
-        ("token_request = { method = \"GET\", encoding = \"json\" }", "a GET has its parameters in the query"),
-        ("authorization.params = { state = \"x\" }", "the parameter `state` is set by the consent redirect itself"),
-        ("token_response.access_token = \"token\"", "\"token\" is not a JSON Pointer"),
-        ("token_response.access_token = \"/a~2\"", "\"/a~2\" is not a JSON Pointer"),
-        ("inject.header = \"transfer-encoding\"", "frames or routes requests"),
+        (
+            "token_request.headers = { \"a b\" = \"x\" }",
+            "this is not the name of a header field",
+        ),
+        (
+            "token_request.headers = { a = \"x\\r\\ny\" }",
+            "the value of the header field `a` cannot stand in a header",
+        ),
+        (
+            "token_request.headers = { Host = \"x\" }",
+            "the header field `host` is set by bearward itself",
+        ),
+        (
+            "token_request.headers = { authorization = \"x\" }",
+            "carries the client's secret already",
+        ),
+        (
+            "token_request.params = { grant_type = \"x\" }",
+            "the parameter `grant_type` is set by the grant itself",
+        ),
+        (
+            "scope = \"a\"\ntoken_request.params = { scope = \"b\" }",
+            "the parameter `scope` is set by the grant itself",
+        ),
+        (
+            "token_request = { method = \"GET\", encoding = \"json\" }",
+            "a GET has its parameters in the query",
+        ),
+        (
+            "authorization.params = { state = \"x\" }",
+            "the parameter `state` is set by the consent redirect itself",
+        ),
+        (
+            "token_response.access_token = \"token\"",
+            "\"token\" is not a JSON Pointer",
+        ),
+        (
+            "token_response.access_token = \"/a~2\"",
+            "\"/a~2\" is not a JSON Pointer",
+        ),
+        (
+            "inject.header = \"transfer-encoding\"",
+            "frames or routes requests",
+        ),
         ("inject.header = \"Host\"", "frames or routes requests"),
-        ("inject.header = \"x y\"", "is not the name of a header field"),
-        ("inject.prefix = \"a\\nb\"", "`prefix` cannot stand in a header"),
-        ("inject = { query = \"t\", header = \"x\" }", "the token can go to one place only"),
-        ("inject.query = \"a&b\"", "is not the name of a query parameter"),
-        ("refresh.reauthorize_on = [200]", "`reauthorize_on` holds something else"),
-        ("refresh.reauthorize_on = [\"401\"]", "`reauthorize_on` holds something else"),
+        (
+            "inject.header = \"x y\"",
+            "is not the name of a header field",
+        ),
+        (
+            "inject.prefix = \"a\\nb\"",
+            "`prefix` cannot stand in a header",
+        ),
+        (
+            "inject = { query = \"t\", header = \"x\" }",
+            "the token can go to one place only",
+        ),
+        (
+            "inject.query = \"a&b\"",
+            "is not the name of a query parameter",
+        ),
+        (
+            "refresh.reauthorize_on = [200]",
+            "`reauthorize_on` holds something else",
+        ),
+        (
+            "refresh.reauthorize_on = [\"401\"]",
+            "`reauthorize_on` holds something else",
+        ),
         ("refresh.before = \"0s\"", "`before` may not be zero"),
     ] {
         let refused = refused(more);
@@ -184,21 +347,35 @@ fn what_cannot_be_sent_is_refused() {
 fn a_name_that_cannot_be_a_label_or_a_file_is_refused() {
     for name in ["\"\"", "\"../x\"", "\"a b\"", "\".x\"", "\"a/b\"", "\"ü\""] {
         let text = provider("").replace("providers.p", &format!("providers.{name}"));
-        assert!(one_error(&text).contains("this name cannot be used"), "{name}");
+        assert!(
+            one_error(&text).contains("this name cannot be used"),
+            "{name}"
+        );
     }
     built(&provider("").replace("providers.p", "providers.\"a.b-c_1\""));
 }
 
 #[test]
 fn providers_come_in_the_order_of_the_file() {
-    let text = provider("").replace("providers.p", "providers.z") + &provider("").replace("providers.p", "providers.a");
+    let text = provider("").replace("providers.p", "providers.z")
+        + &provider("").replace("providers.p", "providers.a");
     let (config, _) = good(&text);
-    let names: Vec<_> = config.providers.iter().map(|provider| &*provider.name).collect();
+    let names: Vec<_> = config
+        .providers
+        .iter()
+        .map(|provider| &*provider.name)
+        .collect();
     assert_eq!(names, ["z", "a"]);
 }
 
 #[test]
 fn parameters_that_may_be_secret_are_not_in_debug() {
-    let debug = format!("{:?}", built(&provider("token_request.params = { key = \"canary\" }")));
-    assert!(debug.contains("key") && !debug.contains("canary"), "{debug}");
+    let debug = format!(
+        "{:?}",
+        built(&provider("token_request.params = { key = \"canary\" }"))
+    );
+    assert!(
+        debug.contains("key") && !debug.contains("canary"),
+        "{debug}"
+    );
 }

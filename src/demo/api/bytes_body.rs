@@ -27,11 +27,16 @@ impl Body for BytesBody {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         if self.left == 0 {
             return Poll::Ready(None);
         }
-        let length = usize::try_from(self.left).unwrap_or(usize::MAX).min(CHUNK.len());
+        let length = usize::try_from(self.left)
+            .unwrap_or(usize::MAX)
+            .min(CHUNK.len());
         self.left -= length as u64;
         Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&CHUNK[..length])))))
     }

@@ -38,7 +38,8 @@ fn decide(state: &State, parts: &Parts, body: &Bytes) -> Result<Response<Body>, 
         return Err(OAuthError::invalid_request("no such client"));
     }
     let target = target(state, parameters.get("redirect_uri"))?;
-    let back = |outcome: Result<&str, OAuthError>| redirect(state, target.clone(), &parameters, outcome);
+    let back =
+        |outcome: Result<&str, OAuthError>| redirect(state, target.clone(), &parameters, outcome);
     let documented = state.dialect.check_authorization(&parameters);
     let consent = match documented.and_then(|()| agreed(state, &parameters)) {
         Ok(consent) => consent,
@@ -49,13 +50,18 @@ fn decide(state: &State, parts: &Parts, body: &Bytes) -> Result<Response<Body>, 
         (ConsentPage::Shown, &Method::GET) => return Ok(page(&consent.scope)),
         (ConsentPage::Shown, &Method::POST) => {
             let answer = parameters::of_form(&parts.headers, body)?;
-            answer.get("decision").is_some_and(|decision| decision == "allow")
+            answer
+                .get("decision")
+                .is_some_and(|decision| decision == "allow")
         }
         (ConsentPage::Skipped, _) => return Ok(serve::method_not_allowed("GET")),
         (ConsentPage::Shown, _) => return Ok(serve::method_not_allowed("GET, POST")),
     };
     if !allowed {
-        return Ok(back(Err(OAuthError::new("access_denied", "the user said no"))));
+        return Ok(back(Err(OAuthError::new(
+            "access_denied",
+            "the user said no",
+        ))));
     }
     let code = match state.grants.code(consent) {
         Ok(code) => code,
@@ -68,7 +74,10 @@ fn decide(state: &State, parts: &Parts, body: &Bytes) -> Result<Response<Body>, 
 /// What the user is asked to agree to.
 pub(super) fn agreed(state: &State, parameters: &Parameters) -> Result<Consent, OAuthError> {
     let dialect = state.dialect;
-    if parameters.get("response_type").is_none_or(|kind| kind != "code") {
+    if parameters
+        .get("response_type")
+        .is_none_or(|kind| kind != "code")
+    {
         return Err(OAuthError::new("unsupported_response_type", "only code"));
     }
     let challenge = parameters.get("code_challenge").cloned();
@@ -78,26 +87,38 @@ pub(super) fn agreed(state: &State, parameters: &Parameters) -> Result<Consent, 
             return Err(OAuthError::invalid_request("no code_challenge"));
         }
         Some(challenge) if challenge.len() != 43 => {
-            return Err(OAuthError::invalid_request("the code_challenge is no SHA-256 in base64url"));
+            return Err(OAuthError::invalid_request(
+                "the code_challenge is no SHA-256 in base64url",
+            ));
         }
         Some(_) if !method.is_some_and(|method| dialect.knows_challenge_method(method)) => {
-            return Err(OAuthError::invalid_request("only the challenge method S256"));
+            return Err(OAuthError::invalid_request(
+                "only the challenge method S256",
+            ));
         }
         _ => {}
     }
     let scope = granted_scope(parameters.get("scope"), &state.scopes)?;
-    Ok(Consent { scope, redirect_uri: parameters.get("redirect_uri").cloned(), challenge })
+    Ok(Consent {
+        scope,
+        redirect_uri: parameters.get("redirect_uri").cloned(),
+        challenge,
+    })
 }
 
 /// A registered address, or where none is registered one that leads to this machine or to an app on it (RFC 8252 §7).
 fn target(state: &State, given: Option<&String>) -> Result<Url, OAuthError> {
     let refused = || OAuthError::invalid_request("the redirect_uri is not registered");
     let registered = &state.redirect_uris;
-    let text = given.or_else(|| registered.first()).ok_or_else(|| OAuthError::invalid_request("no redirect_uri"))?;
+    let text = given
+        .or_else(|| registered.first())
+        .ok_or_else(|| OAuthError::invalid_request("no redirect_uri"))?;
     let url = Url::parse(text).map_err(|_| refused())?;
     let known = match (registered.is_empty(), url.scheme()) {
         (false, _) => registered.contains(text),
-        (true, "http" | "https") => matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost")),
+        (true, "http" | "https") => {
+            matches!(url.host_str(), Some("127.0.0.1" | "[::1]" | "localhost"))
+        }
         (true, "javascript" | "data" | "file" | "blob" | "vbscript") => false,
         (true, _) => true,
     };
@@ -105,14 +126,21 @@ fn target(state: &State, given: Option<&String>) -> Result<Url, OAuthError> {
 }
 
 /// RFC 6749 §4.1.2, and RFC 9207 §2 where that is spoken.
-fn redirect(state: &State, mut to: Url, parameters: &Parameters, outcome: Result<&str, OAuthError>) -> Response<Body> {
+fn redirect(
+    state: &State,
+    mut to: Url,
+    parameters: &Parameters,
+    outcome: Result<&str, OAuthError>,
+) -> Response<Body> {
     let mut query = to.query_pairs_mut();
     match outcome {
         Ok(code) => {
             query.append_pair(state.dialect.code_parameter(), code);
         }
         Err(error) => {
-            query.append_pair("error", error.code).append_pair("error_description", error.description);
+            query
+                .append_pair("error", error.code)
+                .append_pair("error_description", error.description);
         }
     }
     if let Some(state) = parameters.get("state") {
@@ -126,14 +154,19 @@ fn redirect(state: &State, mut to: Url, parameters: &Parameters, outcome: Result
     *response.status_mut() = StatusCode::FOUND;
     match HeaderValue::from_str(to.as_str()) {
         Ok(location) => response.headers_mut().insert(header::LOCATION, location),
-        Err(_) => return OAuthError::invalid_request("the redirect_uri is not a URL").into_response(),
+        Err(_) => {
+            return OAuthError::invalid_request("the redirect_uri is not a URL").into_response();
+        }
     };
     response
 }
 
 /// The form posts to the address it came from, and so brings the parameters along.
 fn page(scope: &str) -> Response<Body> {
-    let scopes: String = scope.split(' ').map(|scope| format!("<li>{}</li>", escaped(scope))).collect();
+    let scopes: String = scope
+        .split(' ')
+        .map(|scope| format!("<li>{}</li>", escaped(scope)))
+        .collect();
     let html = format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Consent</title>\
          <h1>May the client do this in your name?</h1><ul>{scopes}</ul>\
@@ -144,10 +177,16 @@ fn page(scope: &str) -> Response<Body> {
     let headers = response.headers_mut();
     let policy = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
     headers.insert(header::CONTENT_SECURITY_POLICY, policy);
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    );
     response
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
 }

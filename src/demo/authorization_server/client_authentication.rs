@@ -28,17 +28,28 @@ impl Client {
         if self.public {
             return self.identify(headers, parameters);
         }
-        let (id, secret) = match (headers.get(header::AUTHORIZATION), parameters.get("client_secret")) {
+        let (id, secret) = match (
+            headers.get(header::AUTHORIZATION),
+            parameters.get("client_secret"),
+        ) {
             (Some(_), Some(_)) => {
-                return Err(OAuthError::invalid_request("two ways of client authentication at once"));
+                return Err(OAuthError::invalid_request(
+                    "two ways of client authentication at once",
+                ));
             }
-            (Some(field), None) => field
-                .to_str()
-                .ok()
-                .and_then(basic)
-                .ok_or(OAuthError::invalid_client("not a Basic authorization with form-encoded halves"))?,
+            (Some(field), None) => {
+                field
+                    .to_str()
+                    .ok()
+                    .and_then(basic)
+                    .ok_or(OAuthError::invalid_client(
+                        "not a Basic authorization with form-encoded halves",
+                    ))?
+            }
             (None, Some(secret)) => {
-                let id = parameters.get("client_id").ok_or(OAuthError::invalid_client("no client_id"))?;
+                let id = parameters
+                    .get("client_id")
+                    .ok_or(OAuthError::invalid_client("no client_id"))?;
                 (id.clone(), secret.clone())
             }
             (None, None) => return Err(OAuthError::invalid_client("no client authentication")),
@@ -46,19 +57,27 @@ impl Client {
         if id == self.id && self.secret.matches(secret.as_bytes()) {
             Ok(())
         } else {
-            Err(OAuthError::invalid_client("no such client, or not its secret"))
+            Err(OAuthError::invalid_client(
+                "no such client, or not its secret",
+            ))
         }
     }
 
     /// RFC 6749 §3.2.1: a public client names itself where it has to, and never brings a secret.
-    fn identify(&self, headers: &HeaderMap, parameters: &BTreeMap<String, String>) -> Result<(), OAuthError> {
+    fn identify(
+        &self,
+        headers: &HeaderMap,
+        parameters: &BTreeMap<String, String>,
+    ) -> Result<(), OAuthError> {
         if headers.contains_key(header::AUTHORIZATION) || parameters.contains_key("client_secret") {
             return Err(OAuthError::invalid_client("a public client has no secret"));
         }
         match parameters.get("client_id") {
             Some(id) if *id != self.id => Err(OAuthError::invalid_client("no such client")),
             // A refresh token says whose it is.
-            None if !parameters.contains_key("refresh_token") => Err(OAuthError::invalid_client("no client_id")),
+            None if !parameters.contains_key("refresh_token") => {
+                Err(OAuthError::invalid_client("no client_id"))
+            }
             _ => Ok(()),
         }
     }
@@ -79,5 +98,10 @@ fn form_decoded(text: &str) -> Option<String> {
     if text.contains(['&', '=']) {
         return None;
     }
-    Some(form_urlencoded::parse(text.as_bytes()).next().map(|(text, _)| text.into_owned()).unwrap_or_default())
+    Some(
+        form_urlencoded::parse(text.as_bytes())
+            .next()
+            .map(|(text, _)| text.into_owned())
+            .unwrap_or_default(),
+    )
 }

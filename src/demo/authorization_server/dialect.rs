@@ -108,50 +108,98 @@ impl Dialect {
                 ],
                 optional: &[],
             },
-            Self::HappyrMatch => {
-                Shape { required: &["client_id", "response_type"], optional: &["redirect_uri", "scope", "state"] }
-            }
-            Self::Feeling => Shape { required: &FEELING_CONSENT, optional: &[] },
+            Self::HappyrMatch => Shape {
+                required: &["client_id", "response_type"],
+                optional: &["redirect_uri", "scope", "state"],
+            },
+            Self::Feeling => Shape {
+                required: &FEELING_CONSENT,
+                optional: &[],
+            },
         };
         shape.check(parameters)
     }
 
     /// Holds a sign-in against the page.
     pub(super) fn check_sign_in(self, parameters: &Parameters) -> Result<(), OAuthError> {
-        Shape { required: &FEELING_SIGN_IN, optional: &[] }.check(parameters)?;
+        Shape {
+            required: &FEELING_SIGN_IN,
+            optional: &[],
+        }
+        .check(parameters)?;
         if parameters.get("state").map(|state| state.chars().count()) != Some(10) {
-            return Err(OAuthError::invalid_request("the state is not of 10 characters"));
+            return Err(OAuthError::invalid_request(
+                "the state is not of 10 characters",
+            ));
         }
         Ok(())
     }
 
     /// Holds a token request of a public or a confidential client against the page.
-    pub(super) fn check_token_request(self, parameters: &Parameters, public: bool) -> Result<(), OAuthError> {
+    pub(super) fn check_token_request(
+        self,
+        parameters: &Parameters,
+        public: bool,
+    ) -> Result<(), OAuthError> {
         let grant_type = parameters.get("grant_type").map(String::as_str);
-        let (confidential_shape, public_shape): (&'static [_], &'static [_]) = match (self, grant_type) {
-            (Self::Rfc, _) | (_, None) => return Ok(()),
-            (Self::Hapn, Some("client_credentials")) => (&["grant_type", "client_id", "client_secret"], &[]),
-            (Self::Happeo, Some("authorization_code")) => (
-                &["grant_type", "client_id", "client_secret", "redirect_uri", "code", "code_verifier"],
-                &["grant_type", "client_id", "redirect_uri", "code", "code_verifier"],
-            ),
-            (Self::HappyrMatch, Some("authorization_code")) => (
-                &["grant_type", "client_id", "client_secret", "redirect_uri", "code"],
-                &["grant_type", "client_id", "redirect_uri", "code"],
-            ),
-            (Self::Happeo | Self::HappyrMatch, Some("refresh_token")) => (
-                &["grant_type", "client_id", "client_secret", "refresh_token"],
-                &["grant_type", "client_id", "refresh_token"],
-            ),
-            (Self::Feeling, Some("authorization_code")) => (&[], &["grant_type", "client_id", "code", "code_verifier"]),
-            (Self::Feeling, Some("refresh_token")) => (&[], &["grant_type", "refresh_token"]),
-            (_, Some(_)) => return Err(UNSUPPORTED_GRANT_TYPE),
+        let (confidential_shape, public_shape): (&'static [_], &'static [_]) =
+            match (self, grant_type) {
+                (Self::Rfc, _) | (_, None) => return Ok(()),
+                (Self::Hapn, Some("client_credentials")) => {
+                    (&["grant_type", "client_id", "client_secret"], &[])
+                }
+                (Self::Happeo, Some("authorization_code")) => (
+                    &[
+                        "grant_type",
+                        "client_id",
+                        "client_secret",
+                        "redirect_uri",
+                        "code",
+                        "code_verifier",
+                    ],
+                    &[
+                        "grant_type",
+                        "client_id",
+                        "redirect_uri",
+                        "code",
+                        "code_verifier",
+                    ],
+                ),
+                (Self::HappyrMatch, Some("authorization_code")) => (
+                    &[
+                        "grant_type",
+                        "client_id",
+                        "client_secret",
+                        "redirect_uri",
+                        "code",
+                    ],
+                    &["grant_type", "client_id", "redirect_uri", "code"],
+                ),
+                (Self::Happeo | Self::HappyrMatch, Some("refresh_token")) => (
+                    &["grant_type", "client_id", "client_secret", "refresh_token"],
+                    &["grant_type", "client_id", "refresh_token"],
+                ),
+                (Self::Feeling, Some("authorization_code")) => {
+                    (&[], &["grant_type", "client_id", "code", "code_verifier"])
+                }
+                (Self::Feeling, Some("refresh_token")) => (&[], &["grant_type", "refresh_token"]),
+                (_, Some(_)) => return Err(UNSUPPORTED_GRANT_TYPE),
+            };
+        let required = if public {
+            public_shape
+        } else {
+            confidential_shape
         };
-        let required = if public { public_shape } else { confidential_shape };
         if required.is_empty() {
-            return Err(OAuthError::invalid_client("this vendor has no such clients"));
+            return Err(OAuthError::invalid_client(
+                "this vendor has no such clients",
+            ));
         }
-        Shape { required, optional: &[] }.check(parameters)
+        Shape {
+            required,
+            optional: &[],
+        }
+        .check(parameters)
     }
 }
 
@@ -159,8 +207,14 @@ impl Dialect {
 pub(super) const UNSUPPORTED_GRANT_TYPE: OAuthError =
     OAuthError::new("unsupported_grant_type", "not one that this server knows");
 
-const FEELING_CONSENT: [&str; 6] =
-    ["client_id", "code_challenge", "code_challenge_method", "redirect_uri", "response_type", "state"];
+const FEELING_CONSENT: [&str; 6] = [
+    "client_id",
+    "code_challenge",
+    "code_challenge_method",
+    "redirect_uri",
+    "response_type",
+    "state",
+];
 
 const FEELING_SIGN_IN: [&str; 8] = [
     "client_id",

@@ -93,7 +93,10 @@ struct RefreshToken {
 
 impl Grants {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, inner: Mutex::default() }
+        Self {
+            clock,
+            inner: Mutex::default(),
+        }
     }
 
     /// A code for what was agreed to.
@@ -110,7 +113,15 @@ impl Grants {
         inner.families += 1;
         let family = inner.families;
         let expires_at = now + CODE_LIFETIME;
-        inner.codes.insert(code.expose().to_owned(), Code { family, consent, expires_at, spent: false });
+        inner.codes.insert(
+            code.expose().to_owned(),
+            Code {
+                family,
+                consent,
+                expires_at,
+                spent: false,
+            },
+        );
         Ok(code)
     }
 
@@ -126,7 +137,9 @@ impl Grants {
         let now = self.clock.now();
         let mut inner = self.lock();
         inner.make_room()?;
-        let Some(found) = inner.codes.get_mut(code) else { return refused("no such code") };
+        let Some(found) = inner.codes.get_mut(code) else {
+            return refused("no such code");
+        };
         let family = found.family;
         if found.spent {
             inner.alive.remove(&family);
@@ -137,17 +150,31 @@ impl Grants {
         if found.expires_at <= now {
             return refused("the code is too old");
         }
-        if redirect_uri.is_some_and(|redirect_uri| redirect_uri != found.consent.redirect_uri.as_deref()) {
+        if redirect_uri
+            .is_some_and(|redirect_uri| redirect_uri != found.consent.redirect_uri.as_deref())
+        {
             return refused("another redirect_uri than that of the consent");
         }
-        let given = verifier.map(|verifier| BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(verifier)));
+        let given =
+            verifier.map(|verifier| BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(verifier)));
         if given != found.consent.challenge {
             return refused("the code_verifier does not fit the challenge");
         }
         let scope = found.consent.scope.clone();
         inner.alive.insert(family, scope.clone());
-        inner.tokens.insert(refresh_token.expose().to_owned(), RefreshToken { family, spent_at: None });
-        Ok(Granted { family: Some(family), scope, refresh_token: Some(refresh_token), repeated: false })
+        inner.tokens.insert(
+            refresh_token.expose().to_owned(),
+            RefreshToken {
+                family,
+                spent_at: None,
+            },
+        );
+        Ok(Granted {
+            family: Some(family),
+            scope,
+            refresh_token: Some(refresh_token),
+            repeated: false,
+        })
     }
 
     /// Spends `token`, or not, as `rotation` has it (RFC 6749 §6).
@@ -158,7 +185,9 @@ impl Grants {
         inner.make_room()?;
         let Inner { tokens, alive, .. } = &mut *inner;
         let Some(found) = tokens.get_mut(token) else {
-            return Err(Denied::Refused(OAuthError::invalid_grant("no such refresh token")));
+            return Err(Denied::Refused(OAuthError::invalid_grant(
+                "no such refresh token",
+            )));
         };
         let family = found.family;
         let repeated = match found.spent_at {
@@ -170,14 +199,32 @@ impl Grants {
             }
         };
         let Some(scope) = alive.get(&family).cloned() else {
-            return Err(Denied::Refused(OAuthError::invalid_grant("the refresh token was revoked")));
+            return Err(Denied::Refused(OAuthError::invalid_grant(
+                "the refresh token was revoked",
+            )));
         };
         if !rotation.rotate {
-            return Ok(Granted { family: Some(family), scope, refresh_token: None, repeated });
+            return Ok(Granted {
+                family: Some(family),
+                scope,
+                refresh_token: None,
+                repeated,
+            });
         }
         found.spent_at.get_or_insert(now);
-        tokens.insert(successor.expose().to_owned(), RefreshToken { family, spent_at: None });
-        Ok(Granted { family: Some(family), scope, refresh_token: Some(successor), repeated })
+        tokens.insert(
+            successor.expose().to_owned(),
+            RefreshToken {
+                family,
+                spent_at: None,
+            },
+        );
+        Ok(Granted {
+            family: Some(family),
+            scope,
+            refresh_token: Some(successor),
+            repeated,
+        })
     }
 
     /// Ends the family that `token` belongs to (RFC 7009 §2.1), and tells which.
@@ -205,7 +252,9 @@ impl Inner {
             tokens.retain(|_, token| alive.contains_key(&token.family));
         }
         if self.tokens.len() >= CAPACITY {
-            return Err(Denied::Refused(OAuthError::temporarily_unavailable("too many refresh tokens")));
+            return Err(Denied::Refused(OAuthError::temporarily_unavailable(
+                "too many refresh tokens",
+            )));
         }
         Ok(())
     }

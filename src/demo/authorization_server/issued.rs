@@ -37,7 +37,10 @@ struct Issued {
 
 impl IssuedTokens {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, tokens: Mutex::default() }
+        Self {
+            clock,
+            tokens: Mutex::default(),
+        }
     }
 
     /// Whether `token` was issued, has not expired and was not revoked.
@@ -52,7 +55,8 @@ impl IssuedTokens {
 
     /// Takes back what one consent brought.
     pub(super) fn revoke_family(&self, family: u64) {
-        self.lock().retain(|_, issued| issued.family != Some(family));
+        self.lock()
+            .retain(|_, issued| issued.family != Some(family));
     }
 
     /// A new opaque token of 256 random bits.
@@ -64,7 +68,8 @@ impl IssuedTokens {
         lifetime: Duration,
     ) -> Result<Secret, OAuthError> {
         let mut bits = [0; 32];
-        getrandom::fill(&mut bits).map_err(|_| OAuthError::temporarily_unavailable("no randomness"))?;
+        getrandom::fill(&mut bits)
+            .map_err(|_| OAuthError::temporarily_unavailable("no randomness"))?;
         let token = BASE64_URL_SAFE_NO_PAD.encode(bits);
         let now = self.clock.now();
         let mut tokens = self.lock();
@@ -90,8 +95,13 @@ impl IssuedTokens {
 
     /// The answer of RFC 7662 §2.2.
     pub(super) fn introspect(&self, token: &str) -> serde_json::Value {
-        let Some(issued) = self.find(token) else { return json!({ "active": false }) };
-        let since_1970 = issued.expires_at_wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let Some(issued) = self.find(token) else {
+            return json!({ "active": false });
+        };
+        let since_1970 = issued
+            .expires_at_wall
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
         json!({
             "active": true,
             "client_id": issued.client_id,
@@ -103,7 +113,10 @@ impl IssuedTokens {
 
     fn find(&self, token: &str) -> Option<Issued> {
         let now = self.clock.now();
-        self.lock().get(token).filter(|issued| issued.expires_at > now).cloned()
+        self.lock()
+            .get(token)
+            .filter(|issued| issued.expires_at > now)
+            .cloned()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Issued>> {
@@ -113,6 +126,8 @@ impl IssuedTokens {
 
 impl fmt::Debug for IssuedTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("IssuedTokens").field("tokens", &self.lock().len()).finish_non_exhaustive()
+        f.debug_struct("IssuedTokens")
+            .field("tokens", &self.lock().len())
+            .finish_non_exhaustive()
     }
 }

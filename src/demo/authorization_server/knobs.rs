@@ -72,20 +72,27 @@ impl Seen {
     /// The parameters of the query and then those of a form, decoded.
     pub fn parameters(&self) -> Vec<(String, String)> {
         let query = self.target.split_once('?').map_or("", |(_, query)| query);
-        let all = form_urlencoded::parse(query.as_bytes()).chain(form_urlencoded::parse(&self.body));
-        all.map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
+        let all =
+            form_urlencoded::parse(query.as_bytes()).chain(form_urlencoded::parse(&self.body));
+        all.map(|(name, value)| (name.into_owned(), value.into_owned()))
+            .collect()
     }
 
     /// The first parameter of this name.
     pub fn parameter(&self, name: &str) -> Option<String> {
-        self.parameters().into_iter().find(|(ours, _)| ours == name).map(|(_, value)| value)
+        self.parameters()
+            .into_iter()
+            .find(|(ours, _)| ours == name)
+            .map(|(_, value)| value)
     }
 }
 
 /// Fields and parameters hold credentials, so they are not shown.
 impl fmt::Debug for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Seen").field("method", &self.method).finish_non_exhaustive()
+        f.debug_struct("Seen")
+            .field("method", &self.method)
+            .finish_non_exhaustive()
     }
 }
 
@@ -161,7 +168,10 @@ impl Knobs {
             delay: Duration::ZERO,
             delay_after: Duration::ZERO,
             drops: 0,
-            rotation: Rotation { rotate: true, grace: Duration::ZERO },
+            rotation: Rotation {
+                rotate: true,
+                grace: Duration::ZERO,
+            },
             raw_answer: None,
             stats: Stats::default(),
             seen: VecDeque::new(),
@@ -233,8 +243,17 @@ impl Knobs {
 
     /// Remembers one request.
     pub(super) fn record(&self, parts: &Parts, body: &Bytes) {
-        let target = parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
-        let seen = Seen { method: parts.method.clone(), target, headers: parts.headers.clone(), body: body.clone() };
+        let target = parts
+            .uri
+            .path_and_query()
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        let seen = Seen {
+            method: parts.method.clone(),
+            target,
+            headers: parts.headers.clone(),
+            body: body.clone(),
+        };
         let mut settings = self.lock();
         if settings.seen.len() == REMEMBERED {
             settings.seen.pop_front();
@@ -252,7 +271,12 @@ impl Knobs {
 
     /// Those of the endpoint at `path`.
     pub(super) fn seen(&self, path: &str) -> Vec<Seen> {
-        self.lock().seen.iter().filter(|seen| seen.path() == path).cloned().collect()
+        self.lock()
+            .seen
+            .iter()
+            .filter(|seen| seen.path() == path)
+            .cloned()
+            .collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Settings> {

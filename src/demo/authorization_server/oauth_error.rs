@@ -19,7 +19,11 @@ impl OAuthError {
     }
 
     pub(super) const fn invalid_client(description: &'static str) -> Self {
-        Self { status: StatusCode::UNAUTHORIZED, code: "invalid_client", description }
+        Self {
+            status: StatusCode::UNAUTHORIZED,
+            code: "invalid_client",
+            description,
+        }
     }
 
     pub(super) const fn invalid_grant(description: &'static str) -> Self {
@@ -27,11 +31,19 @@ impl OAuthError {
     }
 
     pub(super) const fn new(code: &'static str, description: &'static str) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, code, description }
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            code,
+            description,
+        }
     }
 
     pub(super) const fn temporarily_unavailable(description: &'static str) -> Self {
-        Self { status: StatusCode::SERVICE_UNAVAILABLE, code: "temporarily_unavailable", description }
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            code: "temporarily_unavailable",
+            description,
+        }
     }
 
     /// As an answer.
@@ -39,8 +51,11 @@ impl OAuthError {
         let body = json!({ "error": self.code, "error_description": self.description });
         let mut response = serve::json(self.status, &body);
         if self.status == StatusCode::UNAUTHORIZED {
-            let challenge = HeaderValue::from_static("Basic realm=\"bearward demo\", charset=\"UTF-8\"");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+            let challenge =
+                HeaderValue::from_static("Basic realm=\"bearward demo\", charset=\"UTF-8\"");
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, challenge);
         }
         response
     }

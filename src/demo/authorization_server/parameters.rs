@@ -34,8 +34,16 @@ pub(super) fn of_json(headers: &HeaderMap, body: &[u8]) -> Result<Parameters, OA
 }
 
 fn essence(headers: &HeaderMap) -> String {
-    let media_type = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    let media_type = headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    media_type
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase()
 }
 
 fn once(pairs: impl Iterator<Item = (String, String)>) -> Result<Parameters, OAuthError> {
@@ -58,12 +66,18 @@ pub(super) struct Shape {
 impl Shape {
     /// Refuses what is missing and what nobody asked for.
     pub(super) fn check(self, parameters: &Parameters) -> Result<(), OAuthError> {
-        if !self.required.iter().all(|name| parameters.contains_key(*name)) {
+        if !self
+            .required
+            .iter()
+            .all(|name| parameters.contains_key(*name))
+        {
             return Err(OAuthError::invalid_request("a parameter is missing"));
         }
         let known = |name: &str| self.required.contains(&name) || self.optional.contains(&name);
         if !parameters.keys().all(|name| known(name)) {
-            return Err(OAuthError::invalid_request("a parameter that is not documented"));
+            return Err(OAuthError::invalid_request(
+                "a parameter that is not documented",
+            ));
         }
         Ok(())
     }

@@ -15,7 +15,10 @@ use super::{
 pub(super) fn revoke(state: &State, parts: &Parts, body: &Bytes) -> Response<Body> {
     let token = parameters::of_form(&parts.headers, body).and_then(|parameters| {
         state.client.authenticate(&parts.headers, &parameters)?;
-        parameters.get("token").cloned().ok_or(OAuthError::invalid_request("no token"))
+        parameters
+            .get("token")
+            .cloned()
+            .ok_or(OAuthError::invalid_request("no token"))
     });
     uncached(match token {
         Ok(token) => {

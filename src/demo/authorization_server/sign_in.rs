@@ -31,10 +31,18 @@ fn code(state: &State, parts: &Parts, body: &Bytes) -> Result<Value, OAuthError>
     }
     let (email, password) = &state.account;
     let known = parameters.get("email") == Some(email)
-        && parameters.get("password").is_some_and(|given| password.matches(given.as_bytes()));
+        && parameters
+            .get("password")
+            .is_some_and(|given| password.matches(given.as_bytes()));
     if !known {
-        let error = OAuthError::new("invalid_credentials", "no such account, or not its password");
-        return Err(OAuthError { status: StatusCode::UNAUTHORIZED, ..error });
+        let error = OAuthError::new(
+            "invalid_credentials",
+            "no such account, or not its password",
+        );
+        return Err(OAuthError {
+            status: StatusCode::UNAUTHORIZED,
+            ..error
+        });
     }
     let consent = authorize::agreed(state, &parameters)?;
     let code = state.grants.code(consent)?;
@@ -42,7 +50,8 @@ fn code(state: &State, parts: &Parts, body: &Bytes) -> Result<Value, OAuthError>
         stats.consents += 1;
         stats.sign_ins += 1;
     });
-    let mut answer = json!({ "expires_in": CODE_LIFETIME.as_secs(), "state": parameters.get("state") });
+    let mut answer =
+        json!({ "expires_in": CODE_LIFETIME.as_secs(), "state": parameters.get("state") });
     answer[state.dialect.code_parameter()] = code.expose().into();
     Ok(answer)
 }

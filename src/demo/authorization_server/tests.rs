@@ -18,26 +18,42 @@ type Fields<'a> = &'a [(&'a str, &'a str)];
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
 async fn started() -> AuthorizationServer {
-    AuthorizationServer::start(Options::default()).await.unwrap()
+    AuthorizationServer::start(Options::default())
+        .await
+        .unwrap()
 }
 
 async fn post(server: &AuthorizationServer, fields: &[(&str, &str)], body: &str) -> Answer {
     let fields: Vec<_> = [&[FORM], fields].concat();
-    ask(server.address(), "POST", "/oauth2/token", &fields, body).await.unwrap()
+    ask(server.address(), "POST", "/oauth2/token", &fields, body)
+        .await
+        .unwrap()
 }
 
-const BY_POST: &str = "grant_type=client_credentials&client_id=demo&client_secret=demo-client-secret";
+const BY_POST: &str =
+    "grant_type=client_credentials&client_id=demo&client_secret=demo-client-secret";
 
 #[tokio::test]
 async fn a_client_gets_a_token_by_either_way_of_authentication() {
-    let options = Options { client_id: "a b".into(), client_secret: Secret::new("p:%&ü"), ..Options::default() };
+    let options = Options {
+        client_id: "a b".into(),
+        client_secret: Secret::new("p:%&ü"),
+        ..Options::default()
+    };
     let server = AuthorizationServer::start(options).await.unwrap();
     // base64("a+b:p%3A%25%26%C3%BC")
-    let basic =
-        post(&server, &[("authorization", "Basic YStiOnAlM0ElMjUlMjYlQzMlQkM=")], "grant_type=client_credentials")
-            .await;
-    let by_post =
-        post(&server, &[], "grant_type=client_credentials&client_id=a+b&client_secret=p%3A%25%26%C3%BC").await;
+    let basic = post(
+        &server,
+        &[("authorization", "Basic YStiOnAlM0ElMjUlMjYlQzMlQkM=")],
+        "grant_type=client_credentials",
+    )
+    .await;
+    let by_post = post(
+        &server,
+        &[],
+        "grant_type=client_credentials&client_id=a+b&client_secret=p%3A%25%26%C3%BC",
+    )
+    .await;
     for answer in [basic, by_post] {
         assert_eq!(answer.status, 200, "{answer:?}");
         assert_eq!(answer.header("cache-control"), "no-store");
@@ -45,7 +61,11 @@ async fn a_client_gets_a_token_by_either_way_of_authentication() {
         assert_eq!(json["token_type"], "Bearer");
         assert_eq!(json["expires_in"], 300);
         assert_eq!(json["scope"], "devices.read devices.write");
-        assert!(server.issued().is_live(json["access_token"].as_str().unwrap()));
+        assert!(
+            server
+                .issued()
+                .is_live(json["access_token"].as_str().unwrap())
+        );
     }
     assert_eq!(server.stats().issued, 2);
 }
@@ -57,46 +77,104 @@ async fn what_is_wrong_is_named_by_its_rfc_6749_code() {
     let wrong = ("authorization", "Basic ZGVtbzp3cm9uZw==");
     let cases: [(Fields<'_>, &str, u16, &str); 10] = [
         (&[], "grant_type=client_credentials", 401, "invalid_client"),
-        (&[wrong], "grant_type=client_credentials", 401, "invalid_client"),
-        (&[("authorization", "Bearer x")], "grant_type=client_credentials", 401, "invalid_client"),
-        (&[], "grant_type=client_credentials&client_id=other&client_secret=demo-client-secret", 401, "invalid_client"),
+        (
+            &[wrong],
+            "grant_type=client_credentials",
+            401,
+            "invalid_client",
+        ),
+        (
+            &[("authorization", "Bearer x")],
+            "grant_type=client_credentials",
+            401,
+            "invalid_client",
+        ),
+        (
+            &[],
+            "grant_type=client_credentials&client_id=other&client_secret=demo-client-secret",
+            401,
+            "invalid_client",
+        ),
         (&[basic], BY_POST, 400, "invalid_request"),
         (&[basic], "scope=devices.read", 400, "invalid_request"),
-        (&[basic], "grant_type=client_credentials&scope=devices.read&scope=x", 400, "invalid_request"),
-        (&[basic], "grant_type=password", 400, "unsupported_grant_type"),
-        (&[basic], "grant_type=client_credentials&scope=devices.read+all", 400, "invalid_scope"),
+        (
+            &[basic],
+            "grant_type=client_credentials&scope=devices.read&scope=x",
+            400,
+            "invalid_request",
+        ),
+        (
+            &[basic],
+            "grant_type=password",
+            400,
+            "unsupported_grant_type",
+        ),
+        (
+            &[basic],
+            "grant_type=client_credentials&scope=devices.read+all",
+            400,
+            "invalid_scope",
+        ),
         (&[basic], "grant_type=", 400, "invalid_request"),
     ];
     for (fields, body, status, code) in cases {
         let answer = post(&server, fields, body).await;
-        assert_eq!((answer.status, answer.json()["error"].as_str().unwrap()), (status, code), "{body}");
+        assert_eq!(
+            (answer.status, answer.json()["error"].as_str().unwrap()),
+            (status, code),
+            "{body}"
+        );
         assert_eq!(answer.header("www-authenticate").is_empty(), status != 401);
     }
     let json = [("content-type", "application/json"), basic];
-    let answer = ask(server.address(), "POST", "/oauth2/token", &json, "{}").await.unwrap();
+    let answer = ask(server.address(), "POST", "/oauth2/token", &json, "{}")
+        .await
+        .unwrap();
     assert_eq!(answer.json()["error"], "invalid_request");
-    let answer = ask(server.address(), "GET", "/oauth2/token", &[], "").await.unwrap();
+    let answer = ask(server.address(), "GET", "/oauth2/token", &[], "")
+        .await
+        .unwrap();
     assert_eq!((answer.status, answer.header("allow")), (405, "POST"));
     let stats = server.stats();
-    assert_eq!((stats.token_requests, stats.issued, stats.refused), (12, 0, 11));
+    assert_eq!(
+        (stats.token_requests, stats.issued, stats.refused),
+        (12, 0, 11)
+    );
 }
 
 #[tokio::test]
 async fn a_token_is_good_until_its_lifetime_is_over_or_it_is_revoked() {
     let clock = ManualClock::new();
-    let server = AuthorizationServer::start(Options { clock: Arc::new(clock.clone()), ..Options::default() });
+    let server = AuthorizationServer::start(Options {
+        clock: Arc::new(clock.clone()),
+        ..Options::default()
+    });
     let server = server.await.unwrap();
-    let issue = async || post(&server, &[], BY_POST).await.json()["access_token"].as_str().unwrap().to_owned();
+    let issue = async || {
+        post(&server, &[], BY_POST).await.json()["access_token"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
     let introspect = async |token: &str| {
         let body = format!("token={token}&client_id=demo&client_secret=demo-client-secret");
-        ask(server.address(), "POST", "/introspect", &[FORM], &body).await.unwrap().json()
+        ask(server.address(), "POST", "/introspect", &[FORM], &body)
+            .await
+            .unwrap()
+            .json()
     };
     let first = issue().await;
     clock.advance(Duration::from_secs(299));
     let seen = introspect(&first).await;
-    assert_eq!((&seen["active"], &seen["client_id"]), (&serde_json::json!(true), &serde_json::json!("demo")));
+    assert_eq!(
+        (&seen["active"], &seen["client_id"]),
+        (&serde_json::json!(true), &serde_json::json!("demo"))
+    );
     clock.advance(Duration::from_secs(1));
-    assert_eq!(introspect(&first).await, serde_json::json!({ "active": false }));
+    assert_eq!(
+        introspect(&first).await,
+        serde_json::json!({ "active": false })
+    );
     let second = issue().await;
     assert!(server.issued().is_live(&second));
     server.issued().revoke_all();
@@ -107,7 +185,9 @@ async fn a_token_is_good_until_its_lifetime_is_over_or_it_is_revoked() {
 #[tokio::test]
 async fn introspection_is_for_the_client_alone() {
     let server = started().await;
-    let answer = ask(server.address(), "POST", "/introspect", &[FORM], "token=x").await.unwrap();
+    let answer = ask(server.address(), "POST", "/introspect", &[FORM], "token=x")
+        .await
+        .unwrap();
     assert_eq!(answer.status, 401);
 }
 
@@ -117,7 +197,11 @@ async fn it_goes_down_and_comes_back() {
     server.set_health(Health::Unavailable);
     assert_eq!(post(&server, &[], BY_POST).await.status, 503);
     server.set_health(Health::HangingUp);
-    assert!(ask(server.address(), "POST", "/oauth2/token", &[FORM], BY_POST).await.is_none());
+    assert!(
+        ask(server.address(), "POST", "/oauth2/token", &[FORM], BY_POST)
+            .await
+            .is_none()
+    );
     server.set_health(Health::Up);
     server.set_lifetime(Duration::from_secs(7));
     assert_eq!(post(&server, &[], BY_POST).await.json()["expires_in"], 7);
@@ -128,9 +212,20 @@ async fn a_raw_answer_goes_out_to_the_letter() {
     let server = started().await;
     let mut headers = HeaderMap::new();
     headers.insert("retry-after", HeaderValue::from_static("7"));
-    server.set_raw_answer(Some(RawAnswer { status: StatusCode::IM_A_TEAPOT, headers, body: "{}".into() }));
+    server.set_raw_answer(Some(RawAnswer {
+        status: StatusCode::IM_A_TEAPOT,
+        headers,
+        body: "{}".into(),
+    }));
     let answer = post(&server, &[], "").await;
-    assert_eq!((answer.status, answer.header("retry-after"), answer.body.as_str()), (418, "7", "{}"));
+    assert_eq!(
+        (
+            answer.status,
+            answer.header("retry-after"),
+            answer.body.as_str()
+        ),
+        (418, "7", "{}")
+    );
     server.set_raw_answer(None);
     assert_eq!(post(&server, &[], BY_POST).await.status, 200);
 }
@@ -138,16 +233,34 @@ async fn a_raw_answer_goes_out_to_the_letter() {
 #[tokio::test]
 async fn what_came_is_remembered_but_not_shown() {
     let server = started().await;
-    ask(server.address(), "POST", "/oauth2/token?a=b%20c", &[FORM, ("x-api-version", "2")], BY_POST).await.unwrap();
+    ask(
+        server.address(),
+        "POST",
+        "/oauth2/token?a=b%20c",
+        &[FORM, ("x-api-version", "2")],
+        BY_POST,
+    )
+    .await
+    .unwrap();
     let seen = server.seen();
     assert_eq!(seen.len(), 1);
     assert_eq!(seen[0].parameter("a").as_deref(), Some("b c"));
     assert_eq!(seen[0].parameter("client_id").as_deref(), Some("demo"));
     assert_eq!(seen[0].headers["x-api-version"], "2");
     assert!(!format!("{seen:?} {server:?}").contains("demo-client-secret"));
-    let stats = ask(server.address(), "GET", "/stats", &[], "").await.unwrap().json();
+    let stats = ask(server.address(), "GET", "/stats", &[], "")
+        .await
+        .unwrap()
+        .json();
     let counted = |name: &str| stats[name].as_u64();
-    assert_eq!((counted("token_requests"), counted("issued"), counted("refused")), (Some(1), Some(1), Some(0)));
+    assert_eq!(
+        (
+            counted("token_requests"),
+            counted("issued"),
+            counted("refused")
+        ),
+        (Some(1), Some(1), Some(0))
+    );
     assert_eq!(serde_json::json!(stats), server.stats().to_json());
 }
 

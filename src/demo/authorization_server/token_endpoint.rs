@@ -33,10 +33,20 @@ pub(super) async fn token(
     }
     let method = state.dialect.token_method();
     if parts.method != method {
-        return Ok(serve::method_not_allowed(if method == Method::GET { "GET" } else { "POST" }));
+        return Ok(serve::method_not_allowed(if method == Method::GET {
+            "GET"
+        } else {
+            "POST"
+        }));
     }
     let issued = granted(state, parts, body).and_then(|granted| issue(state, granted));
-    state.knobs.count(|stats| *if issued.is_ok() { &mut stats.issued } else { &mut stats.refused } += 1);
+    state.knobs.count(|stats| {
+        *if issued.is_ok() {
+            &mut stats.issued
+        } else {
+            &mut stats.refused
+        } += 1
+    });
     tokio::time::sleep(state.knobs.delay_after()).await;
     if issued.is_ok() && state.knobs.take_drop() {
         return Err(HangUp);
@@ -50,23 +60,41 @@ pub(super) async fn token(
 /// What the request is granted.
 fn granted(state: &State, parts: &Parts, body: &Bytes) -> Result<Granted, OAuthError> {
     let parameters = read(state.dialect, parts, body)?;
-    state.dialect.check_token_request(&parameters, state.client.public)?;
+    state
+        .dialect
+        .check_token_request(&parameters, state.client.public)?;
     state.client.authenticate(&parts.headers, &parameters)?;
-    let required =
-        |name: &'static str, why| parameters.get(name).map(String::as_str).ok_or(OAuthError::invalid_request(why));
+    let required = |name: &'static str, why| {
+        parameters
+            .get(name)
+            .map(String::as_str)
+            .ok_or(OAuthError::invalid_request(why))
+    };
     match required("grant_type", "no grant_type")? {
-        "client_credentials" if state.client.public => {
-            Err(OAuthError::new("unauthorized_client", "client credentials are for confidential clients"))
-        }
+        "client_credentials" if state.client.public => Err(OAuthError::new(
+            "unauthorized_client",
+            "client credentials are for confidential clients",
+        )),
         "client_credentials" => {
             let scope = granted_scope(parameters.get("scope"), &state.scopes)?;
-            Ok(Granted { family: None, scope, refresh_token: None, repeated: false })
+            Ok(Granted {
+                family: None,
+                scope,
+                refresh_token: None,
+                repeated: false,
+            })
         }
         "authorization_code" => {
             let redirect_uri = parameters.get("redirect_uri").map(String::as_str);
-            let redirect_uri = state.dialect.exchange_has_redirect_uri().then_some(redirect_uri);
+            let redirect_uri = state
+                .dialect
+                .exchange_has_redirect_uri()
+                .then_some(redirect_uri);
             let verifier = parameters.get("code_verifier").map(String::as_str);
-            let granted = state.grants.exchange(required("code", "no code")?, redirect_uri, verifier);
+            let granted =
+                state
+                    .grants
+                    .exchange(required("code", "no code")?, redirect_uri, verifier);
             let granted = granted.map_err(|denied| denial(state, denied))?;
             state.knobs.count(|stats| stats.exchanges += 1);
             Ok(granted)
@@ -94,9 +122,13 @@ fn granted(state: &State, parts: &Parts, body: &Bytes) -> Result<Granted, OAuthE
 fn read(dialect: Dialect, parts: &Parts, body: &Bytes) -> Result<Parameters, OAuthError> {
     match dialect {
         Dialect::Rfc => parameters::of_form(&parts.headers, body),
-        Dialect::Feeling if !body.is_empty() => Err(OAuthError::invalid_request("a GET with a body")),
+        Dialect::Feeling if !body.is_empty() => {
+            Err(OAuthError::invalid_request("a GET with a body"))
+        }
         Dialect::Feeling => parameters::of_query(parts),
-        _ if parts.uri.query().is_some() => Err(OAuthError::invalid_request("parameters in the query")),
+        _ if parts.uri.query().is_some() => {
+            Err(OAuthError::invalid_request("parameters in the query"))
+        }
         _ => parameters::of_form(&parts.headers, body),
     }
 }
@@ -114,19 +146,32 @@ fn denial(state: &State, denied: Denied) -> OAuthError {
 }
 
 /// RFC 6749 §3.3: all that the client may have when it does not say.
-pub(super) fn granted_scope(asked: Option<&String>, scopes: &[String]) -> Result<String, OAuthError> {
-    let Some(asked) = asked else { return Ok(scopes.join(" ")) };
-    if asked.split(' ').all(|scope| scopes.iter().any(|ours| ours == scope)) {
+pub(super) fn granted_scope(
+    asked: Option<&String>,
+    scopes: &[String],
+) -> Result<String, OAuthError> {
+    let Some(asked) = asked else {
+        return Ok(scopes.join(" "));
+    };
+    if asked
+        .split(' ')
+        .all(|scope| scopes.iter().any(|ours| ours == scope))
+    {
         Ok(asked.clone())
     } else {
-        Err(OAuthError::new("invalid_scope", "not for this client, or unknown"))
+        Err(OAuthError::new(
+            "invalid_scope",
+            "not for this client, or unknown",
+        ))
     }
 }
 
 /// The answer of RFC 6749 §5.1.
 fn issue(state: &State, granted: Granted) -> Result<Value, OAuthError> {
     let lifetime = state.knobs.lifetime();
-    let token = state.issued.issue(&state.client.id, granted.family, &granted.scope, lifetime)?;
+    let token = state
+        .issued
+        .issue(&state.client.id, granted.family, &granted.scope, lifetime)?;
     let mut answer = json!({
         "access_token": token.expose(),
         "token_type": "Bearer",

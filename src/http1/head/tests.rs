@@ -2,7 +2,10 @@
 
 use super::*;
 
-const LIMITS: HeadLimits = HeadLimits { bytes: 1024, fields: 4 };
+const LIMITS: HeadLimits = HeadLimits {
+    bytes: 1024,
+    fields: 4,
+};
 
 fn request(text: &[u8]) -> (Head, Result<bool, HeadError>) {
     let mut head = Head::default();
@@ -15,7 +18,10 @@ fn request(text: &[u8]) -> (Head, Result<bool, HeadError>) {
 fn reads_a_request_and_what_is_behind_it() {
     let (head, parsed) = request(b"POST /a?b HTTP/1.1\r\nHost: x\r\nEmpty:\r\n\r\nbody");
     assert_eq!(parsed, Ok(true));
-    assert_eq!((head.method(), head.target(), head.rest()), (&b"POST"[..], &b"/a?b"[..], &b"body"[..]));
+    assert_eq!(
+        (head.method(), head.target(), head.rest()),
+        (&b"POST"[..], &b"/a?b"[..], &b"body"[..])
+    );
     assert_eq!(head.values(Known::Host).collect::<Vec<_>>(), [b"x"]);
     assert_eq!(head.bytes(head.fields()[1].value), b"");
 }
@@ -26,7 +32,11 @@ fn a_head_that_comes_byte_by_byte_is_read_in_the_end() {
     let mut head = Head::default();
     for (at, byte) in text.iter().enumerate() {
         head.buffer.extend(&[*byte]);
-        assert_eq!(head.parse_request(LIMITS), Ok(at == text.len() - 1), "at {at}");
+        assert_eq!(
+            head.parse_request(LIMITS),
+            Ok(at == text.len() - 1),
+            "at {at}"
+        );
     }
 }
 
@@ -39,9 +49,25 @@ fn some_line_breaks_before_a_head_are_forgiven_and_many_are_not() {
 
 #[test]
 fn a_line_that_would_be_written_otherwise_is_no_plain_one() {
-    let (head, _) = request(b"GET / HTTP/1.1\r\nA: b\r\nC:d\r\nE: f \r\nG:  h\r\nI:\r\nJ: k\nL: m\r\n\r\n");
-    let lines: Vec<_> = head.fields().iter().map(|field| head.line(field).map(|line| head.bytes(line))).collect();
-    assert_eq!(lines, [Some(&b"A: b\r\n"[..]), None, None, None, None, None, Some(b"L: m\r\n")]);
+    let (head, _) =
+        request(b"GET / HTTP/1.1\r\nA: b\r\nC:d\r\nE: f \r\nG:  h\r\nI:\r\nJ: k\nL: m\r\n\r\n");
+    let lines: Vec<_> = head
+        .fields()
+        .iter()
+        .map(|field| head.line(field).map(|line| head.bytes(line)))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            Some(&b"A: b\r\n"[..]),
+            None,
+            None,
+            None,
+            None,
+            None,
+            Some(b"L: m\r\n")
+        ]
+    );
 }
 
 #[test]
@@ -50,9 +76,16 @@ fn a_value_can_be_shortened_in_its_place() {
     for (value, shortened) in [(&b"bd"[..], &b"bd"[..]), (b"", b"")] {
         head.shorten(0, value);
         assert_eq!(head.bytes(head.fields()[0].value), shortened);
-        assert_eq!(head.line(&head.fields()[0]), None, "the line is not written that way");
+        assert_eq!(
+            head.line(&head.fields()[0]),
+            None,
+            "the line is not written that way"
+        );
     }
-    assert_eq!(head.line(&head.fields()[1]).map(|line| head.bytes(line)), Some(&b"E: f\r\n"[..]));
+    assert_eq!(
+        head.line(&head.fields()[1]).map(|line| head.bytes(line)),
+        Some(&b"E: f\r\n"[..])
+    );
 }
 
 #[test]
@@ -74,10 +107,19 @@ fn limits_are_kept() {
 
 #[test]
 fn what_is_not_http_is_refused_before_it_ends() {
-    assert_eq!(request(b"\x16\x03\x01\x02\x00").1, Err(HeadError::Malformed));
+    assert_eq!(
+        request(b"\x16\x03\x01\x02\x00").1,
+        Err(HeadError::Malformed)
+    );
     assert_eq!(request(b"GET / HTTP/3.0\r\n").1, Err(HeadError::Malformed));
-    assert_eq!(request(b"GET / HTTP/1.1\r\nHost : x\r\n\r\n").1, Err(HeadError::Malformed));
-    assert_eq!(request(b"GET / HTTP/1.1\r\nA: b\r\n folded\r\n\r\n").1, Err(HeadError::Malformed));
+    assert_eq!(
+        request(b"GET / HTTP/1.1\r\nHost : x\r\n\r\n").1,
+        Err(HeadError::Malformed)
+    );
+    assert_eq!(
+        request(b"GET / HTTP/1.1\r\nA: b\r\n folded\r\n\r\n").1,
+        Err(HeadError::Malformed)
+    );
 }
 
 #[test]
@@ -95,17 +137,34 @@ fn reads_an_answer() {
     let mut head = Head::default();
     head.buffer.extend(b"HTTP/1.0 404 Not Here\r\nA: b\r\n\r\n");
     assert_eq!(head.parse_response(LIMITS), Ok(true));
-    assert_eq!((head.status, head.reason(), head.version), (404, &b"Not Here"[..], Version::Http10));
+    assert_eq!(
+        (head.status, head.reason(), head.version),
+        (404, &b"Not Here"[..], Version::Http10)
+    );
 }
 
 #[test]
 fn a_target_is_bytes_not_text() {
     for target in [&b"/\xff"[..], b"/?\xff", b"/\xc3\xa9", b"/a\xe9?b=\x80#"] {
-        let text = [b"\r\nGET ", target, b" HTTP/1.1\r\nHost: x\r\nA: \xff\r\n\r\nrest"].concat();
+        let text = [
+            b"\r\nGET ",
+            target,
+            b" HTTP/1.1\r\nHost: x\r\nA: \xff\r\n\r\nrest",
+        ]
+        .concat();
         let (head, parsed) = request(&text);
         assert_eq!(parsed, Ok(true), "{}", String::from_utf8_lossy(target));
-        assert_eq!((head.method(), head.target(), head.rest()), (&b"GET"[..], target, &b"rest"[..]));
-        assert_eq!(head.fields().iter().map(|field| head.bytes(field.value)).collect::<Vec<_>>(), [&b"x"[..], b"\xff"]);
+        assert_eq!(
+            (head.method(), head.target(), head.rest()),
+            (&b"GET"[..], target, &b"rest"[..])
+        );
+        assert_eq!(
+            head.fields()
+                .iter()
+                .map(|field| head.bytes(field.value))
+                .collect::<Vec<_>>(),
+            [&b"x"[..], b"\xff"]
+        );
     }
 }
 
@@ -119,8 +178,20 @@ fn bytes_outside_ascii_stand_in_the_target_alone() {
         b"GET /\xff\x7f HTTP/1.1",
     ] {
         let text = [line, b"\r\nHost: x\r\n\r\n"].concat();
-        assert_eq!(request(&text).1, Err(HeadError::Malformed), "{}", String::from_utf8_lossy(line));
+        assert_eq!(
+            request(&text).1,
+            Err(HeadError::Malformed),
+            "{}",
+            String::from_utf8_lossy(line)
+        );
     }
-    assert_eq!(request(b"GET /\xff HTTP/1.1\r\nHost: x\r\n").1, Ok(false), "more of it may come");
-    assert_eq!(request(b"GET /\xff HTTP/1.1\r\nB\xffd: x\r\n\r\n").1, Err(HeadError::Malformed));
+    assert_eq!(
+        request(b"GET /\xff HTTP/1.1\r\nHost: x\r\n").1,
+        Ok(false),
+        "more of it may come"
+    );
+    assert_eq!(
+        request(b"GET /\xff HTTP/1.1\r\nB\xffd: x\r\n\r\n").1,
+        Err(HeadError::Malformed)
+    );
 }

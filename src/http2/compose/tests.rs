@@ -8,21 +8,37 @@ use crate::http1::{
     head::{Head, HeadError, HeadLimits},
 };
 
-const LIMITS: HeadLimits = HeadLimits { bytes: 64 * 1024, fields: 100 };
+const LIMITS: HeadLimits = HeadLimits {
+    bytes: 64 * 1024,
+    fields: 100,
+};
 
 type Pairs<'a> = &'a [(&'a str, &'a str)];
 
-const GET: Pairs<'static> = &[(":method", "GET"), (":scheme", "http"), (":authority", "a.example"), (":path", "/x?y")];
+const GET: Pairs<'static> = &[
+    (":method", "GET"),
+    (":scheme", "http"),
+    (":authority", "a.example"),
+    (":path", "/x?y"),
+];
 
 fn fields(pairs: &[(&str, &str)]) -> Fields {
     let mut fields = Fields::new(16 * 1024);
-    pairs.iter().for_each(|(name, value)| fields.push(name.as_bytes(), value.as_bytes()));
+    pairs
+        .iter()
+        .for_each(|(name, value)| fields.push(name.as_bytes(), value.as_bytes()));
     fields
 }
 
 fn get(more: Pairs<'_>) -> Vec<(&'static str, String)> {
-    let more: Vec<_> = more.iter().map(|(name, value)| (&*name.to_string().leak(), (*value).to_owned())).collect();
-    GET.iter().map(|(name, value)| (*name, (*value).to_owned())).chain(more).collect()
+    let more: Vec<_> = more
+        .iter()
+        .map(|(name, value)| (&*name.to_string().leak(), (*value).to_owned()))
+        .collect();
+    GET.iter()
+        .map(|(name, value)| (*name, (*value).to_owned()))
+        .chain(more)
+        .collect()
 }
 
 fn asked(pairs: Pairs<'_>, is_end: bool) -> Result<(String, Content), Malformed> {
@@ -34,13 +50,26 @@ fn asked(pairs: Pairs<'_>, is_end: bool) -> Result<(String, Content), Malformed>
 /// A GET with more fields behind its own.
 fn asked_with(more: Pairs<'_>, is_end: bool) -> Result<(String, Content), Malformed> {
     let all = get(more);
-    asked(&all.iter().map(|(name, value)| (*name, value.as_str())).collect::<Vec<_>>(), is_end)
+    asked(
+        &all.iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect::<Vec<_>>(),
+        is_end,
+    )
 }
 
-fn answered(pairs: Pairs<'_>, is_end: bool, to_head: bool) -> Result<(String, Content, bool), Malformed> {
+fn answered(
+    pairs: Pairs<'_>,
+    is_end: bool,
+    to_head: bool,
+) -> Result<(String, Content, bool), Malformed> {
     let mut out = Buffer::new();
     let (content, is_interim) = answer(&mut out, &fields(pairs), is_end, to_head)?;
-    Ok((String::from_utf8(out.filled().to_vec()).unwrap(), content, is_interim))
+    Ok((
+        String::from_utf8(out.filled().to_vec()).unwrap(),
+        content,
+        is_interim,
+    ))
 }
 
 fn parsed(text: &[u8]) -> Result<Head, HeadError> {
@@ -52,12 +81,18 @@ fn parsed(text: &[u8]) -> Result<Head, HeadError> {
     })
 }
 
-const CHUNKED: Content = Content { length: None, is_chunked: true };
+const CHUNKED: Content = Content {
+    length: None,
+    is_chunked: true,
+};
 
 #[test]
 fn a_request_without_content_says_no_length() {
     let (text, content) = asked_with(&[("accept", "*/*")], true).unwrap();
-    assert_eq!(text, "GET /x?y HTTP/1.1\r\nhost: a.example\r\naccept: */*\r\n\r\n");
+    assert_eq!(
+        text,
+        "GET /x?y HTTP/1.1\r\nhost: a.example\r\naccept: */*\r\n\r\n"
+    );
     assert_eq!(content, Content::NONE);
 }
 
@@ -73,39 +108,86 @@ fn a_request_with_content_has_its_length_or_is_chunked() {
 
 #[test]
 fn trailers_that_are_announced_make_chunks_beside_a_length() {
-    for sign in [("trailer", "x-sum"), ("content-type", "application/grpc+proto")] {
+    for sign in [
+        ("trailer", "x-sum"),
+        ("content-type", "application/grpc+proto"),
+    ] {
         let (text, content) = asked_with(&[("content-length", "7"), sign], false).unwrap();
-        assert!(text.ends_with("\r\ntransfer-encoding: chunked\r\n\r\n") && !text.contains("length"), "{text}");
-        assert_eq!(content, Content { length: Some(7), is_chunked: true });
+        assert!(
+            text.ends_with("\r\ntransfer-encoding: chunked\r\n\r\n") && !text.contains("length"),
+            "{text}"
+        );
+        assert_eq!(
+            content,
+            Content {
+                length: Some(7),
+                is_chunked: true
+            }
+        );
         let pairs = [(":status", "200"), ("content-length", "7"), sign];
         let (text, content, _) = answered(&pairs, false, false).unwrap();
-        assert!(text.ends_with("\r\ntransfer-encoding: chunked\r\n\r\n") && !text.contains("length"), "{text}");
-        assert_eq!(content, Content { length: Some(7), is_chunked: true });
+        assert!(
+            text.ends_with("\r\ntransfer-encoding: chunked\r\n\r\n") && !text.contains("length"),
+            "{text}"
+        );
+        assert_eq!(
+            content,
+            Content {
+                length: Some(7),
+                is_chunked: true
+            }
+        );
     }
 }
 
 #[test]
 fn the_path_may_be_an_asterisk() {
-    let pairs = [(":method", "OPTIONS"), (":scheme", "http"), (":path", "*"), ("host", "a.example")];
-    assert_eq!(asked(&pairs, true).unwrap().0, "OPTIONS * HTTP/1.1\r\nhost: a.example\r\n\r\n");
+    let pairs = [
+        (":method", "OPTIONS"),
+        (":scheme", "http"),
+        (":path", "*"),
+        ("host", "a.example"),
+    ];
+    assert_eq!(
+        asked(&pairs, true).unwrap().0,
+        "OPTIONS * HTTP/1.1\r\nhost: a.example\r\n\r\n"
+    );
 }
 
 #[test]
 fn a_connect_is_composed_to_be_refused() {
     let pairs = [(":method", "CONNECT"), (":authority", "a.example:443")];
-    assert_eq!(asked(&pairs, true).unwrap().0, "CONNECT / HTTP/1.1\r\nhost: a.example:443\r\n\r\n");
-    for more in [(":path", "/"), (":scheme", "https"), (":protocol", "websocket")] {
+    assert_eq!(
+        asked(&pairs, true).unwrap().0,
+        "CONNECT / HTTP/1.1\r\nhost: a.example:443\r\n\r\n"
+    );
+    for more in [
+        (":path", "/"),
+        (":scheme", "https"),
+        (":protocol", "websocket"),
+    ] {
         assert_eq!(
             asked(&[pairs[0], pairs[1], more], true).map(|_| ()),
-            if more.0 == ":scheme" { Ok(()) } else { Err(Malformed) }
+            if more.0 == ":scheme" {
+                Ok(())
+            } else {
+                Err(Malformed)
+            }
         );
     }
 }
 
 #[test]
 fn crumbs_of_a_cookie_are_joined() {
-    let (text, _) = asked_with(&[("cookie", "a=1"), ("x", "y"), ("cookie", "b=2; c=3")], true).unwrap();
-    assert!(text.ends_with("\r\nx: y\r\ncookie: a=1; b=2; c=3\r\n\r\n"), "{text}");
+    let (text, _) = asked_with(
+        &[("cookie", "a=1"), ("x", "y"), ("cookie", "b=2; c=3")],
+        true,
+    )
+    .unwrap();
+    assert!(
+        text.ends_with("\r\nx: y\r\ncookie: a=1; b=2; c=3\r\n\r\n"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -113,7 +195,13 @@ fn a_host_that_says_the_same_is_left_out_and_another_is_there_to_be_refused() {
     let (text, _) = asked_with(&[("host", "A.example")], true).unwrap();
     assert_eq!(text.matches("host").count(), 1);
     let (text, _) = asked_with(&[("host", "b.example")], true).unwrap();
-    assert_eq!(parsed(text.as_bytes()).unwrap().values(crate::http1::field::Known::Host).count(), 2);
+    assert_eq!(
+        parsed(text.as_bytes())
+            .unwrap()
+            .values(crate::http1::field::Known::Host)
+            .count(),
+        2
+    );
 }
 
 #[test]
@@ -123,11 +211,18 @@ fn a_transfer_coding_is_refused_by_whoever_reads_the_head() {
         &[("transfer-encoding", "chunked"), ("content-length", "5")],
         &[("content-length", "5"), ("transfer-encoding", "gzip")],
         &[("transfer-encoding", "chunked"), ("trailer", "x")],
-        &[("transfer-encoding", "chunked"), ("trailer", "x"), ("content-length", "5")],
+        &[
+            ("transfer-encoding", "chunked"),
+            ("trailer", "x"),
+            ("content-length", "5"),
+        ],
     ] {
         for is_end in [false, true] {
             let (text, _) = asked_with(more, is_end).unwrap();
-            assert!(framing::of_request(&parsed(text.as_bytes()).unwrap()).is_err(), "{text}");
+            assert!(
+                framing::of_request(&parsed(text.as_bytes()).unwrap()).is_err(),
+                "{text}"
+            );
         }
     }
 }
@@ -136,9 +231,16 @@ fn a_transfer_coding_is_refused_by_whoever_reads_the_head() {
 fn two_lengths_are_refused_by_whoever_reads_the_head() {
     for lengths in [["5", "7"], ["5", "5"], ["x", "5"], ["5", "x"], ["5", "-5"]] {
         let pair = lengths.map(|length| ("content-length", length));
-        for more in [&pair[..], &[pair[0], pair[1], ("trailer", "x")], &[("trailer", "x"), pair[0], pair[1]]] {
+        for more in [
+            &pair[..],
+            &[pair[0], pair[1], ("trailer", "x")],
+            &[("trailer", "x"), pair[0], pair[1]],
+        ] {
             let (text, _) = asked_with(more, false).unwrap();
-            assert!(framing::of_request(&parsed(text.as_bytes()).unwrap()).is_err(), "{text}");
+            assert!(
+                framing::of_request(&parsed(text.as_bytes()).unwrap()).is_err(),
+                "{text}"
+            );
             let all: Vec<_> = [(":status", "200")].iter().chain(more).copied().collect();
             let (text, ..) = answered(&all, false, false).unwrap();
             let mut head = Head::default();
@@ -153,18 +255,37 @@ fn two_lengths_are_refused_by_whoever_reads_the_head() {
 fn a_head_that_is_too_large_stays_so() {
     let long = "v".repeat(16 * 1024);
     let (text, content) = asked_with(&[("x-long", &long), ("content-length", "0")], true).unwrap();
-    assert!(text.starts_with("GET /x?y HTTP/1.1\r\nxxx") && text.len() > 16 * 1024 && !text.ends_with('\n'));
+    assert!(
+        text.starts_with("GET /x?y HTTP/1.1\r\nxxx")
+            && text.len() > 16 * 1024
+            && !text.ends_with('\n')
+    );
     assert_eq!(content.length, None);
     let mut head = Head::default();
     head.buffer.extend(text.as_bytes());
-    assert_eq!(head.parse_request(HeadLimits { bytes: 16 * 1024, fields: 100 }), Err(HeadError::TooLarge));
+    assert_eq!(
+        head.parse_request(HeadLimits {
+            bytes: 16 * 1024,
+            fields: 100
+        }),
+        Err(HeadError::TooLarge)
+    );
 }
 
 #[test]
 fn a_request_without_what_it_needs_is_malformed() {
     for (left_out, (name, _)) in GET.iter().enumerate() {
-        let pairs: Vec<_> = GET.iter().enumerate().filter(|(at, _)| *at != left_out).map(|(_, pair)| *pair).collect();
-        assert_eq!(asked(&pairs, true).is_ok(), *name == ":authority", "without {name}");
+        let pairs: Vec<_> = GET
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| *at != left_out)
+            .map(|(_, pair)| *pair)
+            .collect();
+        assert_eq!(
+            asked(&pairs, true).is_ok(),
+            *name == ":authority",
+            "without {name}"
+        );
     }
     assert_eq!(asked(&[], true), Err(Malformed));
     assert_eq!(asked(&[("host", "a.example")], true), Err(Malformed));
@@ -173,34 +294,92 @@ fn a_request_without_what_it_needs_is_malformed() {
 #[test]
 fn a_start_line_that_could_be_another_is_malformed() {
     let with = |name: &str, value: &str| {
-        let pairs: Vec<_> = GET.iter().map(|pair| if pair.0 == name { (pair.0, value) } else { *pair }).collect();
+        let pairs: Vec<_> = GET
+            .iter()
+            .map(|pair| {
+                if pair.0 == name {
+                    (pair.0, value)
+                } else {
+                    *pair
+                }
+            })
+            .collect();
         asked(&pairs, true).map(|_| ())
     };
-    for path in ["", "x", "http://b.example/", "/a b", "/\t", "/\r\n", "/\0", "/\x7f", "//b /", " /", "**", "?x"] {
+    for path in [
+        "",
+        "x",
+        "http://b.example/",
+        "/a b",
+        "/\t",
+        "/\r\n",
+        "/\0",
+        "/\x7f",
+        "//b /",
+        " /",
+        "**",
+        "?x",
+    ] {
         assert_eq!(with(":path", path), Err(Malformed), "{path:?}");
     }
     for method in ["", "G T", "GET /", "GET\r\n", "G\0", "GÉT", "(GET)"] {
         assert_eq!(with(":method", method), Err(Malformed), "{method:?}");
     }
     for authority in ["a\r\nx: y", "a\n", "a\0", "\ra", " a", "a\t"] {
-        assert_eq!(with(":authority", authority), Err(Malformed), "{authority:?}");
+        assert_eq!(
+            with(":authority", authority),
+            Err(Malformed),
+            "{authority:?}"
+        );
     }
 }
 
 #[test]
 fn pseudo_fields_out_of_place_are_malformed() {
-    for more in [(":method", "GET"), (":path", "/"), (":status", "200"), (":protocol", "x"), (":", "x"), (":x", "")] {
+    for more in [
+        (":method", "GET"),
+        (":path", "/"),
+        (":status", "200"),
+        (":protocol", "x"),
+        (":", "x"),
+        (":x", ""),
+    ] {
         assert_eq!(asked_with(&[more], true), Err(Malformed), "{more:?}");
-        assert_eq!(answered(&[(":status", "200"), ("x", "y"), more], true, false), Err(Malformed), "{more:?}");
-        assert_eq!(trailers(&mut Buffer::new(), &fields(&[more])), Err(Malformed), "{more:?}");
+        assert_eq!(
+            answered(&[(":status", "200"), ("x", "y"), more], true, false),
+            Err(Malformed),
+            "{more:?}"
+        );
+        assert_eq!(
+            trailers(&mut Buffer::new(), &fields(&[more])),
+            Err(Malformed),
+            "{more:?}"
+        );
     }
     let late = [GET[0], GET[1], ("x", "y"), GET[3]];
     assert_eq!(asked(&late, true), Err(Malformed));
-    assert_eq!(answered(&[("x", "y"), (":status", "200")], true, false), Err(Malformed));
-    assert_eq!(answered(&[(":status", "200"), (":status", "200")], true, false), Err(Malformed));
-    assert_eq!(answered(&[(":status", "200"), (":path", "/")], true, false), Err(Malformed));
-    assert_eq!(answered(GET, true, false), Err(Malformed), "a request is no answer");
-    assert_eq!(asked(&[(":status", "200")], true), Err(Malformed), "an answer is no request");
+    assert_eq!(
+        answered(&[("x", "y"), (":status", "200")], true, false),
+        Err(Malformed)
+    );
+    assert_eq!(
+        answered(&[(":status", "200"), (":status", "200")], true, false),
+        Err(Malformed)
+    );
+    assert_eq!(
+        answered(&[(":status", "200"), (":path", "/")], true, false),
+        Err(Malformed)
+    );
+    assert_eq!(
+        answered(GET, true, false),
+        Err(Malformed),
+        "a request is no answer"
+    );
+    assert_eq!(
+        asked(&[(":status", "200")], true),
+        Err(Malformed),
+        "an answer is no request"
+    );
 }
 
 /// Fields that are malformed in any section.
@@ -231,9 +410,21 @@ const BAD: [(&str, &str); 20] = [
 fn names_and_values_with_bytes_that_do_not_belong_there_are_malformed() {
     for bad in BAD {
         assert_eq!(asked_with(&[bad], false), Err(Malformed), "{bad:?}");
-        assert_eq!(answered(&[(":status", "200"), bad], false, false), Err(Malformed), "{bad:?}");
-        assert_eq!(answered(&[(":status", "103"), bad], false, false), Err(Malformed), "{bad:?}");
-        assert_eq!(trailers(&mut Buffer::new(), &fields(&[("x", "y"), bad])), Err(Malformed), "{bad:?}");
+        assert_eq!(
+            answered(&[(":status", "200"), bad], false, false),
+            Err(Malformed),
+            "{bad:?}"
+        );
+        assert_eq!(
+            answered(&[(":status", "103"), bad], false, false),
+            Err(Malformed),
+            "{bad:?}"
+        );
+        assert_eq!(
+            trailers(&mut Buffer::new(), &fields(&[("x", "y"), bad])),
+            Err(Malformed),
+            "{bad:?}"
+        );
     }
 }
 
@@ -241,9 +432,20 @@ fn names_and_values_with_bytes_that_do_not_belong_there_are_malformed() {
 fn fields_of_a_connection_are_malformed() {
     for name in ["connection", "keep-alive", "proxy-connection", "upgrade"] {
         assert_eq!(asked_with(&[(name, "x")], true), Err(Malformed), "{name}");
-        assert_eq!(answered(&[(":status", "200"), (name, "x")], true, false), Err(Malformed), "{name}");
+        assert_eq!(
+            answered(&[(":status", "200"), (name, "x")], true, false),
+            Err(Malformed),
+            "{name}"
+        );
     }
-    assert_eq!(answered(&[(":status", "200"), ("transfer-encoding", "chunked")], false, false), Err(Malformed));
+    assert_eq!(
+        answered(
+            &[(":status", "200"), ("transfer-encoding", "chunked")],
+            false,
+            false
+        ),
+        Err(Malformed)
+    );
     for te in ["gzip", "trailers, gzip", "", "chunked"] {
         assert_eq!(asked_with(&[("te", te)], true), Err(Malformed), "{te}");
     }
@@ -252,22 +454,43 @@ fn fields_of_a_connection_are_malformed() {
 
 #[test]
 fn an_answer_has_its_length_or_is_chunked() {
-    let (text, content, is_interim) = answered(&[(":status", "200"), ("content-length", "7")], false, false).unwrap();
+    let (text, content, is_interim) =
+        answered(&[(":status", "200"), ("content-length", "7")], false, false).unwrap();
     assert_eq!(text, "HTTP/1.1 200 OK\r\ncontent-length: 7\r\n\r\n");
     assert_eq!((content, is_interim), (Content::of_length(Some(7)), false));
     let (text, content, _) = answered(&[(":status", "200")], false, false).unwrap();
-    assert_eq!((text.as_str(), content), ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", CHUNKED));
+    assert_eq!(
+        (text.as_str(), content),
+        (
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
+            CHUNKED
+        )
+    );
     let (text, content, _) = answered(&[(":status", "599"), ("x", "y")], true, false).unwrap();
-    assert_eq!((text.as_str(), content), ("HTTP/1.1 599 \r\nx: y\r\ncontent-length: 0\r\n\r\n", Content::NONE));
+    assert_eq!(
+        (text.as_str(), content),
+        (
+            "HTTP/1.1 599 \r\nx: y\r\ncontent-length: 0\r\n\r\n",
+            Content::NONE
+        )
+    );
 }
 
 #[test]
 fn an_answer_that_can_have_no_content_is_not_framed() {
     for (status, to_head) in [("204", false), ("304", false), ("200", true)] {
         let (text, content, _) = answered(&[(":status", status)], false, to_head).unwrap();
-        assert!(!text.contains("length") && !text.contains("coding"), "{text}");
+        assert!(
+            !text.contains("length") && !text.contains("coding"),
+            "{text}"
+        );
         assert_eq!(content, Content::NONE);
-        let (text, content, _) = answered(&[(":status", status), ("content-length", "9")], true, to_head).unwrap();
+        let (text, content, _) = answered(
+            &[(":status", status), ("content-length", "9")],
+            true,
+            to_head,
+        )
+        .unwrap();
         assert!(text.contains("content-length: 9"), "{text}");
         assert_eq!(content, Content::NONE);
     }
@@ -277,22 +500,41 @@ fn an_answer_that_can_have_no_content_is_not_framed() {
 fn an_interim_answer_is_told_from_the_last_one_and_ends_nothing() {
     let pairs = [(":status", "103"), ("link", "</a>")];
     let (text, _, is_interim) = answered(&pairs, false, false).unwrap();
-    assert_eq!((text.as_str(), is_interim), ("HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n", true));
+    assert_eq!(
+        (text.as_str(), is_interim),
+        ("HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n", true)
+    );
     assert_eq!(answered(&pairs, true, false), Err(Malformed));
 }
 
 #[test]
 fn a_status_that_is_none_is_malformed() {
-    for status in ["", "20", "2000", "abc", "099", "2 0", "+20", "200 OK", "20\n", "1000", "-20"] {
-        assert_eq!(answered(&[(":status", status)], true, false), Err(Malformed), "{status:?}");
+    for status in [
+        "", "20", "2000", "abc", "099", "2 0", "+20", "200 OK", "20\n", "1000", "-20",
+    ] {
+        assert_eq!(
+            answered(&[(":status", status)], true, false),
+            Err(Malformed),
+            "{status:?}"
+        );
     }
     assert_eq!(answered(&[("x", "y")], true, false), Err(Malformed));
     assert_eq!(answered(&[], true, false), Err(Malformed));
 }
 
 fn any_name() -> impl Strategy<Value = Vec<u8>> {
-    let names =
-        ["host", "cookie", "content-length", "transfer-encoding", "te", "connection", "trailer", "x-a", "b", "Ab"];
+    let names = [
+        "host",
+        "cookie",
+        "content-length",
+        "transfer-encoding",
+        "te",
+        "connection",
+        "trailer",
+        "x-a",
+        "b",
+        "Ab",
+    ];
     prop_oneof![
         4 => select(names.to_vec()).prop_map(|name| name.as_bytes().to_vec()),
         2 => "[a-z0-9-]{1,12}".prop_map(String::into_bytes),
@@ -310,7 +552,10 @@ fn any_value() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn all(head: &Head) -> Vec<(&[u8], &[u8])> {
-    head.fields().iter().map(|field| (head.bytes(field.name), head.bytes(field.value))).collect()
+    head.fields()
+        .iter()
+        .map(|field| (head.bytes(field.name), head.bytes(field.value)))
+        .collect()
 }
 
 proptest! {

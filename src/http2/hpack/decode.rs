@@ -30,13 +30,21 @@ impl Decoder {
     /// `capacity`: the dynamic table's bound that we announce (SETTINGS_HEADER_TABLE_SIZE), 4096 normally. A peer uses
     /// 4096 until it has read the announcement, so with less its first blocks may be lost.
     pub fn new(capacity: usize) -> Self {
-        Self { capacity, table: Table::new(capacity.min(FIRST_BOUND)), plain: Vec::new() }
+        Self {
+            capacity,
+            table: Table::new(capacity.min(FIRST_BOUND)),
+            plain: Vec::new(),
+        }
     }
 
     /// Reads a whole field block and gives each field, in order. The slices live for the call alone.
     ///
     /// A byte of a block can stand for a field as large as the table: whoever keeps the fields has to count them.
-    pub fn decode(&mut self, block: &[u8], mut each: impl FnMut(&[u8], &[u8])) -> Result<(), Malformed> {
+    pub fn decode(
+        &mut self,
+        block: &[u8],
+        mut each: impl FnMut(&[u8], &[u8]),
+    ) -> Result<(), Malformed> {
         let mut rest = self.resize(block)?;
         while let Some((first, behind)) = rest.split_first() {
             rest = behind;
@@ -45,7 +53,9 @@ impl Decoder {
                     let (name, value) = self.table.field(integer::read(*first, 7, &mut rest)?)?;
                     each(name, value);
                 }
-                0x40.. => self.remembered(integer::read(*first, 6, &mut rest)?, &mut rest, &mut each)?,
+                0x40.. => {
+                    self.remembered(integer::read(*first, 6, &mut rest)?, &mut rest, &mut each)?
+                }
                 // A size update behind a field (RFC 7541 §4.2).
                 0x20.. => return Err(Malformed),
                 // Whether a literal is never to be indexed matters to those alone who would.
@@ -96,15 +106,27 @@ impl Decoder {
 
     /// The texts of a literal: its name, which is empty where an index stands for it, and its value.
     #[inline]
-    fn literal<'a>(&mut self, index: usize, rest: &mut &'a [u8]) -> Result<(Text<'a>, Text<'a>), Malformed> {
+    fn literal<'a>(
+        &mut self,
+        index: usize,
+        rest: &mut &'a [u8],
+    ) -> Result<(Text<'a>, Text<'a>), Malformed> {
         self.plain.clear();
-        let name = if index == 0 { text(rest, &mut self.plain)? } else { Text::Plain(&[]) };
+        let name = if index == 0 {
+            text(rest, &mut self.plain)?
+        } else {
+            Text::Plain(&[])
+        };
         Ok((name, text(rest, &mut self.plain)?))
     }
 
     #[inline]
     fn name<'a>(&'a self, index: usize, new_name: &Text<'a>) -> Result<&'a [u8], Malformed> {
-        if index == 0 { Ok(new_name.of(&self.plain)) } else { Ok(self.table.field(index)?.0) }
+        if index == 0 {
+            Ok(new_name.of(&self.plain))
+        } else {
+            Ok(self.table.field(index)?.0)
+        }
     }
 }
 

@@ -30,10 +30,20 @@ pub fn field(out: &mut Buffer, name: &[u8], value: &[u8], secret: bool) {
             out.extend(&[INDEXED | whole as u8]);
             return;
         }
-        out.extend_all([integer::write(kind, 4, index).bytes(), length.bytes(), value]);
+        out.extend_all([
+            integer::write(kind, 4, index).bytes(),
+            length.bytes(),
+            value,
+        ]);
         return;
     }
-    out.extend_all([&[kind], integer::write(0, 7, name.len()).bytes(), name, length.bytes(), value]);
+    out.extend_all([
+        &[kind],
+        integer::write(0, 7, name.len()).bytes(),
+        name,
+        length.bytes(),
+        value,
+    ]);
     let end = out.len() - value.len() - length.bytes().len();
     out.filled_mut()[end - name.len()..end].make_ascii_lowercase();
 }
@@ -46,5 +56,8 @@ pub fn status(out: &mut Buffer, status: u16) {
         out.extend(&[INDEXED | whole as u8]);
         return;
     }
-    out.extend_all([&[LITERAL | table::STATUS as u8, digits.len() as u8], &digits]);
+    out.extend_all([
+        &[LITERAL | table::STATUS as u8, digits.len() as u8],
+        &digits,
+    ]);
 }

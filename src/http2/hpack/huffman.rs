@@ -8,15 +8,16 @@ mod tests;
 /// How many bits the code of each byte has, and last that of EOS. The codes themselves follow: they count up from the
 /// shortest to the longest, and among those of one length from the lowest byte to the highest.
 const LENGTHS: [u8; 257] = [
-    13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 30, 28, 28, 28, 28, 28, 28,
-    28, 28, 28, 6, 10, 10, 12, 13, 6, 8, 11, 10, 10, 8, 11, 8, 6, 6, 6, 5, 5, 5, 6, 6, 6, 6, 6, 6, 6, 7, 8, 15, 6, 12,
-    10, 13, 6, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 8, 7, 8, 13, 19, 13, 14, 6, 15, 5, 6,
-    5, 6, 5, 6, 6, 6, 5, 7, 7, 6, 6, 6, 5, 6, 7, 6, 5, 5, 6, 7, 7, 7, 7, 7, 15, 11, 14, 13, 28, 20, 22, 20, 20, 22, 22,
-    22, 23, 22, 23, 23, 23, 23, 23, 24, 23, 24, 24, 22, 23, 24, 23, 23, 23, 23, 21, 22, 23, 22, 23, 23, 24, 22, 21, 20,
-    22, 22, 23, 23, 21, 23, 22, 22, 24, 21, 22, 23, 23, 21, 21, 22, 21, 23, 22, 23, 23, 20, 22, 22, 22, 23, 22, 22, 23,
-    26, 26, 20, 19, 22, 23, 22, 25, 26, 26, 26, 27, 27, 26, 24, 25, 19, 21, 26, 27, 27, 26, 27, 24, 21, 21, 26, 26, 28,
-    27, 27, 27, 20, 24, 20, 21, 22, 21, 21, 23, 22, 22, 25, 25, 24, 24, 26, 23, 26, 27, 26, 26, 27, 27, 27, 27, 27, 28,
-    27, 27, 27, 27, 27, 26, 30,
+    13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 30, 28,
+    28, 28, 28, 28, 28, 28, 28, 28, 6, 10, 10, 12, 13, 6, 8, 11, 10, 10, 8, 11, 8, 6, 6, 6, 5, 5,
+    5, 6, 6, 6, 6, 6, 6, 6, 7, 8, 15, 6, 12, 10, 13, 6, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7,
+    7, 7, 7, 7, 7, 7, 7, 7, 8, 7, 8, 13, 19, 13, 14, 6, 15, 5, 6, 5, 6, 5, 6, 6, 6, 5, 7, 7, 6, 6,
+    6, 5, 6, 7, 6, 5, 5, 6, 7, 7, 7, 7, 7, 15, 11, 14, 13, 28, 20, 22, 20, 20, 22, 22, 22, 23, 22,
+    23, 23, 23, 23, 23, 24, 23, 24, 24, 22, 23, 24, 23, 23, 23, 23, 21, 22, 23, 22, 23, 23, 24, 22,
+    21, 20, 22, 22, 23, 23, 21, 23, 22, 22, 24, 21, 22, 23, 23, 21, 21, 22, 21, 23, 22, 23, 23, 20,
+    22, 22, 22, 23, 22, 22, 23, 26, 26, 20, 19, 22, 23, 22, 25, 26, 26, 26, 27, 27, 26, 24, 25, 19,
+    21, 26, 27, 27, 26, 27, 24, 21, 21, 26, 26, 28, 27, 27, 27, 20, 24, 20, 21, 22, 21, 21, 23, 22,
+    22, 25, 25, 24, 24, 26, 23, 26, 27, 26, 26, 27, 27, 27, 27, 27, 28, 27, 27, 27, 27, 27, 26, 30,
 ];
 
 const SHORTEST: usize = 5;
@@ -88,20 +89,31 @@ pub(super) fn decode(coded: &[u8], plain: &mut Vec<u8>) -> Result<(), Malformed>
         count -= length;
     }
     // RFC 7541 §5.2: the padding is shorter than a byte, and all ones.
-    if count < 8 && bits.leading_ones() >= count { Ok(()) } else { Err(Malformed) }
+    if count < 8 && bits.leading_ones() >= count {
+        Ok(())
+    } else {
+        Err(Malformed)
+    }
 }
 
 /// What the code at the front of `bits` stands for, and how long it is.
 #[inline]
 fn first_code(bits: u64) -> (u16, u32) {
     let short = SHORT_CODES[(bits >> (64 - SHORT)) as usize];
-    if short != 0 { (short & 0xFF, u32::from(short >> 8)) } else { first_long_code(bits) }
+    if short != 0 {
+        (short & 0xFF, u32::from(short >> 8))
+    } else {
+        first_long_code(bits)
+    }
 }
 
 #[cold]
 fn first_long_code(bits: u64) -> (u16, u32) {
     let next = (bits >> (64 - LONGEST)) as u32;
-    let codes = LONG_CODES.iter().find(|codes| next < codes.end).expect("the code is complete: EOS is all ones");
+    let codes = LONG_CODES
+        .iter()
+        .find(|codes| next < codes.end)
+        .expect("the code is complete: EOS is all ones");
     let number = (next - codes.first) >> (LONGEST - codes.length);
     (BY_CODE[codes.at + number as usize], codes.length)
 }
@@ -127,7 +139,12 @@ const fn short_codes() -> [u16; 1 << SHORT] {
 }
 
 const fn long_codes() -> [Codes; (LONGEST - SHORT) as usize] {
-    let mut table = [Codes { length: 0, first: 0, end: 0, at: 0 }; (LONGEST - SHORT) as usize];
+    let mut table = [Codes {
+        length: 0,
+        first: 0,
+        end: 0,
+        at: 0,
+    }; (LONGEST - SHORT) as usize];
     let order = by_code();
     let (mut code, mut number) = (0, 0);
     let mut length = 1;
@@ -138,7 +155,12 @@ const fn long_codes() -> [Codes; (LONGEST - SHORT) as usize] {
             number += 1;
         }
         if length > SHORT {
-            table[(length - SHORT - 1) as usize] = Codes { length, first, end: code, at };
+            table[(length - SHORT - 1) as usize] = Codes {
+                length,
+                first,
+                end: code,
+                at,
+            };
         }
         length += 1;
     }

@@ -48,7 +48,10 @@ impl Written {
 #[inline]
 pub(super) fn write(kind: u8, bits: u32, value: usize) -> Written {
     let full = (1 << bits) - 1;
-    let mut written = Written { bytes: [0; 11], len: 1 };
+    let mut written = Written {
+        bytes: [0; 11],
+        len: 1,
+    };
     if value < full {
         written.bytes[0] = kind | value as u8;
         return written;
@@ -79,7 +82,11 @@ mod tests {
 
     #[test]
     fn the_examples_of_the_rfc_are_read_and_written() {
-        for (bits, value, bytes) in [(5, 10, &[0x0A][..]), (5, 1337, &[0x1F, 0x9A, 0x0A]), (8, 42, &[0x2A])] {
+        for (bits, value, bytes) in [
+            (5, 10, &[0x0A][..]),
+            (5, 1337, &[0x1F, 0x9A, 0x0A]),
+            (8, 42, &[0x2A]),
+        ] {
             assert_eq!(read_all(bytes, bits), Ok((value, 0)));
             assert_eq!(write(0, bits, value).bytes(), bytes);
         }
@@ -95,9 +102,23 @@ mod tests {
     fn what_is_cut_or_too_long_is_malformed() {
         assert_eq!(read_all(&[0x7F], 7), Err(Malformed));
         assert_eq!(read_all(&[0x7F, 0xFF], 7), Err(Malformed));
-        assert_eq!(read_all(&[0x7F, 0x80, 0x80, 0x80, 0x80, 0x00], 7), Ok((127, 0)));
-        assert_eq!(read_all(&[0x7F, 0x80, 0x80, 0x80, 0x80, 0x80, 0x00], 7), Err(Malformed));
-        assert_eq!(read_all(&[0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x01], 7), Err(Malformed));
+        assert_eq!(
+            read_all(&[0x7F, 0x80, 0x80, 0x80, 0x80, 0x00], 7),
+            Ok((127, 0))
+        );
+        assert_eq!(
+            read_all(&[0x7F, 0x80, 0x80, 0x80, 0x80, 0x80, 0x00], 7),
+            Err(Malformed)
+        );
+        assert_eq!(
+            read_all(
+                &[
+                    0x7F, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x01
+                ],
+                7
+            ),
+            Err(Malformed)
+        );
     }
 
     proptest! {

@@ -48,8 +48,13 @@ pub(super) const CODES: [(u32, u32); 257] = [
 ];
 
 /// The byte, or EOS, of each code and its length.
-static SYMBOLS: LazyLock<HashMap<(u32, u32), usize>> =
-    LazyLock::new(|| CODES.iter().enumerate().map(|(symbol, code)| (*code, symbol)).collect());
+static SYMBOLS: LazyLock<HashMap<(u32, u32), usize>> = LazyLock::new(|| {
+    CODES
+        .iter()
+        .enumerate()
+        .map(|(symbol, code)| (*code, symbol))
+        .collect()
+});
 
 pub(super) type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
@@ -68,7 +73,9 @@ pub(super) fn huffman_bits(plain: &[u8]) -> Vec<u8> {
 
 pub(super) fn to_bytes(bits: &[u8]) -> Vec<u8> {
     assert_eq!(bits.len() % 8, 0);
-    bits.chunks(8).map(|byte| byte.iter().fold(0, |byte, bit| byte << 1 | bit)).collect()
+    bits.chunks(8)
+        .map(|byte| byte.iter().fold(0, |byte, bit| byte << 1 | bit))
+        .collect()
 }
 
 pub(super) fn huffman(plain: &[u8]) -> Vec<u8> {
@@ -79,7 +86,10 @@ pub(super) fn huffman(plain: &[u8]) -> Vec<u8> {
 pub(super) fn plain(coded: &[u8]) -> Option<Vec<u8>> {
     let mut plain = Vec::new();
     let (mut code, mut length) = (0_u32, 0);
-    for bit in coded.iter().flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1)) {
+    for bit in coded
+        .iter()
+        .flat_map(|byte| (0..8).rev().map(move |bit| byte >> bit & 1))
+    {
         code = code << 1 | u32::from(bit);
         length += 1;
         if let Some(symbol) = SYMBOLS.get(&(code, length)) {
@@ -99,7 +109,11 @@ pub(super) struct Decoder {
 
 impl Decoder {
     pub(super) fn new(capacity: usize) -> Self {
-        Self { capacity, bound: capacity.min(4096), table: Vec::new() }
+        Self {
+            capacity,
+            bound: capacity.min(4096),
+            table: Vec::new(),
+        }
     }
 
     /// The fields of a block up to its end or to where it is malformed, and which of both it was.
@@ -126,7 +140,11 @@ impl Decoder {
             }
             let is_remembered = first & 0x40 != 0;
             let index = integer(&mut rest, if is_remembered { 6 } else { 4 })?;
-            let new_name = if index == 0 { Some(string(&mut rest)?) } else { None };
+            let new_name = if index == 0 {
+                Some(string(&mut rest)?)
+            } else {
+                None
+            };
             let value = string(&mut rest)?;
             let name = match new_name {
                 Some(name) => name,
@@ -143,12 +161,20 @@ impl Decoder {
 
     fn entry(&self, index: usize) -> Option<(Vec<u8>, Vec<u8>)> {
         let index = index.checked_sub(1)?;
-        let fixed = STATIC.get(index).map(|(name, value)| (name.to_vec(), value.to_vec()));
+        let fixed = STATIC
+            .get(index)
+            .map(|(name, value)| (name.to_vec(), value.to_vec()));
         fixed.or_else(|| self.table.get(index - STATIC.len()).cloned())
     }
 
     fn evict(&mut self) {
-        while self.table.iter().map(|(name, value)| name.len() + value.len() + 32).sum::<usize>() > self.bound {
+        while self
+            .table
+            .iter()
+            .map(|(name, value)| name.len() + value.len() + 32)
+            .sum::<usize>()
+            > self.bound
+        {
             self.table.pop();
         }
     }
@@ -176,7 +202,11 @@ fn string(rest: &mut &[u8]) -> Option<Vec<u8>> {
     let length = integer(rest, 7)?;
     let (bytes, behind) = rest.split_at_checked(length)?;
     *rest = behind;
-    if is_coded { plain(bytes) } else { Some(bytes.to_vec()) }
+    if is_coded {
+        plain(bytes)
+    } else {
+        Some(bytes.to_vec())
+    }
 }
 
 fn take(rest: &mut &[u8]) -> Option<u8> {

@@ -31,7 +31,12 @@ struct Entry {
 
 impl Table {
     pub(super) fn new(bound: usize) -> Self {
-        Self { bytes: Vec::new(), entries: VecDeque::new(), size: 0, bound }
+        Self {
+            bytes: Vec::new(),
+            entries: VecDeque::new(),
+            size: 0,
+            bound,
+        }
     }
 
     /// The name and the value at an index of both tables.
@@ -42,7 +47,10 @@ impl Table {
             return Ok(*field);
         }
         let entry = self.dynamic(index).ok_or(Malformed)?;
-        Ok((&self.bytes[entry.start..entry.middle], &self.bytes[entry.middle..entry.end]))
+        Ok((
+            &self.bytes[entry.start..entry.middle],
+            &self.bytes[entry.middle..entry.end],
+        ))
     }
 
     /// Adds an entry, for which older ones go.
@@ -77,7 +85,9 @@ impl Table {
     }
 
     fn dynamic(&self, index: usize) -> Option<Entry> {
-        self.entries.get(index.checked_sub(STATIC.len() + 1)?).copied()
+        self.entries
+            .get(index.checked_sub(STATIC.len() + 1)?)
+            .copied()
     }
 
     /// Whether an entry of that many bytes can be there at all. If not, the table is empty now; else nothing goes yet.
@@ -99,21 +109,30 @@ impl Table {
     fn complete(&mut self, name: usize, value: &[u8]) {
         let middle = self.bytes.len();
         self.bytes.extend_from_slice(value);
-        self.entries.push_front(Entry { start: middle - name, middle, end: self.bytes.len() });
+        self.entries.push_front(Entry {
+            start: middle - name,
+            middle,
+            end: self.bytes.len(),
+        });
         self.size += name + value.len() + OVERHEAD;
         self.evict();
     }
 
     fn evict(&mut self) {
         while self.size > self.bound {
-            let Some(oldest) = self.entries.pop_back() else { return };
+            let Some(oldest) = self.entries.pop_back() else {
+                return;
+            };
             self.size -= oldest.end - oldest.start + OVERHEAD;
         }
     }
 
     /// Moves the entries to the front of the bytes.
     fn compact(&mut self) {
-        let gone = self.entries.back().map_or(self.bytes.len(), |oldest| oldest.start);
+        let gone = self
+            .entries
+            .back()
+            .map_or(self.bytes.len(), |oldest| oldest.start);
         self.bytes.drain(..gone);
         for entry in &mut self.entries {
             entry.start -= gone;
@@ -148,7 +167,10 @@ const fn slot(name: &[u8]) -> Option<usize> {
     let [first, ..] = name else { return None };
     let last = name[name.len() - 1];
     // The bit makes small letters of capital ones, and changes nothing else that a static name has at its ends.
-    Some((15 * name.len() + 14 * (*first | 0x20) as usize + 39 * (last | 0x20) as usize) % SLOT_COUNT)
+    Some(
+        (15 * name.len() + 14 * (*first | 0x20) as usize + 39 * (last | 0x20) as usize)
+            % SLOT_COUNT,
+    )
 }
 
 const SLOT_COUNT: usize = 128;
@@ -161,7 +183,9 @@ const fn slots() -> [u8; SLOT_COUNT] {
     let mut names = 0;
     let mut index = 1;
     while index <= STATIC.len() {
-        let Some(slot) = slot(STATIC[index - 1].0) else { panic!("a static name is empty") };
+        let Some(slot) = slot(STATIC[index - 1].0) else {
+            panic!("a static name is empty")
+        };
         if !matches!(index, 3 | 5 | 7 | 9..=14) {
             assert!(slots[slot] == 0, "two static names have one place");
             slots[slot] = index as u8;

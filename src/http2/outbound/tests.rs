@@ -10,13 +10,20 @@ type Fields = Vec<(String, String)>;
 const ANSWER: Role = Role::Answer { to_head: false };
 
 fn request() -> Role {
-    Role::Request(Rc::new(Origin { scheme: "https", authority: "api.example".into() }))
+    Role::Request(Rc::new(Origin {
+        scheme: "https",
+        authority: "api.example".into(),
+    }))
 }
 
 fn unpacked(block: &Buffer) -> Fields {
     let mut fields = Fields::new();
     let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-    Decoder::new(4096).decode(block.filled(), |name, value| fields.push((text(name), text(value)))).unwrap();
+    Decoder::new(4096)
+        .decode(block.filled(), |name, value| {
+            fields.push((text(name), text(value)))
+        })
+        .unwrap();
     fields
 }
 
@@ -31,8 +38,12 @@ struct Sent {
 
 /// Writes a message in pieces of `size`, as a stream does.
 fn write(role: Role, message: &[u8], size: usize) -> io::Result<Sent> {
-    let (mut outbound, mut sent, mut content, mut trailers) =
-        (Outbound::new(role), Sent::default(), Buffer::new(), Buffer::new());
+    let (mut outbound, mut sent, mut content, mut trailers) = (
+        Outbound::new(role),
+        Sent::default(),
+        Buffer::new(),
+        Buffer::new(),
+    );
     for piece in message.chunks(size) {
         if !outbound.wants_head() {
             outbound.take_content(piece, &mut content)?;
@@ -65,22 +76,41 @@ fn write(role: Role, message: &[u8], size: usize) -> io::Result<Sent> {
 fn written(role: &Role, message: &str) -> Sent {
     let whole = write(role.clone(), message.as_bytes(), usize::MAX).unwrap();
     for size in [1, 2, 3, 7, 20, 100] {
-        assert_eq!(write(role.clone(), message.as_bytes(), size).unwrap(), whole, "in pieces of {size}");
+        assert_eq!(
+            write(role.clone(), message.as_bytes(), size).unwrap(),
+            whole,
+            "in pieces of {size}"
+        );
     }
     whole
 }
 
 fn fields(pairs: &[(&str, &str)]) -> Fields {
-    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
 }
 
-const GET: [(&str, &str); 4] =
-    [(":method", "GET"), (":scheme", "https"), (":authority", "api.example"), (":path", "/x?y")];
+const GET: [(&str, &str); 4] = [
+    (":method", "GET"),
+    (":scheme", "https"),
+    (":authority", "api.example"),
+    (":path", "/x?y"),
+];
 
 #[test]
 fn a_request_goes_to_its_origin() {
-    let sent = written(&request(), "GET /x?y HTTP/1.1\r\nHost: other\r\nX-A: B\r\nx-empty:\r\n\r\n");
-    assert_eq!(sent.heads, [fields(&[&GET[..], &[("x-a", "B"), ("x-empty", "")]].concat())]);
+    let sent = written(
+        &request(),
+        "GET /x?y HTTP/1.1\r\nHost: other\r\nX-A: B\r\nx-empty:\r\n\r\n",
+    );
+    assert_eq!(
+        sent.heads,
+        [fields(
+            &[&GET[..], &[("x-a", "B"), ("x-empty", "")]].concat()
+        )]
+    );
     assert!(sent.is_whole && sent.content.is_empty());
 }
 
@@ -92,23 +122,43 @@ fn fields_of_a_connection_stay_behind() {
     );
     assert_eq!(sent.heads, [fields(&GET)]);
     assert!(sent.is_whole);
-    let sent = written(&ANSWER, "HTTP/1.1 200 OK\r\nConnection: close\r\nKeep-Alive: 5\r\nContent-Length: 0\r\n\r\n");
-    assert_eq!(sent.heads, [fields(&[(":status", "200"), ("content-length", "0")])]);
+    let sent = written(
+        &ANSWER,
+        "HTTP/1.1 200 OK\r\nConnection: close\r\nKeep-Alive: 5\r\nContent-Length: 0\r\n\r\n",
+    );
+    assert_eq!(
+        sent.heads,
+        [fields(&[(":status", "200"), ("content-length", "0")])]
+    );
 }
 
 #[test]
 fn grpc_is_told_that_trailers_may_come() {
-    let sent = written(&request(), "GET /x?y HTTP/1.1\r\ncontent-type: application/grpc\r\n\r\n");
-    assert_eq!(sent.heads[0].last(), Some(&("te".into(), "trailers".into())));
+    let sent = written(
+        &request(),
+        "GET /x?y HTTP/1.1\r\ncontent-type: application/grpc\r\n\r\n",
+    );
+    assert_eq!(
+        sent.heads[0].last(),
+        Some(&("te".into(), "trailers".into()))
+    );
 }
 
 #[test]
 fn a_token_is_never_indexed() {
     let mut outbound = Outbound::new(request());
-    outbound.add_to_head(b"GET / HTTP/1.1\r\nAuthorization: Bearer t\r\nx-bearward-key: k\r\nx: y\r\n\r\n");
+    outbound.add_to_head(
+        b"GET / HTTP/1.1\r\nAuthorization: Bearer t\r\nx-bearward-key: k\r\nx: y\r\n\r\n",
+    );
     let mut block = Buffer::new();
     outbound.take_head(&mut block).unwrap();
-    let at = |part: &[u8]| block.filled().windows(part.len()).position(|window| window == part).unwrap();
+    let at = |part: &[u8]| {
+        block
+            .filled()
+            .windows(part.len())
+            .position(|window| window == part)
+            .unwrap()
+    };
     // Its name has an index, that of the key none, and both are literals that nobody may index (RFC 7541 §6.2.3).
     assert_eq!(block.filled()[at(b"\x08Bearer t") - 2] & 0xF0, 0x10);
     assert_eq!(block.filled()[at(b"\x0ex-bearward-key") - 1], 0x10);
@@ -117,34 +167,69 @@ fn a_token_is_never_indexed() {
 
 #[test]
 fn content_is_what_its_head_frames() {
-    let sent = written(&request(), "POST / HTTP/1.1\r\ncontent-length: 5\r\n\r\nhello");
-    assert_eq!((sent.content.as_slice(), sent.is_whole), (&b"hello"[..], true));
+    let sent = written(
+        &request(),
+        "POST / HTTP/1.1\r\ncontent-length: 5\r\n\r\nhello",
+    );
+    assert_eq!(
+        (sent.content.as_slice(), sent.is_whole),
+        (&b"hello"[..], true)
+    );
     assert!(sent.heads[0].contains(&("content-length".into(), "5".into())));
-    let sent =
-        written(&request(), "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n");
-    assert_eq!((sent.content.as_slice(), sent.is_whole), (&b"hello"[..], true));
+    let sent = written(
+        &request(),
+        "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n",
+    );
+    assert_eq!(
+        (sent.content.as_slice(), sent.is_whole),
+        (&b"hello"[..], true)
+    );
     let sent = written(&ANSWER, "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhell");
-    assert_eq!((sent.content.as_slice(), sent.is_whole), (&b"hell"[..], false));
-    let sent = written(&ANSWER, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n");
-    assert_eq!((sent.content.as_slice(), sent.is_whole), (&b"hello"[..], false));
+    assert_eq!(
+        (sent.content.as_slice(), sent.is_whole),
+        (&b"hell"[..], false)
+    );
+    let sent = written(
+        &ANSWER,
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n",
+    );
+    assert_eq!(
+        (sent.content.as_slice(), sent.is_whole),
+        (&b"hello"[..], false)
+    );
 }
 
 #[test]
 fn trailers_are_packed_behind_the_content() {
-    let sent =
-        written(&ANSWER, "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nGrpc-Status: 0\r\n\r\n");
-    assert_eq!((sent.trailers, sent.is_whole), (fields(&[("grpc-status", "0")]), true));
+    let sent = written(
+        &ANSWER,
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nGrpc-Status: 0\r\n\r\n",
+    );
+    assert_eq!(
+        (sent.trailers, sent.is_whole),
+        (fields(&[("grpc-status", "0")]), true)
+    );
 }
 
 #[test]
 fn answers_without_content_are_over_with_their_head() {
-    for head in ["204 No Content\r\n", "304 Not Modified\r\ncontent-length: 5\r\n", "200 OK\r\ncontent-length: 0\r\n"] {
+    for head in [
+        "204 No Content\r\n",
+        "304 Not Modified\r\ncontent-length: 5\r\n",
+        "200 OK\r\ncontent-length: 0\r\n",
+    ] {
         let sent = written(&ANSWER, &format!("HTTP/1.1 {head}\r\n"));
         assert!(sent.is_whole, "{head}");
     }
-    let sent = written(&Role::Answer { to_head: true }, "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n");
+    let sent = written(
+        &Role::Answer { to_head: true },
+        "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n",
+    );
     assert!(sent.is_whole);
-    assert_eq!(sent.heads, [fields(&[(":status", "200"), ("content-length", "5")])]);
+    assert_eq!(
+        sent.heads,
+        [fields(&[(":status", "200"), ("content-length", "5")])]
+    );
 }
 
 #[test]
@@ -153,9 +238,15 @@ fn interim_answers_are_heads_of_their_own() {
         &ANSWER,
         "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi",
     );
-    let interim = [fields(&[(":status", "100")]), fields(&[(":status", "103"), ("link", "x")])];
+    let interim = [
+        fields(&[(":status", "100")]),
+        fields(&[(":status", "103"), ("link", "x")]),
+    ];
     assert_eq!(sent.heads[..2], interim);
-    assert_eq!(sent.heads[2], fields(&[(":status", "200"), ("content-length", "2")]));
+    assert_eq!(
+        sent.heads[2],
+        fields(&[(":status", "200"), ("content-length", "2")])
+    );
     assert_eq!((sent.content.as_slice(), sent.is_whole), (&b"hi"[..], true));
 }
 
@@ -166,11 +257,27 @@ fn an_answer_whose_end_nobody_could_see_is_refused() {
 
 #[test]
 fn what_is_no_message_is_refused() {
-    for garbage in ["\0", "GET\r\n\r\n", "GET / HTTP/2.0\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n"] {
-        assert!(write(request(), garbage.as_bytes(), 1000).is_err(), "{garbage:?}");
+    for garbage in [
+        "\0",
+        "GET\r\n\r\n",
+        "GET / HTTP/2.0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\n\r\n",
+    ] {
+        assert!(
+            write(request(), garbage.as_bytes(), 1000).is_err(),
+            "{garbage:?}"
+        );
     }
-    for garbage in ["x", "HTTP/1.1 99 Low\r\n\r\n", "HTTP/1.1 200 OK\r\nx\r\n\r\n", "GET / HTTP/1.1\r\n\r\n"] {
-        assert!(write(ANSWER, garbage.as_bytes(), 1000).is_err(), "{garbage:?}");
+    for garbage in [
+        "x",
+        "HTTP/1.1 99 Low\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nx\r\n\r\n",
+        "GET / HTTP/1.1\r\n\r\n",
+    ] {
+        assert!(
+            write(ANSWER, garbage.as_bytes(), 1000).is_err(),
+            "{garbage:?}"
+        );
     }
     let both = "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n";
     assert!(write(ANSWER, both.as_bytes(), 1000).is_err());
@@ -180,19 +287,32 @@ fn what_is_no_message_is_refused() {
 fn content_that_is_not_framed_as_its_head_says_is_refused_and_nothing_of_it_is_sent() {
     let mut outbound = Outbound::new(ANSWER);
     outbound.add_to_head(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n");
-    assert_eq!(outbound.take_head(&mut Buffer::new()).unwrap(), Next::Content);
+    assert_eq!(
+        outbound.take_head(&mut Buffer::new()).unwrap(),
+        Next::Content
+    );
     let mut content = Buffer::new();
     outbound.take_content(b"2\r\nhi\r\n", &mut content).unwrap();
-    assert!(outbound.take_content(b"5\r\nhello, world", &mut content).is_err());
+    assert!(
+        outbound
+            .take_content(b"5\r\nhello, world", &mut content)
+            .is_err()
+    );
     assert_eq!(content.filled(), b"hi");
 }
 
 #[test]
 fn nothing_is_written_behind_the_end() {
     let mut outbound = Outbound::new(ANSWER);
-    assert!(outbound.take_content(b"x", &mut Buffer::new()).is_err(), "nor before the head");
+    assert!(
+        outbound.take_content(b"x", &mut Buffer::new()).is_err(),
+        "nor before the head"
+    );
     outbound.add_to_head(b"HTTP/1.1 204 No Content\r\n\r\n");
-    assert_eq!(outbound.take_head(&mut Buffer::new()).unwrap(), Next::Nothing);
+    assert_eq!(
+        outbound.take_head(&mut Buffer::new()).unwrap(),
+        Next::Nothing
+    );
     assert!(outbound.take_content(b"x", &mut Buffer::new()).is_err());
     assert!(outbound.take_head(&mut Buffer::new()).is_err());
 }

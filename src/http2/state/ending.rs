@@ -53,7 +53,11 @@ impl State {
         for (_, entry) in &mut self.streams {
             if !entry.inbound.is_whole() || !entry.is_sent {
                 let has_not_left = is_client && entry.head_at > left;
-                entry.break_off(if has_not_left { Fault::Refused } else { Fault::Lost });
+                entry.break_off(if has_not_left {
+                    Fault::Refused
+                } else {
+                    Fault::Lost
+                });
             }
         }
         self.streams.retain(|(_, entry)| !entry.is_left);
@@ -63,7 +67,9 @@ impl State {
 
     /// All streams broke, which tells nothing of whether their requests were served: they are not repeated.
     pub(in crate::http2) fn fail_all(&mut self) {
-        self.streams.iter_mut().for_each(|(_, entry)| entry.break_off(Fault::Reset));
+        self.streams
+            .iter_mut()
+            .for_each(|(_, entry)| entry.break_off(Fault::Reset));
     }
 
     /// The other side cannot be understood any more: it is told so, and that is all.

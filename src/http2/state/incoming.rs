@@ -37,22 +37,39 @@ impl State {
             return Err(Broken::protocol("no settings at the beginning"));
         }
         match *frame {
-            Frame::Data { stream, content, flow, is_end } => self.take_data(stream, content, flow, is_end),
-            Frame::Fields { stream, block, is_end } => {
+            Frame::Data {
+                stream,
+                content,
+                flow,
+                is_end,
+            } => self.take_data(stream, content, flow, is_end),
+            Frame::Fields {
+                stream,
+                block,
+                is_end,
+            } => {
                 // Also where nobody wants them: the table has to be the same on both sides.
                 fields.clear();
                 decoder
                     .decode(block, |name, value| fields.push(name, value))
-                    .map_err(|_| Broken::new(Reason::COMPRESSION_ERROR, "fields that cannot be unpacked"))?;
+                    .map_err(|_| {
+                        Broken::new(Reason::COMPRESSION_ERROR, "fields that cannot be unpacked")
+                    })?;
                 self.take_fields(stream, fields, is_end)
             }
             Frame::Reset { stream, reason } => self.take_reset(stream, reason),
             Frame::Settings(settings) => self.take_settings(settings),
-            Frame::Ping { is_ack: false, payload } => {
+            Frame::Ping {
+                is_ack: false,
+                payload,
+            } => {
                 frame::put_ping(&mut self.out, true, payload);
                 Ok(())
             }
-            Frame::Ping { is_ack: true, payload } => {
+            Frame::Ping {
+                is_ack: true,
+                payload,
+            } => {
                 if payload == GOODBYE && self.ending == Ending::Announced {
                     self.end();
                 }
@@ -118,11 +135,16 @@ impl State {
             return match self.send.widen(i64::from(increment)) {
                 Ok(()) if increment > 0 => Ok(()),
                 Ok(()) => Err(Broken::protocol("a window that opens by nothing")),
-                Err(_) => Err(Broken::new(Reason::FLOW_CONTROL_ERROR, "a window that is too large")),
+                Err(_) => Err(Broken::new(
+                    Reason::FLOW_CONTROL_ERROR,
+                    "a window that is too large",
+                )),
             };
         }
         self.check_begun(stream)?;
-        let Some(entry) = self.entry(stream).filter(|entry| entry.fault.is_none()) else { return Ok(()) };
+        let Some(entry) = self.entry(stream).filter(|entry| entry.fault.is_none()) else {
+            return Ok(());
+        };
         if increment == 0 {
             return self.fail(stream, Reason::PROTOCOL_ERROR);
         }
@@ -133,12 +155,24 @@ impl State {
         Ok(())
     }
 
-    fn take_data(&mut self, stream: u32, content: &[u8], flow: u32, is_end: bool) -> Result<(), Broken> {
+    fn take_data(
+        &mut self,
+        stream: u32,
+        content: &[u8],
+        flow: u32,
+        is_end: bool,
+    ) -> Result<(), Broken> {
         self.check_begun(stream)?;
-        let overflow = Broken::new(Reason::FLOW_CONTROL_ERROR, "more than the window of the connection allows");
+        let overflow = Broken::new(
+            Reason::FLOW_CONTROL_ERROR,
+            "more than the window of the connection allows",
+        );
         self.receive.fill(flow).map_err(|_| overflow)?;
         self.free_connection(0);
-        let Some(entry) = self.entry(stream).filter(|entry| entry.fault.is_none() && !entry.is_left) else {
+        let Some(entry) = self
+            .entry(stream)
+            .filter(|entry| entry.fault.is_none() && !entry.is_left)
+        else {
             // It was reset, of which the other side may not know yet.
             self.free_connection(flow);
             return Ok(());
@@ -151,7 +185,11 @@ impl State {
         } else if entry.receive.fill(flow).is_err() {
             Some(Reason::FLOW_CONTROL_ERROR)
         } else {
-            entry.inbound.take_content(content, is_end).err().map(|_| Reason::PROTOCOL_ERROR)
+            entry
+                .inbound
+                .take_content(content, is_end)
+                .err()
+                .map(|_| Reason::PROTOCOL_ERROR)
         };
         if let Some(reason) = wrong {
             self.free_connection(flow);
@@ -195,11 +233,20 @@ impl State {
             return self.take_request(stream, fields, is_end);
         }
         self.check_begun(stream)?;
-        let Some(entry) = self.entry(stream).filter(|entry| entry.fault.is_none() && !entry.is_left) else {
+        let Some(entry) = self
+            .entry(stream)
+            .filter(|entry| entry.fault.is_none() && !entry.is_left)
+        else {
             // Trailers may still come on a stream that was reset; a head cannot (RFC 9113 §5.1.1).
-            let is_head = fields.iter().next().is_some_and(|(name, _)| name.first() == Some(&b':'));
+            let is_head = fields
+                .iter()
+                .next()
+                .is_some_and(|(name, _)| name.first() == Some(&b':'));
             return match self.side {
-                Side::Server if is_head => Err(Broken::new(Reason::STREAM_CLOSED, "a head on a stream that is over")),
+                Side::Server if is_head => Err(Broken::new(
+                    Reason::STREAM_CLOSED,
+                    "a head on a stream that is over",
+                )),
                 _ => Ok(()),
             };
         };
@@ -228,13 +275,18 @@ impl State {
         let wrong = if self.streams.len().max(self.handles) >= self.limits.streams {
             Some(Reason::REFUSED_STREAM)
         } else {
-            entry.inbound.take_fields(fields, is_end).err().map(|_| Reason::PROTOCOL_ERROR)
+            entry
+                .inbound
+                .take_fields(fields, is_end)
+                .err()
+                .map(|_| Reason::PROTOCOL_ERROR)
         };
         if let Some(reason) = wrong {
             frame::put_reset(&mut self.out, stream, reason);
             self.early += u32::from(!self.is_heard);
             // It does not know yet how many streams it may open.
-            let is_excused = reason == Reason::REFUSED_STREAM && !self.is_heard && self.early < MOST_EARLY;
+            let is_excused =
+                reason == Reason::REFUSED_STREAM && !self.is_heard && self.early < MOST_EARLY;
             return if is_excused { Ok(()) } else { self.give_up() };
         }
         self.insert(stream, entry);
@@ -245,7 +297,9 @@ impl State {
     fn take_reset(&mut self, stream: u32, reason: Reason) -> Result<(), Broken> {
         self.check_begun(stream)?;
         let is_client = self.is_client();
-        let Some(entry) = self.entry(stream) else { return Ok(()) };
+        let Some(entry) = self.entry(stream) else {
+            return Ok(());
+        };
         let came_to_something = entry.is_sent || entry.is_answered;
         if is_client && entry.inbound.is_whole() {
             // The answer is whole; the rest of the request is not wanted (RFC 9113 §8.1).
@@ -253,21 +307,37 @@ impl State {
             entry.waiting.release();
             entry.wake();
         } else {
-            entry.break_off(if reason == Reason::REFUSED_STREAM { Fault::Refused } else { Fault::Reset });
+            entry.break_off(if reason == Reason::REFUSED_STREAM {
+                Fault::Refused
+            } else {
+                Fault::Reset
+            });
         }
         // What a caller sent and gave up is not to hold the window that its other requests share.
-        let unread = if is_client { 0 } else { entry.inbound.break_off() };
+        let unread = if is_client {
+            0
+        } else {
+            entry.inbound.break_off()
+        };
         if entry.is_left {
             self.remove(stream);
         }
         self.free_connection(unread as u32);
-        if is_client || came_to_something { Ok(()) } else { self.give_up() }
+        if is_client || came_to_something {
+            Ok(())
+        } else {
+            self.give_up()
+        }
     }
 
     /// Ends a stream on which the other side breaks the protocol.
     fn fail(&mut self, stream: u32, reason: Reason) -> Result<(), Broken> {
         self.reset(stream, reason);
-        if self.is_client() { Ok(()) } else { self.give_up() }
+        if self.is_client() {
+            Ok(())
+        } else {
+            self.give_up()
+        }
     }
 
     /// Counts a stream that came to nothing: to open and give up one after another, or to have it reset (CVE-2025-8671),
@@ -279,13 +349,20 @@ impl State {
         }
         self.given_up += 1;
         if self.given_up > MOST_GIVEN_UP {
-            return Err(Broken::new(Reason::ENHANCE_YOUR_CALM, "streams that come to nothing, without end"));
+            return Err(Broken::new(
+                Reason::ENHANCE_YOUR_CALM,
+                "streams that come to nothing, without end",
+            ));
         }
         Ok(())
     }
 
     fn take_goaway(&mut self, last: u32, reason: Reason) {
-        tracing::debug!(last, reason = reason.0, "an HTTP/2 connection is told to end");
+        tracing::debug!(
+            last,
+            reason = reason.0,
+            "an HTTP/2 connection is told to end"
+        );
         if self.side == Side::Server {
             // Streams that the server would open are meant, and it opens none.
             return;
@@ -295,7 +372,8 @@ impl State {
                 entry.break_off(Fault::Refused);
             }
         }
-        self.streams.retain(|(_, entry)| !(entry.is_left && entry.fault.is_some()));
+        self.streams
+            .retain(|(_, entry)| !(entry.is_left && entry.fault.is_some()));
         if matches!(self.ending, Ending::Open | Ending::Announced) {
             self.ending = Ending::Going;
         }

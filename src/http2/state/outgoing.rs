@@ -17,18 +17,30 @@ use crate::{
 
 impl State {
     /// Opens a stream for a request that is ready to go, as soon as the other side takes one more.
-    pub(in crate::http2) fn poll_open(&mut self, cx: &mut Context<'_>, to_head: bool) -> Poll<io::Result<u32>> {
+    pub(in crate::http2) fn poll_open(
+        &mut self,
+        cx: &mut Context<'_>,
+        to_head: bool,
+    ) -> Poll<io::Result<u32>> {
         if !self.is_open() {
             return Poll::Ready(Err(Fault::Refused.into()));
         }
         if !self.may_open() {
-            if !self.openers.iter().any(|waiting| waiting.will_wake(cx.waker())) {
+            if !self
+                .openers
+                .iter()
+                .any(|waiting| waiting.will_wake(cx.waker()))
+            {
                 self.openers.push(cx.waker().clone());
             }
             return Poll::Pending;
         }
         self.last = if self.last == 0 { 1 } else { self.last + 2 };
-        let entry = Entry::new(Role::Answer { to_head }, self.limits.stream_window, self.peer_window);
+        let entry = Entry::new(
+            Role::Answer { to_head },
+            self.limits.stream_window,
+            self.peer_window,
+        );
         self.insert(self.last, entry);
         Poll::Ready(Ok(self.last))
     }
@@ -62,7 +74,9 @@ impl State {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let is_clogged = self.out.len() >= MOST_OUT;
-        let Some(entry) = self.entry(stream) else { return Poll::Ready(Err(Fault::Lost.into())) };
+        let Some(entry) = self.entry(stream) else {
+            return Poll::Ready(Err(Fault::Lost.into()));
+        };
         if let Some(fault) = entry.fault {
             return Poll::Ready(Err(fault.into()));
         }
@@ -81,7 +95,11 @@ impl State {
     }
 
     /// Puts out what was written so far, and the end of the message if that was written.
-    pub(in crate::http2) fn go_on(&mut self, stream: u32, message: &mut Outbound) -> io::Result<()> {
+    pub(in crate::http2) fn go_on(
+        &mut self,
+        stream: u32,
+        message: &mut Outbound,
+    ) -> io::Result<()> {
         if let Some(entry) = self.entry(stream) {
             message.take_early(&mut entry.waiting);
             entry.is_written = message.finish(&mut entry.trailers)?;
@@ -94,7 +112,9 @@ impl State {
 
     /// Puts a stream among those that have something to send, if it has and there is room for it.
     pub(super) fn enqueue(&mut self, stream: u32) {
-        let Some(entry) = self.entry(stream) else { return };
+        let Some(entry) = self.entry(stream) else {
+            return;
+        };
         let has_content = !entry.waiting.is_empty() && entry.send.room() > 0;
         let has_end = entry.waiting.is_empty() && entry.is_written;
         if !entry.is_queued && !entry.is_sent && entry.fault.is_none() && (has_content || has_end) {
@@ -114,13 +134,20 @@ impl State {
             && let Some(stream) = self.queue.pop_front()
         {
             let room = self.send.room();
-            let Ok(found) = self.streams.binary_search_by_key(&stream, |(id, _)| *id) else { continue };
+            let Ok(found) = self.streams.binary_search_by_key(&stream, |(id, _)| *id) else {
+                continue;
+            };
             let entry = &mut self.streams[found].1;
             entry.is_queued = false;
             if entry.fault.is_some() || entry.is_sent {
                 continue;
             }
-            let count = entry.waiting.len().min(entry.send.room()).min(room).min(LARGEST);
+            let count = entry
+                .waiting
+                .len()
+                .min(entry.send.room())
+                .min(room)
+                .min(LARGEST);
             if count == 0 && !entry.waiting.is_empty() {
                 if room == 0 {
                     // No stream with content can go on before the window of the connection opens.
@@ -133,7 +160,12 @@ impl State {
             let is_end = entry.is_written && count == entry.waiting.len();
             let has_trailers = !entry.trailers.is_empty();
             if count > 0 || !has_trailers {
-                frame::put_data(&mut self.out, stream, &entry.waiting.filled()[..count], is_end && !has_trailers);
+                frame::put_data(
+                    &mut self.out,
+                    stream,
+                    &entry.waiting.filled()[..count],
+                    is_end && !has_trailers,
+                );
             }
             entry.waiting.consume(count);
             entry.send.take(count);
@@ -162,7 +194,9 @@ impl State {
         if is_server {
             self.given_up = self.given_up.saturating_sub(1);
         }
-        let Some(entry) = self.entry(stream) else { return };
+        let Some(entry) = self.entry(stream) else {
+            return;
+        };
         entry.is_sent = true;
         entry.wake();
         if entry.is_left {
@@ -177,7 +211,9 @@ impl State {
     pub(super) fn reset(&mut self, stream: u32, reason: Reason) {
         frame::put_reset(&mut self.out, stream, reason);
         self.wake_driver();
-        let Some(entry) = self.entry(stream) else { return };
+        let Some(entry) = self.entry(stream) else {
+            return;
+        };
         let unread = entry.inbound.break_off();
         entry.break_off(Fault::Reset);
         if entry.is_left {
@@ -190,9 +226,12 @@ impl State {
     pub(in crate::http2) fn leave(&mut self, stream: u32) {
         let is_client = self.is_client();
         let is_over = self.ending == Ending::Over;
-        let Some(entry) = self.entry(stream) else { return };
+        let Some(entry) = self.entry(stream) else {
+            return;
+        };
         entry.is_left = true;
-        let (is_whole, is_written, is_sent) = (entry.inbound.is_whole(), entry.is_written, entry.is_sent);
+        let (is_whole, is_written, is_sent) =
+            (entry.inbound.is_whole(), entry.is_written, entry.is_sent);
         let is_broken = entry.fault.is_some();
         let unread = entry.inbound.break_off();
         self.free_connection(unread as u32);
@@ -234,7 +273,9 @@ impl State {
         bytes: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         let is_client = self.is_client();
-        let Some(entry) = self.entry(stream) else { return Poll::Ready(Err(Fault::Lost.into())) };
+        let Some(entry) = self.entry(stream) else {
+            return Poll::Ready(Err(Fault::Lost.into()));
+        };
         if !entry.is_closing {
             let given = entry.inbound.give(bytes);
             if given.content > 0 {
@@ -244,7 +285,9 @@ impl State {
                 return Poll::Ready(Ok(given.bytes));
             }
         }
-        let Some(entry) = self.entry(stream) else { return Poll::Ready(Err(Fault::Lost.into())) };
+        let Some(entry) = self.entry(stream) else {
+            return Poll::Ready(Err(Fault::Lost.into()));
+        };
         let is_end = (entry.inbound.is_whole() || entry.is_closing) && (is_client || entry.is_sent);
         match entry.fault {
             _ if is_end => Poll::Ready(Ok(0)),
@@ -258,7 +301,8 @@ impl State {
 
     /// Whether all was asked and all was answered.
     pub(in crate::http2) fn is_over(&mut self, stream: u32) -> bool {
-        let is_over = |entry: &mut Entry| entry.inbound.is_whole() && entry.is_sent && !entry.is_closing;
+        let is_over =
+            |entry: &mut Entry| entry.inbound.is_whole() && entry.is_sent && !entry.is_closing;
         self.entry(stream).is_some_and(is_over)
     }
 
@@ -271,7 +315,9 @@ impl State {
 
     /// Ready once the stream is broken.
     pub(in crate::http2) fn poll_broken(&mut self, stream: u32, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(entry) = self.entry(stream) else { return Poll::Ready(()) };
+        let Some(entry) = self.entry(stream) else {
+            return Poll::Ready(());
+        };
         if entry.fault.is_some() {
             return Poll::Ready(());
         }
@@ -281,16 +327,19 @@ impl State {
 
     /// Whether the other side has done nothing with the request.
     pub(in crate::http2) fn was_refused(&mut self, stream: u32) -> bool {
-        self.entry(stream).is_some_and(|entry| entry.fault == Some(Fault::Refused))
+        self.entry(stream)
+            .is_some_and(|entry| entry.fault == Some(Fault::Refused))
     }
 
     /// Whether the stream was reset by either side.
     pub(in crate::http2) fn was_reset(&mut self, stream: u32) -> bool {
-        self.entry(stream).is_some_and(|entry| entry.fault == Some(Fault::Reset))
+        self.entry(stream)
+            .is_some_and(|entry| entry.fault == Some(Fault::Reset))
     }
 
     /// Whether the request on a stream that just arrived is a HEAD.
     pub(in crate::http2) fn is_head_request(&mut self, stream: u32) -> bool {
-        self.entry(stream).is_some_and(|entry| entry.inbound.is_head_request())
+        self.entry(stream)
+            .is_some_and(|entry| entry.inbound.is_head_request())
     }
 }

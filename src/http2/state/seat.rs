@@ -27,7 +27,10 @@ impl Seat {
 impl State {
     fn next_arrived(&mut self) -> Option<u32> {
         while let Some(stream) = self.arrived.pop_front() {
-            if self.entry(stream).is_some_and(|entry| entry.fault.is_none()) {
+            if self
+                .entry(stream)
+                .is_some_and(|entry| entry.fault.is_none())
+            {
                 return Some(stream);
             }
             // It was given up before anybody could take it.
@@ -39,7 +42,9 @@ impl State {
     /// Gives streams that have arrived to those who wait for one. Gives the first for which there is nobody.
     pub(in crate::http2) fn seat(&mut self) -> Option<u32> {
         while let Some(stream) = self.next_arrived() {
-            let Some(seat) = self.seats.pop() else { return Some(stream) };
+            let Some(seat) = self.seats.pop() else {
+                return Some(stream);
+            };
             seat.next.set(Some(stream));
             self.hold();
             seat.wake();
@@ -48,7 +53,11 @@ impl State {
     }
 
     /// Waits for a stream to serve; none when there will be no more.
-    pub(in crate::http2) fn poll_seat(&mut self, seat: &Rc<Seat>, cx: &mut Context<'_>) -> Poll<Option<u32>> {
+    pub(in crate::http2) fn poll_seat(
+        &mut self,
+        seat: &Rc<Seat>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<u32>> {
         if let Some(stream) = seat.next.take() {
             return Poll::Ready(Some(stream));
         }

@@ -21,7 +21,12 @@ mod ends;
 mod sending;
 mod windows;
 
-const LIMITS: Limits = Limits { stream_window: 1000, connection_window: 100_000, head_bytes: 4096, streams: 8 };
+const LIMITS: Limits = Limits {
+    stream_window: 1000,
+    connection_window: 100_000,
+    head_bytes: 4096,
+    streams: 8,
+};
 const GET: [(&str, &str); 3] = [(":method", "GET"), (":scheme", "http"), (":path", "/")];
 const OK: [(&str, &str); 1] = [(":status", "200")];
 
@@ -34,7 +39,9 @@ struct Bench {
 
 fn block(pairs: &[(&str, &str)]) -> Buffer {
     let mut block = Buffer::new();
-    pairs.iter().for_each(|(name, value)| encode::field(&mut block, name.as_bytes(), value.as_bytes(), false));
+    pairs.iter().for_each(|(name, value)| {
+        encode::field(&mut block, name.as_bytes(), value.as_bytes(), false)
+    });
     block
 }
 
@@ -52,7 +59,11 @@ impl Bench {
     fn new(side: Side, settings: &[Setting]) -> Self {
         let state = State::new(side, LIMITS);
         let (state, fields) = (Rc::new(RefCell::new(state)), Fields::new(LIMITS.head_bytes));
-        let mut bench = Self { state, decoder: Decoder::new(4096), fields };
+        let mut bench = Self {
+            state,
+            decoder: Decoder::new(4096),
+            fields,
+        };
         bench.settings(settings).unwrap();
         bench.out();
         bench
@@ -71,20 +82,33 @@ impl Bench {
     }
 
     fn take(&mut self, frame: &Frame<'_>) -> Result<(), Broken> {
-        self.state.borrow_mut().take(frame, &mut self.decoder, &mut self.fields)
+        self.state
+            .borrow_mut()
+            .take(frame, &mut self.decoder, &mut self.fields)
     }
 
     fn settings(&mut self, settings: &[Setting]) -> Result<(), Broken> {
-        let pairs = settings.iter().flat_map(|(name, value)| [&name.to_be_bytes()[..], &value.to_be_bytes()].concat());
+        let pairs = settings
+            .iter()
+            .flat_map(|(name, value)| [&name.to_be_bytes()[..], &value.to_be_bytes()].concat());
         self.take(&Frame::Settings(&pairs.collect::<Vec<u8>>()))
     }
 
     fn head(&mut self, stream: u32, pairs: &[(&str, &str)], is_end: bool) -> Result<(), Broken> {
-        self.take(&Frame::Fields { stream, block: block(pairs).filled(), is_end })
+        self.take(&Frame::Fields {
+            stream,
+            block: block(pairs).filled(),
+            is_end,
+        })
     }
 
     fn data(&mut self, stream: u32, content: &[u8], is_end: bool) -> Result<(), Broken> {
-        self.take(&Frame::Data { stream, content, flow: content.len() as u32, is_end })
+        self.take(&Frame::Data {
+            stream,
+            content,
+            flow: content.len() as u32,
+            is_end,
+        })
     }
 
     fn window(&mut self, stream: u32, increment: u32) -> Result<(), Broken> {
@@ -92,7 +116,10 @@ impl Bench {
     }
 
     fn reset(&mut self, stream: u32) -> Result<(), Broken> {
-        self.take(&Frame::Reset { stream, reason: Reason::CANCEL })
+        self.take(&Frame::Reset {
+            stream,
+            reason: Reason::CANCEL,
+        })
     }
 
     /// A request that comes, with content to follow.
@@ -107,14 +134,23 @@ impl Bench {
     }
 
     fn stream(&self) -> Stream {
-        Stream::for_request(self.state.clone(), Rc::new(Origin { scheme: "http", authority: "a".into() }))
+        Stream::for_request(
+            self.state.clone(),
+            Rc::new(Origin {
+                scheme: "http",
+                authority: "a".into(),
+            }),
+        )
     }
 
     /// A request with this much content to follow.
     fn ask(&self, length: usize) -> Stream {
         let mut stream = self.stream();
         let head = format!("POST / HTTP/1.1\r\ncontent-length: {length}\r\n\r\n");
-        assert!(matches!(stream.poll_write(&mut cx(), head.as_bytes()), Poll::Ready(Ok(_))));
+        assert!(matches!(
+            stream.poll_write(&mut cx(), head.as_bytes()),
+            Poll::Ready(Ok(_))
+        ));
         stream
     }
 

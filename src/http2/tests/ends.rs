@@ -33,7 +33,11 @@ fn a_client_that_is_dropped_says_goodbye_behind_its_last_request() {
 fn a_server_that_says_goodbye_serves_what_came_before_it_was_heard() {
     run(async {
         let (asking, serving) = pair(10_000, LIMITS, LIMITS);
-        let Serving { server, mut arrived, task } = serving;
+        let Serving {
+            server,
+            mut arrived,
+            task,
+        } = serving;
         let mut first = asking.ask(GET).await.unwrap();
         let mut served = arrived.recv().await.unwrap();
         served.request().await.unwrap();
@@ -49,7 +53,10 @@ fn a_server_that_says_goodbye_serves_what_came_before_it_was_heard() {
         other.write_all(OK).await.unwrap();
         assert_eq!(first.answer().await.unwrap().content, b"ok");
         assert_eq!(second.answer().await.unwrap().content, b"ok");
-        assert!(other.request().await.unwrap().is_none(), "nor is there a next one");
+        assert!(
+            other.request().await.unwrap().is_none(),
+            "nor is there a next one"
+        );
         drop((served, other));
         assert!(has_ended(task).await);
     });
@@ -63,8 +70,12 @@ fn the_end_is_announced_with_a_ping_and_told_behind_its_answer() {
         let mut peer = Peer::client(there).await;
         serving.server.announce_end();
         serving.server.announce_end();
-        assert_eq!(peer.said().await, [format!("goaway {MOST} 0"), "ping".into()]);
-        peer.send(|out| frame::put_ping(out, true, *b"goodbye!")).await;
+        assert_eq!(
+            peer.said().await,
+            [format!("goaway {MOST} 0"), "ping".into()]
+        );
+        peer.send(|out| frame::put_ping(out, true, *b"goodbye!"))
+            .await;
         assert_eq!(peer.said().await, ["goaway 0 0", "the end"]);
         drop(peer);
         assert!(has_ended(serving.task).await);
@@ -84,13 +95,20 @@ fn what_a_caller_still_sends_while_it_reads_the_last_answer_is_taken() {
             serving.server.announce_end();
             served.write_all(OK).await.unwrap();
             drop(served);
-            peer.send(|out| frame::put_ping(out, true, *b"goodbye!")).await;
-            assert_eq!(peer.said().await.last().map(String::as_str), Some("the end"));
+            peer.send(|out| frame::put_ping(out, true, *b"goodbye!"))
+                .await;
+            assert_eq!(
+                peer.said().await.last().map(String::as_str),
+                Some("the end")
+            );
             let begun = Instant::now();
             for _ in 0..5 {
                 peer.send(|out| frame::put_window_update(out, 0, 2)).await;
                 tokio::time::sleep(SECOND / 10).await;
-                assert!(!serving.task.is_finished(), "what was not read would have been taken back");
+                assert!(
+                    !serving.task.is_finished(),
+                    "what was not read would have been taken back"
+                );
             }
             if leaves {
                 drop(peer);
@@ -110,10 +128,17 @@ fn requests_behind_the_last_that_a_server_takes_were_refused() {
         let (here, there) = tokio::io::duplex(10_000);
         let asking = Asking::begin(here, LIMITS);
         let mut peer = Peer::server(there).await;
-        let (mut first, mut second) = (asking.ask(GET).await.unwrap(), asking.ask(GET).await.unwrap());
+        let (mut first, mut second) = (
+            asking.ask(GET).await.unwrap(),
+            asking.ask(GET).await.unwrap(),
+        );
         peer.said().await;
-        peer.send(|out| frame::put_goaway(out, 1, Reason::NO_ERROR)).await;
-        assert_eq!(second.answer().await.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
+        peer.send(|out| frame::put_goaway(out, 1, Reason::NO_ERROR))
+            .await;
+        assert_eq!(
+            second.answer().await.unwrap_err().kind(),
+            io::ErrorKind::ConnectionRefused
+        );
         assert!(second.0.was_refused());
         peer.fields(1, &[(":status", "204")], true).await;
         first.answer().await.unwrap();
@@ -130,7 +155,24 @@ fn a_peer_that_breaks_the_protocol_is_told_why() {
         (&[0, 0, 0, kind::DATA, 0, 0, 0, 0, 0], 1),
         (&[1, 0, 0, kind::DATA, 0, 0, 0, 0, 1], 6),
         (&[0, 0, 1, kind::HEADERS, 4, 0, 0, 0, 7, 0x80], 9),
-        (&[0, 0, 4, kind::WINDOW_UPDATE, 0, 0, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff], 3),
+        (
+            &[
+                0,
+                0,
+                4,
+                kind::WINDOW_UPDATE,
+                0,
+                0,
+                0,
+                0,
+                0,
+                0x7f,
+                0xff,
+                0xff,
+                0xff,
+            ],
+            3,
+        ),
     ];
     for (bytes, reason) in nonsense {
         run(async move {
@@ -141,8 +183,15 @@ fn a_peer_that_breaks_the_protocol_is_told_why() {
             let mut served = serving.next().await;
             served.request().await.unwrap();
             peer.write(bytes).await;
-            assert_eq!(peer.said().await, [format!("goaway 5 {reason}"), "the end".into()]);
-            let error = served.write_all(OK).await.and(served.read(&mut [0]).await).unwrap_err();
+            assert_eq!(
+                peer.said().await,
+                [format!("goaway 5 {reason}"), "the end".into()]
+            );
+            let error = served
+                .write_all(OK)
+                .await
+                .and(served.read(&mut [0]).await)
+                .unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
             drop(peer);
             assert!(has_ended(serving.task).await);
@@ -157,7 +206,10 @@ fn another_preface_is_no_http2() {
         let serving = Serving::begin(here, LIMITS);
         let mut peer = Peer::new(there);
         peer.write(b"PRI * HTTP/2.0\r\n\r\nXX").await;
-        assert_eq!(peer.said().await, ["settings", "0: window 34465", "goaway 0 1", "the end"]);
+        assert_eq!(
+            peer.said().await,
+            ["settings", "0: window 34465", "goaway 0 1", "the end"]
+        );
         drop(peer);
         assert!(has_ended(serving.task).await);
     });
@@ -217,7 +269,10 @@ fn a_connection_that_is_gone_is_lost_for_its_streams() {
         let mut wire = asking.ask(GET).await.unwrap();
         tokio::time::sleep(SECOND / 10).await;
         drop(peer);
-        assert_eq!(wire.answer().await.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
+        assert_eq!(
+            wire.answer().await.unwrap_err().kind(),
+            io::ErrorKind::ConnectionAborted
+        );
         assert!(!wire.0.was_refused());
         assert!(asking.client.is_closed() && has_ended(asking.task).await);
     });
@@ -227,13 +282,23 @@ fn a_connection_that_is_gone_is_lost_for_its_streams() {
 fn a_connection_that_is_dropped_is_lost_for_its_streams() {
     run(async {
         let (asking, mut serving) = pair(10_000, LIMITS, LIMITS);
-        let mut wire = asking.ask(b"POST / HTTP/1.1\r\ncontent-length: 1\r\n\r\n").await.unwrap();
+        let mut wire = asking
+            .ask(b"POST / HTTP/1.1\r\ncontent-length: 1\r\n\r\n")
+            .await
+            .unwrap();
         let mut served = serving.next().await;
-        let reading = spawn_local(async move { served.request().await.map_err(|error| error.kind()) });
+        let reading =
+            spawn_local(async move { served.request().await.map_err(|error| error.kind()) });
         tokio::time::sleep(SECOND / 10).await;
         serving.task.abort();
-        assert_eq!(reading.await.unwrap(), Err(io::ErrorKind::ConnectionAborted));
-        assert_eq!(wire.answer().await.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
+        assert_eq!(
+            reading.await.unwrap(),
+            Err(io::ErrorKind::ConnectionAborted)
+        );
+        assert_eq!(
+            wire.answer().await.unwrap_err().kind(),
+            io::ErrorKind::ConnectionAborted
+        );
     });
 }
 

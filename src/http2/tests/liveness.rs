@@ -16,8 +16,15 @@ fn a_peer_that_is_silent_is_asked_and_then_left() {
         assert_eq!(peer.said().await, [""; 0]);
         tokio::time::sleep(SECOND).await;
         assert_eq!(peer.said().await, ["ping"]);
-        assert_eq!(wire.answer().await.unwrap_err().kind(), io::ErrorKind::ConnectionAborted);
-        assert!((29..31).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+        assert_eq!(
+            wire.answer().await.unwrap_err().kind(),
+            io::ErrorKind::ConnectionAborted
+        );
+        assert!(
+            (29..31).contains(&begun.elapsed().as_secs()),
+            "{:?}",
+            begun.elapsed()
+        );
         assert!(asking.task.is_finished() || timeout(SECOND, asking.task).await.is_ok());
     });
 }
@@ -36,9 +43,14 @@ fn a_peer_that_says_anything_lives() {
         }
         for _ in 0..10 {
             tokio::time::sleep(15 * SECOND).await;
-            peer.send(|out| frame::put_ping(out, true, *b"whatever")).await;
+            peer.send(|out| frame::put_ping(out, true, *b"whatever"))
+                .await;
         }
-        assert_eq!(peer.said().await, [""; 0], "it is not asked while it speaks");
+        assert_eq!(
+            peer.said().await,
+            [""; 0],
+            "it is not asked while it speaks"
+        );
         assert!(!asking.task.is_finished());
     });
 }
@@ -49,7 +61,8 @@ fn pings_are_answered() {
         let (here, there) = tokio::io::duplex(10_000);
         let _serving = Serving::begin(here, LIMITS);
         let mut peer = Peer::client(there).await;
-        peer.send(|out| frame::put_ping(out, false, *b"12345678")).await;
+        peer.send(|out| frame::put_ping(out, false, *b"12345678"))
+            .await;
         assert_eq!(peer.said().await, ["pong"]);
     });
 }
@@ -70,18 +83,31 @@ fn a_connection_is_quiet_once_nothing_was_asked_for_long_enough() {
         let (asking, mut serving) = pair(1000, LIMITS, LIMITS);
         let begun = Instant::now();
         serving.server.quiet(5 * SECOND, 60 * SECOND).await;
-        assert_eq!(begun.elapsed().as_secs(), 5, "the first request did not come");
+        assert_eq!(
+            begun.elapsed().as_secs(),
+            5,
+            "the first request did not come"
+        );
 
         let mut wire = asking.ask(GET).await.unwrap();
         let mut served = serving.next().await;
         served.request().await.unwrap();
-        assert!(timeout(200 * SECOND, serving.server.quiet(5 * SECOND, 60 * SECOND)).await.is_err(), "it is busy");
+        assert!(
+            timeout(200 * SECOND, serving.server.quiet(5 * SECOND, 60 * SECOND))
+                .await
+                .is_err(),
+            "it is busy"
+        );
         served.write_all(OK).await.unwrap();
         wire.answer().await.unwrap();
         drop(served);
         let begun = Instant::now();
         serving.server.quiet(5 * SECOND, 60 * SECOND).await;
-        assert!((60..=65).contains(&begun.elapsed().as_secs()), "{:?}", begun.elapsed());
+        assert!(
+            (60..=65).contains(&begun.elapsed().as_secs()),
+            "{:?}",
+            begun.elapsed()
+        );
     });
 }
 
@@ -95,6 +121,8 @@ fn whoever_waits_for_another_stream_keeps_no_connection_busy() {
         served.write_all(OK).await.unwrap();
         wire.answer().await.unwrap();
         let _waiting = spawn_local(async move { served.request().await.unwrap() });
-        timeout(20 * SECOND, serving.server.quiet(5 * SECOND, 10 * SECOND)).await.unwrap();
+        timeout(20 * SECOND, serving.server.quiet(5 * SECOND, 10 * SECOND))
+            .await
+            .unwrap();
     });
 }

@@ -9,8 +9,13 @@ async fn send(mut stream: SendStream<Bytes>, content: Vec<u8>, trailers: Option<
     let mut content = Bytes::from(content);
     while !content.is_empty() {
         stream.reserve_capacity(content.len());
-        let room = poll_fn(|cx| stream.poll_capacity(cx)).await.unwrap().unwrap();
-        stream.send_data(content.split_to(room.min(content.len())), false).unwrap();
+        let room = poll_fn(|cx| stream.poll_capacity(cx))
+            .await
+            .unwrap()
+            .unwrap();
+        stream
+            .send_data(content.split_to(room.min(content.len())), false)
+            .unwrap();
     }
     match trailers {
         Some(trailers) => stream.send_trailers(trailers).unwrap(),
@@ -29,7 +34,10 @@ async fn receive(mut stream: RecvStream) -> (Vec<u8>, Option<http::HeaderMap>) {
 }
 
 fn trailers() -> http::HeaderMap {
-    http::HeaderMap::from_iter([(http::HeaderName::from_static("x-sum"), http::HeaderValue::from_static("1"))])
+    http::HeaderMap::from_iter([(
+        http::HeaderName::from_static("x-sum"),
+        http::HeaderValue::from_static("1"),
+    )])
 }
 
 #[test]
@@ -51,7 +59,10 @@ fn another_client_is_served() {
                     spawn_local(send(stream, content.clone(), trailers.clone()));
                     let answer = answer.await.unwrap();
                     assert_eq!(answer.status(), 200);
-                    assert!(receive(answer.into_body()).await == (content, trailers), "{at}");
+                    assert!(
+                        receive(answer.into_body()).await == (content, trailers),
+                        "{at}"
+                    );
                 })
             })
             .collect();
@@ -62,7 +73,10 @@ fn another_client_is_served() {
 }
 
 /// Answers like [`Serving::echo`].
-fn echo(io: DuplexStream, configure: impl FnOnce(&mut h2::server::Builder) + 'static) -> JoinHandle<()> {
+fn echo(
+    io: DuplexStream,
+    configure: impl FnOnce(&mut h2::server::Builder) + 'static,
+) -> JoinHandle<()> {
     spawn_local(async move {
         let mut builder = h2::server::Builder::new();
         configure(&mut builder);
@@ -70,7 +84,9 @@ fn echo(io: DuplexStream, configure: impl FnOnce(&mut h2::server::Builder) + 'st
         while let Some(Ok((request, mut respond))) = connection.accept().await {
             spawn_local(async move {
                 let (content, trailers) = receive(request.into_body()).await;
-                let stream = respond.send_response(http::Response::new(()), false).unwrap();
+                let stream = respond
+                    .send_response(http::Response::new(()), false)
+                    .unwrap();
                 send(stream, content, trailers).await;
             });
         }
@@ -83,20 +99,29 @@ fn another_server_is_asked() {
         let (here, there) = tokio::io::duplex(5000);
         let asking = std::rc::Rc::new(Asking::begin(here, LIMITS));
         let ended = echo(there, |builder| {
-            builder.max_concurrent_streams(5).initial_window_size(10_000).header_table_size(0);
+            builder
+                .max_concurrent_streams(5)
+                .initial_window_size(10_000)
+                .header_table_size(0);
         });
         let tasks: Vec<_> = (0..100_usize)
             .map(|at| {
                 let asking = asking.clone();
                 spawn_local(async move {
                     let content = content(at * at * 40);
-                    let mut request = format!("POST /{at} HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n").into_bytes();
+                    let mut request =
+                        format!("POST /{at} HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n")
+                            .into_bytes();
                     if !content.is_empty() {
                         request.extend(format!("{:x}\r\n", content.len()).bytes());
                         request.extend(&content);
                         request.extend(b"\r\n");
                     }
-                    request.extend(if at % 2 == 1 { &b"0\r\nx-sum: 1\r\n\r\n"[..] } else { b"0\r\n\r\n" });
+                    request.extend(if at % 2 == 1 {
+                        &b"0\r\nx-sum: 1\r\n\r\n"[..]
+                    } else {
+                        b"0\r\n\r\n"
+                    });
                     let answer = asking.ask(&request).await.unwrap().answer().await.unwrap();
                     assert!(answer.content == content, "{at}");
                     assert_eq!(answer.trailers.len(), at % 2);

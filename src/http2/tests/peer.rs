@@ -24,7 +24,11 @@ pub(super) struct Peer {
 impl Peer {
     /// The other side of a connection, which has not said anything.
     pub(super) fn new(io: DuplexStream) -> Self {
-        Self { io, reader: Reader::new(1_000_000), input: Vec::new() }
+        Self {
+            io,
+            reader: Reader::new(1_000_000),
+            input: Vec::new(),
+        }
     }
 
     /// A client that has introduced itself, and forgets what it was told.
@@ -56,20 +60,30 @@ impl Peer {
 
     pub(super) async fn fields(&mut self, stream: u32, pairs: &[(&str, &str)], is_end: bool) {
         let mut block = Buffer::new();
-        pairs.iter().for_each(|(name, value)| encode::field(&mut block, name.as_bytes(), value.as_bytes(), false));
-        self.send(|out| frame::put_fields(out, stream, block.filled(), is_end)).await;
+        pairs.iter().for_each(|(name, value)| {
+            encode::field(&mut block, name.as_bytes(), value.as_bytes(), false)
+        });
+        self.send(|out| frame::put_fields(out, stream, block.filled(), is_end))
+            .await;
     }
 
     pub(super) async fn get(&mut self, stream: u32) {
-        self.fields(stream, &[(":method", "GET"), (":scheme", "http"), (":path", "/")], true).await;
+        self.fields(
+            stream,
+            &[(":method", "GET"), (":scheme", "http"), (":path", "/")],
+            true,
+        )
+        .await;
     }
 
     pub(super) async fn data(&mut self, stream: u32, content: &[u8], is_end: bool) {
-        self.send(|out| frame::put_data(out, stream, content, is_end)).await;
+        self.send(|out| frame::put_data(out, stream, content, is_end))
+            .await;
     }
 
     pub(super) async fn reset(&mut self, stream: u32) {
-        self.send(|out| frame::put_reset(out, stream, Reason::CANCEL)).await;
+        self.send(|out| frame::put_reset(out, stream, Reason::CANCEL))
+            .await;
     }
 
     /// What it is told until there is nothing more for now; `the end` at the end.

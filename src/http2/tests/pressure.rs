@@ -18,9 +18,15 @@ async fn fill(wire: &mut Wire) -> usize {
 #[test]
 fn whoever_does_not_read_stops_its_own_writer_alone() {
     run(async {
-        let serving = Limits { connection_window: 200_000, ..LIMITS };
+        let serving = Limits {
+            connection_window: 200_000,
+            ..LIMITS
+        };
         let (asking, mut serving) = pair(1000, LIMITS, serving);
-        let mut wire = asking.ask(b"POST / HTTP/1.1\r\ncontent-length: 10000000\r\n\r\n").await.unwrap();
+        let mut wire = asking
+            .ask(b"POST / HTTP/1.1\r\ncontent-length: 10000000\r\n\r\n")
+            .await
+            .unwrap();
         let held = serving.next().await;
         assert_eq!(fill(&mut wire).await, 65_535 + 64 * 1024);
         let _server = serving.echo();
@@ -33,12 +39,18 @@ fn whoever_does_not_read_stops_its_own_writer_alone() {
 #[test]
 fn whoever_does_not_read_an_answer_stops_its_own_writer_alone() {
     run(async {
-        let asking = Limits { connection_window: 200_000, ..LIMITS };
+        let asking = Limits {
+            connection_window: 200_000,
+            ..LIMITS
+        };
         let (asking, mut serving) = pair(1000, asking, LIMITS);
         let _held = asking.ask(GET).await.unwrap();
         let mut served = serving.next().await;
         served.request().await.unwrap();
-        served.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10000000\r\n\r\n").await.unwrap();
+        served
+            .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10000000\r\n\r\n")
+            .await
+            .unwrap();
         assert_eq!(fill(&mut served).await, 65_535 + 64 * 1024);
         let _server = serving.echo();
         let content = content(300_000);
@@ -77,7 +89,10 @@ enum GivenUp {
 }
 
 async fn give_up(how: GivenUp, asking: &Asking, serving: &mut Serving) {
-    let mut wire = asking.ask(b"POST / HTTP/1.1\r\ncontent-length: 90000\r\n\r\n").await.unwrap();
+    let mut wire = asking
+        .ask(b"POST / HTTP/1.1\r\ncontent-length: 90000\r\n\r\n")
+        .await
+        .unwrap();
     let mut served = serving.next().await;
     wire.write_all(&vec![b'x'; 60_000]).await.unwrap();
     tokio::time::sleep(SECOND / 10).await;
@@ -95,10 +110,16 @@ async fn give_up(how: GivenUp, asking: &Asking, serving: &mut Serving) {
             assert_eq!(served.read(&mut [0; 100]).await.unwrap(), 0);
             drop(served);
             assert_eq!(wire.answer().await.unwrap().content, b"ok");
-            assert_eq!(wire.write(b"more").await.map_err(|error| error.kind()), Err(io::ErrorKind::BrokenPipe));
+            assert_eq!(
+                wire.write(b"more").await.map_err(|error| error.kind()),
+                Err(io::ErrorKind::BrokenPipe)
+            );
         }
         GivenUp::AnswerUnread => {
-            served.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 90000\r\n\r\n").await.unwrap();
+            served
+                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 90000\r\n\r\n")
+                .await
+                .unwrap();
             served.write_all(&vec![b'x'; 60_000]).await.unwrap();
             tokio::time::sleep(SECOND / 10).await;
             drop(wire);
@@ -109,19 +130,28 @@ async fn give_up(how: GivenUp, asking: &Asking, serving: &mut Serving) {
 
 #[test]
 fn streams_that_are_given_up_take_no_window_with_them() {
-    for how in
-        [GivenUp::ByWhoAsks, GivenUp::ByWhoIsAsked, GivenUp::HalfRead, GivenUp::AnsweredEarly, GivenUp::AnswerUnread]
-    {
+    for how in [
+        GivenUp::ByWhoAsks,
+        GivenUp::ByWhoIsAsked,
+        GivenUp::HalfRead,
+        GivenUp::AnsweredEarly,
+        GivenUp::AnswerUnread,
+    ] {
         run(async move {
             let (asking, mut serving) = pair(10_000, LIMITS, LIMITS);
             for _ in 0..50 {
                 give_up(how, &asking, &mut serving).await;
             }
             assert!(asking.client.is_idle());
-            let mut one = asking.ask(b"POST / HTTP/1.1\r\ncontent-length: 10000000\r\n\r\n").await.unwrap();
+            let mut one = asking
+                .ask(b"POST / HTTP/1.1\r\ncontent-length: 10000000\r\n\r\n")
+                .await
+                .unwrap();
             let mut held = serving.next().await;
             assert_eq!(fill(&mut one).await, 65_535 + 64 * 1024, "{how:?}");
-            held.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10000000\r\n\r\n").await.unwrap();
+            held.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10000000\r\n\r\n")
+                .await
+                .unwrap();
             assert_eq!(fill(&mut held).await, 65_535 + 64 * 1024, "{how:?}");
             drop((one, held));
             let _server = serving.echo();
@@ -137,17 +167,24 @@ fn a_window_that_is_set_smaller_and_larger_on_the_way_is_kept() {
         let (here, there) = tokio::io::duplex(1_000_000);
         let asking = Asking::begin(here, LIMITS);
         let mut peer = Peer::server(there).await;
-        let mut wire = asking.ask(b"POST / HTTP/1.1\r\ncontent-length: 100000\r\n\r\n").await.unwrap();
+        let mut wire = asking
+            .ask(b"POST / HTTP/1.1\r\ncontent-length: 100000\r\n\r\n")
+            .await
+            .unwrap();
         wire.write_all(&[b'x'; 1000]).await.unwrap();
         assert_eq!(peer.said().await, ["1: fields", "1: data 1000"]);
-        peer.send(|out| frame::put_settings(out, &[(setting::INITIAL_WINDOW_SIZE, 1200)])).await;
+        peer.send(|out| frame::put_settings(out, &[(setting::INITIAL_WINDOW_SIZE, 1200)]))
+            .await;
         assert_eq!(peer.said().await, ["settings ack"]);
         wire.write_all(&[b'x'; 1000]).await.unwrap();
         assert_eq!(peer.said().await, ["1: data 200"]);
-        peer.send(|out| frame::put_settings(out, &[(setting::INITIAL_WINDOW_SIZE, 0)])).await;
-        peer.send(|out| frame::put_window_update(out, 1, 1300)).await;
+        peer.send(|out| frame::put_settings(out, &[(setting::INITIAL_WINDOW_SIZE, 0)]))
+            .await;
+        peer.send(|out| frame::put_window_update(out, 1, 1300))
+            .await;
         assert_eq!(peer.said().await, ["settings ack", "1: data 100"]);
-        peer.send(|out| frame::put_settings(out, &[(setting::INITIAL_WINDOW_SIZE, 65_535)])).await;
+        peer.send(|out| frame::put_settings(out, &[(setting::INITIAL_WINDOW_SIZE, 65_535)]))
+            .await;
         assert_eq!(peer.said().await, ["settings ack", "1: data 700"]);
     });
 }
@@ -160,7 +197,8 @@ fn a_peer_that_asks_and_does_not_read_is_not_read_either() {
         let mut peer = Peer::client(there).await;
         let pings = async {
             for _ in 0..100_000 {
-                peer.send(|out| frame::put_ping(out, false, *b"whatever")).await;
+                peer.send(|out| frame::put_ping(out, false, *b"whatever"))
+                    .await;
             }
         };
         // All of its pings are to be answered, and only so many answers are kept.

@@ -10,7 +10,10 @@ async fn served(serving: &mut Serving, asking: &Asking) -> Wire {
     served.request().await.unwrap();
     served.write_all(OK).await.unwrap();
     wire.answer().await.unwrap();
-    assert!(timeout(SECOND / 10, served.read(&mut [0])).await.is_err(), "it waits");
+    assert!(
+        timeout(SECOND / 10, served.read(&mut [0])).await.is_err(),
+        "it waits"
+    );
     served
 }
 
@@ -20,13 +23,19 @@ fn requests_that_come_one_by_one_are_served_by_the_same() {
         let (asking, mut serving) = pair(1000, LIMITS, LIMITS);
         let mut seated = served(&mut serving, &asking).await;
         for at in 0..50 {
-            let mut wire = asking.ask(format!("GET /{at} HTTP/1.1\r\n\r\n").as_bytes()).await.unwrap();
+            let mut wire = asking
+                .ask(format!("GET /{at} HTTP/1.1\r\n\r\n").as_bytes())
+                .await
+                .unwrap();
             let request = seated.request().await.unwrap().unwrap();
             assert!(request.head.starts_with(&format!("GET /{at} HTTP/1.1\r\n")));
             seated.write_all(OK).await.unwrap();
             assert_eq!(wire.answer().await.unwrap().content, b"ok");
         }
-        assert!(serving.arrived.try_recv().is_err(), "nobody else was needed");
+        assert!(
+            serving.arrived.try_recv().is_err(),
+            "nobody else was needed"
+        );
     });
 }
 
@@ -35,7 +44,10 @@ fn requests_that_come_together_are_served_together() {
     run(async {
         let (asking, mut serving) = pair(1000, LIMITS, LIMITS);
         let mut seated = served(&mut serving, &asking).await;
-        let wires = [asking.ask(GET).await.unwrap(), asking.ask(GET).await.unwrap()];
+        let wires = [
+            asking.ask(GET).await.unwrap(),
+            asking.ask(GET).await.unwrap(),
+        ];
         let mut other = serving.next().await;
         for served in [&mut seated, &mut other] {
             served.request().await.unwrap().unwrap();
@@ -51,7 +63,10 @@ fn requests_that_come_together_are_served_together() {
 fn whoever_waits_learns_of_the_end_while_others_are_busy() {
     run(async {
         let (asking, mut serving) = pair(1000, LIMITS, LIMITS);
-        let _busy_wires = [asking.ask(GET).await.unwrap(), asking.ask(GET).await.unwrap()];
+        let _busy_wires = [
+            asking.ask(GET).await.unwrap(),
+            asking.ask(GET).await.unwrap(),
+        ];
         let (mut seated, _busy) = (serving.next().await, serving.next().await);
         seated.request().await.unwrap().unwrap();
         seated.write_all(OK).await.unwrap();
@@ -69,7 +84,10 @@ fn a_stream_given_to_whoever_goes_away_is_given_to_another() {
         let (asking, mut serving) = pair(1000, LIMITS, LIMITS);
         let seated = served(&mut serving, &asking).await;
         let mut wire = asking.ask(GET).await.unwrap();
-        assert!(timeout(SECOND, serving.next()).await.is_err(), "it was given to the one who waits");
+        assert!(
+            timeout(SECOND, serving.next()).await.is_err(),
+            "it was given to the one who waits"
+        );
         drop(seated);
         let mut other = serving.next().await;
         other.request().await.unwrap().unwrap();
@@ -119,7 +137,10 @@ fn whoever_left_an_answer_unfinished_serves_nothing_more() {
         let mut served = serving.next().await;
         served.request().await.unwrap();
         peer.reset(1).await;
-        assert_eq!(served.read(&mut [0]).await.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+        assert_eq!(
+            served.read(&mut [0]).await.unwrap_err().kind(),
+            io::ErrorKind::ConnectionReset
+        );
         peer.get(3).await;
         assert!(serving.next().await.request().await.unwrap().is_some());
         assert!(served.read(&mut [0]).await.is_err());
@@ -135,7 +156,11 @@ fn what_is_reset_while_it_is_served_is_told() {
         peer.get(1).await;
         let mut served = serving.next().await;
         served.request().await.unwrap();
-        assert!(timeout(SECOND, poll_fn(|cx| served.0.poll_reset(cx))).await.is_err());
+        assert!(
+            timeout(SECOND, poll_fn(|cx| served.0.poll_reset(cx)))
+                .await
+                .is_err()
+        );
         peer.reset(1).await;
         poll_fn(|cx| served.0.poll_reset(cx)).await;
         peer.data(1, b"late", true).await;

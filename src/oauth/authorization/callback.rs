@@ -44,12 +44,21 @@ impl fmt::Display for CallbackError {
         match self {
             Self::TooLong => f.write_str("the answer is too long"),
             Self::Repeated => f.write_str("a parameter of the answer comes twice"),
-            Self::State => f.write_str("the answer belongs to another login, or to one that is over"),
-            Self::Issuer => f.write_str("the answer comes from another authorization server"),
-            Self::Denied { code: Some(code), .. } => {
-                write!(f, "the authorization server refused the login with the error \"{code}\"")
+            Self::State => {
+                f.write_str("the answer belongs to another login, or to one that is over")
             }
-            Self::Denied { code: None, .. } => f.write_str("the authorization server refused the login"),
+            Self::Issuer => f.write_str("the answer comes from another authorization server"),
+            Self::Denied {
+                code: Some(code), ..
+            } => {
+                write!(
+                    f,
+                    "the authorization server refused the login with the error \"{code}\""
+                )
+            }
+            Self::Denied { code: None, .. } => {
+                f.write_str("the authorization server refused the login")
+            }
             Self::NoCode => f.write_str("there is no code in the answer"),
             Self::NotACode => f.write_str("the code in the answer cannot be one"),
         }
@@ -70,7 +79,8 @@ impl Description {
     /// `text`, if it is a description.
     pub fn parse(text: &str) -> Option<Self> {
         let allowed = |byte| matches!(byte, 0x20..=0x21 | 0x23..=0x5B | 0x5D..=0x7E);
-        ((1..=Self::LONGEST).contains(&text.len()) && text.bytes().all(allowed)).then(|| Self(text.into()))
+        ((1..=Self::LONGEST).contains(&text.len()) && text.bytes().all(allowed))
+            .then(|| Self(text.into()))
     }
 
     /// The text.
@@ -86,29 +96,51 @@ impl fmt::Display for Description {
 }
 
 /// As [`Attempt::read_callback`].
-pub(super) fn read(attempt: &Attempt, provider: &Provider, query: &str) -> Result<Secret, CallbackError> {
+pub(super) fn read(
+    attempt: &Attempt,
+    provider: &Provider,
+    query: &str,
+) -> Result<Secret, CallbackError> {
     if query.len() > LONGEST {
         return Err(CallbackError::TooLong);
     }
     let parameters = Parameters::parse(query)?;
     // First of all, so that a forged answer has no effect, and its words are shown to nobody.
-    if !parameters.find("state").is_some_and(|state| attempt.state.matches(state.as_bytes())) {
+    if !parameters
+        .find("state")
+        .is_some_and(|state| attempt.state.matches(state.as_bytes()))
+    {
         return Err(CallbackError::State);
     }
-    if parameters.find("iss").is_some_and(|issuer| !is_of(provider, issuer)) {
+    if parameters
+        .find("iss")
+        .is_some_and(|issuer| !is_of(provider, issuer))
+    {
         return Err(CallbackError::Issuer);
     }
     if let Some(error) = parameters.find("error") {
-        let description = parameters.find("error_description").and_then(Description::parse);
-        return Err(CallbackError::Denied { code: ErrorCode::parse(error), description });
+        let description = parameters
+            .find("error_description")
+            .and_then(Description::parse);
+        return Err(CallbackError::Denied {
+            code: ErrorCode::parse(error),
+            description,
+        });
     }
     let named = code_parameter(provider);
-    let code = parameters.find(named).or_else(|| parameters.find("code")).ok_or(CallbackError::NoCode)?;
+    let code = parameters
+        .find(named)
+        .or_else(|| parameters.find("code"))
+        .ok_or(CallbackError::NoCode)?;
     self::code(code)
 }
 
 /// As [`Attempt::read_pasted`].
-pub(super) fn read_pasted(attempt: &Attempt, provider: &Provider, text: &str) -> Result<Secret, CallbackError> {
+pub(super) fn read_pasted(
+    attempt: &Attempt,
+    provider: &Provider,
+    text: &str,
+) -> Result<Secret, CallbackError> {
     if text.len() > LONGEST {
         return Err(CallbackError::TooLong);
     }
@@ -120,7 +152,8 @@ pub(super) fn read_pasted(attempt: &Attempt, provider: &Provider, text: &str) ->
     }
     let query = text.strip_prefix('?').unwrap_or(text);
     let first = query.split(['=', '&']).next().unwrap_or_default();
-    if query != text || [code_parameter(provider), "code", "state", "iss", "error"].contains(&first) {
+    if query != text || [code_parameter(provider), "code", "state", "iss", "error"].contains(&first)
+    {
         return read(attempt, provider, query);
     }
     // A code may hold blanks by the letter of the RFC; a slip of the clipboard is more likely.
@@ -134,22 +167,34 @@ pub(super) fn read_pasted(attempt: &Attempt, provider: &Provider, text: &str) ->
 pub(in crate::oauth) fn code(text: &str) -> Result<Secret, CallbackError> {
     match text.len() {
         0 => Err(CallbackError::NoCode),
-        1..=LONGEST_CODE if text.bytes().all(|byte| matches!(byte, 0x20..=0x7E)) => Ok(Secret::new(text)),
+        1..=LONGEST_CODE if text.bytes().all(|byte| matches!(byte, 0x20..=0x7E)) => {
+            Ok(Secret::new(text))
+        }
         _ => Err(CallbackError::NotACode),
     }
 }
 
 /// The parameter that carries the code.
 pub(in crate::oauth) fn code_parameter(provider: &Provider) -> &str {
-    provider.authorization.as_ref().map_or("code", |authorization| &authorization.code_parameter)
+    provider
+        .authorization
+        .as_ref()
+        .map_or("code", |authorization| &authorization.code_parameter)
 }
 
 /// Whether `issuer` is the provider's, as far as that is known: the identifiers of issuers are not configured, but they
 /// share the origin of one of the endpoints. An attacker's server (RFC 9207 §1) shares none.
 fn is_of(provider: &Provider, issuer: &str) -> bool {
-    let Ok(issuer) = Url::parse(issuer) else { return false };
-    let authorization = provider.authorization.as_ref().and_then(|authorization| authorization.endpoint.as_ref());
-    let mut ours = [authorization, Some(&provider.token_endpoint)].into_iter().flatten();
+    let Ok(issuer) = Url::parse(issuer) else {
+        return false;
+    };
+    let authorization = provider
+        .authorization
+        .as_ref()
+        .and_then(|authorization| authorization.endpoint.as_ref());
+    let mut ours = [authorization, Some(&provider.token_endpoint)]
+        .into_iter()
+        .flatten();
     issuer.has_host() && ours.any(|url| url.origin() == issuer.origin())
 }
 
@@ -170,6 +215,8 @@ impl<'a> Parameters<'a> {
 
     fn find(&self, name: &str) -> Option<&str> {
         let found = self.0.iter().find(|(known, _)| known == name);
-        found.map(|(_, value)| value.as_ref()).filter(|value| !value.is_empty())
+        found
+            .map(|(_, value)| value.as_ref())
+            .filter(|value| !value.is_empty())
     }
 }

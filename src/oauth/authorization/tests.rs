@@ -24,7 +24,9 @@ fn attempt() -> Attempt {
 }
 
 fn pairs(url: &Url) -> Vec<String> {
-    url.query_pairs().map(|(name, value)| format!("{name}={value}")).collect()
+    url.query_pairs()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect()
 }
 
 #[test]
@@ -33,9 +35,15 @@ fn the_consent_redirect_has_every_parameter_once() {
     provider.scope = Some("a b".into());
     let authorization = provider.authorization.as_mut().unwrap();
     authorization.endpoint = Some("https://as.example/authorize?tenant=7".parse().unwrap());
-    authorization.params.insert("access_type".into(), "offline".into());
+    authorization
+        .params
+        .insert("access_type".into(), "offline".into());
     let url = attempt().url(&provider).unwrap();
-    assert!(url.as_str().starts_with("https://as.example/authorize?tenant=7&response_type=code&"), "{url}");
+    assert!(
+        url.as_str()
+            .starts_with("https://as.example/authorize?tenant=7&response_type=code&"),
+        "{url}"
+    );
     assert_eq!(
         pairs(&url)[1..],
         [
@@ -54,15 +62,30 @@ fn the_consent_redirect_has_every_parameter_once() {
 
 #[test]
 fn the_redirect_uri_is_sent_as_it_was_written() {
-    for text in
-        ["https://App.Example.com", "http://127.0.0.1:80/callback", "https://a.example/x/../cb", "myapp://callback"]
-    {
-        let attempt = Attempt { redirect_uri: Some(text.parse().unwrap()), ..attempt() };
+    for text in [
+        "https://App.Example.com",
+        "http://127.0.0.1:80/callback",
+        "https://a.example/x/../cb",
+        "myapp://callback",
+    ] {
+        let attempt = Attempt {
+            redirect_uri: Some(text.parse().unwrap()),
+            ..attempt()
+        };
         let url = attempt.url(&provider()).unwrap();
-        assert!(pairs(&url).contains(&format!("redirect_uri={text}")), "{url}");
+        assert!(
+            pairs(&url).contains(&format!("redirect_uri={text}")),
+            "{url}"
+        );
         let code = Secret::new("c");
-        let Grant::AuthorizationCode { redirect_uri, .. } = attempt.grant(&code) else { panic!("another grant") };
-        assert_eq!(redirect_uri, Some(text), "the server compares the two (RFC 6749 §4.1.3)");
+        let Grant::AuthorizationCode { redirect_uri, .. } = attempt.grant(&code) else {
+            panic!("another grant")
+        };
+        assert_eq!(
+            redirect_uri,
+            Some(text),
+            "the server compares the two (RFC 6749 §4.1.3)"
+        );
     }
 }
 
@@ -72,9 +95,23 @@ fn without_pkce_there_is_neither_challenge_nor_verifier() {
     provider.authorization.as_mut().unwrap().pkce = false;
     let attempt = Attempt::new(&provider, None).unwrap();
     let url = attempt.url(&provider).unwrap();
-    assert_eq!(pairs(&url), ["response_type=code", "client_id=client", &format!("state={}", attempt.state.expose())]);
+    assert_eq!(
+        pairs(&url),
+        [
+            "response_type=code",
+            "client_id=client",
+            &format!("state={}", attempt.state.expose())
+        ]
+    );
     let code = Secret::new("c");
-    assert_eq!(attempt.grant(&code), Grant::AuthorizationCode { code: &code, redirect_uri: None, code_verifier: None });
+    assert_eq!(
+        attempt.grant(&code),
+        Grant::AuthorizationCode {
+            code: &code,
+            redirect_uri: None,
+            code_verifier: None
+        }
+    );
 }
 
 #[test]
@@ -93,7 +130,12 @@ fn no_two_attempts_share_anything() {
         for secret in [&attempt.state, attempt.code_verifier.as_ref().unwrap()] {
             assert!(seen.insert(secret.expose().to_owned()));
             assert_eq!(secret.expose().len(), 43);
-            assert!(secret.expose().bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)));
+            assert!(
+                secret
+                    .expose()
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+            );
         }
     }
     for characters in 8..=128 {
@@ -112,27 +154,55 @@ fn debug_shows_nothing_that_ties_it_to_the_callback() {
 fn the_code_is_taken_from_the_answer_to_this_attempt_alone() {
     let provider = provider();
     let read = |query: &str| attempt().read_callback(&provider, query);
-    assert_eq!(read("code=a%2Fb+c&state=right&session_state=x"), Ok(Secret::new("a/b c")));
-    for forged in ["", "code=c", "code=c&state=", "code=c&state=wrong", "code=c&state=righ", "code=c&state=right%00"] {
+    assert_eq!(
+        read("code=a%2Fb+c&state=right&session_state=x"),
+        Ok(Secret::new("a/b c"))
+    );
+    for forged in [
+        "",
+        "code=c",
+        "code=c&state=",
+        "code=c&state=wrong",
+        "code=c&state=righ",
+        "code=c&state=right%00",
+    ] {
         assert_eq!(read(forged), Err(CallbackError::State), "{forged}");
     }
     // Not even an error of it is believed.
-    assert_eq!(read("error=access_denied&error_description=call+me&state=wrong"), Err(CallbackError::State));
+    assert_eq!(
+        read("error=access_denied&error_description=call+me&state=wrong"),
+        Err(CallbackError::State)
+    );
 }
 
 #[test]
 fn a_parameter_that_comes_twice_is_refused() {
     let provider = provider();
-    for twice in ["code=c&state=right&code=d", "state=wrong&code=c&state=right", "code=c&state=right&c%6Fde=c"] {
-        assert_eq!(attempt().read_callback(&provider, twice), Err(CallbackError::Repeated), "{twice}");
+    for twice in [
+        "code=c&state=right&code=d",
+        "state=wrong&code=c&state=right",
+        "code=c&state=right&c%6Fde=c",
+    ] {
+        assert_eq!(
+            attempt().read_callback(&provider, twice),
+            Err(CallbackError::Repeated),
+            "{twice}"
+        );
     }
 }
 
 #[test]
 fn the_issuer_is_checked_when_it_comes() {
     let provider = provider();
-    let read = |issuer: &str| attempt().read_callback(&provider, &format!("code=c&state=right&iss={issuer}"));
-    for ours in ["https://as.example", "https%3A%2F%2Fas.example%2Frealms%2Fx", "https://AS.example:443", ""] {
+    let read = |issuer: &str| {
+        attempt().read_callback(&provider, &format!("code=c&state=right&iss={issuer}"))
+    };
+    for ours in [
+        "https://as.example",
+        "https%3A%2F%2Fas.example%2Frealms%2Fx",
+        "https://AS.example:443",
+        "",
+    ] {
         assert!(read(ours).is_ok(), "{ours}");
     }
     for other in [
@@ -154,14 +224,30 @@ fn a_denial_is_told_in_words_that_can_stand_anywhere() {
     let denied = read("error=access_denied&error_description=not+today&state=right");
     assert_eq!(
         denied,
-        CallbackError::Denied { code: ErrorCode::parse("access_denied"), description: Description::parse("not today") }
+        CallbackError::Denied {
+            code: ErrorCode::parse("access_denied"),
+            description: Description::parse("not today")
+        }
     );
     let told = "the authorization server refused the login with the error \"access_denied\"";
-    assert_eq!(denied.to_string(), told, "the server's own words are for a page, and not for a log");
-    let long = format!("error={0}&error_description={0}&state=right", "a".repeat(1000));
+    assert_eq!(
+        denied.to_string(),
+        told,
+        "the server's own words are for a page, and not for a log"
+    );
+    let long = format!(
+        "error={0}&error_description={0}&state=right",
+        "a".repeat(1000)
+    );
     let rude = "error=a%0Ab&error_description=%1B%5B31m&state=right&code=c";
     for unspeakable in [&long, rude] {
-        assert_eq!(read(unspeakable), CallbackError::Denied { code: None, description: None });
+        assert_eq!(
+            read(unspeakable),
+            CallbackError::Denied {
+                code: None,
+                description: None
+            }
+        );
     }
 }
 
@@ -170,9 +256,15 @@ fn the_code_may_have_another_name() {
     let mut provider = provider();
     provider.authorization.as_mut().unwrap().code_parameter = "authorization_code".into();
     let read = |query: &str| attempt().read_callback(&provider, query);
-    assert_eq!(read("authorization_code=c&state=right"), Ok(Secret::new("c")));
+    assert_eq!(
+        read("authorization_code=c&state=right"),
+        Ok(Secret::new("c"))
+    );
     assert_eq!(read("code=c&state=right"), Ok(Secret::new("c")));
-    assert_eq!(read("code=d&authorization_code=c&state=right"), Ok(Secret::new("c")));
+    assert_eq!(
+        read("code=d&authorization_code=c&state=right"),
+        Ok(Secret::new("c"))
+    );
     assert_eq!(read("state=right&code="), Err(CallbackError::NoCode));
 }
 

@@ -16,7 +16,9 @@ use crate::{
 };
 
 async fn ask(provider: Provider) -> Result<Issued, TokenRequestError> {
-    TokenEndpoint::new(Arc::new(provider), Arc::new(ManualClock::new())).request(Grant::ClientCredentials).await
+    TokenEndpoint::new(Arc::new(provider), Arc::new(ManualClock::new()))
+        .request(Grant::ClientCredentials)
+        .await
 }
 
 async fn fault_of(provider: Provider) -> Fault {
@@ -33,10 +35,17 @@ async fn a_token_is_asked_for_as_the_rfc_has_it() {
     assert_eq!(issued.lifetime, Duration::from_secs(60));
     let request = server.requests().remove(0);
     assert!(request.starts_with("POST /token HTTP/1.1\r\n"), "{request}");
-    for line in ["authorization: Basic ", "accept: application/json\r\n", "user-agent: bearward/"] {
+    for line in [
+        "authorization: Basic ",
+        "accept: application/json\r\n",
+        "user-agent: bearward/",
+    ] {
         assert!(request.contains(line), "{line} in {request}");
     }
-    assert!(request.ends_with("\r\n\r\ngrant_type=client_credentials"), "{request}");
+    assert!(
+        request.ends_with("\r\n\r\ngrant_type=client_credentials"),
+        "{request}"
+    );
 }
 
 #[tokio::test]
@@ -45,7 +54,10 @@ async fn a_redirect_is_never_followed() {
     for status in [301, 302, 303, 307, 308] {
         let location = format!("location: {}\r\n", thief.url());
         let server = TokenServer::start(Reply::answer(status, &location, "")).await;
-        assert_eq!(fault_of(fake::provider(&server.url())).await, Fault::Redirect(status));
+        assert_eq!(
+            fault_of(fake::provider(&server.url())).await,
+            Fault::Redirect(status)
+        );
     }
     assert_eq!(thief.count(), 0);
 }
@@ -76,9 +88,13 @@ async fn an_answer_that_stops_halfway_ends_at_the_timeout() {
     provider.token_request.timeout = Duration::from_millis(200);
     let stall = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
-        tokio::io::AsyncReadExt::read(&mut stream, &mut [0; 4096]).await.unwrap();
+        tokio::io::AsyncReadExt::read(&mut stream, &mut [0; 4096])
+            .await
+            .unwrap();
         let text = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"access_token\":\"a\"";
-        tokio::io::AsyncWriteExt::write_all(&mut stream, text).await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut stream, text)
+            .await
+            .unwrap();
         std::future::pending::<()>().await;
     });
     assert_eq!(fault_of(provider).await, Fault::Timeout);
@@ -90,19 +106,38 @@ async fn faults_of_the_network_are_told_apart() {
     let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = free.local_addr().unwrap();
     drop(free);
-    assert_eq!(fault_of(fake::provider(&format!("http://{address}/token"))).await, Fault::Connect);
-    assert_eq!(fault_of(fake::provider("http://no-such-name.invalid/token")).await, Fault::Dns);
+    assert_eq!(
+        fault_of(fake::provider(&format!("http://{address}/token"))).await,
+        Fault::Connect
+    );
+    assert_eq!(
+        fault_of(fake::provider("http://no-such-name.invalid/token")).await,
+        Fault::Dns
+    );
 
     let server = TokenServer::start(Reply::Hangup).await;
-    assert_eq!(fault_of(fake::provider(&server.url())).await, Fault::Protocol);
-    assert_eq!(server.count(), 1, "a request that failed is not repeated here");
+    assert_eq!(
+        fault_of(fake::provider(&server.url())).await,
+        Fault::Protocol
+    );
+    assert_eq!(
+        server.count(),
+        1,
+        "a request that failed is not repeated here"
+    );
 
     server.reply(Reply::Raw("SSH-2.0-OpenSSH\r\n".into()));
-    assert_eq!(fault_of(fake::provider(&server.url())).await, Fault::Protocol);
+    assert_eq!(
+        fault_of(fake::provider(&server.url())).await,
+        Fault::Protocol
+    );
 
     let plain = TokenServer::start(Reply::Token(60)).await;
     let https = plain.url().replace("http://", "https://");
-    assert_eq!(fault_of(fake::provider(&https)).await, Fault::Tls("it does not speak TLS"));
+    assert_eq!(
+        fault_of(fake::provider(&https)).await,
+        Fault::Tls("it does not speak TLS")
+    );
 }
 
 async fn error_of(provider: Provider) -> TokenRequestError {
@@ -112,24 +147,55 @@ async fn error_of(provider: Provider) -> TokenRequestError {
 #[tokio::test]
 async fn a_lost_answer_is_told_from_a_request_that_never_left() {
     let server = TokenServer::start(Reply::Hangup).await;
-    assert!(error_of(fake::provider(&server.url())).await.may_have_been_received(), "the connection broke");
-    server.reply(Reply::Raw("HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"access_token\":\"a\"".into()));
-    assert!(error_of(fake::provider(&server.url())).await.may_have_been_received(), "the answer was cut");
+    assert!(
+        error_of(fake::provider(&server.url()))
+            .await
+            .may_have_been_received(),
+        "the connection broke"
+    );
+    server.reply(Reply::Raw(
+        "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{\"access_token\":\"a\"".into(),
+    ));
+    assert!(
+        error_of(fake::provider(&server.url()))
+            .await
+            .may_have_been_received(),
+        "the answer was cut"
+    );
     server.hold();
     let mut slow = fake::provider(&server.url());
     slow.token_request.timeout = Duration::from_millis(100);
-    assert!(error_of(slow).await.may_have_been_received(), "nothing came in time");
+    assert!(
+        error_of(slow).await.may_have_been_received(),
+        "nothing came in time"
+    );
     server.let_go();
 
-    for (status, fields) in [(200, ""), (400, ""), (429, ""), (503, ""), (302, "location: /\r\n")] {
+    for (status, fields) in [
+        (200, ""),
+        (400, ""),
+        (429, ""),
+        (503, ""),
+        (302, "location: /\r\n"),
+    ] {
         server.reply(Reply::answer(status, fields, "{}"));
-        assert!(!error_of(fake::provider(&server.url())).await.may_have_been_received(), "answered {status}");
+        assert!(
+            !error_of(fake::provider(&server.url()))
+                .await
+                .may_have_been_received(),
+            "answered {status}"
+        );
     }
     let address = server.url();
     drop(server);
     let https = address.replace("http://", "https://");
     for unreachable in [&address, &https, "http://no-such-name.invalid/token"] {
-        assert!(!error_of(fake::provider(unreachable)).await.may_have_been_received(), "{unreachable}");
+        assert!(
+            !error_of(fake::provider(unreachable))
+                .await
+                .may_have_been_received(),
+            "{unreachable}"
+        );
     }
 }
 
@@ -147,7 +213,10 @@ async fn a_handshake_that_never_ends_leaves_nothing_to_be_received() {
         std::future::pending::<()>().await;
     });
     let error = error_of(provider).await;
-    assert_eq!((error.fault(), error.may_have_been_received()), (&Fault::Timeout, false));
+    assert_eq!(
+        (error.fault(), error.may_have_been_received()),
+        (&Fault::Timeout, false)
+    );
     silent.abort();
 }
 
@@ -158,10 +227,22 @@ async fn a_refresh_token_comes_back_for_every_grant_but_client_credentials() {
     let provider = Arc::new(fake::provider(&server.url()));
     let endpoint = TokenEndpoint::new(provider, Arc::new(ManualClock::new()));
     let one = Secret::new("r1");
-    let refreshed = endpoint.request(Grant::RefreshToken { refresh_token: &one }).await.unwrap();
+    let refreshed = endpoint
+        .request(Grant::RefreshToken {
+            refresh_token: &one,
+        })
+        .await
+        .unwrap();
     assert_eq!(refreshed.refresh_token, Some(Secret::new("r2")));
     assert!(server.requests()[0].ends_with("\r\n\r\ngrant_type=refresh_token&refresh_token=r1"));
-    assert_eq!(endpoint.request(Grant::ClientCredentials).await.unwrap().refresh_token, None);
+    assert_eq!(
+        endpoint
+            .request(Grant::ClientCredentials)
+            .await
+            .unwrap()
+            .refresh_token,
+        None
+    );
 }
 
 #[tokio::test]
@@ -172,26 +253,34 @@ async fn a_secret_in_the_query_is_in_no_error() {
     provider.token_request.method = TokenMethod::Get;
     assert_eq!(fault_of(provider).await, Fault::Protocol);
     assert!(server.requests()[0].starts_with("GET /token?"));
-    assert!(server.requests()[0].contains(CANARY), "the secret went out, only the error is without it");
+    assert!(
+        server.requests()[0].contains(CANARY),
+        "the secret went out, only the error is without it"
+    );
 }
 
 #[tokio::test]
 async fn limits_are_passed_on_with_their_time() {
     let server = TokenServer::start(Reply::answer(429, "retry-after: 17\r\n", "slow")).await;
     let error = ask(fake::provider(&server.url())).await.unwrap_err();
-    assert_eq!((error.fault(), error.asked_to_wait()), (&Fault::Limited, Some(Duration::from_secs(17))));
+    assert_eq!(
+        (error.fault(), error.asked_to_wait()),
+        (&Fault::Limited, Some(Duration::from_secs(17)))
+    );
 }
 
 /// TLS for `localhost`, and the trust that a client of it needs.
 fn private_authority() -> (rustls::ServerConfig, Trust) {
     let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = PrivateKeyDer::try_from(issued.signing_key.serialize_der()).unwrap();
-    let tls = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![issued.cert.der().clone()], key)
-        .unwrap();
+    let tls = rustls::ServerConfig::builder_with_provider(Arc::new(
+        rustls::crypto::ring::default_provider(),
+    ))
+    .with_safe_default_protocol_versions()
+    .unwrap()
+    .with_no_client_auth()
+    .with_single_cert(vec![issued.cert.der().clone()], key)
+    .unwrap();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ca.pem");
     std::fs::write(&path, issued.cert.pem()).unwrap();
@@ -204,15 +293,26 @@ async fn a_private_authority_is_trusted_when_it_is_configured() {
     let server = TokenServer::start_tls(Reply::Token(60), tls).await;
 
     let stranger = fault_of(fake::provider(&server.url())).await;
-    assert_eq!(stranger, Fault::Tls("its certificate is not signed by an authority that is trusted here"));
+    assert_eq!(
+        stranger,
+        Fault::Tls("its certificate is not signed by an authority that is trusted here")
+    );
     assert_eq!(server.count(), 0);
 
     let mut provider = fake::provider(&server.url());
     provider.token_request.trust = trust;
     assert!(ask(provider.clone()).await.is_ok());
 
-    provider.token_endpoint = provider.token_endpoint.as_str().replace("localhost", "127.0.0.1").parse().unwrap();
-    assert_eq!(fault_of(provider).await, Fault::Tls("its certificate is for another name"));
+    provider.token_endpoint = provider
+        .token_endpoint
+        .as_str()
+        .replace("localhost", "127.0.0.1")
+        .parse()
+        .unwrap();
+    assert_eq!(
+        fault_of(provider).await,
+        Fault::Tls("its certificate is for another name")
+    );
 }
 
 #[tokio::test]
@@ -221,7 +321,11 @@ async fn only_the_configured_proxy_is_used() {
     let mut provider = fake::provider("http://as.invalid/token");
     provider.token_request.proxy = Some(proxy.url().replace("/token", "/").parse().unwrap());
     ask(provider).await.unwrap();
-    assert!(proxy.requests()[0].starts_with("POST http://as.invalid/token HTTP/1.1\r\n"), "{:?}", proxy.requests());
+    assert!(
+        proxy.requests()[0].starts_with("POST http://as.invalid/token HTTP/1.1\r\n"),
+        "{:?}",
+        proxy.requests()
+    );
 }
 
 #[tokio::test]
@@ -234,11 +338,18 @@ async fn http2_is_spoken_where_the_server_offers_it() {
     let port = listener.local_addr().unwrap().port();
     let serving = tokio::spawn(async move {
         let (stream, _) = listener.accept().await.unwrap();
-        let stream = tokio_rustls::TlsAcceptor::from(Arc::new(tls)).accept(stream).await.unwrap();
-        let answer = hyper::service::service_fn(|request: http::Request<hyper::body::Incoming>| async move {
-            assert_eq!(request.version(), http::Version::HTTP_2);
-            Ok::<_, std::convert::Infallible>(http::Response::new(r#"{"access_token":"two"}"#.to_owned()))
-        });
+        let stream = tokio_rustls::TlsAcceptor::from(Arc::new(tls))
+            .accept(stream)
+            .await
+            .unwrap();
+        let answer = hyper::service::service_fn(
+            |request: http::Request<hyper::body::Incoming>| async move {
+                assert_eq!(request.version(), http::Version::HTTP_2);
+                Ok::<_, std::convert::Infallible>(http::Response::new(
+                    r#"{"access_token":"two"}"#.to_owned(),
+                ))
+            },
+        );
         let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
             .serve_connection(TokioIo::new(stream), answer)
             .await;

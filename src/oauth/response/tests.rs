@@ -8,7 +8,11 @@ use crate::oauth::fake;
 
 const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
-fn answer(status: u16, kind: Option<&'static str>, body: &[u8]) -> Result<Issued, TokenRequestError> {
+fn answer(
+    status: u16,
+    kind: Option<&'static str>,
+    body: &[u8],
+) -> Result<Issued, TokenRequestError> {
     let layout = fake::provider("http://127.0.0.1/").token_response;
     answer_at(status, kind, body, &layout)
 }
@@ -23,15 +27,28 @@ fn answer_at(
     if let Some(kind) = kind {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     }
-    read(StatusCode::from_u16(status).unwrap(), &headers, body, layout, true, NOW)
+    read(
+        StatusCode::from_u16(status).unwrap(),
+        &headers,
+        body,
+        layout,
+        true,
+        NOW,
+    )
 }
 
 fn fault(status: u16, body: &str) -> Fault {
-    answer(status, None, body.as_bytes()).unwrap_err().fault().clone()
+    answer(status, None, body.as_bytes())
+        .unwrap_err()
+        .fault()
+        .clone()
 }
 
 fn seconds(body: &str) -> f64 {
-    answer(200, None, body.as_bytes()).unwrap().lifetime.as_secs_f64()
+    answer(200, None, body.as_bytes())
+        .unwrap()
+        .lifetime
+        .as_secs_f64()
 }
 
 #[test]
@@ -49,7 +66,10 @@ fn a_refresh_token_is_taken_where_it_is_due() {
     let read = |body: &str| answer(200, None, body.as_bytes()).map(|issued| issued.refresh_token);
     let with = |member: &str| format!(r#"{{"access_token":"abc","refresh_token":{member}}}"#);
     assert_eq!(read(&with("\"r e\"")), Ok(Some(Secret::new("r e"))));
-    assert_eq!(read("access_token=abc&refresh_token=r"), Ok(Some(Secret::new("r"))));
+    assert_eq!(
+        read("access_token=abc&refresh_token=r"),
+        Ok(Some(Secret::new("r")))
+    );
     for none in ["null", "\"\""] {
         assert_eq!(read(&with(none)), Ok(None), "{none}");
     }
@@ -59,13 +79,19 @@ fn a_refresh_token_is_taken_where_it_is_due() {
     let too_long = format!("\"{}\"", "r".repeat(LONGEST_REFRESH_TOKEN + 1));
     for bad in ["7", "{}", "\"a\\nb\"", "\"\\u0000\"", "\"ä\"", &too_long] {
         let error = read(&with(bad)).unwrap_err();
-        assert!(matches!(error.fault(), Fault::NotAToken(why) if why.contains("refresh token")), "{bad}");
+        assert!(
+            matches!(error.fault(), Fault::NotAToken(why) if why.contains("refresh token")),
+            "{bad}"
+        );
     }
 
     let mut layout = fake::provider("http://127.0.0.1/").token_response;
     layout.refresh_token = "/data/next".into();
     let body = br#"{"access_token":"abc","refresh_token":"no","data":{"next":"r"}}"#;
-    assert_eq!(answer_at(200, None, body, &layout).unwrap().refresh_token, Some(Secret::new("r")));
+    assert_eq!(
+        answer_at(200, None, body, &layout).unwrap().refresh_token,
+        Some(Secret::new("r"))
+    );
 }
 
 #[test]
@@ -73,7 +99,15 @@ fn a_refresh_token_that_is_not_due_is_not_even_looked_at() {
     let layout = fake::provider("http://127.0.0.1/").token_response;
     for member in ["\"r\"", "7", "\"\\n\""] {
         let body = format!(r#"{{"access_token":"abc","refresh_token":{member}}}"#);
-        let issued = read(StatusCode::OK, &HeaderMap::new(), body.as_bytes(), &layout, false, NOW).unwrap();
+        let issued = read(
+            StatusCode::OK,
+            &HeaderMap::new(),
+            body.as_bytes(),
+            &layout,
+            false,
+            NOW,
+        )
+        .unwrap();
         assert_eq!(issued.refresh_token, None);
     }
 }
@@ -107,13 +141,22 @@ fn a_lifetime_may_be_written_in_many_ways() {
 #[test]
 fn a_number_beyond_all_bounds_costs_nothing_but_itself() {
     for written in ["1e999", "-1E+999", "[1e400, {\"x\": 2e999}]"] {
-        let body = format!(r#"{{"access_token":"a\"1e999","expires_in":{written},"refresh_token":"r 1e999,"}}"#);
+        let body = format!(
+            r#"{{"access_token":"a\"1e999","expires_in":{written},"refresh_token":"r 1e999,"}}"#
+        );
         let issued = answer(200, None, body.as_bytes()).unwrap();
         assert_eq!(issued.access_token.expose(), "a\"1e999", "{written}");
-        assert_eq!(issued.refresh_token.unwrap().expose(), "r 1e999,", "{written}");
+        assert_eq!(
+            issued.refresh_token.unwrap().expose(),
+            "r 1e999,",
+            "{written}"
+        );
         assert_eq!(issued.lifetime, DEFAULT_LIFETIME, "{written}");
     }
-    assert!(answer(200, None, br#"{"access_token":"a","expires_in":1e999"#).is_err(), "what is broken stays so");
+    assert!(
+        answer(200, None, br#"{"access_token":"a","expires_in":1e999"#).is_err(),
+        "what is broken stays so"
+    );
 }
 
 #[test]
@@ -122,18 +165,35 @@ fn the_configured_lifetime_stands_in_for_a_missing_one() {
     layout.default_lifetime = Some(Duration::from_secs(3600));
     let missing = answer_at(200, None, br#"{"access_token":"a"}"#, &layout).unwrap();
     assert_eq!(missing.lifetime, Duration::from_secs(3600));
-    let given = answer_at(200, None, br#"{"access_token":"a","expires_in":60}"#, &layout).unwrap();
+    let given = answer_at(
+        200,
+        None,
+        br#"{"access_token":"a","expires_in":60}"#,
+        &layout,
+    )
+    .unwrap();
     assert_eq!(given.lifetime, Duration::from_secs(60));
 }
 
 #[test]
 fn only_bearer_will_do() {
     for good in [r#""bearer""#, r#""BEARER""#, "null"] {
-        assert!(answer(200, None, format!(r#"{{"access_token":"a","token_type":{good}}}"#).as_bytes()).is_ok());
+        assert!(
+            answer(
+                200,
+                None,
+                format!(r#"{{"access_token":"a","token_type":{good}}}"#).as_bytes()
+            )
+            .is_ok()
+        );
     }
     for bad in [r#""mac""#, r#""DPoP""#, r#""""#, "7", "{}"] {
         let body = format!(r#"{{"access_token":"a","token_type":{bad}}}"#);
-        assert_eq!(fault(200, &body), Fault::NotAToken("its token_type is not Bearer"), "{bad}");
+        assert_eq!(
+            fault(200, &body),
+            Fault::NotAToken("its token_type is not Bearer"),
+            "{bad}"
+        );
     }
 }
 
@@ -144,7 +204,10 @@ fn pointers_say_where_the_members_are() {
     layout.expires_in = "/data/ttl".into();
     let body = br#"{"data":{"tokens":[{"value":"abc","token_type":"bearer"}],"ttl":"90"}}"#;
     let issued = answer_at(200, None, body, &layout).unwrap();
-    assert_eq!((issued.access_token.expose(), issued.lifetime.as_secs()), ("abc", 90));
+    assert_eq!(
+        (issued.access_token.expose(), issued.lifetime.as_secs()),
+        ("abc", 90)
+    );
     let other_type = br#"{"data":{"tokens":[{"value":"abc","token_type":"mac"}]}}"#;
     assert!(answer_at(200, None, other_type, &layout).is_err());
 }
@@ -152,9 +215,16 @@ fn pointers_say_where_the_members_are() {
 #[test]
 fn forms_are_read_too() {
     let body = b"access_token=a%2Bb&token_type=bearer&expires_in=60";
-    for kind in [Some("application/x-www-form-urlencoded; charset=utf-8"), Some("text/plain"), None] {
+    for kind in [
+        Some("application/x-www-form-urlencoded; charset=utf-8"),
+        Some("text/plain"),
+        None,
+    ] {
         let issued = answer(200, kind, body).unwrap();
-        assert_eq!((issued.access_token.expose(), issued.lifetime.as_secs()), ("a+b", 60));
+        assert_eq!(
+            (issued.access_token.expose(), issued.lifetime.as_secs()),
+            ("a+b", 60)
+        );
     }
     let error = answer(200, None, b"error=invalid_client&error_description=x").unwrap_err();
     assert_eq!(error.refusal(), Some(Refusal::InvalidClient));
@@ -189,8 +259,15 @@ fn what_is_no_token_is_refused() {
 
 #[test]
 fn an_error_of_the_rfc_refuses_the_client() {
-    for code in ["invalid_client", "invalid_request", "invalid_scope", "unauthorized_client", "invalid_grant"] {
-        let body = format!(r#"{{"error":"{code}","error_description":"canary","access_token":"a"}}"#);
+    for code in [
+        "invalid_client",
+        "invalid_request",
+        "invalid_scope",
+        "unauthorized_client",
+        "invalid_grant",
+    ] {
+        let body =
+            format!(r#"{{"error":"{code}","error_description":"canary","access_token":"a"}}"#);
         for status in [200, 400, 401, 403] {
             let error = answer(status, None, body.as_bytes()).unwrap_err();
             assert_eq!(error.kind(), code);
@@ -201,10 +278,22 @@ fn an_error_of_the_rfc_refuses_the_client() {
 
 #[test]
 fn a_client_error_without_such_an_error_is_the_servers_fault() {
-    for body in ["", "<html>", r#"{"message":"canary"}"#, r#"{"error":{"code":"canary"}}"#, "{\"error\":\"canary\n\"}"]
-    {
+    for body in [
+        "",
+        "<html>",
+        r#"{"message":"canary"}"#,
+        r#"{"error":{"code":"canary"}}"#,
+        "{\"error\":\"canary\n\"}",
+    ] {
         let error = answer(401, None, body.as_bytes()).unwrap_err();
-        assert_eq!(error.fault(), &Fault::Rejected { status: 401, code: None }, "{body:?}");
+        assert_eq!(
+            error.fault(),
+            &Fault::Rejected {
+                status: 401,
+                code: None
+            },
+            "{body:?}"
+        );
         assert!(!format!("{error} {error:?}").contains("canary"));
     }
     let error = answer(400, None, br#"{"error":"slow_down"}"#).unwrap_err();
@@ -215,7 +304,14 @@ fn a_client_error_without_such_an_error_is_the_servers_fault() {
 #[test]
 fn an_empty_error_beside_a_token_is_none() {
     for none in ["null", "\"\"", "false"] {
-        assert!(answer(200, None, format!(r#"{{"access_token":"a","error":{none}}}"#).as_bytes()).is_ok());
+        assert!(
+            answer(
+                200,
+                None,
+                format!(r#"{{"access_token":"a","error":{none}}}"#).as_bytes()
+            )
+            .is_ok()
+        );
     }
 }
 
@@ -241,8 +337,20 @@ fn retry_after_is_seconds_or_a_date() {
     ] {
         let mut headers = HeaderMap::new();
         headers.insert(RETRY_AFTER, HeaderValue::from_static(text));
-        let error = read(StatusCode::SERVICE_UNAVAILABLE, &headers, b"", &layout, true, NOW).unwrap_err();
-        assert_eq!(error.asked_to_wait(), expected.map(Duration::from_secs), "{text:?}");
+        let error = read(
+            StatusCode::SERVICE_UNAVAILABLE,
+            &headers,
+            b"",
+            &layout,
+            true,
+            NOW,
+        )
+        .unwrap_err();
+        assert_eq!(
+            error.asked_to_wait(),
+            expected.map(Duration::from_secs),
+            "{text:?}"
+        );
     }
 }
 

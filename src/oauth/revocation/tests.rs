@@ -25,14 +25,28 @@ async fn the_refresh_token_is_named_as_one_by_the_client_it_belongs_to() {
     let server = TokenServer::start(Reply::answer(200, "", "")).await;
     for (auth, client) in [
         (ClientAuth::SecretBasic, String::new()),
-        (ClientAuth::SecretPost, format!("&client_id=client&client_secret={CANARY}")),
+        (
+            ClientAuth::SecretPost,
+            format!("&client_id=client&client_secret={CANARY}"),
+        ),
         (ClientAuth::None, "&client_id=client".to_owned()),
     ] {
         assert_eq!(revoked(&server, auth).await, Ok(true));
         let request = server.requests().pop().unwrap();
-        assert!(request.starts_with("POST /revoke HTTP/1.1\r\n"), "{request}");
-        assert!(request.ends_with(&format!("\r\n\r\ntoken=r%2F1&token_type_hint=refresh_token{client}")), "{request}");
-        assert_eq!(request.contains("authorization: Basic "), auth == ClientAuth::SecretBasic);
+        assert!(
+            request.starts_with("POST /revoke HTTP/1.1\r\n"),
+            "{request}"
+        );
+        assert!(
+            request.ends_with(&format!(
+                "\r\n\r\ntoken=r%2F1&token_type_hint=refresh_token{client}"
+            )),
+            "{request}"
+        );
+        assert_eq!(
+            request.contains("authorization: Basic "),
+            auth == ClientAuth::SecretBasic
+        );
     }
 }
 
@@ -42,9 +56,15 @@ async fn an_access_token_is_named_as_one() {
     let mut provider = fake::provider(&server.url());
     provider.revocation_endpoint = Some(server.url().replace("/token", "/revoke").parse().unwrap());
     let endpoint = TokenEndpoint::new(Arc::new(provider), Arc::new(ManualClock::new()));
-    assert_eq!(revoke(&endpoint, &Revoked::AccessToken(Secret::new("a"))).await, Ok(true));
+    assert_eq!(
+        revoke(&endpoint, &Revoked::AccessToken(Secret::new("a"))).await,
+        Ok(true)
+    );
     let request = server.requests().pop().unwrap();
-    assert!(request.contains("\r\n\r\ntoken=a&token_type_hint=access_token"), "{request}");
+    assert!(
+        request.contains("\r\n\r\ntoken=a&token_type_hint=access_token"),
+        "{request}"
+    );
 }
 
 #[tokio::test]
@@ -52,7 +72,10 @@ async fn a_provider_that_cannot_revoke_is_told_nothing() {
     let server = TokenServer::start(Reply::Hangup).await;
     let provider = Arc::new(fake::provider(&server.url()));
     let endpoint = TokenEndpoint::new(provider, Arc::new(ManualClock::new()));
-    assert_eq!(revoke(&endpoint, &Revoked::AccessToken(Secret::new("a"))).await, Ok(false));
+    assert_eq!(
+        revoke(&endpoint, &Revoked::AccessToken(Secret::new("a"))).await,
+        Ok(false)
+    );
     assert_eq!(server.count(), 0);
 }
 
@@ -60,7 +83,13 @@ async fn a_provider_that_cannot_revoke_is_told_nothing() {
 async fn a_failure_is_not_taken_for_a_revocation() {
     for (reply, expected) in [
         (Reply::answer(503, "", ""), Fault::Server(503)),
-        (Reply::answer(404, "", ""), Fault::Rejected { status: 404, code: None }),
+        (
+            Reply::answer(404, "", ""),
+            Fault::Rejected {
+                status: 404,
+                code: None,
+            },
+        ),
         (Reply::answer(302, "", ""), Fault::Redirect(302)),
         (Reply::Hangup, Fault::Protocol),
     ] {
@@ -71,5 +100,8 @@ async fn a_failure_is_not_taken_for_a_revocation() {
     }
     let server = TokenServer::start(Reply::answer(401, "", r#"{"error":"invalid_client"}"#)).await;
     let error = revoked(&server, ClientAuth::SecretBasic).await.unwrap_err();
-    assert_eq!(error.to_string(), "the authorization server refuses this client: invalid_client");
+    assert_eq!(
+        error.to_string(),
+        "the authorization server refuses this client: invalid_client"
+    );
 }

@@ -13,14 +13,15 @@ use crate::{
 };
 
 /// A code and a token at once; `STATE` stands for what was sent.
-const BOTH: &str =
-    r#"{"authorization_code":"c0de","expires_in":300,"access_token":"a","refresh_token":"r","state":"STATE"}"#;
+const BOTH: &str = r#"{"authorization_code":"c0de","expires_in":300,"access_token":"a","refresh_token":"r","state":"STATE"}"#;
 
 /// An answer with the state that the request has.
 fn reply(status: u16, body: &str) -> Reply {
     let body = body.to_owned();
     Reply::by(move |request| {
-        let after = ["\"state\":\"", "state="].iter().find_map(|before| Some(request.split_once(before)?.1));
+        let after = ["\"state\":\"", "state="]
+            .iter()
+            .find_map(|before| Some(request.split_once(before)?.1));
         let state: String = after.unwrap_or_default().chars().take(10).collect();
         Reply::answer(status, "", &body.replace("STATE", &state))
     })
@@ -44,12 +45,18 @@ fn provider(server: &TokenServer, encoding: Encoding) -> Provider {
 }
 
 async fn signed_in(provider: Provider) -> Result<Issued, TokenRequestError> {
-    sign_in(&TokenEndpoint::new(Arc::new(provider), Arc::new(ManualClock::new()))).await
+    sign_in(&TokenEndpoint::new(
+        Arc::new(provider),
+        Arc::new(ManualClock::new()),
+    ))
+    .await
 }
 
 async fn fault(status: u16, body: &str) -> TokenRequestError {
     let server = TokenServer::start(reply(status, body)).await;
-    let error = signed_in(provider(&server, Encoding::Json)).await.unwrap_err();
+    let error = signed_in(provider(&server, Encoding::Json))
+        .await
+        .unwrap_err();
     assert!(!format!("{error} {error:?}").contains(CANARY));
     assert_eq!(server.count(), 1, "no code, no exchange");
     error
@@ -58,11 +65,20 @@ async fn fault(status: u16, body: &str) -> TokenRequestError {
 /// The names and values that were sent, whatever the encoding.
 fn sent(request: &str, encoding: Encoding) -> BTreeMap<String, String> {
     let (head, body) = request.split_once("\r\n\r\n").unwrap();
-    let query = head.split(' ').nth(1).unwrap().split_once('?').map_or("", |(_, query)| query);
+    let query = head
+        .split(' ')
+        .nth(1)
+        .unwrap()
+        .split_once('?')
+        .map_or("", |(_, query)| query);
     match encoding {
         Encoding::Json => serde_json::from_str(body).unwrap(),
-        Encoding::Form => url::form_urlencoded::parse(body.as_bytes()).into_owned().collect(),
-        Encoding::Query => url::form_urlencoded::parse(query.as_bytes()).into_owned().collect(),
+        Encoding::Form => url::form_urlencoded::parse(body.as_bytes())
+            .into_owned()
+            .collect(),
+        Encoding::Query => url::form_urlencoded::parse(query.as_bytes())
+            .into_owned()
+            .collect(),
     }
 }
 
@@ -71,7 +87,10 @@ async fn the_account_goes_with_the_parameters_of_the_consent_redirect_and_the_co
     for encoding in [Encoding::Json, Encoding::Form, Encoding::Query] {
         let server = TokenServer::start(reply(200, BOTH)).await;
         let issued = signed_in(provider(&server, encoding)).await.unwrap();
-        assert_eq!((issued.access_token.expose(), issued.refresh_token), ("a", Some(Secret::new("r"))));
+        assert_eq!(
+            (issued.access_token.expose(), issued.refresh_token),
+            ("a", Some(Secret::new("r")))
+        );
 
         let requests = server.requests();
         assert!(requests[0].starts_with("POST /sign-in"), "{}", requests[0]);
@@ -91,12 +110,25 @@ async fn the_account_goes_with_the_parameters_of_the_consent_redirect_and_the_co
                 "state"
             ]
         );
-        assert_eq!((&*parameters["email"], &*parameters["password"]), ("svc@example.com", CANARY));
-        assert_eq!((parameters["state"].len(), &*parameters["code_challenge_method"]), (10, "S256"));
+        assert_eq!(
+            (&*parameters["email"], &*parameters["password"]),
+            ("svc@example.com", CANARY)
+        );
+        assert_eq!(
+            (
+                parameters["state"].len(),
+                &*parameters["code_challenge_method"]
+            ),
+            (10, "S256")
+        );
 
         let exchange = sent(&requests[1], Encoding::Form);
-        assert_eq!((&*exchange["code"], &*exchange["client_id"]), ("c0de", "client"));
-        let challenge = crate::oauth::authorization::challenge(&Secret::new(&*exchange["code_verifier"]));
+        assert_eq!(
+            (&*exchange["code"], &*exchange["client_id"]),
+            ("c0de", "client")
+        );
+        let challenge =
+            crate::oauth::authorization::challenge(&Secret::new(&*exchange["code_verifier"]));
         assert_eq!(challenge, parameters["code_challenge"]);
         assert_eq!(requests.len(), 2);
     }
@@ -105,8 +137,15 @@ async fn the_account_goes_with_the_parameters_of_the_consent_redirect_and_the_co
 #[tokio::test]
 async fn another_state_ends_it() {
     for state in ["\"wrong\"", "7", "\"\""] {
-        let error = fault(200, &format!(r#"{{"authorization_code":"c","state":{state}}}"#)).await;
-        assert_eq!(error.fault(), &Fault::NotACode("its state is not the one that was sent"));
+        let error = fault(
+            200,
+            &format!(r#"{{"authorization_code":"c","state":{state}}}"#),
+        )
+        .await;
+        assert_eq!(
+            error.fault(),
+            &Fault::NotACode("its state is not the one that was sent")
+        );
     }
 }
 
@@ -114,7 +153,10 @@ async fn another_state_ends_it() {
 async fn no_state_ends_it() {
     for state in ["", r#","state":null"#] {
         let error = fault(200, &format!(r#"{{"authorization_code":"c"{state}}}"#)).await;
-        assert_eq!(error.fault(), &Fault::NotACode("the state that was sent is not in it"));
+        assert_eq!(
+            error.fault(),
+            &Fault::NotACode("the state that was sent is not in it")
+        );
     }
 }
 
@@ -129,20 +171,33 @@ async fn what_brings_no_code_ends_it() {
         "[]",
     ] {
         let error = fault(200, body).await;
-        assert!(matches!(error.fault(), Fault::NotACode(_)), "{body}: {error:?}");
+        assert!(
+            matches!(error.fault(), Fault::NotACode(_)),
+            "{body}: {error:?}"
+        );
         assert!(error.is_transient());
     }
 }
 
 #[tokio::test]
 async fn a_refusal_is_told_from_an_outage() {
-    for (status, body) in
-        [(401, ""), (400, r#"{"error":"invalid_grant"}"#), (403, "{}"), (200, r#"{"error":"locked"}"#)]
-    {
+    for (status, body) in [
+        (401, ""),
+        (400, r#"{"error":"invalid_grant"}"#),
+        (403, "{}"),
+        (200, r#"{"error":"locked"}"#),
+    ] {
         let error = fault(status, body).await;
         assert!(error.wants_a_change(), "{status} {body}");
-        assert!(error.to_string().starts_with("the sign-in was refused"), "{error}");
-        assert_eq!(error.refusal(), None, "the client is not refused, its account is");
+        assert!(
+            error.to_string().starts_with("the sign-in was refused"),
+            "{error}"
+        );
+        assert_eq!(
+            error.refusal(),
+            None,
+            "the client is not refused, its account is"
+        );
     }
     for status in [302, 408, 429, 500, 503] {
         let error = fault(status, "").await;
@@ -154,7 +209,9 @@ async fn a_refusal_is_told_from_an_outage() {
 #[tokio::test]
 async fn without_an_account_nothing_is_sent() {
     let server = TokenServer::start(reply(200, BOTH)).await;
-    let error = signed_in(fake::with_consent(&server.url())).await.unwrap_err();
+    let error = signed_in(fake::with_consent(&server.url()))
+        .await
+        .unwrap_err();
     assert!(matches!(error.fault(), Fault::Setup(_)));
     assert_eq!(server.count(), 0);
 }

@@ -45,9 +45,21 @@ impl Relay {
         rewriter: &Rewriter<'_>,
     ) -> Result<Self, BodyError> {
         let mut wire = Buffer::with_size(SMALL);
-        headers::write_answer(&mut wire, &answered.head, answered.framing, sink, persist, Some(rewriter));
+        headers::write_answer(
+            &mut wire,
+            &answered.head,
+            answered.framing,
+            sink,
+            persist,
+            Some(rewriter),
+        );
         let download = Download::begin(&answered, most_trailer_bytes, &mut wire, sink)?;
-        Ok(Self { answered, download, wire, sink })
+        Ok(Self {
+            answered,
+            download,
+            wire,
+            sink,
+        })
     }
 
     /// Passes the answer back while the rest of the request may still be going out. False: it was cut. Also its bytes.
@@ -79,10 +91,18 @@ impl Relay {
         (passed, bytes)
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>, caller: &mut Caller<'_>, moved: &mut bool) -> Poll<bool> {
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        caller: &mut Caller<'_>,
+        moved: &mut bool,
+    ) -> Poll<bool> {
         loop {
             if !self.answered.sending.is_over() {
-                let sent = self.answered.sending.poll(cx, &mut self.answered.connection, caller, moved);
+                let sent =
+                    self.answered
+                        .sending
+                        .poll(cx, &mut self.answered.connection, caller, moved);
                 if let Poll::Ready(Err(_)) = sent {
                     return Poll::Ready(false);
                 }
@@ -109,8 +129,15 @@ impl Relay {
     /// Reads on; an answer of which nothing comes for a while holds no buffer.
     fn poll_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.wire.reset(0);
-        self.wire.grow(if self.download.body.content() > SMALL as u64 / 2 { LARGE } else { SMALL });
-        let more = self.download.poll_more(cx, &mut self.answered.connection, &mut self.wire, self.sink);
+        self.wire
+            .grow(if self.download.body.content() > SMALL as u64 / 2 {
+                LARGE
+            } else {
+                SMALL
+            });
+        let more =
+            self.download
+                .poll_more(cx, &mut self.answered.connection, &mut self.wire, self.sink);
         if more.is_pending() {
             self.wire.release();
         }

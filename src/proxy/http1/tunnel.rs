@@ -38,8 +38,15 @@ enum State {
 impl Tunnel {
     /// A tunnel through which `up` and `down`, which were read already, go first.
     pub(super) fn new(up: Buffer, down: Buffer) -> Self {
-        let pipe = |wire| Pipe { wire, state: State::Open };
-        Self { up: pipe(up), down: pipe(down), bytes: 0 }
+        let pipe = |wire| Pipe {
+            wire,
+            state: State::Open,
+        };
+        Self {
+            up: pipe(up),
+            down: pipe(down),
+            bytes: 0,
+        }
     }
 
     /// Runs to the end; gives the bytes that went down, those of the answer's head included.
@@ -126,11 +133,18 @@ impl Tunnel {
 impl Pipe {
     fn wrote(&mut self, count: usize) -> io::Result<()> {
         self.wire.consume(count);
-        if count == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(()) }
+        if count == 0 {
+            Err(io::ErrorKind::WriteZero.into())
+        } else {
+            Ok(())
+        }
     }
 
     /// Reads more; a tunnel in which nothing moves holds no buffer.
-    fn poll_fill(&mut self, read: impl FnOnce(&mut [u8]) -> Poll<io::Result<usize>>) -> Poll<io::Result<()>> {
+    fn poll_fill(
+        &mut self,
+        read: impl FnOnce(&mut [u8]) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<()>> {
         self.wire.grow(SMALL);
         self.wire.reset(0);
         let read = read(self.wire.spare());

@@ -25,7 +25,10 @@ const LIMITS: Limits = Limits {
     streams: MOST_STREAMS,
 };
 /// How often a connection is asked whether it lives, and how long its answer may take.
-const LIVENESS: Liveness = Liveness { interval: Duration::from_secs(20), timeout: Some(Duration::from_secs(10)) };
+const LIVENESS: Liveness = Liveness {
+    interval: Duration::from_secs(20),
+    timeout: Some(Duration::from_secs(10)),
+};
 
 /// Speaks HTTP/2 on `io`.
 pub(super) fn begin<T>(io: T, scheme: &'static str, authority: String) -> Client

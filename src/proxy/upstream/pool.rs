@@ -35,7 +35,9 @@ struct Spread(u64);
 
 impl Hasher for Spread {
     fn write(&mut self, bytes: &[u8]) {
-        bytes.iter().for_each(|byte| self.write_u64(u64::from(*byte)));
+        bytes
+            .iter()
+            .for_each(|byte| self.write_u64(u64::from(*byte)));
     }
 
     fn write_u64(&mut self, number: u64) {
@@ -73,12 +75,20 @@ impl Pool {
         open.retain(|(session, _)| !session.is_closed());
         let (session, used) = open.iter_mut().find(|(session, _)| session.has_room())?;
         *used = Instant::now();
-        Some(Connection { io: Io::Http2(Box::new(session.stream())), reused: true })
+        Some(Connection {
+            io: Io::Http2(Box::new(session.stream())),
+            reused: true,
+        })
     }
 
     /// Shares a connection that speaks HTTP/2.
     pub(super) fn share(&self, target: &Target, session: Client) {
-        self.sessions.borrow_mut().entry(target.id).or_default().open.push((session, Instant::now()));
+        self.sessions
+            .borrow_mut()
+            .entry(target.id)
+            .or_default()
+            .open
+            .push((session, Instant::now()));
     }
 
     /// What those have to hold who open a connection to an upstream that speaks HTTP/2.
@@ -86,7 +96,9 @@ impl Pool {
         let mut sessions = self.sessions.borrow_mut();
         match target.http2 {
             Http2::PriorKnowledge => Some(sessions.entry(target.id).or_default().turn.clone()),
-            Http2::Auto => sessions.get(&target.id).map(|sessions| sessions.turn.clone()),
+            Http2::Auto => sessions
+                .get(&target.id)
+                .map(|sessions| sessions.turn.clone()),
             Http2::Never => None,
         }
     }
@@ -113,18 +125,25 @@ impl Pool {
         if connections.len() == MOST_IDLE {
             connections.pop_front();
         }
-        connections.push_back(Idle { connection, since: Instant::now() });
+        connections.push_back(Idle {
+            connection,
+            since: Instant::now(),
+        });
     }
 
     /// Gives up the connections that have idled too long or that the upstream has closed.
     pub fn sweep(&self) {
         self.idle.borrow_mut().retain(|_, connections| {
-            connections.retain(|idle| idle.since.elapsed() < KEPT_IDLE && idle.connection.is_quiet());
+            connections
+                .retain(|idle| idle.since.elapsed() < KEPT_IDLE && idle.connection.is_quiet());
             !connections.is_empty()
         });
         for sessions in self.sessions.borrow_mut().values_mut() {
-            let is_kept = |session: &Client, used: &Instant| !session.is_idle() || used.elapsed() < KEPT_IDLE;
-            sessions.open.retain(|(session, used)| !session.is_closed() && is_kept(session, used));
+            let is_kept =
+                |session: &Client, used: &Instant| !session.is_idle() || used.elapsed() < KEPT_IDLE;
+            sessions
+                .open
+                .retain(|(session, used)| !session.is_closed() && is_kept(session, used));
         }
     }
 }

@@ -34,7 +34,10 @@ pub(super) struct Buckets {
 impl Buckets {
     pub(super) fn record(&self, elapsed: Duration) {
         let nanoseconds = u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
-        let bucket = BOUNDS.iter().position(|bound| nanoseconds <= *bound).unwrap_or(BOUNDS.len());
+        let bucket = BOUNDS
+            .iter()
+            .position(|bound| nanoseconds <= *bound)
+            .unwrap_or(BOUNDS.len());
         self.counts[bucket].fetch_add(1, Ordering::Relaxed);
         self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
     }
@@ -43,7 +46,9 @@ impl Buckets {
         for (sum, count) in sum.counts.iter_mut().zip(&self.counts) {
             *sum += count.load(Ordering::Relaxed);
         }
-        sum.nanoseconds = sum.nanoseconds.wrapping_add(self.nanoseconds.load(Ordering::Relaxed));
+        sum.nanoseconds = sum
+            .nanoseconds
+            .wrapping_add(self.nanoseconds.load(Ordering::Relaxed));
     }
 }
 
@@ -57,10 +62,13 @@ pub(super) struct Durations {
 impl Durations {
     /// The upper bound of each bucket in seconds, and how many were no longer than that; without the last, `+Inf`.
     pub(super) fn cumulative(&self) -> impl Iterator<Item = (f64, u64)> {
-        BOUNDS.iter().zip(&self.counts).scan(0, |total, (bound, count)| {
-            *total += count;
-            Some((seconds(*bound), *total))
-        })
+        BOUNDS
+            .iter()
+            .zip(&self.counts)
+            .scan(0, |total, (bound, count)| {
+                *total += count;
+                Some((seconds(*bound), *total))
+            })
     }
 
     pub(super) fn count(&self) -> u64 {

@@ -60,11 +60,23 @@ impl Exposition {
         let _ = writeln!(self.0, "{line}");
     }
 
-    fn sample(&mut self, name: &str, suffix: &str, labels: &Labels<'_>, le: Option<&str>, value: impl Display) {
+    fn sample(
+        &mut self,
+        name: &str,
+        suffix: &str,
+        labels: &Labels<'_>,
+        le: Option<&str>,
+        value: impl Display,
+    ) {
         self.0.push_str(name);
         self.0.push_str(suffix);
         self.0.push('{');
-        for (place, (label, value)) in labels.iter().copied().chain(le.map(|bound| ("le", bound))).enumerate() {
+        for (place, (label, value)) in labels
+            .iter()
+            .copied()
+            .chain(le.map(|bound| ("le", bound)))
+            .enumerate()
+        {
             if place > 0 {
                 self.0.push(',');
             }
@@ -91,11 +103,25 @@ impl Samples<'_> {
 
     pub(super) fn histogram(&mut self, labels: &Labels<'_>, durations: &Durations) {
         for (bound, count) in durations.cumulative() {
-            self.out.sample(self.name, "_bucket", labels, Some(&bound.to_string()), count);
+            self.out.sample(
+                self.name,
+                "_bucket",
+                labels,
+                Some(&bound.to_string()),
+                count,
+            );
         }
-        self.out.sample(self.name, "_bucket", labels, Some("+Inf"), durations.count());
-        self.out.sample(self.name, "_sum", labels, None, durations.sum_seconds());
-        self.out.sample(self.name, "_count", labels, None, durations.count());
+        self.out.sample(
+            self.name,
+            "_bucket",
+            labels,
+            Some("+Inf"),
+            durations.count(),
+        );
+        self.out
+            .sample(self.name, "_sum", labels, None, durations.sum_seconds());
+        self.out
+            .sample(self.name, "_count", labels, None, durations.count());
     }
 }
 

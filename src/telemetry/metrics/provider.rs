@@ -27,14 +27,19 @@ pub struct ProviderMetrics {
 impl ProviderMetrics {
     /// Counts one request to the token endpoint: its grant (RFC 6749), `ok` or the kind of its failure, and its time.
     pub fn request(&self, grant_type: &'static str, outcome: &'static str, elapsed: Duration) {
-        *lock(&self.requests).entry((grant_type, outcome)).or_default() += 1;
+        *lock(&self.requests)
+            .entry((grant_type, outcome))
+            .or_default() += 1;
         self.durations.record(elapsed);
     }
 
     /// Says when the token in hand ends, by the time of day.
     pub fn expiry(&self, expiry: Option<SystemTime>) {
-        let since_1970 = expiry.and_then(|expiry| expiry.duration_since(SystemTime::UNIX_EPOCH).ok());
-        let milliseconds = since_1970.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+        let since_1970 =
+            expiry.and_then(|expiry| expiry.duration_since(SystemTime::UNIX_EPOCH).ok());
+        let milliseconds = since_1970.map_or(0, |since| {
+            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+        });
         self.expiry.store(milliseconds, Ordering::Relaxed);
     }
 

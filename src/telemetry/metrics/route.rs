@@ -100,7 +100,9 @@ impl Codes {
                 return;
             }
         }
-        let overflow = self.overflow.get_or_init(|| (0..CODES).map(|_| AtomicU64::new(0)).collect());
+        let overflow = self
+            .overflow
+            .get_or_init(|| (0..CODES).map(|_| AtomicU64::new(0)).collect());
         let place = usize::from(status).saturating_sub(100).min(CODES - 1);
         overflow[place].fetch_add(1, Ordering::Relaxed);
     }
@@ -108,7 +110,9 @@ impl Codes {
     fn add_to(&self, sum: &mut BTreeMap<u16, u64>) {
         for slot in &self.slots {
             let seen = slot.load(Ordering::Relaxed);
-            if let (status @ 1.., count) = ((seen >> COUNT_BITS) as u16, seen & ((1 << COUNT_BITS) - 1)) {
+            if let (status @ 1.., count) =
+                ((seen >> COUNT_BITS) as u16, seen & ((1 << COUNT_BITS) - 1))
+            {
                 *sum.entry(status).or_default() += count;
             }
         }
@@ -162,12 +166,20 @@ mod tests {
         }
         let codes = route.codes();
         assert_eq!(codes.len(), 900);
-        assert!(codes.iter().all(|(status, count)| *count == u64::from(status % 3 + 1)));
+        assert!(
+            codes
+                .iter()
+                .all(|(status, count)| *count == u64::from(status % 3 + 1))
+        );
     }
 
     #[test]
     fn an_idle_route_is_small() {
-        assert!(size_of::<RouteMetrics>() <= 160, "{}", size_of::<RouteMetrics>());
+        assert!(
+            size_of::<RouteMetrics>() <= 160,
+            "{}",
+            size_of::<RouteMetrics>()
+        );
         assert!(size_of::<Shard>() <= 256, "{}", size_of::<Shard>());
     }
 }

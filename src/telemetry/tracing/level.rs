@@ -22,23 +22,39 @@ pub(super) fn parse(text: &str) -> Result<Targets, InvalidLevel> {
     let mut default = None;
     let mut named = Vec::new();
     for directive in text.split(',').map(str::trim) {
-        let invalid = || InvalidLevel { directive: directive.to_owned() };
+        let invalid = || InvalidLevel {
+            directive: directive.to_owned(),
+        };
         match directive.split_once('=') {
             None => default = Some(level(directive).ok_or_else(invalid)?),
-            Some((target, word)) if is_target(target) => named.push((target, level(word).ok_or_else(invalid)?)),
+            Some((target, word)) if is_target(target) => {
+                named.push((target, level(word).ok_or_else(invalid)?))
+            }
             Some(_) => return Err(invalid()),
         }
     }
     let default = default.unwrap_or(LevelFilter::INFO);
-    let targets = Targets::new().with_default(default.min(FOREIGN)).with_target(OURS, default);
-    Ok(targets.with_targets(named.into_iter().map(|(target, level)| (target, bounded(target, level)))))
+    let targets = Targets::new()
+        .with_default(default.min(FOREIGN))
+        .with_target(OURS, default);
+    Ok(targets.with_targets(
+        named
+            .into_iter()
+            .map(|(target, level)| (target, bounded(target, level))),
+    ))
 }
 
 const OURS: &str = "bearward";
 
 fn bounded(target: &str, level: LevelFilter) -> LevelFilter {
-    let ours = target.strip_prefix(OURS).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
-    if ours { level } else { level.min(LevelFilter::INFO) }
+    let ours = target
+        .strip_prefix(OURS)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
+    if ours {
+        level
+    } else {
+        level.min(LevelFilter::INFO)
+    }
 }
 
 fn level(word: &str) -> Option<LevelFilter> {
@@ -50,11 +66,17 @@ fn level(word: &str) -> Option<LevelFilter> {
         ("debug", LevelFilter::DEBUG),
         ("trace", LevelFilter::TRACE),
     ];
-    LEVELS.iter().find(|(name, _)| name.eq_ignore_ascii_case(word)).map(|(_, level)| *level)
+    LEVELS
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(word))
+        .map(|(_, level)| *level)
 }
 
 fn is_target(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':' | b'-'))
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':' | b'-'))
 }
 
 /// A directive that is none.
@@ -81,15 +103,30 @@ mod tests {
 
     #[test]
     fn levels_and_directives_are_accepted() {
-        for text in ["info", "TRACE", "off", "warn,bearward::oauth=debug", "bearward=debug", "info, h2=info"] {
+        for text in [
+            "info",
+            "TRACE",
+            "off",
+            "warn,bearward::oauth=debug",
+            "bearward=debug",
+            "info, h2=info",
+        ] {
             assert_eq!(validate_level(text), Ok(()), "{text}");
         }
     }
 
     #[test]
     fn a_misspelt_level_is_an_error_and_not_a_target() {
-        for text in ["", "inof", "info,", "=debug", "bearward=", "bearward=loud", "bearward[span]=debug", "info;debug"]
-        {
+        for text in [
+            "",
+            "inof",
+            "info,",
+            "=debug",
+            "bearward=",
+            "bearward=loud",
+            "bearward[span]=debug",
+            "info;debug",
+        ] {
             assert!(validate_level(text).is_err(), "{text}");
         }
     }

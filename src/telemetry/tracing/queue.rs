@@ -43,9 +43,14 @@ pub(super) fn start(
     output: impl Write + Send + 'static,
     lost: impl Fn(u64) -> String + Send + 'static,
 ) -> io::Result<(Lines, Writer)> {
-    let queue = Arc::new(Queue { state: Mutex::default(), changed: Condvar::new() });
+    let queue = Arc::new(Queue {
+        state: Mutex::default(),
+        changed: Condvar::new(),
+    });
     let theirs = queue.clone();
-    std::thread::Builder::new().name("log".into()).spawn(move || theirs.write_all(output, lost))?;
+    std::thread::Builder::new()
+        .name("log".into())
+        .spawn(move || theirs.write_all(output, lost))?;
     Ok((Lines(queue.clone()), Writer(queue)))
 }
 
@@ -72,7 +77,10 @@ impl Drop for Writer {
         let mut state = self.0.lock();
         state.closing = true;
         self.0.changed.notify_all();
-        let wait = self.0.changed.wait_timeout_while(state, FAREWELL, |state| !state.ended);
+        let wait = self
+            .0
+            .changed
+            .wait_timeout_while(state, FAREWELL, |state| !state.ended);
         drop(wait.unwrap_or_else(PoisonError::into_inner));
     }
 }
@@ -87,7 +95,9 @@ impl Queue {
         loop {
             let mut state = self
                 .changed
-                .wait_while(self.lock(), |state| state.waiting.is_empty() && !state.closing)
+                .wait_while(self.lock(), |state| {
+                    state.waiting.is_empty() && !state.closing
+                })
                 .unwrap_or_else(PoisonError::into_inner);
             if state.waiting.is_empty() && state.lost == 0 {
                 state.ended = true;
@@ -117,7 +127,9 @@ fn write_patiently(output: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> 
             Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
             Ok(written) => bytes = &bytes[written..],
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => std::thread::sleep(Duration::from_millis(10)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                std::thread::sleep(Duration::from_millis(10))
+            }
             Err(error) => return Err(error),
         }
     }
@@ -127,7 +139,9 @@ fn write_patiently(output: &mut impl Write, mut bytes: &[u8]) -> io::Result<()> 
 /// A line without control characters, and without those that turn the direction of writing or break lines. The escapes
 /// are JSON's, so that a JSON line stays one.
 fn escaped(line: &str) -> Cow<'_, str> {
-    let (text, end) = line.strip_suffix('\n').map_or((line, ""), |text| (text, "\n"));
+    let (text, end) = line
+        .strip_suffix('\n')
+        .map_or((line, ""), |text| (text, "\n"));
     if text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
         return Cow::Borrowed(line);
     }
@@ -137,7 +151,11 @@ fn escaped(line: &str) -> Cow<'_, str> {
             '\n' => clean.push_str("\\n"),
             '\r' => clean.push_str("\\r"),
             '\t' => clean.push_str("\\t"),
-            '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}' => {
+            '\u{2028}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{61c}' => {
                 let _ = write!(clean, "\\u{:04x}", u32::from(character));
             }
             _ if character.is_control() => {
@@ -189,7 +207,8 @@ mod tests {
     fn gated() -> (Lines, Writer, mpsc::Receiver<Vec<u8>>, mpsc::Sender<()>) {
         let (asked, writes) = mpsc::channel();
         let (open, let_through) = mpsc::channel();
-        let (lines, writer) = start(Gate { asked, let_through }, |lost| format!("lost {lost}\n")).unwrap();
+        let (lines, writer) =
+            start(Gate { asked, let_through }, |lost| format!("lost {lost}\n")).unwrap();
         (lines, writer, writes, open)
     }
 

@@ -52,7 +52,11 @@ impl Credential {
     }
 
     pub(in crate::token) fn begin(&self) -> Begun {
-        let mut begun = Begun { in_hand: None, discarded: None, wanted: false };
+        let mut begun = Begun {
+            in_hand: None,
+            discarded: None,
+            wanted: false,
+        };
         self.progress.send_modify(|progress| {
             begun.wanted = progress.begin();
             begun.discarded.clone_from(&progress.discarded);
@@ -105,13 +109,15 @@ impl Credential {
 
     pub(in crate::token) fn fail(&self, failure: Failure, retry: Retry) {
         self.metrics.login_required(false);
-        self.progress.send_modify(|progress| progress.fail(failure, retry));
+        self.progress
+            .send_modify(|progress| progress.fail(failure, retry));
     }
 
     /// Nothing can be asked for before there is a login. The token in hand stays until it ends.
     pub(in crate::token) fn require_login(&self, failure: Option<Failure>) {
         self.metrics.login_required(true);
-        self.progress.send_modify(|progress| progress.require_login(failure));
+        self.progress
+            .send_modify(|progress| progress.require_login(failure));
     }
 
     /// Gives up the token in hand.
@@ -127,7 +133,8 @@ impl Credential {
 
     /// Says what is wrong although there is a token, or that it is right again.
     pub(in crate::token) fn note(&self, failure: Option<Failure>) {
-        self.progress.send_modify(|progress| progress.failure = failure);
+        self.progress
+            .send_modify(|progress| progress.failure = failure);
     }
 
     /// What is in force is not in the store: were the process to end now, the login would be lost.
@@ -152,16 +159,22 @@ impl Credential {
 
     /// Asks the refresher to end, after the request in flight if there is one.
     pub(in crate::token) fn stop(&self) {
-        self.progress.send_modify(|progress| progress.stopping = true);
+        self.progress
+            .send_modify(|progress| progress.stopping = true);
     }
 
     /// The refresher is gone: nobody is to wait for it.
     pub(in crate::token) fn end(&self) {
-        self.progress.send_modify(|progress| progress.phase = Phase::Ended);
+        self.progress
+            .send_modify(|progress| progress.phase = Phase::Ended);
     }
 
     pub(in crate::token) async fn ended(&self) {
         // The sender is ours, so this cannot fail.
-        let _ = self.progress.subscribe().wait_for(|progress| progress.phase == Phase::Ended).await;
+        let _ = self
+            .progress
+            .subscribe()
+            .wait_for(|progress| progress.phase == Phase::Ended)
+            .await;
     }
 }

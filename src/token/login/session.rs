@@ -37,7 +37,11 @@ pub(in crate::token) enum Means {
 
 impl<'a> Session<'a> {
     pub(super) fn new(login: &'a Login, kept: MutexGuard<'a, Kept>) -> Self {
-        Self { login, kept, continues: false }
+        Self {
+            login,
+            kept,
+            continues: false,
+        }
     }
 
     /// Takes the store's lock, unless it was kept.
@@ -99,7 +103,11 @@ impl<'a> Session<'a> {
         }
         self.continues = before.is_some() && login_of(self.kept.record.as_ref()) == before;
         self.login.tell(&self.kept);
-        if self.is_unsaved() { self.save().await } else { Ok(()) }
+        if self.is_unsaved() {
+            self.save().await
+        } else {
+            Ok(())
+        }
     }
 
     /// Whether the record is one of the login that was in force before it was read.
@@ -115,10 +123,15 @@ impl<'a> Session<'a> {
     /// What the next token can be asked for with.
     pub(in crate::token) fn means(&self) -> Means {
         match &self.kept.record {
-            Some(record) if !record.is_forgotten() && self.login.is_of_another_client(record) => Means::OtherClient,
+            Some(record) if !record.is_forgotten() && self.login.is_of_another_client(record) => {
+                Means::OtherClient
+            }
             Some(record) if record.refused => Means::Refused,
             Some(record) if record.is_forgotten() => Means::Forgotten,
-            Some(Record { refresh_token: Some(refresh_token), .. }) => Means::RefreshToken(refresh_token.clone()),
+            Some(Record {
+                refresh_token: Some(refresh_token),
+                ..
+            }) => Means::RefreshToken(refresh_token.clone()),
             _ => Means::Nothing,
         }
     }
@@ -151,7 +164,10 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// It cannot be written now; it is in force all the same.
-    pub(in crate::token) async fn rotated(&mut self, refresh_token: &Secret) -> Result<(), StoreError> {
+    pub(in crate::token) async fn rotated(
+        &mut self,
+        refresh_token: &Secret,
+    ) -> Result<(), StoreError> {
         if let Some(record) = &mut self.kept.record {
             record.refresh_token = Some(refresh_token.clone());
         }
@@ -177,7 +193,14 @@ impl<'a> Session<'a> {
     /// # Errors
     /// That cannot be written; then the record stays in force as it was written.
     pub(in crate::token) async fn give_up(&mut self, refused: &Secret) -> Result<(), StoreError> {
-        let Some(record) = self.kept.record.clone().filter(|record| record.has_access(refused)) else { return Ok(()) };
+        let Some(record) = self
+            .kept
+            .record
+            .clone()
+            .filter(|record| record.has_access(refused))
+        else {
+            return Ok(());
+        };
         let without = super::without_access(record);
         if self.is_unsaved() {
             // It is tried again to write it; when it is written, then without.
@@ -192,10 +215,17 @@ impl<'a> Session<'a> {
     /// # Errors
     /// That cannot be written; then it is not in force either.
     pub(super) async fn log_out(&mut self) -> Result<Option<Secret>, StoreError> {
-        let Some(record) = self.kept.record.clone() else { return Ok(None) };
+        let Some(record) = self.kept.record.clone() else {
+            return Ok(None);
+        };
         let configured = self.login.configured().map(|(_, digest)| digest);
         let taken = record.taken_with(configured.as_deref());
-        self.replace(Record { configured, taken, ..Record::default() }).await?;
+        self.replace(Record {
+            configured,
+            taken,
+            ..Record::default()
+        })
+        .await?;
         // Another server is not shown it, to revoke it neither.
         let is_ours = !self.login.is_of_another_client(&record);
         Ok(record.refresh_token.filter(|_| is_ours))
@@ -217,16 +247,21 @@ impl<'a> Session<'a> {
             configured,
             client: Some(super::client(&self.login.provider)),
             // A record of a version that named none gets a name here.
-            login: before.and_then(|record| record.login.clone()).or_else(|| Some(super::identity())),
-            access: Some(self.login.access(issued.access_token.clone(), issued.lifetime, asked_at)),
+            login: before
+                .and_then(|record| record.login.clone())
+                .or_else(|| Some(super::identity())),
+            access: Some(
+                self.login
+                    .access(issued.access_token.clone(), issued.lifetime, asked_at),
+            ),
         }
     }
 
     fn taken_with(&self, configured: Option<&str>) -> Vec<String> {
-        self.kept
-            .record
-            .as_ref()
-            .map_or_else(|| Record::default().taken_with(configured), |it| it.taken_with(configured))
+        self.kept.record.as_ref().map_or_else(
+            || Record::default().taken_with(configured),
+            |it| it.taken_with(configured),
+        )
     }
 
     async fn replace(&mut self, record: Record) -> Result<(), StoreError> {
@@ -240,7 +275,9 @@ impl<'a> Session<'a> {
 
     /// Writes what is in force.
     pub(super) async fn save(&mut self) -> Result<(), StoreError> {
-        let Some(record) = self.kept.record.clone() else { return Ok(()) };
+        let Some(record) = self.kept.record.clone() else {
+            return Ok(());
+        };
         self.replace(record).await
     }
 

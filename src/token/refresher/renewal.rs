@@ -50,7 +50,12 @@ impl Refresher {
         }
         let signs_in = self.credential.provider().sign_in.is_some();
         let stored = session.token();
-        let taken = take(stored.as_ref(), session.continues(), begun, self.credential.clock().now());
+        let taken = take(
+            stored.as_ref(),
+            session.continues(),
+            begun,
+            self.credential.clock().now(),
+        );
         let means = session.means();
         match (&means, taken, stored) {
             // The last one of a login that is over.
@@ -61,33 +66,60 @@ impl Refresher {
         }
         match means {
             Means::RefreshToken(refresh_token) => self.refresh(&mut session, &refresh_token).await,
-            Means::Nothing | Means::Refused | Means::OtherClient if signs_in => self.sign_in(&mut session).await,
+            Means::Nothing | Means::Refused | Means::OtherClient if signs_in => {
+                self.sign_in(&mut session).await
+            }
             // What somebody ended is taken up again by the next start, not at once.
             Means::Forgotten if signs_in && !self.started => self.sign_in(&mut session).await,
-            Means::Forgotten => Ok(Outcome::LoginRequired { refused: None, last: None, forget: true }),
+            Means::Forgotten => Ok(Outcome::LoginRequired {
+                refused: None,
+                last: None,
+                forget: true,
+            }),
             Means::OtherClient => Ok(Outcome::OtherClient),
             Means::Refused => {
-                let refused = Some(TokenRequestError::new(Fault::Refused(Refusal::InvalidGrant)));
-                let last = session.token().filter(|_| begun.in_hand.is_none() && begun.discarded.is_none());
-                Ok(Outcome::LoginRequired { refused, last, forget: false })
+                let refused = Some(TokenRequestError::new(Fault::Refused(
+                    Refusal::InvalidGrant,
+                )));
+                let last = session
+                    .token()
+                    .filter(|_| begun.in_hand.is_none() && begun.discarded.is_none());
+                Ok(Outcome::LoginRequired {
+                    refused,
+                    last,
+                    forget: false,
+                })
             }
-            Means::Nothing => Ok(Outcome::LoginRequired { refused: None, last: None, forget: false }),
+            Means::Nothing => Ok(Outcome::LoginRequired {
+                refused: None,
+                last: None,
+                forget: false,
+            }),
         }
     }
 
     /// RFC 6749 §6.
-    async fn refresh(&self, session: &mut Session<'_>, refresh_token: &Secret) -> Result<Outcome, Cause> {
+    async fn refresh(
+        &self,
+        session: &mut Session<'_>,
+        refresh_token: &Secret,
+    ) -> Result<Outcome, Cause> {
         session.prepare().await?;
         let grant = Grant::RefreshToken { refresh_token };
         let (mut answer, mut asked_at) = self.ask(grant).await;
-        if answer.as_ref().is_err_and(TokenRequestError::may_have_been_received) {
+        if answer
+            .as_ref()
+            .is_err_and(TokenRequestError::may_have_been_received)
+        {
             // The token may be spent and its successor lost. Many servers let a client that asks again at once have it.
             tracing::warn!(provider = %self.credential.name(), "token.answer_lost: asking once more");
             (answer, asked_at) = self.ask(grant).await;
         }
         match answer {
             Ok(issued) => self.issued(session, issued, asked_at, true).await,
-            Err(error) if error.refusal() == Some(Refusal::InvalidGrant) => self.refused(session, error).await,
+            Err(error) if error.refusal() == Some(Refusal::InvalidGrant) => {
+                self.refused(session, error).await
+            }
             Err(error) => {
                 if let Some(refresh_token) = error.refresh_token() {
                     // Whatever is wrong with the access token beside it, the one that was asked with is spent.
@@ -99,7 +131,11 @@ impl Refresher {
     }
 
     /// The refresh token is of no use any more. That is final, and outlives the process.
-    async fn refused(&self, session: &mut Session<'_>, error: TokenRequestError) -> Result<Outcome, Cause> {
+    async fn refused(
+        &self,
+        session: &mut Session<'_>,
+        error: TokenRequestError,
+    ) -> Result<Outcome, Cause> {
         if let Err(error) = session.refused().await {
             // A restart would spend a request on finding out again, no more.
             tracing::error!(provider = %self.credential.name(), %error, "store.unsaved: a refresh token was refused for good");
@@ -108,7 +144,11 @@ impl Refresher {
             tracing::warn!(provider = %self.credential.name(), %error, "login.refused: signing in again");
             return self.sign_in(session).await;
         }
-        Ok(Outcome::LoginRequired { refused: Some(error), last: None, forget: false })
+        Ok(Outcome::LoginRequired {
+            refused: Some(error),
+            last: None,
+            forget: false,
+        })
     }
 
     /// Headless consent.
@@ -116,7 +156,8 @@ impl Refresher {
         session.prepare().await?;
         const GRANT: &str = crate::oauth::provider::GrantType::AuthorizationCode.as_str();
         let (answer, asked_at) = self.counted(GRANT, sign_in::sign_in(&self.endpoint)).await;
-        self.issued(session, answer.map_err(Cause::SignIn)?, asked_at, false).await
+        self.issued(session, answer.map_err(Cause::SignIn)?, asked_at, false)
+            .await
     }
 
     /// An answer: what it brought is written before any of it is used. No wait comes between its arrival and the writing.
@@ -129,7 +170,11 @@ impl Refresher {
     ) -> Result<Outcome, Cause> {
         let unsaved = session.renewed(&issued, asked_at, refreshed).await.err();
         match (self.token(issued, asked_at), unsaved) {
-            (Ok(token), unsaved) => Ok(Outcome::Issued { token, asked_at, unsaved }),
+            (Ok(token), unsaved) => Ok(Outcome::Issued {
+                token,
+                asked_at,
+                unsaved,
+            }),
             (Err(_), Some(error)) => Err(Cause::Store(error)),
             (Err(cause), None) => Err(cause),
         }

@@ -32,7 +32,13 @@ impl Refresher {
                     Phase::LoginRequired => None,
                     Phase::Fetching | Phase::Ended => return,
                 };
-                (due, progress.failure.as_ref().is_some_and(Failure::wants_a_change))
+                (
+                    due,
+                    progress
+                        .failure
+                        .as_ref()
+                        .is_some_and(Failure::wants_a_change),
+                )
             };
             let look = self.credential.login().map(|_| self.look_at);
             tokio::select! {
@@ -55,13 +61,17 @@ impl Refresher {
     /// Looks at the store, and tells whether what is there is worth an attempt. A token that was refused is not left there.
     async fn look(&mut self) -> bool {
         let credential = self.credential.clone();
-        let Some(login) = credential.login() else { return false };
+        let Some(login) = credential.login() else {
+            return false;
+        };
         if let Some(refused) = self.refused.clone()
             && let Err(error) = login.give_up(&refused).await
         {
             self.stays_on_record(&refused, &error);
         }
-        let of_store = |progress: &super::Progress| progress.failure.as_ref().is_some_and(Failure::is_of_store);
+        let of_store = |progress: &super::Progress| {
+            progress.failure.as_ref().is_some_and(Failure::is_of_store)
+        };
         match login.look().await {
             Ok(Look::Same) => false,
             Ok(Look::Changed) => true,
@@ -69,7 +79,10 @@ impl Refresher {
                 tracing::info!(provider = %self.credential.name(), "store.saved: what was in memory alone is written");
                 let (resting, of_store) = {
                     let progress = self.progress.borrow();
-                    (matches!(progress.phase, Phase::Resting { .. }), of_store(&progress))
+                    (
+                        matches!(progress.phase, Phase::Resting { .. }),
+                        of_store(&progress),
+                    )
                 };
                 if resting && of_store {
                     self.credential.note(None);

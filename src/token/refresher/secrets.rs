@@ -16,15 +16,31 @@ pub(super) struct Secrets {
 impl Secrets {
     pub(super) fn of(provider: &Provider) -> Self {
         Self {
-            client: provider.client_secret.as_ref().map(|secret| secret.subscribe()),
-            password: provider.sign_in.as_ref().map(|sign_in| sign_in.password.subscribe()),
-            refresh_token: provider.refresh_token.as_ref().map(|secret| secret.subscribe()),
+            client: provider
+                .client_secret
+                .as_ref()
+                .map(|secret| secret.subscribe()),
+            password: provider
+                .sign_in
+                .as_ref()
+                .map(|sign_in| sign_in.password.subscribe()),
+            refresh_token: provider
+                .refresh_token
+                .as_ref()
+                .map(|secret| secret.subscribe()),
         }
     }
 
     /// A change from here on is news; these very values are what the request will be made with.
     pub(super) fn mark_unchanged(&mut self) {
-        for secret in [&mut self.client, &mut self.password, &mut self.refresh_token].into_iter().flatten() {
+        for secret in [
+            &mut self.client,
+            &mut self.password,
+            &mut self.refresh_token,
+        ]
+        .into_iter()
+        .flatten()
+        {
             secret.mark_unchanged();
         }
     }

@@ -80,8 +80,14 @@ pub enum Flaw {
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Folder { path, flaw } => write!(f, "the store's folder {} cannot be used: {flaw}", path.display()),
-            Self::File { path, flaw } => write!(f, "{} is not used and left alone: {flaw}", path.display()),
+            Self::Folder { path, flaw } => write!(
+                f,
+                "the store's folder {} cannot be used: {flaw}",
+                path.display()
+            ),
+            Self::File { path, flaw } => {
+                write!(f, "{} is not used and left alone: {flaw}", path.display())
+            }
             Self::Io { doing, path, error } => write!(f, "{doing} {}: {error}", path.display()),
             Self::Locked => f.write_str("another process holds the lock on this provider's record"),
             Self::Slow => f.write_str("the store's disk does not answer"),
@@ -98,16 +104,25 @@ impl fmt::Display for Flaw {
         match self {
             Self::Io(error) => write!(f, "{error}"),
             Self::OpenToOthers { mode, wanted } => {
-                write!(f, "its mode is {mode:04o}, so that others may get at it; `chmod {wanted:04o}` it")
+                write!(
+                    f,
+                    "its mode is {mode:04o}, so that others may get at it; `chmod {wanted:04o}` it"
+                )
             }
-            Self::ForeignOwner { owner, user } => write!(f, "it belongs to the user {owner}, and this is user {user}"),
+            Self::ForeignOwner { owner, user } => {
+                write!(f, "it belongs to the user {owner}, and this is user {user}")
+            }
             Self::SymbolicLink => f.write_str("it is a symbolic link"),
             Self::NotAFile => f.write_str("it is not an ordinary file"),
             Self::TooLarge => f.write_str("it is larger than any record"),
             Self::Corrupt(how) => write!(f, "it is damaged ({how}); remove it and log in again"),
             Self::Sealed => f.write_str("it is encrypted, and there is no encryption_key"),
-            Self::OtherKey => f.write_str("it is encrypted with another encryption_key, or was changed since"),
-            Self::Newer(version) => write!(f, "a later version of bearward wrote it (format {version})"),
+            Self::OtherKey => {
+                f.write_str("it is encrypted with another encryption_key, or was changed since")
+            }
+            Self::Newer(version) => {
+                write!(f, "a later version of bearward wrote it (format {version})")
+            }
         }
     }
 }
@@ -115,7 +130,11 @@ impl fmt::Display for Flaw {
 impl std::error::Error for StoreError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Io { error, .. } | Self::Folder { flaw: Flaw::Io(error), .. } => Some(error),
+            Self::Io { error, .. }
+            | Self::Folder {
+                flaw: Flaw::Io(error),
+                ..
+            } => Some(error),
             _ => None,
         }
     }

@@ -41,7 +41,10 @@ pub(super) struct FileStore {
 impl FileStore {
     pub(super) fn open(path: &Path, key: Option<&Secret>) -> Result<Self, StoreError> {
         Folder::open(path)?;
-        Ok(Self { path: path.to_owned(), seal: Arc::new(Seal::new(key)) })
+        Ok(Self {
+            path: path.to_owned(),
+            seal: Arc::new(Seal::new(key)),
+        })
     }
 }
 
@@ -55,9 +58,14 @@ impl Store for FileStore {
     fn load(&self, provider: &str) -> Result<Option<Record>, StoreError> {
         let names = Names::of(provider)?;
         let folder = Folder::open(&self.path)?;
-        let Some(json) = folder.read(&names.record)? else { return Ok(None) };
+        let Some(json) = folder.read(&names.record)? else {
+            return Ok(None);
+        };
         let parsed = self.seal.read(&json, provider);
-        parsed.map(Some).map_err(|flaw| StoreError::File { path: folder.path(&names.record), flaw })
+        parsed.map(Some).map_err(|flaw| StoreError::File {
+            path: folder.path(&names.record),
+            flaw,
+        })
     }
 
     fn try_lock(&self, provider: &str) -> Result<Option<Box<dyn Lock>>, StoreError> {
@@ -101,7 +109,11 @@ impl Names {
     /// The configuration allows no other names; this makes sure that none leads out of the folder.
     fn of(provider: &str) -> Result<Self, StoreError> {
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
-        if provider.is_empty() || provider.len() > 64 || provider.starts_with('.') || !provider.bytes().all(fits) {
+        if provider.is_empty()
+            || provider.len() > 64
+            || provider.starts_with('.')
+            || !provider.bytes().all(fits)
+        {
             return Err(StoreError::Name);
         }
         Ok(Self {
@@ -160,23 +172,34 @@ impl Held {
 
     /// The name of the file that is written to: never that of a next record that is whole.
     fn spare_name(&self) -> &str {
-        if self.whole.is_some() { &self.names.newer } else { &self.names.next }
+        if self.whole.is_some() {
+            &self.names.newer
+        } else {
+            &self.names.next
+        }
     }
 
     fn reserve(&self, mut spare: &File) -> Result<(), StoreError> {
         let name = self.spare_name();
-        spare.write_all(&vec![b' '; ROOM]).map_err(self.folder.failed("cannot write", name))?;
+        spare
+            .write_all(&vec![b' '; ROOM])
+            .map_err(self.folder.failed("cannot write", name))?;
         self.sync(name, spare)
     }
 
     /// Writes the next record beside one that is whole, which it replaces in one step.
     fn overtake(&mut self, spare: &File, json: &[u8], record: &Record) -> Result<(), StoreError> {
         let name = &self.names.newer;
-        let written = spare.write_all_at(json, 0).and_then(|()| spare.set_len(json.len() as u64));
+        let written = spare
+            .write_all_at(json, 0)
+            .and_then(|()| spare.set_len(json.len() as u64));
         written.map_err(self.folder.failed("cannot write", name))?;
         self.sync(name, spare)?;
         self.folder.rename(name, &self.names.next)?;
-        self.whole = Some(Whole { record: record.clone(), synced: true });
+        self.whole = Some(Whole {
+            record: record.clone(),
+            synced: true,
+        });
         Ok(())
     }
 
@@ -189,15 +212,23 @@ impl Held {
             return Err(self.folder.failed("cannot write", name)(error));
         }
         let length = json.len() as u64;
-        let whole = self.whole.insert(Whole { record: record.clone(), synced: false });
-        spare.set_len(length).map_err(self.folder.failed("cannot write", name))?;
-        spare.sync_all().map_err(self.folder.failed("cannot sync", name))?;
+        let whole = self.whole.insert(Whole {
+            record: record.clone(),
+            synced: false,
+        });
+        spare
+            .set_len(length)
+            .map_err(self.folder.failed("cannot write", name))?;
+        spare
+            .sync_all()
+            .map_err(self.folder.failed("cannot sync", name))?;
         whole.synced = true;
         Ok(())
     }
 
     fn sync(&self, name: &str, file: &File) -> Result<(), StoreError> {
-        file.sync_all().map_err(self.folder.failed("cannot sync", name))
+        file.sync_all()
+            .map_err(self.folder.failed("cannot sync", name))
     }
 
     fn replace(&mut self) -> Result<(), StoreError> {
@@ -222,12 +253,18 @@ impl Lock for Held {
 
     fn save(&mut self, record: &Record) -> Result<(), StoreError> {
         // What is sealed never looks the same twice, so the records are compared.
-        if self.whole.as_ref().is_some_and(|whole| whole.synced && whole.record == *record) {
+        if self
+            .whole
+            .as_ref()
+            .is_some_and(|whole| whole.synced && whole.record == *record)
+        {
             return self.replace();
         }
         let json = self.seal.write(record, &self.provider)?;
         self.prepare()?;
-        let Some(spare) = self.spare.take() else { return Err(StoreError::Interrupted) };
+        let Some(spare) = self.spare.take() else {
+            return Err(StoreError::Interrupted);
+        };
         match self.whole {
             Some(_) => self.overtake(&spare, &json, record)?,
             None => self.fill(&spare, &json, record)?,
@@ -246,14 +283,20 @@ impl Drop for Held {
 
 impl fmt::Debug for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Held").field("provider", &self.provider).finish_non_exhaustive()
+        f.debug_struct("Held")
+            .field("provider", &self.provider)
+            .finish_non_exhaustive()
     }
 }
 
 /// Why an ordinary file of ours is none.
 fn flaw(file: &File) -> io::Result<Option<Flaw>> {
     let about = file.metadata()?;
-    Ok(if about.is_file() { folder::flaw(&about, 0o600) } else { Some(Flaw::NotAFile) })
+    Ok(if about.is_file() {
+        folder::flaw(&about, 0o600)
+    } else {
+        Some(Flaw::NotAFile)
+    })
 }
 
 #[cfg(test)]

@@ -22,7 +22,9 @@ struct Slot {
 
 impl Store for MemoryStore {
     fn load(&self, provider: &str) -> Result<Option<Record>, StoreError> {
-        Ok(lock(&self.slots).get(provider).and_then(|slot| slot.record.clone()))
+        Ok(lock(&self.slots)
+            .get(provider)
+            .and_then(|slot| slot.record.clone()))
     }
 
     fn try_lock(&self, provider: &str) -> Result<Option<Box<dyn Lock>>, StoreError> {
@@ -31,7 +33,10 @@ impl Store for MemoryStore {
         if std::mem::replace(&mut slot.locked, true) {
             return Ok(None);
         }
-        Ok(Some(Box::new(Held { slots: self.slots.clone(), provider: provider.to_owned() })))
+        Ok(Some(Box::new(Held {
+            slots: self.slots.clone(),
+            provider: provider.to_owned(),
+        })))
     }
 }
 
@@ -52,7 +57,10 @@ impl Lock for Held {
     }
 
     fn save(&mut self, record: &Record) -> Result<(), StoreError> {
-        lock(&self.slots).entry(self.provider.clone()).or_default().record = Some(record.clone());
+        lock(&self.slots)
+            .entry(self.provider.clone())
+            .or_default()
+            .record = Some(record.clone());
         Ok(())
     }
 }
@@ -67,7 +75,9 @@ impl Drop for Held {
 
 impl fmt::Debug for Held {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Held").field("provider", &self.provider).finish_non_exhaustive()
+        f.debug_struct("Held")
+            .field("provider", &self.provider)
+            .finish_non_exhaustive()
     }
 }
 
@@ -88,7 +98,10 @@ mod tests {
         let mut held = store.try_lock("a").unwrap().unwrap();
         assert!(store.try_lock("a").unwrap().is_none());
         assert!(store.try_lock("b").unwrap().is_some());
-        let record = Record { refresh_token: Some(Secret::new("r")), ..Record::default() };
+        let record = Record {
+            refresh_token: Some(Secret::new("r")),
+            ..Record::default()
+        };
         held.save(&record).unwrap();
         drop(held);
         assert!(store.try_lock("a").unwrap().is_some());

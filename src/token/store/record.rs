@@ -58,17 +58,27 @@ impl Record {
     /// Whether nothing is left of a login: after a logout. One without a refresh token whose access token was refused still
     /// has its name.
     pub fn is_forgotten(&self) -> bool {
-        self.refresh_token.is_none() && self.access.is_none() && !self.refused && self.login.is_none()
+        self.refresh_token.is_none()
+            && self.access.is_none()
+            && !self.refused
+            && self.login.is_none()
     }
 
     /// Whether `token` is the access token that is kept.
     pub fn has_access(&self, token: &Secret) -> bool {
-        self.access.as_ref().is_some_and(|access| access.token == *token)
+        self.access
+            .as_ref()
+            .is_some_and(|access| access.token == *token)
     }
 
     /// Whether all that came after `before` is that its access token was given up.
     pub fn only_gave_up_access(&self, before: &Self) -> bool {
-        self.access.is_none() && *self == Self { access: None, ..before.clone() }
+        self.access.is_none()
+            && *self
+                == Self {
+                    access: None,
+                    ..before.clone()
+                }
     }
 
     /// Whether the configured refresh token of that digest was taken into use.
@@ -79,7 +89,10 @@ impl Record {
     /// What to remember of configured refresh tokens in the record after this one, where `configured` is then in force.
     pub fn taken_with(&self, configured: Option<&str>) -> Vec<String> {
         let mut taken = self.taken.clone();
-        for digest in [self.configured.as_deref(), configured].into_iter().flatten() {
+        for digest in [self.configured.as_deref(), configured]
+            .into_iter()
+            .flatten()
+        {
             taken.retain(|known| known != digest);
             taken.push(digest.to_owned());
         }
@@ -113,22 +126,34 @@ impl Record {
         };
         // Room enough not to grow: what a vector leaves behind when it does is not wiped.
         let mut json = Zeroizing::new(Vec::with_capacity(self.size()));
-        serde_json::to_writer_pretty(&mut *json, &written).expect("strings and numbers always have a JSON form");
+        serde_json::to_writer_pretty(&mut *json, &written)
+            .expect("strings and numbers always have a JSON form");
         json.push(b'\n');
         json
     }
 
     fn size(&self) -> usize {
-        let tokens = [self.refresh_token.as_ref(), self.access.as_ref().map(|access| &access.token)];
+        let tokens = [
+            self.refresh_token.as_ref(),
+            self.access.as_ref().map(|access| &access.token),
+        ];
         // An escape has six bytes at most.
-        4096 + tokens.into_iter().flatten().map(|token| 6 * token.expose().len()).sum::<usize>()
+        4096 + tokens
+            .into_iter()
+            .flatten()
+            .map(|token| 6 * token.expose().len())
+            .sum::<usize>()
     }
 
     /// Reads what [`Record::to_json`] wrote for `provider`, by this or an older version.
     pub(super) fn parse(json: &[u8], provider: &str) -> Result<Self, Flaw> {
         // The error's own text may quote what it stumbled over.
         let damaged = |error: serde_json::Error| {
-            Flaw::Corrupt(format!("not a record from line {}, column {} on", error.line(), error.column()))
+            Flaw::Corrupt(format!(
+                "not a record from line {}, column {} on",
+                error.line(),
+                error.column()
+            ))
         };
         let Version { version } = serde_json::from_slice(json).map_err(damaged)?;
         match version {
@@ -168,8 +193,16 @@ impl Access {
         now: Moment,
         wall: SystemTime,
     ) -> Self {
-        let wall = wall.checked_sub(now.since(asked_at)).unwrap_or(SystemTime::UNIX_EPOCH);
-        Self { token, settings, asked_at: of_day(wall), asked_at_boot: of_boot(asked_at), lifetime: millis(lifetime) }
+        let wall = wall
+            .checked_sub(now.since(asked_at))
+            .unwrap_or(SystemTime::UNIX_EPOCH);
+        Self {
+            token,
+            settings,
+            asked_at: of_day(wall),
+            asked_at_boot: of_boot(asked_at),
+            lifetime: millis(lifetime),
+        }
     }
 
     /// When it was asked for, if that can be told: both clocks have to agree on how long ago it was. They do not after
@@ -177,7 +210,8 @@ impl Access {
     pub fn asked_at(&self, now: Moment, wall: SystemTime) -> Option<Moment> {
         let by_day = of_day(wall).checked_sub(self.asked_at)?;
         let by_boot = of_boot(now).checked_sub(self.asked_at_boot)?;
-        (by_day.abs_diff(by_boot) <= TOLERANCE).then(|| now - Duration::from_millis(by_day.max(by_boot)))
+        (by_day.abs_diff(by_boot) <= TOLERANCE)
+            .then(|| now - Duration::from_millis(by_day.max(by_boot)))
     }
 
     /// How long it lives from the instant when it was asked for.
@@ -187,7 +221,10 @@ impl Access {
 }
 
 fn of_day(wall: SystemTime) -> u64 {
-    millis(wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default())
+    millis(
+        wall.duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default(),
+    )
 }
 
 fn of_boot(moment: Moment) -> u64 {

@@ -33,9 +33,13 @@ impl Seal {
         Self(secret.map(|secret| {
             // The secret is long and random: it needs no stretching, only the right length, and a use of its own.
             let digest = Zeroizing::new(<[u8; 32]>::from(
-                Sha256::new().chain_update(b"bearward store v1\0").chain_update(secret.expose()).finalize(),
+                Sha256::new()
+                    .chain_update(b"bearward store v1\0")
+                    .chain_update(secret.expose())
+                    .finalize(),
             ));
-            let key = UnboundKey::new(&CHACHA20_POLY1305, &*digest).expect("the digest is as long as the key");
+            let key = UnboundKey::new(&CHACHA20_POLY1305, &*digest)
+                .expect("the digest is as long as the key");
             LessSafeKey::new(key)
         }))
     }
@@ -44,7 +48,11 @@ impl Seal {
     ///
     /// # Errors
     /// The system gives no randomness.
-    pub(super) fn write(&self, record: &Record, provider: &str) -> Result<Zeroizing<Vec<u8>>, StoreError> {
+    pub(super) fn write(
+        &self,
+        record: &Record,
+        provider: &str,
+    ) -> Result<Zeroizing<Vec<u8>>, StoreError> {
         let mut text = record.to_json(provider);
         let Some(key) = &self.0 else { return Ok(text) };
         let mut nonce = [0; NONCE_LEN];
@@ -54,9 +62,18 @@ impl Seal {
             .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), aad, &mut text)
             .expect("a record is much shorter than the cipher's limit");
         text.extend(tag.as_ref());
-        let sealed = Sealed { cipher: CIPHER.into(), nonce: STANDARD.encode(nonce), text: STANDARD.encode(&*text) };
-        let envelope = Envelope { version: VERSION, provider: provider.into(), sealed };
-        let mut json = serde_json::to_vec_pretty(&envelope).expect("strings and numbers always have a JSON form");
+        let sealed = Sealed {
+            cipher: CIPHER.into(),
+            nonce: STANDARD.encode(nonce),
+            text: STANDARD.encode(&*text),
+        };
+        let envelope = Envelope {
+            version: VERSION,
+            provider: provider.into(),
+            sealed,
+        };
+        let mut json = serde_json::to_vec_pretty(&envelope)
+            .expect("strings and numbers always have a JSON form");
         json.push(b'\n');
         Ok(Zeroizing::new(json))
     }
@@ -64,7 +81,12 @@ impl Seal {
     /// The record in a file.
     pub(super) fn read(&self, json: &[u8], provider: &str) -> Result<Record, Flaw> {
         // What is no envelope is a plain record, or damaged, or of another version: reading it tells.
-        let Ok(Envelope { version: VERSION, sealed, .. }) = serde_json::from_slice(json) else {
+        let Ok(Envelope {
+            version: VERSION,
+            sealed,
+            ..
+        }) = serde_json::from_slice(json)
+        else {
             return Record::parse(json, provider);
         };
         let key = self.0.as_ref().ok_or(Flaw::Sealed)?;
@@ -76,14 +98,20 @@ impl Seal {
         let nonce = Nonce::try_assume_unique_for_key(&nonce).map_err(|_| damaged())?;
         let mut text = Zeroizing::new(STANDARD.decode(sealed.text).map_err(|_| damaged())?);
         let aad = Aad::from(provider.as_bytes());
-        let plain = key.open_in_place(nonce, aad, &mut text).map_err(|_| Flaw::OtherKey)?;
+        let plain = key
+            .open_in_place(nonce, aad, &mut text)
+            .map_err(|_| Flaw::OtherKey)?;
         Record::parse(plain, provider)
     }
 }
 
 impl fmt::Debug for Seal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Seal(…)" } else { "Seal(none)" })
+        f.write_str(if self.0.is_some() {
+            "Seal(…)"
+        } else {
+            "Seal(none)"
+        })
     }
 }
 
@@ -112,16 +140,26 @@ mod tests {
     }
 
     fn record() -> Record {
-        Record { refresh_token: Some(Secret::new(CANARY)), ..Record::default() }
+        Record {
+            refresh_token: Some(Secret::new(CANARY)),
+            ..Record::default()
+        }
     }
 
     #[test]
     fn a_sealed_record_shows_nothing_and_comes_back_whole() {
         let first = seal("key").write(&record(), "a").unwrap();
         let text = std::str::from_utf8(&first).unwrap();
-        assert!(!text.contains("canary") && !text.contains("refresh_token"), "{text}");
+        assert!(
+            !text.contains("canary") && !text.contains("refresh_token"),
+            "{text}"
+        );
         assert_eq!(seal("key").read(&first, "a").unwrap(), record());
-        assert_ne!(first, seal("key").write(&record(), "a").unwrap(), "no nonce is used twice");
+        assert_ne!(
+            first,
+            seal("key").write(&record(), "a").unwrap(),
+            "no nonce is used twice"
+        );
         let mut with_blanks = first.to_vec();
         with_blanks.extend([b' '; 100]);
         assert_eq!(seal("key").read(&with_blanks, "a").unwrap(), record());
@@ -130,9 +168,18 @@ mod tests {
     #[test]
     fn another_key_another_provider_or_a_changed_byte_opens_nothing() {
         let sealed = seal("key").write(&record(), "a").unwrap();
-        assert!(matches!(seal("other").read(&sealed, "a"), Err(Flaw::OtherKey)));
-        assert!(matches!(seal("key").read(&sealed, "b"), Err(Flaw::OtherKey)));
-        assert!(matches!(Seal::new(None).read(&sealed, "a"), Err(Flaw::Sealed)));
+        assert!(matches!(
+            seal("other").read(&sealed, "a"),
+            Err(Flaw::OtherKey)
+        ));
+        assert!(matches!(
+            seal("key").read(&sealed, "b"),
+            Err(Flaw::OtherKey)
+        ));
+        assert!(matches!(
+            Seal::new(None).read(&sealed, "a"),
+            Err(Flaw::Sealed)
+        ));
         for at in 0..sealed.len() {
             let mut changed = sealed.to_vec();
             changed[at] ^= 1;

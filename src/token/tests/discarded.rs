@@ -21,13 +21,22 @@ async fn a_token_refused_during_an_outage_does_not_come_back_with_a_restart() {
     realm.family(|family| family.down = true);
     only(&tokens).renew(&in_hand(&tokens)).await.unwrap_err();
     // Whether the process ends in good order or not.
-    assert_eq!((realm.on_record(), realm.stored().as_deref()), (None, Some("r2")));
+    assert_eq!(
+        (realm.on_record(), realm.stored().as_deref()),
+        (None, Some("r2"))
+    );
     tokens.stop().await;
     let tokens = realm.settled().await;
-    assert_eq!((state_of(&tokens), token(&tokens)), (CredentialState::Failing, None));
+    assert_eq!(
+        (state_of(&tokens), token(&tokens)),
+        (CredentialState::Failing, None)
+    );
     realm.family(|family| family.down = false);
     realm.seconds(&tokens, 15).await;
-    assert_eq!((token(&tokens).as_deref(), realm.on_record().as_deref()), (Some("a3"), Some("a3")));
+    assert_eq!(
+        (token(&tokens).as_deref(), realm.on_record().as_deref()),
+        (Some("a3"), Some("a3"))
+    );
     assert_eq!(realm.reused(), 0);
 }
 
@@ -38,7 +47,10 @@ async fn a_refused_token_is_off_the_record_before_another_is_asked_for() {
     realm.server.hold();
     only(&tokens).discard(&in_hand(&tokens)).unwrap();
     realm.server.asked(2).await;
-    assert_eq!((realm.on_record(), realm.stored().as_deref()), (None, Some("r2")));
+    assert_eq!(
+        (realm.on_record(), realm.stored().as_deref()),
+        (None, Some("r2"))
+    );
     realm.server.let_go();
 }
 
@@ -46,11 +58,16 @@ async fn a_refused_token_is_off_the_record_before_another_is_asked_for() {
 async fn a_token_refused_between_attempts_is_off_the_record_at_once_and_without_a_request() {
     let realm = Realm::new().await;
     let tokens = realm.settled().await;
-    realm.server.reply(Reply::answer(429, "retry-after: 120\r\n", ""));
+    realm
+        .server
+        .reply(Reply::answer(429, "retry-after: 120\r\n", ""));
     only(&tokens).refresh_now().await.unwrap_err();
     only(&tokens).discard(&in_hand(&tokens)).unwrap();
     eventually("it is off the record", || realm.on_record().is_none()).await;
-    assert_eq!((realm.server.count(), realm.stored().as_deref()), (2, Some("r2")));
+    assert_eq!(
+        (realm.server.count(), realm.stored().as_deref()),
+        (2, Some("r2"))
+    );
 }
 
 #[tokio::test]
@@ -80,7 +97,10 @@ async fn a_token_refused_at_the_very_end_is_off_the_record() {
     a_while().await;
     realm.server.let_go();
     assert!(settle.await.unwrap().is_empty());
-    assert_eq!((realm.on_record(), realm.stored().as_deref()), (None, Some("r2")));
+    assert_eq!(
+        (realm.on_record(), realm.stored().as_deref()),
+        (None, Some("r2"))
+    );
 }
 
 #[tokio::test]
@@ -89,14 +109,26 @@ async fn the_last_token_of_a_refused_login_does_not_come_back_with_a_restart() {
     let tokens = realm.settled().await;
     realm.family(|family| family.current = 50);
     realm.seconds(&tokens, 70).await;
-    assert_eq!((token(&tokens).as_deref(), kind(&tokens).as_deref()), (Some("a2"), Some("invalid_grant")));
+    assert_eq!(
+        (token(&tokens).as_deref(), kind(&tokens).as_deref()),
+        (Some("a2"), Some("invalid_grant"))
+    );
     only(&tokens).discard(&in_hand(&tokens)).unwrap();
     eventually("it is off the record", || realm.on_record().is_none()).await;
     let record = realm.store().load("fake").unwrap().unwrap();
-    assert!(record.refused && record.refresh_token.is_some(), "nothing else changes");
+    assert!(
+        record.refused && record.refresh_token.is_some(),
+        "nothing else changes"
+    );
     let restarted = realm.settled().await;
-    assert_eq!((state_of(&restarted), token(&restarted)), (CredentialState::LoginRequired, None));
-    assert_eq!((kind(&tokens).as_deref(), realm.server.count()), (Some("invalid_grant"), 2));
+    assert_eq!(
+        (state_of(&restarted), token(&restarted)),
+        (CredentialState::LoginRequired, None)
+    );
+    assert_eq!(
+        (kind(&tokens).as_deref(), realm.server.count()),
+        (Some("invalid_grant"), 2)
+    );
 }
 
 #[tokio::test]
@@ -104,14 +136,19 @@ async fn a_newer_token_on_record_stays_and_is_taken_up() {
     let realm = Realm::new().await;
     let (one, two) = (realm.settled().await, realm.settled().await);
     let seen = in_hand(&one);
-    realm.server.reply(Reply::answer(429, "retry-after: 60\r\n", ""));
+    realm
+        .server
+        .reply(Reply::answer(429, "retry-after: 60\r\n", ""));
     only(&one).refresh_now().await.unwrap_err();
     let body = r#"{"access_token":"newer","expires_in":100,"refresh_token":"r3"}"#;
     realm.server.reply(Reply::answer(200, "", body));
     only(&two).refresh_now().await.unwrap();
     only(&one).discard(&seen).unwrap();
     eventually("it is taken up", || token(&one).as_deref() == Some("newer")).await;
-    assert_eq!((realm.on_record().as_deref(), realm.stored().as_deref()), (Some("newer"), Some("r3")));
+    assert_eq!(
+        (realm.on_record().as_deref(), realm.stored().as_deref()),
+        (Some("newer"), Some("r3"))
+    );
     assert_eq!(realm.server.count(), 3);
 }
 
@@ -119,19 +156,34 @@ async fn a_newer_token_on_record_stays_and_is_taken_up() {
 async fn a_second_process_uses_what_it_has_and_takes_up_nothing_that_was_refused() {
     let realm = Realm::new().await;
     let (one, two) = (realm.settled().await, realm.settled().await);
-    realm.server.reply(Reply::answer(429, "retry-after: 120\r\n", ""));
+    realm
+        .server
+        .reply(Reply::answer(429, "retry-after: 120\r\n", ""));
     only(&one).renew(&in_hand(&one)).await.unwrap_err();
     for _ in 0..3 {
         realm.clock.advance(Duration::from_secs(2));
         a_while().await;
     }
-    assert_eq!((state_of(&two), token(&two).as_deref()), (CredentialState::Ready, Some("a2")));
-    assert_eq!((realm.server.count(), only(&two).status().token_requests), (2, 0), "it has nothing to ask for");
+    assert_eq!(
+        (state_of(&two), token(&two).as_deref()),
+        (CredentialState::Ready, Some("a2"))
+    );
+    assert_eq!(
+        (realm.server.count(), only(&two).status().token_requests),
+        (2, 0),
+        "it has nothing to ask for"
+    );
     only(&two).discard(&in_hand(&two)).unwrap();
     let third = realm.settled().await;
     idle(&only(&two), &realm.clock).await;
-    assert_eq!((token(&one), token(&two), token(&third)), (None, None, None));
-    assert_eq!((realm.on_record(), realm.stored().as_deref()), (None, Some("r2")));
+    assert_eq!(
+        (token(&one), token(&two), token(&third)),
+        (None, None, None)
+    );
+    assert_eq!(
+        (realm.on_record(), realm.stored().as_deref()),
+        (None, Some("r2"))
+    );
 }
 
 #[tokio::test]
@@ -143,7 +195,11 @@ async fn a_token_refused_while_the_refresher_looks_at_it_is_not_in_hand_again() 
     only(&tokens).keep();
     assert_eq!(token(&tokens), None, "it was found good enough just before");
     only(&tokens).take_up(seen);
-    assert_eq!(token(&tokens), None, "it was read from the store just before");
+    assert_eq!(
+        token(&tokens),
+        None,
+        "it was read from the store just before"
+    );
     idle(&only(&tokens), &realm.clock).await;
     assert_eq!(token(&tokens).as_deref(), Some("a3"));
 }
@@ -157,7 +213,10 @@ async fn a_token_that_is_issued_again_stays_on_record() {
     only(&tokens).renew(&in_hand(&tokens)).await.unwrap_err();
     realm.clock.advance(Duration::from_secs(2));
     a_while().await;
-    assert_eq!((token(&tokens).as_deref(), realm.on_record().as_deref()), (Some("same"), Some("same")));
+    assert_eq!(
+        (token(&tokens).as_deref(), realm.on_record().as_deref()),
+        (Some("same"), Some("same"))
+    );
     assert_eq!(token(&realm.settled().await).as_deref(), Some("same"));
     assert_eq!(realm.server.count(), 2);
 }

@@ -14,13 +14,25 @@ use crate::{
 async fn a_login_is_kept_before_it_is_used_and_ends_the_wait_for_it() {
     let realm = Realm::empty().await;
     let tokens = realm.settled().await;
-    assert_eq!((state_of(&tokens), kind(&tokens)), (CredentialState::LoginRequired, None));
+    assert_eq!(
+        (state_of(&tokens), kind(&tokens)),
+        (CredentialState::LoginRequired, None)
+    );
     only(&tokens).log_in(issued("r1")).await.unwrap();
-    assert_eq!((token(&tokens).as_deref(), realm.stored().as_deref()), (Some("of-r1"), Some("r1")));
+    assert_eq!(
+        (token(&tokens).as_deref(), realm.stored().as_deref()),
+        (Some("of-r1"), Some("r1"))
+    );
     let status = only(&tokens).status();
-    assert_eq!((status.state, status.has_refresh_token), (CredentialState::Ready, true));
+    assert_eq!(
+        (status.state, status.has_refresh_token),
+        (CredentialState::Ready, true)
+    );
     realm.seconds(&tokens, 70).await;
-    assert_eq!((token(&tokens).as_deref(), realm.server.count()), (Some("a2"), 1));
+    assert_eq!(
+        (token(&tokens).as_deref(), realm.server.count()),
+        (Some("a2"), 1)
+    );
 }
 
 #[tokio::test]
@@ -28,8 +40,14 @@ async fn a_login_that_cannot_be_kept_changes_nothing() {
     let realm = Realm::empty().await;
     let tokens = realm.settled().await;
     std::fs::create_dir(realm.path("fake.json.new")).unwrap();
-    assert!(matches!(only(&tokens).log_in(issued("r1")).await, Err(StoreError::File { .. })));
-    assert_eq!((state_of(&tokens), token(&tokens), realm.stored()), (CredentialState::LoginRequired, None, None));
+    assert!(matches!(
+        only(&tokens).log_in(issued("r1")).await,
+        Err(StoreError::File { .. })
+    ));
+    assert_eq!(
+        (state_of(&tokens), token(&tokens), realm.stored()),
+        (CredentialState::LoginRequired, None, None)
+    );
     assert!(!only(&tokens).status().has_refresh_token);
 }
 
@@ -37,7 +55,10 @@ async fn a_login_that_cannot_be_kept_changes_nothing() {
 async fn a_login_whose_token_is_over_at_once_is_renewed() {
     let realm = Realm::empty().await;
     let tokens = realm.settled().await;
-    let issued = Issued { lifetime: Duration::ZERO, ..issued("r1") };
+    let issued = Issued {
+        lifetime: Duration::ZERO,
+        ..issued("r1")
+    };
     only(&tokens).log_in(issued).await.unwrap();
     eventually("it is renewed", || token(&tokens).as_deref() == Some("a2")).await;
 }
@@ -48,11 +69,17 @@ async fn a_login_beside_a_running_sidecar_is_in_use_within_two_seconds() {
     let tokens = realm.settled().await;
     realm.log_in_beside("r1").await;
     realm.clock.advance(Duration::from_secs(2));
-    eventually("it is in use", || token(&tokens).as_deref() == Some("of-r1")).await;
+    eventually("it is in use", || {
+        token(&tokens).as_deref() == Some("of-r1")
+    })
+    .await;
     // And one that takes the place of another, too.
     realm.log_in_beside("r7").await;
     realm.clock.advance(Duration::from_secs(2));
-    eventually("the next is in use", || token(&tokens).as_deref() == Some("of-r7")).await;
+    eventually("the next is in use", || {
+        token(&tokens).as_deref() == Some("of-r7")
+    })
+    .await;
     assert_eq!(realm.server.count(), 0);
 }
 
@@ -64,7 +91,10 @@ async fn a_login_beside_a_running_sidecar_ends_a_refusal() {
     assert_eq!(state_of(&tokens), CredentialState::LoginRequired);
     realm.log_in_beside("r50").await;
     realm.clock.advance(Duration::from_secs(2));
-    eventually("it is in use", || state_of(&tokens) == CredentialState::Ready).await;
+    eventually("it is in use", || {
+        state_of(&tokens) == CredentialState::Ready
+    })
+    .await;
     assert_eq!(kind(&tokens), None);
 }
 
@@ -72,14 +102,29 @@ async fn a_login_beside_a_running_sidecar_ends_a_refusal() {
 async fn a_logout_ends_the_use_of_the_token_here_and_beside() {
     let realm = Realm::new().await;
     let (ours, theirs) = (realm.settled().await, realm.settled().await);
-    eventually("both have it", || token(&ours) == token(&theirs) && token(&ours).is_some()).await;
-    assert_eq!(only(&ours).log_out().await.unwrap(), Some(Secret::new("r2")));
-    assert_eq!((state_of(&ours), token(&ours)), (CredentialState::LoginRequired, None));
+    eventually("both have it", || {
+        token(&ours) == token(&theirs) && token(&ours).is_some()
+    })
+    .await;
+    assert_eq!(
+        only(&ours).log_out().await.unwrap(),
+        Some(Secret::new("r2"))
+    );
+    assert_eq!(
+        (state_of(&ours), token(&ours)),
+        (CredentialState::LoginRequired, None)
+    );
     assert!(!only(&ours).status().has_refresh_token);
     realm.clock.advance(Duration::from_secs(2));
-    eventually("the other notices", || state_of(&theirs) == CredentialState::LoginRequired).await;
+    eventually("the other notices", || {
+        state_of(&theirs) == CredentialState::LoginRequired
+    })
+    .await;
     assert_eq!(token(&theirs), None);
-    assert_eq!(state_of(&realm.settled().await), CredentialState::LoginRequired);
+    assert_eq!(
+        state_of(&realm.settled().await),
+        CredentialState::LoginRequired
+    );
     let text = std::fs::read_to_string(realm.path("fake.json")).unwrap();
     assert!(!text.contains("r2") && !text.contains("a2"), "{text}");
 }
@@ -87,8 +132,14 @@ async fn a_logout_ends_the_use_of_the_token_here_and_beside() {
 #[tokio::test]
 async fn a_grant_without_logins_takes_none() {
     let world = World::settled(Reply::Token(100)).await;
-    assert!(matches!(world.credential().log_in(issued("r1")).await, Err(StoreError::NoLogin)));
-    assert!(matches!(world.credential().log_out().await, Err(StoreError::NoLogin)));
+    assert!(matches!(
+        world.credential().log_in(issued("r1")).await,
+        Err(StoreError::NoLogin)
+    ));
+    assert!(matches!(
+        world.credential().log_out().await,
+        Err(StoreError::NoLogin)
+    ));
 }
 
 async fn with_account() -> (Realm, Arc<LiveSecret>) {
@@ -110,17 +161,35 @@ async fn with_account() -> (Realm, Arc<LiveSecret>) {
 async fn an_account_signs_in_at_the_start_and_after_a_refusal() {
     let (realm, _) = with_account().await;
     let tokens = realm.settled().await;
-    assert_eq!((token(&tokens).as_deref(), realm.stored().as_deref()), (Some("a2"), Some("r2")));
-    assert_eq!(realm.server.count(), 2, "the sign-in and the exchange of its code");
+    assert_eq!(
+        (token(&tokens).as_deref(), realm.stored().as_deref()),
+        (Some("a2"), Some("r2"))
+    );
+    assert_eq!(
+        realm.server.count(),
+        2,
+        "the sign-in and the exchange of its code"
+    );
     realm.seconds(&tokens, 70).await;
-    assert_eq!((token(&tokens).as_deref(), realm.server.count()), (Some("a3"), 3), "then it refreshes");
+    assert_eq!(
+        (token(&tokens).as_deref(), realm.server.count()),
+        (Some("a3"), 3),
+        "then it refreshes"
+    );
     realm.family(|family| family.current = 50);
     realm.seconds(&tokens, 70).await;
-    assert_eq!((token(&tokens).as_deref(), realm.stored().as_deref()), (Some("a51"), Some("r51")));
+    assert_eq!(
+        (token(&tokens).as_deref(), realm.stored().as_deref()),
+        (Some("a51"), Some("r51"))
+    );
     assert_eq!(realm.server.count(), 6);
     tokens.stop().await;
     let tokens = realm.settled().await;
-    assert_eq!((token(&tokens).as_deref(), realm.server.count()), (Some("a51"), 6), "nor does a restart sign in");
+    assert_eq!(
+        (token(&tokens).as_deref(), realm.server.count()),
+        (Some("a51"), 6),
+        "nor does a restart sign in"
+    );
 }
 
 #[tokio::test]
@@ -129,8 +198,14 @@ async fn an_account_without_a_refresh_token_signs_in_when_its_token_is_refused()
     realm.family(|family| family.rotate = false);
     let tokens = realm.settled().await;
     let seen = only(&tokens).current().unwrap();
-    assert_eq!((token(&tokens).as_deref(), realm.stored()), (Some("a2"), None));
-    assert_eq!(only(&tokens).renew(&seen).await.unwrap().secret.expose(), "a3");
+    assert_eq!(
+        (token(&tokens).as_deref(), realm.stored()),
+        (Some("a2"), None)
+    );
+    assert_eq!(
+        only(&tokens).renew(&seen).await.unwrap().secret.expose(),
+        "a3"
+    );
     assert_eq!(realm.server.count(), 4);
 }
 
@@ -148,7 +223,10 @@ async fn an_account_that_is_refused_is_not_tried_often_until_its_password_change
     realm.family(|family| family.sign_in = None);
     std::fs::write(realm.folder.path().join("password"), "new").unwrap();
     assert!(password.reload().unwrap());
-    eventually("it signs in", || state_of(&tokens) == CredentialState::Ready).await;
+    eventually("it signs in", || {
+        state_of(&tokens) == CredentialState::Ready
+    })
+    .await;
     assert!(realm.server.requests()[7].contains(r#""password":"new""#));
 }
 
@@ -158,7 +236,10 @@ async fn an_account_that_was_logged_out_signs_in_with_the_next_start() {
     let tokens = realm.settled().await;
     only(&tokens).log_out().await.unwrap();
     realm.seconds(&tokens, 600).await;
-    assert_eq!((state_of(&tokens), realm.server.count()), (CredentialState::LoginRequired, 2));
+    assert_eq!(
+        (state_of(&tokens), realm.server.count()),
+        (CredentialState::LoginRequired, 2)
+    );
     tokens.stop().await;
     assert_eq!(state_of(&realm.settled().await), CredentialState::Ready);
 }
@@ -168,10 +249,17 @@ async fn a_logout_beside_a_sidecar_that_signs_in_is_taken_up_by_its_next_start_a
     let (realm, _) = with_account().await;
     realm.settled().await.stop().await;
     let tokens = realm.settled().await;
-    assert_eq!((state_of(&tokens), realm.server.count()), (CredentialState::Ready, 2), "resumed");
+    assert_eq!(
+        (state_of(&tokens), realm.server.count()),
+        (CredentialState::Ready, 2),
+        "resumed"
+    );
     realm.login().log_out().await.unwrap();
     realm.clock.advance(Duration::from_secs(2));
-    eventually("it notices", || state_of(&tokens) == CredentialState::LoginRequired).await;
+    eventually("it notices", || {
+        state_of(&tokens) == CredentialState::LoginRequired
+    })
+    .await;
     realm.seconds(&tokens, 600).await;
     assert_eq!(realm.server.count(), 2);
     tokens.stop().await;
@@ -183,10 +271,19 @@ async fn a_login_is_neither_shown_to_another_client_nor_spoilt_by_it() {
     let mut realm = Realm::new().await;
     let right = std::mem::replace(&mut realm.provider.client_id, "another".into());
     let tokens = realm.settled().await;
-    assert_eq!((state_of(&tokens), kind(&tokens).as_deref()), (CredentialState::LoginRequired, Some("other_client")));
+    assert_eq!(
+        (state_of(&tokens), kind(&tokens).as_deref()),
+        (CredentialState::LoginRequired, Some("other_client"))
+    );
     realm.seconds(&tokens, 600).await;
     assert_eq!(realm.server.count(), 0);
     tokens.stop().await;
     realm.provider.client_id = right;
-    assert_eq!((token(&realm.settled().await).as_deref(), realm.server.count()), (Some("a2"), 1));
+    assert_eq!(
+        (
+            token(&realm.settled().await).as_deref(),
+            realm.server.count()
+        ),
+        (Some("a2"), 1)
+    );
 }

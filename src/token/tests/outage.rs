@@ -10,7 +10,10 @@ async fn keeps_serving_the_old_token_while_the_endpoint_is_down_and_recovers_by_
     world.server.reply(Reply::answer(503, "", ""));
     for _ in 0..89 {
         world.seconds(1).await;
-        assert!(Arc::ptr_eq(&world.credential().obtain().await.unwrap(), &old));
+        assert!(Arc::ptr_eq(
+            &world.credential().obtain().await.unwrap(),
+            &old
+        ));
     }
     assert!(world.count().await > 1, "a renewal was tried");
     assert_eq!(state(&world), CredentialState::Ready);
@@ -20,13 +23,20 @@ async fn keeps_serving_the_old_token_while_the_endpoint_is_down_and_recovers_by_
     let asked = world.count().await;
     let wait = retry_after(world.credential().obtain().await);
     assert!(wait <= Duration::from_secs(15), "{wait:?}");
-    assert_eq!(world.count().await, asked, "between attempts nobody waits and nobody asks");
+    assert_eq!(
+        world.count().await,
+        asked,
+        "between attempts nobody waits and nobody asks"
+    );
 
     world.server.reply(Reply::Token(100));
     world.seconds(15).await;
     assert!(world.credential().obtain().await.unwrap().secret != old.secret);
     let status = world.credential().status();
-    assert_eq!((status.state, status.last_error), (CredentialState::Ready, None));
+    assert_eq!(
+        (status.state, status.last_error),
+        (CredentialState::Ready, None)
+    );
 }
 
 #[tokio::test]
@@ -44,7 +54,10 @@ async fn without_a_token_no_wait_is_longer_than_fifteen_seconds() {
 #[tokio::test]
 async fn a_pause_that_the_server_asks_for_is_kept() {
     let world = World::settled(Reply::answer(429, "retry-after: 120\r\n", "")).await;
-    assert_eq!(retry_after(world.credential().obtain().await), Duration::from_secs(120));
+    assert_eq!(
+        retry_after(world.credential().obtain().await),
+        Duration::from_secs(120)
+    );
     world.seconds(119).await;
     assert_eq!(world.count().await, 1);
     world.server.reply(Reply::Token(3600));
@@ -58,7 +71,12 @@ async fn refusals_of_the_client_are_spaced() {
     let world = World::settled(Reply::answer(401, "", r#"{"error":"invalid_client"}"#)).await;
     for (attempt, wait) in [60, 120, 240, 480, 600, 600].into_iter().enumerate() {
         let told = world.credential().obtain().await.unwrap_err();
-        assert_eq!(told, NoToken::Refused { error: "invalid_client".into() });
+        assert_eq!(
+            told,
+            NoToken::Refused {
+                error: "invalid_client".into()
+            }
+        );
         assert_eq!(state(&world), CredentialState::Refused);
         world.seconds(wait - 1).await;
         assert_eq!(world.count().await, attempt + 1);
@@ -91,11 +109,21 @@ async fn a_changed_secret_ends_the_wait_after_a_refusal() {
 
     std::fs::write(&path, "newer").unwrap();
     assert!(secret.reload().unwrap());
-    assert_eq!(world.count().await, 2, "a token in hand is not given up for a new secret");
+    assert_eq!(
+        world.count().await,
+        2,
+        "a token in hand is not given up for a new secret"
+    );
 
-    world.server.reply(Reply::answer(401, "", r#"{"error":"invalid_client"}"#));
+    world
+        .server
+        .reply(Reply::answer(401, "", r#"{"error":"invalid_client"}"#));
     world.credential().refresh_now().await.unwrap_err();
-    assert_eq!(world.count().await, 3, "a change that the refused request knew of is no news");
+    assert_eq!(
+        world.count().await,
+        3,
+        "a change that the refused request knew of is no news"
+    );
 
     world.server.hold();
     let credential = world.credential();
@@ -106,20 +134,29 @@ async fn a_changed_secret_ends_the_wait_after_a_refusal() {
     world.server.let_go();
     pressed.await.unwrap().unwrap_err();
     world.server.asked(5).await;
-    assert!(world.server.requests()[4].ends_with("client_secret=newest"), "a change during a request is");
+    assert!(
+        world.server.requests()[4].ends_with("client_secret=newest"),
+        "a change during a request is"
+    );
 }
 
 #[tokio::test]
 async fn garbage_never_takes_the_place_of_a_token() {
     let world = World::settled(Reply::Token(100)).await;
     let old = world.current().unwrap();
-    for garbage in
-        ["", "<html>sign in</html>", r#"{"access_token":"a\nb"}"#, r#"{"access_token":"a","token_type":"mac"}"#]
-    {
+    for garbage in [
+        "",
+        "<html>sign in</html>",
+        r#"{"access_token":"a\nb"}"#,
+        r#"{"access_token":"a","token_type":"mac"}"#,
+    ] {
         world.server.reply(Reply::answer(200, "", garbage));
         assert!(world.credential().refresh_now().await.is_err());
         assert!(Arc::ptr_eq(&world.current().unwrap(), &old));
-        assert_eq!(&*world.credential().status().last_error.unwrap().kind, "not_a_token");
+        assert_eq!(
+            &*world.credential().status().last_error.unwrap().kind,
+            "not_a_token"
+        );
     }
     world.seconds(90).await;
     assert!(world.current().is_none());
@@ -127,7 +164,12 @@ async fn garbage_never_takes_the_place_of_a_token() {
 
 #[tokio::test]
 async fn the_operator_overrides_the_back_off() {
-    let world = World::settled(Reply::answer(401, "retry-after: 300\r\n", r#"{"error":"invalid_client"}"#)).await;
+    let world = World::settled(Reply::answer(
+        401,
+        "retry-after: 300\r\n",
+        r#"{"error":"invalid_client"}"#,
+    ))
+    .await;
     world.server.reply(Reply::Token(3600));
     let first = world.credential().refresh_now().await.unwrap();
     let second = world.credential().refresh_now().await.unwrap();

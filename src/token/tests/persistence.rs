@@ -13,14 +13,25 @@ async fn nothing_is_spent_while_the_store_cannot_be_written() {
     let realm = Realm::new().await;
     std::fs::create_dir(realm.path("fake.json.new")).unwrap();
     let tokens = realm.settled().await;
-    assert_eq!((state_of(&tokens), kind(&tokens).as_deref()), (CredentialState::Failing, Some("store")));
-    let NoToken::Unavailable { detail, .. } = only(&tokens).obtain().await.unwrap_err() else { panic!() };
-    assert!(!detail.contains(realm.folder.path().to_str().unwrap()), "callers learn no path: {detail}");
+    assert_eq!(
+        (state_of(&tokens), kind(&tokens).as_deref()),
+        (CredentialState::Failing, Some("store"))
+    );
+    let NoToken::Unavailable { detail, .. } = only(&tokens).obtain().await.unwrap_err() else {
+        panic!()
+    };
+    assert!(
+        !detail.contains(realm.folder.path().to_str().unwrap()),
+        "callers learn no path: {detail}"
+    );
     realm.seconds(&tokens, 15).await;
     assert_eq!(realm.server.count(), 0);
     std::fs::remove_dir(realm.path("fake.json.new")).unwrap();
     realm.seconds(&tokens, 15).await;
-    assert_eq!((token(&tokens).as_deref(), realm.stored().as_deref()), (Some("a2"), Some("r2")));
+    assert_eq!(
+        (token(&tokens).as_deref(), realm.stored().as_deref()),
+        (Some("a2"), Some("r2"))
+    );
     assert_eq!(kind(&tokens), None);
 }
 
@@ -30,8 +41,14 @@ async fn the_token_in_hand_is_used_on_while_the_store_cannot_be_written() {
     let tokens = realm.settled().await;
     std::fs::create_dir(realm.path("fake.json.new")).unwrap();
     realm.seconds(&tokens, 70).await;
-    assert_eq!((state_of(&tokens), kind(&tokens).as_deref()), (CredentialState::Ready, Some("store")));
-    assert_eq!((token(&tokens).as_deref(), realm.server.count()), (Some("a2"), 1));
+    assert_eq!(
+        (state_of(&tokens), kind(&tokens).as_deref()),
+        (CredentialState::Ready, Some("store"))
+    );
+    assert_eq!(
+        (token(&tokens).as_deref(), realm.server.count()),
+        (Some("a2"), 1)
+    );
 }
 
 #[tokio::test]
@@ -55,8 +72,14 @@ async fn a_record_that_is_not_to_be_trusted_is_reported_and_left_alone() {
         damage(&realm);
         let left = std::fs::read(realm.path("fake.json")).unwrap();
         let tokens = realm.settled().await;
-        assert_eq!((state_of(&tokens), kind(&tokens).as_deref()), (CredentialState::Failing, Some("store")));
-        assert!(only(&tokens).log_in(issued("r9")).await.is_err(), "not even a login replaces it");
+        assert_eq!(
+            (state_of(&tokens), kind(&tokens).as_deref()),
+            (CredentialState::Failing, Some("store"))
+        );
+        assert!(
+            only(&tokens).log_in(issued("r9")).await.is_err(),
+            "not even a login replaces it"
+        );
         realm.seconds(&tokens, 15).await;
         assert_eq!(realm.server.count(), 0);
         assert_eq!(std::fs::read(realm.path("fake.json")).unwrap(), left);
@@ -64,7 +87,11 @@ async fn a_record_that_is_not_to_be_trusted_is_reported_and_left_alone() {
         // Mended by hand, it is in use at the next look.
         std::fs::remove_file(realm.path("fake.json")).unwrap();
         std::fs::write(realm.path("fake.json"), whole).unwrap();
-        std::fs::set_permissions(realm.path("fake.json"), std::fs::Permissions::from_mode(0o600)).unwrap();
+        std::fs::set_permissions(
+            realm.path("fake.json"),
+            std::fs::Permissions::from_mode(0o600),
+        )
+        .unwrap();
         realm.clock.advance(Duration::from_secs(2));
         eventually("it is in use", || token(&tokens).as_deref() == Some("a2")).await;
     }
@@ -78,12 +105,20 @@ async fn one_providers_damaged_record_is_no_other_ones_concern() {
     other.name = "other".into();
     realm.server.reply(Reply::Token(100));
     let providers = [Arc::new(realm.provider.clone()), Arc::new(other)];
-    let tokens = Tokens::start(&providers, realm.store(), Arc::new(realm.clock.clone()), &Metrics::new());
+    let tokens = Tokens::start(
+        &providers,
+        realm.store(),
+        Arc::new(realm.clock.clone()),
+        &Metrics::new(),
+    );
     for credential in tokens.iter() {
         idle(credential, &realm.clock).await;
     }
     assert_eq!(state_of(&tokens), CredentialState::Failing);
-    assert_eq!(tokens.credential("other").unwrap().status().state, CredentialState::Ready);
+    assert_eq!(
+        tokens.credential("other").unwrap().status().state,
+        CredentialState::Ready
+    );
 }
 
 /// A store whose disk gives out between the proof and the writing.
@@ -106,7 +141,12 @@ impl Store for Treacherous {
 
     fn try_lock(&self, provider: &str) -> Result<Option<Box<dyn Lock>>, StoreError> {
         let lock = self.store.try_lock(provider)?;
-        Ok(lock.map(|lock| -> Box<dyn Lock> { Box::new(TreacherousLock { lock, broken: self.broken.clone() }) }))
+        Ok(lock.map(|lock| -> Box<dyn Lock> {
+            Box::new(TreacherousLock {
+                lock,
+                broken: self.broken.clone(),
+            })
+        }))
     }
 }
 
@@ -116,7 +156,11 @@ impl Lock for TreacherousLock {
     }
 
     fn save(&mut self, record: &Record) -> Result<(), StoreError> {
-        if self.broken.load(Ordering::Relaxed) { Err(StoreError::Interrupted) } else { self.lock.save(record) }
+        if self.broken.load(Ordering::Relaxed) {
+            Err(StoreError::Interrupted)
+        } else {
+            self.lock.save(record)
+        }
     }
 }
 
@@ -126,9 +170,15 @@ async fn a_token_that_cannot_be_written_after_all_is_used_and_written_as_soon_as
     let _listening = log.listen();
     let realm = Realm::new().await;
     let broken = Arc::new(AtomicBool::new(true));
-    let tokens = realm.start_with(Arc::new(Treacherous { store: realm.store(), broken: broken.clone() }));
+    let tokens = realm.start_with(Arc::new(Treacherous {
+        store: realm.store(),
+        broken: broken.clone(),
+    }));
     eventually("it is in use", || token(&tokens).as_deref() == Some("a2")).await;
-    assert_eq!((state_of(&tokens), realm.stored().as_deref()), (CredentialState::Ready, Some("r1")));
+    assert_eq!(
+        (state_of(&tokens), realm.stored().as_deref()),
+        (CredentialState::Ready, Some("r1"))
+    );
     eventually("it is told", || kind(&tokens).as_deref() == Some("store")).await;
     assert!(log.text().contains("store.unsaved"), "{}", log.text());
     assert!(only(&tokens).status().has_refresh_token);
@@ -136,12 +186,19 @@ async fn a_token_that_cannot_be_written_after_all_is_used_and_written_as_soon_as
     // Nobody is let near the token that is spent.
     assert!(realm.store().try_lock("fake").unwrap().is_none());
     realm.seconds(&tokens, 70).await;
-    assert_eq!(realm.server.count(), 1, "nothing more is spent on top of it");
+    assert_eq!(
+        realm.server.count(),
+        1,
+        "nothing more is spent on top of it"
+    );
     assert_eq!(kind(&tokens).as_deref(), Some("store"));
 
     broken.store(false, Ordering::Relaxed);
     realm.clock.advance(Duration::from_secs(2));
-    eventually("it is written", || realm.stored().is_some_and(|stored| stored != "r1")).await;
+    eventually("it is written", || {
+        realm.stored().is_some_and(|stored| stored != "r1")
+    })
+    .await;
     eventually("all is well", || kind(&tokens).is_none()).await;
     idle(&only(&tokens), &realm.clock).await;
     assert_eq!(realm.reused(), 0);
@@ -153,8 +210,14 @@ async fn a_folder_that_went_away_is_made_again_and_the_login_is_written_into_it(
     let tokens = realm.settled().await;
     std::fs::remove_dir_all(realm.folder.path().join("store")).unwrap();
     realm.clock.advance(Duration::from_secs(2));
-    eventually("it is written again", || realm.stored().as_deref() == Some("r2")).await;
-    assert_eq!((state_of(&tokens), realm.server.count()), (CredentialState::Ready, 1));
+    eventually("it is written again", || {
+        realm.stored().as_deref() == Some("r2")
+    })
+    .await;
+    assert_eq!(
+        (state_of(&tokens), realm.server.count()),
+        (CredentialState::Ready, 1)
+    );
 }
 
 /// Lets time pass until what is awaited is over.
@@ -175,8 +238,14 @@ async fn ended(tokens: Tokens, clock: &ManualClock, mut each: impl FnMut(usize))
 async fn what_is_in_memory_alone_is_written_at_the_end_if_the_disk_lets_it() {
     let realm = Realm::new().await;
     let broken = Arc::new(AtomicBool::new(true));
-    let tokens = realm.start_with(Arc::new(Treacherous { store: realm.store(), broken: broken.clone() }));
-    eventually("it is in memory", || kind(&tokens).as_deref() == Some("store")).await;
+    let tokens = realm.start_with(Arc::new(Treacherous {
+        store: realm.store(),
+        broken: broken.clone(),
+    }));
+    eventually("it is in memory", || {
+        kind(&tokens).as_deref() == Some("store")
+    })
+    .await;
     let mend = |tries| broken.store(tries < 1, Ordering::Relaxed);
     assert!(ended(tokens, &realm.clock, mend).await.is_empty());
     assert_eq!(realm.stored().as_deref(), Some("r2"));
@@ -188,8 +257,14 @@ async fn a_login_that_is_lost_at_the_end_is_named() {
     let _listening = log.listen();
     let realm = Realm::new().await;
     let broken = Arc::new(AtomicBool::new(true));
-    let tokens = realm.start_with(Arc::new(Treacherous { store: realm.store(), broken }));
-    eventually("it is in memory", || kind(&tokens).as_deref() == Some("store")).await;
+    let tokens = realm.start_with(Arc::new(Treacherous {
+        store: realm.store(),
+        broken,
+    }));
+    eventually("it is in memory", || {
+        kind(&tokens).as_deref() == Some("store")
+    })
+    .await;
     assert_eq!(ended(tokens, &realm.clock, |_| {}).await, ["fake".into()]);
     assert!(log.text().contains("login.lost"), "{}", log.text());
     assert!(!log.text().contains("r2"), "{}", log.text());
@@ -199,10 +274,23 @@ async fn a_login_that_is_lost_at_the_end_is_named() {
 async fn a_login_that_cannot_be_written_after_all_is_used_and_written_as_soon_as_it_can_be() {
     let realm = Realm::empty().await;
     let broken = Arc::new(AtomicBool::new(true));
-    let tokens = realm.start_with(Arc::new(Treacherous { store: realm.store(), broken: broken.clone() }));
+    let tokens = realm.start_with(Arc::new(Treacherous {
+        store: realm.store(),
+        broken: broken.clone(),
+    }));
     idle(&only(&tokens), &realm.clock).await;
-    assert!(only(&tokens).log_in(issued("r1")).await.unwrap().unsaved.is_some());
-    assert_eq!((token(&tokens).as_deref(), kind(&tokens).as_deref()), (Some("of-r1"), Some("store")));
+    assert!(
+        only(&tokens)
+            .log_in(issued("r1"))
+            .await
+            .unwrap()
+            .unsaved
+            .is_some()
+    );
+    assert_eq!(
+        (token(&tokens).as_deref(), kind(&tokens).as_deref()),
+        (Some("of-r1"), Some("store"))
+    );
     broken.store(false, Ordering::Relaxed);
     realm.clock.advance(Duration::from_secs(2));
     eventually("it is written", || realm.stored().as_deref() == Some("r1")).await;
@@ -218,70 +306,137 @@ async fn the_end_waits_as_long_as_the_slowest_provider_with_a_login_may_take() {
 }
 
 #[tokio::test]
-async fn a_refused_token_that_cannot_be_taken_off_the_record_costs_nothing_and_is_taken_off_later() {
+async fn a_refused_token_that_cannot_be_taken_off_the_record_costs_nothing_and_is_taken_off_later()
+{
     let log = secrecy::Log::default();
     let _listening = log.listen();
     let realm = Realm::new().await;
     let broken = Arc::new(AtomicBool::new(false));
-    let tokens = realm.start_with(Arc::new(Treacherous { store: realm.store(), broken: broken.clone() }));
+    let tokens = realm.start_with(Arc::new(Treacherous {
+        store: realm.store(),
+        broken: broken.clone(),
+    }));
     idle(&only(&tokens), &realm.clock).await;
-    realm.server.reply(Reply::answer(429, "retry-after: 120\r\n", ""));
+    realm
+        .server
+        .reply(Reply::answer(429, "retry-after: 120\r\n", ""));
     only(&tokens).refresh_now().await.unwrap_err();
     broken.store(true, Ordering::Relaxed);
-    only(&tokens).discard(&only(&tokens).current().unwrap()).unwrap();
-    let told = |log: &secrecy::Log| log.text().lines().filter(|line| line.contains("store.stale")).count();
+    only(&tokens)
+        .discard(&only(&tokens).current().unwrap())
+        .unwrap();
+    let told = |log: &secrecy::Log| {
+        log.text()
+            .lines()
+            .filter(|line| line.contains("store.stale"))
+            .count()
+    };
     eventually("it is told", || told(&log) > 0).await;
     for tries in 2..5 {
         realm.clock.advance(Duration::from_secs(2));
         eventually("it is tried again", || told(&log) >= tries).await;
     }
-    let warned = log.text().lines().filter(|line| line.contains("store.stale") && line.contains(" WARN ")).count();
+    let warned = log
+        .text()
+        .lines()
+        .filter(|line| line.contains("store.stale") && line.contains(" WARN "))
+        .count();
     assert_eq!(warned, 1, "{}", log.text());
-    assert_eq!((realm.on_record().as_deref(), realm.stored().as_deref()), (Some("a2"), Some("r2")));
+    assert_eq!(
+        (realm.on_record().as_deref(), realm.stored().as_deref()),
+        (Some("a2"), Some("r2"))
+    );
     // Other processes are not kept from renewing, which would end it too.
-    eventually("the lock is free", || realm.store().try_lock("fake").unwrap().is_some()).await;
-    assert_eq!((token(&tokens), kind(&tokens).as_deref()), (None, Some("limited")));
+    eventually("the lock is free", || {
+        realm.store().try_lock("fake").unwrap().is_some()
+    })
+    .await;
+    assert_eq!(
+        (token(&tokens), kind(&tokens).as_deref()),
+        (None, Some("limited"))
+    );
 
     broken.store(false, Ordering::Relaxed);
     realm.clock.advance(Duration::from_secs(2));
     eventually("it is off the record", || realm.on_record().is_none()).await;
-    assert_eq!((realm.server.count(), realm.stored().as_deref()), (2, Some("r2")));
-    assert!(tokens.settle().await.is_empty() && !log.text().contains("login.lost"), "{}", log.text());
+    assert_eq!(
+        (realm.server.count(), realm.stored().as_deref()),
+        (2, Some("r2"))
+    );
+    assert!(
+        tokens.settle().await.is_empty() && !log.text().contains("login.lost"),
+        "{}",
+        log.text()
+    );
 }
 
 #[tokio::test]
 async fn what_is_in_memory_alone_is_written_without_the_token_that_was_refused() {
     let realm = Realm::new().await;
     let broken = Arc::new(AtomicBool::new(true));
-    let tokens = realm.start_with(Arc::new(Treacherous { store: realm.store(), broken: broken.clone() }));
-    eventually("it is in memory", || kind(&tokens).as_deref() == Some("store")).await;
-    realm.server.reply(Reply::answer(429, "retry-after: 120\r\n", ""));
-    only(&tokens).renew(&only(&tokens).current().unwrap()).await.unwrap_err();
+    let tokens = realm.start_with(Arc::new(Treacherous {
+        store: realm.store(),
+        broken: broken.clone(),
+    }));
+    eventually("it is in memory", || {
+        kind(&tokens).as_deref() == Some("store")
+    })
+    .await;
+    realm
+        .server
+        .reply(Reply::answer(429, "retry-after: 120\r\n", ""));
+    only(&tokens)
+        .renew(&only(&tokens).current().unwrap())
+        .await
+        .unwrap_err();
     broken.store(false, Ordering::Relaxed);
     assert!(tokens.settle().await.is_empty());
-    assert_eq!((realm.on_record(), realm.stored().as_deref()), (None, Some("r2")));
+    assert_eq!(
+        (realm.on_record(), realm.stored().as_deref()),
+        (None, Some("r2"))
+    );
 }
 
 #[tokio::test]
 async fn a_refused_token_that_was_all_there_was_to_write_keeps_the_lock_from_nobody() {
     let realm = Realm::new().await;
     let broken = Arc::new(AtomicBool::new(false));
-    let issue = |token| Reply::answer(200, "", &format!(r#"{{"access_token":"{token}","expires_in":100}}"#));
+    let issue = |token| {
+        Reply::answer(
+            200,
+            "",
+            &format!(r#"{{"access_token":"{token}","expires_in":100}}"#),
+        )
+    };
     realm.server.reply(issue("one"));
-    let tokens = realm.start_with(Arc::new(Treacherous { store: realm.store(), broken: broken.clone() }));
+    let tokens = realm.start_with(Arc::new(Treacherous {
+        store: realm.store(),
+        broken: broken.clone(),
+    }));
     idle(&only(&tokens), &realm.clock).await;
     realm.server.reply(issue("two"));
     realm.server.hold();
-    only(&tokens).discard(&only(&tokens).current().unwrap()).unwrap();
+    only(&tokens)
+        .discard(&only(&tokens).current().unwrap())
+        .unwrap();
     realm.server.asked(2).await;
     assert_eq!(realm.on_record(), None);
     broken.store(true, Ordering::Relaxed);
     realm.server.let_go();
-    eventually("it is in memory", || token(&tokens).as_deref() == Some("two")).await;
+    eventually("it is in memory", || {
+        token(&tokens).as_deref() == Some("two")
+    })
+    .await;
     assert!(realm.store().try_lock("fake").unwrap().is_none());
     let two = only(&tokens).current().unwrap();
     two.mark_accepted();
     only(&tokens).renew(&two).await.unwrap_err();
-    eventually("the lock is free", || realm.store().try_lock("fake").unwrap().is_some()).await;
-    assert_eq!((realm.on_record(), realm.stored().as_deref()), (None, Some("r1")));
+    eventually("the lock is free", || {
+        realm.store().try_lock("fake").unwrap().is_some()
+    })
+    .await;
+    assert_eq!(
+        (realm.on_record(), realm.stored().as_deref()),
+        (None, Some("r1"))
+    );
 }

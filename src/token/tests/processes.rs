@@ -19,10 +19,16 @@ async fn two_processes_never_spend_one_token_twice() {
             idle(&only(tokens), &realm.clock).await;
         }
         eventually("both have the newest", || {
-            [&one, &two].iter().all(|tokens| token(tokens).as_ref() == Some(&newest))
+            [&one, &two]
+                .iter()
+                .all(|tokens| token(tokens).as_ref() == Some(&newest))
         })
         .await;
-        assert_eq!((realm.server.count(), realm.reused()), (round, 0), "one request for both");
+        assert_eq!(
+            (realm.server.count(), realm.reused()),
+            (round, 0),
+            "one request for both"
+        );
         // Due for both at once, whatever their jitter.
         realm.clock.advance(Duration::from_secs(70));
         realm.server.asked(round + 1).await;
@@ -35,8 +41,25 @@ async fn what_an_upstream_refused_does_not_come_back_by_way_of_the_store() {
     let (one, two) = (realm.settled().await, realm.settled().await);
     let (seen_by_one, seen_by_two) = (only(&one).current().unwrap(), only(&two).current().unwrap());
     assert_eq!(seen_by_one.secret, seen_by_two.secret);
-    assert_eq!(only(&one).renew(&seen_by_one).await.unwrap().secret.expose(), "a3");
-    assert_eq!(only(&two).renew(&seen_by_two).await.unwrap().secret.expose(), "a3", "the other's will do");
+    assert_eq!(
+        only(&one)
+            .renew(&seen_by_one)
+            .await
+            .unwrap()
+            .secret
+            .expose(),
+        "a3"
+    );
+    assert_eq!(
+        only(&two)
+            .renew(&seen_by_two)
+            .await
+            .unwrap()
+            .secret
+            .expose(),
+        "a3",
+        "the other's will do"
+    );
     assert_eq!((realm.server.count(), realm.reused()), (2, 0));
 }
 
@@ -44,7 +67,10 @@ async fn what_an_upstream_refused_does_not_come_back_by_way_of_the_store() {
 async fn an_operator_gets_a_new_token_though_the_stores_is_good() {
     let realm = Realm::new().await;
     let tokens = realm.settled().await;
-    assert_eq!(only(&tokens).refresh_now().await.unwrap().secret.expose(), "a3");
+    assert_eq!(
+        only(&tokens).refresh_now().await.unwrap().secret.expose(),
+        "a3"
+    );
     assert_eq!(realm.stored().as_deref(), Some("r3"));
 }
 
@@ -60,7 +86,14 @@ async fn a_successor_with_other_settings_waits_for_the_answer_in_flight() {
     drop(tokens);
     realm.server.let_go();
     idle(&only(&next), &realm.clock).await;
-    assert_eq!((token(&next).as_deref(), realm.server.count(), realm.reused()), (Some("a2"), 1, 0));
+    assert_eq!(
+        (
+            token(&next).as_deref(),
+            realm.server.count(),
+            realm.reused()
+        ),
+        (Some("a2"), 1, 0)
+    );
 }
 
 #[tokio::test]
@@ -71,7 +104,10 @@ async fn an_end_in_good_order_does_not_wait_for_what_another_process_does() {
     tokio::task::yield_now().await;
     tokens.settle().await;
     drop(theirs);
-    assert_eq!((realm.server.count(), realm.stored().as_deref()), (0, Some("r1")));
+    assert_eq!(
+        (realm.server.count(), realm.stored().as_deref()),
+        (0, Some("r1"))
+    );
 }
 
 #[tokio::test]
@@ -99,7 +135,9 @@ impl<F: Future<Output = ()>> Future for Killed<F> {
     type Output = bool;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<bool> {
-        let Some(inner) = &mut self.inner else { return Poll::Ready(true) };
+        let Some(inner) = &mut self.inner else {
+            return Poll::Ready(true);
+        };
         let ended = inner.as_mut().poll(context).is_ready();
         self.steps -= 1;
         if ended || self.steps == 0 {
@@ -120,10 +158,16 @@ async fn a_process_that_ends_at_any_step_loses_no_login_but_with_the_answer_in_f
         let metrics = Metrics::new();
         let provider = Arc::new(realm.provider.clone());
         let clock: Arc<dyn Clock> = Arc::new(realm.clock.clone());
-        let surroundings =
-            Surroundings { store: realm.store(), cache: TokenCache::new(clock.clone()), clock: clock.clone() };
+        let surroundings = Surroundings {
+            store: realm.store(),
+            cache: TokenCache::new(clock.clone()),
+            clock: clock.clone(),
+        };
         let credential = Running::credential(&provider, &surroundings, &metrics);
-        let process = Killed { inner: Some(Box::pin(refresher::run(credential.clone()))), steps };
+        let process = Killed {
+            inner: Some(Box::pin(refresher::run(credential.clone()))),
+            steps,
+        };
         let published = async {
             while credential.current().is_none() {
                 tokio::time::sleep(Duration::from_millis(1)).await;
@@ -137,18 +181,31 @@ async fn a_process_that_ends_at_any_step_loses_no_login_but_with_the_answer_in_f
             () = done(&credential) => false,
         };
         // Whatever a thread of the disk had begun, it finishes; the lock tells.
-        eventually("the lock is free", || realm.store().try_lock("fake").unwrap().is_some()).await;
+        eventually("the lock is free", || {
+            realm.store().try_lock("fake").unwrap().is_some()
+        })
+        .await;
         let answered = metrics.render().contains(r#"outcome="ok""#);
         if answered {
-            assert_eq!(realm.stored().as_deref(), Some("r2"), "killed after {steps} steps, with the answer");
+            assert_eq!(
+                realm.stored().as_deref(),
+                Some("r2"),
+                "killed after {steps} steps, with the answer"
+            );
         }
         let stored = realm.stored();
         let restarted = realm.settled().await;
         match state_of(&restarted) {
             CredentialState::Ready => kept += 1,
             CredentialState::LoginRequired => {
-                assert!(!answered && stored.as_deref() == Some("r1"), "killed after {steps} steps, a login was lost");
-                assert!(realm.family.lock().unwrap().current > 1, "no answer was in flight after {steps} steps");
+                assert!(
+                    !answered && stored.as_deref() == Some("r1"),
+                    "killed after {steps} steps, a login was lost"
+                );
+                assert!(
+                    realm.family.lock().unwrap().current > 1,
+                    "no answer was in flight after {steps} steps"
+                );
                 in_flight += 1;
             }
             other => panic!("killed after {steps} steps: {other:?}"),
@@ -163,7 +220,9 @@ async fn a_process_that_ends_at_any_step_loses_no_login_but_with_the_answer_in_f
 /// The first token is in use and nothing else is going on.
 async fn done(credential: &Credential) {
     let mut progress = credential.watch();
-    let _ = progress.wait_for(|progress| matches!(progress.phase, Phase::Resting { .. })).await;
+    let _ = progress
+        .wait_for(|progress| matches!(progress.phase, Phase::Resting { .. }))
+        .await;
 }
 
 #[tokio::test]
@@ -180,13 +239,20 @@ async fn two_processes_of_different_settings_leave_each_others_tokens_alone() {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
     }
-    assert_eq!((token(&one).as_deref(), token(&two).as_deref()), (Some("a2"), Some("a3")));
+    assert_eq!(
+        (token(&one).as_deref(), token(&two).as_deref()),
+        (Some("a2"), Some("a3"))
+    );
     assert_eq!((realm.server.count(), realm.reused()), (2, 0));
     // And a login is taken up by both.
     realm.family(|family| family.current = 50);
     realm.log_in_beside("r50").await;
     realm.clock.advance(Duration::from_secs(2));
-    let is_new = |tokens: &Tokens| token(tokens).is_some_and(|token| token != "a2" && token != "a3");
-    eventually("both leave the login before", || is_new(&one) && is_new(&two)).await;
+    let is_new =
+        |tokens: &Tokens| token(tokens).is_some_and(|token| token != "a2" && token != "a3");
+    eventually("both leave the login before", || {
+        is_new(&one) && is_new(&two)
+    })
+    .await;
     assert_eq!(realm.reused(), 0);
 }

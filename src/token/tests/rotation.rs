@@ -41,8 +41,10 @@ impl Family {
         }
         let body = request.rsplit("\r\n\r\n").next().unwrap_or_default();
         if body.contains("password") {
-            let state =
-                body.split_once("\"state\":\"").and_then(|(_, rest)| rest.split('"').next()).unwrap_or_default();
+            let state = body
+                .split_once("\"state\":\"")
+                .and_then(|(_, rest)| rest.split('"').next())
+                .unwrap_or_default();
             let code = format!(r#"{{"code":"c","state":"{state}"}}"#);
             let (status, body) = self.sign_in.unwrap_or((200, &code));
             return Reply::answer(status, "", body);
@@ -51,7 +53,9 @@ impl Family {
             (self.current, self.reused) = (self.current + 1, 0);
             return self.token();
         }
-        let given = body.split('&').find_map(|pair| pair.strip_prefix("refresh_token=r")?.parse::<u64>().ok());
+        let given = body
+            .split('&')
+            .find_map(|pair| pair.strip_prefix("refresh_token=r")?.parse::<u64>().ok());
         let again = self.grace && given.is_some_and(|given| given + 1 == self.current);
         if self.reused > 0 || given.is_none_or(|given| given != self.current && !again) {
             self.reused += 1;
@@ -70,9 +74,17 @@ impl Family {
     fn token(&mut self) -> Reply {
         let spoilt = if self.spoil > 0 { "no token " } else { "" };
         self.spoil = self.spoil.saturating_sub(1);
-        let Self { current, lifetime, .. } = self;
-        let refresh_token = if self.rotate { format!(r#","refresh_token":"r{current}""#) } else { String::new() };
-        let body = format!(r#"{{"access_token":"{spoilt}a{current}","expires_in":{lifetime}{refresh_token}}}"#);
+        let Self {
+            current, lifetime, ..
+        } = self;
+        let refresh_token = if self.rotate {
+            format!(r#","refresh_token":"r{current}""#)
+        } else {
+            String::new()
+        };
+        let body = format!(
+            r#"{{"access_token":"{spoilt}a{current}","expires_in":{lifetime}{refresh_token}}}"#
+        );
         Reply::answer(200, "content-type: application/json\r\n", &body)
     }
 }
@@ -109,9 +121,18 @@ impl Realm {
         };
         let family = Arc::new(Mutex::new(family));
         let mind = family.clone();
-        let server = TokenServer::start(Reply::by(move |request| mind.lock().unwrap().answer(request))).await;
+        let server = TokenServer::start(Reply::by(move |request| {
+            mind.lock().unwrap().answer(request)
+        }))
+        .await;
         let provider = fake::with_consent(&server.url());
-        Self { server, family, clock: ManualClock::new(), folder: tempfile::tempdir().unwrap(), provider }
+        Self {
+            server,
+            family,
+            clock: ManualClock::new(),
+            folder: tempfile::tempdir().unwrap(),
+            provider,
+        }
     }
 
     pub(super) fn store(&self) -> Arc<dyn Store> {
@@ -128,7 +149,11 @@ impl Realm {
     }
 
     pub(super) fn login(&self) -> Login {
-        Login::new(Arc::new(self.provider.clone()), self.store(), Arc::new(self.clock.clone()))
+        Login::new(
+            Arc::new(self.provider.clone()),
+            self.store(),
+            Arc::new(self.clock.clone()),
+        )
     }
 
     pub(super) fn start(&self) -> Tokens {
@@ -137,7 +162,12 @@ impl Realm {
 
     pub(super) fn start_with(&self, store: Arc<dyn Store>) -> Tokens {
         let provider = Arc::new(self.provider.clone());
-        Tokens::start(&[provider], store, Arc::new(self.clock.clone()), &Metrics::new())
+        Tokens::start(
+            &[provider],
+            store,
+            Arc::new(self.clock.clone()),
+            &Metrics::new(),
+        )
     }
 
     /// Starts a registry whose first attempt is over.
@@ -155,7 +185,9 @@ impl Realm {
 
     pub(super) fn stored(&self) -> Option<String> {
         let record = self.store().load("fake").unwrap()?;
-        record.usable_refresh_token().map(|token| token.expose().to_owned())
+        record
+            .usable_refresh_token()
+            .map(|token| token.expose().to_owned())
     }
 
     /// The access token on record.
@@ -186,7 +218,9 @@ pub(super) fn only(tokens: &Tokens) -> Arc<Credential> {
 }
 
 pub(super) fn token(tokens: &Tokens) -> Option<String> {
-    only(tokens).current().map(|token| token.secret.expose().to_owned())
+    only(tokens)
+        .current()
+        .map(|token| token.secret.expose().to_owned())
 }
 
 pub(super) fn state_of(tokens: &Tokens) -> CredentialState {
@@ -194,7 +228,10 @@ pub(super) fn state_of(tokens: &Tokens) -> CredentialState {
 }
 
 pub(super) fn kind(tokens: &Tokens) -> Option<String> {
-    only(tokens).status().last_error.map(|error| error.kind.to_string())
+    only(tokens)
+        .status()
+        .last_error
+        .map(|error| error.kind.to_string())
 }
 
 #[tokio::test]
@@ -218,7 +255,10 @@ async fn an_answer_without_a_refresh_token_keeps_the_old_one() {
     assert_eq!(realm.stored().as_deref(), Some("r2"));
     realm.family(|family| (family.rotate, family.grace) = (false, true));
     realm.seconds(&tokens, 70).await;
-    assert_eq!((token(&tokens).as_deref(), realm.stored().as_deref()), (Some("a3"), Some("r2")));
+    assert_eq!(
+        (token(&tokens).as_deref(), realm.stored().as_deref()),
+        (Some("a3"), Some("r2"))
+    );
 }
 
 #[tokio::test]
@@ -229,9 +269,15 @@ async fn a_restart_makes_no_request_while_the_token_is_good() {
     realm.clock.advance(Duration::from_secs(30));
     let tokens = realm.settled().await;
     assert_eq!(token(&tokens).as_deref(), Some("a2"));
-    assert_eq!((realm.server.count(), only(&tokens).status().token_requests), (1, 0));
+    assert_eq!(
+        (realm.server.count(), only(&tokens).status().token_requests),
+        (1, 0)
+    );
     realm.seconds(&tokens, 40).await;
-    assert_eq!((token(&tokens).as_deref(), realm.server.count()), (Some("a3"), 2));
+    assert_eq!(
+        (token(&tokens).as_deref(), realm.server.count()),
+        (Some("a3"), 2)
+    );
 }
 
 #[tokio::test]
@@ -246,7 +292,11 @@ async fn a_restart_uses_the_old_token_while_the_endpoint_is_down_and_its_renewal
     assert_eq!(state_of(&tokens), CredentialState::Ready);
     realm.seconds(&tokens, 15).await;
     assert_eq!(state_of(&tokens), CredentialState::Failing);
-    assert_eq!(realm.stored().as_deref(), Some("r2"), "no failure but a refusal ends a login");
+    assert_eq!(
+        realm.stored().as_deref(),
+        Some("r2"),
+        "no failure but a refusal ends a login"
+    );
 }
 
 #[tokio::test]
@@ -254,10 +304,22 @@ async fn a_refresh_token_beside_an_unusable_access_token_is_kept() {
     let realm = Realm::new().await;
     realm.family.lock().unwrap().spoil = 1;
     let tokens = realm.settled().await;
-    assert_eq!((state_of(&tokens), realm.stored().as_deref()), (CredentialState::Failing, Some("r2")));
+    assert_eq!(
+        (state_of(&tokens), realm.stored().as_deref()),
+        (CredentialState::Failing, Some("r2"))
+    );
     realm.seconds(&tokens, 20).await;
-    eventually("the next one does", || token(&tokens).as_deref() == Some("a3")).await;
-    assert_eq!((realm.stored().as_deref(), realm.family.lock().unwrap().reused), (Some("r3"), 0));
+    eventually("the next one does", || {
+        token(&tokens).as_deref() == Some("a3")
+    })
+    .await;
+    assert_eq!(
+        (
+            realm.stored().as_deref(),
+            realm.family.lock().unwrap().reused
+        ),
+        (Some("r3"), 0)
+    );
 }
 
 #[tokio::test]
@@ -265,8 +327,14 @@ async fn a_lost_answer_is_asked_for_once_more_with_the_same_token() {
     let realm = Realm::new().await;
     realm.family(|family| (family.grace, family.lose) = (true, 1));
     let tokens = realm.settled().await;
-    assert_eq!((token(&tokens).as_deref(), realm.stored().as_deref()), (Some("a2"), Some("r2")));
-    assert_eq!((realm.server.count(), only(&tokens).status().token_requests), (2, 2));
+    assert_eq!(
+        (token(&tokens).as_deref(), realm.stored().as_deref()),
+        (Some("a2"), Some("r2"))
+    );
+    assert_eq!(
+        (realm.server.count(), only(&tokens).status().token_requests),
+        (2, 2)
+    );
 }
 
 #[tokio::test]
@@ -274,20 +342,33 @@ async fn an_answer_that_is_lost_twice_is_an_ordinary_failure_that_keeps_the_toke
     let realm = Realm::new().await;
     realm.family(|family| (family.grace, family.lose) = (true, 2));
     let tokens = realm.settled().await;
-    assert_eq!((state_of(&tokens), realm.stored().as_deref()), (CredentialState::Failing, Some("r1")));
+    assert_eq!(
+        (state_of(&tokens), realm.stored().as_deref()),
+        (CredentialState::Failing, Some("r1"))
+    );
     assert_eq!(realm.server.count(), 2);
     realm.seconds(&tokens, 15).await;
-    assert_eq!((state_of(&tokens), realm.stored().as_deref()), (CredentialState::Ready, Some("r2")));
+    assert_eq!(
+        (state_of(&tokens), realm.stored().as_deref()),
+        (CredentialState::Ready, Some("r2"))
+    );
 }
 
 #[tokio::test]
 async fn what_was_answered_or_never_left_is_not_asked_for_at_once() {
     let realm = Realm::new().await;
-    for reply in [Reply::answer(500, "", ""), Reply::answer(200, "", "nonsense"), Reply::answer(429, "", "")] {
+    for reply in [
+        Reply::answer(500, "", ""),
+        Reply::answer(200, "", "nonsense"),
+        Reply::answer(429, "", ""),
+    ] {
         realm.server.reply(reply);
         let before = realm.server.count();
         let tokens = realm.settled().await;
-        assert_eq!((realm.server.count(), state_of(&tokens)), (before + 1, CredentialState::Failing));
+        assert_eq!(
+            (realm.server.count(), state_of(&tokens)),
+            (before + 1, CredentialState::Failing)
+        );
         tokens.stop().await;
     }
     assert_eq!(realm.stored().as_deref(), Some("r1"));
@@ -299,7 +380,11 @@ async fn a_refusal_is_final_over_restarts_and_the_token_in_hand_is_used_up() {
     let tokens = realm.settled().await;
     realm.family(|family| family.current = 50);
     realm.seconds(&tokens, 70).await;
-    assert_eq!((realm.server.count(), state_of(&tokens)), (2, CredentialState::Ready), "it is good to its end");
+    assert_eq!(
+        (realm.server.count(), state_of(&tokens)),
+        (2, CredentialState::Ready),
+        "it is good to its end"
+    );
     assert_eq!(kind(&tokens).as_deref(), Some("invalid_grant"));
     assert!(!only(&tokens).status().has_refresh_token);
     tokens.stop().await;
@@ -311,8 +396,14 @@ async fn a_refusal_is_final_over_restarts_and_the_token_in_hand_is_used_up() {
             (state_of(&tokens), kind(&tokens).as_deref()),
             (CredentialState::LoginRequired, Some("invalid_grant"))
         );
-        assert_eq!(only(&tokens).obtain().await.unwrap_err(), NoToken::LoginRequired);
-        assert_eq!(only(&tokens).refresh_now().await.unwrap_err(), NoToken::LoginRequired);
+        assert_eq!(
+            only(&tokens).obtain().await.unwrap_err(),
+            NoToken::LoginRequired
+        );
+        assert_eq!(
+            only(&tokens).refresh_now().await.unwrap_err(),
+            NoToken::LoginRequired
+        );
         realm.settled().await.stop().await;
         realm.clock.advance(Duration::from_secs(3600));
     }
@@ -327,11 +418,18 @@ async fn a_configured_token_is_the_first_and_a_changed_one_ends_a_refusal() {
     let first = Arc::new(LiveSecret::file(&file).unwrap());
     realm.provider.refresh_token = Some(first.clone());
     let tokens = realm.settled().await;
-    assert_eq!((token(&tokens).as_deref(), realm.stored().as_deref()), (Some("a2"), Some("r2")));
+    assert_eq!(
+        (token(&tokens).as_deref(), realm.stored().as_deref()),
+        (Some("a2"), Some("r2"))
+    );
     tokens.stop().await;
     realm.clock.advance(Duration::from_secs(100));
     let tokens = realm.settled().await;
-    assert_eq!(realm.stored().as_deref(), Some("r3"), "the store's newer one wins");
+    assert_eq!(
+        realm.stored().as_deref(),
+        Some("r3"),
+        "the store's newer one wins"
+    );
 
     realm.family(|family| family.current = 50);
     realm.seconds(&tokens, 100).await;
@@ -352,16 +450,27 @@ async fn no_refresh_token_is_ever_logged_or_shown() {
     realm.log_in_beside(canary).await;
     let tokens = realm.settled().await;
     let mut shown = String::new();
-    let body = format!(r#"{{"access_token":"{canary}-a","expires_in":100,"refresh_token":"{canary}-r"}}"#);
-    for reply in [Reply::answer(200, "", &body), Reply::Hangup, Reply::answer(400, "", r#"{"error":"invalid_grant"}"#)]
-    {
+    let body =
+        format!(r#"{{"access_token":"{canary}-a","expires_in":100,"refresh_token":"{canary}-r"}}"#);
+    for reply in [
+        Reply::answer(200, "", &body),
+        Reply::Hangup,
+        Reply::answer(400, "", r#"{"error":"invalid_grant"}"#),
+    ] {
         realm.server.reply(reply);
         let outcome = only(&tokens).refresh_now().await;
-        shown += &format!("{outcome:?} {:?} {:?}", only(&tokens).status(), realm.store().load("fake"));
+        shown += &format!(
+            "{outcome:?} {:?} {:?}",
+            only(&tokens).status(),
+            realm.store().load("fake")
+        );
     }
     shown += &format!("{:?} {:?}", tokens, realm.login());
     assert!(!shown.contains(canary), "{shown}");
     let logged = log.text();
     assert!(!logged.contains(canary), "{logged}");
-    assert!(logged.contains("login.required") && logged.contains("token.answer_lost"), "{logged}");
+    assert!(
+        logged.contains("login.required") && logged.contains("token.answer_lost"),
+        "{logged}"
+    );
 }

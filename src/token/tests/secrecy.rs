@@ -34,7 +34,11 @@ fn subscriber<W>(writer: W) -> impl tracing::Subscriber + Send + Sync
 where
     W: for<'a> tracing_subscriber::fmt::MakeWriter<'a> + Send + Sync + 'static,
 {
-    tracing_subscriber::fmt().with_max_level(tracing::Level::TRACE).with_ansi(false).with_writer(writer).finish()
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::TRACE)
+        .with_ansi(false)
+        .with_writer(writer)
+        .finish()
 }
 
 impl io::Write for Log {
@@ -63,28 +67,49 @@ async fn no_secret_and_no_token_is_ever_logged_or_shown() {
 
     let credential = world.credential();
     let token = world.current().unwrap();
-    let mut shown = format!("{:?} {credential:?} {token:?} {:?}", world.tokens, credential.status());
+    let mut shown = format!(
+        "{:?} {credential:?} {token:?} {:?}",
+        world.tokens,
+        credential.status()
+    );
     shown += &format!("{:?}", credential.renew(&token).await);
     for reply in [
         Reply::Hangup,
         Reply::answer(302, &format!("location: /?{CANARY}\r\n"), ""),
         Reply::answer(400, "", &format!(r#"{{"error":"{CANARY} \u0001"}}"#)),
-        Reply::answer(400, "", &format!(r#"{{"error":"invalid_request","error_description":"{CANARY}"}}"#)),
+        Reply::answer(
+            400,
+            "",
+            &format!(r#"{{"error":"invalid_request","error_description":"{CANARY}"}}"#),
+        ),
         Reply::answer(500, "", CANARY),
         Reply::answer(200, "", CANARY),
         Reply::answer(200, "", &format!(r#"{{"access_token":"{CANARY} "}}"#)),
         Reply::Raw(CANARY.into()),
     ] {
         world.server.reply(reply);
-        shown += &format!("{:?} {:?}", credential.refresh_now().await.unwrap_err(), credential.status());
+        shown += &format!(
+            "{:?} {:?}",
+            credential.refresh_now().await.unwrap_err(),
+            credential.status()
+        );
     }
     assert!(!shown.contains(CANARY), "{shown}");
 
     let logged = log.text();
     assert!(!logged.contains(CANARY), "{logged}");
-    let renewed = logged.lines().find(|line| line.contains("token.renewed")).expect("a token event");
-    assert!(renewed.contains("fake") && renewed.contains(&token.secret.fingerprint()), "{renewed}");
-    assert!(logged.contains("token.discarded") && logged.contains("token.failed"), "{logged}");
+    let renewed = logged
+        .lines()
+        .find(|line| line.contains("token.renewed"))
+        .expect("a token event");
+    assert!(
+        renewed.contains("fake") && renewed.contains(&token.secret.fingerprint()),
+        "{renewed}"
+    );
+    assert!(
+        logged.contains("token.discarded") && logged.contains("token.failed"),
+        "{logged}"
+    );
 }
 
 #[tokio::test]
@@ -96,7 +121,12 @@ async fn a_failure_that_goes_on_is_complained_of_once() {
         world.seconds(15).await;
     }
     assert!(world.count().await >= 6);
-    let complaints = |log: &Log| log.text().lines().filter(|line| line.contains(" WARN ")).count();
+    let complaints = |log: &Log| {
+        log.text()
+            .lines()
+            .filter(|line| line.contains(" WARN "))
+            .count()
+    };
     assert_eq!(complaints(&log), 1, "{}", log.text());
     world.server.reply(Reply::answer(429, "", ""));
     world.seconds(15).await;

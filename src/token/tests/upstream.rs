@@ -61,8 +61,14 @@ async fn an_upstream_that_refuses_fresh_tokens_too_gets_one_renewal_a_minute() {
     let first = world.current().unwrap();
     let second = world.credential().renew(&first).await.unwrap();
     world.seconds(10).await;
-    assert_eq!(retry_after(world.credential().renew(&second).await), Duration::from_secs(50));
-    assert!(Arc::ptr_eq(&world.current().unwrap(), &second), "the token stays in use");
+    assert_eq!(
+        retry_after(world.credential().renew(&second).await),
+        Duration::from_secs(50)
+    );
+    assert!(
+        Arc::ptr_eq(&world.current().unwrap(), &second),
+        "the token stays in use"
+    );
     assert_eq!(world.count().await, 2);
     world.seconds(50).await;
     let third = world.credential().renew(&second).await.unwrap();
@@ -72,7 +78,12 @@ async fn an_upstream_that_refuses_fresh_tokens_too_gets_one_renewal_a_minute() {
 
 #[tokio::test]
 async fn a_server_that_issues_the_refused_token_again_is_not_believed() {
-    let world = World::settled(Reply::answer(200, "", r#"{"access_token":"same","expires_in":3600}"#)).await;
+    let world = World::settled(Reply::answer(
+        200,
+        "",
+        r#"{"access_token":"same","expires_in":3600}"#,
+    ))
+    .await;
     let seen = world.current().unwrap();
     assert!(world.credential().renew(&seen).await.is_err());
     assert_eq!(world.count().await, 2);
@@ -123,7 +134,10 @@ async fn a_refusal_that_is_not_replayed_proves_nothing_about_a_token_that_was_ac
     let second = world.current().unwrap();
     second.mark_accepted();
     assert!(world.credential().discard(&second).is_err());
-    assert!(Arc::ptr_eq(&world.current().unwrap(), &second), "the token stays in use");
+    assert!(
+        Arc::ptr_eq(&world.current().unwrap(), &second),
+        "the token stays in use"
+    );
     assert_eq!(world.count().await, 2);
     world.seconds(59).await;
     world.credential().discard(&second).unwrap();
@@ -133,7 +147,10 @@ async fn a_refusal_that_is_not_replayed_proves_nothing_about_a_token_that_was_ac
 #[tokio::test]
 async fn a_refusal_that_is_replayed_renews_a_token_that_was_accepted_at_once() {
     let world = World::settled(Reply::Token(3600)).await;
-    world.credential().discard(&world.current().unwrap()).unwrap();
+    world
+        .credential()
+        .discard(&world.current().unwrap())
+        .unwrap();
     world.seconds(1).await;
     let second = world.current().unwrap();
     second.mark_accepted();

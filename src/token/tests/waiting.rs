@@ -40,7 +40,12 @@ async fn a_failure_is_shared_by_all_who_waited_for_it() {
     let callers = crowd(&world, 100).await;
     world.server.let_go();
     for caller in callers {
-        assert_eq!(caller.await.unwrap().unwrap_err(), NoToken::Refused { error: "invalid_client".into() });
+        assert_eq!(
+            caller.await.unwrap().unwrap_err(),
+            NoToken::Refused {
+                error: "invalid_client".into()
+            }
+        );
     }
     assert_eq!(world.count().await, 1);
 }
@@ -56,7 +61,10 @@ async fn nobody_waits_longer_than_ten_seconds_and_the_request_goes_on() {
     tokio::task::yield_now().await;
     assert!(!callers[0].is_finished());
     world.clock.advance(Duration::from_secs(1));
-    assert_eq!(retry_after(callers.remove(0).await.unwrap()), Duration::from_secs(1));
+    assert_eq!(
+        retry_after(callers.remove(0).await.unwrap()),
+        Duration::from_secs(1)
+    );
     world.server.let_go();
     assert_eq!(world.count().await, 1);
     assert!(world.current().is_some());
@@ -70,7 +78,10 @@ async fn a_renewal_makes_nobody_wait() {
     world.clock.advance(Duration::from_secs(70));
     world.server.asked(2).await;
     // The answer is held back, so this returns only because it does not wait for it.
-    assert!(Arc::ptr_eq(&world.credential().obtain().await.unwrap(), &old));
+    assert!(Arc::ptr_eq(
+        &world.credential().obtain().await.unwrap(),
+        &old
+    ));
     world.server.let_go();
     world.idle().await;
     assert!(!Arc::ptr_eq(&world.current().unwrap(), &old));
@@ -129,7 +140,12 @@ async fn a_token_that_comes_after_its_end_is_a_failure_and_not_asked_for_without
 
 #[test]
 fn callers_may_wait_on_other_threads_runtimes() {
-    let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let runtime = || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+    };
     runtime().block_on(async {
         let server = TokenServer::start(Reply::Token(3600)).await;
         server.hold();

@@ -118,7 +118,10 @@ impl AuthorizationServer {
             dialect.preset(),
             self.origin()
         );
-        if matches!(dialect, Dialect::Hapn | Dialect::Happeo | Dialect::HappyrMatch) {
+        if matches!(
+            dialect,
+            Dialect::Hapn | Dialect::Happeo | Dialect::HappyrMatch
+        ) {
             lines += "client_secret = { env = \"CLIENT_SECRET\" }\n";
         }
         if let Some(uri) = redirect_uri {
@@ -150,17 +153,30 @@ impl AuthorizationServer {
 
     /// How many refreshes went well.
     pub fn refreshes(&self) -> usize {
-        self.ledger().spends.iter().filter(|spend| spend.issued.is_some()).count()
+        self.ledger()
+            .spends
+            .iter()
+            .filter(|spend| spend.issued.is_some())
+            .count()
     }
 
     /// Every refresh token came once.
     #[track_caller]
     pub fn assert_none_was_spent_twice(&self) {
-        let mut seen: Vec<_> = self.ledger().spends.iter().map(|spend| spend.refresh_token.clone()).collect();
+        let mut seen: Vec<_> = self
+            .ledger()
+            .spends
+            .iter()
+            .map(|spend| spend.refresh_token.clone())
+            .collect();
         let all = seen.len();
         seen.sort();
         seen.dedup();
-        assert_eq!(all - seen.len(), 0, "of {all} refresh tokens some came more than once");
+        assert_eq!(
+            all - seen.len(),
+            0,
+            "of {all} refresh tokens some came more than once"
+        );
         assert_eq!(self.ledger().reuses, 0);
     }
 
@@ -184,7 +200,10 @@ impl Drop for AuthorizationServer {
     fn drop(&mut self) {
         let violations = self.violations();
         if !violations.is_empty() && !thread::panicking() {
-            panic!("requests that {:?} does not know: {violations:#?}", self.shared.dialect);
+            panic!(
+                "requests that {:?} does not know: {violations:#?}",
+                self.shared.dialect
+            );
         }
     }
 }
@@ -231,11 +250,18 @@ impl Shared {
             json_answer("200 OK", &body.to_string())
         };
         let bytes = match asked {
-            Asked::Consent { redirect_uri, state, challenge, headless } => {
-                self.consent(&behaviour, redirect_uri, &state, challenge, headless)
-            }
+            Asked::Consent {
+                redirect_uri,
+                state,
+                challenge,
+                headless,
+            } => self.consent(&behaviour, redirect_uri, &state, challenge, headless),
             Asked::Exchange { .. } if behaviour.refuses_codes => refused(),
-            Asked::Exchange { code, redirect_uri, verifier } => issued(lock(&self.ledger).exchange(
+            Asked::Exchange {
+                code,
+                redirect_uri,
+                verifier,
+            } => issued(lock(&self.ledger).exchange(
                 &code,
                 redirect_uri.as_deref(),
                 verifier.as_deref(),
@@ -274,7 +300,9 @@ impl Shared {
     ) -> Vec<u8> {
         let mut back: Url = redirect_uri.parse().expect("a redirect_uri is a URL");
         if behaviour.denies {
-            back.query_pairs_mut().append_pair("error", "access_denied").append_pair("state", state);
+            back.query_pairs_mut()
+                .append_pair("error", "access_denied")
+                .append_pair("state", state);
             return answer("302 Found", &format!("location: {back}\r\n"), "");
         }
         let code = lock(&self.ledger).consent(redirect_uri, challenge);
@@ -285,9 +313,14 @@ impl Shared {
                 SignIn::Refuses => return error_answer("401 Unauthorized", "access_denied"),
                 SignIn::Confuses => "0123456789",
             };
-            return json_answer("200 OK", &json!({ name: code, "expires_in": 300, "state": state }).to_string());
+            return json_answer(
+                "200 OK",
+                &json!({ name: code, "expires_in": 300, "state": state }).to_string(),
+            );
         }
-        back.query_pairs_mut().append_pair(name, &code).append_pair("state", state);
+        back.query_pairs_mut()
+            .append_pair(name, &code)
+            .append_pair("state", state);
         answer("302 Found", &format!("location: {back}\r\n"), "")
     }
 

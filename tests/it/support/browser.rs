@@ -34,11 +34,22 @@ impl Browser {
         let mut process = Process::spawn(Command::new("chromedriver").arg("--port=0"));
         let driver = until_within(SLOW, "the port of chromedriver", || {
             if let Some(status) = process.ended() {
-                panic!("chromedriver ended with {status}:\n{}{}", process.stdout(), process.stderr());
+                panic!(
+                    "chromedriver ended with {status}:\n{}{}",
+                    process.stdout(),
+                    process.stderr()
+                );
             }
             let written = process.stdout();
-            let line = written.lines().find(|line| line.contains("started successfully on port "))?;
-            let port = line.rsplit(' ').next()?.trim_end_matches('.').parse().ok()?;
+            let line = written
+                .lines()
+                .find(|line| line.contains("started successfully on port "))?;
+            let port = line
+                .rsplit(' ')
+                .next()?
+                .trim_end_matches('.')
+                .parse()
+                .ok()?;
             Some(SocketAddr::from(([127, 0, 0, 1], port)))
         });
         let profile = tempfile::tempdir().expect("a temporary folder");
@@ -55,30 +66,40 @@ impl Browser {
             "--disable-sync",
             &data,
         ];
-        let capabilities =
-            json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": { "args": arguments } } } });
-        let value = call(driver, "POST", "/session", &capabilities).unwrap_or_else(|error| panic!("{error}"));
+        let capabilities = json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": { "args": arguments } } } });
+        let value = call(driver, "POST", "/session", &capabilities)
+            .unwrap_or_else(|error| panic!("{error}"));
         let session = value["sessionId"].as_str().expect("a session").to_owned();
-        Self { driver, session, _process: process, _profile: profile }
+        Self {
+            driver,
+            session,
+            _process: process,
+            _profile: profile,
+        }
     }
 
     /// Goes to `url`.
     #[track_caller]
     pub fn go(&self, url: &str) {
-        self.call("POST", "/url", &json!({ "url": url })).unwrap_or_else(|error| panic!("{url}: {error}"));
+        self.call("POST", "/url", &json!({ "url": url }))
+            .unwrap_or_else(|error| panic!("{url}: {error}"));
     }
 
     /// Where it is.
     #[track_caller]
     pub fn url(&self) -> String {
-        let value = self.call("GET", "/url", &Value::Null).unwrap_or_else(|error| panic!("{error}"));
+        let value = self
+            .call("GET", "/url", &Value::Null)
+            .unwrap_or_else(|error| panic!("{error}"));
         value.as_str().expect("a URL").to_owned()
     }
 
     /// The page as it is.
     #[track_caller]
     pub fn source(&self) -> String {
-        let value = self.call("GET", "/source", &Value::Null).unwrap_or_else(|error| panic!("{error}"));
+        let value = self
+            .call("GET", "/source", &Value::Null)
+            .unwrap_or_else(|error| panic!("{error}"));
         value.as_str().expect("a page").to_owned()
     }
 
@@ -86,14 +107,16 @@ impl Browser {
     #[track_caller]
     pub fn click(&self, xpath: &str) {
         let path = format!("/element/{}/click", self.element(xpath));
-        self.call("POST", &path, &json!({})).unwrap_or_else(|error| panic!("{xpath}: {error}"));
+        self.call("POST", &path, &json!({}))
+            .unwrap_or_else(|error| panic!("{xpath}: {error}"));
     }
 
     /// Types into what `xpath` finds, as soon as it is there.
     #[track_caller]
     pub fn enter(&self, xpath: &str, text: &str) {
         let path = format!("/element/{}/value", self.element(xpath));
-        self.call("POST", &path, &json!({ "text": text })).unwrap_or_else(|error| panic!("{xpath}: {error}"));
+        self.call("POST", &path, &json!({ "text": text }))
+            .unwrap_or_else(|error| panic!("{xpath}: {error}"));
     }
 
     /// Waits until it is somewhere that `there` knows.
@@ -112,7 +135,12 @@ impl Browser {
     }
 
     fn call(&self, method: &str, path: &str, body: &Value) -> Result<Value, String> {
-        call(self.driver, method, &format!("/session/{}{path}", self.session), body)
+        call(
+            self.driver,
+            method,
+            &format!("/session/{}{path}", self.session),
+            body,
+        )
     }
 }
 
@@ -126,14 +154,31 @@ impl Drop for Browser {
 /// One command of the protocol (§6.3).
 fn call(driver: SocketAddr, method: &str, path: &str, body: &Value) -> Result<Value, String> {
     let mut client = Client::try_connect(driver).map_err(|error| error.to_string())?;
-    client.socket().set_read_timeout(Some(SLOW)).map_err(|error| error.to_string())?;
-    let body = if body.is_null() { String::new() } else { body.to_string() };
+    client
+        .socket()
+        .set_read_timeout(Some(SLOW))
+        .map_err(|error| error.to_string())?;
+    let body = if body.is_null() {
+        String::new()
+    } else {
+        body.to_string()
+    };
     let request = format!(
         "{method} {path} HTTP/1.1\r\nHost: {driver}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()
     );
-    client.wire().send(request).map_err(|error| error.to_string())?;
-    let answer = client.wire().answer(method).map_err(|error| error.to_string())?;
+    client
+        .wire()
+        .send(request)
+        .map_err(|error| error.to_string())?;
+    let answer = client
+        .wire()
+        .answer(method)
+        .map_err(|error| error.to_string())?;
     let value = answer.json()["value"].take();
-    if answer.status == 200 { Ok(value) } else { Err(value.to_string()) }
+    if answer.status == 200 {
+        Ok(value)
+    } else {
+        Err(value.to_string())
+    }
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
+};
 use rustls::{ServerConfig, crypto::ring};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
@@ -19,12 +21,18 @@ pub fn private_authority(names: &[&str]) -> Certificates {
     let mut params = CertificateParams::new(Vec::<String>::new()).expect("no names");
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    params.distinguished_name.push(DnType::CommonName, "a private authority");
-    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key")).expect("an authority");
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "a private authority");
+    let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().expect("a key"))
+        .expect("an authority");
 
     let key = KeyPair::generate().expect("a key");
     let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-    let certificate = CertificateParams::new(names).expect("names").signed_by(&key, &authority).expect("a certificate");
+    let certificate = CertificateParams::new(names)
+        .expect("names")
+        .signed_by(&key, &authority)
+        .expect("a certificate");
 
     let mut server = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
@@ -36,5 +44,8 @@ pub fn private_authority(names: &[&str]) -> Certificates {
         )
         .expect("a certificate and its key");
     server.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Certificates { ca_pem: authority.pem(), server: Arc::new(server) }
+    Certificates {
+        ca_pem: authority.pem(),
+        server: Arc::new(server),
+    }
 }

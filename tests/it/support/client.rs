@@ -30,7 +30,9 @@ impl Client {
         // Longer than the ten seconds after which a wait for a token ends, so that its answer is seen.
         stream.set_read_timeout(Some(PATIENCE * 2))?;
         stream.set_write_timeout(Some(PATIENCE * 2))?;
-        Ok(Self { wire: Wire::new(stream) })
+        Ok(Self {
+            wire: Wire::new(stream),
+        })
     }
 
     /// The bytes of the connection.
@@ -40,25 +42,35 @@ impl Client {
 
     /// The socket, for a second thread or to shut it down.
     pub fn socket(&self) -> TcpStream {
-        self.wire.stream().try_clone().expect("a second handle of a socket")
+        self.wire
+            .stream()
+            .try_clone()
+            .expect("a second handle of a socket")
     }
 
     /// Sends `bytes` as they are.
     #[track_caller]
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        self.wire.send(bytes).expect("the sidecar takes what is sent");
+        self.wire
+            .send(bytes)
+            .expect("the sidecar takes what is sent");
     }
 
     /// The next answer, to a request with any method but HEAD.
     #[track_caller]
     pub fn answer(&mut self) -> Answer {
-        self.wire.answer("GET").unwrap_or_else(|error| panic!("no answer: {error}"))
+        self.wire
+            .answer("GET")
+            .unwrap_or_else(|error| panic!("no answer: {error}"))
     }
 
     /// The next head.
     #[track_caller]
     pub fn head(&mut self) -> Head {
-        self.wire.head().unwrap_or_else(|error| panic!("no head: {error}")).expect("a head, not a closed connection")
+        self.wire
+            .head()
+            .unwrap_or_else(|error| panic!("no head: {error}"))
+            .expect("a head, not a closed connection")
     }
 
     /// One GET.
@@ -105,7 +117,11 @@ pub fn raw(address: SocketAddr, bytes: impl AsRef<[u8]>) -> io::Result<Vec<u8>> 
     // It may answer, and close, before it has read everything.
     let _ = client.wire.send(bytes);
     let mut all = Vec::new();
-    let read = client.wire.stream_body(super::wire::Framing::UntilClose, &mut |bytes| all.extend_from_slice(bytes));
+    let read = client
+        .wire
+        .stream_body(super::wire::Framing::UntilClose, &mut |bytes| {
+            all.extend_from_slice(bytes)
+        });
     match read {
         Ok(_) => Ok(all),
         Err(error) if error.kind() == ErrorKind::ConnectionReset && !all.is_empty() => Ok(all),

@@ -59,14 +59,27 @@ impl Told {
     #[track_caller]
     pub fn value(&self, name: &str) -> Option<&str> {
         let values: Vec<_> = self.fields.get_all(name).iter().collect();
-        assert!(values.len() <= 1, "{name} came {} times: {:?}", values.len(), self.fields);
-        values.first().map(|value| value.to_str().expect("a value of text"))
+        assert!(
+            values.len() <= 1,
+            "{name} came {} times: {:?}",
+            values.len(),
+            self.fields
+        );
+        values
+            .first()
+            .map(|value| value.to_str().expect("a value of text"))
     }
 
     /// Asserts that this is the sidecar's own problem `kind`, with `status`.
     #[track_caller]
     pub fn assert_problem(&self, status: u16, kind: &str) {
-        assert_eq!(self.status, status, "wanted {status} {kind}, got {:?}\n{}", self.fields, self.text());
+        assert_eq!(
+            self.status,
+            status,
+            "wanted {status} {kind}, got {:?}\n{}",
+            self.fields,
+            self.text()
+        );
         assert_eq!(self.value("content-type"), Some("application/problem+json"));
         let body: serde_json::Value = serde_json::from_slice(&self.body).expect("a problem");
         assert_eq!(body["type"], format!("urn:bearward:{kind}"), "{body}");
@@ -76,7 +89,12 @@ impl Told {
 impl<'a> Ask<'a> {
     /// A request without a body.
     pub fn new(method: &'a str, path: &'a str) -> Self {
-        Self { method, path, fields: Vec::new(), body: Body::None }
+        Self {
+            method,
+            path,
+            fields: Vec::new(),
+            body: Body::None,
+        }
     }
 
     /// A GET.
@@ -105,7 +123,8 @@ impl<'a> Ask<'a> {
     /// Asks, over a connection of its own; an answer that is no answer fails the test.
     #[track_caller]
     pub fn told(&self, protocol: Protocol, address: SocketAddr) -> Told {
-        self.ask(protocol, address).unwrap_or_else(|error| panic!("{protocol:?}: no whole answer: {error}"))
+        self.ask(protocol, address)
+            .unwrap_or_else(|error| panic!("{protocol:?}: no whole answer: {error}"))
     }
 
     /// As [`Ask::told`]; what was broken off is an error.
@@ -113,7 +132,10 @@ impl<'a> Ask<'a> {
         match protocol {
             Protocol::Http1 => self.over_http1(address),
             Protocol::Http2 => {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .expect("a runtime");
                 runtime.block_on(self.over_http2(address))
             }
         }
@@ -121,7 +143,10 @@ impl<'a> Ask<'a> {
 
     fn over_http1(&self, address: SocketAddr) -> Result<Told, String> {
         let mut client = Client::connect(address);
-        let mut bytes = format!("{} {} HTTP/1.1\r\nHost: localhost\r\n", self.method, self.path);
+        let mut bytes = format!(
+            "{} {} HTTP/1.1\r\nHost: localhost\r\n",
+            self.method, self.path
+        );
         for (name, value) in &self.fields {
             bytes += &format!("{name}: {value}\r\n");
         }
@@ -133,13 +158,21 @@ impl<'a> Ask<'a> {
             }
             Body::Unsized(body, trailers) => {
                 bytes += "Transfer-Encoding: chunked\r\n";
-                let trailers: String = trailers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+                let trailers: String = trailers
+                    .iter()
+                    .map(|(name, value)| format!("{name}: {value}\r\n"))
+                    .collect();
                 chunked(body, 10_000, &trailers)
             }
         };
         // It may answer, and close, before it has taken everything.
-        let _ = client.wire().send([bytes.as_bytes(), b"\r\n", &body].concat());
-        let answer = client.wire().answer(self.method).map_err(|error| error.to_string())?;
+        let _ = client
+            .wire()
+            .send([bytes.as_bytes(), b"\r\n", &body].concat());
+        let answer = client
+            .wire()
+            .answer(self.method)
+            .map_err(|error| error.to_string())?;
         Ok(Told {
             status: answer.status,
             fields: map(&answer.head.fields),
@@ -158,12 +191,23 @@ impl<'a> Ask<'a> {
             Body::None => empty(),
             Body::Sized(body) => full(body.to_vec()),
             Body::Unsized(body, trailers) => {
-                let trailers: Trailers = trailers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+                let trailers: Trailers = trailers
+                    .iter()
+                    .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
+                    .collect();
                 with_trailers(body.to_vec(), map(&trailers))
             }
         };
-        let answer = client.send(request.body(body).expect("a request")).await.map_err(|error| error.to_string())?;
-        Ok(Told { status: answer.status, fields: answer.headers, body: answer.body, trailers: answer.trailers })
+        let answer = client
+            .send(request.body(body).expect("a request"))
+            .await
+            .map_err(|error| error.to_string())?;
+        Ok(Told {
+            status: answer.status,
+            fields: answer.headers,
+            body: answer.body,
+            trailers: answer.trailers,
+        })
     }
 }
 
@@ -172,10 +216,16 @@ fn map(fields: &Trailers) -> HeaderMap {
         // One character of a head is one byte of it.
         let value: Vec<u8> = value.chars().map(|c| c as u8).collect();
         let name = HeaderName::from_bytes(name.as_bytes()).expect("a name of a field");
-        (name, HeaderValue::from_bytes(&value).expect("a value of a field"))
+        (
+            name,
+            HeaderValue::from_bytes(&value).expect("a value of a field"),
+        )
     };
-    fields.iter().map(field).fold(HeaderMap::new(), |mut map, (name, value)| {
-        map.append(name, value);
-        map
-    })
+    fields
+        .iter()
+        .map(field)
+        .fold(HeaderMap::new(), |mut map, (name, value)| {
+            map.append(name, value);
+            map
+        })
 }

@@ -68,7 +68,11 @@ impl FrameWire {
                 return Ok(frame);
             }
             if frame.flags & flag::ACK == 0 {
-                let echoed = if frame.kind == kind::PING { &frame.payload[..] } else { &[] };
+                let echoed = if frame.kind == kind::PING {
+                    &frame.payload[..]
+                } else {
+                    &[]
+                };
                 self.send(frame.kind, flag::ACK, 0, echoed)?;
             }
         }
@@ -98,6 +102,7 @@ impl FrameWire {
 
     /// Sends a frame, whether it makes sense or not.
     pub fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> io::Result<()> {
-        self.wire.send(Frame::new(kind, flags, stream, payload).bytes())
+        self.wire
+            .send(Frame::new(kind, flags, stream, payload).bytes())
     }
 }

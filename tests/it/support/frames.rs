@@ -14,7 +14,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 /// `:status 200` (RFC 7541, appendix A).
 pub const STATUS_200: u8 = 0x88;
 /// Bytes that no library lets through, and that servers see in targets all the same.
-pub const ODD_TARGET: &[u8] = b"/<a>/\"b\"/`c`/{d|e}\\^/\xc3\xa4/\xff\x80?<f>=\"`\xe2\x82\xac\"&%zz";
+pub const ODD_TARGET: &[u8] =
+    b"/<a>/\"b\"/`c`/{d|e}\\^/\xc3\xa4/\xff\x80?<f>=\"`\xe2\x82\xac\"&%zz";
 
 /// The flags of frames (RFC 9113 §6).
 pub mod flag {
@@ -64,7 +65,12 @@ pub struct Frame {
 impl Frame {
     /// One to be sent.
     pub fn new(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Self {
-        Self { kind, flags, stream, payload: payload.to_vec() }
+        Self {
+            kind,
+            flags,
+            stream,
+            payload: payload.to_vec(),
+        }
     }
 
     /// Reads the nine bytes before a payload: the frame without it, and its length.
@@ -76,8 +82,16 @@ impl Frame {
 
     /// The frame as bytes.
     pub fn bytes(&self) -> Vec<u8> {
-        let length = u32::try_from(self.payload.len()).expect("a short frame").to_be_bytes();
-        [&length[1..], &[self.kind, self.flags], &self.stream.to_be_bytes(), &self.payload].concat()
+        let length = u32::try_from(self.payload.len())
+            .expect("a short frame")
+            .to_be_bytes();
+        [
+            &length[1..],
+            &[self.kind, self.flags],
+            &self.stream.to_be_bytes(),
+            &self.payload,
+        ]
+        .concat()
     }
 }
 
@@ -94,20 +108,36 @@ pub fn get_block(path: &str) -> Vec<u8> {
 
 /// The header block of a request, with names and values just as they are given: a library would look at them first.
 pub fn request_block(method: &str, path: impl AsRef<[u8]>, fields: &[(&str, &str)]) -> Vec<u8> {
-    let pseudo = [(":method", method.as_bytes()), (":scheme", b"http"), (":path", path.as_ref())];
+    let pseudo = [
+        (":method", method.as_bytes()),
+        (":scheme", b"http"),
+        (":path", path.as_ref()),
+    ];
     let fields = fields.iter().map(|(name, value)| (*name, value.as_bytes()));
-    let all = pseudo.into_iter().chain([(":authority", &b"localhost"[..])]).chain(fields);
+    let all = pseudo
+        .into_iter()
+        .chain([(":authority", &b"localhost"[..])])
+        .chain(fields);
     all.flat_map(|(name, value)| field(name, value)).collect()
 }
 
 /// One field as a literal that nobody has to remember (RFC 7541 §6.2.2).
 pub fn field(name: &str, value: &[u8]) -> Vec<u8> {
-    [&[0][..], &length(name.len()), name.as_bytes(), &length(value.len()), value].concat()
+    [
+        &[0][..],
+        &length(name.len()),
+        name.as_bytes(),
+        &length(value.len()),
+        value,
+    ]
+    .concat()
 }
 
 /// The length of a text that is not packed (RFC 7541 §5.1).
 fn length(length: usize) -> Vec<u8> {
-    let Some(mut rest) = length.checked_sub(127) else { return vec![u8::try_from(length).expect("seven bits")] };
+    let Some(mut rest) = length.checked_sub(127) else {
+        return vec![u8::try_from(length).expect("seven bits")];
+    };
     let mut bytes = vec![127];
     while rest >= 128 {
         bytes.push((rest % 128) as u8 | 128);
@@ -132,12 +162,29 @@ impl FrameClient {
     pub fn connect(address: SocketAddr, window: u32) -> Self {
         let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("a connection");
         stream.set_nodelay(true).expect("an option of a socket");
-        stream.set_read_timeout(Some(PAUSE)).expect("an option of a socket");
+        stream
+            .set_read_timeout(Some(PAUSE))
+            .expect("an option of a socket");
         let rooms = HashMap::from([(0, 65_535)]);
-        let mut client = Self { wire: Wire::new(stream), leaves_pings: false, rooms, new_room: 65_535 };
-        client.wire.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").expect("a preface");
+        let mut client = Self {
+            wire: Wire::new(stream),
+            leaves_pings: false,
+            rooms,
+            new_room: 65_535,
+        };
+        client
+            .wire
+            .send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+            .expect("a preface");
         // SETTINGS_INITIAL_WINDOW_SIZE.
-        client.send(kind::SETTINGS, 0, 0, &[&[0, 4], &window.to_be_bytes()[..]].concat()).expect("the settings");
+        client
+            .send(
+                kind::SETTINGS,
+                0,
+                0,
+                &[&[0, 4], &window.to_be_bytes()[..]].concat(),
+            )
+            .expect("the settings");
         client
     }
 
@@ -145,15 +192,21 @@ impl FrameClient {
     #[track_caller]
     pub fn get(&mut self, stream: u32, path: &str) {
         let head = get_block(path);
-        self.send(kind::HEADERS, flag::END_STREAM | flag::END_HEADERS, stream, &head)
-            .expect("the sidecar takes a request");
+        self.send(
+            kind::HEADERS,
+            flag::END_STREAM | flag::END_HEADERS,
+            stream,
+            &head,
+        )
+        .expect("the sidecar takes a request");
     }
 
     /// The head of a request on `stream`.
     #[track_caller]
     pub fn ask(&mut self, stream: u32, block: &[u8], is_end: bool) {
         let flags = flag::END_HEADERS | if is_end { flag::END_STREAM } else { 0 };
-        self.send(kind::HEADERS, flags, stream, block).expect("the sidecar takes a head");
+        self.send(kind::HEADERS, flags, stream, block)
+            .expect("the sidecar takes a head");
     }
 
     /// A piece of a body, for which there has to be room.
@@ -163,7 +216,8 @@ impl FrameClient {
             *self.room_of(stream) -= content.len() as i64;
         }
         let flags = if is_end { flag::END_STREAM } else { 0 };
-        self.send(kind::DATA, flags, stream, content).expect("the sidecar takes a piece of a body");
+        self.send(kind::DATA, flags, stream, content)
+            .expect("the sidecar takes a piece of a body");
     }
 
     /// Sends as many bytes on `stream` as there is room for, `most` at most; gives how many.
@@ -188,7 +242,8 @@ impl FrameClient {
     /// Gives up a request.
     #[track_caller]
     pub fn cancel(&mut self, stream: u32) {
-        self.send(kind::RST_STREAM, 0, stream, &[0, 0, 0, 8]).expect("the sidecar takes the end of a stream");
+        self.send(kind::RST_STREAM, 0, stream, &[0, 0, 0, 8])
+            .expect("the sidecar takes the end of a stream");
     }
 
     /// From here on the sidecar's pings are not answered, but given like other frames.
@@ -200,13 +255,15 @@ impl FrameClient {
     #[track_caller]
     pub fn open_window(&mut self, stream: u32, count: u32) {
         for stream in [0, stream] {
-            self.send(kind::WINDOW_UPDATE, 0, stream, &count.to_be_bytes()).expect("the sidecar takes a window");
+            self.send(kind::WINDOW_UPDATE, 0, stream, &count.to_be_bytes())
+                .expect("the sidecar takes a window");
         }
     }
 
     /// Sends a frame, whether it makes sense or not.
     pub fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> io::Result<()> {
-        self.wire.send(Frame::new(kind, flags, stream, payload).bytes())
+        self.wire
+            .send(Frame::new(kind, flags, stream, payload).bytes())
     }
 
     /// Sends bytes as they are: many frames at once, or none.
@@ -222,11 +279,18 @@ impl FrameClient {
     /// Reads, while it answers pings and sends its own, until `enough` says so of a frame. Gives all frames that came,
     /// and whether the connection ended instead.
     #[track_caller]
-    pub fn read_until(&mut self, what: &str, mut enough: impl FnMut(&Frame) -> bool) -> (Vec<Frame>, bool) {
+    pub fn read_until(
+        &mut self,
+        what: &str,
+        mut enough: impl FnMut(&Frame) -> bool,
+    ) -> (Vec<Frame>, bool) {
         let end = Instant::now() + PATIENCE;
         let mut frames = Vec::new();
         loop {
-            assert!(Instant::now() < end, "waited {PATIENCE:?} in vain for {what}");
+            assert!(
+                Instant::now() < end,
+                "waited {PATIENCE:?} in vain for {what}"
+            );
             match self.next() {
                 Ok(Some(frame)) => {
                     frames.push(frame);
@@ -265,13 +329,16 @@ impl FrameClient {
     /// The next frame that is neither a setting nor a ping; none if nothing comes for a moment.
     fn next(&mut self) -> io::Result<Option<Frame>> {
         let head = match self.wire.exactly_or_nothing(9) {
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => return Ok(None),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                return Ok(None);
+            }
             head => head?,
         };
         let (mut frame, length) = Frame::parse(&head);
         frame.payload = loop {
             match self.wire.exactly_or_nothing(length) {
-                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
                 payload => break payload?,
             }
         };
@@ -280,7 +347,11 @@ impl FrameClient {
             kind::PING if self.leaves_pings && !is_ack => return Ok(Some(frame)),
             kind::SETTINGS | kind::PING => {
                 if !is_ack {
-                    let echoed = if frame.kind == kind::PING { &frame.payload[..] } else { &[] };
+                    let echoed = if frame.kind == kind::PING {
+                        &frame.payload[..]
+                    } else {
+                        &[]
+                    };
                     let _ = self.send(frame.kind, flag::ACK, 0, echoed);
                 }
                 if frame.kind == kind::SETTINGS {
@@ -295,10 +366,16 @@ impl FrameClient {
     }
 
     fn take_settings(&mut self, settings: &[u8]) {
-        for setting in settings.chunks_exact(6).filter(|setting| setting[..2] == [0, 4]) {
+        for setting in settings
+            .chunks_exact(6)
+            .filter(|setting| setting[..2] == [0, 4])
+        {
             let by = number(&setting[2..]) - self.new_room;
             self.new_room += by;
-            self.rooms.iter_mut().filter(|(stream, _)| **stream > 0).for_each(|(_, room)| *room += by);
+            self.rooms
+                .iter_mut()
+                .filter(|(stream, _)| **stream > 0)
+                .for_each(|(_, room)| *room += by);
         }
     }
 }

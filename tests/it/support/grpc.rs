@@ -63,7 +63,9 @@ impl Decoder for Text {
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<String>, Status> {
         let bytes = buffer.copy_to_bytes(buffer.remaining());
-        String::from_utf8(bytes.to_vec()).map(Some).map_err(|_| Status::data_loss("a message that is no text"))
+        String::from_utf8(bytes.to_vec())
+            .map(Some)
+            .map_err(|_| Status::data_loss("a message that is no text"))
     }
 }
 
@@ -89,10 +91,15 @@ impl GrpcServer {
     /// Starts it.
     pub fn start() -> Self {
         let (address, seen, stop) = (ports::unused(), Seen::default(), Arc::new(Notify::new()));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime");
         let incoming = {
             let _inside = runtime.enter();
-            TcpIncoming::bind(address).expect("a port that was unused").with_nodelay(Some(true))
+            TcpIncoming::bind(address)
+                .expect("a port that was unused")
+                .with_nodelay(Some(true))
         };
         let thread = thread::spawn({
             let (methods, stop) = (Methods { seen: seen.clone() }, stop.clone());
@@ -106,7 +113,12 @@ impl GrpcServer {
                 });
             }
         });
-        Self { address, seen, stop, thread: Some(thread) }
+        Self {
+            address,
+            seen,
+            stop,
+            thread: Some(thread),
+        }
     }
 
     /// Where it listens.
@@ -146,39 +158,69 @@ impl GrpcClient {
     /// Connects.
     pub async fn connect(address: SocketAddr) -> Self {
         let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address");
-        Self(tonic::client::Grpc::new(endpoint.connect().await.expect("a connection")))
+        Self(tonic::client::Grpc::new(
+            endpoint.connect().await.expect("a connection"),
+        ))
     }
 
     /// One message for one.
-    pub async fn unary(&mut self, method: &str, request: Request<String>) -> Result<Response<String>, Status> {
+    pub async fn unary(
+        &mut self,
+        method: &str,
+        request: Request<String>,
+    ) -> Result<Response<String>, Status> {
         self.0.ready().await.expect("a connection");
         self.0.unary(request, path(method), Text).await
     }
 
     /// Many messages for one.
-    pub async fn download(&mut self, method: &str, message: &str) -> Result<Streaming<String>, Status> {
+    pub async fn download(
+        &mut self,
+        method: &str,
+        message: &str,
+    ) -> Result<Streaming<String>, Status> {
         self.0.ready().await.expect("a connection");
-        Ok(self.0.server_streaming(Request::new(message.to_owned()), path(method), Text).await?.into_inner())
+        Ok(self
+            .0
+            .server_streaming(Request::new(message.to_owned()), path(method), Text)
+            .await?
+            .into_inner())
     }
 
     /// One message for many.
     pub async fn upload(&mut self, method: &str, messages: Vec<String>) -> Result<String, Status> {
         self.0.ready().await.expect("a connection");
         let request = Request::new(tokio_stream::iter(messages));
-        Ok(self.0.client_streaming(request, path(method), Text).await?.into_inner())
+        Ok(self
+            .0
+            .client_streaming(request, path(method), Text)
+            .await?
+            .into_inner())
     }
 
     /// Many for many, each side when it likes.
-    pub async fn talk(&mut self, method: &str, messages: mpsc::Receiver<String>) -> Result<Streaming<String>, Status> {
+    pub async fn talk(
+        &mut self,
+        method: &str,
+        messages: mpsc::Receiver<String>,
+    ) -> Result<Streaming<String>, Status> {
         self.0.ready().await.expect("a connection");
         let request = Request::new(ReceiverStream::new(messages));
-        Ok(self.0.streaming(request, path(method), Text).await?.into_inner())
+        Ok(self
+            .0
+            .streaming(request, path(method), Text)
+            .await?
+            .into_inner())
     }
 }
 
 /// The path of a method; one with a slash is a path already.
 fn path(method: &str) -> PathAndQuery {
-    let path = if method.contains('/') { method.to_owned() } else { format!("/test.Text/{method}") };
+    let path = if method.contains('/') {
+        method.to_owned()
+    } else {
+        format!("/test.Text/{method}")
+    };
     PathAndQuery::try_from(path).expect("a path")
 }
 
@@ -199,7 +241,11 @@ impl Service<http::Request<Body>> for Methods {
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         let seen = self.seen.clone();
         Box::pin(async move {
-            if request.headers().get("authorization").is_none_or(|value| value != "Bearer token-1") {
+            if request
+                .headers()
+                .get("authorization")
+                .is_none_or(|value| value != "Bearer token-1")
+            {
                 return Ok(Status::unauthenticated("a token is wanted").into_http());
             }
             seen.begun.fetch_add(1, Ordering::SeqCst);
@@ -212,7 +258,10 @@ impl Service<http::Request<Body>> for Methods {
                 "/test.Text/Join" => grpc.client_streaming(Method(join), request).await,
                 "/test.Text/Echo" => grpc.streaming(Method(echo), request).await,
                 "/test.Text/Never" => grpc.unary(Method(|_| never(seen.clone())), request).await,
-                "/test.Text/NeverAgain" => grpc.server_streaming(Method(|_| never_again(seen.clone())), request).await,
+                "/test.Text/NeverAgain" => {
+                    grpc.server_streaming(Method(|_| never_again(seen.clone())), request)
+                        .await
+                }
                 _ => Status::unimplemented("the server has no such method").into_http(),
             })
         })
@@ -250,21 +299,31 @@ async fn hello(request: Request<String>) -> Result<Response<String>, Status> {
 
 async fn fail(_: Request<String>) -> Result<Response<String>, Status> {
     let mut status = Status::failed_precondition("not now: 100 % \u{e4}");
-    status.metadata_mut().insert("x-detail", "more".parse().expect("a value"));
+    status
+        .metadata_mut()
+        .insert("x-detail", "more".parse().expect("a value"));
     Err(status)
 }
 
 async fn deadline(request: Request<String>) -> Result<Response<String>, Status> {
-    let given = request.metadata().get("grpc-timeout").and_then(|value| value.to_str().ok()).unwrap_or("none");
+    let given = request
+        .metadata()
+        .get("grpc-timeout")
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("none");
     Err(Status::deadline_exceeded(given))
 }
 
-async fn count(request: Request<String>) -> Result<Response<ReceiverStream<Result<String, Status>>>, Status> {
+async fn count(
+    request: Request<String>,
+) -> Result<Response<ReceiverStream<Result<String, Status>>>, Status> {
     let (number, fails) = match request.get_ref().strip_suffix(" then fail") {
         Some(number) => (number, true),
         None => (request.get_ref().as_str(), false),
     };
-    let number: usize = number.parse().map_err(|_| Status::invalid_argument("a number is wanted"))?;
+    let number: usize = number
+        .parse()
+        .map_err(|_| Status::invalid_argument("a number is wanted"))?;
     let (sender, receiver) = mpsc::channel(8);
     tokio::spawn(async move {
         for number in 0..number {
@@ -273,7 +332,9 @@ async fn count(request: Request<String>) -> Result<Response<ReceiverStream<Resul
             }
         }
         if fails {
-            let _ = sender.send(Err(Status::resource_exhausted("no more numbers"))).await;
+            let _ = sender
+                .send(Err(Status::resource_exhausted("no more numbers")))
+                .await;
         }
     });
     Ok(Response::new(ReceiverStream::new(receiver)))
@@ -296,7 +357,9 @@ async fn never(seen: Seen) -> Result<Response<String>, Status> {
     std::future::pending().await
 }
 
-async fn never_again(seen: Seen) -> Result<Response<ReceiverStream<Result<String, Status>>>, Status> {
+async fn never_again(
+    seen: Seen,
+) -> Result<Response<ReceiverStream<Result<String, Status>>>, Status> {
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
         let _ = sender.send(Ok("once".to_owned())).await;

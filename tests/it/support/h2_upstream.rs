@@ -50,8 +50,15 @@ impl H2Request {
     #[track_caller]
     pub fn value(&self, name: &str) -> Option<&str> {
         let values: Vec<_> = self.head.headers.get_all(name).iter().collect();
-        assert!(values.len() <= 1, "{name} came {} times: {:?}", values.len(), self.head.headers);
-        values.first().map(|value| value.to_str().expect("a value of text"))
+        assert!(
+            values.len() <= 1,
+            "{name} came {} times: {:?}",
+            values.len(),
+            self.head.headers
+        );
+        values
+            .first()
+            .map(|value| value.to_str().expect("a value of text"))
     }
 
     /// Path and query.
@@ -106,8 +113,14 @@ impl Call {
     }
 
     /// Sends a whole answer with fields.
-    pub fn answer(&mut self, status: u16, fields: &[(&'static str, &str)], body: impl Into<Bytes>) -> Done {
-        let mut response = Response::builder().status(StatusCode::from_u16(status).expect("a status"));
+    pub fn answer(
+        &mut self,
+        status: u16,
+        fields: &[(&'static str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Done {
+        let mut response =
+            Response::builder().status(StatusCode::from_u16(status).expect("a status"));
         for (name, value) in fields {
             response = response.header(*name, *value);
         }
@@ -126,14 +139,18 @@ impl Call {
 }
 
 fn target(head: &Parts) -> &str {
-    head.uri.path_and_query().map_or("", |target| target.as_str())
+    head.uri
+        .path_and_query()
+        .map_or("", |target| target.as_str())
 }
 
 /// Sends `bytes` as fast as the windows of the other side allow.
 pub async fn send_in_step(stream: &mut SendStream<Bytes>, mut bytes: Bytes) -> Done {
     while !bytes.is_empty() {
         stream.reserve_capacity(bytes.len());
-        let Some(capacity) = poll_fn(|cx| stream.poll_capacity(cx)).await else { return Err(Reason::CANCEL.into()) };
+        let Some(capacity) = poll_fn(|cx| stream.poll_capacity(cx)).await else {
+            return Err(Reason::CANCEL.into());
+        };
         let piece = bytes.split_to(capacity?.min(bytes.len()));
         stream.send_data(piece, false)?;
     }
@@ -200,13 +217,20 @@ impl H2Upstream {
     }
 
     /// Over TLS. A caller that did not choose HTTP/2 is hung up on.
-    pub fn over_tls<F>(certificate: &ServerConfig, script: impl Fn(Call) -> F + Send + Sync + 'static) -> Self
+    pub fn over_tls<F>(
+        certificate: &ServerConfig,
+        script: impl Fn(Call) -> F + Send + Sync + 'static,
+    ) -> Self
     where
         F: Future<Output = Done> + Send + 'static,
     {
         let mut certificate = certificate.clone();
         certificate.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Self::serve(Builder::new(), Some(Arc::new(certificate)), Arc::new(move |call| Box::pin(script(call))))
+        Self::serve(
+            Builder::new(),
+            Some(Arc::new(certificate)),
+            Arc::new(move |call| Box::pin(script(call))),
+        )
     }
 
     fn serve(settings: Builder, tls: Option<Arc<ServerConfig>>, script: Arc<Script>) -> Self {
@@ -214,11 +238,16 @@ impl H2Upstream {
         let over_tls = tls.is_some();
         let address = ports::unused();
         let listener = std::net::TcpListener::bind(address).expect("a port that was unused");
-        listener.set_nonblocking(true).expect("an option of a socket");
+        listener
+            .set_nonblocking(true)
+            .expect("an option of a socket");
         let thread = thread::spawn({
             let (seen, stop) = (seen.clone(), stop.clone());
             move || {
-                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .expect("a runtime");
                 runtime.block_on(async move {
                     let listener = TcpListener::from_std(listener).expect("a listener");
                     tokio::select! {
@@ -228,7 +257,13 @@ impl H2Upstream {
                 });
             }
         });
-        Self { address, tls: over_tls, seen, stop, thread: Some(thread) }
+        Self {
+            address,
+            tls: over_tls,
+            seen,
+            stop,
+            thread: Some(thread),
+        }
     }
 
     /// Where it listens.
@@ -238,12 +273,20 @@ impl H2Upstream {
 
     /// Its host and port, as its origin names them.
     pub fn authority(&self) -> String {
-        if self.tls { format!("localhost:{}", self.address.port()) } else { self.address.to_string() }
+        if self.tls {
+            format!("localhost:{}", self.address.port())
+        } else {
+            self.address.to_string()
+        }
     }
 
     /// Its origin; over TLS it is `localhost`, which its certificate names.
     pub fn origin(&self) -> String {
-        format!("{}://{}", if self.tls { "https" } else { "http" }, self.authority())
+        format!(
+            "{}://{}",
+            if self.tls { "https" } else { "http" },
+            self.authority()
+        )
     }
 
     /// All requests that arrived so far.
@@ -259,13 +302,18 @@ impl H2Upstream {
     /// Waits until there were `count` requests.
     #[track_caller]
     pub fn wait_for(&self, count: usize) {
-        until(&format!("request number {count} at the upstream"), || (self.count() >= count).then_some(()));
+        until(&format!("request number {count} at the upstream"), || {
+            (self.count() >= count).then_some(())
+        });
     }
 
     /// The newest request.
     #[track_caller]
     pub fn last(&self) -> H2Request {
-        lock(&self.seen.requests).last().expect("no request reached the upstream").clone()
+        lock(&self.seen.requests)
+            .last()
+            .expect("no request reached the upstream")
+            .clone()
     }
 
     /// Connections so far, those that are over too.
@@ -304,12 +352,18 @@ async fn accept(
     seen: Arc<Seen>,
 ) {
     loop {
-        let Ok((stream, _)) = listener.accept().await else { continue };
+        let Ok((stream, _)) = listener.accept().await else {
+            continue;
+        };
         let _ = stream.set_nodelay(true);
         let number = lock(&seen.connections).len();
-        let control = Arc::new(Control { number, ..Control::default() });
+        let control = Arc::new(Control {
+            number,
+            ..Control::default()
+        });
         lock(&seen.connections).push(control.clone());
-        let (settings, tls, script, seen) = (settings.clone(), tls.clone(), script.clone(), seen.clone());
+        let (settings, tls, script, seen) =
+            (settings.clone(), tls.clone(), script.clone(), seen.clone());
         tokio::spawn(async move {
             seen.open.fetch_add(1, Ordering::SeqCst);
             match tls {
@@ -334,7 +388,9 @@ async fn connection(
     script: Arc<Script>,
     seen: &Arc<Seen>,
 ) {
-    let Ok(mut connection) = settings.handshake::<_, Bytes>(stream).await else { return };
+    let Ok(mut connection) = settings.handshake::<_, Bytes>(stream).await else {
+        return;
+    };
     loop {
         tokio::select! {
             accepted = connection.accept() => {

@@ -42,16 +42,27 @@ pub struct H2Answer {
 impl H2Client {
     /// Connects; the connection ends with the runtime.
     pub async fn connect(address: SocketAddr) -> Self {
-        let stream = timeout(PATIENCE, TcpStream::connect(address)).await.expect("in time").expect("a connection");
+        let stream = timeout(PATIENCE, TcpStream::connect(address))
+            .await
+            .expect("in time")
+            .expect("a connection");
         let handshake = http2::handshake(TokioExecutor::new(), TokioIo::new(stream));
-        let (sender, connection) = timeout(PATIENCE, handshake).await.expect("in time").expect("a handshake");
+        let (sender, connection) = timeout(PATIENCE, handshake)
+            .await
+            .expect("in time")
+            .expect("a handshake");
         tokio::spawn(connection);
-        Self { sender, authority: format!("localhost:{}", address.port()) }
+        Self {
+            sender,
+            authority: format!("localhost:{}", address.port()),
+        }
     }
 
     /// A request to `path`, to be completed.
     pub fn request(&self, method: &str, path: &str) -> http::request::Builder {
-        Request::builder().method(method).uri(format!("http://{}{path}", self.authority))
+        Request::builder()
+            .method(method)
+            .uri(format!("http://{}{path}", self.authority))
     }
 
     /// Sends `request` and gives the answer whole; a broken one is an error.
@@ -69,7 +80,9 @@ impl H2Client {
                 trailers,
             })
         };
-        timeout(PATIENCE * 2, exchange).await.expect("an answer in time")
+        timeout(PATIENCE * 2, exchange)
+            .await
+            .expect("an answer in time")
     }
 }
 
@@ -95,7 +108,10 @@ impl<I: Iterator<Item = Frame<Bytes>> + Unpin> http_body::Body for Frames<I> {
     type Data = Bytes;
     type Error = Infallible;
 
-    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         Poll::Ready(self.0.next().map(Ok))
     }
 }

@@ -62,18 +62,25 @@ impl Home {
             providers: String::new(),
             routes: Vec::new(),
             log: "level = \"debug\"\nformat = \"text\"\n".into(),
-            environment: vec![("CLIENT_SECRET".into(), CLIENT_SECRET.into()), ("PASSWORD".into(), PASSWORD.into())],
+            environment: vec![
+                ("CLIENT_SECRET".into(), CLIENT_SECRET.into()),
+                ("PASSWORD".into(), PASSWORD.into()),
+            ],
         }
     }
 
     /// The provider `api` at `server`, the route `api` to an API that takes its tokens.
     pub fn of(server: &AuthorizationServer, api: &ProtectedApi) -> Self {
-        Self::new().provider("api", &server.provider(None)).route("api", &api.origin())
+        Self::new()
+            .provider("api", &server.provider(None))
+            .route("api", &api.origin())
     }
 
     /// The same with a refresh token by configuration: no login is needed.
     pub fn with_refresh_token(server: &AuthorizationServer, api: &ProtectedApi) -> Self {
-        Self::new().refreshing("api", server).route("api", &api.origin())
+        Self::new()
+            .refreshing("api", server)
+            .route("api", &api.origin())
     }
 
     /// A further provider.
@@ -89,12 +96,17 @@ impl Home {
             "{}grant_type = \"refresh_token\"\nrefresh_token = {{ env = \"{variable}\" }}\n",
             server.provider(None)
         );
-        self.provider(name, &lines).environment(&variable, &server.mint())
+        self.provider(name, &lines)
+            .environment(&variable, &server.mint())
     }
 
     /// A route of the same name to `upstream`.
     pub fn route(mut self, name: &str, upstream: &str) -> Self {
-        self.routes.push(Route { name: name.into(), upstream: upstream.into(), listen: ports::unused() });
+        self.routes.push(Route {
+            name: name.into(),
+            upstream: upstream.into(),
+            listen: ports::unused(),
+        });
         self
     }
 
@@ -145,7 +157,14 @@ impl Home {
             by_default: self.by_default,
             admin: ports::unused(),
             providers: self.providers.clone(),
-            routes: self.routes.iter().map(|route| Route { listen: ports::unused(), ..route.clone() }).collect(),
+            routes: self
+                .routes
+                .iter()
+                .map(|route| Route {
+                    listen: ports::unused(),
+                    ..route.clone()
+                })
+                .collect(),
             log: self.log.clone(),
             environment: self.environment.clone(),
         }
@@ -158,30 +177,53 @@ impl Home {
 
     /// Makes the folder of the store before the sidecar does.
     pub fn make_store(&self, mode: u32) {
-        fs::DirBuilder::new().mode(0o700).create(&self.store).expect("a new folder");
-        fs::set_permissions(&self.store, std::os::unix::fs::PermissionsExt::from_mode(mode)).expect("a mode");
+        fs::DirBuilder::new()
+            .mode(0o700)
+            .create(&self.store)
+            .expect("a new folder");
+        fs::set_permissions(
+            &self.store,
+            std::os::unix::fs::PermissionsExt::from_mode(mode),
+        )
+        .expect("a mode");
     }
 
     /// The files of the store that hold `text`.
     pub fn files_with(&self, text: &str) -> Vec<PathBuf> {
-        let Ok(entries) = fs::read_dir(&self.store) else { return Vec::new() };
+        let Ok(entries) = fs::read_dir(&self.store) else {
+            return Vec::new();
+        };
         // A temporary file may go away while it is looked at.
         let holds = |path: &PathBuf| {
-            fs::read(path).is_ok_and(|bytes| bytes.windows(text.len()).any(|window| window == text.as_bytes()))
+            fs::read(path).is_ok_and(|bytes| {
+                bytes
+                    .windows(text.len())
+                    .any(|window| window == text.as_bytes())
+            })
         };
-        entries.flatten().map(|entry| entry.path()).filter(holds).collect()
+        entries
+            .flatten()
+            .map(|entry| entry.path())
+            .filter(holds)
+            .collect()
     }
 
     /// Everything that stands in the files of the store.
     pub fn kept(&self) -> String {
         let entries = fs::read_dir(&self.store).into_iter().flatten().flatten();
-        entries.map(|entry| String::from_utf8_lossy(&fs::read(entry.path()).unwrap_or_default()).into_owned()).collect()
+        entries
+            .map(|entry| {
+                String::from_utf8_lossy(&fs::read(entry.path()).unwrap_or_default()).into_owned()
+            })
+            .collect()
     }
 
     /// The record that holds the refresh token `token`.
     #[track_caller]
     pub fn record(&self, token: &str) -> PathBuf {
-        until("the record of a refresh token", || self.files_with(token).pop())
+        until("the record of a refresh token", || {
+            self.files_with(token).pop()
+        })
     }
 
     /// The admin listener.
@@ -197,12 +239,21 @@ impl Home {
     /// A command of the binary with the configuration: `-c FILE` behind `arguments`.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let file = self.path("bearward.toml");
-        let path = if self.by_default { String::new() } else { format!("path = \"{}\"\n", self.store.display()) };
+        let path = if self.by_default {
+            String::new()
+        } else {
+            format!("path = \"{}\"\n", self.store.display())
+        };
         let mut text = format!(
             "[admin]\nlisten = \"{}\"\n\n[store]\nkind = \"{}\"\n{path}\n[log]\n{}\n{}",
             self.admin, self.kind, self.log, self.providers
         );
-        for Route { name, upstream, listen } in &self.routes {
+        for Route {
+            name,
+            upstream,
+            listen,
+        } in &self.routes
+        {
             let _ = write!(
                 text,
                 "[routes.{name}]\nlisten = \"{listen}\"\nupstream = \"{upstream}\"\nprovider = \"{name}\"\n\n"
@@ -210,9 +261,19 @@ impl Home {
         }
         // Moved into its place: a sidecar that runs may be reading it.
         let new = self.path("bearward.toml.new");
-        fs::write(&new, text).and_then(|()| fs::rename(&new, &file)).expect("a file in the temporary folder");
-        let mut command = command(&[arguments, &["-c", file.to_str().expect("a path of letters")]].concat());
-        command.env("HOME", self.folder.path()).envs(self.environment.iter().cloned());
+        fs::write(&new, text)
+            .and_then(|()| fs::rename(&new, &file))
+            .expect("a file in the temporary folder");
+        let mut command = command(
+            &[
+                arguments,
+                &["-c", file.to_str().expect("a path of letters")],
+            ]
+            .concat(),
+        );
+        command
+            .env("HOME", self.folder.path())
+            .envs(self.environment.iter().cloned());
         command
     }
 
@@ -222,7 +283,11 @@ impl Home {
         let mut process = Process::spawn(&mut self.command(arguments));
         let status = process.wait(PATIENCE * 2);
         let (stdout, stderr) = process.output();
-        Output { status, stdout, stderr }
+        Output {
+            status,
+            stdout,
+            stderr,
+        }
     }
 
     /// Starts the sidecar and waits until it serves.
@@ -236,7 +301,11 @@ impl Home {
     pub fn run_through(&self, wrapper: &[&str]) -> Sidecar {
         let inner = self.command(&["run"]);
         let mut outer = Command::new(wrapper[0]);
-        outer.args(&wrapper[1..]).arg(inner.get_program()).args(inner.get_args()).env_clear();
+        outer
+            .args(&wrapper[1..])
+            .arg(inner.get_program())
+            .args(inner.get_args())
+            .env_clear();
         for (name, value) in inner.get_envs() {
             outer.env(name, value.unwrap_or_default());
         }
@@ -258,12 +327,22 @@ impl Home {
         let mut process = Process::spawn(&mut self.command(&arguments));
         let url = until("the address to log in at", || {
             let written = process.stdout();
-            let whole = written.rsplit_once('\n').map(|(whole, _)| whole).unwrap_or_default();
-            let url = whole.split_whitespace().find(|word| word.starts_with("http")).map(str::to_owned);
+            let whole = written
+                .rsplit_once('\n')
+                .map(|(whole, _)| whole)
+                .unwrap_or_default();
+            let url = whole
+                .split_whitespace()
+                .find(|word| word.starts_with("http"))
+                .map(str::to_owned);
             if url.is_none()
                 && let Some(status) = process.ended()
             {
-                panic!("`login` ended with {status}:\n{}{}", process.stdout(), process.stderr());
+                panic!(
+                    "`login` ended with {status}:\n{}{}",
+                    process.stdout(),
+                    process.stderr()
+                );
             }
             url
         });
@@ -295,7 +374,8 @@ impl Home {
 pub fn succeeded(process: &mut Process) {
     let status = process.wait(PATIENCE);
     let (stdout, stderr) = process.output();
-    let [stdout, stderr] = [stdout, stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let [stdout, stderr] =
+        [stdout, stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     assert_eq!(status.code(), Some(0), "{stdout}\n{stderr}");
 }
 
@@ -327,8 +407,9 @@ impl Sidecar {
     /// Renews now.
     #[track_caller]
     pub fn renew(&self, name: &str) -> Answer {
-        let request =
-            format!("POST /api/providers/{name}/refresh HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n");
+        let request = format!(
+            "POST /api/providers/{name}/refresh HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"
+        );
         super::client::exchange(self.admin_address(), request)
     }
 }

@@ -45,7 +45,9 @@ impl Gate {
     /// Waits until the gate is open, for at most three times [`PATIENCE`], so that a failed test ends its scripts.
     pub fn pass(&self) {
         let open = lock(&self.open);
-        let _ = self.changed.wait_timeout_while(open, PATIENCE * 3, |open| !*open);
+        let _ = self
+            .changed
+            .wait_timeout_while(open, PATIENCE * 3, |open| !*open);
     }
 }
 

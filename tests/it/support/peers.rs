@@ -29,7 +29,11 @@ impl Peer {
             "tests/peers/node_modules is missing: run `npm ci` in tests/peers (`make test` does), with node installed"
         );
         let mut command = Command::new("node");
-        command.arg(folder.join(script)).arg("0").current_dir(&folder).envs(environment.iter().copied());
+        command
+            .arg(folder.join(script))
+            .arg("0")
+            .current_dir(&folder)
+            .envs(environment.iter().copied());
         let mut process = Process::spawn(&mut command);
         let told = until(&format!("the first line of {script}"), || {
             if let Some(status) = process.ended() {
@@ -37,9 +41,15 @@ impl Peer {
             }
             let written = process.stdout();
             let (line, _) = written.split_once('\n')?;
-            Some(serde_json::from_str(line).unwrap_or_else(|error| panic!("{script} wrote {line:?}: {error}")))
+            Some(
+                serde_json::from_str(line)
+                    .unwrap_or_else(|error| panic!("{script} wrote {line:?}: {error}")),
+            )
         });
-        Self { told, _process: process }
+        Self {
+            told,
+            _process: process,
+        }
     }
 
     /// A member of the line, by its JSON Pointer.

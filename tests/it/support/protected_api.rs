@@ -93,19 +93,27 @@ impl ProtectedApi {
 }
 
 fn serve(wire: &mut Wire<TcpStream>, seen: &Seen, good: &dyn Fn(&str) -> bool) -> io::Result<bool> {
-    let Some(head) = wire.head()? else { return Ok(false) };
+    let Some(head) = wire.head()? else {
+        return Ok(false);
+    };
     let authorization = head.values("authorization").join(", ");
     if !authorization.strip_prefix("Bearer ").is_some_and(good) {
         lock(&seen.refused).push(authorization);
         wire.body(head.request_framing())?;
-        wire.send(answer("401 Unauthorized", "www-authenticate: Bearer error=\"invalid_token\"\r\n", "refused"))?;
+        wire.send(answer(
+            "401 Unauthorized",
+            "www-authenticate: Bearer error=\"invalid_token\"\r\n",
+            "refused",
+        ))?;
         return Ok(true);
     }
     seen.accepted.fetch_add(1, Ordering::SeqCst);
     let path = head.target().split('?').next().unwrap_or_default();
     if let Some(length) = path.strip_prefix("/bytes/").and_then(|n| n.parse().ok()) {
         wire.body(head.request_framing())?;
-        wire.send(format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n"))?;
+        wire.send(format!(
+            "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n"
+        ))?;
         pieces(length, |piece| {
             wire.send(piece)?;
             seen.sent.fetch_add(piece.len() as u64, Ordering::SeqCst);
@@ -125,12 +133,17 @@ fn serve(wire: &mut Wire<TcpStream>, seen: &Seen, good: &dyn Fn(&str) -> bool) -
         let mut length = 0_u64;
         wire.stream_body(head.request_framing(), &mut |piece| {
             length += piece.len() as u64;
-            seen.received.fetch_add(piece.len() as u64, Ordering::SeqCst);
+            seen.received
+                .fetch_add(piece.len() as u64, Ordering::SeqCst);
         })?;
         wire.send(ok(format!(r#"{{"received":{length}}}"#)))?;
     } else {
         let (body, _) = wire.body(head.request_framing())?;
-        wire.send(answer("200 OK", "content-type: application/json\r\n", echo(&head, &body).to_string()))?;
+        wire.send(answer(
+            "200 OK",
+            "content-type: application/json\r\n",
+            echo(&head, &body).to_string(),
+        ))?;
     }
     Ok(true)
 }

@@ -46,7 +46,11 @@ impl Server {
             open: Mutex::default(),
             panicked: AtomicBool::new(false),
         });
-        let server = Self { address: ports::unused(), shared, accepting: Mutex::new(None) };
+        let server = Self {
+            address: ports::unused(),
+            shared,
+            accepting: Mutex::new(None),
+        };
         server.up();
         server
     }
@@ -72,7 +76,9 @@ impl Server {
         if accepting.is_some() {
             return;
         }
-        let listener = until("the port of a test server", || TcpListener::bind(self.address).ok());
+        let listener = until("the port of a test server", || {
+            TcpListener::bind(self.address).ok()
+        });
         let stop = Arc::new(AtomicBool::new(false));
         let thread = thread::spawn({
             let (stop, shared) = (stop.clone(), self.shared.clone());
@@ -83,7 +89,9 @@ impl Server {
 
     /// Refuses connections and cuts those that are open.
     pub fn down(&self) {
-        let Some(accepting) = lock(&self.accepting).take() else { return };
+        let Some(accepting) = lock(&self.accepting).take() else {
+            return;
+        };
         accepting.stop.store(true, Ordering::SeqCst);
         // Wakes the thread out of its accept.
         let _ = TcpStream::connect(self.address);
@@ -101,7 +109,9 @@ impl Server {
 
 fn accept(listener: &TcpListener, stop: &AtomicBool, shared: &Arc<Shared>) {
     loop {
-        let Ok((stream, _)) = listener.accept() else { continue };
+        let Ok((stream, _)) = listener.accept() else {
+            continue;
+        };
         if stop.load(Ordering::SeqCst) {
             return;
         }
@@ -109,7 +119,9 @@ fn accept(listener: &TcpListener, stop: &AtomicBool, shared: &Arc<Shared>) {
         let _ = stream.set_nodelay(true);
         let _ = stream.set_read_timeout(Some(Duration::from_secs(60)));
         let _ = stream.set_write_timeout(Some(Duration::from_secs(60)));
-        let Ok(handle) = stream.try_clone() else { continue };
+        let Ok(handle) = stream.try_clone() else {
+            continue;
+        };
         lock(&shared.open).push((number, handle));
         let shared = shared.clone();
         thread::spawn(move || {

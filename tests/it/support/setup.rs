@@ -34,7 +34,8 @@ impl Setup {
             admin: ports::unused(),
             token_endpoint: tokens.url(),
             upstream: upstream.into(),
-            client: "client_id = \"legacy-service\"\nclient_secret = { env = \"API_SECRET\" }\n".into(),
+            client: "client_id = \"legacy-service\"\nclient_secret = { env = \"API_SECRET\" }\n"
+                .into(),
             provider: String::new(),
             route: "listen = \"127.0.0.1:0\"\n".into(),
             log: "level = \"debug\"\nformat = \"text\"\n".into(),
@@ -105,13 +106,23 @@ impl Setup {
             "[admin]\nlisten = \"{}\"\n\n[store]\nkind = \"memory\"\n\n[log]\n{}\n{}\n\
              [providers.api]\ngrant_type = \"client_credentials\"\ntoken_endpoint = \"{}\"\n{}{}\n\
              [routes.api]\nupstream = \"{}\"\nprovider = \"api\"\n{}",
-            self.admin, self.log, self.rest, self.token_endpoint, self.client, self.provider, self.upstream, self.route
+            self.admin,
+            self.log,
+            self.rest,
+            self.token_endpoint,
+            self.client,
+            self.provider,
+            self.upstream,
+            self.route
         )
     }
 
     /// Writes the file, for a command other than `run`; gives its path and the environment.
     pub fn write(&self) -> (PathBuf, Vec<(String, String)>) {
-        (self.file("bearward.toml", &self.text()), self.environment.clone())
+        (
+            self.file("bearward.toml", &self.text()),
+            self.environment.clone(),
+        )
     }
 
     /// Starts the sidecar and waits until it serves; its token may still be on the way.

@@ -24,7 +24,10 @@ use super::{
 /// The binary, with an environment of its own: nothing of the caller's but `PATH`.
 pub fn command(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_bearward"));
-    command.args(arguments).env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command
+        .args(arguments)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command
 }
 
@@ -34,7 +37,11 @@ pub fn run_to_end(arguments: &[&str], environment: &[(String, String)]) -> Outpu
     let mut process = Process::spawn(command(arguments).envs(environment.iter().cloned()));
     let status = process.wait(PATIENCE);
     let (stdout, stderr) = process.output();
-    Output { status, stdout, stderr }
+    Output {
+        status,
+        stdout,
+        stderr,
+    }
 }
 
 /// A process whose output is captured, killed when dropped.
@@ -61,7 +68,11 @@ impl Process {
             .unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let stdout = capture(child.stdout.take().expect("a pipe"));
         let stderr = capture(child.stderr.take().expect("a pipe"));
-        Self { child, stdout, stderr }
+        Self {
+            child,
+            stdout,
+            stderr,
+        }
     }
 
     /// What it wrote to standard output so far.
@@ -104,8 +115,14 @@ impl Process {
     /// Writes a line to its standard input and closes it.
     #[track_caller]
     pub fn enter(&mut self, line: &str) {
-        let mut stdin = self.child.stdin.take().expect("a standard input that is still open");
-        stdin.write_all(format!("{line}\n").as_bytes()).expect("a process that reads");
+        let mut stdin = self
+            .child
+            .stdin
+            .take()
+            .expect("a standard input that is still open");
+        stdin
+            .write_all(format!("{line}\n").as_bytes())
+            .expect("a process that reads");
     }
 
     /// Sends it a signal.
@@ -132,7 +149,10 @@ fn capture(mut pipe: impl Read + Send + 'static) -> Captured {
             }
         }
     });
-    Captured { bytes, reader: Some(reader) }
+    Captured {
+        bytes,
+        reader: Some(reader),
+    }
 }
 
 /// `bearward run`, serving.
@@ -146,11 +166,21 @@ pub struct Sidecar {
 
 /// Starts `bearward run -c FILE` and waits until it serves.
 #[track_caller]
-pub(super) fn start(file: &Path, admin: SocketAddr, environment: &[(String, String)], folder: TempDir) -> Sidecar {
+pub(super) fn start(
+    file: &Path,
+    admin: SocketAddr,
+    environment: &[(String, String)],
+    folder: TempDir,
+) -> Sidecar {
     let path = file.to_str().expect("a path of letters");
     let mut command = command(&["run", "-c", path]);
-    command.env("HOME", folder.path()).envs(environment.iter().cloned());
-    Sidecar { _folder: Some(folder), ..serving(&mut command, admin) }
+    command
+        .env("HOME", folder.path())
+        .envs(environment.iter().cloned());
+    Sidecar {
+        _folder: Some(folder),
+        ..serving(&mut command, admin)
+    }
 }
 
 /// Starts `command`, which is `bearward run` in some way, and waits until it serves.
@@ -163,15 +193,33 @@ pub(super) fn serving(command: &mut Command, admin: SocketAddr) -> Sidecar {
             panic!("the sidecar ended with {status}:\n{}", process.stderr());
         }
         let mut client = Client::try_connect(admin).ok()?;
-        client.wire().send("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n").ok()?;
-        client.wire().answer("GET").ok().filter(|answer| answer.status == 200)
+        client
+            .wire()
+            .send("GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            .ok()?;
+        client
+            .wire()
+            .answer("GET")
+            .ok()
+            .filter(|answer| answer.status == 200)
     };
     until("the sidecar's /livez", || alive(&mut process));
 
-    let mut sidecar = Sidecar { process, admin, routes: BTreeMap::new(), _folder: None };
+    let mut sidecar = Sidecar {
+        process,
+        admin,
+        routes: BTreeMap::new(),
+        _folder: None,
+    };
     let status = sidecar.status();
-    for (name, route) in status["routes"].as_object().expect("the routes of /api/status") {
-        if let Some(address) = route["listen"].as_str().and_then(|listen| listen.parse().ok()) {
+    for (name, route) in status["routes"]
+        .as_object()
+        .expect("the routes of /api/status")
+    {
+        if let Some(address) = route["listen"]
+            .as_str()
+            .and_then(|listen| listen.parse().ok())
+        {
             sidecar.routes.insert(name.clone(), address);
         }
     }
@@ -188,7 +236,10 @@ impl Sidecar {
     /// Where a route listens.
     #[track_caller]
     pub fn route(&self, name: &str) -> SocketAddr {
-        *self.routes.get(name).unwrap_or_else(|| panic!("no route {name} in /api/status: {:?}", self.routes))
+        *self
+            .routes
+            .get(name)
+            .unwrap_or_else(|| panic!("no route {name} in /api/status: {:?}", self.routes))
     }
 
     /// Where the admin listener listens.
@@ -227,7 +278,9 @@ impl Sidecar {
     /// Waits for `/readyz`.
     #[track_caller]
     pub fn wait_until_ready(&self) {
-        until("the sidecar's /readyz", || (self.admin("/readyz").status == 200).then_some(()));
+        until("the sidecar's /readyz", || {
+            (self.admin("/readyz").status == 200).then_some(())
+        });
     }
 
     /// What it wrote so far, logs and all.
@@ -243,15 +296,21 @@ impl Sidecar {
     /// How many connections to a port on loopback it holds: sockets that it has not closed, whatever the other side has.
     #[track_caller]
     pub fn connections_to(&self, port: u16) -> usize {
-        let sockets =
-            std::fs::read_to_string(format!("/proc/{}/net/tcp", self.id())).expect("the sockets of a process");
-        let held = std::fs::read_dir(format!("/proc/{}/fd", self.id())).expect("the descriptors of a process");
-        let held: Vec<_> = held.flatten().filter_map(|entry| std::fs::read_link(entry.path()).ok()).collect();
+        let sockets = std::fs::read_to_string(format!("/proc/{}/net/tcp", self.id()))
+            .expect("the sockets of a process");
+        let held = std::fs::read_dir(format!("/proc/{}/fd", self.id()))
+            .expect("the descriptors of a process");
+        let held: Vec<_> = held
+            .flatten()
+            .filter_map(|entry| std::fs::read_link(entry.path()).ok())
+            .collect();
         let is_held = |line: &str| {
             let columns: Vec<_> = line.split_whitespace().collect();
             let (remote, inode) = (columns[2], columns[9]);
             remote.ends_with(&format!(":{port:04X}"))
-                && held.iter().any(|link| link.as_os_str() == format!("socket:[{inode}]").as_str())
+                && held
+                    .iter()
+                    .any(|link| link.as_os_str() == format!("socket:[{inode}]").as_str())
         };
         sockets.lines().skip(1).filter(|line| is_held(line)).count()
     }
@@ -272,8 +331,14 @@ impl Sidecar {
     fn memory(&self, key: &str) -> u64 {
         let path = format!("/proc/{}/status", self.id());
         let status = std::fs::read_to_string(&path).expect("the status of a running process");
-        let line = status.lines().find_map(|line| line.strip_prefix(key)).expect(key);
-        line.trim().trim_end_matches(" kB").parse().expect("a number of KiB")
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix(key))
+            .expect(key);
+        line.trim()
+            .trim_end_matches(" kB")
+            .parse()
+            .expect("a number of KiB")
     }
 
     /// Sends it a signal.

@@ -61,7 +61,9 @@ impl TokenEndpoint {
     /// Waits until there were `count` requests.
     #[track_caller]
     pub fn wait_for(&self, count: usize) {
-        until(&format!("token request number {count}"), || (self.count() >= count).then_some(()));
+        until(&format!("token request number {count}"), || {
+            (self.count() >= count).then_some(())
+        });
     }
 
     /// The first request.
@@ -84,17 +86,27 @@ impl TokenEndpoint {
 
 /// The answer of RFC 6749 §5.1.
 pub fn token_answer(token: &str, lifetime: u64) -> Vec<u8> {
-    json_answer("200 OK", &format!(r#"{{"access_token":"{token}","token_type":"Bearer","expires_in":{lifetime}}}"#))
+    json_answer(
+        "200 OK",
+        &format!(r#"{{"access_token":"{token}","token_type":"Bearer","expires_in":{lifetime}}}"#),
+    )
 }
 
 /// The answer of RFC 6749 §5.2.
 pub fn error_answer(status: &str, error: &str) -> Vec<u8> {
-    json_answer(status, &format!(r#"{{"error":"{error}","error_description":"described-by-the-server"}}"#))
+    json_answer(
+        status,
+        &format!(r#"{{"error":"{error}","error_description":"described-by-the-server"}}"#),
+    )
 }
 
 /// A JSON answer.
 pub fn json_answer(status: &str, body: &str) -> Vec<u8> {
-    answer(status, "content-type: application/json\r\ncache-control: no-store\r\n", body)
+    answer(
+        status,
+        "content-type: application/json\r\ncache-control: no-store\r\n",
+        body,
+    )
 }
 
 /// Tokens that were issued, each with its end; knows which may still be used.
@@ -115,7 +127,9 @@ impl Issuer {
 
     /// Whether `token` was issued and has not expired.
     pub fn knows(&self, token: &str) -> bool {
-        lock(&self.tokens).iter().any(|(known, _, end)| known == token && Instant::now() < *end)
+        lock(&self.tokens)
+            .iter()
+            .any(|(known, _, end)| known == token && Instant::now() < *end)
     }
 
     /// When the newest token was issued.

@@ -41,7 +41,11 @@ impl Connection {
     /// The next head, its body left unread; recorded.
     pub fn head(&mut self) -> io::Result<Option<Head>> {
         let head = self.wire.head()?;
-        lock(&self.seen).extend(head.clone().map(|head| Request { head, body: Vec::new(), trailers: Vec::new() }));
+        lock(&self.seen).extend(head.clone().map(|head| Request {
+            head,
+            body: Vec::new(),
+            trailers: Vec::new(),
+        }));
         Ok(head)
     }
 
@@ -66,7 +70,10 @@ impl Upstream {
     }
 
     /// As [`Upstream::scripted`], over TLS; the handshake happens with the first byte that the script reads.
-    pub fn scripted_over_tls(config: Arc<ServerConfig>, script: impl Fn(Connection) + Send + Sync + 'static) -> Self {
+    pub fn scripted_over_tls(
+        config: Arc<ServerConfig>,
+        script: impl Fn(Connection) + Send + Sync + 'static,
+    ) -> Self {
         Self::start(Some(config), script)
     }
 
@@ -83,7 +90,10 @@ impl Upstream {
         Self::start(Some(config), answering(script))
     }
 
-    fn start(tls: Option<Arc<ServerConfig>>, script: impl Fn(Connection) + Send + Sync + 'static) -> Self {
+    fn start(
+        tls: Option<Arc<ServerConfig>>,
+        script: impl Fn(Connection) + Send + Sync + 'static,
+    ) -> Self {
         let seen: Arc<Mutex<Vec<Request>>> = Arc::default();
         let over_tls = tls.is_some();
         let server = Server::start({
@@ -93,14 +103,24 @@ impl Upstream {
                 let stream: Box<dyn Duplex> = match &tls {
                     None => Box::new(stream),
                     Some(config) => {
-                        let session = ServerConnection::new(config.clone()).expect("a server configuration");
+                        let session =
+                            ServerConnection::new(config.clone()).expect("a server configuration");
                         Box::new(StreamOwned::new(session, stream))
                     }
                 };
-                script(Connection { wire: Wire::new(stream), number, tcp, seen: seen.clone() });
+                script(Connection {
+                    wire: Wire::new(stream),
+                    number,
+                    tcp,
+                    seen: seen.clone(),
+                });
             }
         });
-        Self { server, tls: over_tls, seen }
+        Self {
+            server,
+            tls: over_tls,
+            seen,
+        }
     }
 
     /// Where it listens.
@@ -130,13 +150,18 @@ impl Upstream {
     /// Waits until there were `count` requests.
     #[track_caller]
     pub fn wait_for(&self, count: usize) {
-        until(&format!("request number {count} at the upstream"), || (self.count() >= count).then_some(()));
+        until(&format!("request number {count} at the upstream"), || {
+            (self.count() >= count).then_some(())
+        });
     }
 
     /// The newest request.
     #[track_caller]
     pub fn last(&self) -> Request {
-        lock(&self.seen).last().expect("no request reached the upstream").clone()
+        lock(&self.seen)
+            .last()
+            .expect("no request reached the upstream")
+            .clone()
     }
 
     /// Connections that were accepted so far.
@@ -150,7 +175,9 @@ impl Upstream {
     }
 }
 
-fn answering(script: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static) -> impl Fn(Connection) + Send + Sync {
+fn answering(
+    script: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static,
+) -> impl Fn(Connection) + Send + Sync {
     move |mut connection| {
         while let Ok(Some(request)) = connection.request() {
             if connection.wire.send(script(&request)).is_err() {

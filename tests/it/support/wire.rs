@@ -28,24 +28,38 @@ impl Head {
         let start = lines.next().unwrap_or_default().to_owned();
         let fields = lines
             .map(|line| match line.split_once(':') {
-                Some((name, value)) => Ok((name.to_owned(), value.trim_matches([' ', '\t']).to_owned())),
+                Some((name, value)) => {
+                    Ok((name.to_owned(), value.trim_matches([' ', '\t']).to_owned()))
+                }
                 None => Err(invalid(&format!("a field line without a colon: {line:?}"))),
             })
             .collect::<io::Result<_>>()?;
-        Ok(Self { raw: raw.to_vec(), start, fields })
+        Ok(Self {
+            raw: raw.to_vec(),
+            start,
+            fields,
+        })
     }
 
     /// The only value of `name`; more than one fail the test.
     #[track_caller]
     pub fn value(&self, name: &str) -> Option<&str> {
         let values = self.values(name);
-        assert!(values.len() <= 1, "{name} came {} times: {self:?}", values.len());
+        assert!(
+            values.len() <= 1,
+            "{name} came {} times: {self:?}",
+            values.len()
+        );
         values.first().copied()
     }
 
     /// All values of `name`, in order.
     pub fn values(&self, name: &str) -> Vec<&str> {
-        self.fields.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str()).collect()
+        self.fields
+            .iter()
+            .filter(|(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
+            .collect()
     }
 
     /// Whether there is a field `name`.
@@ -65,7 +79,11 @@ impl Head {
 
     /// The second word of a status line.
     pub fn status(&self) -> u16 {
-        self.start.split(' ').nth(1).and_then(|word| word.parse().ok()).unwrap_or(0)
+        self.start
+            .split(' ')
+            .nth(1)
+            .and_then(|word| word.parse().ok())
+            .unwrap_or(0)
     }
 
     /// How the body of a request with this head is framed.
@@ -82,10 +100,16 @@ impl Head {
     }
 
     fn framing(&self) -> Option<Framing> {
-        if self.values("transfer-encoding").iter().any(|value| value.eq_ignore_ascii_case("chunked")) {
+        if self
+            .values("transfer-encoding")
+            .iter()
+            .any(|value| value.eq_ignore_ascii_case("chunked"))
+        {
             return Some(Framing::Chunked);
         }
-        self.values("content-length").first().map(|length| Framing::Length(length.parse().unwrap_or(0)))
+        self.values("content-length")
+            .first()
+            .map(|length| Framing::Length(length.parse().unwrap_or(0)))
     }
 }
 
@@ -157,7 +181,11 @@ pub struct Wire<S> {
 impl<S: Read + Write> Wire<S> {
     /// Wraps `stream`.
     pub fn new(stream: S) -> Self {
-        Self { stream, buffer: Vec::new(), used: 0 }
+        Self {
+            stream,
+            buffer: Vec::new(),
+            used: 0,
+        }
     }
 
     /// The stream itself.
@@ -184,16 +212,26 @@ impl<S: Read + Write> Wire<S> {
                 return Err(invalid("a head without an end"));
             }
             if self.fill()? == 0 {
-                return if self.buffer.len() == self.used { Ok(None) } else { Err(cut()) };
+                return if self.buffer.len() == self.used {
+                    Ok(None)
+                } else {
+                    Err(cut())
+                };
             }
         }
     }
 
     /// The next request, whole.
     pub fn request(&mut self) -> io::Result<Option<Request>> {
-        let Some(head) = self.head()? else { return Ok(None) };
+        let Some(head) = self.head()? else {
+            return Ok(None);
+        };
         let (body, trailers) = self.body(head.request_framing())?;
-        Ok(Some(Request { head, body, trailers }))
+        Ok(Some(Request {
+            head,
+            body,
+            trailers,
+        }))
     }
 
     /// The next answer, whole, to a request with `method`, and the interim ones before it.
@@ -206,7 +244,13 @@ impl<S: Read + Write> Wire<S> {
                 continue;
             }
             let (body, trailers) = self.body(head.answer_framing(method))?;
-            return Ok(Answer { status: head.status(), head, interim, body, trailers });
+            return Ok(Answer {
+                status: head.status(),
+                head,
+                interim,
+                body,
+                trailers,
+            });
         }
     }
 
@@ -218,7 +262,11 @@ impl<S: Read + Write> Wire<S> {
     }
 
     /// Hands a body to `sink` piece by piece; an end that is no clean end is an error.
-    pub fn stream_body(&mut self, framing: Framing, sink: &mut dyn FnMut(&[u8])) -> io::Result<Trailers> {
+    pub fn stream_body(
+        &mut self,
+        framing: Framing,
+        sink: &mut dyn FnMut(&[u8]),
+    ) -> io::Result<Trailers> {
         match framing {
             Framing::None => Ok(Vec::new()),
             Framing::Length(length) => self.pass(length, sink).map(|()| Vec::new()),
@@ -233,7 +281,8 @@ impl<S: Read + Write> Wire<S> {
             Framing::Chunked => loop {
                 let line = self.line()?;
                 let size = line.split(';').next().unwrap_or_default().trim();
-                let size = u64::from_str_radix(size, 16).map_err(|_| invalid(&format!("chunk size {line:?}")))?;
+                let size = u64::from_str_radix(size, 16)
+                    .map_err(|_| invalid(&format!("chunk size {line:?}")))?;
                 if size == 0 {
                     return self.trailers();
                 }
@@ -298,7 +347,9 @@ impl<S: Read + Write> Wire<S> {
                 return Err(cut());
             }
             let unread = &self.buffer[self.used..];
-            let taken = unread.len().min(usize::try_from(length).unwrap_or(usize::MAX));
+            let taken = unread
+                .len()
+                .min(usize::try_from(length).unwrap_or(usize::MAX));
             sink(&unread[..taken]);
             self.used += taken;
             length -= taken as u64;
@@ -339,13 +390,20 @@ pub fn ok(body: impl AsRef<[u8]>) -> Vec<u8> {
 /// An answer with `status` (`404 Not Found`), further field lines (each ended by CR LF) and a body with its length.
 pub fn answer(status: &str, fields: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
-    let mut bytes = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n{fields}\r\n", body.len()).into_bytes();
+    let mut bytes = format!(
+        "HTTP/1.1 {status}\r\ncontent-length: {}\r\n{fields}\r\n",
+        body.len()
+    )
+    .into_bytes();
     bytes.extend_from_slice(body);
     bytes
 }
 
 fn cut() -> io::Error {
-    io::Error::new(ErrorKind::UnexpectedEof, "the connection was closed in the middle of a message")
+    io::Error::new(
+        ErrorKind::UnexpectedEof,
+        "the connection was closed in the middle of a message",
+    )
 }
 
 fn invalid(text: &str) -> io::Error {

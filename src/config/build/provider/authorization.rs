@@ -32,7 +32,10 @@ pub(super) fn build(
         redirect_uri: redirect_uri(provider, context),
         pkce: provider.choice("code_challenge_method") != Some("none"),
         params: params(&section, provider, context),
-        code_parameter: section.text("code_parameter").map_or("code", |found| found.value).to_owned(),
+        code_parameter: section
+            .text("code_parameter")
+            .map_or("code", |found| found.value)
+            .to_owned(),
     })
 }
 
@@ -42,21 +45,42 @@ fn redirect_uri(provider: &Section<'_>, context: &mut Context<'_>) -> Option<Red
     match value.parse() {
         Ok(uri) => Some(uri),
         Err(InvalidRedirectUri) => {
-            let message = format!("`redirect_uri` = {} is not an absolute URL without a fragment", quote(value));
-            context.error(&at, message, "write it as it is registered, as in \"http://127.0.0.1:9900/callback\"");
+            let message = format!(
+                "`redirect_uri` = {} is not an absolute URL without a fragment",
+                quote(value)
+            );
+            context.error(
+                &at,
+                message,
+                "write it as it is registered, as in \"http://127.0.0.1:9900/callback\"",
+            );
             None
         }
     }
 }
 
-fn params(section: &Section<'_>, provider: &Section<'_>, context: &mut Context<'_>) -> BTreeMap<String, String> {
-    const TAKEN: [&str; 6] =
-        ["response_type", "client_id", "redirect_uri", "state", "code_challenge", "code_challenge_method"];
+fn params(
+    section: &Section<'_>,
+    provider: &Section<'_>,
+    context: &mut Context<'_>,
+) -> BTreeMap<String, String> {
+    const TAKEN: [&str; 6] = [
+        "response_type",
+        "client_id",
+        "redirect_uri",
+        "state",
+        "code_challenge",
+        "code_challenge_method",
+    ];
     let mut params = BTreeMap::new();
     for (name, Found { value, at }) in section.pairs("params") {
         if TAKEN.contains(&name) || name == "scope" && provider.texts("scope").is_some() {
             let hint = "it may come only once (RFC 6749 §3.1); leave it out";
-            context.error(&at, format!("the parameter `{name}` is set by the consent redirect itself"), hint);
+            context.error(
+                &at,
+                format!("the parameter `{name}` is set by the consent redirect itself"),
+                hint,
+            );
         }
         params.insert(name.to_owned(), value.to_owned());
     }
@@ -75,7 +99,8 @@ pub(super) fn sign_in(
         return None;
     }
     for key in ["endpoint", "email", "password"] {
-        let there = section.has_own(key) || (key == "endpoint" && section.text("endpoint").is_some());
+        let there =
+            section.has_own(key) || (key == "endpoint" && section.text("endpoint").is_some());
         if !there {
             context.error(
                 &section.at(),
@@ -90,7 +115,12 @@ pub(super) fn sign_in(
         endpoint: endpoint?,
         email: section.text("email")?.value.to_owned(),
         password: password?,
-        encoding: section.choice("encoding").map_or(Encoding::Json, request::encoding),
-        state_length: section.number("state_length").and_then(|length| length.try_into().ok()).unwrap_or(43),
+        encoding: section
+            .choice("encoding")
+            .map_or(Encoding::Json, request::encoding),
+        state_length: section
+            .number("state_length")
+            .and_then(|length| length.try_into().ok())
+            .unwrap_or(43),
     })
 }

@@ -36,17 +36,32 @@ const RESERVED: [&str; 15] = [
     "x-bearward-key",
 ];
 
-pub(super) fn build(provider: &Section<'_>, client_auth: ClientAuth, context: &mut Context<'_>) -> TokenRequest {
+pub(super) fn build(
+    provider: &Section<'_>,
+    client_auth: ClientAuth,
+    context: &mut Context<'_>,
+) -> TokenRequest {
     let section = provider.section("token_request");
-    let method = if section.choice("method") == Some("GET") { TokenMethod::Get } else { TokenMethod::Post };
+    let method = if section.choice("method") == Some("GET") {
+        TokenMethod::Get
+    } else {
+        TokenMethod::Post
+    };
     let encoding = match section.choice("encoding") {
         _ if method == TokenMethod::Get => Encoding::Query,
         Some(word) => encoding(word),
         None => Encoding::Form,
     };
-    if method == TokenMethod::Get && section.has_own("encoding") && section.choice("encoding") != Some("query") {
+    if method == TokenMethod::Get
+        && section.has_own("encoding")
+        && section.choice("encoding") != Some("query")
+    {
         let hint = "leave `encoding` out, or say method = \"POST\"";
-        context.error(&section.at(), "a GET has its parameters in the query, not in a body", hint);
+        context.error(
+            &section.at(),
+            "a GET has its parameters in the query, not in a body",
+            hint,
+        );
     }
     TokenRequest {
         method,
@@ -55,7 +70,9 @@ pub(super) fn build(provider: &Section<'_>, client_auth: ClientAuth, context: &m
         headers: headers(&section, client_auth, context),
         omit_on_refresh: names(&section, "omit_on_refresh"),
         omit_on_exchange: names(&section, "omit_on_exchange"),
-        timeout: section.duration("timeout").unwrap_or(Duration::from_secs(10)),
+        timeout: section
+            .duration("timeout")
+            .unwrap_or(Duration::from_secs(10)),
         trust: context.trust(&section),
         proxy: proxy(&section, context),
     }
@@ -63,7 +80,15 @@ pub(super) fn build(provider: &Section<'_>, client_auth: ClientAuth, context: &m
 
 fn names(section: &Section<'_>, key: &'static str) -> Vec<String> {
     let found = section.texts(key);
-    found.map(|found| found.value.iter().map(|found| found.value.to_owned()).collect()).unwrap_or_default()
+    found
+        .map(|found| {
+            found
+                .value
+                .iter()
+                .map(|found| found.value.to_owned())
+                .collect()
+        })
+        .unwrap_or_default()
 }
 
 /// The encoding that `word` names.
@@ -85,14 +110,21 @@ fn params(
     let mut params = BTreeMap::new();
     for (name, Found { value, at }) in section.pairs("params") {
         let taken = match name {
-            "grant_type" | "client_secret" | "code" | "code_verifier" | "refresh_token" | "redirect_uri" => true,
+            "grant_type" | "client_secret" | "code" | "code_verifier" | "refresh_token"
+            | "redirect_uri" => true,
             "client_id" => client_auth != ClientAuth::SecretBasic,
             "scope" => provider.texts("scope").is_some(),
             _ => false,
         };
         if taken {
-            let hint = format!("it may come only once (RFC 6749 §3.2); the provider's own keys set `{name}`");
-            context.error(&at, format!("the parameter `{name}` is set by the grant itself"), hint);
+            let hint = format!(
+                "it may come only once (RFC 6749 §3.2); the provider's own keys set `{name}`"
+            );
+            context.error(
+                &at,
+                format!("the parameter `{name}` is set by the grant itself"),
+                hint,
+            );
         }
         params.insert(name.to_owned(), value.to_owned());
     }
@@ -119,7 +151,11 @@ fn headers(
             context.error(&at, message, "leave it out");
         } else if field == http::header::AUTHORIZATION && client_auth == ClientAuth::SecretBasic {
             let hint = "choose another token_endpoint_auth_method, or leave the field out";
-            context.error(&at, "the header field `authorization` carries the client's secret already", hint);
+            context.error(
+                &at,
+                "the header field `authorization` carries the client's secret already",
+                hint,
+            );
         }
         match HeaderValue::from_str(value) {
             Ok(mut content) => {
@@ -127,8 +163,13 @@ fn headers(
                 headers.push((field, content));
             }
             Err(_) => {
-                let message = format!("the value of the header field `{field}` cannot stand in a header");
-                context.error(&at, message, "visible characters and blanks alone, no line breaks");
+                let message =
+                    format!("the value of the header field `{field}` cannot stand in a header");
+                context.error(
+                    &at,
+                    message,
+                    "visible characters and blanks alone, no line breaks",
+                );
             }
         }
     }
@@ -139,7 +180,11 @@ fn proxy(section: &Section<'_>, context: &mut Context<'_>) -> Option<Url> {
     let found = section.text("proxy")?;
     let url = endpoint::absolute("proxy", &found, context)?;
     if url.path() != "/" || url.query().is_some() {
-        context.error(&found.at, "`proxy` has a path", "it is an address alone, as in \"http://proxy.internal:3128\"");
+        context.error(
+            &found.at,
+            "`proxy` has a path",
+            "it is an address alone, as in \"http://proxy.internal:3128\"",
+        );
     }
     Some(url)
 }
@@ -150,34 +195,61 @@ pub(super) fn injection(provider: &Section<'_>, context: &mut Context<'_>) -> In
     if let Some(Found { value, at }) = section.text("query") {
         if section.has_own("header") || section.has_own("prefix") {
             let message = "`query` stands beside `header` or `prefix`, and the token can go to one place only";
-            context.error(&at, message, "keep either `query`, or `header` and `prefix`");
+            context.error(
+                &at,
+                message,
+                "keep either `query`, or `header` and `prefix`",
+            );
         }
-        if !value.chars().all(|c| c.is_ascii_alphanumeric() || "-._~".contains(c)) {
+        if !value
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-._~".contains(c))
+        {
             let hint = "letters, digits, `-`, `.`, `_` and `~`, as in \"access_token\"";
-            context.error(&at, format!("{} is not the name of a query parameter", quote(value)), hint);
+            context.error(
+                &at,
+                format!("{} is not the name of a query parameter", quote(value)),
+                hint,
+            );
         }
-        return Injection::Query { name: value.to_owned() };
+        return Injection::Query {
+            name: value.to_owned(),
+        };
     }
     let mut name = http::header::AUTHORIZATION;
     if let Some(Found { value, at }) = section.text("header") {
         match value.parse::<HeaderName>() {
             Ok(field) if RESERVED.contains(&field.as_str()) => {
                 let hint = "the token goes into a field such as authorization or x-api-key";
-                context.error(&at, format!("the header field `{field}` frames or routes requests"), hint);
+                context.error(
+                    &at,
+                    format!("the header field `{field}` frames or routes requests"),
+                    hint,
+                );
             }
             Ok(field) => name = field,
             Err(_) => {
                 let hint = "letters, digits and `-`, as in x-api-key";
-                context.error(&at, format!("{} is not the name of a header field", quote(value)), hint);
+                context.error(
+                    &at,
+                    format!("{} is not the name of a header field", quote(value)),
+                    hint,
+                );
             }
         }
     }
     let Some(Found { value, at }) = section.text("prefix") else {
-        return Injection::Header { name, prefix: "Bearer ".to_owned() };
+        return Injection::Header {
+            name,
+            prefix: "Bearer ".to_owned(),
+        };
     };
     if value.starts_with(' ') || !value.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
         let hint = "visible ASCII, blanks only behind it, as in \"Bearer \"";
         context.error(&at, "`prefix` cannot stand in a header", hint);
     }
-    Injection::Header { name, prefix: value.to_owned() }
+    Injection::Header {
+        name,
+        prefix: value.to_owned(),
+    }
 }

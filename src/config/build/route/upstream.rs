@@ -22,20 +22,31 @@ pub(super) fn build(
         Some("prior-knowledge") => Http2::PriorKnowledge,
         _ => Http2::Auto,
     };
-    let (address, at) = match (section.text("upstream"), provider.and_then(|known| known.api_base.as_ref())) {
+    let (address, at) = match (
+        section.text("upstream"),
+        provider.and_then(|known| known.api_base.as_ref()),
+    ) {
         (Some(found), _) => (endpoint::absolute("upstream", &found, context), found.at),
         (None, Some((url, _))) if !section.has_own("upstream") => (Some(url.clone()), section.at()),
         (None, _) => {
             if !section.has_own("upstream") {
                 let hint = "add upstream = \"https://api.example.com\"";
-                context.error(&section.at(), format!("route `{name}` has no `upstream`"), hint);
+                context.error(
+                    &section.at(),
+                    format!("route `{name}` has no `upstream`"),
+                    hint,
+                );
             }
             (None, section.at())
         }
     };
     let upstream = address.and_then(|url| {
         if url.query().is_some() {
-            context.error(&at, "`upstream` has a query", "leave out everything from `?` on");
+            context.error(
+                &at,
+                "`upstream` has a query",
+                "leave out everything from `?` on",
+            );
         }
         let permitted = section.switch("allow_plaintext").unwrap_or(false);
         endpoint::check_plaintext(&url, "upstream", "route", permitted, &at, context);
@@ -60,6 +71,8 @@ fn host(url: &Url) -> Option<(String, String)> {
         other => (other.to_string(), other.to_string()),
     };
     // `Url` leaves out the port that the scheme implies.
-    let authority = url.port().map_or_else(|| shown.clone(), |port| format!("{shown}:{port}"));
+    let authority = url
+        .port()
+        .map_or_else(|| shown.clone(), |port| format!("{shown}:{port}"));
     Some((host, authority))
 }

@@ -3,14 +3,29 @@
 use super::*;
 
 async fn vendor(dialect: Dialect, public: bool) -> AuthorizationServer {
-    AuthorizationServer::start(Options { dialect, public, ..Options::default() }).await.unwrap()
+    AuthorizationServer::start(Options {
+        dialect,
+        public,
+        ..Options::default()
+    })
+    .await
+    .unwrap()
 }
 
 /// A token request, by the method and in the place of the dialect.
 async fn token(server: &AuthorizationServer, dialect: Dialect, parameters: &str) -> Answer {
     let path = dialect.token_path();
     let asked = match dialect {
-        Dialect::Feeling => ask(server.address(), "GET", &format!("{path}?{parameters}"), &[], "").await,
+        Dialect::Feeling => {
+            ask(
+                server.address(),
+                "GET",
+                &format!("{path}?{parameters}"),
+                &[],
+                "",
+            )
+            .await
+        }
         _ => ask(server.address(), "POST", path, &[FORM], parameters).await,
     };
     asked.unwrap()
@@ -28,13 +43,26 @@ const SECRET: &str = "&client_secret=demo-client-secret";
 
 /// The dialect, whether its client is public, and the parameters that its page shows for one grant.
 fn pages() -> Vec<(Dialect, bool, String)> {
-    let happeo = "grant_type=authorization_code&client_id=demo&redirect_uri=app:cb&code=c&code_verifier=v";
+    let happeo =
+        "grant_type=authorization_code&client_id=demo&redirect_uri=app:cb&code=c&code_verifier=v";
     let happyr = "grant_type=authorization_code&client_id=demo&redirect_uri=app:cb&code=c";
     let refresh = "grant_type=refresh_token&client_id=demo&refresh_token=r";
     let mut pages = vec![
-        (Dialect::Hapn, false, format!("grant_type=client_credentials&client_id=demo{SECRET}")),
-        (Dialect::Feeling, true, "grant_type=authorization_code&client_id=demo&code=c&code_verifier=v".to_owned()),
-        (Dialect::Feeling, true, "grant_type=refresh_token&refresh_token=r".to_owned()),
+        (
+            Dialect::Hapn,
+            false,
+            format!("grant_type=client_credentials&client_id=demo{SECRET}"),
+        ),
+        (
+            Dialect::Feeling,
+            true,
+            "grant_type=authorization_code&client_id=demo&code=c&code_verifier=v".to_owned(),
+        ),
+        (
+            Dialect::Feeling,
+            true,
+            "grant_type=refresh_token&refresh_token=r".to_owned(),
+        ),
     ];
     for (dialect, exchange) in [(Dialect::Happeo, happeo), (Dialect::HappyrMatch, happyr)] {
         for parameters in [exchange, refresh] {
@@ -49,19 +77,41 @@ fn pages() -> Vec<(Dialect, bool, String)> {
 async fn a_token_request_has_the_parameters_of_the_page_no_more_and_no_less() {
     for (dialect, public, parameters) in pages() {
         let server = vendor(dialect, public).await;
-        assert!(is_understood(&server, dialect, &parameters).await, "{dialect:?} {parameters}");
+        assert!(
+            is_understood(&server, dialect, &parameters).await,
+            "{dialect:?} {parameters}"
+        );
         let pairs: Vec<_> = parameters.split('&').collect();
         for left_out in 0..pairs.len() {
-            let fewer: Vec<_> =
-                pairs.iter().enumerate().filter(|(at, _)| *at != left_out).map(|(_, pair)| *pair).collect();
+            let fewer: Vec<_> = pairs
+                .iter()
+                .enumerate()
+                .filter(|(at, _)| *at != left_out)
+                .map(|(_, pair)| *pair)
+                .collect();
             let fewer = fewer.join("&");
-            assert!(!is_understood(&server, dialect, &fewer).await, "{dialect:?} {fewer}");
+            assert!(
+                !is_understood(&server, dialect, &fewer).await,
+                "{dialect:?} {fewer}"
+            );
         }
-        for more in ["scope=devices.read", "audience=x", "client_secret=x", "redirect_uri=app:x", "client_id=demo"] {
+        for more in [
+            "scope=devices.read",
+            "audience=x",
+            "client_secret=x",
+            "redirect_uri=app:x",
+            "client_id=demo",
+        ] {
             let name = more.split('=').next().unwrap();
-            if !pairs.iter().any(|pair| pair.split('=').next() == Some(name)) {
+            if !pairs
+                .iter()
+                .any(|pair| pair.split('=').next() == Some(name))
+            {
                 let more = format!("{parameters}&{more}");
-                assert!(!is_understood(&server, dialect, &more).await, "{dialect:?} {more}");
+                assert!(
+                    !is_understood(&server, dialect, &more).await,
+                    "{dialect:?} {more}"
+                );
             }
         }
     }
@@ -74,17 +124,39 @@ async fn a_token_request_comes_by_the_method_and_in_the_place_of_the_page() {
         let path = dialect.token_path();
         let query = format!("{path}?{parameters}");
         let misplaced = match dialect {
-            Dialect::Feeling => [("POST", path, &*parameters), ("GET", path, &*parameters), ("GET", &*query, "x=y")],
-            _ => [("GET", &*query, ""), ("POST", &*query, ""), ("POST", &*query, &*parameters)],
+            Dialect::Feeling => [
+                ("POST", path, &*parameters),
+                ("GET", path, &*parameters),
+                ("GET", &*query, "x=y"),
+            ],
+            _ => [
+                ("GET", &*query, ""),
+                ("POST", &*query, ""),
+                ("POST", &*query, &*parameters),
+            ],
         };
         for (method, target, body) in misplaced {
-            let answer = ask(server.address(), method, target, &[FORM], body).await.unwrap();
-            assert!(matches!(answer.status, 400 | 405), "{dialect:?} {method} {target}: {answer:?}");
-            assert_ne!(answer.json()["error"], "invalid_grant", "{dialect:?} {method} {target}");
+            let answer = ask(server.address(), method, target, &[FORM], body)
+                .await
+                .unwrap();
+            assert!(
+                matches!(answer.status, 400 | 405),
+                "{dialect:?} {method} {target}: {answer:?}"
+            );
+            assert_ne!(
+                answer.json()["error"],
+                "invalid_grant",
+                "{dialect:?} {method} {target}"
+            );
         }
         if dialect != Dialect::Feeling {
-            let basic = [FORM, ("authorization", "Basic ZGVtbzpkZW1vLWNsaWVudC1zZWNyZXQ=")];
-            let answer = ask(server.address(), "POST", path, &basic, &parameters).await.unwrap();
+            let basic = [
+                FORM,
+                ("authorization", "Basic ZGVtbzpkZW1vLWNsaWVudC1zZWNyZXQ="),
+            ];
+            let answer = ask(server.address(), "POST", path, &basic, &parameters)
+                .await
+                .unwrap();
             assert_ne!(answer.status, 200, "the secret belongs into the form");
             assert_ne!(answer.json()["error"], "invalid_grant");
         }
@@ -98,23 +170,50 @@ async fn consent_is_asked_for_with_the_parameters_of_the_page() {
     let pkce = format!("code_challenge={CHALLENGE}&code_challenge_method=S256");
     let base = "client_id=demo&redirect_uri=app:cb&response_type=code&state=s";
     for (dialect, complete, optional) in [
-        (Dialect::Happeo, format!("{base}&scope=devices.read&{pkce}"), &[][..]),
-        (Dialect::HappyrMatch, format!("{base}&scope=devices.read"), &["redirect_uri", "state", "scope"]),
+        (
+            Dialect::Happeo,
+            format!("{base}&scope=devices.read&{pkce}"),
+            &[][..],
+        ),
+        (
+            Dialect::HappyrMatch,
+            format!("{base}&scope=devices.read"),
+            &["redirect_uri", "state", "scope"],
+        ),
         (Dialect::Feeling, format!("{base}&{pkce}"), &[]),
     ] {
-        let options = Options { dialect, public: true, redirect_uris: vec!["app:cb".into()], ..Options::default() };
+        let options = Options {
+            dialect,
+            public: true,
+            redirect_uris: vec!["app:cb".into()],
+            ..Options::default()
+        };
         let server = AuthorizationServer::start(options).await.unwrap();
         let path = dialect.authorization_path().unwrap();
         let agreed = async |query: &str| {
-            let answer = ask(server.address(), "GET", &format!("{path}?{query}"), &[], "").await.unwrap();
-            answer.header("location").contains(&format!("?{}=", dialect.code_parameter()))
+            let answer = ask(server.address(), "GET", &format!("{path}?{query}"), &[], "")
+                .await
+                .unwrap();
+            answer
+                .header("location")
+                .contains(&format!("?{}=", dialect.code_parameter()))
         };
         assert!(agreed(&complete).await, "{dialect:?}");
-        assert!(!agreed(&format!("{complete}&prompt=login")).await, "{dialect:?}");
+        assert!(
+            !agreed(&format!("{complete}&prompt=login")).await,
+            "{dialect:?}"
+        );
         for left_out in complete.split('&') {
-            let fewer: Vec<_> = complete.split('&').filter(|pair| *pair != left_out).collect();
+            let fewer: Vec<_> = complete
+                .split('&')
+                .filter(|pair| *pair != left_out)
+                .collect();
             let name = left_out.split('=').next().unwrap();
-            assert_eq!(agreed(&fewer.join("&")).await, optional.contains(&name), "{dialect:?} without {name}");
+            assert_eq!(
+                agreed(&fewer.join("&")).await,
+                optional.contains(&name),
+                "{dialect:?} without {name}"
+            );
         }
     }
 }
@@ -129,10 +228,21 @@ async fn feeling_signs_in_with_all_eight_parameters_as_json() {
     });
     let json = ("content-type", "application/json");
     let sign_in = async |fields: Fields<'_>, body: &serde_json::Value| {
-        ask(server.address(), "POST", "/sign-in", fields, &body.to_string()).await.unwrap()
+        ask(
+            server.address(),
+            "POST",
+            "/sign-in",
+            fields,
+            &body.to_string(),
+        )
+        .await
+        .unwrap()
     };
     let answer = sign_in(&[json], &complete).await;
-    assert_eq!((answer.status, &answer.json()["expires_in"]), (200, &serde_json::json!(300)));
+    assert_eq!(
+        (answer.status, &answer.json()["expires_in"]),
+        (200, &serde_json::json!(300))
+    );
     assert_eq!(answer.json()["state"], "ahg84hek2n");
     assert!(answer.json()["authorization_code"].is_string());
 
@@ -150,9 +260,19 @@ async fn feeling_signs_in_with_all_eight_parameters_as_json() {
     ] {
         let mut other = complete.clone();
         other[name] = value.into();
-        assert_eq!(sign_in(&[json], &other).await.status, status, "{name}={value}");
+        assert_eq!(
+            sign_in(&[json], &other).await.status,
+            status,
+            "{name}={value}"
+        );
     }
     assert_eq!(sign_in(&[FORM], &complete).await.status, 400);
-    assert_eq!(ask(server.address(), "GET", "/sign-in", &[], "").await.unwrap().status, 405);
+    assert_eq!(
+        ask(server.address(), "GET", "/sign-in", &[], "")
+            .await
+            .unwrap()
+            .status,
+        405
+    );
     assert_eq!((server.stats().sign_ins, server.stats().consents), (1, 1));
 }

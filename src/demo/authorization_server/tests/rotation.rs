@@ -17,13 +17,23 @@ async fn login(server: &AuthorizationServer) -> Pair {
     let target = "/oauth2/authorize?response_type=code&client_id=demo&redirect_uri=app://cb";
     let answer = ask(server.address(), "GET", target, &[], "").await.unwrap();
     let url = url::Url::parse(answer.header("location")).unwrap();
-    let code = url.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned();
+    let code = url
+        .query_pairs()
+        .find(|(name, _)| name == "code")
+        .unwrap()
+        .1
+        .into_owned();
     let body = format!("grant_type=authorization_code&code={code}&redirect_uri=app://cb&{CLIENT}");
     pair(&post(server, &[], &body).await)
 }
 
 async fn refresh(server: &AuthorizationServer, token: &str) -> Answer {
-    post(server, &[], &format!("grant_type=refresh_token&refresh_token={token}&{CLIENT}")).await
+    post(
+        server,
+        &[],
+        &format!("grant_type=refresh_token&refresh_token={token}&{CLIENT}"),
+    )
+    .await
 }
 
 fn is_refused(answer: &Answer) -> bool {
@@ -41,11 +51,17 @@ async fn every_refresh_brings_a_new_pair_and_a_second_use_ends_them_all() {
     assert_eq!(server.stats().reuses, 0);
 
     assert!(is_refused(&refresh(&server, &first.1).await));
-    assert!(is_refused(&refresh(&server, &third.1).await), "the whole grant is over");
+    assert!(
+        is_refused(&refresh(&server, &third.1).await),
+        "the whole grant is over"
+    );
     for token in [&first.0, &second.0, &third.0] {
         assert!(!server.issued().is_live(token));
     }
-    assert!(server.issued().is_live(&other.0), "another consent is none of this");
+    assert!(
+        server.issued().is_live(&other.0),
+        "another consent is none of this"
+    );
     assert_eq!(refresh(&server, &other.1).await.status, 200);
     let stats = server.stats();
     assert_eq!((stats.exchanges, stats.refreshes, stats.reuses), (2, 3, 1));
@@ -54,9 +70,15 @@ async fn every_refresh_brings_a_new_pair_and_a_second_use_ends_them_all() {
 #[tokio::test]
 async fn a_repeat_within_the_grace_does_no_harm() {
     let clock = ManualClock::new();
-    let options = Options { clock: Arc::new(clock.clone()), ..Options::default() };
+    let options = Options {
+        clock: Arc::new(clock.clone()),
+        ..Options::default()
+    };
     let server = AuthorizationServer::start(options).await.unwrap();
-    server.set_rotation(Rotation { rotate: true, grace: Duration::from_secs(5) });
+    server.set_rotation(Rotation {
+        rotate: true,
+        grace: Duration::from_secs(5),
+    });
     let first = login(&server).await;
     let lost = pair(&refresh(&server, &first.1).await);
     clock.advance(Duration::from_secs(4));
@@ -71,11 +93,17 @@ async fn a_repeat_within_the_grace_does_no_harm() {
 #[tokio::test]
 async fn without_rotation_the_refresh_token_stays() {
     let server = started().await;
-    server.set_rotation(Rotation { rotate: false, grace: Duration::ZERO });
+    server.set_rotation(Rotation {
+        rotate: false,
+        grace: Duration::ZERO,
+    });
     let first = login(&server).await;
     for _ in 0..3 {
         let answer = refresh(&server, &first.1).await;
-        assert_eq!((answer.status, answer.json().get("refresh_token")), (200, None));
+        assert_eq!(
+            (answer.status, answer.json().get("refresh_token")),
+            (200, None)
+        );
     }
     assert_eq!(server.stats().reuses, 0);
 }
@@ -85,8 +113,15 @@ async fn a_dropped_answer_has_spent_the_token() {
     let server = started().await;
     let first = login(&server).await;
     server.drop_answers(1);
-    let body = format!("grant_type=refresh_token&refresh_token={}&{CLIENT}", first.1);
-    assert!(ask(server.address(), "POST", "/oauth2/token", &[FORM], &body).await.is_none());
+    let body = format!(
+        "grant_type=refresh_token&refresh_token={}&{CLIENT}",
+        first.1
+    );
+    assert!(
+        ask(server.address(), "POST", "/oauth2/token", &[FORM], &body)
+            .await
+            .is_none()
+    );
     assert_eq!((server.stats().dropped, server.stats().refreshes), (1, 1));
     assert!(is_refused(&refresh(&server, &first.1).await));
     assert_eq!(server.stats().reuses, 1);
@@ -106,11 +141,19 @@ async fn a_refresh_may_narrow_the_scope_and_not_widen_it() {
     let server = started().await;
     let first = login(&server).await;
     let ask_for = async |token: &str, scope: &str| {
-        post(&server, &[], &format!("grant_type=refresh_token&refresh_token={token}&scope={scope}&{CLIENT}")).await
+        post(
+            &server,
+            &[],
+            &format!("grant_type=refresh_token&refresh_token={token}&scope={scope}&{CLIENT}"),
+        )
+        .await
     };
     let narrow = ask_for(&first.1, "devices.read").await;
     assert_eq!(narrow.json()["scope"], "devices.read");
-    assert_eq!(ask_for(&pair(&narrow).1, "all").await.json()["error"], "invalid_scope");
+    assert_eq!(
+        ask_for(&pair(&narrow).1, "all").await.json()["error"],
+        "invalid_scope"
+    );
 }
 
 #[tokio::test]
@@ -119,7 +162,10 @@ async fn a_revoked_login_is_over() {
     let first = login(&server).await;
     let revoke = async |token: &str, client: &str| {
         let body = format!("token={token}&token_type_hint=refresh_token&{client}");
-        ask(server.address(), "POST", "/oauth2/revoke", &[FORM], &body).await.unwrap().status
+        ask(server.address(), "POST", "/oauth2/revoke", &[FORM], &body)
+            .await
+            .unwrap()
+            .status
     };
     assert_eq!(revoke(&first.1, "client_id=demo").await, 401);
     assert_eq!(revoke("made-up", CLIENT).await, 200);

@@ -17,31 +17,63 @@ use crate::{
 };
 
 async fn vendor(dialect: Dialect, public: bool) -> AuthorizationServer {
-    AuthorizationServer::start(Options { dialect, public, ..Options::default() }).await.unwrap()
+    AuthorizationServer::start(Options {
+        dialect,
+        public,
+        ..Options::default()
+    })
+    .await
+    .unwrap()
 }
 
 /// The preset as an operator uses it, at this server.
 fn provider(server: &AuthorizationServer, preset: &str, rest: &str) -> Arc<Provider> {
     let base = server.base_url();
-    let text =
-        format!("[providers.vendor]\npreset = \"{preset}\"\nbase_url = \"{base}\"\nclient_id = \"demo\"\n{rest}\n");
-    let (config, _) = config::parse(&text, "test", &|_| None).unwrap_or_else(|report| panic!("{report}"));
+    let text = format!(
+        "[providers.vendor]\npreset = \"{preset}\"\nbase_url = \"{base}\"\nclient_id = \"demo\"\n{rest}\n"
+    );
+    let (config, _) =
+        config::parse(&text, "test", &|_| None).unwrap_or_else(|report| panic!("{report}"));
     config.providers[0].clone()
 }
 
 /// The configuration that the page of a vendor shows, at this server, whose client it names. Its secrets are those of the
 /// environment.
 fn of_page(server: &AuthorizationServer, page: &str, preset: &str) -> Arc<Provider> {
-    let shown = page.split_once("```toml\n").unwrap().1.split_once("```").unwrap().0;
-    let mut lines: Vec<_> = shown.lines().filter(|line| !line.starts_with("base_url")).map(str::to_owned).collect();
-    let at =
-        lines.iter().position(|line| *line == format!("preset = \"{preset}\"")).expect("the page names its preset");
+    let shown = page
+        .split_once("```toml\n")
+        .unwrap()
+        .1
+        .split_once("```")
+        .unwrap()
+        .0;
+    let mut lines: Vec<_> = shown
+        .lines()
+        .filter(|line| !line.starts_with("base_url"))
+        .map(str::to_owned)
+        .collect();
+    let at = lines
+        .iter()
+        .position(|line| *line == format!("preset = \"{preset}\""))
+        .expect("the page names its preset");
     lines.insert(at, format!("base_url = \"{}\"", server.base_url()));
-    let environment =
-        |name: &str| Some(if name.ends_with("PASSWORD") { "demo-password" } else { "demo-client-secret" }.to_owned());
-    let (config, _) =
-        config::parse(&lines.join("\n"), "page", &environment).unwrap_or_else(|report| panic!("{report}"));
-    assert_eq!(config.routes.len(), 1, "with a way in, the first 200 can come");
+    let environment = |name: &str| {
+        Some(
+            if name.ends_with("PASSWORD") {
+                "demo-password"
+            } else {
+                "demo-client-secret"
+            }
+            .to_owned(),
+        )
+    };
+    let (config, _) = config::parse(&lines.join("\n"), "page", &environment)
+        .unwrap_or_else(|report| panic!("{report}"));
+    assert_eq!(
+        config.routes.len(),
+        1,
+        "with a way in, the first 200 can come"
+    );
     config.providers[0].clone()
 }
 
@@ -61,16 +93,31 @@ async fn registered(dialect: Dialect, client_id: &str, scopes: &[&str]) -> Autho
 #[tokio::test]
 async fn the_page_of_every_vendor_leads_to_a_token() {
     let server = registered(Dialect::Hapn, "abc", &[]).await;
-    let hapn = of_page(&server, include_str!("../../../../docs/providers/hapn.md"), "hapn");
-    endpoint(&hapn).request(Grant::ClientCredentials).await.unwrap();
+    let hapn = of_page(
+        &server,
+        include_str!("../../../../docs/providers/hapn.md"),
+        "hapn",
+    );
+    endpoint(&hapn)
+        .request(Grant::ClientCredentials)
+        .await
+        .unwrap();
 
     let server = registered(Dialect::Happeo, "abc", &["profile", "channels:read"]).await;
-    let happeo = of_page(&server, include_str!("../../../../docs/providers/happeo.md"), "happeo");
+    let happeo = of_page(
+        &server,
+        include_str!("../../../../docs/providers/happeo.md"),
+        "happeo",
+    );
     let issued = log_in(&server, &happeo).await;
     renew(&server, &happeo, issued).await;
 
     let server = registered(Dialect::HappyrMatch, "abc", &["any"]).await;
-    let happyrmatch = of_page(&server, include_str!("../../../../docs/providers/happyrmatch.md"), "happyrmatch");
+    let happyrmatch = of_page(
+        &server,
+        include_str!("../../../../docs/providers/happyrmatch.md"),
+        "happyrmatch",
+    );
     let issued = log_in(&server, &happyrmatch).await;
     renew(&server, &happyrmatch, issued).await;
 
@@ -78,8 +125,11 @@ async fn the_page_of_every_vendor_leads_to_a_token() {
     for headless in [false, true] {
         let server = registered(Dialect::Feeling, "0oabygpxgk9lXaMgF0h7", &["any"]).await;
         let feeling = of_page(&server, page, "feeling");
-        let issued =
-            if headless { sign_in(&endpoint(&feeling)).await.unwrap() } else { log_in(&server, &feeling).await };
+        let issued = if headless {
+            sign_in(&endpoint(&feeling)).await.unwrap()
+        } else {
+            log_in(&server, &feeling).await
+        };
         renew(&server, &feeling, issued).await;
     }
 }
@@ -93,26 +143,50 @@ fn endpoint(provider: &Arc<Provider>) -> TokenEndpoint {
 
 /// Consent in a browser: the redirect there, the redirect back, the exchange.
 async fn log_in(server: &AuthorizationServer, provider: &Arc<Provider>) -> Issued {
-    let redirect_uri = provider.authorization.as_ref().unwrap().redirect_uri.as_ref();
+    let redirect_uri = provider
+        .authorization
+        .as_ref()
+        .unwrap()
+        .redirect_uri
+        .as_ref();
     let attempt = Attempt::new(provider, redirect_uri).unwrap();
     let url = attempt.url(provider).unwrap();
     let target = format!("{}?{}", url.path(), url.query().unwrap());
-    let answer = ask(server.address(), "GET", &target, &[], "").await.unwrap();
+    let answer = ask(server.address(), "GET", &target, &[], "")
+        .await
+        .unwrap();
     assert_eq!(answer.status, 302, "{answer:?}");
-    let code = attempt.read_pasted(provider, answer.header("location")).unwrap();
-    authorization::exchange(&endpoint(provider), &attempt, &code).await.unwrap()
+    let code = attempt
+        .read_pasted(provider, answer.header("location"))
+        .unwrap();
+    authorization::exchange(&endpoint(provider), &attempt, &code)
+        .await
+        .unwrap()
 }
 
 /// Renews three times, each time with what the last renewal brought.
 async fn renew(server: &AuthorizationServer, provider: &Arc<Provider>, mut issued: Issued) {
     for _ in 0..3 {
         let refresh_token = issued.refresh_token.unwrap();
-        issued = endpoint(provider).request(Grant::RefreshToken { refresh_token: &refresh_token }).await.unwrap();
+        issued = endpoint(provider)
+            .request(Grant::RefreshToken {
+                refresh_token: &refresh_token,
+            })
+            .await
+            .unwrap();
         assert!(server.issued().is_live(issued.access_token.expose()));
         assert_ne!(issued.refresh_token.as_ref(), Some(&refresh_token));
     }
     let stats = server.stats();
-    assert_eq!((stats.exchanges, stats.refreshes, stats.reuses, stats.refused), (1, 3, 0, 0));
+    assert_eq!(
+        (
+            stats.exchanges,
+            stats.refreshes,
+            stats.reuses,
+            stats.refused
+        ),
+        (1, 3, 0, 0)
+    );
 }
 
 /// The token requests were these: the method and the names of the parameters, all in their one place.
@@ -120,7 +194,11 @@ fn assert_sent(server: &AuthorizationServer, method: Method, exchange: &[&str], 
     let seen = server.seen();
     assert_eq!(seen.len(), 4);
     for (number, seen) in seen.iter().enumerate() {
-        let names: Vec<_> = seen.parameters().into_iter().map(|(name, _)| name).collect();
+        let names: Vec<_> = seen
+            .parameters()
+            .into_iter()
+            .map(|(name, _)| name)
+            .collect();
         let unique: BTreeSet<_> = names.iter().map(String::as_str).collect();
         let expected = if number == 0 { exchange } else { refresh };
         assert_eq!(unique, expected.iter().copied().collect::<BTreeSet<_>>());
@@ -128,7 +206,14 @@ fn assert_sent(server: &AuthorizationServer, method: Method, exchange: &[&str], 
         assert_eq!(seen.method, method);
         assert!(!seen.headers.contains_key("authorization"));
         let (query, form) = (seen.target.contains('?'), !seen.body.is_empty());
-        assert_eq!((query, form), if method == Method::GET { (true, false) } else { (false, true) });
+        assert_eq!(
+            (query, form),
+            if method == Method::GET {
+                (true, false)
+            } else {
+                (false, true)
+            }
+        );
     }
 }
 
@@ -136,12 +221,22 @@ fn assert_sent(server: &AuthorizationServer, method: Method, exchange: &[&str], 
 async fn hapn_sends_a_form_of_three() {
     let server = vendor(Dialect::Hapn, false).await;
     let provider = provider(&server, "hapn", SECRET);
-    let issued = endpoint(&provider).request(Grant::ClientCredentials).await.unwrap();
+    let issued = endpoint(&provider)
+        .request(Grant::ClientCredentials)
+        .await
+        .unwrap();
     assert!(server.issued().is_live(issued.access_token.expose()));
     assert_eq!(issued.refresh_token, None);
     let seen = server.seen().remove(0);
-    assert_eq!((&seen.method, &*seen.target), (&Method::POST, "/oauth2/token"));
-    let mut names: Vec<_> = seen.parameters().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(
+        (&seen.method, &*seen.target),
+        (&Method::POST, "/oauth2/token")
+    );
+    let mut names: Vec<_> = seen
+        .parameters()
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
     names.sort();
     assert_eq!(names, ["client_id", "client_secret", "grant_type"]);
 }
@@ -151,10 +246,20 @@ async fn happeo_proves_its_key_with_and_without_a_secret() {
     for public in [false, true] {
         let server = vendor(Dialect::Happeo, public).await;
         let secret = if public { "" } else { SECRET };
-        let provider = provider(&server, "happeo", &format!("{secret}{REDIRECT}scope = [\"devices.read\"]"));
+        let provider = provider(
+            &server,
+            "happeo",
+            &format!("{secret}{REDIRECT}scope = [\"devices.read\"]"),
+        );
         let issued = log_in(&server, &provider).await;
         renew(&server, &provider, issued).await;
-        let mut exchange = vec!["grant_type", "client_id", "redirect_uri", "code", "code_verifier"];
+        let mut exchange = vec![
+            "grant_type",
+            "client_id",
+            "redirect_uri",
+            "code",
+            "code_verifier",
+        ];
         let mut refresh = vec!["grant_type", "client_id", "refresh_token"];
         if !public {
             exchange.push("client_secret");
@@ -200,16 +305,28 @@ async fn feeling_gets_everything_in_the_query_and_little_to_refresh() {
 async fn feeling_signs_in_without_a_browser() {
     let server = vendor(Dialect::Feeling, true).await;
     let account = "redirect_uri = \"myapp://callback\"\n[providers.vendor.sign_in]\nemail = \"demo@example.com\"\n";
-    let provider = |password: &str| provider(&server, "feeling", &format!("{account}password = \"{password}\""));
+    let provider = |password: &str| {
+        provider(
+            &server,
+            "feeling",
+            &format!("{account}password = \"{password}\""),
+        )
+    };
     let right = provider("demo-password");
     let issued = sign_in(&endpoint(&right)).await.unwrap();
     renew(&server, &right, issued).await;
     assert_sent(&server, Method::GET, &FEELING_EXCHANGE, &FEELING_REFRESH);
-    assert_eq!((server.stats().sign_ins, server.seen_at("/authorize").len()), (1, 0));
+    assert_eq!(
+        (server.stats().sign_ins, server.seen_at("/authorize").len()),
+        (1, 0)
+    );
 
     let error = sign_in(&endpoint(&provider("wrong"))).await.unwrap_err();
     assert!(error.wants_a_change());
-    assert_eq!(error.to_string(), "the sign-in was refused with the error \"invalid_credentials\"");
+    assert_eq!(
+        error.to_string(),
+        "the sign-in was refused with the error \"invalid_credentials\""
+    );
 }
 
 #[tokio::test]
@@ -222,13 +339,26 @@ async fn a_login_by_the_rfc_checks_the_issuer_and_ends_by_revocation() {
         server.authorization_endpoint().unwrap(),
         server.revocation_endpoint().unwrap(),
     );
-    let (config, _) = config::parse(&text, "test", &|_| None).unwrap_or_else(|report| panic!("{report}"));
+    let (config, _) =
+        config::parse(&text, "test", &|_| None).unwrap_or_else(|report| panic!("{report}"));
     let provider = config.providers[0].clone();
     let issued = log_in(&server, &provider).await;
     let refresh_token = issued.refresh_token.unwrap();
-    assert_eq!(revocation::revoke(&endpoint(&provider), &Revoked::RefreshToken(refresh_token.clone())).await, Ok(true));
+    assert_eq!(
+        revocation::revoke(
+            &endpoint(&provider),
+            &Revoked::RefreshToken(refresh_token.clone())
+        )
+        .await,
+        Ok(true)
+    );
     assert!(!server.issued().is_live(issued.access_token.expose()));
-    let refused = endpoint(&provider).request(Grant::RefreshToken { refresh_token: &refresh_token }).await.unwrap_err();
+    let refused = endpoint(&provider)
+        .request(Grant::RefreshToken {
+            refresh_token: &refresh_token,
+        })
+        .await
+        .unwrap_err();
     assert_eq!(refused.kind(), "invalid_grant");
 }
 
@@ -238,9 +368,22 @@ async fn a_dropped_answer_is_one_that_may_have_been_received() {
     let provider = provider(&server, "happyrmatch", &format!("{SECRET}{REDIRECT}"));
     let refresh_token = log_in(&server, &provider).await.refresh_token.unwrap();
     server.drop_answers(1);
-    let lost = endpoint(&provider).request(Grant::RefreshToken { refresh_token: &refresh_token }).await.unwrap_err();
+    let lost = endpoint(&provider)
+        .request(Grant::RefreshToken {
+            refresh_token: &refresh_token,
+        })
+        .await
+        .unwrap_err();
     assert!(lost.may_have_been_received());
-    let refused = endpoint(&provider).request(Grant::RefreshToken { refresh_token: &refresh_token }).await.unwrap_err();
+    let refused = endpoint(&provider)
+        .request(Grant::RefreshToken {
+            refresh_token: &refresh_token,
+        })
+        .await
+        .unwrap_err();
     assert!(!refused.may_have_been_received());
-    assert_eq!((refused.kind(), server.stats().reuses), ("invalid_grant", 1));
+    assert_eq!(
+        (refused.kind(), server.stats().reuses),
+        ("invalid_grant", 1)
+    );
 }

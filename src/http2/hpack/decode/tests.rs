@@ -9,7 +9,9 @@ mod examples;
 
 fn decode(decoder: &mut Decoder, block: &[u8]) -> Result<Fields, Malformed> {
     let mut fields = Fields::new();
-    decoder.decode(block, |name, value| fields.push((name.to_vec(), value.to_vec())))?;
+    decoder.decode(block, |name, value| {
+        fields.push((name.to_vec(), value.to_vec()))
+    })?;
     Ok(fields)
 }
 
@@ -20,12 +22,19 @@ fn table(decoder: &mut Decoder) -> Fields {
 }
 
 fn fields(expected: &[(&str, &str)]) -> Fields {
-    expected.iter().map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec())).collect()
+    expected
+        .iter()
+        .map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()))
+        .collect()
 }
 
 #[track_caller]
 fn malformed(block: &[u8]) {
-    assert_eq!(decode(&mut Decoder::new(4096), block), Err(Malformed), "{block:02x?}");
+    assert_eq!(
+        decode(&mut Decoder::new(4096), block),
+        Err(Malformed),
+        "{block:02x?}"
+    );
 }
 
 #[test]
@@ -49,14 +58,22 @@ fn an_index_that_stands_for_nothing_is_malformed() {
 #[test]
 fn an_integer_that_is_too_long_is_malformed() {
     malformed(&[0xFF, 0x80, 0x80, 0x80, 0x80, 0x80, 0x00]);
-    malformed(&[0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F]);
+    malformed(&[
+        0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F,
+    ]);
     malformed(b"\x00\x7F\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\xFF\x01");
     malformed(b"\x00\x01n\x7F\xFF\xFF\xFF\xFF\x7F");
 }
 
 #[test]
 fn a_block_that_is_cut_anywhere_in_a_field_is_malformed() {
-    let whole = [&b"\x40"[..], &coded(b"name"), &coded(&[b'v'; 300]), b"\x00\x01n\x01v\x1F\x08\x03abc"].concat();
+    let whole = [
+        &b"\x40"[..],
+        &coded(b"name"),
+        &coded(&[b'v'; 300]),
+        b"\x00\x01n\x01v\x1F\x08\x03abc",
+    ]
+    .concat();
     // Behind which byte a field ends.
     let ends = [0, whole.len() - 11, whole.len() - 6, whole.len()];
     for end in 0..=whole.len() {
@@ -68,7 +85,13 @@ fn a_block_that_is_cut_anywhere_in_a_field_is_malformed() {
 #[test]
 fn a_flaw_in_the_huffman_code_is_malformed() {
     // Padding that is not ones, padding of a byte, EOS, and a code that is cut; as a name and as a value.
-    for text in [&b"\x81\x1E"[..], b"\x82\x1F\xFF", b"\x81\xFF", b"\x84\xFF\xFF\xFF\xFF", b"\x81\xFE"] {
+    for text in [
+        &b"\x81\x1E"[..],
+        b"\x82\x1F\xFF",
+        b"\x81\xFF",
+        b"\x84\xFF\xFF\xFF\xFF",
+        b"\x81\xFE",
+    ] {
         malformed(&[b"\x00", text, b"\x01v"].concat());
         malformed(&[b"\x40", text, b"\x01v"].concat());
         malformed(&[b"\x00\x01n", text].concat());
@@ -81,9 +104,15 @@ fn a_flaw_in_the_huffman_code_is_malformed() {
 fn a_size_update_stands_at_the_start() {
     malformed(b"\x82\x20");
     malformed(b"\x20\x82\x20");
-    assert_eq!(decode(&mut Decoder::new(4096), b"\x20\x3F\xE1\x1F\x82"), Ok(fields(&[(":method", "GET")])));
+    assert_eq!(
+        decode(&mut Decoder::new(4096), b"\x20\x3F\xE1\x1F\x82"),
+        Ok(fields(&[(":method", "GET")]))
+    );
     assert_eq!(decode(&mut Decoder::new(4096), b"\x20"), Ok(Fields::new()));
-    assert_eq!(decode(&mut Decoder::new(4096), b"\x20\x21\x22\x82"), Ok(fields(&[(":method", "GET")])));
+    assert_eq!(
+        decode(&mut Decoder::new(4096), b"\x20\x21\x22\x82"),
+        Ok(fields(&[(":method", "GET")]))
+    );
 }
 
 #[test]
@@ -98,7 +127,14 @@ fn a_size_update_keeps_within_what_was_announced() {
 
 #[test]
 fn a_larger_table_has_to_be_asked_for() {
-    let add = |length: usize| [&b"\x40\x01n"[..], integer::write(0, 7, length).bytes(), &vec![b'v'; length]].concat();
+    let add = |length: usize| {
+        [
+            &b"\x40\x01n"[..],
+            integer::write(0, 7, length).bytes(),
+            &vec![b'v'; length],
+        ]
+        .concat()
+    };
     let mut decoder = Decoder::new(8192);
     decode(&mut decoder, &add(5000)).unwrap();
     assert_eq!(table(&mut decoder), Fields::new());
@@ -113,7 +149,10 @@ fn a_table_of_no_size_remembers_nothing() {
     assert_eq!(table(&mut decoder), fields(&[("n", "v")]));
     decode(&mut decoder, b"\x20").unwrap();
     assert_eq!(table(&mut decoder), Fields::new());
-    assert_eq!(decode(&mut decoder, b"\x40\x01n\x01v"), Ok(fields(&[("n", "v")])));
+    assert_eq!(
+        decode(&mut decoder, b"\x40\x01n\x01v"),
+        Ok(fields(&[("n", "v")]))
+    );
     assert_eq!(table(&mut decoder), Fields::new());
 }
 
@@ -122,16 +161,26 @@ fn a_literal_may_have_the_name_of_the_entry_that_goes_for_it() {
     let mut decoder = Decoder::new(40);
     decode(&mut decoder, b"\x40\x04name\x041234").unwrap();
     // Just as large, then larger than the table.
-    assert_eq!(decode(&mut decoder, b"\x7E\x045678"), Ok(fields(&[("name", "5678")])));
+    assert_eq!(
+        decode(&mut decoder, b"\x7E\x045678"),
+        Ok(fields(&[("name", "5678")]))
+    );
     assert_eq!(table(&mut decoder), fields(&[("name", "5678")]));
-    assert_eq!(decode(&mut decoder, b"\x7E\x0512345"), Ok(fields(&[("name", "12345")])));
+    assert_eq!(
+        decode(&mut decoder, b"\x7E\x0512345"),
+        Ok(fields(&[("name", "12345")]))
+    );
     assert_eq!(table(&mut decoder), Fields::new());
 }
 
 #[test]
 fn memory_for_one_large_field_is_given_back() {
     let mut decoder = Decoder::new(4096);
-    decode(&mut decoder, &[b"\x00\x01n", &coded(&vec![b'a'; 100_000])[..]].concat()).unwrap();
+    decode(
+        &mut decoder,
+        &[b"\x00\x01n", &coded(&vec![b'a'; 100_000])[..]].concat(),
+    )
+    .unwrap();
     assert!(decoder.plain.capacity() <= KEPT);
 }
 
@@ -146,8 +195,16 @@ fn string() -> impl Strategy<Value = Vec<u8>> {
     let length = prop_oneof![8 => 0_u8..30, 1 => 120_u8..140];
     (any::<u8>(), any::<u8>(), length, 0..4).prop_map(|(first, step, length, kind)| {
         let bytes = (0..length).map(|number| first.wrapping_add(number.wrapping_mul(step)));
-        let text: Vec<u8> = if kind == 0 { bytes.collect() } else { bytes.map(|byte| b'-' + byte % 78).collect() };
-        if kind < 2 { coded(&text) } else { [integer::write(0, 7, text.len()).bytes(), &text].concat() }
+        let text: Vec<u8> = if kind == 0 {
+            bytes.collect()
+        } else {
+            bytes.map(|byte| b'-' + byte % 78).collect()
+        };
+        if kind < 2 {
+            coded(&text)
+        } else {
+            [integer::write(0, 7, text.len()).bytes(), &text].concat()
+        }
     })
 }
 
@@ -180,15 +237,38 @@ impl Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let kind = prop::sample::select(&[(0x80, 7), (0x40, 6), (0x40, 6), (0x40, 6), (0x00, 4), (0x10, 4)][..]);
-    (kind, any::<bool>(), string(), string(), any::<bool>(), any::<prop::sample::Index>()).prop_map(
-        |(kind, is_named, mut new_name, value, of_static_table, at)| {
-            if is_named || kind.0 == 0x80 {
-                new_name.clear();
-            }
-            Step { kind, new_name, value, of_static_table, at }
-        },
+    let kind = prop::sample::select(
+        &[
+            (0x80, 7),
+            (0x40, 6),
+            (0x40, 6),
+            (0x40, 6),
+            (0x00, 4),
+            (0x10, 4),
+        ][..],
+    );
+    (
+        kind,
+        any::<bool>(),
+        string(),
+        string(),
+        any::<bool>(),
+        any::<prop::sample::Index>(),
     )
+        .prop_map(
+            |(kind, is_named, mut new_name, value, of_static_table, at)| {
+                if is_named || kind.0 == 0x80 {
+                    new_name.clear();
+                }
+                Step {
+                    kind,
+                    new_name,
+                    value,
+                    of_static_table,
+                    at,
+                }
+            },
+        )
 }
 
 /// A few bounds that the table gets in front of a block, and its fields.
@@ -225,7 +305,11 @@ fn agree(blocks: &[Vec<u8>]) -> Result<(), TestCaseError> {
     let (mut decoder, mut plain) = (Decoder::new(4096), reference::Decoder::new(4096));
     for block in blocks {
         let mut read = Fields::new();
-        let is_good = decoder.decode(block, |name, value| read.push((name.to_vec(), value.to_vec()))).is_ok();
+        let is_good = decoder
+            .decode(block, |name, value| {
+                read.push((name.to_vec(), value.to_vec()))
+            })
+            .is_ok();
         prop_assert_eq!((read, is_good), plain.decode(block));
         if !is_good {
             break;

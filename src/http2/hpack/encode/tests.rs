@@ -22,15 +22,24 @@ fn a_field_of_the_static_table_is_one_byte() {
 
 #[test]
 fn a_literal_has_its_name_by_index_where_it_can() {
-    assert_eq!(written(":path", "/sample/path", false), b"\x04\x0C/sample/path");
+    assert_eq!(
+        written(":path", "/sample/path", false),
+        b"\x04\x0C/sample/path"
+    );
     assert_eq!(written("Host", "a", false), b"\x0F\x17\x01a");
     assert_eq!(written("X-Id", "Ab", false), b"\x00\x04x-id\x02Ab");
 }
 
 #[test]
 fn a_secret_is_never_indexed() {
-    assert_eq!(written("authorization", "Bearer x", true), b"\x1F\x08\x08Bearer x");
-    assert_eq!(written("password", "secret", true), b"\x10\x08password\x06secret");
+    assert_eq!(
+        written("authorization", "Bearer x", true),
+        b"\x1F\x08\x08Bearer x"
+    );
+    assert_eq!(
+        written("password", "secret", true),
+        b"\x10\x08password\x06secret"
+    );
 }
 
 #[test]
@@ -48,7 +57,15 @@ fn a_status_is_indexed_where_it_can_be() {
         status(&mut out, code);
         out.filled().to_vec()
     };
-    for (index, code) in [(8, 200), (9, 204), (10, 206), (11, 304), (12, 400), (13, 404), (14, 500)] {
+    for (index, code) in [
+        (8, 200),
+        (9, 204),
+        (10, 206),
+        (11, 304),
+        (12, 400),
+        (13, 404),
+        (14, 500),
+    ] {
         assert_eq!(written(code), [0x80 | index]);
     }
     assert_eq!(written(302), b"\x08\x03302");
@@ -63,15 +80,28 @@ fn no_table_is_a_size_update_to_nothing() {
     status(&mut out, 200);
     assert_eq!(out.filled(), [0x20, 0x88]);
     let mut decoder = reference::Decoder::new(4096);
-    assert_eq!(decoder.decode(out.filled()), (vec![(b":status".to_vec(), b"200".to_vec())], true));
+    assert_eq!(
+        decoder.decode(out.filled()),
+        (vec![(b":status".to_vec(), b"200".to_vec())], true)
+    );
     assert_eq!(decoder.bound, 0);
 }
 
 /// Names of the static table among others, in any case.
 fn name() -> impl Strategy<Value = String> {
     prop_oneof![
-        prop::sample::select(&[":path", "Accept", "authorization", "Content-Type", "SET-COOKIE", "via", ":Status"][..])
-            .prop_map(str::to_owned),
+        prop::sample::select(
+            &[
+                ":path",
+                "Accept",
+                "authorization",
+                "Content-Type",
+                "SET-COOKIE",
+                "via",
+                ":Status"
+            ][..]
+        )
+        .prop_map(str::to_owned),
         "[!-~]{0,40}",
         "[a-zA-Z-]{120,150}",
     ]

@@ -16,7 +16,10 @@ fn the_lengths_make_the_codes_of_the_rfc() {
         assert_eq!(u32::from(LENGTHS[symbol]), *length);
         let bits = u64::from(*code) << (64 - length);
         assert_eq!(first_code(bits), (symbol as u16, *length));
-        assert_eq!(first_code(bits | u64::MAX >> length), (symbol as u16, *length));
+        assert_eq!(
+            first_code(bits | u64::MAX >> length),
+            (symbol as u16, *length)
+        );
     }
 }
 

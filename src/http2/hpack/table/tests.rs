@@ -3,7 +3,10 @@
 use super::*;
 
 fn names(table: &Table) -> Vec<Vec<u8>> {
-    (62..).map_while(|index| table.field(index).ok()).map(|(name, _)| name.to_vec()).collect()
+    (62..)
+        .map_while(|index| table.field(index).ok())
+        .map(|(name, _)| name.to_vec())
+        .collect()
 }
 
 #[test]
@@ -36,7 +39,10 @@ fn every_static_field_is_found_in_any_case() {
     for (index, (name, value)) in (1..).zip(STATIC) {
         let first = static_name(name).unwrap();
         assert_eq!(STATIC[first - 1].0, name);
-        assert!(first == 1 || STATIC[first - 2].0 != name, "it is not the first of its name");
+        assert!(
+            first == 1 || STATIC[first - 2].0 != name,
+            "it is not the first of its name"
+        );
         assert_eq!(static_name(&name.to_ascii_uppercase()), Some(first));
         assert_eq!(static_value(first, value), Some(index));
         assert_eq!(static_value(first, b"no such value"), None);
@@ -45,7 +51,17 @@ fn every_static_field_is_found_in_any_case() {
 
 #[test]
 fn other_names_are_not_found() {
-    for name in ["", "x-request-id", "hosts", "ho-t", "HOs", ":", "authorizatiom", "aage", "\u{1a}authority"] {
+    for name in [
+        "",
+        "x-request-id",
+        "hosts",
+        "ho-t",
+        "HOs",
+        ":",
+        "authorizatiom",
+        "aage",
+        "\u{1a}authority",
+    ] {
         assert_eq!(static_name(name.as_bytes()), None, "{name}");
     }
 }

@@ -29,9 +29,20 @@ fn streams_take_turns() {
         let message = format!("HTTP/1.1 200 OK\r\ncontent-length: 40000\r\n\r\n{content}");
         write(stream, message.as_bytes()).unwrap();
     }
-    let said: Vec<String> = bench.out().into_iter().filter(|said| said.contains("data")).collect();
-    assert_eq!(said[..2], ["1: data 16384", "1: data 16384"], "while nobody else had anything");
-    assert_eq!(said[2..5], ["1: data 7232 end", "3: data 16384", "3: data 9151"]);
+    let said: Vec<String> = bench
+        .out()
+        .into_iter()
+        .filter(|said| said.contains("data"))
+        .collect();
+    assert_eq!(
+        said[..2],
+        ["1: data 16384", "1: data 16384"],
+        "while nobody else had anything"
+    );
+    assert_eq!(
+        said[2..5],
+        ["1: data 7232 end", "3: data 16384", "3: data 9151"]
+    );
     bench.window(0, 100_000).unwrap();
     assert_eq!(bench.out(), ["3: data 14465 end"]);
 }
@@ -40,8 +51,15 @@ fn streams_take_turns() {
 fn what_is_written_stops_at_the_window_and_what_may_wait() {
     let mut bench = Bench::new(Side::Server, &[(setting::INITIAL_WINDOW_SIZE, 1000)]);
     let mut stream = bench.arrive(1);
-    write(&mut stream, b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n").unwrap();
-    assert_eq!(write(&mut stream, &vec![b'x'; 200_000]), Ok(1000 + MOST_WAITING));
+    write(
+        &mut stream,
+        b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n",
+    )
+    .unwrap();
+    assert_eq!(
+        write(&mut stream, &vec![b'x'; 200_000]),
+        Ok(1000 + MOST_WAITING)
+    );
     bench.out();
     assert_eq!(write(&mut stream, &vec![b'x'; 200_000]), Ok(0));
     // Another is not held up.
@@ -60,18 +78,34 @@ fn nothing_is_framed_while_much_waits_to_leave() {
     let mut streams: Vec<_> = (0..8).map(|at| bench.arrive(2 * at + 1)).collect();
     let content = vec![b'x'; 300_000];
     for stream in &mut streams {
-        write(stream, b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n").unwrap();
+        write(
+            stream,
+            b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n",
+        )
+        .unwrap();
         assert!(write(stream, &content).unwrap() <= 65_535 + MOST_WAITING);
     }
-    assert!(bench.state().out.len() < MOST_OUT + 20_000, "{}", bench.state().out.len());
+    assert!(
+        bench.state().out.len() < MOST_OUT + 20_000,
+        "{}",
+        bench.state().out.len()
+    );
 }
 
 #[test]
 fn an_end_needs_no_window_and_waits_behind_no_content() {
     let mut bench = Bench::server();
     let (mut first, mut second) = (bench.arrive(1), bench.arrive(3));
-    write(&mut second, b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n").unwrap();
-    write(&mut first, b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n").unwrap();
+    write(
+        &mut second,
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n",
+    )
+    .unwrap();
+    write(
+        &mut first,
+        b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n",
+    )
+    .unwrap();
     bench.window(1, 100_000).unwrap();
     while write(&mut first, &[b'x'; 1000]).unwrap() > 0 || !bench.out().is_empty() {}
     assert_eq!(bench.state().send.room(), 0);
@@ -85,14 +119,28 @@ fn an_end_needs_no_window_and_waits_behind_no_content() {
 fn a_message_that_is_no_message_breaks_its_stream_alone() {
     let mut bench = Bench::server();
     let mut stream = bench.arrive(1);
-    assert_eq!(write(&mut stream, b"nonsense\r\n\r\n"), Err(io::ErrorKind::InvalidInput));
+    assert_eq!(
+        write(&mut stream, b"nonsense\r\n\r\n"),
+        Err(io::ErrorKind::InvalidInput)
+    );
     drop(stream);
     assert_eq!(bench.out(), ["1: reset 2"]);
     let mut stream = bench.arrive(3);
-    write(&mut stream, b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").unwrap();
-    assert_eq!(write(&mut stream, b"x\r\n"), Err(io::ErrorKind::InvalidInput));
+    write(
+        &mut stream,
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
+    )
+    .unwrap();
+    assert_eq!(
+        write(&mut stream, b"x\r\n"),
+        Err(io::ErrorKind::InvalidInput)
+    );
     drop(stream);
-    assert_eq!(bench.out(), ["3: fields", "3: reset 2"], "and no end that looks whole");
+    assert_eq!(
+        bench.out(),
+        ["3: fields", "3: reset 2"],
+        "and no end that looks whole"
+    );
 }
 
 #[test]
@@ -105,7 +153,9 @@ fn the_first_request_waits_for_nobody_and_further_ones_for_the_settings() {
     };
     let (_first, mut second) = (bench.ask(1), bench.ask(1));
     assert_eq!(bench.out(), ["settings", "0: window 34465", "1: fields"]);
-    bench.settings(&[(setting::MAX_CONCURRENT_STREAMS, 2)]).unwrap();
+    bench
+        .settings(&[(setting::MAX_CONCURRENT_STREAMS, 2)])
+        .unwrap();
     assert!(second.poll_flush(&mut cx()).is_ready());
     let (mut third, fourth) = (bench.ask(1), bench.ask(1));
     assert_eq!(bench.out(), ["settings ack", "3: fields"]);
@@ -123,9 +173,15 @@ fn whoever_waits_for_a_stream_is_noted_once() {
     let woken = Arc::new(Woken::default());
     let waker = Waker::from(woken.clone());
     for _ in 0..100 {
-        assert!(stream.poll_flush(&mut Context::from_waker(&waker)).is_pending());
+        assert!(
+            stream
+                .poll_flush(&mut Context::from_waker(&waker))
+                .is_pending()
+        );
     }
-    bench.settings(&[(setting::MAX_CONCURRENT_STREAMS, 1)]).unwrap();
+    bench
+        .settings(&[(setting::MAX_CONCURRENT_STREAMS, 1)])
+        .unwrap();
     assert_eq!(woken.0.load(Ordering::Relaxed), 1);
     assert!(stream.poll_flush(&mut cx()).is_ready());
     assert_eq!(bench.out(), ["settings ack", "1: fields"]);
@@ -162,6 +218,9 @@ fn the_rest_of_a_request_is_refused_behind_its_answer() {
     drop(stream);
     bench.data(1, b"more", false).unwrap();
     bench.window(1, 100).unwrap();
-    assert_eq!(bench.out(), ["1: fields", "1: data 40", "1: data 60 end", "1: reset 0"]);
+    assert_eq!(
+        bench.out(),
+        ["1: fields", "1: data 40", "1: data 60 end", "1: reset 0"]
+    );
     assert!(bench.state().is_idle());
 }

@@ -4,7 +4,12 @@ use proptest::{collection::vec, prelude::*};
 
 use super::*;
 
-const POST: [(&str, &str); 4] = [(":method", "POST"), (":scheme", "http"), (":path", "/"), ("content-length", "500")];
+const POST: [(&str, &str); 4] = [
+    (":method", "POST"),
+    (":scheme", "http"),
+    (":path", "/"),
+    ("content-length", "500"),
+];
 
 /// How much of the connection's window is taken by what nobody can read any more: has to be nothing.
 fn leaked(bench: &Bench) -> i64 {
@@ -18,7 +23,11 @@ fn what_is_read_is_given_back() {
     bench.data(1, &[b'x'; 499], false).unwrap();
     assert_eq!(leaked(&bench), 499);
     assert!(read(&mut stream).1.is_pending());
-    assert_eq!((leaked(&bench), bench.out()), (0, vec![]), "less than half a window is worth no frame");
+    assert_eq!(
+        (leaked(&bench), bench.out()),
+        (0, vec![]),
+        "less than half a window is worth no frame"
+    );
     bench.data(1, b"x", false).unwrap();
     assert!(read(&mut stream).1.is_pending());
     assert_eq!(bench.out(), ["1: window 500"]);
@@ -29,7 +38,14 @@ fn padding_is_given_back_at_once() {
     let mut bench = Bench::server();
     let _stream = bench.arrive(1);
     for _ in 0..1000 {
-        bench.take(&Frame::Data { stream: 1, content: b"", flow: 200, is_end: false }).unwrap();
+        bench
+            .take(&Frame::Data {
+                stream: 1,
+                content: b"",
+                flow: 200,
+                is_end: false,
+            })
+            .unwrap();
         bench.out();
     }
     assert_eq!(leaked(&bench), 0);
@@ -42,11 +58,22 @@ fn more_than_a_window_allows_ends_the_stream_or_the_connection() {
     bench.data(1, &[b'x'; 1000], false).unwrap();
     bench.data(1, b"x", false).unwrap();
     assert_eq!(bench.out(), ["1: reset 3"]);
-    assert_eq!(read(&mut stream), (String::new(), Poll::Ready(Err(io::ErrorKind::ConnectionReset))));
+    assert_eq!(
+        read(&mut stream),
+        (
+            String::new(),
+            Poll::Ready(Err(io::ErrorKind::ConnectionReset))
+        )
+    );
     assert_eq!(leaked(&bench), 0);
 
     let flow = LIMITS.connection_window + 1;
-    let broken = bench.take(&Frame::Data { stream: 1, content: b"", flow, is_end: false });
+    let broken = bench.take(&Frame::Data {
+        stream: 1,
+        content: b"",
+        flow,
+        is_end: false,
+    });
     assert_eq!(reason(broken), Some(Reason::FLOW_CONTROL_ERROR));
 }
 
@@ -70,7 +97,10 @@ fn content_behind_the_end_is_given_back() {
     bench.head(1, &GET, true).unwrap();
     let stream = bench.accept();
     bench.data(1, &[b'x'; 100], false).unwrap();
-    assert_eq!((bench.out(), leaked(&bench)), (vec!["1: reset 5".into()], 0));
+    assert_eq!(
+        (bench.out(), leaked(&bench)),
+        (vec!["1: reset 5".into()], 0)
+    );
     drop(stream);
     bench.data(1, &[b'x'; 100], false).unwrap();
     assert_eq!((bench.out(), leaked(&bench)), (vec![], 0));
@@ -94,7 +124,10 @@ fn a_setting_that_makes_windows_too_large_ends_the_connection() {
     let mut bench = Bench::server();
     let _stream = bench.arrive(1);
     bench.window(1, 1).unwrap();
-    assert_eq!(reason(bench.settings(&[(setting::INITIAL_WINDOW_SIZE, MOST)])), Some(Reason::FLOW_CONTROL_ERROR));
+    assert_eq!(
+        reason(bench.settings(&[(setting::INITIAL_WINDOW_SIZE, MOST)])),
+        Some(Reason::FLOW_CONTROL_ERROR)
+    );
     let broken = Bench::server().settings(&[(setting::INITIAL_WINDOW_SIZE, MOST + 1)]);
     assert_eq!(reason(broken), Some(Reason::FLOW_CONTROL_ERROR));
 }
@@ -105,14 +138,23 @@ fn a_changed_setting_moves_the_windows_of_streams_that_have_begun() {
     let mut stream = bench.arrive(1);
     write(&mut stream, &answer(&"x".repeat(100))).unwrap();
     assert_eq!(bench.out(), ["1: fields", "1: data 10"]);
-    bench.settings(&[(setting::INITIAL_WINDOW_SIZE, 30)]).unwrap();
+    bench
+        .settings(&[(setting::INITIAL_WINDOW_SIZE, 30)])
+        .unwrap();
     assert_eq!(bench.out(), ["settings ack", "1: data 20"]);
-    bench.settings(&[(setting::INITIAL_WINDOW_SIZE, 0)]).unwrap();
+    bench
+        .settings(&[(setting::INITIAL_WINDOW_SIZE, 0)])
+        .unwrap();
     bench.window(1, 29).unwrap();
     assert_eq!(bench.out(), ["settings ack"], "it was 30 below nothing");
     bench.window(1, 2).unwrap();
     assert_eq!(bench.out(), ["1: data 1"]);
-    bench.settings(&[(setting::INITIAL_WINDOW_SIZE, 1000), (setting::INITIAL_WINDOW_SIZE, 5)]).unwrap();
+    bench
+        .settings(&[
+            (setting::INITIAL_WINDOW_SIZE, 1000),
+            (setting::INITIAL_WINDOW_SIZE, 5),
+        ])
+        .unwrap();
     assert_eq!(bench.out(), ["settings ack", "1: data 5"]);
     bench.window(1, 1000).unwrap();
     assert_eq!(bench.out(), ["1: data 64 end"]);
@@ -121,17 +163,46 @@ fn a_changed_setting_moves_the_windows_of_streams_that_have_begun() {
 /// What may happen on a connection, from either side.
 #[derive(Clone, Debug)]
 enum Step {
-    Open { ends: bool, has_length: bool },
-    Data { at: usize, size: usize, padding: usize, ends: bool },
-    Trailers { at: usize },
-    Reset { at: usize },
-    Window { at: usize, by: u32 },
-    ConnectionWindow { by: u32 },
-    InitialWindow { size: u32 },
-    Read { at: usize, size: usize },
-    Write { at: usize, size: usize },
-    Close { at: usize },
-    Drop { at: usize },
+    Open {
+        ends: bool,
+        has_length: bool,
+    },
+    Data {
+        at: usize,
+        size: usize,
+        padding: usize,
+        ends: bool,
+    },
+    Trailers {
+        at: usize,
+    },
+    Reset {
+        at: usize,
+    },
+    Window {
+        at: usize,
+        by: u32,
+    },
+    ConnectionWindow {
+        by: u32,
+    },
+    InitialWindow {
+        size: u32,
+    },
+    Read {
+        at: usize,
+        size: usize,
+    },
+    Write {
+        at: usize,
+        size: usize,
+    },
+    Close {
+        at: usize,
+    },
+    Drop {
+        at: usize,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -162,20 +233,36 @@ struct Allowed {
 impl Allowed {
     fn take(&mut self, said: &[String]) {
         for frame in said {
-            let words: Vec<&str> = frame.split([':', ' ']).filter(|word| !word.is_empty()).collect();
-            let [stream, "data", count, ..] = words[..] else { continue };
+            let words: Vec<&str> = frame
+                .split([':', ' '])
+                .filter(|word| !word.is_empty())
+                .collect();
+            let [stream, "data", count, ..] = words[..] else {
+                continue;
+            };
             let (stream, count): (u32, i64) = (stream.parse().unwrap(), count.parse().unwrap());
-            let window = self.streams.iter_mut().find(|(id, _)| *id == stream).unwrap();
+            let window = self
+                .streams
+                .iter_mut()
+                .find(|(id, _)| *id == stream)
+                .unwrap();
             window.1 -= count;
             self.connection -= count;
-            assert!(count == 0 || (window.1 >= 0 && self.connection >= 0), "{frame} is more than was allowed");
+            assert!(
+                count == 0 || (window.1 >= 0 && self.connection >= 0),
+                "{frame} is more than was allowed"
+            );
         }
     }
 }
 
 fn run(side: Side, steps: Vec<Step>) {
     let mut bench = Bench::new(side, &[]);
-    let mut allowed = Allowed { initial: 65_535, connection: 65_535, streams: Vec::new() };
+    let mut allowed = Allowed {
+        initial: 65_535,
+        connection: 65_535,
+        streams: Vec::new(),
+    };
     let mut streams: Vec<(u32, Stream)> = Vec::new();
     let (mut next, mut bytes) = (1, vec![0; 900]);
     for step in steps {
@@ -183,14 +270,20 @@ fn run(side: Side, steps: Vec<Step>) {
         let taken = match step {
             Step::Open { ends, has_length } if streams.len() < LIMITS.streams => {
                 if side == Side::Server {
-                    bench.head(next, if has_length { &POST } else { &GET }, ends).unwrap();
+                    bench
+                        .head(next, if has_length { &POST } else { &GET }, ends)
+                        .unwrap();
                     if bench.state().arrived.is_empty() {
                         // It ends before its length, or there are too many: those that are left and not yet sent count.
                         next += 2;
                         continue;
                     }
                     let mut stream = bench.accept();
-                    write(&mut stream, b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n").unwrap();
+                    write(
+                        &mut stream,
+                        b"HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n",
+                    )
+                    .unwrap();
                     streams.push((next, stream));
                 } else {
                     let stream = bench.ask(100_000);
@@ -204,14 +297,30 @@ fn run(side: Side, steps: Vec<Step>) {
                 next += 2;
                 Ok(())
             }
-            Step::Data { at, size, padding, ends } if let Some(stream) = pick(at) => {
+            Step::Data {
+                at,
+                size,
+                padding,
+                ends,
+            } if let Some(stream) = pick(at) => {
                 let content = vec![b'x'; size];
-                bench.take(&Frame::Data { stream, content: &content, flow: (size + padding) as u32, is_end: ends })
+                bench.take(&Frame::Data {
+                    stream,
+                    content: &content,
+                    flow: (size + padding) as u32,
+                    is_end: ends,
+                })
             }
-            Step::Trailers { at } if let Some(stream) = pick(at) => bench.head(stream, &[("x", "y")], true),
+            Step::Trailers { at } if let Some(stream) = pick(at) => {
+                bench.head(stream, &[("x", "y")], true)
+            }
             Step::Reset { at } if let Some(stream) = pick(at) => bench.reset(stream),
             Step::Window { at, by } if let Some(stream) = pick(at) => {
-                allowed.streams.iter_mut().filter(|(id, _)| *id == stream).for_each(|window| window.1 += i64::from(by));
+                allowed
+                    .streams
+                    .iter_mut()
+                    .filter(|(id, _)| *id == stream)
+                    .for_each(|window| window.1 += i64::from(by));
                 bench.window(stream, by)
             }
             Step::ConnectionWindow { by } => {
@@ -225,11 +334,17 @@ fn run(side: Side, steps: Vec<Step>) {
                 bench.settings(&[(setting::INITIAL_WINDOW_SIZE, size)])
             }
             Step::Read { at, size } if at < streams.len() => {
-                let _ = streams[at].1.poll_read(&mut cx(), &mut bytes[..size]).map(drop);
+                let _ = streams[at]
+                    .1
+                    .poll_read(&mut cx(), &mut bytes[..size])
+                    .map(drop);
                 Ok(())
             }
             Step::Write { at, size } if at < streams.len() => {
-                let _ = streams[at].1.poll_write(&mut cx(), &vec![b'y'; size]).map(drop);
+                let _ = streams[at]
+                    .1
+                    .poll_write(&mut cx(), &vec![b'y'; size])
+                    .map(drop);
                 Ok(())
             }
             Step::Close { at } if at < streams.len() => {
@@ -249,8 +364,15 @@ fn run(side: Side, steps: Vec<Step>) {
         let state = bench.state();
         assert!(state.streams.len() <= LIMITS.streams);
         let held = state.receive.held();
-        let unread: i64 = state.streams.iter().map(|(_, entry)| entry.receive.held()).sum();
-        assert!((0..=unread).contains(&held), "{held} bytes are held, and {unread} may be");
+        let unread: i64 = state
+            .streams
+            .iter()
+            .map(|(_, entry)| entry.receive.held())
+            .sum();
+        assert!(
+            (0..=unread).contains(&held),
+            "{held} bytes are held, and {unread} may be"
+        );
     }
     drop(streams);
     // What is written and waits is sent once it may be.
@@ -260,7 +382,10 @@ fn run(side: Side, steps: Vec<Step>) {
     }
     while !bench.out().is_empty() {}
     assert_eq!(leaked(&bench), 0);
-    assert!(bench.state().is_idle(), "streams that nobody holds are kept");
+    assert!(
+        bench.state().is_idle(),
+        "streams that nobody holds are kept"
+    );
 }
 
 proptest! {

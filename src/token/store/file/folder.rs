@@ -28,9 +28,16 @@ pub(super) struct Folder {
 impl Folder {
     /// Opens the folder, and makes it where it is missing.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        let refused = |flaw| StoreError::Folder { path: path.to_owned(), flaw };
+        let refused = |flaw| StoreError::Folder {
+            path: path.to_owned(),
+            flaw,
+        };
         let failed = |error| refused(Flaw::Io(error));
-        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(path)
+            .map_err(failed)?;
         let link = fs::symlink_metadata(path).map_err(failed)?;
         // systemd's dynamic users get a link to their state, which belongs to root. Nobody else's is followed.
         if link.is_symlink() && link.uid() != 0 && link.uid() != geteuid().as_raw() {
@@ -42,7 +49,10 @@ impl Folder {
         let about = file.metadata().map_err(failed)?;
         match flaw(&about, 0o700) {
             Some(flaw) => Err(refused(flaw)),
-            None => Ok(Self { path: path.to_owned(), file }),
+            None => Ok(Self {
+                path: path.to_owned(),
+                file,
+            }),
         }
     }
 
@@ -52,7 +62,11 @@ impl Folder {
     }
 
     /// What went wrong with a file in it, for `map_err`.
-    pub(super) fn failed(&self, doing: &'static str, name: &str) -> impl FnOnce(io::Error) -> StoreError + use<> {
+    pub(super) fn failed(
+        &self,
+        doing: &'static str,
+        name: &str,
+    ) -> impl FnOnce(io::Error) -> StoreError + use<> {
         let path = self.path(name);
         move |error| StoreError::Io { doing, path, error }
     }
@@ -60,13 +74,25 @@ impl Folder {
     /// The content of a file of ours; `None` when there is none of that name.
     pub(super) fn read(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
         // Without NONBLOCK a pipe of that name would be waited for.
-        let Some(file) = self.file(name, OFlags::RDONLY | OFlags::NONBLOCK)? else { return Ok(None) };
-        let size = file.metadata().map_err(self.failed("cannot read", name))?.len();
+        let Some(file) = self.file(name, OFlags::RDONLY | OFlags::NONBLOCK)? else {
+            return Ok(None);
+        };
+        let size = file
+            .metadata()
+            .map_err(self.failed("cannot read", name))?
+            .len();
         if size > LARGEST {
-            return Err(StoreError::File { path: self.path(name), flaw: Flaw::TooLarge });
+            return Err(StoreError::File {
+                path: self.path(name),
+                flaw: Flaw::TooLarge,
+            });
         }
-        let mut content = Zeroizing::new(Vec::with_capacity(usize::try_from(size).unwrap_or_default() + 1));
-        file.take(LARGEST).read_to_end(&mut content).map_err(self.failed("cannot read", name))?;
+        let mut content = Zeroizing::new(Vec::with_capacity(
+            usize::try_from(size).unwrap_or_default() + 1,
+        ));
+        file.take(LARGEST)
+            .read_to_end(&mut content)
+            .map_err(self.failed("cannot read", name))?;
         Ok(Some(content))
     }
 
@@ -88,9 +114,12 @@ impl Folder {
             Ok(()) | Err(Errno::NOENT) => {}
             Err(error) => return Err(self.failed("cannot replace", name)(error.into())),
         }
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let opened = rustix::fs::openat(&self.file, name, flags, Mode::RUSR | Mode::WUSR);
-        opened.map(File::from).map_err(|error| self.failed("cannot write", name)(error.into()))
+        opened
+            .map(File::from)
+            .map_err(|error| self.failed("cannot write", name)(error.into()))
     }
 
     /// Removes a file that is of no use any more; one that stays does no harm.
@@ -103,7 +132,9 @@ impl Folder {
     /// Whether the file of that name is this one.
     pub(super) fn is_still(&self, name: &str, file: &File) -> Result<bool, StoreError> {
         let ours = file.metadata().map_err(self.failed("cannot read", name))?;
-        let Some(there) = self.file(name, OFlags::RDONLY | OFlags::NONBLOCK)? else { return Ok(false) };
+        let Some(there) = self.file(name, OFlags::RDONLY | OFlags::NONBLOCK)? else {
+            return Ok(false);
+        };
         let there = there.metadata().map_err(self.failed("cannot read", name))?;
         Ok((ours.dev(), ours.ino()) == (there.dev(), there.ino()))
     }
@@ -121,7 +152,10 @@ impl Folder {
 
     /// Opens a file, if it is there, and trusts it only if it is ordinary and ours alone.
     fn file(&self, name: &str, flags: OFlags) -> Result<Option<File>, StoreError> {
-        let refused = |flaw| StoreError::File { path: self.path(name), flaw };
+        let refused = |flaw| StoreError::File {
+            path: self.path(name),
+            flaw,
+        };
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = match rustix::fs::openat(&self.file, name, flags, Mode::RUSR | Mode::WUSR) {
             Ok(opened) => File::from(opened),

@@ -31,7 +31,10 @@ impl World {
     }
 
     fn lock(&self) -> Box<dyn Lock> {
-        self.store.try_lock("a").unwrap().expect("nobody else has it")
+        self.store
+            .try_lock("a")
+            .unwrap()
+            .expect("nobody else has it")
     }
 
     fn saved(token: &str) -> Self {
@@ -42,14 +45,19 @@ impl World {
 
     fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.folder()).unwrap();
-        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     }
 }
 
 fn record(token: &str) -> Record {
-    Record { refresh_token: Some(Secret::new(token)), ..Record::default() }
+    Record {
+        refresh_token: Some(Secret::new(token)),
+        ..Record::default()
+    }
 }
 
 fn mode(path: &Path) -> u32 {
@@ -66,10 +74,17 @@ fn a_record_is_ours_alone_and_nothing_else_is_left() {
     assert_eq!(world.store.load("a").unwrap(), Some(record("r1")));
     assert_eq!(world.names(), ["a.json", "a.lock"]);
     assert_eq!(
-        (mode(&world.folder()), mode(&world.path("a.json")), mode(&world.path("a.lock"))),
+        (
+            mode(&world.folder()),
+            mode(&world.path("a.json")),
+            mode(&world.path("a.lock"))
+        ),
         (0o700, 0o600, 0o600)
     );
-    assert_eq!(fs::read(world.path("a.json")).unwrap(), *record("r1").to_json("a"));
+    assert_eq!(
+        fs::read(world.path("a.json")).unwrap(),
+        *record("r1").to_json("a")
+    );
     world.lock().save(&record("r2")).unwrap();
     assert_eq!(world.store.load("a").unwrap(), Some(record("r2")));
     assert_eq!(world.store.load("b").unwrap(), None);
@@ -93,7 +108,10 @@ fn a_lock_file_that_was_replaced_does_not_split_the_lock() {
     fs::remove_file(world.path("a.lock")).unwrap();
     let fresh = world.lock();
     drop(stale);
-    assert!(world.store.try_lock("a").unwrap().is_none(), "the fresh one counts");
+    assert!(
+        world.store.try_lock("a").unwrap().is_none(),
+        "the fresh one counts"
+    );
     drop(fresh);
 }
 
@@ -102,11 +120,18 @@ fn room_is_reserved_before_and_given_back_when_it_is_not_needed() {
     let world = World::saved("r1");
     let mut held = world.lock();
     held.prepare().unwrap();
-    assert_eq!(fs::metadata(world.path("a.json.new")).unwrap().len(), ROOM as u64);
+    assert_eq!(
+        fs::metadata(world.path("a.json.new")).unwrap().len(),
+        ROOM as u64
+    );
     assert_eq!(mode(&world.path("a.json.new")), 0o600);
     let reserved = fs::metadata(world.path("a.json.new")).unwrap().ino();
     held.save(&record("r2")).unwrap();
-    assert_eq!(fs::metadata(world.path("a.json")).unwrap().ino(), reserved, "that very file was filled");
+    assert_eq!(
+        fs::metadata(world.path("a.json")).unwrap().ino(),
+        reserved,
+        "that very file was filled"
+    );
     held.prepare().unwrap();
     drop(held);
     assert_eq!(world.names(), ["a.json", "a.lock"]);
@@ -120,7 +145,10 @@ fn a_place_that_cannot_be_written_is_found_out_beforehand() {
     // Not even root replaces a folder by a file.
     fs::create_dir(world.path("a.json.new")).unwrap();
     assert!(matches!(held.prepare(), Err(StoreError::Io { .. })));
-    assert!(matches!(held.save(&record("r2")), Err(StoreError::Io { .. })));
+    assert!(matches!(
+        held.save(&record("r2")),
+        Err(StoreError::Io { .. })
+    ));
     assert_eq!(world.store.load("a").unwrap(), Some(record("r1")));
     fs::remove_dir(world.path("a.json.new")).unwrap();
     held.save(&record("r2")).unwrap();
@@ -147,9 +175,17 @@ fn a_process_killed_at_any_byte_of_the_next_record_leaves_a_whole_one() {
         bytes[..written].copy_from_slice(&next[..written]);
         fs::write(world.path("a.json.new"), bytes).unwrap();
         chmod(&world.path("a.json.new"), 0o600);
-        let whole = if written >= next.len() - 1 { "r2" } else { "r1" };
+        let whole = if written >= next.len() - 1 {
+            "r2"
+        } else {
+            "r1"
+        };
         drop(world.lock());
-        assert_eq!(world.store.load("a").unwrap(), Some(record(whole)), "after {written} bytes");
+        assert_eq!(
+            world.store.load("a").unwrap(),
+            Some(record(whole)),
+            "after {written} bytes"
+        );
     }
 }
 
@@ -160,7 +196,10 @@ fn a_next_record_that_is_not_to_be_trusted_is_neither_taken_up_nor_removed() {
     fs::write(world.path("a.json.new"), &next).unwrap();
     chmod(&world.path("a.json.new"), 0o644);
     match world.store.try_lock("a") {
-        Err(StoreError::File { path, flaw: Flaw::OpenToOthers { .. } }) => assert_eq!(path, world.path("a.json.new")),
+        Err(StoreError::File {
+            path,
+            flaw: Flaw::OpenToOthers { .. },
+        }) => assert_eq!(path, world.path("a.json.new")),
         other => panic!("{other:?}"),
     }
     assert_eq!(world.store.load("a").unwrap(), Some(record("r1")));
@@ -205,14 +244,24 @@ fn a_next_record_is_overtaken_by_another_in_one_step_or_not_at_all() {
     // Not even root writes to a file that is a folder.
     fs::create_dir(world.path("a.json.newer")).unwrap();
     assert!(held.save(&record("r3")).is_err());
-    assert_eq!(fs::read(world.path("a.json.new")).unwrap(), *record("r2").to_json("a"));
+    assert_eq!(
+        fs::read(world.path("a.json.new")).unwrap(),
+        *record("r2").to_json("a")
+    );
     fs::remove_dir(world.path("a.json.newer")).unwrap();
     assert!(held.save(&record("r3")).is_err());
-    assert_eq!(fs::read(world.path("a.json.new")).unwrap(), *record("r3").to_json("a"));
+    assert_eq!(
+        fs::read(world.path("a.json.new")).unwrap(),
+        *record("r3").to_json("a")
+    );
     drop(held);
     fs::remove_dir(world.path("a.json")).unwrap();
     drop(world.lock());
-    assert_eq!(world.store.load("a").unwrap(), Some(record("r3")), "whoever comes next completes it");
+    assert_eq!(
+        world.store.load("a").unwrap(),
+        Some(record("r3")),
+        "whoever comes next completes it"
+    );
     assert_eq!(world.names(), ["a.json", "a.lock"]);
 }
 
@@ -231,7 +280,9 @@ fn a_record_that_others_can_read_is_refused_and_left_alone() {
     for bits in [0o640, 0o604, 0o620, 0o601] {
         let world = World::saved("r1");
         chmod(&world.path("a.json"), bits);
-        assert!(matches!(refused(&world), Flaw::OpenToOthers { mode, wanted: 0o600 } if mode == bits));
+        assert!(
+            matches!(refused(&world), Flaw::OpenToOthers { mode, wanted: 0o600 } if mode == bits)
+        );
         assert_eq!(mode(&world.path("a.json")), bits);
         chmod(&world.path("a.json"), 0o600);
         assert_eq!(world.store.load("a").unwrap(), Some(record("r1")));
@@ -246,7 +297,13 @@ fn a_symbolic_link_is_refused_wherever_it_leads() {
     assert!(matches!(refused(&world), Flaw::SymbolicLink));
     fs::remove_file(world.path("a.lock")).unwrap();
     symlink("/dev/null", world.path("a.lock")).unwrap();
-    assert!(matches!(world.store.try_lock("a"), Err(StoreError::File { flaw: Flaw::SymbolicLink, .. })));
+    assert!(matches!(
+        world.store.try_lock("a"),
+        Err(StoreError::File {
+            flaw: Flaw::SymbolicLink,
+            ..
+        })
+    ));
 }
 
 #[test]
@@ -272,17 +329,26 @@ fn what_belongs_to_somebody_else_is_refused() {
     if !rustix::process::geteuid().is_root() {
         assert!(matches!(
             FileStore::open(Path::new("/"), None),
-            Err(StoreError::Folder { flaw: Flaw::ForeignOwner { owner: 0, .. }, .. })
+            Err(StoreError::Folder {
+                flaw: Flaw::ForeignOwner { owner: 0, .. },
+                ..
+            })
         ));
         return;
     }
     let world = World::saved("r1");
     std::os::unix::fs::chown(world.path("a.json"), Some(12345), None).unwrap();
-    assert!(matches!(refused(&world), Flaw::ForeignOwner { owner: 12345, .. }));
+    assert!(matches!(
+        refused(&world),
+        Flaw::ForeignOwner { owner: 12345, .. }
+    ));
     std::os::unix::fs::chown(world.folder(), Some(12345), None).unwrap();
     assert!(matches!(
         FileStore::open(&world.folder(), None),
-        Err(StoreError::Folder { flaw: Flaw::ForeignOwner { owner: 12345, .. }, .. })
+        Err(StoreError::Folder {
+            flaw: Flaw::ForeignOwner { owner: 12345, .. },
+            ..
+        })
     ));
 }
 
@@ -298,8 +364,13 @@ fn a_folder_that_cannot_be_used_is_an_error_of_its_own() {
     assert!(matches!(open("file/below"), Flaw::Io(_)));
     for bits in [0o750, 0o705, 0o755, 0o770] {
         chmod(&world.folder(), bits);
-        assert!(matches!(open("state/bearward"), Flaw::OpenToOthers { mode, wanted: 0o700 } if mode == bits));
-        assert!(matches!(world.store.load("a"), Err(StoreError::Folder { .. })), "later too");
+        assert!(
+            matches!(open("state/bearward"), Flaw::OpenToOthers { mode, wanted: 0o700 } if mode == bits)
+        );
+        assert!(
+            matches!(world.store.load("a"), Err(StoreError::Folder { .. })),
+            "later too"
+        );
     }
 }
 
@@ -314,9 +385,25 @@ fn a_link_of_ours_to_a_folder_of_ours_will_do() {
 #[test]
 fn no_name_leads_out_of_the_folder() {
     let world = World::new();
-    for name in ["", ".", "..", "../a", "a/b", ".hidden", "a\0b", "ä", &"a".repeat(65)] {
-        assert!(matches!(world.store.load(name), Err(StoreError::Name)), "{name:?}");
-        assert!(matches!(world.store.try_lock(name), Err(StoreError::Name)), "{name:?}");
+    for name in [
+        "",
+        ".",
+        "..",
+        "../a",
+        "a/b",
+        ".hidden",
+        "a\0b",
+        "ä",
+        &"a".repeat(65),
+    ] {
+        assert!(
+            matches!(world.store.load(name), Err(StoreError::Name)),
+            "{name:?}"
+        );
+        assert!(
+            matches!(world.store.try_lock(name), Err(StoreError::Name)),
+            "{name:?}"
+        );
     }
     for name in ["a", "A-b_c.d", "a..b", "-", "_", &"a".repeat(64)] {
         assert_eq!(world.store.load(name).unwrap(), None, "{name:?}");
@@ -336,14 +423,30 @@ fn a_key_seals_what_is_written_and_a_death_in_between_loses_nothing_of_it() {
     let world = World::saved("r1");
     let key = Secret::new("k".repeat(32));
     let sealed = FileStore::open(&world.folder(), Some(&key)).unwrap();
-    assert_eq!(sealed.load("a").unwrap(), Some(record("r1")), "a plain one is read");
-    sealed.try_lock("a").unwrap().unwrap().save(&record("canary")).unwrap();
-    assert!(!fs::read_to_string(world.path("a.json")).unwrap().contains("canary"));
+    assert_eq!(
+        sealed.load("a").unwrap(),
+        Some(record("r1")),
+        "a plain one is read"
+    );
+    sealed
+        .try_lock("a")
+        .unwrap()
+        .unwrap()
+        .save(&record("canary"))
+        .unwrap();
+    assert!(
+        !fs::read_to_string(world.path("a.json"))
+            .unwrap()
+            .contains("canary")
+    );
     assert!(matches!(refused(&world), Flaw::Sealed));
 
     fs::rename(world.path("a.json"), world.path("a.json.new")).unwrap();
     drop(world.lock());
-    assert!(world.path("a.json.new").exists(), "who has no key leaves it");
+    assert!(
+        world.path("a.json.new").exists(),
+        "who has no key leaves it"
+    );
     drop(sealed.try_lock("a").unwrap().unwrap());
     assert_eq!(sealed.load("a").unwrap(), Some(record("canary")));
 }

@@ -71,19 +71,28 @@ fn a_record_cut_anywhere_is_damaged_and_never_quoted() {
         r#"{"version":1,"provider":"happeo","refresh_token":"canary","refused":"canary"}"#,
     ] {
         let flaw = json(text).unwrap_err();
-        assert!(matches!(flaw, Flaw::Corrupt(_)) && !flaw.to_string().contains("canary"), "{flaw}");
+        assert!(
+            matches!(flaw, Flaw::Corrupt(_)) && !flaw.to_string().contains("canary"),
+            "{flaw}"
+        );
     }
 }
 
 #[test]
 fn a_later_version_is_told_from_damage() {
-    assert!(matches!(json(r#"{"version":2,"whatever":true}"#), Err(Flaw::Newer(2))));
+    assert!(matches!(
+        json(r#"{"version":2,"whatever":true}"#),
+        Err(Flaw::Newer(2))
+    ));
     assert!(matches!(json(r#"{"version":0}"#), Err(Flaw::Corrupt(_))));
 }
 
 #[test]
 fn another_providers_record_is_not_taken() {
-    assert!(matches!(Record::parse(&record().to_json("other"), "happeo"), Err(Flaw::Corrupt(_))));
+    assert!(matches!(
+        Record::parse(&record().to_json("other"), "happeo"),
+        Err(Flaw::Corrupt(_))
+    ));
 }
 
 #[test]
@@ -92,19 +101,31 @@ fn no_secret_is_shown() {
 }
 
 fn at(boot: u64, day: u64) -> (Moment, SystemTime) {
-    (Moment::from_boot(Duration::from_secs(boot)), SystemTime::UNIX_EPOCH + Duration::from_secs(day))
+    (
+        Moment::from_boot(Duration::from_secs(boot)),
+        SystemTime::UNIX_EPOCH + Duration::from_secs(day),
+    )
 }
 
 /// Asked for at second 1000 of the boot, second 50000 of the day.
 fn access() -> Access {
     let (now, wall) = at(1010, 50_010);
     let asked_at = now - Duration::from_secs(10);
-    Access::new(Secret::new("t"), String::new(), asked_at, Duration::from_secs(3600), now, wall)
+    Access::new(
+        Secret::new("t"),
+        String::new(),
+        asked_at,
+        Duration::from_secs(3600),
+        now,
+        wall,
+    )
 }
 
 fn age(boot: u64, day: u64) -> Option<u64> {
     let (now, wall) = at(boot, day);
-    access().asked_at(now, wall).map(|asked_at| now.since(asked_at).as_secs())
+    access()
+        .asked_at(now, wall)
+        .map(|asked_at| now.since(asked_at).as_secs())
 }
 
 #[test]
@@ -122,7 +143,11 @@ fn where_they_differ_a_little_the_older_age_counts() {
 #[test]
 fn a_clock_that_jumped_or_a_reboot_leaves_the_age_unknown() {
     assert_eq!(age(8200, 50_600), None, "the day was set back");
-    assert_eq!(age(1600, 57_800), None, "the day was set forward, or the machine slept unnoticed");
+    assert_eq!(
+        age(1600, 57_800),
+        None,
+        "the day was set forward, or the machine slept unnoticed"
+    );
     assert_eq!(age(20, 50_600), None, "rebooted");
     assert_eq!(age(1600, 49_000), None, "before it was asked for");
 }
@@ -132,20 +157,32 @@ fn the_last_sixteen_configured_tokens_are_remembered() {
     let mut record = Record::default();
     for number in 0..20 {
         let configured = Some(format!("d{number}"));
-        record = Record { taken: record.taken_with(configured.as_deref()), configured, ..Record::default() };
+        record = Record {
+            taken: record.taken_with(configured.as_deref()),
+            configured,
+            ..Record::default()
+        };
     }
     assert_eq!(record.taken.len(), 16);
     assert!(record.has_taken("d4") && record.has_taken("d19") && !record.has_taken("d3"));
-    let older = Record { configured: Some("of an older version".into()), ..Record::default() };
+    let older = Record {
+        configured: Some("of an older version".into()),
+        ..Record::default()
+    };
     assert!(older.has_taken("of an older version"));
     assert_eq!(older.taken_with(Some("d1")), ["of an older version", "d1"]);
 }
 
 #[test]
 fn a_record_of_before_there_were_names_is_read() {
-    let text =
-        r#"{"version":1,"provider":"happeo","refresh_token":"r","refused":false,"configured":null,"access":null}"#;
-    assert_eq!(json(text).unwrap(), Record { refresh_token: Some(Secret::new("r")), ..Record::default() });
+    let text = r#"{"version":1,"provider":"happeo","refresh_token":"r","refused":false,"configured":null,"access":null}"#;
+    assert_eq!(
+        json(text).unwrap(),
+        Record {
+            refresh_token: Some(Secret::new("r")),
+            ..Record::default()
+        }
+    );
 }
 
 proptest! {

@@ -37,9 +37,18 @@ pub enum Dialect {
 #[derive(Debug)]
 pub enum Asked {
     /// The consent redirect, or the sign-in that stands for it.
-    Consent { redirect_uri: String, state: String, challenge: Option<String>, headless: bool },
+    Consent {
+        redirect_uri: String,
+        state: String,
+        challenge: Option<String>,
+        headless: bool,
+    },
     /// A token for a code.
-    Exchange { code: String, redirect_uri: Option<String>, verifier: Option<String> },
+    Exchange {
+        code: String,
+        redirect_uri: Option<String>,
+        verifier: Option<String>,
+    },
     /// A token for a refresh token.
     Refresh { refresh_token: String },
     /// A token for the client itself.
@@ -63,7 +72,11 @@ impl Dialect {
 
     /// The callback's parameter that carries the code.
     pub fn code_parameter(self) -> &'static str {
-        if self == Self::Feeling { "authorization_code" } else { "code" }
+        if self == Self::Feeling {
+            "authorization_code"
+        } else {
+            "code"
+        }
     }
 
     fn has_secret(self) -> bool {
@@ -77,7 +90,9 @@ impl Dialect {
     fn paths(self) -> (&'static str, &'static str) {
         match self {
             Self::Hapn => ("/no/consent/here", "/oauth2/token"),
-            Self::Happeo | Self::HappeoPublic | Self::HappyrMatch => ("/oauth/authorize", "/oauth/token"),
+            Self::Happeo | Self::HappeoPublic | Self::HappyrMatch => {
+                ("/oauth/authorize", "/oauth/token")
+            }
             Self::Feeling => ("/authorize", "/token"),
         }
     }
@@ -107,7 +122,11 @@ impl Dialect {
         if headless {
             required.extend(["email", "password"]);
         }
-        let optional: &[&str] = if self == Self::Feeling { &[] } else { &["scope"] };
+        let optional: &[&str] = if self == Self::Feeling {
+            &[]
+        } else {
+            &["scope"]
+        };
         exactly(parameters, &required, optional)?;
         is(parameters, "client_id", CLIENT_ID)?;
         is(parameters, "response_type", "code")?;
@@ -115,25 +134,43 @@ impl Dialect {
         if self.pkce() {
             is(parameters, "code_challenge_method", "S256")?;
             if parameters["code_challenge"].len() != 43 {
-                return Err(format!("a challenge of {} characters", parameters["code_challenge"].len()));
+                return Err(format!(
+                    "a challenge of {} characters",
+                    parameters["code_challenge"].len()
+                ));
             }
         }
         if headless {
             is(parameters, "email", EMAIL)?;
             is(parameters, "password", PASSWORD)?;
             if state.len() != 10 {
-                return Err(format!("a state of {} characters at the sign-in", state.len()));
+                return Err(format!(
+                    "a state of {} characters at the sign-in",
+                    state.len()
+                ));
             }
         } else if state.len() < 43 {
             return Err(format!("a state of {} characters", state.len()));
         }
         let challenge = parameters.get("code_challenge").cloned();
-        Ok(Asked::Consent { redirect_uri: parameters["redirect_uri"].clone(), state, challenge, headless })
+        Ok(Asked::Consent {
+            redirect_uri: parameters["redirect_uri"].clone(),
+            state,
+            challenge,
+            headless,
+        })
     }
 
     fn token(self, request: &Request, query: &str) -> Result<Asked, String> {
-        let parameters = if self == Self::Feeling { from_query(request, query)? } else { from_form(request, query)? };
-        let grant = parameters.get("grant_type").map(String::as_str).unwrap_or_default();
+        let parameters = if self == Self::Feeling {
+            from_query(request, query)?
+        } else {
+            from_form(request, query)?
+        };
+        let grant = parameters
+            .get("grant_type")
+            .map(String::as_str)
+            .unwrap_or_default();
         let mut required = vec!["grant_type"];
         // Feeling's refresh names no client; its exchange of a code does.
         if self != Self::Feeling || grant == "authorization_code" {
@@ -161,7 +198,9 @@ impl Dialect {
         let of = |name: &str| parameters.get(name).cloned();
         Ok(match grant {
             "client_credentials" => Asked::Credentials,
-            "refresh_token" => Asked::Refresh { refresh_token: of("refresh_token").unwrap_or_default() },
+            "refresh_token" => Asked::Refresh {
+                refresh_token: of("refresh_token").unwrap_or_default(),
+            },
             _ => Asked::Exchange {
                 code: of("code").unwrap_or_default(),
                 redirect_uri: of("redirect_uri"),
@@ -177,14 +216,20 @@ impl Dialect {
         }
         exactly(parameters, &required, &["token_type_hint"])?;
         self.client(parameters)?;
-        Ok(Asked::Revoke { token: parameters["token"].clone() })
+        Ok(Asked::Revoke {
+            token: parameters["token"].clone(),
+        })
     }
 
     fn client(self, parameters: &Parameters) -> Result<(), String> {
         if parameters.contains_key("client_id") {
             is(parameters, "client_id", CLIENT_ID)?;
         }
-        if self.has_secret() { is(parameters, "client_secret", CLIENT_SECRET) } else { Ok(()) }
+        if self.has_secret() {
+            is(parameters, "client_secret", CLIENT_SECRET)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -218,28 +263,46 @@ fn from_json(request: &Request, query: &str) -> Result<Parameters, String> {
     let body: Value = serde_json::from_slice(&request.body).map_err(|error| error.to_string())?;
     let members = body.as_object().ok_or("no JSON object")?;
     let text = |(name, value): (&String, &Value)| {
-        value.as_str().map(|value| (name.clone(), value.to_owned())).ok_or(format!("{name} is no string"))
+        value
+            .as_str()
+            .map(|value| (name.clone(), value.to_owned()))
+            .ok_or(format!("{name} is no string"))
     };
     members.iter().map(text).collect()
 }
 
 fn method(request: &Request, wanted: &str) -> Result<(), String> {
-    if request.head.method() == wanted { Ok(()) } else { Err(format!("{} for {wanted}", request.head.method())) }
+    if request.head.method() == wanted {
+        Ok(())
+    } else {
+        Err(format!("{} for {wanted}", request.head.method()))
+    }
 }
 
 fn kind(request: &Request, wanted: &str) -> Result<(), String> {
     let kind = request.head.values("content-type").join(", ");
-    if kind.split(';').next() == Some(wanted) { Ok(()) } else { Err(format!("Content-Type {kind:?}")) }
+    if kind.split(';').next() == Some(wanted) {
+        Ok(())
+    } else {
+        Err(format!("Content-Type {kind:?}"))
+    }
 }
 
 fn nothing_in(query: &str) -> Result<(), String> {
-    if query.is_empty() { Ok(()) } else { Err("parameters in the query as well".into()) }
+    if query.is_empty() {
+        Ok(())
+    } else {
+        Err("parameters in the query as well".into())
+    }
 }
 
 fn parse(text: &[u8]) -> Result<Parameters, String> {
     let mut parameters = Parameters::new();
     for (name, value) in form_urlencoded::parse(text) {
-        if parameters.insert(name.to_string(), value.into_owned()).is_some() {
+        if parameters
+            .insert(name.to_string(), value.into_owned())
+            .is_some()
+        {
             return Err(format!("{name} comes twice"));
         }
     }
@@ -248,10 +311,14 @@ fn parse(text: &[u8]) -> Result<Parameters, String> {
 
 /// The names are `required`, and of the others at most `optional`.
 fn exactly(parameters: &Parameters, required: &[&str], optional: &[&str]) -> Result<(), String> {
-    if let Some(missing) = required.iter().find(|name| !parameters.contains_key(**name)) {
+    if let Some(missing) = required
+        .iter()
+        .find(|name| !parameters.contains_key(**name))
+    {
         return Err(format!("{missing} is missing"));
     }
-    let known = |name: &&String| required.contains(&name.as_str()) || optional.contains(&name.as_str());
+    let known =
+        |name: &&String| required.contains(&name.as_str()) || optional.contains(&name.as_str());
     match parameters.keys().find(|name| !known(name)) {
         Some(more) => Err(format!("{more} does not belong there")),
         None => Ok(()),
@@ -260,5 +327,9 @@ fn exactly(parameters: &Parameters, required: &[&str], optional: &[&str]) -> Res
 
 fn is(parameters: &Parameters, name: &str, wanted: &str) -> Result<(), String> {
     let value = &parameters[name];
-    if value == wanted { Ok(()) } else { Err(format!("{name} is {value:?}")) }
+    if value == wanted {
+        Ok(())
+    } else {
+        Err(format!("{name} is {value:?}"))
+    }
 }

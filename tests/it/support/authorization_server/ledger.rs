@@ -82,28 +82,50 @@ impl Ledger {
     fn name(&mut self, kind: &str) -> String {
         self.serial += 1;
         // The end sees to it that no name is the beginning of another.
-        format!("canary-{kind}-{:04}-{:08x}", self.serial, self.serial.wrapping_mul(0x9E37_79B9) as u32)
+        format!(
+            "canary-{kind}-{:04}-{:08x}",
+            self.serial,
+            self.serial.wrapping_mul(0x9E37_79B9) as u32
+        )
     }
 
     /// A code for a consent.
     pub fn consent(&mut self, redirect_uri: String, challenge: Option<String>) -> String {
         self.consents += 1;
         let code = self.name("code");
-        self.codes.insert(code.clone(), Code { redirect_uri, challenge });
+        self.codes.insert(
+            code.clone(),
+            Code {
+                redirect_uri,
+                challenge,
+            },
+        );
         code
     }
 
     /// Begins a login without a consent, and gives its refresh token.
     pub fn mint(&mut self) -> String {
         let token = self.name("refresh");
-        self.logins.push(Login { revoked: false, newest: token.clone() });
-        self.refresh_tokens.insert(token.clone(), RefreshToken { login: self.logins.len() - 1, spent: None });
+        self.logins.push(Login {
+            revoked: false,
+            newest: token.clone(),
+        });
+        self.refresh_tokens.insert(
+            token.clone(),
+            RefreshToken {
+                login: self.logins.len() - 1,
+                spent: None,
+            },
+        );
         token
     }
 
     /// An access token for the client itself.
     pub fn credentials(&mut self, lifetime: u64) -> Issue {
-        Issue { access_token: self.access_token(None, lifetime), refresh_token: None }
+        Issue {
+            access_token: self.access_token(None, lifetime),
+            refresh_token: None,
+        }
     }
 
     /// Exchanges a code, once; `None` where it is not good.
@@ -124,17 +146,37 @@ impl Ledger {
         self.exchanges += 1;
         let refresh_token = self.mint();
         let access_token = self.access_token(Some(self.logins.len() - 1), lifetime);
-        Some(Issue { access_token, refresh_token: Some(refresh_token) })
+        Some(Issue {
+            access_token,
+            refresh_token: Some(refresh_token),
+        })
     }
 
     /// Spends a refresh token; `None` where it is refused. One that comes again ends its whole login, unless `again` permits it
     /// and what took its place was never used. Gives the number of the spend as well.
-    pub fn refresh(&mut self, token: &str, lifetime: u64, rotates: bool, again: bool) -> (usize, Option<Issue>) {
+    pub fn refresh(
+        &mut self,
+        token: &str,
+        lifetime: u64,
+        rotates: bool,
+        again: bool,
+    ) -> (usize, Option<Issue>) {
         let issue = self.spend(token, lifetime, rotates, again);
-        let issued = issue
-            .as_ref()
-            .map(|issue| (issue.refresh_token.clone().unwrap_or_else(|| token.to_owned()), issue.access_token.clone()));
-        self.spends.push(Spend { refresh_token: token.to_owned(), at: Instant::now(), issued, answered: None });
+        let issued = issue.as_ref().map(|issue| {
+            (
+                issue
+                    .refresh_token
+                    .clone()
+                    .unwrap_or_else(|| token.to_owned()),
+                issue.access_token.clone(),
+            )
+        });
+        self.spends.push(Spend {
+            refresh_token: token.to_owned(),
+            at: Instant::now(),
+            issued,
+            answered: None,
+        });
         (self.spends.len() - 1, issue)
     }
 
@@ -146,7 +188,10 @@ impl Ledger {
         }
         if let Some(spent) = &found.spent {
             self.reuses += 1;
-            let successor_unused = self.refresh_tokens.get(&spent.by).is_some_and(|by| by.spent.is_none());
+            let successor_unused = self
+                .refresh_tokens
+                .get(&spent.by)
+                .is_some_and(|by| by.spent.is_none());
             if !(again && successor_unused) {
                 self.logins[login].revoked = true;
                 return None;
@@ -157,34 +202,52 @@ impl Ledger {
         }
         let access_token = self.access_token(Some(login), lifetime);
         if !rotates {
-            return Some(Issue { access_token, refresh_token: None });
+            return Some(Issue {
+                access_token,
+                refresh_token: None,
+            });
         }
         let next = self.name("refresh");
-        self.refresh_tokens.insert(next.clone(), RefreshToken { login, spent: None });
+        self.refresh_tokens
+            .insert(next.clone(), RefreshToken { login, spent: None });
         if let Some(token) = self.refresh_tokens.get_mut(token) {
             token.spent = Some(Spent { by: next.clone() });
         }
         self.logins[login].newest.clone_from(&next);
-        Some(Issue { access_token, refresh_token: Some(next) })
+        Some(Issue {
+            access_token,
+            refresh_token: Some(next),
+        })
     }
 
     fn access_token(&mut self, login: Option<usize>, lifetime: u64) -> String {
         let token = self.name("access");
         let end = Instant::now() + Duration::from_secs(lifetime);
-        self.access_tokens.insert(token.clone(), AccessToken { login, end, used: false });
+        self.access_tokens.insert(
+            token.clone(),
+            AccessToken {
+                login,
+                end,
+                used: false,
+            },
+        );
         token
     }
 
     /// Whether an API takes this access token now; notes that it was used.
     pub fn accept(&mut self, access_token: &str) -> bool {
-        let Some(token) = self.access_tokens.get_mut(access_token) else { return false };
+        let Some(token) = self.access_tokens.get_mut(access_token) else {
+            return false;
+        };
         token.used = true;
         Instant::now() < token.end && !token.login.is_some_and(|login| self.logins[login].revoked)
     }
 
     /// Whether an access token ever came to an API.
     pub fn was_used(&self, access_token: &str) -> bool {
-        self.access_tokens.get(access_token).is_some_and(|token| token.used)
+        self.access_tokens
+            .get(access_token)
+            .is_some_and(|token| token.used)
     }
 
     /// Forgets the login that a refresh token belongs to, by request.

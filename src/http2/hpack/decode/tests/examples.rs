@@ -13,11 +13,17 @@ const DATE: (&str, &str) = ("date", "Mon, 21 Oct 2013 20:13:21 GMT");
 const LATER: (&str, &str) = ("date", "Mon, 21 Oct 2013 20:13:22 GMT");
 const LOCATION: (&str, &str) = ("location", "https://www.example.com");
 const GZIP: (&str, &str) = ("content-encoding", "gzip");
-const COOKIE: (&str, &str) = ("set-cookie", "foo=ASDJKHQKBZXOQWEOPIUAXQWEOIU; max-age=3600; version=1");
+const COOKIE: (&str, &str) = (
+    "set-cookie",
+    "foo=ASDJKHQKBZXOQWEOPIUAXQWEOIU; max-age=3600; version=1",
+);
 
 fn bytes(hex: &str) -> Vec<u8> {
     let digits: Vec<u32> = hex.chars().filter_map(|digit| digit.to_digit(16)).collect();
-    digits.chunks(2).map(|pair| (pair[0] << 4 | pair[1]) as u8).collect()
+    digits
+        .chunks(2)
+        .map(|pair| (pair[0] << 4 | pair[1]) as u8)
+        .collect()
 }
 
 #[track_caller]
@@ -31,8 +37,18 @@ fn single_representations() {
     let indexed = "400a 6375 7374 6f6d 2d6b 6579 0d63 7573 746f 6d2d 6865 6164 6572";
     let field = ("custom-key", "custom-header");
     reads(&mut Decoder::new(4096), indexed, &[field], &[field]);
-    reads(&mut Decoder::new(4096), "040c 2f73 616d 706c 652f 7061 7468", &[(":path", "/sample/path")], &[]);
-    reads(&mut Decoder::new(4096), "1008 7061 7373 776f 7264 0673 6563 7265 74", &[("password", "secret")], &[]);
+    reads(
+        &mut Decoder::new(4096),
+        "040c 2f73 616d 706c 652f 7061 7468",
+        &[(":path", "/sample/path")],
+        &[],
+    );
+    reads(
+        &mut Decoder::new(4096),
+        "1008 7061 7373 776f 7264 0673 6563 7265 74",
+        &[("password", "secret")],
+        &[],
+    );
     reads(&mut Decoder::new(4096), "82", &[(":method", "GET")], &[]);
 }
 
@@ -40,9 +56,19 @@ fn requests(blocks: [&str; 3]) {
     let mut decoder = Decoder::new(4096);
     let (get, http, root) = ((":method", "GET"), (":scheme", "http"), (":path", "/"));
     reads(&mut decoder, blocks[0], &[get, http, root, HOST], &[HOST]);
-    reads(&mut decoder, blocks[1], &[get, http, root, HOST, NO_CACHE], &[NO_CACHE, HOST]);
+    reads(
+        &mut decoder,
+        blocks[1],
+        &[get, http, root, HOST, NO_CACHE],
+        &[NO_CACHE, HOST],
+    );
     let (https, index) = ((":scheme", "https"), (":path", "/index.html"));
-    reads(&mut decoder, blocks[2], &[get, https, index, HOST, CUSTOM], &[CUSTOM, NO_CACHE, HOST]);
+    reads(
+        &mut decoder,
+        blocks[2],
+        &[get, https, index, HOST, CUSTOM],
+        &[CUSTOM, NO_CACHE, HOST],
+    );
 }
 
 #[test]
@@ -66,10 +92,25 @@ fn requests_with_huffman() {
 /// Three answers with a table of 256, so that entries have to go.
 fn answers(blocks: [&str; 3]) {
     let mut decoder = Decoder::new(256);
-    reads(&mut decoder, blocks[0], &[FOUND, PRIVATE, DATE, LOCATION], &[LOCATION, DATE, PRIVATE, FOUND]);
-    reads(&mut decoder, blocks[1], &[MOVED, PRIVATE, DATE, LOCATION], &[MOVED, LOCATION, DATE, PRIVATE]);
+    reads(
+        &mut decoder,
+        blocks[0],
+        &[FOUND, PRIVATE, DATE, LOCATION],
+        &[LOCATION, DATE, PRIVATE, FOUND],
+    );
+    reads(
+        &mut decoder,
+        blocks[1],
+        &[MOVED, PRIVATE, DATE, LOCATION],
+        &[MOVED, LOCATION, DATE, PRIVATE],
+    );
     let ok = (":status", "200");
-    reads(&mut decoder, blocks[2], &[ok, PRIVATE, LATER, LOCATION, GZIP, COOKIE], &[COOKIE, GZIP, LATER]);
+    reads(
+        &mut decoder,
+        blocks[2],
+        &[ok, PRIVATE, LATER, LOCATION, GZIP, COOKIE],
+        &[COOKIE, GZIP, LATER],
+    );
 }
 
 #[test]
