@@ -12,8 +12,9 @@ mod workers;
 use std::{collections::BTreeMap, fmt, io, sync::Arc, time::Duration};
 
 use tokio::{sync::Semaphore, task::JoinHandle, time::timeout};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use self::workers::{Service, Workers};
+use self::workers::{ProxyListener, Workers};
 use crate::{
     admin::{self, AdminState, RouteView, View, login},
     clock::Clock,
@@ -21,13 +22,12 @@ use crate::{
     oauth::provider::GrantType,
     proxy::{
         route::{Route, Upstream},
-        service::Ingress,
+        service::ListenerState,
         table::{ActiveRoute, Table},
-        upstream::Target,
+        upstream::ActiveUpstream,
     },
     server::{
         address::ListenAddress,
-        drain::Drain,
         listener::{Bound, Listener},
     },
     telemetry::metrics::Metrics,
@@ -96,13 +96,14 @@ impl App {
             clock.clone(),
             &metrics,
         ));
-        let drain = Drain::new();
+        let (cancel, tracker) = (CancellationToken::new(), TaskTracker::new());
         let at = admin.as_ref().map(Bound::address);
         let services = listeners
             .values()
-            .map(|bound| service(&config, bound, &listeners, at, &tokens, &metrics));
+            .map(|bound| proxy_listener(&config, bound, &listeners, at, &tokens, &metrics));
         let services = services.collect::<Vec<_>>();
-        let workers = Workers::start(config.workers, services, &drain).map_err(Failure::Worker)?;
+        let workers =
+            Workers::start(config.workers, services, &cancel, &tracker).map_err(Failure::Worker)?;
 
         let routes: Vec<_> = config
             .routes
@@ -134,8 +135,13 @@ impl App {
                     key,
                     store: store_location(&config).clone(),
                 };
-                let state =
-                    AdminState::new(bound.address().clone(), metrics, clock, view, drain.gate());
+                let state = AdminState::new(
+                    bound.address().clone(),
+                    metrics,
+                    clock,
+                    view,
+                    tracker.clone(),
+                );
                 let state = Arc::new(state.with_limits(config.limits));
                 let listener = bound.listener().map_err(Failure::Worker)?;
                 tracing::info!(listen = %bound.address(), "admin listening");
@@ -148,7 +154,8 @@ impl App {
             addresses,
             config,
             tokens,
-            drain,
+            cancel,
+            tracker,
             workers,
             admin: admin_task,
             secrets,
@@ -173,7 +180,8 @@ pub struct Running {
     addresses: Addresses,
     config: Config,
     tokens: Arc<Tokens>,
-    drain: Drain,
+    cancel: CancellationToken,
+    tracker: TaskTracker,
     workers: Workers,
     admin: Option<AdminTask>,
     secrets: JoinHandle<()>,
@@ -204,7 +212,12 @@ impl Running {
         }
         // Callers are turned away from here on; were a socket still open, they would wait in the kernel instead.
         drop(self.listeners);
-        if timeout(settings.timeout, self.drain.drain()).await.is_err() {
+        self.cancel.cancel();
+        self.tracker.close();
+        if timeout(settings.timeout, self.tracker.wait())
+            .await
+            .is_err()
+        {
             tracing::warn!("requests were still in flight when the time to drain was over");
         }
         self.secrets.abort();
@@ -281,15 +294,15 @@ fn store_location(config: &Config) -> &StoreLocation {
     }
 }
 
-/// What one listener serves.
-fn service(
+/// Builds what one listener serves.
+fn proxy_listener(
     config: &Config,
     bound: &Arc<Bound>,
     listeners: &BTreeMap<ListenAddress, Arc<Bound>>,
     admin: Option<&ListenAddress>,
     tokens: &Tokens,
     metrics: &Metrics,
-) -> Service {
+) -> ProxyListener {
     let own = config.routes.iter().filter(|route| {
         listeners
             .get(&route.listen)
@@ -300,35 +313,34 @@ fn service(
         let credential = binding
             .and_then(|binding| tokens.credential(&binding.provider))
             .cloned();
-        let way = credential
+        let login_hint = credential
             .as_ref()
             .map(|credential| login::way(credential.provider(), admin))
             .unwrap_or_default();
+        let tunnels = !route.upgrade.is_empty();
+        let upstream = ActiveUpstream::new(route.upstream.clone(), tunnels, config.limits);
         Arc::new(ActiveRoute {
             credential,
-            way_to_log_in: way.into(),
-            target: Arc::new(Target::new(
-                route.upstream.clone(),
-                !route.upgrade.is_empty(),
-            )),
+            login_hint: login_hint.into(),
+            upstream: Arc::new(upstream),
             metrics: metrics.route(&route.name),
             route: route.clone(),
         })
     });
-    let ingress = Ingress {
+    let state = ListenerState {
         port: match bound.address() {
             ListenAddress::Tcp(address) => Some(address.port()),
             ListenAddress::Unix(_) => None,
         },
         limits: config.limits,
-        table: Arc::new(Table::new(active)).into(),
+        routes: Arc::new(Table::new(active)).into(),
         connections: metrics.listener(&bound.address().to_string()),
         unrouted: metrics.route(""),
     };
-    Service {
+    ProxyListener {
         bound: bound.clone(),
-        ingress: Arc::new(ingress),
-        places: Arc::new(Semaphore::new(config.limits.connections)),
+        state: Arc::new(state),
+        permits: Arc::new(Semaphore::new(config.limits.connections)),
     }
 }
 

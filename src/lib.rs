@@ -6,8 +6,6 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod demo;
-pub mod http1;
-pub mod http2;
 pub mod oauth;
 pub mod proxy;
 pub mod secret;

@@ -1,28 +1,28 @@
 //! The request path: admit → route → guard → token → forward → respond.
 //!
-//! [`connection`] tells HTTP/1.1 from HTTP/2 and serves a connection; [`service`] takes each of its requests through
-//! everything that comes before forwarding; [`forward`] sends it and waits for the answer.
+//! [`service`] is the whole of it on one screen. [`admission`] refuses what HTTP allows and we do not, [`table`] selects
+//! the route, [`guard`] checks the client, [`inject`] obtains the token, [`forward`] sends the request that [`request`]
+//! builds, [`reauthorize`] replays one whose token was refused, and [`response`] or [`respond`] makes the response.
 
 pub mod admission;
 pub mod allow;
-pub mod caller;
-pub mod connection;
-pub mod download;
-mod downstream;
-pub mod echo;
+pub mod body;
 pub mod error;
+pub mod exchange;
 pub mod forward;
 pub mod guard;
-pub mod headers;
-mod http1;
-mod http2;
+pub mod hop;
+pub mod inject;
 pub mod location;
 pub mod path;
+pub mod reauthorize;
+pub mod redact;
+pub mod request;
 pub mod respond;
+pub mod response;
 pub mod route;
-pub mod sending;
 pub mod service;
 pub mod table;
-pub mod timer;
+pub mod upgrade;
 pub mod upstream;
 pub mod worker;

@@ -1,13 +1,16 @@
-//! Listening, accepting, counting, draining: serves any service and knows nothing of proxying.
+//! Listening, accepting and serving HTTP by hyper, for any service.
 
 pub mod accept;
 pub mod address;
-pub mod drain;
+pub mod connection;
+pub mod deadlines;
 #[cfg(test)]
 pub(crate) mod exchange;
+pub mod framing_gate;
 pub mod limits;
 pub mod listener;
-pub mod preface;
 pub mod problem;
+pub mod serve;
 pub mod share;
 pub mod stream;
+pub mod timer;

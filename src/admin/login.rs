@@ -198,15 +198,17 @@ pub(super) async fn finish(state: &Arc<AdminState>, parts: &Parts) -> Answer {
         }
     };
     // The end of the process waits for it: what a spent code brought would be lost.
-    let Some(watch) = state.gate().enter() else {
+    let tracker = state.tracker();
+    if tracker.is_closed() && tracker.is_empty() {
         return ended(Some(&provider), Outcome::ending(&provider.name), cookie);
-    };
+    }
+    let tracked = tracker.token();
     // A task of its own: a browser that goes away would otherwise take the answer, and the login in it, along. It ends
     // within the provider's timeout and the store's.
     let clock = state.shared_clock();
     let exchange = tokio::spawn(async move {
         let outcome = exchange(&credential, clock, attempt, code).await;
-        drop(watch);
+        drop(tracked);
         outcome
     });
     let outcome = exchange

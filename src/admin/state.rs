@@ -11,10 +11,12 @@ use std::{
 use arc_swap::ArcSwap;
 
 use super::login::Logins;
+use tokio_util::task::TaskTracker;
+
 use crate::{
     clock::Clock,
     secret::LiveSecret,
-    server::{address::ListenAddress, drain::Gate, limits::Limits},
+    server::{address::ListenAddress, limits::Limits},
     telemetry::metrics::Metrics,
     token::{Tokens, store::StoreLocation},
 };
@@ -54,7 +56,7 @@ pub struct AdminState {
     draining: AtomicBool,
     limits: Limits,
     logins: Logins,
-    gate: Gate,
+    tracker: TaskTracker,
 }
 
 impl AdminState {
@@ -65,7 +67,7 @@ impl AdminState {
         metrics: Arc<Metrics>,
         clock: Arc<dyn Clock>,
         view: View,
-        gate: Gate,
+        tracker: TaskTracker,
     ) -> Self {
         let (view, draining) = (ArcSwap::from_pointee(view), AtomicBool::new(false));
         Self {
@@ -76,7 +78,7 @@ impl AdminState {
             draining,
             limits: Limits::default(),
             logins: Logins::new(),
-            gate,
+            tracker,
         }
     }
 
@@ -115,8 +117,8 @@ impl AdminState {
         self.clock.clone()
     }
 
-    pub(super) fn gate(&self) -> &Gate {
-        &self.gate
+    pub(super) fn tracker(&self) -> &TaskTracker {
+        &self.tracker
     }
 
     pub(super) fn logins(&self) -> &Logins {

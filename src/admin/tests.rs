@@ -111,7 +111,7 @@ impl World {
             metrics,
             clock,
             view,
-            drain.gate(),
+            drain.clone(),
         ));
         let (shutdown, signal) = oneshot::channel::<()>();
         let task = tokio::spawn(serve(bound.listener().unwrap(), state.clone(), async {
@@ -678,7 +678,7 @@ async fn a_head_that_does_not_come_and_an_answer_that_is_not_read_end_the_connec
         metrics,
         Arc::new(SystemClock),
         view,
-        Drain::new().gate(),
+        TaskTracker::new(),
     ));
     for sent in [
         "GET /livez HTTP/1.1\r\nhost: loc",

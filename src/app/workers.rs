@@ -1,6 +1,7 @@
 //! The threads that serve requests.
 
 use std::{
+    cell::RefCell,
     io,
     rc::Rc,
     sync::{Arc, mpsc},
@@ -13,27 +14,32 @@ use tokio::{
     task::{LocalSet, spawn_local},
     time::interval,
 };
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    http1::buffer,
-    proxy::{connection, service::Ingress, worker::Worker},
+    proxy::{
+        service::{ClientConnection, ListenerState, Proxy},
+        worker::Worker,
+    },
     server::{
-        accept::accept_loop,
-        drain::{Drain, Watch},
+        accept::Acceptor,
+        connection::ConnectionState,
         listener::Bound,
-        share::{Share, shares},
+        serve::{LocalExecutor, Server},
+        share::{ConnectionPermit, Share, shares},
+        stream::Stream,
     },
 };
 
-/// How often idle connections to upstreams and unused memory are looked over.
-const SWEEP: Duration = Duration::from_secs(5);
+/// The interval at which idle upstream connections are checked.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 
 /// One listener, as every worker serves it.
 #[derive(Clone, Debug)]
-pub(super) struct Service {
+pub(super) struct ProxyListener {
     pub(super) bound: Arc<Bound>,
-    pub(super) ingress: Arc<Ingress>,
-    pub(super) places: Arc<Semaphore>,
+    pub(super) state: Arc<ListenerState>,
+    pub(super) permits: Arc<Semaphore>,
 }
 
 /// All worker threads.
@@ -44,95 +50,136 @@ pub(super) struct Workers {
 }
 
 impl Workers {
-    /// Starts `count` workers, each of which serves all `services`.
-    pub(super) fn start(count: usize, services: Vec<Service>, drain: &Drain) -> io::Result<Self> {
+    /// Starts `count` workers, each of which serves all listeners.
+    ///
+    /// `cancel` begins the drain; `tracker` tracks connections and tunnels.
+    pub(super) fn start(
+        count: usize,
+        listeners: Vec<ProxyListener>,
+        cancel: &CancellationToken,
+        tracker: &TaskTracker,
+    ) -> io::Result<Self> {
         let stop = watch::Sender::new(false);
         let mut threads = Vec::with_capacity(count);
         let (started, starts) = mpsc::channel();
-        let mut shares: Vec<_> = services.iter().map(|_| shares(count)).collect();
+        let mut all_shares: Vec<_> = listeners.iter().map(|_| shares(count)).collect();
         for number in 0..count {
-            // Each worker has its share of every listener.
-            let own = shares.iter_mut().filter_map(Vec::pop);
-            let services: Vec<_> = services.iter().cloned().zip(own).collect();
-            let started = started.clone();
-            let (watch, stopped) = (drain.watch(), stop.subscribe());
-            let work = move || {
-                // The receiver is gone only when another worker's start failed, and then this one's is of no interest.
-                let _ = started.send(work(services, watch, stopped, &started));
+            let own_shares = all_shares.iter_mut().filter_map(Vec::pop);
+            let worker = WorkerThread {
+                listeners: listeners.iter().cloned().zip(own_shares).collect(),
+                // A child of its own: connections of different threads do not meet at one lock.
+                cancel: cancel.child_token(),
+                tracker: tracker.clone(),
+                stopped: stop.subscribe(),
             };
-            threads.push(
-                thread::Builder::new()
-                    .name(format!("worker-{number}"))
-                    .spawn(work)?,
-            );
+            let started = started.clone();
+            let run = move || {
+                // The receiver is gone only when another worker failed to start.
+                let _ = started.send(worker.run(&started));
+            };
+            let name = format!("worker-{number}");
+            threads.push(thread::Builder::new().name(name).spawn(run)?);
         }
         drop(started);
         let workers = Self { stop, threads };
         for _ in 0..count {
-            // Each worker says once that it has started, or why it has not.
+            // Each worker reports once: that it has started, or why it has not.
             starts
                 .recv()
-                .map_err(|_| io::Error::other("a worker ended before it began"))??;
+                .map_err(|_| io::Error::other("a worker ended before it started"))??;
         }
         Ok(workers)
     }
 
-    /// Ends the workers, and with them what they are still at.
+    /// Ends the workers, and with them the connections that are left.
     pub(super) fn stop(self) {
         self.stop.send_replace(true);
         for thread in self.threads {
-            // A panic in a worker itself has been printed by its own thread.
+            // The panic hook has printed a worker's panic.
             let _ = thread.join();
         }
     }
 }
 
-/// A worker's life. Gives an error if it cannot begin; says through `started` that it has.
-fn work(
-    services: Vec<(Service, Share)>,
-    watch: Watch,
-    mut stopped: watch::Receiver<bool>,
-    started: &mpsc::Sender<io::Result<()>>,
-) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()?;
-    LocalSet::new().block_on(&runtime, async {
-        let worker = Rc::new(Worker::default());
-        for (service, share) in services {
-            let listener = service.bound.listener()?;
-            let (ingress, own) = (service.ingress, worker.clone());
-            let serve =
-                move |stream, watch| connection::serve(stream, ingress.clone(), own.clone(), watch);
-            // With the loop goes this worker's handle to the socket: nothing connects any more once all have ended.
-            spawn_local(accept_loop(
-                listener,
-                service.places,
-                share,
-                watch.clone(),
-                serve,
-            ));
-        }
-        // As in `Workers::start`.
-        let _ = started.send(Ok(()));
-        spawn_local(sweep(worker.clone()));
-        spawn_local(drain(worker, watch));
-        // The sender is dropped when nobody waits for us any more, which is an end as well.
-        let _ = stopped.wait_for(|stopped| *stopped).await;
-        Ok(())
-    })
+/// One worker before its thread runs.
+struct WorkerThread {
+    listeners: Vec<(ProxyListener, Share)>,
+    cancel: CancellationToken,
+    tracker: TaskTracker,
+    stopped: watch::Receiver<bool>,
 }
 
-async fn sweep(worker: Rc<Worker>) {
-    let mut ticks = interval(SWEEP);
-    loop {
-        ticks.tick().await;
-        worker.pool.sweep();
-        buffer::trim();
+impl WorkerThread {
+    /// Runs the worker to its end. Reports the start through `started`; returns an error when it cannot start.
+    fn run(mut self, started: &mpsc::Sender<io::Result<()>>) -> io::Result<()> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        LocalSet::new().block_on(&runtime, async {
+            let worker = Rc::new(Worker::new(self.tracker.clone()));
+            for (listener, share) in std::mem::take(&mut self.listeners) {
+                self.accept(listener, share, &worker)?;
+            }
+            // As in `Workers::start`.
+            let _ = started.send(Ok(()));
+            spawn_local(sweep(worker));
+            // The sender is dropped with the workers, which ends this one too.
+            let _ = self.stopped.wait_for(|stopped| *stopped).await;
+            Ok(())
+        })
+    }
+
+    fn accept(&self, listener: ProxyListener, share: Share, worker: &Rc<Worker>) -> io::Result<()> {
+        let acceptor = Acceptor {
+            listener: listener.bound.listener()?,
+            permits: listener.permits,
+            share,
+            cancel: self.cancel.clone(),
+            tracker: self.tracker.clone(),
+        };
+        let server = Rc::new(Server::new(LocalExecutor, listener.state.limits));
+        let (state, worker, cancel) = (listener.state, worker.clone(), self.cancel.clone());
+        let serve = move |stream, permit| {
+            serve(
+                stream,
+                permit,
+                server.clone(),
+                state.clone(),
+                worker.clone(),
+                cancel.clone(),
+            )
+        };
+        // The accept loop ends with its listening handle: nothing connects once all loops have ended.
+        spawn_local(acceptor.run(LocalExecutor, serve));
+        Ok(())
     }
 }
 
-async fn drain(worker: Rc<Worker>, mut watch: Watch) {
-    watch.draining().await;
-    worker.drain();
+/// Serves one client connection.
+async fn serve(
+    stream: Stream,
+    permit: ConnectionPermit,
+    server: Rc<Server<LocalExecutor>>,
+    listener: Arc<ListenerState>,
+    worker: Rc<Worker>,
+    cancel: CancellationToken,
+) {
+    let _counted = listener.count_connection();
+    let state = Arc::new(ConnectionState::default());
+    let proxy = Proxy::new(ClientConnection {
+        listener,
+        worker,
+        state: state.clone(),
+        timer: RefCell::default(),
+    });
+    server.serve(stream, state, proxy, cancel).await;
+    drop(permit);
+}
+
+async fn sweep(worker: Rc<Worker>) {
+    let mut ticks = interval(SWEEP_INTERVAL);
+    loop {
+        ticks.tick().await;
+        worker.sweep();
+    }
 }

@@ -1,12 +1,27 @@
-//! What keeps a request from being answered by the upstream: whose fault it is, and what the caller is told.
+//! Refusals: why a request gets a response of bearward's own instead of the upstream's.
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use crate::token::credential::NoToken;
+use crate::{server::framing_gate::GateRefusal, token::credential::NoToken};
 
-/// The kinds of answers that are bearward's own.
+/// Why a request ends without the upstream's response.
+#[derive(Debug)]
+pub enum ProxyError {
+    /// The client gets a response of bearward's own.
+    Refused(ProxyRefusal),
+    /// The client has disconnected.
+    ClientGone,
+}
+
+impl From<ProxyRefusal> for ProxyError {
+    fn from(refusal: ProxyRefusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+/// The kinds of bearward's own responses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum RefusalKind {
     /// Malformed request, ambiguous path.
     BadRequest,
     /// Missing or wrong `x-bearward-key`.
@@ -21,50 +36,50 @@ pub enum Kind {
     MethodNotAllowed,
     /// An `Expect` other than `100-continue`.
     ExpectationFailed,
-    /// The caller was too slow.
+    /// The client was too slow.
     RequestTimeout,
-    /// More body than the route takes.
+    /// A body above `guard.max_body`.
     BodyTooLarge,
-    /// More path than the listener takes.
+    /// A path above `limits.path_bytes`.
     PathTooLong,
-    /// More head than the listener takes.
+    /// A head above `limits.head_bytes` or `limits.head_fields`.
     HeadersTooLarge,
-    /// A Host that the guard does not know.
+    /// A Host that the guard does not accept.
     HostNotAllowed,
-    /// Look-up or connection failed.
+    /// Name look-up or connection failed.
     UpstreamUnreachable,
     /// The TLS handshake failed.
     UpstreamTls,
-    /// The answer is invalid or was cut off.
+    /// The response is invalid or was cut.
     UpstreamProtocol,
-    /// No connection or no head in time.
+    /// No connection or no response head in time.
     UpstreamTimeout,
     /// The authorization server refuses this client.
     TokenRefused,
-    /// No usable token for now.
+    /// No usable access token at present.
     TokenUnavailable,
-    /// A person has to log in.
+    /// A person must log in.
     LoginRequired,
 }
 
-/// An answer of bearward's own, before it is put into HTTP.
+/// A refused request: what its client is told.
 #[derive(Clone, Debug)]
-pub struct Refusal {
-    /// Which one.
-    pub kind: Kind,
-    /// What happened this time; never holds a secret.
+pub struct ProxyRefusal {
+    /// The kind, which decides status and type.
+    pub kind: RefusalKind,
+    /// What happened and what helps. Holds no secret.
     pub detail: Cow<'static, str>,
     /// The RFC 6749 error code of the authorization server.
     pub code: Option<Arc<str>>,
-    /// When it is worth trying again.
+    /// When a retry makes sense, for `Retry-After`.
     pub retry_after: Option<Duration>,
-    /// A more exact word for `Proxy-Status` (RFC 9209 §2.3) than the one of the kind.
+    /// A more exact `Proxy-Status` error (RFC 9209 §2.3) than the kind's.
     pub proxy_error: Option<&'static str>,
 }
 
-impl Refusal {
-    /// A refusal of this kind with these words for people.
-    pub fn new(kind: Kind, detail: impl Into<Cow<'static, str>>) -> Self {
+impl ProxyRefusal {
+    /// Makes a refusal with a detail for people.
+    pub fn new(kind: RefusalKind, detail: impl Into<Cow<'static, str>>) -> Self {
         Self {
             kind,
             detail: detail.into(),
@@ -74,24 +89,32 @@ impl Refusal {
         }
     }
 
-    /// The same with a more exact word for `Proxy-Status`.
+    /// Sets a more exact `Proxy-Status` error.
     pub fn with_proxy_error(mut self, word: &'static str) -> Self {
         self.proxy_error = Some(word);
         self
     }
 
-    /// A malformed request.
+    /// Makes the refusal of a malformed request.
     pub fn bad_request(detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(Kind::BadRequest, detail)
+        Self::new(RefusalKind::BadRequest, detail)
     }
 
-    /// The refusal of a request that needs `provider`'s token, of which there is none; `way` says how to log in there.
-    pub fn no_token(reason: &NoToken, provider: &str, way: &str) -> Self {
+    /// Makes the refusal of a request whose token cannot stand in a header field.
+    pub fn unsendable_token(route: &str) -> Self {
+        Self::new(
+            RefusalKind::TokenUnavailable,
+            format!("the access token of route {route:?} cannot stand in a header field"),
+        )
+    }
+
+    /// Makes the refusal of a request whose token is missing. `login_hint` says how to log in.
+    pub fn no_token(reason: &NoToken, provider: &str, login_hint: &str) -> Self {
         match reason {
             NoToken::Refused { error } => Self {
                 code: Some(error.clone()),
                 ..Self::new(
-                    Kind::TokenRefused,
+                    RefusalKind::TokenRefused,
                     format!(
                         "the authorization server refuses the client of provider {provider:?} with {error:?}; \
                          see its client_id, client_secret and scope"
@@ -104,14 +127,25 @@ impl Refusal {
             } => Self {
                 retry_after: Some(*retry_after),
                 ..Self::new(
-                    Kind::TokenUnavailable,
+                    RefusalKind::TokenUnavailable,
                     format!("no usable access token of provider {provider:?}: {detail}"),
                 )
             },
             NoToken::LoginRequired => Self::new(
-                Kind::LoginRequired,
-                format!("provider {provider:?} needs a login: {way}"),
+                RefusalKind::LoginRequired,
+                format!("provider {provider:?} needs a login: {login_hint}"),
             ),
         }
+    }
+}
+
+impl From<GateRefusal> for ProxyRefusal {
+    fn from(refused: GateRefusal) -> Self {
+        let kind = match refused {
+            GateRefusal::HeadTooLong | GateRefusal::TooManyFields => RefusalKind::HeadersTooLarge,
+            GateRefusal::HeadTimeout => RefusalKind::RequestTimeout,
+            _ => RefusalKind::BadRequest,
+        };
+        Self::new(kind, refused.to_string())
     }
 }

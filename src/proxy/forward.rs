@@ -1,454 +1,256 @@
-//! One request and the head of its answer over an HTTP/1.1 connection: send, wait, and the one safe repeat.
+//! Sends an admitted request: one attempt, the one safe retry, and the replay with a renewed token.
 
 use std::{
     future::poll_fn,
-    task::{Context, Poll, ready},
+    pin::pin,
+    rc::Rc,
+    task::{Poll, ready},
 };
+
+use http::{Method, Request, Response, StatusCode, request::Parts};
+use hyper::body::Incoming;
+use tokio::time::Instant;
 
 use super::{
-    admission,
-    caller::{Caller, CallerFault},
-    echo,
-    error::{Kind, Refusal},
-    guard, headers,
+    admission::Admitted,
+    body::{RequestBody, UploadFault},
+    error::{ProxyError, ProxyRefusal, RefusalKind},
+    exchange::Exchange,
+    guard,
+    inject::InjectedToken,
+    reauthorize, request, response,
     route::Timeouts,
-    sending::Sending,
-    service::{Ingress, Prepared},
-    timer::Timer,
-    upstream::{Connection, Pool},
+    table::ActiveRoute,
+    upgrade::{self, UpgradeRequest},
+    upstream::{Checkout, SendError},
+    worker::Worker,
 };
-use crate::{
-    http1::{
-        body::Sink,
-        buffer::{Buffer, SMALL},
-        field::list,
-        framing::{self, Framing},
-        head::{Head, HeadLimits},
-    },
-    telemetry::access_log::TokenCost,
-};
+use crate::{server::timer::Timer, telemetry::access_log::TokenCost};
 
-/// Interim answers (1xx) to one request; more are no HTTP.
-const MOST_INTERIM: usize = 32;
-
-/// Why a request got no answer from its upstream.
+/// A request that may go upstream.
 #[derive(Debug)]
-pub enum Unanswered {
-    /// The caller is told so.
-    Refused(Refusal),
-    /// There is nobody to tell.
-    CallerGone,
+pub struct Outgoing<'a> {
+    /// The worker whose connections it uses.
+    pub worker: &'a Rc<Worker>,
+    /// The route it takes.
+    pub active: &'a ActiveRoute,
+    /// The client's head.
+    pub parts: &'a Parts,
+    /// What admission found.
+    pub admitted: &'a Admitted<'a>,
+    /// The client's body.
+    pub body: RequestBody,
+    /// The token that the route demands.
+    pub token: Option<InjectedToken>,
+    /// What the token cost.
+    pub cost: TokenCost,
+    /// The client's wish to switch protocols.
+    pub upgrade: Option<&'a UpgradeRequest>,
 }
 
-impl From<Refusal> for Unanswered {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
-}
-
-impl From<CallerFault> for Unanswered {
-    fn from(fault: CallerFault) -> Self {
-        match fault {
-            CallerFault::Gone => Self::CallerGone,
-            CallerFault::Malformed => Self::Refused(Refusal::bad_request("a malformed body")),
-            CallerFault::TooLarge => Self::Refused(guard::body_too_large()),
-        }
-    }
-}
-
-/// The head of an answer, and the connection on which its body follows while the request's may still be under way.
+/// The head of the upstream's response, and the connection that its body comes by.
 #[derive(Debug)]
-pub struct Answered {
-    /// The head, and what was read behind it.
-    pub head: Head,
-    /// Where the body ends.
-    pub framing: Framing,
+pub struct Sent {
+    /// The response.
+    pub response: Response<Incoming>,
     /// The connection.
-    pub connection: Connection,
-    /// What is still to be sent.
-    pub sending: Sending,
+    pub checkout: Checkout,
 }
 
-/// Sends a prepared request, and waits for the head of the answer.
-///
-/// `wire` holds the request's head, `head_length` bytes, and what there is of its body. The request is sent once more
-/// only where nothing can happen twice, or with a new token where the upstream refused the first.
+impl Sent {
+    /// Whether the upstream switches protocols.
+    pub fn is_switch(&self) -> bool {
+        self.response.status() == StatusCode::SWITCHING_PROTOCOLS
+    }
+}
+
+/// Sends a request, and waits for the head of the response.
 ///
 /// # Errors
-/// See [`Unanswered`].
-pub async fn forward(
-    ingress: &Ingress,
-    pool: &Pool,
-    head: &Head,
-    prepared: &mut Prepared,
-    caller: &mut Caller<'_>,
-    sending: Sending,
-    timer: &mut Timer,
-) -> Result<Answered, Unanswered> {
-    let active = prepared.active.clone();
-    let limits = ingress.head_limits();
-    let tunnel = headers::tunnel(head, &prepared.admitted, &active.route);
-    let mut exchange = Exchange::new(sending, limits, tunnel.clone());
-    let mut connection = match pool.take(&active.target) {
-        Some(connection) => connection,
-        None => open(prepared, head, &mut exchange.sending, pool).await?,
+/// `upstream-…`, `request-timeout`, `body-too-large`, `bad-request`, the token's refusals; the client disconnected.
+pub async fn send(
+    outgoing: &mut Outgoing<'_>,
+    exchange: &mut Exchange,
+) -> Result<Sent, ProxyError> {
+    let mut checkout = match outgoing.worker.pool.checkout(&outgoing.active.upstream) {
+        Some(checkout) => checkout,
+        None => connect(outgoing).await?,
     };
-    let to_head = head.method() == b"HEAD";
-    let mut repeated = false;
+    let mut is_retry = false;
     loop {
-        match exchange
-            .run(
-                &mut connection,
-                caller,
-                &active.route.timeouts,
-                timer,
-                to_head,
-            )
-            .await
-        {
-            Ok(framing) => {
-                let Exchange {
-                    sending, answer, ..
-                } = exchange;
-                let mut answered = Answered {
-                    head: answer,
-                    framing,
-                    connection,
-                    sending,
-                };
-                if !replays(prepared, &mut answered, caller, timer).await? {
-                    echo::take_out(&mut answered.head, &active.route, prepared.token.as_deref());
-                    return Ok(answered);
+        let request = upstream_request(outgoing, &checkout)?;
+        match attempt(outgoing, &mut checkout, request, exchange.timer()).await {
+            Ok(response) => {
+                response::check(&response)?;
+                upgrade::check(&response, outgoing.upgrade)?;
+                match replay_token(outgoing, &response).await {
+                    None => return Ok(Sent { response, checkout }),
+                    Some(token) => {
+                        outgoing.token = Some(token);
+                        outgoing.cost = TokenCost::Replayed;
+                    }
                 }
-                // The refused answer's body is of no use; its connection goes with it.
-                exchange = Exchange::new(
-                    answered.sending.with_new_head(head, prepared),
-                    limits,
-                    tunnel.clone(),
-                );
-                connection = open(prepared, head, &mut exchange.sending, pool).await?;
             }
-            Err(Lost::Caller(fault)) => return Err(fault.into()),
-            Err(Lost::Refused(refusal)) => return Err(refusal.into()),
-            Err(Lost::Connection)
-                if !repeated && exchange.may_repeat(&connection, head.method()) =>
+            Err(AttemptError::Send(failed))
+                if !is_retry && may_retry(outgoing, &checkout, &failed) =>
             {
-                repeated = true;
                 tracing::debug!(
-                    route = &*active.route.name,
-                    "the connection was dead; the request is sent once more"
+                    route = &*outgoing.active.route.name,
+                    "the connection was dead; retrying once"
                 );
-                exchange.sending = exchange.sending.with_new_head(head, prepared);
-                connection = open(prepared, head, &mut exchange.sending, pool).await?;
+                is_retry = true;
             }
-            Err(Lost::Connection) if connection.was_reset() => {
-                let refusal = Refusal::new(
-                    Kind::UpstreamProtocol,
-                    "the upstream broke off the request, or the rules of HTTP/2",
-                );
-                return Err(refusal.with_proxy_error("http_protocol_error").into());
-            }
-            Err(Lost::Connection) => {
-                let refusal = Refusal::new(
-                    Kind::UpstreamProtocol,
-                    "the upstream closed the connection without an answer",
-                );
-                return Err(refusal.with_proxy_error("connection_terminated").into());
-            }
+            Err(failed) => return Err(failed.into_proxy_error(&outgoing.body)),
         }
+        // The broken or refused attempt ends with its connection.
+        drop(checkout);
+        checkout = connect(outgoing).await?;
     }
 }
 
-/// Opens a connection for a request of which nothing is on its way. A token that ran out in the meantime is replaced.
-async fn open(
-    prepared: &mut Prepared,
-    head: &Head,
-    sending: &mut Sending,
-    pool: &Pool,
-) -> Result<Connection, Refusal> {
-    let active = prepared.active.clone();
-    sending.shrink();
-    // Apart from the task, which would hold the room for a TLS handshake as long as it lives.
-    let connection = Box::pin(active.target.connect(active.route.timeouts.connect, pool)).await?;
-    if let (Some(credential), Some(token)) = (&active.credential, &prepared.token)
-        && !credential.is_usable(token)
+/// Opens a connection. A token that expires meanwhile is replaced.
+async fn connect(outgoing: &mut Outgoing<'_>) -> Result<Checkout, ProxyRefusal> {
+    let Outgoing { active, worker, .. } = *outgoing;
+    let bound = active.route.timeouts.connect;
+    // Boxed: a request's future would hold the room for a TLS handshake as long as it lives.
+    let checkout = Box::pin(active.upstream.connect(&worker.pool, bound)).await?;
+    if let (Some(credential), Some(sent)) = (&active.credential, &outgoing.token)
+        && !credential.is_usable(&sent.token)
     {
-        let token = credential.obtain().await.map_err(|reason| {
-            Refusal::no_token(&reason, credential.name(), &active.way_to_log_in)
+        let token = credential.obtain().await.map_err(|error| {
+            ProxyRefusal::no_token(&error, credential.name(), &active.login_hint)
         })?;
-        prepared.token = Some(token);
-        *sending = sending.with_new_head(head, prepared);
+        outgoing.token = Some(worker.header_values.format(active, token)?);
     }
-    Ok(connection)
+    Ok(checkout)
 }
 
-/// Whether the upstream refused the token, a newer one is to be had, and the request can be sent again with it. Then
-/// `prepared` holds the newer one.
-///
-/// # Errors
-/// What the caller did wrong before its body was whole.
-async fn replays(
-    prepared: &mut Prepared,
-    answered: &mut Answered,
-    caller: &mut Caller<'_>,
-    timer: &mut Timer,
-) -> Result<bool, CallerFault> {
-    let active = &prepared.active;
-    let (Some(binding), Some(credential), Some(seen)) =
-        (&active.route.provider, &active.credential, &prepared.token)
-    else {
-        return Ok(false);
-    };
-    if !binding.reauthorize_on.contains(&answered.head.status) {
-        seen.mark_accepted();
-        return Ok(false);
-    }
-    if prepared.cost == TokenCost::Replayed {
-        seen.mark_refused_when_fresh();
-        return Ok(false);
-    }
-    let gathered = answered
-        .sending
-        .gather(caller, timer, active.route.timeouts.idle)
-        .await;
-    if gathered != Ok(true) {
-        // Too large to be sent again, or broken: the next request is to find a new token. Where another would not help,
-        // the refusal has been told already and this one stays.
-        let _ = credential.discard(seen);
-        return gathered;
-    }
-    match credential.renew(seen).await {
-        Ok(token) => {
-            active.metrics.replayed();
-            prepared.token = Some(token);
-            prepared.cost = TokenCost::Replayed;
-            Ok(true)
+fn upstream_request(
+    outgoing: &Outgoing<'_>,
+    checkout: &Checkout,
+) -> Result<Request<RequestBody>, ProxyRefusal> {
+    let parts = request::for_upstream(
+        outgoing.parts,
+        outgoing.admitted,
+        outgoing.active,
+        outgoing.token.as_ref(),
+        !outgoing.body.is_empty(),
+        outgoing.upgrade.map(|asked| &asked.protocols),
+        checkout.version(),
+    )?;
+    Ok(Request::from_parts(parts, outgoing.body.clone()))
+}
+
+/// Sends the request once, within the route's timeouts.
+async fn attempt(
+    outgoing: &Outgoing<'_>,
+    checkout: &mut Checkout,
+    request: Request<RequestBody>,
+    timer: &mut Option<Timer>,
+) -> Result<Response<Incoming>, AttemptError> {
+    let (body, timeouts) = (&outgoing.body, &outgoing.active.route.timeouts);
+    let started = Instant::now();
+    let mut sending = pin!(checkout.send(request));
+    poll_fn(|cx| {
+        if let Poll::Ready(sent) = sending.as_mut().poll(cx) {
+            return Poll::Ready(sent.map_err(AttemptError::Send));
         }
-        Err(_) => Ok(false),
-    }
-}
-
-/// Why an attempt came to nothing.
-enum Lost {
-    /// The connection died without a byte of an answer.
-    Connection,
-    Caller(CallerFault),
-    Refused(Refusal),
-}
-
-/// One attempt.
-struct Exchange {
-    sending: Sending,
-    answer: Head,
-    limits: HeadLimits,
-    interim: usize,
-    /// The interim answer that is on its way to the caller.
-    passing: Option<Buffer>,
-    /// The protocols that the request asks to switch to.
-    tunnel: Option<Vec<u8>>,
-}
-
-impl Exchange {
-    fn new(sending: Sending, limits: HeadLimits, tunnel: Option<Vec<u8>>) -> Self {
-        Self {
-            sending,
-            answer: Head::default(),
-            limits,
-            interim: 0,
-            passing: None,
-            tunnel,
-        }
-    }
-
-    async fn run(
-        &mut self,
-        connection: &mut Connection,
-        caller: &mut Caller<'_>,
-        timeouts: &Timeouts,
-        timer: &mut Timer,
-        to_head: bool,
-    ) -> Result<Framing, Lost> {
-        timer.set(if caller.is_body_done() {
-            timeouts.response
-        } else {
-            timeouts.idle
-        });
-        poll_fn(|cx| {
-            // While the connection was opened, the caller may have thought better of it.
-            if self.sending.is_unsent() && !connection.reused && caller.poll_gone(cx).is_ready() {
-                return Poll::Ready(Err(Lost::Caller(CallerFault::Gone)));
-            }
-            if !self.sending.is_over() {
-                let mut moved = false;
-                let sent = self.sending.poll(cx, connection, caller, &mut moved);
-                if let Poll::Ready(Err(fault)) = sent {
-                    return Poll::Ready(Err(Lost::Caller(fault)));
-                }
-                if moved {
-                    timer.set(if self.sending.waits_for_upstream() {
-                        timeouts.response
-                    } else {
-                        timeouts.idle
-                    });
-                }
-            }
-            if let Poll::Ready(answered) = self.poll_answer(cx, connection, caller, to_head) {
-                return Poll::Ready(answered);
-            }
-            if caller.poll_gone(cx).is_ready() {
-                return Poll::Ready(Err(Lost::Caller(CallerFault::Gone)));
-            }
-            timer
-                .poll_passed(cx)
-                .map(|()| Err(Lost::Refused(self.timed_out())))
-        })
-        .await
-    }
-
-    fn poll_answer(
-        &mut self,
-        cx: &mut Context<'_>,
-        connection: &mut Connection,
-        caller: &mut Caller<'_>,
-        to_head: bool,
-    ) -> Poll<Result<Framing, Lost>> {
         loop {
-            match self.answer.parse_response(self.limits) {
-                Ok(false) => {}
-                Ok(true) if self.answer.status == 101 && self.is_switch_asked_for() => {
-                    return Poll::Ready(Ok(Framing::Empty));
-                }
-                Ok(true) if matches!(self.answer.status, 100..=199) => {
-                    ready!(self.poll_interim(cx, caller))?;
-                    continue;
-                }
-                Ok(true) => {
-                    let framing = framing::of_response(&self.answer, to_head);
-                    return Poll::Ready(framing.map_err(|ambiguous| protocol(ambiguous.as_str())));
-                }
-                Err(_) => return Poll::Ready(Err(protocol("a malformed or too large head"))),
-            }
-            if let Err(lost) = ready!(self.poll_fill(cx, connection)) {
-                return Poll::Ready(Err(lost));
+            let deadline = deadline(body, timeouts, started);
+            let timer = timer.get_or_insert_with(|| Timer::new(deadline));
+            timer.set(deadline);
+            ready!(timer.poll_elapsed(cx));
+            if Instant::now() >= self::deadline(body, timeouts, started) {
+                return Poll::Ready(Err(AttemptError::Timeout));
             }
         }
-    }
+    })
+    .await
+}
 
-    fn poll_fill(
-        &mut self,
-        cx: &mut Context<'_>,
-        connection: &mut Connection,
-    ) -> Poll<Result<(), Lost>> {
-        let buffer = &mut self.answer.buffer;
-        if buffer.spare().is_empty() {
-            buffer.grow(if buffer.size() == 0 {
-                SMALL
-            } else {
-                buffer.size() * 2
-            });
-        }
-        match connection.poll_read(cx, buffer.spare()) {
-            Poll::Ready(Ok(count)) if count > 0 => {
-                buffer.advance(count);
-                Poll::Ready(Ok(()))
-            }
-            Poll::Ready(_) if buffer.is_empty() => Poll::Ready(Err(Lost::Connection)),
-            Poll::Ready(_) => {
-                let refusal = Refusal::new(
-                    Kind::UpstreamProtocol,
-                    "the upstream's answer was cut off in its head",
-                );
-                Poll::Ready(Err(Lost::Refused(
-                    refusal.with_proxy_error("http_response_incomplete"),
-                )))
-            }
-            Poll::Pending => {
-                if buffer.is_empty() {
-                    // A request that waits holds no memory for its answer.
-                    buffer.release();
-                }
-                Poll::Pending
-            }
-        }
+/// When the attempt has taken too long: `timeouts.idle` after the body last moved, `timeouts.response` after its end.
+fn deadline(body: &RequestBody, timeouts: &Timeouts, started: Instant) -> Instant {
+    let moved_at = body.moved_at().map_or(started, |at| at.max(started));
+    match body.is_received() {
+        true => moved_at + timeouts.response,
+        false => moved_at + timeouts.idle,
     }
+}
 
-    fn is_switch_asked_for(&self) -> bool {
-        match (&self.tunnel, admission::switches_to(&self.answer)) {
-            (Some(asked), Some(protocol)) => {
-                list(asked).any(|asked| asked.eq_ignore_ascii_case(protocol))
-                    && self.sending.is_done()
+async fn replay_token(
+    outgoing: &Outgoing<'_>,
+    response: &Response<Incoming>,
+) -> Option<InjectedToken> {
+    reauthorize::token_for_replay(
+        outgoing.active,
+        &outgoing.worker.header_values,
+        response.status(),
+        outgoing.token.as_ref(),
+        &outgoing.body,
+        outgoing.cost,
+    )
+    .await
+}
+
+/// Whether the request may be sent again: nothing can happen twice (RFC 9110 §9.2.2).
+fn may_retry(outgoing: &Outgoing<'_>, checkout: &Checkout, failed: &SendError) -> bool {
+    let body = &outgoing.body;
+    if body.fault().is_some() || !body.can_be_replayed() {
+        return false;
+    }
+    failed.is_unsent
+        || (checkout.is_reused() && !failed.has_received && is_idempotent(&outgoing.parts.method))
+}
+
+fn is_idempotent(method: &Method) -> bool {
+    method.is_idempotent()
+}
+
+/// Why an attempt got no response.
+enum AttemptError {
+    Send(SendError),
+    Timeout,
+}
+
+impl AttemptError {
+    fn into_proxy_error(self, body: &RequestBody) -> ProxyError {
+        match (body.fault(), self) {
+            (Some(UploadFault::Disconnected), _) => ProxyError::ClientGone,
+            (Some(UploadFault::Malformed), _) => {
+                ProxyRefusal::bad_request("a malformed body").into()
             }
-            _ => false,
-        }
-    }
-
-    /// An interim answer: 100 was dealt with already, 101 was not asked for, others pass.
-    fn poll_interim(
-        &mut self,
-        cx: &mut Context<'_>,
-        caller: &mut Caller<'_>,
-    ) -> Poll<Result<(), Lost>> {
-        if self.answer.status == 101 || self.interim >= MOST_INTERIM {
-            return Poll::Ready(Err(protocol(
-                "an unasked switch of protocols, or interim answers without end",
-            )));
-        }
-        if self.answer.status != 100 {
-            // Half of it may have gone out already, and the other half waits for the caller.
-            let wire = self
-                .passing
-                .get_or_insert_with(|| interim_head(&self.answer));
-            ready!(caller.poll_interim(cx, wire)).map_err(Lost::Caller)?;
-            self.passing = None;
-        }
-        self.interim += 1;
-        self.answer.next(0);
-        Poll::Ready(Ok(()))
-    }
-
-    /// A repeat is safe where the request never left, or where the method is idempotent (RFC 9110 §9.2.2), all of it
-    /// is still at hand, and the connection may have died before the upstream read a byte.
-    fn may_repeat(&self, connection: &Connection, method: &[u8]) -> bool {
-        let idempotent = matches!(method, b"GET" | b"HEAD" | b"OPTIONS" | b"PUT" | b"DELETE");
-        self.answer.buffer.is_empty()
-            && self.interim == 0
-            && self.sending.is_kept()
-            && (self.sending.is_unsent()
-                || connection.was_refused()
-                || (connection.reused && !connection.was_reset() && idempotent))
-    }
-
-    fn timed_out(&self) -> Refusal {
-        if self.sending.waits_for_upstream() {
-            Refusal::new(Kind::UpstreamTimeout, "the upstream did not answer in time")
-        } else if self.sending.waits_for_caller() {
-            Refusal::new(Kind::RequestTimeout, "no more of the body came in time")
-        } else {
-            let refusal = Refusal::new(
-                Kind::UpstreamTimeout,
-                "the upstream did not take the body in time",
-            );
-            refusal.with_proxy_error("connection_write_timeout")
+            (Some(UploadFault::TooLarge), _) => guard::body_too_large().into(),
+            (None, Self::Timeout) if body.is_waiting_for_client() => ProxyRefusal::new(
+                RefusalKind::RequestTimeout,
+                "no byte of the body came for `timeouts.idle`",
+            )
+            .into(),
+            (None, Self::Timeout) => ProxyRefusal::new(
+                RefusalKind::UpstreamTimeout,
+                "the upstream did not respond within `timeouts.response`",
+            )
+            .into(),
+            (None, Self::Send(failed)) => upstream_failed(&failed).into(),
         }
     }
 }
 
-fn interim_head(answer: &Head) -> Buffer {
-    let mut wire = Buffer::with_size(SMALL);
-    headers::write_answer(
-        &mut wire,
-        answer,
-        Framing::Empty,
-        Sink::Plain,
-        headers::Persist::Silent,
-        None,
-    );
-    wire
-}
-
-fn protocol(detail: &'static str) -> Lost {
-    Lost::Refused(Refusal::new(
-        Kind::UpstreamProtocol,
-        format!("the upstream sent {detail}"),
-    ))
+fn upstream_failed(failed: &SendError) -> ProxyRefusal {
+    tracing::debug!(error = %failed.error, "the upstream did not respond");
+    let (detail, word) = if failed.error.is_parse_too_large() {
+        (
+            "the upstream sent a head above `limits.head_bytes` or `limits.head_fields`",
+            "http_response_header_section_size",
+        )
+    } else if failed.error.is_parse() {
+        ("the upstream sent a malformed head", "http_protocol_error")
+    } else if failed.has_received {
+        ("the upstream broke the request off", "http_protocol_error")
+    } else {
+        (
+            "the upstream closed the connection without a response",
+            "connection_terminated",
+        )
+    };
+    ProxyRefusal::new(RefusalKind::UpstreamProtocol, detail).with_proxy_error(word)
 }

@@ -1,151 +1,157 @@
-//! Who may pass: the Host that is asked for, browsers, the client key, and what `allow` says.
+//! The guard of a route: Host names, browsers, the client key, `allow` and the body's length.
+
+use http::{
+    HeaderMap,
+    header::{HeaderName, ORIGIN},
+    request::Parts,
+};
+use http_body::Body;
 
 use super::{
     admission::Admitted,
-    error::{Kind, Refusal},
+    error::{ProxyRefusal, RefusalKind},
+    hop::CLIENT_KEY,
     route::{Guard, Route},
+    table::ActiveRoute,
 };
-use crate::http1::{field::Known, head::Head};
 
-/// Checks a request against everything that its route demands of callers.
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
+/// Checks a request against everything that its route demands of clients.
+///
+/// `decoded_path` is there when the route has a `path` or `allow`; `port` is the listener's own.
 ///
 /// # Errors
 /// `host-not-allowed`, `cross-site`, `client-key-required`, `not-allowed`, `body-too-large`.
 pub fn check(
-    route: &Route,
-    head: &Head,
-    admitted: &Admitted,
+    active: &ActiveRoute,
+    parts: &Parts,
+    admitted: &Admitted<'_>,
     decoded_path: Option<&str>,
+    body: &impl Body,
     port: Option<u16>,
-) -> Result<(), Refusal> {
-    check_host(&route.guard, head, admitted)?;
-    check_browser(&route.guard, head, admitted, port)?;
-    check_key(&route.guard, head)?;
-    check_rules(route, head, decoded_path)?;
-    check_length(&route.guard, admitted)
-}
-
-/// Whether `host` is one of the names that the guard accepts.
-pub fn knows(guard: &Guard, host: &[u8]) -> bool {
-    guard
-        .hosts
-        .iter()
-        .any(|known| known.as_bytes().eq_ignore_ascii_case(host))
-}
-
-fn check_host(guard: &Guard, head: &Head, admitted: &Admitted) -> Result<(), Refusal> {
-    match admitted.host {
-        // Only HTTP/1.0 may name none, which no browser speaks.
-        None => Ok(()),
-        Some(host) if knows(guard, head.bytes(host)) => Ok(()),
-        Some(_) => Err(host_not_allowed()),
-    }
-}
-
-/// The refusal of a Host that nobody here knows.
-pub fn host_not_allowed() -> Refusal {
-    Refusal::new(
-        Kind::HostNotAllowed,
-        "this Host is not one of `guard.hosts`",
-    )
-}
-
-/// A page of another site makes a browser call us, and the browser says so (Fetch Metadata; RFC 6454).
-fn check_browser(
-    guard: &Guard,
-    head: &Head,
-    admitted: &Admitted,
-    port: Option<u16>,
-) -> Result<(), Refusal> {
-    for field in head.fields() {
-        let foreign = match field.known {
-            Known::SecFetchSite => {
-                let site = head.bytes(field.value);
-                site.eq_ignore_ascii_case(b"cross-site") || site.eq_ignore_ascii_case(b"same-site")
-            }
-            Known::Origin => !is_own_origin(guard, head.bytes(field.value), admitted.port, port),
-            _ => false,
-        };
-        if foreign {
-            return Err(Refusal::new(
-                Kind::CrossSite,
-                "a browser's request from another site",
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// Whether `origin` is a page that this very listener served: its scheme, one of its names, its port.
-fn is_own_origin(guard: &Guard, origin: &[u8], asked_port: Option<u16>, port: Option<u16>) -> bool {
-    let Some(authority) = origin.strip_prefix(b"http://") else {
-        return false;
-    };
-    let end = if authority.starts_with(b"[") {
-        authority
-            .iter()
-            .position(|byte| *byte == b']')
-            .map_or(0, |at| at + 1)
-    } else {
-        authority
-            .iter()
-            .position(|byte| *byte == b':')
-            .unwrap_or(authority.len())
-    };
-    let (host, rest) = authority.split_at(end);
-    let origin_port = match rest {
-        [] => Some(80),
-        [b':', digits @ ..] => std::str::from_utf8(digits)
-            .ok()
-            .and_then(|digits| digits.parse().ok()),
-        _ => None,
-    };
-    let ours = [Some(asked_port.unwrap_or(80)), port];
-    knows(guard, host) && origin_port.is_some() && ours.contains(&origin_port)
-}
-
-fn check_key(guard: &Guard, head: &Head) -> Result<(), Refusal> {
-    let Some(key) = &guard.client_key else {
-        return Ok(());
-    };
-    let mut given = head.values(Known::BearwardKey);
-    match (given.next(), given.next()) {
-        (Some(given), None) if key.current().matches(given) => Ok(()),
-        _ => Err(Refusal::new(
-            Kind::ClientKeyRequired,
-            "this route wants its client key in x-bearward-key",
-        )),
-    }
-}
-
-fn check_rules(route: &Route, head: &Head, decoded_path: Option<&str>) -> Result<(), Refusal> {
-    let Some(rules) = &route.allow else {
-        return Ok(());
-    };
-    let method = std::str::from_utf8(head.method()).unwrap_or_default();
-    let path = decoded_path.unwrap_or_default();
-    if rules.iter().any(|rule| rule.permits(method, path)) {
-        Ok(())
-    } else {
-        Err(Refusal::new(
-            Kind::NotAllowed,
-            "this method and path are not in the route's `allow`",
-        ))
-    }
-}
-
-fn check_length(guard: &Guard, admitted: &Admitted) -> Result<(), Refusal> {
-    use crate::http1::framing::Framing;
-    match (admitted.framing, guard.max_body) {
-        (Framing::Length(length), Some(limit)) if length > limit => Err(body_too_large()),
+) -> Result<(), ProxyRefusal> {
+    let route = &active.route;
+    check_host(&route.guard, admitted)?;
+    check_browser(&route.guard, &parts.headers, admitted, port)?;
+    check_key(&route.guard, &parts.headers)?;
+    check_rules(route, parts.method.as_str(), decoded_path)?;
+    match (body.size_hint().exact(), route.guard.max_body) {
+        (Some(length), Some(limit)) if length > limit => Err(body_too_large()),
         _ => Ok(()),
     }
 }
 
-/// The refusal of a body that is longer than `guard.max_body`.
-pub fn body_too_large() -> Refusal {
-    Refusal::new(
-        Kind::BodyTooLarge,
+/// Whether `host` is one of `guard.hosts`, in any case.
+pub fn is_allowed_host(guard: &Guard, host: &str) -> bool {
+    guard
+        .hosts
+        .iter()
+        .any(|allowed| allowed.eq_ignore_ascii_case(host))
+}
+
+fn check_host(guard: &Guard, admitted: &Admitted<'_>) -> Result<(), ProxyRefusal> {
+    match admitted.host {
+        // Only HTTP/1.0 may name none, and no browser speaks it.
+        None => Ok(()),
+        Some(host) if is_allowed_host(guard, host) => Ok(()),
+        Some(_) => Err(host_not_allowed()),
+    }
+}
+
+/// Makes the refusal of a Host that is not in `guard.hosts`.
+pub fn host_not_allowed() -> ProxyRefusal {
+    ProxyRefusal::new(
+        RefusalKind::HostNotAllowed,
+        "this Host is not one of `guard.hosts`",
+    )
+}
+
+/// Refuses requests that a page of another site makes a browser send (Fetch Metadata; RFC 6454).
+fn check_browser(
+    guard: &Guard,
+    headers: &HeaderMap,
+    admitted: &Admitted<'_>,
+    port: Option<u16>,
+) -> Result<(), ProxyRefusal> {
+    let is_other_site = |site: &[u8]| {
+        site.eq_ignore_ascii_case(b"cross-site") || site.eq_ignore_ascii_case(b"same-site")
+    };
+    let is_cross_site = headers
+        .get_all(SEC_FETCH_SITE)
+        .iter()
+        .any(|site| is_other_site(site.as_bytes()))
+        || headers
+            .get_all(ORIGIN)
+            .iter()
+            .any(|origin| !is_own_origin(guard, origin.as_bytes(), admitted.port, port));
+    match is_cross_site {
+        false => Ok(()),
+        true => Err(ProxyRefusal::new(
+            RefusalKind::CrossSite,
+            "a browser's request from another site",
+        )),
+    }
+}
+
+/// Whether `origin` is this listener: its scheme, one of its names, its port.
+fn is_own_origin(guard: &Guard, origin: &[u8], asked_port: Option<u16>, port: Option<u16>) -> bool {
+    let Some(authority) = std::str::from_utf8(origin)
+        .ok()
+        .and_then(|origin| origin.strip_prefix("http://"))
+    else {
+        return false;
+    };
+    let end = match authority.starts_with('[') {
+        true => authority.find(']').map_or(0, |at| at + 1),
+        false => authority.find(':').unwrap_or(authority.len()),
+    };
+    let (host, rest) = authority.split_at(end);
+    let origin_port = match rest.strip_prefix(':') {
+        None if rest.is_empty() => Some(80),
+        Some(digits) => digits.parse().ok(),
+        None => None,
+    };
+    let own = [Some(asked_port.unwrap_or(80)), port];
+    is_allowed_host(guard, host) && origin_port.is_some() && own.contains(&origin_port)
+}
+
+fn check_key(guard: &Guard, headers: &HeaderMap) -> Result<(), ProxyRefusal> {
+    let Some(key) = &guard.client_key else {
+        return Ok(());
+    };
+    let mut given = headers.get_all(CLIENT_KEY).iter();
+    match (given.next(), given.next()) {
+        (Some(given), None) if key.current().matches(given.as_bytes()) => Ok(()),
+        _ => Err(ProxyRefusal::new(
+            RefusalKind::ClientKeyRequired,
+            "this route needs its client key in x-bearward-key",
+        )),
+    }
+}
+
+fn check_rules(
+    route: &Route,
+    method: &str,
+    decoded_path: Option<&str>,
+) -> Result<(), ProxyRefusal> {
+    let Some(rules) = &route.allow else {
+        return Ok(());
+    };
+    let path = decoded_path.unwrap_or_default();
+    match rules.iter().any(|rule| rule.permits(method, path)) {
+        true => Ok(()),
+        false => Err(ProxyRefusal::new(
+            RefusalKind::NotAllowed,
+            "this method and path are not in the route's `allow`",
+        )),
+    }
+}
+
+/// Makes the refusal of a body above `guard.max_body`.
+pub fn body_too_large() -> ProxyRefusal {
+    ProxyRefusal::new(
+        RefusalKind::BodyTooLarge,
         "the body is larger than the route's `guard.max_body`",
     )
 }

@@ -1,40 +1,38 @@
-//! Redirects that stay behind the sidecar: a URL that points into the route's own upstream becomes the one by which the
-//! caller gets there.
+//! Redirects into the route's own upstream, rewritten to the address and path that the client uses.
 
 use super::{admission::Admitted, path, route::Route};
-use crate::http1::head::Head;
 
-/// What is known of how a caller came, and where it was led.
+/// Rewrites `Location` and `Content-Location` for the client of one request.
 #[derive(Clone, Copy, Debug)]
-pub struct Rewriter<'a> {
+pub struct LocationRewriter<'a> {
     route: &'a Route,
-    authority: Option<&'a [u8]>,
+    authority: Option<&'a str>,
 }
 
-impl<'a> Rewriter<'a> {
-    /// For the answer to the request with this head.
-    pub fn new(route: &'a Route, head: &'a Head, admitted: &Admitted) -> Self {
+impl<'a> LocationRewriter<'a> {
+    /// Makes the rewriter for the response to an admitted request.
+    pub fn new(route: &'a Route, admitted: &Admitted<'a>) -> Self {
         Self {
             route,
-            authority: admitted.authority.map(|authority| head.bytes(authority)),
+            authority: admitted.authority,
         }
     }
 
-    /// The caller's URL for a `Location` or `Content-Location`; `None` when it passes as it came.
+    /// Rewrites a URL; `None` when it passes as it came.
     pub fn rewrite(&self, url: &[u8]) -> Option<Vec<u8>> {
-        let (is_absolute, rest) = self.behind_origin(url)?;
+        let (is_absolute, rest) = self.strip_origin(url)?;
         let (path, query) = rest.split_at(
             rest.iter()
                 .position(|byte| b"?#".contains(byte))
                 .unwrap_or(rest.len()),
         );
-        // Where it leads to counts, not how it is written: dots may lead out of the base path.
-        let path = path::resolve(path);
-        let path = self.behind_base(&path)?;
+        // Dot segments may lead out of the base path.
+        let path = path::remove_dot_segments(path);
+        let path = self.strip_base_path(&path)?;
         let mut rewritten = Vec::with_capacity(url.len() + 32);
         if let (true, Some(authority)) = (is_absolute, self.authority) {
             rewritten.extend_from_slice(b"http://");
-            rewritten.extend_from_slice(authority);
+            rewritten.extend_from_slice(authority.as_bytes());
         }
         if self.route.strip_path {
             rewritten.extend_from_slice(
@@ -50,13 +48,13 @@ impl<'a> Rewriter<'a> {
         }
         rewritten.extend_from_slice(path);
         rewritten.extend_from_slice(query);
-        // Two slashes at the front would make a host of what was a path; to browsers a backslash is one.
+        // A path that begins with two slashes would be read as a host; browsers read a backslash as a slash.
         let is_host = rewritten.starts_with(b"//") || rewritten.starts_with(b"/\\");
         (!is_host).then_some(rewritten)
     }
 
-    /// What follows the upstream's origin, and whether the origin was there. A path alone is of the same origin.
-    fn behind_origin<'u>(&self, url: &'u [u8]) -> Option<(bool, &'u [u8])> {
+    /// Strips the upstream's origin; tells whether it was there. A path alone has the same origin.
+    fn strip_origin<'u>(&self, url: &'u [u8]) -> Option<(bool, &'u [u8])> {
         let upstream = &self.route.upstream;
         let scheme: &[u8] = if upstream.tls { b"https:" } else { b"http:" };
         let behind_scheme = match url.get(..scheme.len()) {
@@ -75,15 +73,15 @@ impl<'a> Rewriter<'a> {
         let port = format!(":{}", upstream.port);
         let named = upstream.authority.as_bytes();
         let bare = named.strip_suffix(port.as_bytes()).unwrap_or(named);
-        let is_ours = authority.eq_ignore_ascii_case(named)
+        let is_own = authority.eq_ignore_ascii_case(named)
             || authority
                 .strip_suffix(port.as_bytes())
                 .is_some_and(|host| host.eq_ignore_ascii_case(bare));
-        is_ours.then_some((true, rest))
+        is_own.then_some((true, rest))
     }
 
-    /// What follows the upstream's base path, on whole segments.
-    fn behind_base<'u>(&self, path: &'u [u8]) -> Option<&'u [u8]> {
+    /// Strips the upstream's base path, on whole segments.
+    fn strip_base_path<'u>(&self, path: &'u [u8]) -> Option<&'u [u8]> {
         let rest = path.strip_prefix(self.route.upstream.base_path.as_bytes())?;
         (rest.is_empty() || rest.starts_with(b"/")).then_some(rest)
     }
@@ -100,7 +98,7 @@ mod tests {
             listen: "127.0.0.1:8080".parse().unwrap(),
             host: None,
             path: path.map(Into::into),
-            escaped_path: path.map(path::escape),
+            escaped_path: path.map(path::encode),
             strip_path,
             upstream: Upstream {
                 tls: true,
@@ -124,9 +122,9 @@ mod tests {
     }
 
     fn rewrite(route: &Route, url: &str) -> Option<String> {
-        let rewriter = Rewriter {
+        let rewriter = LocationRewriter {
             route,
-            authority: Some(b"localhost:8080"),
+            authority: Some("localhost:8080"),
         };
         rewriter
             .rewrite(url.as_bytes())
@@ -134,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_points_into_the_upstream_points_at_the_sidecar() {
+    fn a_url_into_the_upstream_becomes_one_into_the_sidecar() {
         let route = route("/base", Some("/v1"), true);
         for (from, to) in [
             (
@@ -169,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn where_a_location_leads_to_counts() {
+    fn dot_segments_are_resolved_before_the_base_path_is_compared() {
         let stripped = route("/base", Some("/v1"), true);
         for (from, to) in [
             ("/base/x/../y?q=/../#/../", Some("/v1/y?q=/../#/../")),

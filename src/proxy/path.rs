@@ -1,18 +1,20 @@
-//! The one reading of a path. What routes and rules match is what any server behind us must read, or it is refused.
+//! The one reading of a path: what any upstream must read, or the path is refused.
 
 use std::borrow::Cow;
+
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 /// Decodes a path for matching: percent escapes are resolved once.
 ///
 /// # Errors
-/// What is ambiguous about it: a `.` or `..` segment in any spelling, an escaped `/`, `\` or NUL, a bare `\`, an escape
-/// that is none, a byte outside ASCII.
-pub fn read(path: &[u8]) -> Result<Cow<'_, str>, &'static str> {
+/// The ambiguity: a `.` or `..` segment in any spelling, an escaped `/`, `\` or NUL, a bare `\`, an invalid escape, or a
+/// byte outside ASCII.
+pub fn decode(path: &[u8]) -> Result<Cow<'_, str>, &'static str> {
     if path.is_empty() {
         return Ok(Cow::Borrowed("/"));
     }
     let decoded = if path.contains(&b'%') {
-        Cow::Owned(decode(path)?)
+        Cow::Owned(unescape(path)?)
     } else {
         Cow::Borrowed(path)
     };
@@ -45,27 +47,37 @@ pub fn read(path: &[u8]) -> Result<Cow<'_, str>, &'static str> {
     }
 }
 
-/// The part of `path` behind its first `segments` segments, as it came; empty when there is none.
-pub fn behind(path: &[u8], segments: usize) -> &[u8] {
+/// The part of `path` after its first `segments` segments; empty when there is none.
+pub fn after_segments(path: &[u8], segments: usize) -> &[u8] {
     let mut slashes = memchr::memchr_iter(b'/', path).skip(segments);
     slashes.next().map_or(&[], |at| &path[at..])
 }
 
-/// A decoded path as it stands in a URL: what may not (RFC 3986 §3.3) is escaped.
-pub fn escape(path: &str) -> String {
-    let mut escaped = String::with_capacity(path.len());
-    for byte in path.bytes() {
-        if byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@".contains(&byte) {
-            escaped.push(char::from(byte));
-        } else {
-            escaped.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    escaped
+/// The bytes that RFC 3986 §3.3 does not allow in a path.
+const NOT_IN_PATH: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// Encodes a decoded path for a URL (RFC 3986 §3.3).
+pub fn encode(path: &str) -> String {
+    utf8_percent_encode(path, NOT_IN_PATH).to_string()
 }
 
-/// The path that a client asks for when it is led to this one (RFC 3986 §5.2.4); a dot may be escaped.
-pub fn resolve(path: &[u8]) -> Cow<'_, [u8]> {
+/// Removes dot segments (RFC 3986 §5.2.4), escaped dots included.
+pub fn remove_dot_segments(path: &[u8]) -> Cow<'_, [u8]> {
     let segments = || path.split(|byte| *byte == b'/').skip(1);
     if segments().all(|segment| dots(segment) == 0) {
         return Cow::Borrowed(path);
@@ -79,7 +91,7 @@ pub fn resolve(path: &[u8]) -> Cow<'_, [u8]> {
             _ => {}
         }
         if dots(segment) > 0 && segments.peek().is_none() {
-            // The folder itself is meant.
+            // A trailing dot segment names the folder.
             kept.push(b"");
         }
     }
@@ -104,7 +116,7 @@ fn dots(segment: &[u8]) -> usize {
 
 const NOT_TEXT: &str = "escapes in the path that are not UTF-8";
 
-fn decode(path: &[u8]) -> Result<Vec<u8>, &'static str> {
+fn unescape(path: &[u8]) -> Result<Vec<u8>, &'static str> {
     let mut decoded = Vec::with_capacity(path.len());
     let mut rest = path.iter();
     while let Some(byte) = rest.next() {
@@ -136,12 +148,12 @@ mod tests {
 
     #[test]
     fn plain_and_escaped_paths_read_the_same() {
-        assert_eq!(read(b"/v1/devices").unwrap(), "/v1/devices");
-        assert_eq!(read(b"/v1/%64evices").unwrap(), "/v1/devices");
-        assert_eq!(read(b"").unwrap(), "/");
-        assert_eq!(read(b"/a%25b%20c").unwrap(), "/a%b c");
-        assert_eq!(read(b"/...;x/..a/.b").unwrap(), "/...;x/..a/.b");
-        assert_eq!(read(b"/%C3%A9").unwrap(), "/é");
+        assert_eq!(decode(b"/v1/devices").unwrap(), "/v1/devices");
+        assert_eq!(decode(b"/v1/%64evices").unwrap(), "/v1/devices");
+        assert_eq!(decode(b"").unwrap(), "/");
+        assert_eq!(decode(b"/a%25b%20c").unwrap(), "/a%b c");
+        assert_eq!(decode(b"/...;x/..a/.b").unwrap(), "/...;x/..a/.b");
+        assert_eq!(decode(b"/%C3%A9").unwrap(), "/é");
     }
 
     #[test]
@@ -165,27 +177,27 @@ mod tests {
             "/é".as_bytes(),
             b"/%ff",
         ] {
-            assert!(read(path).is_err(), "{}", String::from_utf8_lossy(path));
+            assert!(decode(path).is_err(), "{}", String::from_utf8_lossy(path));
         }
     }
 
     #[test]
     fn an_escape_is_resolved_once() {
-        assert_eq!(read(b"/%252e%252e").unwrap(), "/%2e%2e");
+        assert_eq!(decode(b"/%252e%252e").unwrap(), "/%2e%2e");
     }
 
     #[test]
     fn what_is_behind_a_prefix_keeps_its_spelling() {
-        assert_eq!(behind(b"/v1/%64/x", 1), b"/%64/x");
-        assert_eq!(behind(b"/v1", 1), b"");
-        assert_eq!(behind(b"/v1/", 1), b"/");
-        assert_eq!(behind(b"/a/b/c", 2), b"/c");
+        assert_eq!(after_segments(b"/v1/%64/x", 1), b"/%64/x");
+        assert_eq!(after_segments(b"/v1", 1), b"");
+        assert_eq!(after_segments(b"/v1/", 1), b"/");
+        assert_eq!(after_segments(b"/a/b/c", 2), b"/c");
     }
 
     #[test]
     fn what_may_not_stand_in_a_url_is_escaped() {
-        assert_eq!(escape("/v1/a-b._~!$&'()*+,;=:@"), "/v1/a-b._~!$&'()*+,;=:@");
-        assert_eq!(escape("/a b/ä\"<%[?#"), "/a%20b/%C3%A4%22%3C%25%5B%3F%23");
+        assert_eq!(encode("/v1/a-b._~!$&'()*+,;=:@"), "/v1/a-b._~!$&'()*+,;=:@");
+        assert_eq!(encode("/a b/ä\"<%[?#"), "/a%20b/%C3%A4%22%3C%25%5B%3F%23");
     }
 
     #[test]
@@ -203,14 +215,18 @@ mod tests {
             ("/..//a", "//a"),
             ("", ""),
         ] {
-            assert_eq!(resolve(path.as_bytes()), resolved.as_bytes(), "{path}");
+            assert_eq!(
+                remove_dot_segments(path.as_bytes()),
+                resolved.as_bytes(),
+                "{path}"
+            );
         }
     }
 
     proptest! {
         #[test]
         fn nothing_that_is_read_has_a_dot_segment(path in prop::collection::vec(any::<u8>(), 0..60)) {
-            if let Ok(read) = read(&path) {
+            if let Ok(read) = decode(&path) {
                 prop_assert!(read.split('/').all(|segment| segment != "." && segment != ".."));
                 prop_assert_eq!(read.matches('/').count(), path.iter().filter(|byte| **byte == b'/').count().max(usize::from(path.is_empty())));
             }

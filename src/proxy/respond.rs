@@ -1,104 +1,117 @@
-//! Refusals as answers: the only place of the request path with status codes.
+//! Refusals as responses: the only place of the request path with status codes.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header, request::Parts};
 
-use super::error::{Kind, Refusal};
-use crate::{
-    http1::{
-        body::put_field,
-        buffer::Buffer,
-        field::{self, Known},
-        head::Head,
-    },
-    proxy::headers::Persist,
-    server::problem::{self, Problem},
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
+use super::{
+    body::{Download, ResponseBody},
+    error::{ProxyRefusal, RefusalKind},
+    exchange::Exchange,
 };
+use crate::server::problem::{self, Problem};
 
-/// An answer of bearward's own.
-#[derive(Clone, Debug)]
-pub struct Answer {
-    /// Its status, also where a gRPC caller is told 200.
+/// Whether the client speaks gRPC, and reads `grpc-status`.
+pub fn is_grpc(headers: &HeaderMap) -> bool {
+    const GRPC: &[u8] = b"application/grpc";
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.as_bytes().split_at_checked(GRPC.len()))
+        .is_some_and(|(start, rest)| {
+            start.eq_ignore_ascii_case(GRPC)
+                && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
+        })
+}
+
+/// A response of bearward's own.
+#[derive(Debug)]
+pub struct ProblemResponse {
+    /// The status of the problem, also where a gRPC client gets 200.
     pub status: StatusCode,
-    /// What the caller is told.
-    pub sent: StatusCode,
-    /// Its fields but for the framing.
-    pub fields: HeaderMap,
-    /// Its body.
-    pub body: Bytes,
+    /// The response to send.
+    pub response: Response<Bytes>,
 }
 
-/// Whether the caller speaks gRPC, and so looks for `grpc-status`.
-pub fn is_grpc(head: &Head) -> bool {
-    head.values(Known::ContentType)
-        .next()
-        .is_some_and(field::is_grpc)
+/// Makes the response of the upstream the client's.
+pub fn upstream(response: Response<Download>, mut exchange: Exchange) -> Response<ResponseBody> {
+    exchange.set_status(response.status());
+    response.map(|download| ResponseBody::upstream(download, exchange))
 }
 
-/// The answer to a refused request.
-pub fn answer(
-    refusal: &Refusal,
+/// Makes the response to a refused request.
+pub fn refusal(
+    refusal: &ProxyRefusal,
+    request: &Parts,
+    mut exchange: Exchange,
+) -> Response<ResponseBody> {
+    let route = exchange.route().map(|active| &active.route);
+    let provider = route.and_then(|route| route.provider.as_ref());
+    let made = problem(
+        refusal,
+        route.map(|route| &*route.name),
+        provider.map(|binding| &*binding.provider),
+        is_grpc(&request.headers),
+    );
+    tracing::debug!(
+        route = route.map(|route| &*route.name),
+        status = made.status.as_u16(),
+        detail = &*refusal.detail,
+        "refused"
+    );
+    exchange.set_status(made.status);
+    made.response
+        .map(|content| ResponseBody::own(content, exchange))
+}
+
+/// Makes the problem response of a refusal.
+pub fn problem(
+    refusal: &ProxyRefusal,
     route: Option<&str>,
     provider: Option<&str>,
     grpc: bool,
-) -> Answer {
+) -> ProblemResponse {
     let (status, word, title, proxy_error) = words(refusal.kind);
-    let mut fields = HeaderMap::new();
-    let proxy_status = format!(
-        "bearward; error={}",
-        refusal.proxy_error.unwrap_or(proxy_error)
-    );
-    put(
-        &mut fields,
+    let mut response = Response::new(Bytes::new());
+    let headers = response.headers_mut();
+    let proxy_error = refusal.proxy_error.unwrap_or(proxy_error);
+    insert(
+        headers,
         HeaderName::from_static("proxy-status"),
-        proxy_status,
+        format!("bearward; error={proxy_error}"),
     );
-    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Some(after) = refusal.retry_after {
-        // Whole seconds, rounded up: an earlier attempt would be in vain.
+        // Whole seconds, rounded up: an earlier attempt would fail.
         let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
-        put(&mut fields, header::RETRY_AFTER, seconds.max(1).to_string());
+        insert(headers, header::RETRY_AFTER, seconds.max(1).to_string());
     }
     match refusal.kind {
-        Kind::MethodNotAllowed => {
-            put(
-                &mut fields,
-                header::ALLOW,
-                "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS".into(),
-            );
+        RefusalKind::MethodNotAllowed => {
+            let allow = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+            headers.insert(header::ALLOW, allow);
         }
-        Kind::ClientKeyRequired => {
-            put(
-                &mut fields,
-                header::WWW_AUTHENTICATE,
-                "BearwardKey header=\"x-bearward-key\"".into(),
-            );
+        RefusalKind::ClientKeyRequired => {
+            let challenge = HeaderValue::from_static("BearwardKey header=\"x-bearward-key\"");
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
         }
         _ => {}
     }
     if grpc {
-        fields.insert(
+        headers.insert(
             header::CONTENT_TYPE,
             HeaderValue::from_static("application/grpc"),
         );
-        put(
-            &mut fields,
+        let message = grpc_message(&format!("{word}: {}", refusal.detail));
+        insert(
+            headers,
             HeaderName::from_static("grpc-status"),
             grpc_status(status).to_string(),
         );
-        put(
-            &mut fields,
-            HeaderName::from_static("grpc-message"),
-            grpc_message(&format!("{word}: {}", refusal.detail)),
-        );
-        return Answer {
-            status,
-            sent: StatusCode::OK,
-            fields,
-            body: Bytes::new(),
-        };
+        insert(headers, HeaderName::from_static("grpc-message"), message);
+        return ProblemResponse { status, response };
     }
-    fields.insert(
+    headers.insert(
         header::CONTENT_TYPE,
         HeaderValue::from_static(problem::CONTENT_TYPE),
     );
@@ -111,137 +124,106 @@ pub fn answer(
         provider,
         error: refusal.code.as_deref(),
     };
-    Answer {
-        status,
-        sent: status,
-        fields,
-        body: problem.to_json(),
-    }
-}
-
-impl Answer {
-    /// Writes the answer for a caller that speaks HTTP/1.
-    pub fn write(&self, wire: &mut Buffer, to_head: bool, persist: Persist<'_>) {
-        wire.extend(b"HTTP/1.1 ");
-        wire.extend(self.sent.as_str().as_bytes());
-        wire.extend(b" ");
-        wire.extend(self.sent.canonical_reason().unwrap_or_default().as_bytes());
-        wire.extend(b"\r\n");
-        for (name, value) in &self.fields {
-            put_field(wire, name.as_str().as_bytes(), value.as_bytes());
-        }
-        put_field(
-            wire,
-            b"content-length",
-            self.body.len().to_string().as_bytes(),
-        );
-        match persist {
-            Persist::Silent | Persist::Upgrade(_) => {}
-            Persist::KeepAlive => put_field(wire, b"connection", b"keep-alive"),
-            Persist::Close => put_field(wire, b"connection", b"close"),
-        }
-        wire.extend(b"\r\n");
-        if !to_head {
-            wire.extend(&self.body);
-        }
-    }
+    *response.status_mut() = status;
+    *response.body_mut() = problem.to_json();
+    ProblemResponse { status, response }
 }
 
 /// Status, word after `urn:bearward:`, title, and error of `Proxy-Status` (RFC 9209 §2.3).
-const fn words(kind: Kind) -> (StatusCode, &'static str, &'static str, &'static str) {
+const fn words(kind: RefusalKind) -> (StatusCode, &'static str, &'static str, &'static str) {
     use StatusCode as S;
     const REQUEST: &str = "http_request_error";
     const DENIED: &str = "http_request_denied";
     match kind {
-        Kind::BadRequest => (S::BAD_REQUEST, "bad-request", "Malformed request", REQUEST),
-        Kind::ClientKeyRequired => (
+        RefusalKind::BadRequest => (S::BAD_REQUEST, "bad-request", "Malformed request", REQUEST),
+        RefusalKind::ClientKeyRequired => (
             S::UNAUTHORIZED,
             "client-key-required",
             "Client key required",
             DENIED,
         ),
-        Kind::NotAllowed => (S::FORBIDDEN, "not-allowed", "Not allowed", DENIED),
-        Kind::CrossSite => (S::FORBIDDEN, "cross-site", "Cross-site request", DENIED),
-        Kind::NoRoute => (
+        RefusalKind::NotAllowed => (S::FORBIDDEN, "not-allowed", "Not allowed", DENIED),
+        RefusalKind::CrossSite => (S::FORBIDDEN, "cross-site", "Cross-site request", DENIED),
+        RefusalKind::NoRoute => (
             S::NOT_FOUND,
             "no-route",
             "No route",
             "destination_not_found",
         ),
-        Kind::MethodNotAllowed => (
+        RefusalKind::MethodNotAllowed => (
             S::METHOD_NOT_ALLOWED,
             "method-not-allowed",
             "Method not allowed",
             REQUEST,
         ),
-        Kind::ExpectationFailed => (
+        RefusalKind::ExpectationFailed => (
             S::EXPECTATION_FAILED,
             "expectation-failed",
             "Expectation failed",
             REQUEST,
         ),
-        Kind::RequestTimeout => (
+        RefusalKind::RequestTimeout => (
             S::REQUEST_TIMEOUT,
             "request-timeout",
             "Request timeout",
             REQUEST,
         ),
-        Kind::BodyTooLarge => (
+        RefusalKind::BodyTooLarge => (
             S::PAYLOAD_TOO_LARGE,
             "body-too-large",
             "Body too large",
             REQUEST,
         ),
-        Kind::PathTooLong => (S::URI_TOO_LONG, "path-too-long", "Path too long", REQUEST),
-        Kind::HeadersTooLarge => (
+        RefusalKind::PathTooLong => (S::URI_TOO_LONG, "path-too-long", "Path too long", REQUEST),
+        RefusalKind::HeadersTooLarge => (
             S::REQUEST_HEADER_FIELDS_TOO_LARGE,
             "headers-too-large",
             "Headers too large",
             REQUEST,
         ),
-        Kind::HostNotAllowed => (
+        RefusalKind::HostNotAllowed => (
             S::MISDIRECTED_REQUEST,
             "host-not-allowed",
             "Host not allowed",
             DENIED,
         ),
-        Kind::UpstreamUnreachable => (
+        RefusalKind::UpstreamUnreachable => (
             S::BAD_GATEWAY,
             "upstream-unreachable",
             "Upstream unreachable",
             "destination_unavailable",
         ),
-        Kind::UpstreamTls => (
+        RefusalKind::UpstreamTls => (
             S::BAD_GATEWAY,
             "upstream-tls",
             "Upstream TLS failure",
             "tls_protocol_error",
         ),
-        Kind::UpstreamProtocol => (
+        RefusalKind::UpstreamProtocol => (
             S::BAD_GATEWAY,
             "upstream-protocol",
-            "Invalid answer of the upstream",
+            "Invalid upstream response",
             "http_protocol_error",
         ),
-        Kind::UpstreamTimeout => (
+        RefusalKind::UpstreamTimeout => (
             S::GATEWAY_TIMEOUT,
             "upstream-timeout",
             "Upstream timeout",
             "http_response_timeout",
         ),
-        Kind::TokenRefused => (
+        RefusalKind::TokenRefused => (
             S::BAD_GATEWAY,
             "token-refused",
             "Token refused",
             "proxy_configuration_error",
         ),
-        Kind::TokenUnavailable => (
+        RefusalKind::TokenUnavailable => (
             S::SERVICE_UNAVAILABLE,
             "token-unavailable",
             "Token unavailable",
             "proxy_internal_error",
         ),
-        Kind::LoginRequired => (
+        RefusalKind::LoginRequired => (
             S::SERVICE_UNAVAILABLE,
             "login-required",
             "Login required",
@@ -264,22 +246,18 @@ fn grpc_status(status: StatusCode) -> u8 {
     }
 }
 
-/// Percent-encodes as the gRPC protocol asks of `grpc-message`.
+/// The bytes that gRPC does not allow in `grpc-message`.
+const NOT_IN_GRPC_MESSAGE: &AsciiSet = &CONTROLS.add(b'%');
+
+/// Percent-encodes a `grpc-message` (gRPC over HTTP/2, "Responses").
 fn grpc_message(text: &str) -> String {
-    let mut message = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b' '..=b'~' if byte != b'%' => message.push(char::from(byte)),
-            _ => message.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    message
+    utf8_percent_encode(text, NOT_IN_GRPC_MESSAGE).to_string()
 }
 
-fn put(fields: &mut HeaderMap, name: HeaderName, value: String) {
+fn insert(headers: &mut HeaderMap, name: HeaderName, value: String) {
     // All values are made here of ASCII words and numbers.
     if let Ok(value) = HeaderValue::try_from(value) {
-        fields.insert(name, value);
+        headers.insert(name, value);
     }
 }
 
@@ -291,18 +269,18 @@ mod tests {
 
     #[test]
     fn a_problem_names_route_provider_and_code() {
-        let refusal = Refusal {
+        let refusal = ProxyRefusal {
             code: Some("invalid_client".into()),
-            ..Refusal::new(Kind::TokenRefused, "it says no")
+            ..ProxyRefusal::new(RefusalKind::TokenRefused, "it says no")
         };
-        let answer = answer(&refusal, Some("devices"), Some("hapn"), false);
-        assert_eq!(answer.sent, StatusCode::BAD_GATEWAY);
+        let made = problem(&refusal, Some("devices"), Some("hapn"), false).response;
+        assert_eq!(made.status(), StatusCode::BAD_GATEWAY);
         assert_eq!(
-            answer.fields["proxy-status"],
+            made.headers()["proxy-status"],
             "bearward; error=proxy_configuration_error"
         );
-        assert_eq!(answer.fields["cache-control"], "no-store");
-        let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+        assert_eq!(made.headers()["cache-control"], "no-store");
+        let body: serde_json::Value = serde_json::from_slice(made.body()).unwrap();
         assert_eq!(body["type"], "urn:bearward:token-refused");
         assert_eq!(
             (&body["route"], &body["provider"], &body["error"]),
@@ -312,39 +290,38 @@ mod tests {
 
     #[test]
     fn retry_after_is_in_whole_seconds_rounded_up() {
-        let after = |millis| {
-            let refusal = Refusal {
+        for (millis, seconds) in [(0, "1"), (1001, "2"), (3000, "3")] {
+            let refusal = ProxyRefusal {
                 retry_after: Some(Duration::from_millis(millis)),
-                ..Refusal::new(Kind::TokenUnavailable, "")
+                ..ProxyRefusal::new(RefusalKind::TokenUnavailable, "")
             };
-            answer(&refusal, None, None, false).fields["retry-after"]
-                .to_str()
-                .unwrap()
-                .to_owned()
-        };
-        assert_eq!(
-            (
-                after(0).as_str(),
-                after(1001).as_str(),
-                after(3000).as_str()
-            ),
-            ("1", "2", "3")
-        );
+            let made = problem(&refusal, None, None, false).response;
+            assert_eq!(made.headers()["retry-after"], seconds);
+        }
     }
 
     #[test]
-    fn grpc_callers_find_their_status_in_the_head() {
-        let refusal = Refusal::new(Kind::TokenUnavailable, "down 100%\u{e9}");
-        let answer = answer(&refusal, Some("r"), None, true);
+    fn grpc_clients_get_their_status_in_the_head() {
+        let refusal = ProxyRefusal::new(RefusalKind::TokenUnavailable, "down 100%\u{e9}");
+        let made = problem(&refusal, Some("r"), None, true);
+        assert_eq!(made.status, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(made.response.status(), StatusCode::OK);
+        assert_eq!(made.response.headers()["grpc-status"], "14");
         assert_eq!(
-            (answer.sent, answer.status),
-            (StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE)
-        );
-        assert_eq!(answer.fields["grpc-status"], "14");
-        assert_eq!(
-            answer.fields["grpc-message"],
+            made.response.headers()["grpc-message"],
             "token-unavailable: down 100%25%C3%A9"
         );
-        assert!(answer.body.is_empty());
+        assert!(made.response.body().is_empty());
+    }
+
+    #[test]
+    fn grpc_is_told_by_its_media_type() {
+        let is = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(value));
+            is_grpc(&headers)
+        };
+        assert!(is("application/grpc") && is("Application/gRPC+proto") && is("application/grpc;x"));
+        assert!(!is("application/grpc-web") && !is("application/json"));
     }
 }

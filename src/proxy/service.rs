@@ -1,160 +1,172 @@
-//! A request's way to its upstream, whichever HTTP it came by: admit → route → guard → token.
+//! The request path: admit → route → guard → token → forward → respond.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{cell::RefCell, pin::Pin, rc::Rc, sync::Arc};
 
 use arc_swap::ArcSwap;
+use http::{Request, Response, request::Parts};
+use hyper::{body::Incoming, service::Service, upgrade::OnUpgrade};
+use thiserror::Error;
 
 use super::{
-    admission::{self, Admitted},
-    error::Refusal,
-    guard,
-    table::{ActiveRoute, Table},
+    admission,
+    body::{Download, RequestBody, ResponseBody},
+    error::ProxyError,
+    exchange::Exchange,
+    forward::{self, Outgoing},
+    guard, inject, respond, response,
+    table::Table,
+    upgrade::{self, Tunnel},
+    worker::Worker,
 };
 use crate::{
-    http1::head::{Head, HeadLimits, MOST_FIELDS},
-    server::limits::Limits,
-    telemetry::{
-        access_log::{self, AccessEntry, TokenCost},
-        metrics::{Gauge, RouteMetrics},
-    },
-    token::credential::Token,
+    server::{connection::ConnectionState, limits::Limits, timer::Timer},
+    telemetry::metrics::{Gauge, RouteMetrics},
 };
 
 /// What all connections of one listener share.
 #[derive(Debug)]
-pub struct Ingress {
+pub struct ListenerState {
     /// The port it listens on; a Unix socket has none.
     pub port: Option<u16>,
     /// The bounds of its connections.
     pub limits: Limits,
-    /// Its routes, as they are now.
-    pub table: ArcSwap<Table>,
-    /// Its connections, counted.
+    /// Its routes at present.
+    pub routes: ArcSwap<Table>,
+    /// The number of its connections.
     pub connections: Arc<Gauge>,
-    /// Counts what no route answers.
+    /// Counts the requests that no route takes.
     pub unrouted: Arc<RouteMetrics>,
 }
 
-impl Ingress {
-    /// The bounds of a head.
-    pub fn head_limits(&self) -> HeadLimits {
-        HeadLimits {
-            bytes: self.limits.head_bytes,
-            fields: self.limits.head_fields.min(MOST_FIELDS),
+impl ListenerState {
+    /// Counts a connection until the guard is dropped.
+    pub fn count_connection(&self) -> ConnectionCount {
+        self.connections.add(1);
+        ConnectionCount(self.connections.clone())
+    }
+}
+
+/// A counted connection.
+#[derive(Debug)]
+pub struct ConnectionCount(Arc<Gauge>);
+
+impl Drop for ConnectionCount {
+    fn drop(&mut self) {
+        self.0.add(-1);
+    }
+}
+
+/// A client's connection, as its requests see it.
+#[derive(Debug)]
+pub struct ClientConnection {
+    /// Its listener.
+    pub listener: Arc<ListenerState>,
+    /// The worker that serves it.
+    pub worker: Rc<Worker>,
+    /// What its stream and its requests tell each other.
+    pub state: Arc<ConnectionState>,
+    /// The timer that its requests use one after another.
+    pub timer: RefCell<Option<Timer>>,
+}
+
+/// The proxy, as one client connection uses it.
+#[derive(Clone, Debug)]
+pub struct Proxy {
+    connection: Rc<ClientConnection>,
+}
+
+/// The client has disconnected; hyper closes its connection.
+#[derive(Clone, Copy, Debug, Error)]
+#[error("the client has disconnected")]
+pub struct ClientGone;
+
+impl Service<Request<Incoming>> for Proxy {
+    type Response = Response<ResponseBody>;
+    type Error = ClientGone;
+    // Not `Send`: a worker is one thread.
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, ClientGone>>>>;
+
+    fn call(&self, request: Request<Incoming>) -> Self::Future {
+        Box::pin(self.clone().serve(request))
+    }
+}
+
+impl Proxy {
+    /// Makes the proxy of one client connection.
+    pub fn new(connection: ClientConnection) -> Self {
+        Self {
+            connection: Rc::new(connection),
+        }
+    }
+
+    async fn serve(self, request: Request<Incoming>) -> Result<Response<ResponseBody>, ClientGone> {
+        let (mut parts, body) = request.into_parts();
+        // Recorded in the log and the metrics when it is dropped: at the end of the response's body.
+        let mut exchange = Exchange::start(&self.connection, &parts);
+        match self.handle(&mut parts, body, &mut exchange).await {
+            Ok(Outcome::Response(response)) => Ok(respond::upstream(response, exchange)),
+            Ok(Outcome::Tunnel(tunnel)) => Ok(tunnel.start(&self.connection, exchange)),
+            Err(ProxyError::Refused(refusal)) => Ok(respond::refusal(&refusal, &parts, exchange)),
+            Err(ProxyError::ClientGone) => Err(ClientGone),
+        }
+    }
+
+    async fn handle(
+        &self,
+        parts: &mut Parts,
+        body: Incoming,
+        exchange: &mut Exchange,
+    ) -> Result<Outcome, ProxyError> {
+        let ClientConnection {
+            listener,
+            worker,
+            state,
+            ..
+        } = &*self.connection;
+        let on_upgrade = parts.extensions.remove::<OnUpgrade>();
+        let parts = &*parts;
+        if let Some(refused) = state.gate.next_request() {
+            return Err(exchange.refuse_at_gate(refused).into());
+        }
+        let admitted = admission::admit(parts, &listener.limits)?;
+        let selected = listener.routes.load().select(&admitted)?;
+        let active = &*selected.route;
+        exchange.set_route(&selected.route);
+        guard::check(
+            active,
+            parts,
+            &admitted,
+            selected.path.as_deref(),
+            &body,
+            listener.port,
+        )?;
+
+        let (token, cost) = inject::obtain(active, &worker.header_values).await?;
+        exchange.set_token_cost(cost);
+        let upgrade = upgrade::requested(parts, on_upgrade, &active.route, &body);
+        let mut outgoing = Outgoing {
+            worker,
+            active,
+            parts,
+            admitted: &admitted,
+            body: RequestBody::new(body, parts, &active.route),
+            token,
+            cost,
+            upgrade: upgrade.as_ref(),
+        };
+        let sent = forward::send(&mut outgoing, exchange).await?;
+        exchange.set_token_cost(outgoing.cost);
+        match upgrade {
+            Some(asked) if sent.is_switch() => {
+                Ok(Outcome::Tunnel(Tunnel::new(asked, sent, &active.route)))
+            }
+            _ => Ok(Outcome::Response(response::for_client(sent, &outgoing))),
         }
     }
 }
 
-/// A request that may go upstream, and the token that goes with it.
-#[derive(Debug)]
-pub struct Prepared {
-    /// What admission found.
-    pub admitted: Admitted,
-    /// The route it takes.
-    pub active: Arc<ActiveRoute>,
-    /// The token that the route demands; it is there whenever one is demanded.
-    pub token: Option<Token>,
-    /// What the token cost.
-    pub cost: TokenCost,
-}
-
-/// A request that may not.
-#[derive(Debug)]
-pub struct Rejected {
-    /// Why.
-    pub refusal: Refusal,
-    /// The route, if it came that far.
-    pub active: Option<Arc<ActiveRoute>>,
-}
-
-/// Takes a request through everything that comes before forwarding. Nothing is sent upstream by it.
-///
-/// # Errors
-/// Any refusal that is not the upstream's fault.
-pub async fn prepare(ingress: &Ingress, head: &Head) -> Result<Prepared, Rejected> {
-    let unrouted = |refusal| Rejected {
-        refusal,
-        active: None,
-    };
-    let admitted = admission::admit(head, &ingress.limits).map_err(unrouted)?;
-    let selected = ingress
-        .table
-        .load()
-        .select(head, &admitted)
-        .map_err(unrouted)?;
-    let active = selected.route;
-    if let Err(refusal) = guard::check(
-        &active.route,
-        head,
-        &admitted,
-        selected.path.as_deref(),
-        ingress.port,
-    ) {
-        return Err(Rejected {
-            refusal,
-            active: Some(active),
-        });
-    }
-    match token(&active).await {
-        Ok((token, cost)) => Ok(Prepared {
-            admitted,
-            active,
-            token,
-            cost,
-        }),
-        Err(refusal) => Err(Rejected {
-            refusal,
-            active: Some(active),
-        }),
-    }
-}
-
-/// The token that the route demands, waited for if need be.
-async fn token(active: &ActiveRoute) -> Result<(Option<Token>, TokenCost), Refusal> {
-    let Some(credential) = &active.credential else {
-        return Ok((None, TokenCost::Unneeded));
-    };
-    if let Some(token) = credential.current() {
-        return Ok((Some(token), TokenCost::Cached));
-    }
-    let asked = Instant::now();
-    match credential.obtain().await {
-        Ok(token) => Ok((Some(token), TokenCost::Waited(asked.elapsed()))),
-        Err(reason) => Err(Refusal::no_token(
-            &reason,
-            credential.name(),
-            &active.way_to_log_in,
-        )),
-    }
-}
-
-/// Counts a request that is over, and writes its line to the log.
-pub fn tell(
-    ingress: &Ingress,
-    head: &Head,
-    active: Option<&ActiveRoute>,
-    status: u16,
-    bytes: u64,
-    elapsed: Duration,
-    token: TokenCost,
-) {
-    active
-        .map_or(&ingress.unrouted, |active| &active.metrics)
-        .answered(status, elapsed);
-    if !access_log::enabled() {
-        return;
-    }
-    let path = admission::path_alone(head.target());
-    access_log::log(&AccessEntry {
-        route: active.map(|active| &*active.route.name),
-        method: &String::from_utf8_lossy(head.method()),
-        path: &String::from_utf8_lossy(path),
-        status,
-        bytes,
-        elapsed,
-        token,
-    });
+/// What a request came to.
+enum Outcome {
+    Response(Response<Download>),
+    Tunnel(Tunnel),
 }

@@ -1,4 +1,4 @@
-//! Which route a request takes: a look-up whose cost does not grow with the number of routes.
+//! The route table of a listener. The cost of a look-up does not grow with the number of routes.
 
 use std::{
     borrow::Cow,
@@ -9,36 +9,26 @@ use std::{
 
 use super::{
     admission::{ASTERISK, Admitted},
-    error::{Kind, Refusal},
+    error::{ProxyRefusal, RefusalKind},
     guard, path,
-    route::{Injection, Route},
-    upstream::Target,
+    route::Route,
+    upstream::ActiveUpstream,
 };
-use crate::{http1::head::Head, telemetry::metrics::RouteMetrics, token::credential::Credential};
+use crate::{telemetry::metrics::RouteMetrics, token::credential::Credential};
 
 /// A route in service.
 #[derive(Debug)]
 pub struct ActiveRoute {
-    /// As it was configured.
+    /// The route as configured.
     pub route: Route,
-    /// Whose token it demands.
+    /// The credential whose token it demands.
     pub credential: Option<Arc<Credential>>,
-    /// What a person does to log in at its provider, in words; empty without a provider.
-    pub way_to_log_in: Arc<str>,
-    /// Where it leads.
-    pub target: Arc<Target>,
-    /// What is counted of it.
+    /// How to log in at its provider, in words; empty without a provider.
+    pub login_hint: Arc<str>,
+    /// The upstream it leads to.
+    pub upstream: Arc<ActiveUpstream>,
+    /// Its counters.
     pub metrics: Arc<RouteMetrics>,
-}
-
-impl ActiveRoute {
-    /// The name of the field that carries the token, if a field does.
-    pub fn injected_name(&self) -> Option<&[u8]> {
-        match &self.route.provider.as_ref()?.inject {
-            Injection::Header { name, .. } => Some(name.as_str().as_bytes()),
-            Injection::Query { .. } => None,
-        }
-    }
 }
 
 /// All routes of one listener.
@@ -54,28 +44,28 @@ pub struct Table {
 #[derive(Debug, Default)]
 struct Prefixes {
     paths: HashMap<Box<str>, Arc<ActiveRoute>>,
-    /// Whether the path decides anything among them: which one, or what it allows.
+    /// Whether any of them has a `path` or `allow`.
     reads_path: bool,
     longest: usize,
     rest: Option<Arc<ActiveRoute>>,
 }
 
-/// A route, and the path as it was read to find it.
+/// A selected route, and the decoded path.
 #[derive(Debug)]
 pub struct Selected<'a> {
     /// The route.
     pub route: Arc<ActiveRoute>,
-    /// The decoded path; absent where nothing depends on it.
+    /// The decoded path; absent when no route has a `path` or `allow`.
     pub path: Option<Cow<'a, str>>,
 }
 
 impl Table {
-    /// How long nothing of a body may move on the most patient of the routes.
+    /// The longest `timeouts.idle` of the routes.
     pub fn longest_idle(&self) -> Duration {
         self.longest_idle
     }
 
-    /// The table of these routes; the first of two that match the same requests is kept.
+    /// Builds the table. Of two routes that match the same requests, the first is kept.
     pub fn new(routes: impl IntoIterator<Item = Arc<ActiveRoute>>) -> Self {
         let mut table = Self::default();
         for active in routes {
@@ -106,69 +96,68 @@ impl Table {
         table
     }
 
-    /// Finds the most specific route: an exact host before any host, then the longest path.
+    /// Selects the most specific route: an exact host before any host, then the longest path.
     ///
     /// # Errors
     /// `bad-request` for an ambiguous path where paths matter, `host-not-allowed`, `no-route`.
-    pub fn select<'a>(&self, head: &'a Head, admitted: &Admitted) -> Result<Selected<'a>, Refusal> {
-        let host = admitted.host.map(|host| head.bytes(host));
+    pub fn select<'a>(&self, admitted: &Admitted<'a>) -> Result<Selected<'a>, ProxyRefusal> {
+        let host = admitted.host;
         let of_host = host.and_then(|host| self.of_host(host));
         let falls_through = of_host.is_none_or(|prefixes| prefixes.rest.is_none());
         let reads_path = of_host.is_some_and(|prefixes| prefixes.reads_path)
             || (falls_through && self.any.reads_path);
-        // No prefix has it below itself.
-        let is_asterisk = head.bytes(admitted.path) == ASTERISK;
-        let read = match reads_path && !is_asterisk {
+        // No prefix matches `*`.
+        let is_asterisk = admitted.path == ASTERISK;
+        let decoded = match reads_path && !is_asterisk {
             true => Some(
-                path::read(head.bytes(admitted.path))
+                path::decode(admitted.path.as_bytes())
                     .map_err(|fault| self.ambiguous(host, fault))?,
             ),
             false => None,
         };
         let route = of_host
-            .and_then(|prefixes| prefixes.longest_match(read.as_deref()))
-            .or_else(|| self.any.longest_match(read.as_deref()));
+            .and_then(|prefixes| prefixes.longest_match(decoded.as_deref()))
+            .or_else(|| self.any.longest_match(decoded.as_deref()));
         if is_asterisk && !route.map_or(!reads_path, |active| active.route.is_whole()) {
             return Err(self.ambiguous(
                 host,
-                "the server as a whole, where routes lead to parts of it",
+                "a request for the server as a whole, where routes lead to parts of it",
             ));
         }
         match route {
             Some(route) => Ok(Selected {
                 route: route.clone(),
-                path: read,
+                path: decoded,
             }),
-            None if host.is_some_and(|host| !self.knows(host)) => Err(guard::host_not_allowed()),
-            None => Err(Refusal::new(
-                Kind::NoRoute,
+            None if host.is_some_and(|host| !self.is_known_host(host)) => {
+                Err(guard::host_not_allowed())
+            }
+            None => Err(ProxyRefusal::new(
+                RefusalKind::NoRoute,
                 "no route of this listener matches the host and path",
             )),
         }
     }
 
-    fn ambiguous(&self, host: Option<&[u8]>, fault: &'static str) -> Refusal {
+    fn ambiguous(&self, host: Option<&str>, fault: &'static str) -> ProxyRefusal {
         match host {
-            Some(host) if !self.knows(host) => guard::host_not_allowed(),
-            _ => Refusal::bad_request(fault),
+            Some(host) if !self.is_known_host(host) => guard::host_not_allowed(),
+            _ => ProxyRefusal::bad_request(fault),
         }
     }
 
-    fn of_host(&self, host: &[u8]) -> Option<&Prefixes> {
+    fn of_host(&self, host: &str) -> Option<&Prefixes> {
         if self.hosts.is_empty() {
             return None;
         }
-        let host = std::str::from_utf8(host).ok()?;
         self.hosts
             .get(host)
             .or_else(|| self.hosts.get(host.to_ascii_lowercase().as_str()))
     }
 
-    fn knows(&self, host: &[u8]) -> bool {
-        std::str::from_utf8(host).is_ok_and(|host| {
-            self.known_hosts
-                .contains(host.to_ascii_lowercase().as_str())
-        })
+    fn is_known_host(&self, host: &str) -> bool {
+        self.known_hosts
+            .contains(host.to_ascii_lowercase().as_str())
     }
 }
 
@@ -177,7 +166,7 @@ impl Prefixes {
         if let Some(path) = path
             && !self.paths.is_empty()
         {
-            // Nothing longer than the longest prefix can match; whole segments end at a slash or at the end.
+            // Only whole segments count, and nothing longer than the longest prefix matches.
             let mut end = path.len();
             loop {
                 if end <= self.longest

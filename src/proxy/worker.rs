@@ -1,59 +1,35 @@
 //! What the connections of one worker thread share without locks.
 
-use std::{
-    cell::{Cell, RefCell},
-    collections::HashMap,
-    rc::Rc,
-    task::Waker,
-};
+use std::rc::Rc;
 
-use super::upstream::Pool;
+use tokio_util::task::TaskTracker;
+
+use super::{inject::HeaderValues, upstream::Pool};
 
 /// One worker's part of the proxy.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Worker {
-    /// Its idle connections to upstreams.
-    pub pool: Pool,
-    draining: Cell<bool>,
-    next: Cell<u64>,
-    asleep: RefCell<HashMap<u64, Waker>>,
+    /// Its connections to upstreams.
+    pub pool: Rc<Pool>,
+    /// Its formatted tokens.
+    pub header_values: HeaderValues,
+    /// Its tunnels, so that a drain waits for them.
+    pub tasks: TaskTracker,
 }
 
 impl Worker {
-    /// Whether connections are to end after the request in hand.
-    pub fn is_draining(&self) -> bool {
-        self.draining.get()
-    }
-
-    /// Makes every connection end as soon as it has no request in hand.
-    pub fn drain(&self) {
-        self.draining.set(true);
-        for waker in self.asleep.borrow().values() {
-            waker.wake_by_ref();
+    /// Makes a worker whose tunnels are tracked by `tasks`.
+    pub fn new(tasks: TaskTracker) -> Self {
+        Self {
+            pool: Rc::default(),
+            header_values: HeaderValues::default(),
+            tasks,
         }
     }
 
-    /// Enters a connection's task, so that it is woken when it is time to end.
-    pub fn enter(self: &Rc<Self>, waker: &Waker) -> Entry {
-        let id = self.next.get();
-        self.next.set(id + 1);
-        self.asleep.borrow_mut().insert(id, waker.clone());
-        Entry {
-            worker: self.clone(),
-            id,
-        }
-    }
-}
-
-/// A connection on a worker, until it is dropped.
-#[derive(Debug)]
-pub struct Entry {
-    worker: Rc<Worker>,
-    id: u64,
-}
-
-impl Drop for Entry {
-    fn drop(&mut self) {
-        self.worker.asleep.borrow_mut().remove(&self.id);
+    /// Releases what is no longer of use: dead connections, replaced tokens.
+    pub fn sweep(&self) {
+        self.pool.sweep();
+        self.header_values.sweep();
     }
 }

@@ -2,81 +2,97 @@
 
 use std::{future::Future, io, sync::Arc, time::Duration};
 
-use tokio::{sync::Semaphore, task::spawn_local, time::sleep};
+use hyper::rt::Executor;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::sleep,
+};
+use tokio_util::{
+    sync::CancellationToken,
+    task::{TaskTracker, task_tracker::TrackedFuture},
+};
 
 use super::{
-    drain::Watch,
     listener::Listener,
-    share::{Place, Share},
+    share::{ConnectionPermit, Share},
     stream::Stream,
 };
 
-/// Waits after an `accept` that failed for want of descriptors or memory.
-const FIRST_PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// Pauses after an `accept` that failed for want of descriptors or memory.
+const MIN_PAUSE: Duration = Duration::from_millis(10);
+const MAX_PAUSE: Duration = Duration::from_secs(1);
 
-/// Accepts until it is time to end, and serves each connection in a task of its own, on the worker that has the fewest.
-///
-/// `places` bounds the connections of the listener over all workers: where none is free, further connections wait in
-/// the kernel. A panic in one connection ends that connection alone.
-pub async fn accept_loop<S, F>(
-    listener: Listener,
-    places: Arc<Semaphore>,
-    mut share: Share,
-    mut watch: Watch,
-    serve: S,
-) where
-    S: Fn(Stream, Watch) -> F + Clone + 'static,
-    F: Future<Output = ()>,
-{
-    let working = watch.clone();
-    let begin = |(stream, place): (Stream, Place)| {
-        let (serve, watch) = (serve.clone(), working.clone());
-        spawn_local(async move {
-            // Called in here: a future that is moved in from outside takes its room in the task twice.
-            serve(stream, watch).await;
-            drop(place);
-        });
-    };
-    let mut pause = FIRST_PAUSE;
-    loop {
-        let accepted = tokio::select! {
-            biased;
-            () = watch.draining() => break,
-            handed = share.handed() => handed.map(Some),
-            accepted = next(&listener, &places) => accepted.and_then(|(stream, place)| share.assign(stream, place)),
+/// A listener on one worker, and the bounds of its connections.
+#[derive(Debug)]
+pub struct Acceptor {
+    /// The listening socket.
+    pub listener: Listener,
+    /// One permit a connection, over all workers. Without a permit, connections wait in the kernel.
+    pub permits: Arc<Semaphore>,
+    /// The worker's share of the connections.
+    pub share: Share,
+    /// Ends the loop.
+    pub cancel: CancellationToken,
+    /// Tracks the connections, so that a drain waits for them.
+    pub tracker: TaskTracker,
+}
+
+impl Acceptor {
+    /// Accepts until cancelled, and spawns a task for each connection.
+    ///
+    /// `serve` holds the permit as long as the connection lives. A panic ends its own connection alone.
+    pub async fn run<S, F, E>(mut self, executor: E, serve: S)
+    where
+        S: Fn(Stream, ConnectionPermit) -> F,
+        F: Future<Output = ()>,
+        E: Executor<TrackedFuture<F>>,
+    {
+        let tracker = self.tracker.clone();
+        let spawn = |(stream, permit): (Stream, ConnectionPermit)| {
+            executor.execute(tracker.track_future(serve(stream, permit)));
         };
-        match accepted {
-            Ok(kept) => {
-                pause = FIRST_PAUSE;
-                kept.into_iter().for_each(begin);
-            }
-            Err(error) if is_about_one_connection(&error) => {
-                tracing::debug!(%error, "a connection was not accepted")
-            }
-            Err(error) => {
-                tracing::warn!(%error, "connections cannot be accepted for now");
-                tokio::select! {
-                    () = watch.draining() => break,
-                    () = sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
+        let mut pause = MIN_PAUSE;
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = self.cancel.cancelled() => break,
+                received = self.share.recv() => received.map(Some),
+                accepted = accept(&self.listener, &self.permits) => {
+                    accepted.and_then(|(stream, permit)| self.share.assign(stream, permit))
+                }
+            };
+            match accepted {
+                Ok(own) => {
+                    pause = MIN_PAUSE;
+                    own.into_iter().for_each(spawn);
+                }
+                Err(error) if is_about_one_connection(&error) => {
+                    tracing::debug!(%error, "a connection was not accepted");
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept connections; raise the descriptor limit if this persists");
+                    tokio::select! {
+                        () = self.cancel.cancelled() => break,
+                        () = sleep(pause) => pause = (pause * 2).min(MAX_PAUSE),
+                    }
                 }
             }
         }
+        // The kernel has completed these connections, so their clients wait for a response.
+        self.share.close().into_iter().for_each(spawn);
     }
-    // The kernel counts them as accepted: whoever connected waits for an answer.
-    share.close().into_iter().for_each(begin);
 }
 
-async fn next(
+async fn accept(
     listener: &Listener,
-    places: &Arc<Semaphore>,
-) -> io::Result<(Stream, Option<tokio::sync::OwnedSemaphorePermit>)> {
+    permits: &Arc<Semaphore>,
+) -> io::Result<(Stream, Option<OwnedSemaphorePermit>)> {
     // The semaphore is never closed.
-    let place = places.clone().acquire_owned().await.ok();
-    Ok((listener.accept().await?, place))
+    let permit = permits.clone().acquire_owned().await.ok();
+    Ok((listener.accept().await?, permit))
 }
 
-/// Whether the connection had an error, and not the listener (accept(2)).
+/// Whether the error concerns one connection, not the listener (accept(2)).
 fn is_about_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, NotConnected};
     matches!(

@@ -1,4 +1,4 @@
-//! Sockets that listen. Each is bound once and shared by every worker.
+//! Listening sockets. Each is bound once and shared by every worker.
 
 use std::{
     fs, io,
@@ -12,28 +12,30 @@ use std::{
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, UnixListener};
 
-use super::{address::ListenAddress, stream::Stream};
+use super::{
+    address::ListenAddress,
+    stream::{Socket as StreamSocket, Stream},
+};
 
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: i32 = 4096;
 
-/// A bound socket, not yet tied to a runtime.
+/// A bound socket, not yet registered with a runtime.
 #[derive(Debug)]
 pub struct Bound {
     socket: Socket,
     address: ListenAddress,
-    /// Removed again when the process ends in good order.
+    /// The file of a Unix socket, removed on drop.
     path: Option<PathBuf>,
 }
 
 impl Bound {
     /// Binds `address` and listens.
     ///
-    /// A Unix socket is readable and writable by owner and group (0660); one that was left behind by a dead process
-    /// is replaced, a living one is not.
+    /// A Unix socket gets mode 0660. The socket file of a dead process is replaced; one that still listens is not.
     ///
     /// # Errors
-    /// Those of the socket calls: the address is in use, not permitted, not of this machine.
+    /// The address is in use, not permitted, or not of this machine.
     pub fn bind(address: &ListenAddress) -> io::Result<Self> {
         let (socket, address, path) = match address {
             ListenAddress::Tcp(address) => {
@@ -70,12 +72,12 @@ impl Bound {
         })
     }
 
-    /// Where it really listens: port 0 has become the port that the system chose.
+    /// The bound address, with the port that the system chose for port 0.
     pub fn address(&self) -> &ListenAddress {
         &self.address
     }
 
-    /// One more handle to the socket, for the runtime that this is called on.
+    /// Registers a handle to the socket with the current runtime.
     ///
     /// # Errors
     /// No descriptor is left.
@@ -91,7 +93,7 @@ impl Bound {
 impl Drop for Bound {
     fn drop(&mut self) {
         if let Some(path) = &self.path {
-            // Somebody may have removed it already.
+            // An operator may have removed it already.
             let _ = fs::remove_file(path);
         }
     }
@@ -103,12 +105,12 @@ fn remove_dead_socket(path: &Path) -> io::Result<()> {
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
             _ => Err(io::ErrorKind::AddrInUse.into()),
         },
-        // Anything else in its place is somebody's file: binding will fail and say so.
+        // Any other file stays: binding fails and says so.
         _ => Ok(()),
     }
 }
 
-/// A listening socket on one runtime.
+/// A listening socket, registered with one runtime.
 #[derive(Debug)]
 pub enum Listener {
     /// TCP.
@@ -118,7 +120,7 @@ pub enum Listener {
 }
 
 impl Listener {
-    /// The next connection.
+    /// Accepts the next connection.
     ///
     /// # Errors
     /// Those of `accept(2)`; most of them concern one connection alone, and those about missing descriptors pass.
@@ -127,9 +129,12 @@ impl Listener {
             Self::Tcp(listener) => {
                 let (stream, _) = listener.accept().await?;
                 stream.set_nodelay(true)?;
-                Ok(Stream::Tcp(stream))
+                Ok(Stream::new(StreamSocket::Tcp(stream)))
             }
-            Self::Unix(listener) => Ok(Stream::Unix(listener.accept().await?.0)),
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                Ok(Stream::new(StreamSocket::Unix(stream)))
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
-//! How the connections of one listener are shared out among the workers: to the one that has the fewest.
+//! Connections of one listener go to the worker that has the fewest.
 //!
-//! Whichever worker is woken accepts what has come, and left alone it would keep all of it, however many idle workers
-//! there are beside it.
+//! The kernel wakes any worker for a new connection. Without sharing, that worker would keep all of a burst while others
+//! idle.
 
 use std::{
     io,
@@ -19,14 +19,14 @@ use tokio::{
     },
 };
 
-use super::stream::Stream;
+use super::stream::{Socket, Stream};
 
-/// What the workers know of each other: how many connections each has, and how to hand it one.
+/// The load of each worker, and a channel to each.
 #[derive(Debug)]
 struct Workers {
     loads: Vec<AtomicUsize>,
-    // Bounded by the places of the listener: each connection that is handed over holds one.
-    doors: Vec<UnboundedSender<Handed>>,
+    // Bounded by the listener's permits: each connection on its way holds one.
+    senders: Vec<UnboundedSender<Handoff>>,
 }
 
 /// One worker's share of a listener's connections.
@@ -34,93 +34,94 @@ struct Workers {
 pub struct Share {
     workers: Arc<Workers>,
     own: usize,
-    handed: UnboundedReceiver<Handed>,
+    handoffs: UnboundedReceiver<Handoff>,
 }
 
-/// An accepted connection: it holds one of the listener's places, and counts for one worker, while it lives.
+/// The permit of an accepted connection. Counts for one worker and one listener until it is dropped.
 #[derive(Debug)]
-pub struct Place {
+pub struct ConnectionPermit {
     workers: Arc<Workers>,
     worker: usize,
-    _place: Option<OwnedSemaphorePermit>,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
-/// A connection on its way to another worker, tied to no runtime.
+/// A connection on its way to another worker, registered with no runtime.
 #[derive(Debug)]
-struct Handed {
-    stream: Unbound,
-    place: Place,
+struct Handoff {
+    socket: UnregisteredSocket,
+    permit: ConnectionPermit,
 }
 
 #[derive(Debug)]
-enum Unbound {
+enum UnregisteredSocket {
     Tcp(std::net::TcpStream),
     Unix(std::os::unix::net::UnixStream),
 }
 
-/// A share for each of `count` workers.
+/// Makes a share for each of `count` workers.
 pub fn shares(count: usize) -> Vec<Share> {
-    let (doors, inboxes): (Vec<_>, Vec<_>) = (0..count).map(|_| mpsc::unbounded_channel()).unzip();
+    let (senders, receivers): (Vec<_>, Vec<_>) =
+        (0..count).map(|_| mpsc::unbounded_channel()).unzip();
     let loads = (0..count).map(|_| AtomicUsize::new(0)).collect();
-    let workers = Arc::new(Workers { loads, doors });
-    let share = |(own, handed)| Share {
+    let workers = Arc::new(Workers { loads, senders });
+    let share = |(own, handoffs)| Share {
         workers: workers.clone(),
         own,
-        handed,
+        handoffs,
     };
-    inboxes.into_iter().enumerate().map(share).collect()
+    receivers.into_iter().enumerate().map(share).collect()
 }
 
 impl Share {
-    /// Decides who serves a connection that was accepted here. Gives it back where that is this worker itself.
+    /// Assigns an accepted connection to a worker. Returns it when that is the own worker.
     ///
     /// # Errors
-    /// The connection cannot be handed over, and is lost.
+    /// The connection cannot be handed over, and is closed.
     pub fn assign(
         &self,
         stream: Stream,
-        place: Option<OwnedSemaphorePermit>,
-    ) -> io::Result<Option<(Stream, Place)>> {
-        let worker = self.workers.least(self.own);
-        let place = Place::new(self.workers.clone(), worker, place);
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> io::Result<Option<(Stream, ConnectionPermit)>> {
+        let worker = self.workers.least_loaded(self.own);
+        let permit = ConnectionPermit::new(self.workers.clone(), worker, permit);
         if worker == self.own {
-            return Ok(Some((stream, place)));
+            return Ok(Some((stream, permit)));
         }
-        let handed = Handed {
-            stream: Unbound::from(stream)?,
-            place,
+        let handoff = Handoff {
+            socket: UnregisteredSocket::new(stream)?,
+            permit,
         };
-        match self.workers.doors[worker].send(handed) {
+        match self.workers.senders[worker].send(handoff) {
             Ok(()) => Ok(None),
             // That worker ends already.
-            Err(refused) => refused.0.bind().map(Some),
+            Err(rejected) => rejected.0.register().map(Some),
         }
     }
 
-    /// The next connection that another worker hands over.
+    /// Receives the next connection that another worker hands over.
     ///
     /// # Errors
-    /// It cannot be served on this runtime, and is lost.
-    pub async fn handed(&mut self) -> io::Result<(Stream, Place)> {
-        match self.handed.recv().await {
-            Some(handed) => handed.bind(),
-            // The door stays open as long as this exists, unless it was closed here.
+    /// The connection cannot be registered with this runtime, and is closed.
+    pub async fn recv(&mut self) -> io::Result<(Stream, ConnectionPermit)> {
+        match self.handoffs.recv().await {
+            Some(handoff) => handoff.register(),
+            // This share holds a sender too, so the channel is closed by `close` alone.
             None => std::future::pending().await,
         }
     }
 
-    /// Takes no more, but for what was handed over already.
-    pub fn close(&mut self) -> Vec<(Stream, Place)> {
-        self.handed.close();
-        std::iter::from_fn(|| self.handed.try_recv().ok())
-            .filter_map(|handed| handed.bind().ok())
+    /// Closes the channel, and returns the connections that were handed over before.
+    pub fn close(&mut self) -> Vec<(Stream, ConnectionPermit)> {
+        self.handoffs.close();
+        std::iter::from_fn(|| self.handoffs.try_recv().ok())
+            .filter_map(|handoff| handoff.register().ok())
             .collect()
     }
 }
 
 impl Workers {
-    /// The worker with the fewest connections; `own` where no other has fewer.
-    fn least(&self, own: usize) -> usize {
+    /// Finds the worker with the fewest connections; `own` when no other has fewer.
+    fn least_loaded(&self, own: usize) -> usize {
         let load = |worker: usize| self.loads[worker].load(Ordering::Relaxed);
         let least = (0..self.loads.len())
             .min_by_key(|worker| load(*worker))
@@ -129,38 +130,38 @@ impl Workers {
     }
 }
 
-impl Place {
-    fn new(workers: Arc<Workers>, worker: usize, place: Option<OwnedSemaphorePermit>) -> Self {
+impl ConnectionPermit {
+    fn new(workers: Arc<Workers>, worker: usize, permit: Option<OwnedSemaphorePermit>) -> Self {
         workers.loads[worker].fetch_add(1, Ordering::Relaxed);
         Self {
             workers,
             worker,
-            _place: place,
+            _permit: permit,
         }
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.workers.loads[self.worker].fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-impl Handed {
-    fn bind(self) -> io::Result<(Stream, Place)> {
-        let stream = match self.stream {
-            Unbound::Tcp(stream) => Stream::Tcp(TcpStream::from_std(stream)?),
-            Unbound::Unix(stream) => Stream::Unix(UnixStream::from_std(stream)?),
+impl Handoff {
+    fn register(self) -> io::Result<(Stream, ConnectionPermit)> {
+        let socket = match self.socket {
+            UnregisteredSocket::Tcp(stream) => Socket::Tcp(TcpStream::from_std(stream)?),
+            UnregisteredSocket::Unix(stream) => Socket::Unix(UnixStream::from_std(stream)?),
         };
-        Ok((stream, self.place))
+        Ok((Stream::new(socket), self.permit))
     }
 }
 
-impl Unbound {
-    fn from(stream: Stream) -> io::Result<Self> {
-        match stream {
-            Stream::Tcp(stream) => stream.into_std().map(Self::Tcp),
-            Stream::Unix(stream) => stream.into_std().map(Self::Unix),
+impl UnregisteredSocket {
+    fn new(stream: Stream) -> io::Result<Self> {
+        match stream.into_socket() {
+            Socket::Tcp(stream) => stream.into_std().map(Self::Tcp),
+            Socket::Unix(stream) => stream.into_std().map(Self::Unix),
         }
     }
 }
@@ -171,34 +172,34 @@ mod tests {
 
     use super::*;
 
-    /// A connection, and its other end.
+    /// Opens a connection; gives both ends.
     async fn connection() -> (Stream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let other = TcpStream::connect(listener.local_addr().unwrap())
+        let client = TcpStream::connect(listener.local_addr().unwrap())
             .await
             .unwrap();
-        (Stream::Tcp(listener.accept().await.unwrap().0), other)
+        let accepted = listener.accept().await.unwrap().0;
+        (Stream::new(Socket::Tcp(accepted)), client)
     }
 
     #[tokio::test]
-    async fn whoever_accepts_connections_keeps_no_more_than_the_others_have() {
+    async fn a_worker_that_accepts_keeps_no_more_connections_than_the_others_have() {
         let mut shares = shares(3);
-        let (mut kept, mut others) = (Vec::new(), Vec::new());
+        let (mut kept, mut clients) = (Vec::new(), Vec::new());
         for _ in 0..7 {
-            let (stream, other) = connection().await;
+            let (stream, client) = connection().await;
             kept.extend(shares[0].assign(stream, None).unwrap());
-            others.push(other);
+            clients.push(client);
         }
         assert_eq!(kept.len(), 3);
         for share in &mut shares[1..] {
             for _ in 0..2 {
-                kept.push(share.handed().await.unwrap());
+                kept.push(share.recv().await.unwrap());
             }
         }
         let loads = |share: &Share| {
-            share
-                .workers
-                .loads
+            let loads = &share.workers.loads;
+            loads
                 .iter()
                 .map(|load| load.load(Ordering::Relaxed))
                 .collect::<Vec<_>>()
@@ -209,18 +210,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_for_a_worker_that_ends_is_served_by_somebody() {
+    async fn a_connection_for_a_worker_that_ends_is_served_by_another() {
         let mut shares = shares(2);
         let mut kept = Vec::new();
         for _ in 0..2 {
             kept.extend(shares[0].assign(connection().await.0, None).unwrap());
         }
-        assert_eq!(
-            (kept.len(), shares[1].close().len()),
-            (1, 1),
-            "what was handed over before is not lost"
-        );
+        let handed_over = shares[1].close();
+        assert_eq!((kept.len(), handed_over.len()), (1, 1));
         kept.extend(shares[0].assign(connection().await.0, None).unwrap());
-        assert_eq!(kept.len(), 2, "and what comes later stays");
+        assert_eq!(kept.len(), 2, "a later connection stays with its worker");
     }
 }

@@ -1,9 +1,10 @@
-//! An accepted connection, TCP or Unix.
+//! An accepted connection, TCP or Unix, and how it ends.
 
 use std::{
-    io,
+    io::{self, IoSlice},
+    mem::MaybeUninit,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -11,37 +12,91 @@ use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
+    time::{Instant, Sleep, sleep_until},
 };
 
-/// A connection from a caller.
+/// Time for a client to stop sending after its last response (RFC 9112 §9.6).
+const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Bytes of a client that are discarded after its last response.
+const MAX_LINGER_BYTES: usize = 1024 * 1024;
+
+/// A connection from a client.
 #[derive(Debug)]
-pub enum Stream {
-    /// Over TCP.
+pub struct Stream {
+    socket: Socket,
+    linger: Option<Linger>,
+}
+
+/// The socket of a connection.
+#[derive(Debug)]
+pub(super) enum Socket {
     Tcp(TcpStream),
-    /// Over a Unix socket.
     Unix(UnixStream),
 }
 
+/// The end of a connection: the write side is closed, and the client's last bytes are discarded.
+///
+/// Closing a socket that has unread bytes makes the kernel send RST, and the client may lose the response.
+#[derive(Debug)]
+struct Linger {
+    timeout: Pin<Box<Sleep>>,
+    bytes: usize,
+}
+
 impl Stream {
-    /// Ready once the other side has reset the connection. One that has only ended its side may still wait for an answer.
-    pub fn poll_reset(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let Self::Tcp(stream) = self else {
-            return Poll::Pending;
-        };
-        match stream.poll_read_ready(cx) {
-            Poll::Ready(_) if stream.take_error().is_ok_and(|error| error.is_none()) => {
-                Poll::Pending
-            }
-            Poll::Ready(_) => Poll::Ready(()),
-            Poll::Pending => Poll::Pending,
+    pub(super) fn new(socket: Socket) -> Self {
+        Self {
+            socket,
+            linger: None,
         }
     }
 
-    /// Makes the end of the connection an abort (RST) instead of a clean end; a Unix socket knows no such thing.
+    pub(super) fn into_socket(self) -> Socket {
+        self.socket
+    }
+
+    /// Makes the end of the connection an abort (RST). A Unix socket has no such end.
     pub fn reset_on_close(&self) {
-        if let Self::Tcp(stream) = self {
-            // Should the system refuse, the end is at least an end.
+        if let Socket::Tcp(stream) = &self.socket {
+            // If the system refuses, the connection ends with FIN, which is the next best.
             let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+        }
+    }
+
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { socket, linger } = self;
+        let linger = linger.get_or_insert_with(|| Linger {
+            timeout: Box::pin(sleep_until(Instant::now() + LINGER_TIMEOUT)),
+            bytes: 0,
+        });
+        let mut discarded = [MaybeUninit::uninit(); 4096];
+        while linger.bytes <= MAX_LINGER_BYTES {
+            let mut buffer = ReadBuf::uninit(&mut discarded);
+            match socket.poll_read(cx, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+                    linger.bytes += buffer.filled().len();
+                }
+                Poll::Ready(_) => break,
+                Poll::Pending => {
+                    ready!(linger.timeout.as_mut().poll(cx));
+                    break;
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Socket {
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
         }
     }
 }
@@ -52,10 +107,7 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
-        }
+        self.get_mut().socket.poll_read(cx, buffer)
     }
 }
 
@@ -65,20 +117,40 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
+        match &mut self.get_mut().socket {
+            Socket::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Socket::Unix(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.get_mut().socket {
+            Socket::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Socket::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
+    /// Closes the write side, then reads until the client closes too, for 2 s and 1 MiB at most.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        let this = self.get_mut();
+        if this.linger.is_none() {
+            match &mut this.socket {
+                Socket::Tcp(stream) => ready!(Pin::new(stream).poll_shutdown(cx))?,
+                Socket::Unix(stream) => ready!(Pin::new(stream).poll_shutdown(cx))?,
+            }
         }
+        this.poll_linger(cx)
     }
 }

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     proxy::{
         allow::AllowRule,
-        path::escape,
+        path::encode as escape,
         route::{Binding, Route, Timeouts},
     },
     server::address::ListenAddress,

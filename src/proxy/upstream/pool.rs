@@ -1,149 +1,122 @@
-//! The connections of one worker that can be used again.
+//! The upstream connections of one worker that can serve another request.
 
-use std::{
-    cell::RefCell,
-    collections::{HashMap, VecDeque},
-    hash::{BuildHasherDefault, Hasher},
-    sync::Arc,
-    time::Duration,
-};
+use std::{cell::RefCell, collections::VecDeque, rc::Rc, sync::Arc, time::Duration};
 
+use rustc_hash::FxHashMap;
 use tokio::{sync::Mutex, time::Instant};
 
-use super::{Connection, Io, Target};
-use crate::{http2::session::Client, proxy::route::Http2};
+use super::{
+    connect::ActiveUpstream,
+    connection::{Checkout, Http1Connection, Http2Session},
+};
+use crate::proxy::route::Http2;
 
-/// How long an idle connection is kept: less than the 60 s after which many servers close theirs.
-const KEPT_IDLE: Duration = Duration::from_secs(50);
-/// How many idle connections to one upstream a worker keeps.
-const MOST_IDLE: usize = 1024;
+/// The life of an idle connection: less than the 60 s after which many servers close theirs.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(50);
 
-/// The connections of one worker that can be used again.
+/// Idle connections to one upstream.
+const MAX_IDLE: usize = 1024;
+
+/// Streams of one HTTP/2 connection; a further request opens another connection. Many servers allow 100.
+pub(super) const MAX_STREAMS: usize = 100;
+
+/// The connections of one worker that can serve another request.
 #[derive(Debug, Default)]
 pub struct Pool {
-    idle: RefCell<ByTarget<VecDeque<Idle>>>,
-    /// Connections that speak HTTP/2, busy ones too. An upstream that once did stays known for it.
-    sessions: RefCell<ByTarget<Sessions>>,
+    idle: RefCell<FxHashMap<u64, VecDeque<IdleConnection>>>,
+    /// HTTP/2 connections, busy ones too. An upstream that once spoke HTTP/2 stays known for it.
+    sessions: RefCell<FxHashMap<u64, Sessions>>,
 }
 
-/// By the numbers of the targets.
-type ByTarget<T> = HashMap<u64, T, BuildHasherDefault<Spread>>;
-
-/// Spreads numbers that nobody outside can choose, for the price of a multiplication.
-#[derive(Debug, Default)]
-struct Spread(u64);
-
-impl Hasher for Spread {
-    fn write(&mut self, bytes: &[u8]) {
-        bytes
-            .iter()
-            .for_each(|byte| self.write_u64(u64::from(*byte)));
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = (self.0 ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
+#[derive(Debug)]
+struct IdleConnection {
+    connection: Http1Connection,
+    since: Instant,
 }
 
 #[derive(Debug, Default)]
 struct Sessions {
-    open: Vec<(Client, Instant)>,
-    turn: Arc<Mutex<()>>,
-}
-
-#[derive(Debug)]
-struct Idle {
-    connection: Connection,
-    since: Instant,
+    open: Vec<(Http2Session, Instant)>,
+    connect_lock: Arc<Mutex<()>>,
 }
 
 impl Pool {
-    /// A connection to `target` that can take a request at once: a stream of a shared one, or the idle one that was used
-    /// last, if any is still good.
-    pub fn take(&self, target: &Target) -> Option<Connection> {
-        self.take_stream(target).or_else(|| self.take_idle(target))
+    /// Checks out a connection that can take a request at once: a stream of a shared one, or the one used last.
+    pub fn checkout(self: &Rc<Self>, upstream: &Arc<ActiveUpstream>) -> Option<Checkout> {
+        self.checkout_http2(upstream)
+            .or_else(|| self.checkout_http1(upstream))
     }
 
-    /// A stream of a connection that speaks HTTP/2.
-    pub(super) fn take_stream(&self, target: &Target) -> Option<Connection> {
+    pub(super) fn checkout_http2(&self, upstream: &ActiveUpstream) -> Option<Checkout> {
         let mut sessions = self.sessions.borrow_mut();
-        let open = &mut sessions.get_mut(&target.id)?.open;
+        let open = &mut sessions.get_mut(&upstream.id())?.open;
         open.retain(|(session, _)| !session.is_closed());
-        let (session, used) = open.iter_mut().find(|(session, _)| session.has_room())?;
-        *used = Instant::now();
-        Some(Connection {
-            io: Io::Http2(Box::new(session.stream())),
-            reused: true,
-        })
+        let has_room =
+            |session: &Http2Session| session.streams() < session.max_streams().min(MAX_STREAMS);
+        let (session, used_at) = open.iter_mut().find(|(session, _)| has_room(session))?;
+        *used_at = Instant::now();
+        Some(Checkout::http2(session.open_stream(true)))
     }
 
-    /// Shares a connection that speaks HTTP/2.
-    pub(super) fn share(&self, target: &Target, session: Client) {
-        self.sessions
-            .borrow_mut()
-            .entry(target.id)
-            .or_default()
-            .open
-            .push((session, Instant::now()));
-    }
-
-    /// What those have to hold who open a connection to an upstream that speaks HTTP/2.
-    pub(super) fn turn(&self, target: &Target) -> Option<Arc<Mutex<()>>> {
-        let mut sessions = self.sessions.borrow_mut();
-        match target.http2 {
-            Http2::PriorKnowledge => Some(sessions.entry(target.id).or_default().turn.clone()),
-            Http2::Auto => sessions
-                .get(&target.id)
-                .map(|sessions| sessions.turn.clone()),
-            Http2::Never => None,
-        }
-    }
-
-    fn take_idle(&self, target: &Target) -> Option<Connection> {
+    fn checkout_http1(self: &Rc<Self>, upstream: &Arc<ActiveUpstream>) -> Option<Checkout> {
         let mut idle = self.idle.borrow_mut();
-        let connections = idle.get_mut(&target.id)?;
-        while let Some(Idle { connection, since }) = connections.pop_back() {
-            if connection.is_quiet() && since.elapsed() < KEPT_IDLE {
-                return Some(connection);
+        let connections = idle.get_mut(&upstream.id())?;
+        while let Some(mut last) = connections.pop_back() {
+            if last.is_usable() {
+                return Some(Checkout::http1(upstream.clone(), self, last.connection));
             }
         }
         None
     }
 
-    /// Keeps a connection for later, if it is still good; one that speaks HTTP/2 is kept already.
-    pub fn put(&self, target: &Target, mut connection: Connection) {
-        if matches!(connection.io, Io::Http2(_)) || !connection.is_quiet() {
-            return;
-        }
-        connection.reused = true;
+    /// Shares an HTTP/2 connection.
+    pub(super) fn share(&self, upstream: &ActiveUpstream, session: Http2Session) {
+        let mut sessions = self.sessions.borrow_mut();
+        let sessions = sessions.entry(upstream.id()).or_default();
+        sessions.open.push((session, Instant::now()));
+    }
+
+    /// The lock of those that open a connection to an upstream that speaks HTTP/2.
+    pub(super) fn connect_lock(&self, upstream: &ActiveUpstream) -> Option<Arc<Mutex<()>>> {
+        let mut sessions = self.sessions.borrow_mut();
+        let sessions = match upstream.http2() {
+            Http2::PriorKnowledge => Some(&*sessions.entry(upstream.id()).or_default()),
+            Http2::Auto => sessions.get(&upstream.id()),
+            Http2::Never => None,
+        };
+        sessions.map(|sessions| sessions.connect_lock.clone())
+    }
+
+    /// Keeps an idle connection.
+    pub(super) fn give_back(&self, upstream: &ActiveUpstream, connection: Http1Connection) {
         let mut idle = self.idle.borrow_mut();
-        let connections = idle.entry(target.id).or_default();
-        if connections.len() == MOST_IDLE {
+        let connections = idle.entry(upstream.id()).or_default();
+        if connections.len() == MAX_IDLE {
             connections.pop_front();
         }
-        connections.push_back(Idle {
+        connections.push_back(IdleConnection {
             connection,
             since: Instant::now(),
         });
     }
 
-    /// Gives up the connections that have idled too long or that the upstream has closed.
+    /// Closes the connections that have been idle for too long, or that the upstream has closed.
     pub fn sweep(&self) {
         self.idle.borrow_mut().retain(|_, connections| {
-            connections
-                .retain(|idle| idle.since.elapsed() < KEPT_IDLE && idle.connection.is_quiet());
+            connections.retain_mut(IdleConnection::is_usable);
             !connections.is_empty()
         });
         for sessions in self.sessions.borrow_mut().values_mut() {
-            let is_kept =
-                |session: &Client, used: &Instant| !session.is_idle() || used.elapsed() < KEPT_IDLE;
-            sessions
-                .open
-                .retain(|(session, used)| !session.is_closed() && is_kept(session, used));
+            sessions.open.retain(|(session, used_at)| {
+                let is_used = session.streams() > 0 || used_at.elapsed() < IDLE_TIMEOUT;
+                is_used && !session.is_closed()
+            });
         }
+    }
+}
+
+impl IdleConnection {
+    fn is_usable(&mut self) -> bool {
+        self.since.elapsed() < IDLE_TIMEOUT && self.connection.is_ready()
     }
 }

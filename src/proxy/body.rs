@@ -1,0 +1,58 @@
+//! Bodies on their way: the client's to the upstream, and the upstream's to the client.
+
+mod download;
+mod upload;
+
+use http::{HeaderMap, HeaderName};
+
+pub use self::{
+    download::{Download, ResponseBody},
+    upload::{RequestBody, UploadError, UploadFault},
+};
+use super::{
+    hop::{NominatedNames, is_same_name, may_trail},
+    route::{Injection, Route},
+};
+
+/// Why a body ends before its end.
+pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
+
+/// The trailer fields that may pass from one side to the other (RFC 9110 §6.5).
+#[derive(Clone, Debug)]
+pub struct TrailerFilter {
+    nominated: NominatedNames,
+    /// The name that carries the token.
+    injected: Option<HeaderName>,
+}
+
+impl TrailerFilter {
+    /// Makes the filter for a request with these headers.
+    pub fn of_request(headers: &HeaderMap, route: &Route) -> Self {
+        let injected = match route.provider.as_ref().map(|binding| &binding.inject) {
+            Some(Injection::Header { name, .. }) => Some(name.clone()),
+            _ => None,
+        };
+        Self {
+            nominated: NominatedNames::new(headers),
+            injected,
+        }
+    }
+
+    /// Makes the filter for a response with these headers.
+    pub fn of_response(headers: &HeaderMap) -> Self {
+        Self {
+            nominated: NominatedNames::new(headers),
+            injected: None,
+        }
+    }
+
+    fn apply(&self, trailers: &mut HeaderMap) {
+        super::hop::retain(trailers, |name, _| {
+            let is_injected = self
+                .injected
+                .as_ref()
+                .is_some_and(|injected| is_same_name(name.as_str(), injected.as_str()));
+            may_trail(name) && !is_injected && !self.nominated.contains(name)
+        });
+    }
+}

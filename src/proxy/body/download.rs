@@ -1,0 +1,233 @@
+//! A response's body on its way to the client.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use thiserror::Error;
+use tokio::time::Instant;
+
+use super::{BodyError, RequestBody, TrailerFilter};
+use crate::{
+    proxy::{exchange::Exchange, upstream::Checkout},
+    server::timer::Timer,
+};
+
+/// The body of any response of the proxy. When it ends, the request is recorded.
+#[derive(Debug)]
+pub struct ResponseBody {
+    content: Content,
+    /// Absent for a tunnel, which is recorded at its own end.
+    exchange: Option<Exchange>,
+}
+
+#[derive(Debug)]
+enum Content {
+    /// A response of bearward's own.
+    Own(Bytes),
+    /// The upstream's response.
+    Upstream(Download),
+}
+
+/// An upstream's body, and the connection that it comes by.
+#[derive(Debug)]
+pub struct Download {
+    incoming: Incoming,
+    checkout: Option<Checkout>,
+    request_body: RequestBody,
+    trailer_filter: TrailerFilter,
+    /// `timeouts.idle`.
+    idle: Duration,
+    waiting_since: Option<Instant>,
+    broken: Option<BodyError>,
+}
+
+/// No byte of a body moved for `timeouts.idle`.
+#[derive(Clone, Copy, Debug, Error)]
+#[error("no byte of the body moved for `timeouts.idle`")]
+struct IdleError;
+
+impl Download {
+    /// Makes the body of a response whose head has come by `checkout`.
+    pub fn new(
+        incoming: Incoming,
+        checkout: Checkout,
+        request_body: RequestBody,
+        trailer_filter: TrailerFilter,
+        idle: Duration,
+    ) -> Self {
+        let mut download = Self {
+            incoming,
+            checkout: Some(checkout),
+            request_body,
+            trailer_filter,
+            idle,
+            waiting_since: None,
+            broken: None,
+        };
+        if download.incoming.is_end_stream() {
+            download.release();
+        }
+        download
+    }
+
+    /// Gives the connection back, when both sides are done with it.
+    fn release(&mut self) {
+        if let Some(checkout) = self.checkout.take() {
+            checkout.release();
+        }
+    }
+
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+        exchange: Option<&mut Exchange>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(error) = self.broken.take() {
+            return Poll::Ready(Some(Err(error)));
+        }
+        match self.poll_incoming(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.waiting_since = None;
+                if self.incoming.is_end_stream() {
+                    self.release();
+                }
+                Poll::Ready(Some(Ok(self.filter(frame))))
+            }
+            Poll::Ready(None) => {
+                self.release();
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Err(error))) => self.fail(cx, error.into()),
+            Poll::Pending => {
+                if let Some(exchange) = exchange {
+                    ready!(self.poll_idle(cx, exchange.timer()));
+                }
+                self.fail(cx, IdleError.into())
+            }
+        }
+    }
+
+    fn poll_incoming(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match &mut self.checkout {
+            Some(checkout) => checkout.poll_body(cx, &mut self.incoming),
+            None => Pin::new(&mut self.incoming).poll_frame(cx),
+        }
+    }
+
+    /// Breaks the body off with the next poll: what came before is flushed to the client first.
+    fn fail(
+        &mut self,
+        cx: &Context<'_>,
+        error: BodyError,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        tracing::debug!(%error, "the upstream's response broke off");
+        self.checkout = None;
+        self.broken = Some(error);
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Completes when neither body has moved for `timeouts.idle`.
+    fn poll_idle(&mut self, cx: &mut Context<'_>, timer: &mut Option<Timer>) -> Poll<()> {
+        loop {
+            let since = *self.waiting_since.get_or_insert_with(Instant::now);
+            let moved_at = self
+                .request_body
+                .moved_at()
+                .map_or(since, |at| at.max(since));
+            let deadline = moved_at + self.idle;
+            let timer = timer.get_or_insert_with(|| Timer::new(deadline));
+            timer.set(deadline);
+            ready!(timer.poll_elapsed(cx));
+            if self.request_body.moved_at().is_none_or(|at| at <= moved_at) {
+                return Poll::Ready(());
+            }
+        }
+    }
+
+    fn filter(&self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        match frame.into_trailers() {
+            Ok(mut trailers) => {
+                self.trailer_filter.apply(&mut trailers);
+                Frame::trailers(trailers)
+            }
+            Err(frame) => frame,
+        }
+    }
+}
+
+impl ResponseBody {
+    /// Makes the body of a response of bearward's own.
+    pub fn own(content: Bytes, exchange: Exchange) -> Self {
+        Self {
+            content: Content::Own(content),
+            exchange: Some(exchange),
+        }
+    }
+
+    /// Makes the body of an upstream's response.
+    pub fn upstream(download: Download, exchange: Exchange) -> Self {
+        Self {
+            content: Content::Upstream(download),
+            exchange: Some(exchange),
+        }
+    }
+
+    /// Makes the body of a 101.
+    pub fn empty() -> Self {
+        Self {
+            content: Content::Own(Bytes::new()),
+            exchange: None,
+        }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = &mut *self;
+        let frame = match &mut this.content {
+            Content::Own(bytes) if bytes.is_empty() => None,
+            Content::Own(bytes) => Some(Ok(Frame::data(std::mem::take(bytes)))),
+            Content::Upstream(download) => ready!(download.poll_frame(cx, this.exchange.as_mut())),
+        };
+        if let Some(exchange) = &mut this.exchange {
+            match &frame {
+                Some(Ok(frame)) => exchange.count_bytes(frame.data_ref().map_or(0, Bytes::len)),
+                Some(Err(_)) => exchange.break_off(),
+                None => {}
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Own(bytes) => bytes.is_empty(),
+            Content::Upstream(download) => {
+                download.incoming.is_end_stream() && download.broken.is_none()
+            }
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Own(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Content::Upstream(download) => download.incoming.size_hint(),
+        }
+    }
+}

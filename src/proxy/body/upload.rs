@@ -1,0 +1,276 @@
+//! A request's body on its way to the upstream: bounded, counted, and kept while it is small enough to be replayed.
+
+use std::{
+    cell::{Cell, RefCell},
+    future::poll_fn,
+    io,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, request::Parts};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use thiserror::Error;
+use tokio::time::Instant;
+
+use super::TrailerFilter;
+use crate::proxy::route::Route;
+
+/// Bytes of a body that are kept for a replay.
+const MAX_REPLAY_BYTES: u64 = 64 * 1024;
+
+/// A request's body, as the upstream's connection reads it.
+///
+/// Clones share the client's body; each reads from its beginning what is kept of it, so that a clone is a replay.
+#[derive(Clone, Debug, Default)]
+pub struct RequestBody {
+    upload: Option<Rc<Upload>>,
+    /// The next frame among the kept ones.
+    position: usize,
+}
+
+/// The client's body, and what is known of it.
+#[derive(Debug)]
+struct Upload {
+    incoming: RefCell<Incoming>,
+    trailer_filter: TrailerFilter,
+    /// `guard.max_body`.
+    limit: Option<u64>,
+    /// The length as the client announced it.
+    announced: Option<u64>,
+    received: Cell<u64>,
+    kept: RefCell<KeptFrames>,
+    is_ended: Cell<bool>,
+    is_waiting: Cell<bool>,
+    moved_at: Cell<Instant>,
+    fault: Cell<Option<UploadFault>>,
+}
+
+/// The frames of a body from its beginning, while they may be sent again.
+#[derive(Debug, Default)]
+struct KeptFrames {
+    frames: Vec<KeptFrame>,
+    is_dropped: bool,
+}
+
+#[derive(Clone, Debug)]
+enum KeptFrame {
+    Data(Bytes),
+    Trailers(HeaderMap),
+}
+
+/// What a client did wrong while its body was on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UploadFault {
+    /// It disconnected.
+    Disconnected,
+    /// The body is not framed as HTTP asks.
+    Malformed,
+    /// The body is above `guard.max_body`.
+    TooLarge,
+}
+
+/// A request's body broke off.
+#[derive(Clone, Copy, Debug, Error)]
+#[error("the request's body broke off")]
+pub struct UploadError;
+
+impl RequestBody {
+    /// Makes the body of a request to `route`.
+    pub fn new(incoming: Incoming, parts: &Parts, route: &Route) -> Self {
+        if incoming.is_end_stream() {
+            return Self::default();
+        }
+        let upload = Upload {
+            trailer_filter: TrailerFilter::of_request(&parts.headers, route),
+            limit: route.guard.max_body,
+            announced: incoming.size_hint().exact(),
+            incoming: RefCell::new(incoming),
+            received: Cell::new(0),
+            kept: RefCell::default(),
+            is_ended: Cell::new(false),
+            is_waiting: Cell::new(false),
+            moved_at: Cell::new(Instant::now()),
+            fault: Cell::new(None),
+        };
+        Self {
+            upload: Some(Rc::new(upload)),
+            position: 0,
+        }
+    }
+
+    /// Whether the request has no body.
+    pub fn is_empty(&self) -> bool {
+        self.upload.is_none()
+    }
+
+    /// Whether all of the body was received.
+    pub fn is_received(&self) -> bool {
+        self.upload
+            .as_ref()
+            .is_none_or(|upload| upload.is_ended.get())
+    }
+
+    /// Whether the client is waited for, rather than the upstream.
+    pub fn is_waiting_for_client(&self) -> bool {
+        let is_waiting = |upload: &Rc<Upload>| !upload.is_ended.get() && upload.is_waiting.get();
+        self.upload.as_ref().is_some_and(is_waiting)
+    }
+
+    /// When the body last moved; `None` without a body.
+    pub fn moved_at(&self) -> Option<Instant> {
+        self.upload.as_ref().map(|upload| upload.moved_at.get())
+    }
+
+    /// What the client did wrong, if anything.
+    pub fn fault(&self) -> Option<UploadFault> {
+        self.upload.as_ref().and_then(|upload| upload.fault.get())
+    }
+
+    /// Whether the body can be sent again from its beginning.
+    pub fn can_be_replayed(&self) -> bool {
+        let is_kept = |upload: &Rc<Upload>| !upload.kept.borrow().is_dropped;
+        self.upload.as_ref().is_none_or(is_kept)
+    }
+
+    /// Receives the rest of the body, while it is small enough for a replay; tells whether it is.
+    pub async fn receive_for_replay(&self) -> bool {
+        let Some(upload) = &self.upload else {
+            return true;
+        };
+        let announced_too_much = upload
+            .announced
+            .is_some_and(|length| length > MAX_REPLAY_BYTES);
+        while !announced_too_much && self.can_be_replayed() && !upload.is_ended.get() {
+            // The frame is kept.
+            match poll_fn(|cx| upload.poll_receive(cx)).await {
+                Some(Ok(_)) => {}
+                Some(Err(_)) => return false,
+                None => break,
+            }
+        }
+        self.can_be_replayed() && upload.is_ended.get()
+    }
+}
+
+impl Upload {
+    fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<Option<Result<KeptFrame, UploadError>>> {
+        if self.is_ended.get() {
+            return Poll::Ready(None);
+        }
+        let mut incoming = self.incoming.borrow_mut();
+        let received = Pin::new(&mut *incoming).poll_frame(cx);
+        self.is_waiting.set(received.is_pending());
+        let Some(frame) = ready!(received) else {
+            self.is_ended.set(true);
+            return Poll::Ready(None);
+        };
+        self.moved_at.set(Instant::now());
+        let kept = frame
+            .map_err(|error| classify(&error))
+            .and_then(|frame| self.accept(frame));
+        match kept {
+            Ok(frame) => {
+                self.is_ended.set(incoming.is_end_stream());
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Err(fault) => {
+                self.fault.set(Some(fault));
+                Poll::Ready(Some(Err(UploadError)))
+            }
+        }
+    }
+
+    fn accept(&self, frame: Frame<Bytes>) -> Result<KeptFrame, UploadFault> {
+        let frame = match frame.into_data() {
+            Ok(data) => {
+                let received = self.received.get() + data.len() as u64;
+                self.received.set(received);
+                if self.limit.is_some_and(|limit| received > limit) {
+                    return Err(UploadFault::TooLarge);
+                }
+                KeptFrame::Data(data)
+            }
+            Err(frame) => {
+                let mut trailers = frame.into_trailers().unwrap_or_default();
+                self.trailer_filter.apply(&mut trailers);
+                KeptFrame::Trailers(trailers)
+            }
+        };
+        self.kept
+            .borrow_mut()
+            .push(frame.clone(), self.received.get());
+        Ok(frame)
+    }
+}
+
+impl KeptFrames {
+    fn push(&mut self, frame: KeptFrame, received: u64) {
+        if received > MAX_REPLAY_BYTES {
+            self.is_dropped = true;
+            self.frames = Vec::new();
+        }
+        if !self.is_dropped {
+            self.frames.push(frame);
+        }
+    }
+}
+
+impl From<KeptFrame> for Frame<Bytes> {
+    fn from(frame: KeptFrame) -> Self {
+        match frame {
+            KeptFrame::Data(data) => Self::data(data),
+            KeptFrame::Trailers(trailers) => Self::trailers(trailers),
+        }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = UploadError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
+        let Some(upload) = self.upload.clone() else {
+            return Poll::Ready(None);
+        };
+        let kept = upload.kept.borrow().frames.get(self.position).cloned();
+        let frame = match kept {
+            Some(frame) => Some(Ok(frame)),
+            None => ready!(upload.poll_receive(cx)),
+        };
+        self.position += 1;
+        Poll::Ready(frame.map(|frame| frame.map(Frame::from)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.upload.as_ref().is_none_or(|upload| {
+            upload.is_ended.get() && self.position >= upload.kept.borrow().frames.len()
+        })
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.upload.as_ref().map(|upload| upload.announced) {
+            None => SizeHint::with_exact(0),
+            Some(Some(length)) => SizeHint::with_exact(length),
+            Some(None) => SizeHint::default(),
+        }
+    }
+}
+
+/// hyper reports an invalid chunk as an I/O error of kind `InvalidInput` or `InvalidData`.
+fn classify(error: &hyper::Error) -> UploadFault {
+    let source = std::error::Error::source(error);
+    let kind = source
+        .and_then(|source| source.downcast_ref::<io::Error>())
+        .map(io::Error::kind);
+    match kind {
+        Some(io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData) => UploadFault::Malformed,
+        _ => UploadFault::Disconnected,
+    }
+}

@@ -1,0 +1,120 @@
+//! One request and its response, from the head to the last byte: what the access log and the metrics tell of it.
+
+use std::{rc::Rc, sync::Arc, time::Instant};
+
+use http::{Method, StatusCode, Version, request::Parts, uri::PathAndQuery};
+
+use super::{error::ProxyRefusal, service::ClientConnection, table::ActiveRoute};
+use crate::{
+    server::{framing_gate::GateRefusal, timer::Timer},
+    telemetry::access_log::{self, AccessEntry, TokenCost},
+};
+
+/// The status of a request whose client disconnected before the response, as nginx counts it.
+const CLIENT_GONE: u16 = 499;
+
+/// A request being served. It is recorded when this is dropped.
+#[derive(Debug)]
+pub struct Exchange {
+    connection: Rc<ClientConnection>,
+    started: Instant,
+    /// The method and target, when the access log is on.
+    logged: Option<(Method, Option<PathAndQuery>)>,
+    /// Whether the client may take the end of the connection for the end of the body.
+    reads_to_end: bool,
+    route: Option<Arc<ActiveRoute>>,
+    token_cost: TokenCost,
+    status: u16,
+    bytes: u64,
+    timer: Option<Timer>,
+}
+
+impl Exchange {
+    /// Starts an exchange with a request's head.
+    pub fn start(connection: &Rc<ClientConnection>, parts: &Parts) -> Self {
+        connection.state.request_began();
+        let logged = || (parts.method.clone(), parts.uri.path_and_query().cloned());
+        Self {
+            connection: connection.clone(),
+            started: Instant::now(),
+            logged: access_log::enabled().then(logged),
+            reads_to_end: parts.version == Version::HTTP_10,
+            route: None,
+            token_cost: TokenCost::Unneeded,
+            status: CLIENT_GONE,
+            bytes: 0,
+            timer: connection.timer.take(),
+        }
+    }
+
+    /// Refuses a request that stands for one that the framing gate refused: its line is not the client's.
+    pub fn refuse_at_gate(&mut self, refused: GateRefusal) -> ProxyRefusal {
+        self.logged = None;
+        refused.into()
+    }
+
+    /// Sets the route that the request takes.
+    pub fn set_route(&mut self, route: &Arc<ActiveRoute>) {
+        self.connection
+            .state
+            .set_write_timeout(route.route.timeouts.idle);
+        self.route = Some(route.clone());
+    }
+
+    /// The route that the request takes, once it is known.
+    pub fn route(&self) -> Option<&ActiveRoute> {
+        self.route.as_deref()
+    }
+
+    /// Sets what the token cost.
+    pub fn set_token_cost(&mut self, cost: TokenCost) {
+        self.token_cost = cost;
+    }
+
+    /// The timer of the request's deadlines, which the requests of a connection share one after another.
+    pub fn timer(&mut self) -> &mut Option<Timer> {
+        &mut self.timer
+    }
+
+    /// Sets the status of the response.
+    pub fn set_status(&mut self, status: StatusCode) {
+        self.status = status.as_u16();
+    }
+
+    /// Counts bytes of the response's body.
+    pub fn count_bytes(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+    }
+
+    /// Marks the response as cut. A client that reads to the end of the connection gets a reset.
+    pub fn break_off(&mut self) {
+        if self.reads_to_end {
+            self.connection.state.reset_on_close();
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.connection.timer.replace(self.timer.take());
+        self.connection.state.request_ended();
+        let elapsed = self.started.elapsed();
+        let route = self.route.as_deref();
+        let metrics = match route {
+            Some(route) => &route.metrics,
+            None => &self.connection.listener.unrouted,
+        };
+        metrics.answered(self.status, elapsed);
+        if let Some((method, target)) = &self.logged {
+            access_log::log(&AccessEntry {
+                route: route.map(|active| &*active.route.name),
+                method: method.as_str(),
+                path: target.as_ref().map_or("", PathAndQuery::path),
+                status: self.status,
+                bytes: self.bytes,
+                elapsed,
+                token: self.token_cost,
+            });
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! A token that the upstream refuses: discarded, renewed, and the request replayed once (`reauthorize_on`).
+
+use http::StatusCode;
+
+use super::{
+    body::RequestBody,
+    inject::{HeaderValues, InjectedToken},
+    table::ActiveRoute,
+};
+use crate::telemetry::access_log::TokenCost;
+
+/// Decides on a replay after a response with this status. Returns the token to replay the request with.
+///
+/// `None` passes the response on: it does not refuse the token, no better token is to be had, or the request cannot be
+/// sent again; the next request then has a new token.
+pub async fn token_for_replay(
+    active: &ActiveRoute,
+    values: &HeaderValues,
+    status: StatusCode,
+    sent: Option<&InjectedToken>,
+    body: &RequestBody,
+    cost: TokenCost,
+) -> Option<InjectedToken> {
+    let binding = active.route.provider.as_ref()?;
+    let credential = active.credential.as_ref()?;
+    let sent = &sent?.token;
+    if !binding.reauthorize_on.contains(&status.as_u16()) {
+        sent.mark_accepted();
+        return None;
+    }
+    if cost == TokenCost::Replayed {
+        sent.mark_refused_when_fresh();
+        return None;
+    }
+    if !body.receive_for_replay().await {
+        // Where another token would not help, the credential keeps this one and has reported so.
+        let _ = credential.discard(sent);
+        return None;
+    }
+    let renewed = credential.renew(sent).await.ok()?;
+    let replay = values.format(active, renewed).ok()?;
+    active.metrics.replayed();
+    Some(replay)
+}

@@ -1,0 +1,108 @@
+//! The head that goes to the client: the upstream's, less what ends here, with `Location` as the client uses it.
+
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version,
+    header::{ALT_SVC, CONTENT_LENGTH, CONTENT_LOCATION, Entry, LOCATION, TRANSFER_ENCODING},
+    response::Parts,
+};
+use hyper::body::Incoming;
+
+use super::{
+    body::{Download, TrailerFilter},
+    error::{ProxyRefusal, RefusalKind},
+    forward::{Outgoing, Sent},
+    hop::{self, NominatedNames},
+    location::LocationRewriter,
+    redact,
+};
+
+/// Checks a response head for what hyper lets through.
+///
+/// # Errors
+/// `upstream-protocol`: framing that another reader may take otherwise (RFC 9112 §6.3).
+pub fn check(response: &Response<Incoming>) -> Result<(), ProxyRefusal> {
+    let headers = response.headers();
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    let coding = codings.next();
+    let has_other_coding = coding
+        .is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
+        || codings.next().is_some();
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let length = lengths.next();
+    let fault = if has_other_coding {
+        "a Transfer-Encoding other than one `chunked`"
+    } else if coding.is_some() && length.is_some() {
+        "a Content-Length beside Transfer-Encoding"
+    } else if lengths.next().is_some() {
+        "more than one Content-Length"
+    } else if length.is_some_and(|length| !length.as_bytes().iter().all(u8::is_ascii_digit)) {
+        "a Content-Length that is not one number"
+    } else {
+        return Ok(());
+    };
+    Err(ProxyRefusal::new(
+        RefusalKind::UpstreamProtocol,
+        format!("the upstream sent {fault}"),
+    ))
+}
+
+/// Turns the upstream's response into the client's.
+pub fn for_client(sent: Sent, outgoing: &Outgoing<'_>) -> Response<Download> {
+    let Sent {
+        response,
+        mut checkout,
+    } = sent;
+    let Outgoing {
+        active,
+        parts: request,
+        body,
+        ..
+    } = outgoing;
+    if !body.is_received() {
+        checkout.detach_upload();
+    }
+    let (mut parts, incoming) = response.into_parts();
+    let filter = TrailerFilter::of_response(&parts.headers);
+    parts.version = Version::HTTP_11;
+    strip_hop_by_hop(&mut parts, request.version);
+    let token = outgoing.token.as_ref().map(|sent| &*sent.token);
+    redact::strip_token(&mut parts.headers, &active.route, token);
+    let rewriter = LocationRewriter::new(&active.route, outgoing.admitted);
+    for name in [LOCATION, CONTENT_LOCATION] {
+        rewrite(&mut parts.headers, name, &rewriter);
+    }
+    let idle = active.route.timeouts.idle;
+    let download = Download::new(incoming, checkout, body.clone(), filter, idle);
+    Response::from_parts(parts, download)
+}
+
+fn strip_hop_by_hop(parts: &mut Parts, client_version: Version) {
+    let nominated = NominatedNames::new(&parts.headers);
+    let is_http2 = client_version == Version::HTTP_2;
+    // RFC 9110 §8.6: a 204 has no length.
+    let has_no_length = parts.status == StatusCode::NO_CONTENT;
+    hop::retain(&mut parts.headers, |name, _| {
+        let ends_here = hop::is_hop_by_hop(name)
+            || *name == ALT_SVC
+            || (is_http2 && *name == TRANSFER_ENCODING)
+            || (has_no_length && *name == CONTENT_LENGTH)
+            || nominated.contains(name);
+        !ends_here
+    });
+}
+
+fn rewrite(headers: &mut HeaderMap, name: HeaderName, rewriter: &LocationRewriter<'_>) {
+    if !headers.contains_key(&name) {
+        return;
+    }
+    if let Entry::Occupied(mut field) = headers.entry(name) {
+        for value in field.iter_mut() {
+            let rewritten = rewriter
+                .rewrite(value.as_bytes())
+                .and_then(|url| HeaderValue::from_bytes(&url).ok());
+            if let Some(rewritten) = rewritten {
+                *value = rewritten;
+            }
+        }
+    }
+}

@@ -1,0 +1,307 @@
+//! Opening a connection to an upstream: name look-up, TCP, TLS, ALPN and the HTTP handshake.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    rc::Rc,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use http::{
+    HeaderValue,
+    uri::{Authority, Scheme},
+};
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use rustls_pki_types::ServerName;
+use tokio::{net::TcpStream, time::timeout};
+use tokio_rustls::TlsConnector;
+
+use super::{
+    connection::{Checkout, Http1Connection, Http2Session},
+    io::{ReceivedFlag, UpstreamIo, UpstreamStream},
+    pool::Pool,
+};
+use crate::{
+    proxy::{
+        error::{ProxyRefusal, RefusalKind},
+        route::{Http2, Upstream},
+    },
+    server::{limits::Limits, serve::LocalExecutor},
+};
+
+/// Bytes that an upstream may send ahead on an HTTP/2 stream.
+const STREAM_WINDOW: u32 = 128 * 1024;
+
+/// Bytes that an upstream may send ahead on an HTTP/2 connection: enough for all streams, so that a client that does not
+/// read holds up no other.
+const CONNECTION_WINDOW: u32 = STREAM_WINDOW * super::pool::MAX_STREAMS as u32;
+
+/// The interval of HTTP/2 PINGs, and the time for their answer.
+const PING_INTERVAL: Duration = Duration::from_secs(20);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The read buffer of an HTTP/1.1 connection, in bytes.
+const MAX_BUFFER: usize = 128 * 1024;
+
+/// What HTTP/2 counts for each field beside its name and value (RFC 9113 §6.5.2).
+const FIELD_OVERHEAD: usize = 32;
+
+/// An upstream in service: what its connections need, shared by all workers.
+#[derive(Debug)]
+pub struct ActiveUpstream {
+    id: u64,
+    config: Upstream,
+    /// The version to speak; tunnels need HTTP/1.1.
+    http2: Http2,
+    limits: Limits,
+    host_field: HeaderValue,
+    authority: Authority,
+    tls: OnceLock<Arc<rustls::ClientConfig>>,
+}
+
+impl ActiveUpstream {
+    /// Makes an upstream with connections of its own. With `tunnels`, they must be able to switch protocols.
+    ///
+    /// `limits` bound the heads of its responses.
+    pub fn new(config: Upstream, tunnels: bool, limits: Limits) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let http2 = match config.http2 {
+            Http2::Auto if tunnels => Http2::Never,
+            http2 => http2,
+        };
+        let fallback = "upstream.invalid";
+        let authority = Authority::try_from(config.authority.as_str());
+        let host_field = HeaderValue::from_str(&config.authority);
+        // The configuration has checked the URL that the authority is from.
+        debug_assert!(authority.is_ok() && host_field.is_ok());
+        Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            http2,
+            limits,
+            host_field: host_field.unwrap_or(HeaderValue::from_static(fallback)),
+            authority: authority.unwrap_or(Authority::from_static(fallback)),
+            config,
+            tls: OnceLock::new(),
+        }
+    }
+
+    /// A number of its own.
+    pub fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// The version to speak.
+    pub(super) fn http2(&self) -> Http2 {
+        self.http2
+    }
+
+    /// The value of `Host`.
+    pub fn host_field(&self) -> &HeaderValue {
+        &self.host_field
+    }
+
+    /// The value of `:authority`.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// The value of `:scheme`.
+    pub fn scheme(&self) -> &'static Scheme {
+        const HTTP: &Scheme = &Scheme::HTTP;
+        const HTTPS: &Scheme = &Scheme::HTTPS;
+        if self.config.tls { HTTPS } else { HTTP }
+    }
+
+    /// Opens a connection within `bound`, or shares an HTTP/2 connection that was opened meanwhile.
+    ///
+    /// # Errors
+    /// `upstream-unreachable`, `upstream-tls`, `upstream-protocol`, `upstream-timeout`.
+    pub async fn connect(
+        self: &Arc<Self>,
+        pool: &Rc<Pool>,
+        bound: Duration,
+    ) -> Result<Checkout, ProxyRefusal> {
+        match timeout(bound, self.open_or_share(pool)).await {
+            Ok(opened) => opened,
+            Err(_) => {
+                let refusal = ProxyRefusal::new(
+                    RefusalKind::UpstreamTimeout,
+                    "no connection to the upstream within `timeouts.connect`",
+                );
+                Err(refusal.with_proxy_error("connection_timeout"))
+            }
+        }
+    }
+
+    async fn open_or_share(self: &Arc<Self>, pool: &Rc<Pool>) -> Result<Checkout, ProxyRefusal> {
+        // One request opens an HTTP/2 connection, the others wait and share it.
+        let _turn = match pool.connect_lock(self) {
+            Some(lock) => Some(lock.lock_owned().await),
+            None => None,
+        };
+        match pool.checkout_http2(self) {
+            Some(checkout) => Ok(checkout),
+            None => self.open(pool).await,
+        }
+    }
+
+    async fn open(self: &Arc<Self>, pool: &Rc<Pool>) -> Result<Checkout, ProxyRefusal> {
+        let stream = self.dial().await?;
+        if !self.config.tls {
+            let stream = UpstreamStream::Tcp(stream);
+            return match self.http2 {
+                Http2::PriorKnowledge => self.handshake_http2(stream, pool).await,
+                Http2::Auto | Http2::Never => self.handshake_http1(stream, pool).await,
+            };
+        }
+        let name = ServerName::try_from(self.config.host.clone()).map_err(|_| {
+            ProxyRefusal::new(
+                RefusalKind::UpstreamTls,
+                "the upstream's host is no name that a certificate can carry",
+            )
+        })?;
+        let offered: &[&[u8]] = match self.http2 {
+            Http2::Auto => &[b"h2", b"http/1.1"],
+            Http2::Never => &[b"http/1.1"],
+            Http2::PriorKnowledge => &[b"h2"],
+        };
+        let config = self
+            .tls
+            .get_or_init(|| Arc::new(self.config.trust.client_config(offered)));
+        let stream = TlsConnector::from(config.clone())
+            .connect(name, stream)
+            .await
+            .map_err(|error| handshake_failed(&error))?;
+        let has_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        let stream = UpstreamStream::Tls(Box::new(stream));
+        match has_http2 || self.http2 == Http2::PriorKnowledge {
+            true => self.handshake_http2(stream, pool).await,
+            false => self.handshake_http1(stream, pool).await,
+        }
+    }
+
+    async fn handshake_http1(
+        self: &Arc<Self>,
+        stream: UpstreamStream,
+        pool: &Rc<Pool>,
+    ) -> Result<Checkout, ProxyRefusal> {
+        let received = ReceivedFlag::default();
+        let io = TokioIo::new(UpstreamIo::new(stream, received.clone()));
+        let mut builder = http1::Builder::new();
+        builder
+            .preserve_header_case(true)
+            .title_case_headers(true)
+            .allow_spaces_after_header_name_in_responses(true)
+            .max_header_size(self.limits.head_bytes)
+            .max_buf_size(MAX_BUFFER.max(2 * self.limits.head_bytes));
+        if self.limits.head_fields != Limits::default().head_fields {
+            builder.max_headers(self.limits.head_fields);
+        }
+        let (sender, connection) = builder.handshake(io).await.map_err(|_| not_http())?;
+        let connection =
+            Http1Connection::new(sender, Box::pin(connection.with_upgrades()), received);
+        Ok(Checkout::http1(self.clone(), pool, connection))
+    }
+
+    async fn handshake_http2(
+        self: &Arc<Self>,
+        stream: UpstreamStream,
+        pool: &Rc<Pool>,
+    ) -> Result<Checkout, ProxyRefusal> {
+        let io = TokioIo::new(UpstreamIo::new(stream, ReceivedFlag::default()));
+        let head_bytes = self.limits.head_bytes + self.limits.head_fields * FIELD_OVERHEAD;
+        let (sender, connection) = http2::Builder::new(LocalExecutor)
+            .timer(TokioTimer::new())
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX))
+            .keep_alive_interval(PING_INTERVAL)
+            .keep_alive_timeout(PING_TIMEOUT)
+            .handshake(io)
+            .await
+            .map_err(|_| not_http())?;
+        let session = Http2Session::start(sender, connection);
+        pool.share(self, session.clone());
+        Ok(Checkout::http2(session.open_stream(false)))
+    }
+
+    /// Looks the name up and tries its addresses in order.
+    async fn dial(&self) -> Result<TcpStream, ProxyRefusal> {
+        let (host, port) = (self.config.host.as_str(), self.config.port);
+        let addresses: Vec<SocketAddr> = match host.parse::<IpAddr>() {
+            Ok(address) => vec![(address, port).into()],
+            Err(_) => match tokio::net::lookup_host((host, port)).await {
+                Ok(addresses) => addresses.collect(),
+                Err(error) => {
+                    tracing::debug!(host, %error, "the name look-up failed");
+                    let refusal = ProxyRefusal::new(
+                        RefusalKind::UpstreamUnreachable,
+                        "the upstream's name cannot be looked up",
+                    );
+                    return Err(refusal.with_proxy_error("dns_error"));
+                }
+            },
+        };
+        let mut last = io::Error::from(io::ErrorKind::NotFound);
+        for address in addresses {
+            match TcpStream::connect(address).await {
+                Ok(stream) => {
+                    // Without it small requests are slower, nothing else.
+                    let _ = stream.set_nodelay(true);
+                    return Ok(stream);
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(unreachable(&last))
+    }
+}
+
+fn not_http() -> ProxyRefusal {
+    ProxyRefusal::new(
+        RefusalKind::UpstreamProtocol,
+        "the upstream ended the connection during the HTTP handshake",
+    )
+}
+
+fn unreachable(error: &io::Error) -> ProxyRefusal {
+    let (detail, word) = match error.kind() {
+        io::ErrorKind::ConnectionRefused => {
+            ("the upstream refuses connections", "connection_refused")
+        }
+        io::ErrorKind::NotFound => ("the upstream's name has no address", "dns_error"),
+        _ => ("the upstream cannot be reached", "destination_unavailable"),
+    };
+    tracing::debug!(%error, "{detail}");
+    ProxyRefusal::new(RefusalKind::UpstreamUnreachable, detail).with_proxy_error(word)
+}
+
+fn handshake_failed(error: &io::Error) -> ProxyRefusal {
+    let inner = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    let (detail, word) = match inner {
+        Some(rustls::Error::InvalidCertificate(reason)) => (
+            format!("the upstream's certificate is not trusted: {reason:?}; see `ca_file`"),
+            "tls_certificate_error",
+        ),
+        Some(rustls::Error::AlertReceived(alert)) => (
+            format!("the upstream ended the TLS handshake with {alert:?}"),
+            "tls_alert_received",
+        ),
+        Some(_) => (
+            "the TLS handshake with the upstream failed".to_owned(),
+            "tls_protocol_error",
+        ),
+        None => (
+            "the upstream ended the connection during the TLS handshake".to_owned(),
+            "tls_protocol_error",
+        ),
+    };
+    ProxyRefusal::new(RefusalKind::UpstreamTls, detail).with_proxy_error(word)
+}

@@ -1,0 +1,88 @@
+//! What a connection's stream adapters and its service tell each other.
+
+use std::{
+    sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use tokio::sync::Notify;
+
+use super::framing_gate::{GatePhase, GateVerdicts};
+
+/// The shared state of one client connection.
+///
+/// All of it lives on one worker thread; the atomics make it `Send`, as hyper asks of streams that can be upgraded.
+#[derive(Debug, Default)]
+pub struct ConnectionState {
+    /// What the framing gate knows of the connection.
+    pub gate: GateVerdicts,
+    requests: AtomicUsize,
+    write_timeout_ms: AtomicU64,
+    reset_on_close: AtomicBool,
+    upgraded: AtomicBool,
+    expired: Notify,
+}
+
+impl ConnectionState {
+    /// Counts a request in, until [`ConnectionState::request_ended`].
+    pub fn request_began(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a request out.
+    pub fn request_ended(&self) {
+        self.requests.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether a request is being served.
+    pub fn is_busy(&self) -> bool {
+        self.requests.load(Ordering::Relaxed) > 0
+    }
+
+    /// Sets how long a response may wait for a client that does not read.
+    pub fn set_write_timeout(&self, timeout: Duration) {
+        let millis = u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX);
+        self.write_timeout_ms.store(millis, Ordering::Relaxed);
+    }
+
+    /// How long a response may wait for a client that does not read.
+    pub fn write_timeout(&self) -> Duration {
+        Duration::from_millis(self.write_timeout_ms.load(Ordering::Relaxed))
+    }
+
+    /// Makes the end of the connection an abort, so that a cut response is not taken for a whole one.
+    pub fn reset_on_close(&self) {
+        self.reset_on_close.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the end of the connection is an abort.
+    pub fn is_reset_on_close(&self) -> bool {
+        self.reset_on_close.load(Ordering::Relaxed)
+    }
+
+    /// Whether the connection speaks HTTP/2.
+    pub fn is_http2(&self) -> bool {
+        self.gate.phase() == GatePhase::PassThrough && !self.is_upgraded()
+    }
+
+    /// Marks the connection as a tunnel, which has deadlines of its own.
+    pub fn set_upgraded(&self) {
+        self.upgraded.store(true, Ordering::Relaxed);
+        self.gate.pass_through();
+    }
+
+    /// Whether the connection is a tunnel.
+    pub fn is_upgraded(&self) -> bool {
+        self.upgraded.load(Ordering::Relaxed)
+    }
+
+    /// Ends an idle HTTP/2 connection by GOAWAY.
+    pub fn expire(&self) {
+        self.expired.notify_one();
+    }
+
+    /// Completes when the connection has been idle for too long.
+    pub async fn expired(&self) {
+        self.expired.notified().await;
+    }
+}

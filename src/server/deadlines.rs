@@ -1,0 +1,187 @@
+//! The deadlines of a client's connection: the first byte, the head, the idle time, and a client that does not read.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::Instant,
+};
+
+use super::{
+    connection::ConnectionState,
+    framing_gate::{FramingGate, GatePhase},
+    limits::Limits,
+    stream::Stream,
+    timer::Timer,
+};
+
+/// A client's connection with deadlines, as hyper reads and writes it.
+#[derive(Debug)]
+pub struct Deadlines {
+    gate: FramingGate<Stream>,
+    state: Arc<ConnectionState>,
+    head_timeout: Duration,
+    keep_alive: Duration,
+    waiting: Waiting,
+    read_timer: Timer,
+    /// Since when the client has not read.
+    blocked_since: Option<Instant>,
+    write_timer: Option<Timer>,
+}
+
+/// What the connection waits for from the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waiting {
+    /// The first byte, since this instant.
+    FirstByte(Instant),
+    /// The rest of a head.
+    Head(Instant),
+    /// The next request.
+    Idle(Instant),
+    /// Nothing: a request is being served.
+    Busy,
+}
+
+impl Deadlines {
+    /// Sets the deadlines of a connection that was accepted now.
+    pub fn new(stream: Stream, state: Arc<ConnectionState>, limits: &Limits) -> Self {
+        let now = Instant::now();
+        Self {
+            gate: FramingGate::new(stream, state.gate.clone(), limits),
+            state,
+            head_timeout: limits.head_timeout,
+            keep_alive: limits.keep_alive,
+            waiting: Waiting::FirstByte(now),
+            read_timer: Timer::new(now + limits.head_timeout),
+            blocked_since: None,
+            write_timer: None,
+        }
+    }
+
+    /// Decides what a read that found nothing waits for.
+    fn next_waiting(&self) -> Waiting {
+        let is_first = matches!(self.waiting, Waiting::FirstByte(_));
+        match (self.state.gate.phase(), self.waiting) {
+            _ if self.state.is_busy() || self.state.is_upgraded() => Waiting::Busy,
+            (GatePhase::Head, Waiting::Head(since)) => Waiting::Head(since),
+            (GatePhase::Head, _) => Waiting::Head(Instant::now()),
+            (_, Waiting::Idle(since)) => Waiting::Idle(since),
+            (GatePhase::BetweenMessages, waiting) if is_first => waiting,
+            _ => Waiting::Idle(Instant::now()),
+        }
+    }
+
+    /// Completes when the client has taken too long.
+    fn poll_read_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.waiting = self.next_waiting();
+        let deadline = match self.waiting {
+            Waiting::FirstByte(since) | Waiting::Head(since) => since + self.head_timeout,
+            Waiting::Idle(since) => since + self.keep_alive,
+            Waiting::Busy => return Poll::Pending,
+        };
+        self.read_timer.set(deadline);
+        self.read_timer.poll_elapsed(cx)
+    }
+
+    /// Fails when the client has read nothing for `timeouts.idle` of the route.
+    fn poll_write_deadline(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let since = *self.blocked_since.get_or_insert_with(Instant::now);
+        let deadline = since + self.state.write_timeout().max(self.keep_alive);
+        let timer = self.write_timer.get_or_insert_with(|| Timer::new(deadline));
+        timer.set(deadline);
+        ready!(timer.poll_elapsed(cx));
+        tracing::debug!("a client stopped reading its response");
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    fn poll_write_with(
+        &mut self,
+        cx: &mut Context<'_>,
+        write: impl FnOnce(Pin<&mut FramingGate<Stream>>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        match write(Pin::new(&mut self.gate), cx) {
+            Poll::Pending if self.state.is_upgraded() => Poll::Pending,
+            Poll::Pending => self.poll_write_deadline(cx),
+            written => {
+                self.blocked_since = None;
+                written
+            }
+        }
+    }
+}
+
+impl AsyncRead for Deadlines {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if let Poll::Ready(read) = Pin::new(&mut this.gate).poll_read(cx, buffer) {
+            if this.state.is_http2() {
+                this.waiting = Waiting::Busy;
+            }
+            return Poll::Ready(read);
+        }
+        ready!(this.poll_read_deadline(cx));
+        match this.waiting {
+            // The service responds with 408.
+            Waiting::Head(_) => {
+                this.gate.expire_head();
+                Pin::new(&mut this.gate).poll_read(cx, buffer)
+            }
+            // The service ends the connection with GOAWAY.
+            Waiting::Idle(_) if this.state.is_http2() => {
+                this.state.expire();
+                Poll::Pending
+            }
+            _ => Poll::Ready(Ok(())),
+        }
+    }
+}
+
+impl AsyncWrite for Deadlines {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.get_mut()
+            .poll_write_with(cx, |gate, cx| gate.poll_write(cx, bytes))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.get_mut()
+            .poll_write_with(cx, |gate, cx| gate.poll_write_vectored(cx, slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.gate.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().gate).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().gate).poll_shutdown(cx)
+    }
+}
+
+impl Drop for Deadlines {
+    fn drop(&mut self) {
+        if self.state.is_reset_on_close() {
+            self.gate.get_ref().reset_on_close();
+        }
+    }
+}
