@@ -24,26 +24,6 @@ use std::{
 };
 
 #[test]
-fn what_is_admitted_has_one_reading_and_goes_on_clean() {
-    run("admission", checks::admission::check, 20_000);
-}
-
-#[test]
-fn an_answer_that_is_taken_has_one_reading_and_goes_back_clean() {
-    run("answer", checks::answer::check, 20_000);
-}
-
-#[test]
-fn field_blocks_are_read_one_way_and_say_the_same_written_afresh() {
-    run("hpack", checks::hpack::check, 20_000);
-}
-
-#[test]
-fn an_http2_connection_keeps_to_the_protocol_whatever_its_peer_does() {
-    run("http2", checks::http2::check, 10_000);
-}
-
-#[test]
 fn a_path_is_read_as_any_server_would_and_rules_mean_what_they_say() {
     run("path", checks::path::check, 20_000);
 }

@@ -3,11 +3,6 @@
 //!
 //! The fuzz targets call these with libFuzzer's inputs, and `tests/fuzz.rs` with the seeds and with random mutations of them.
 
-pub mod admission;
-pub mod answer;
 pub mod configuration;
-pub mod hpack;
-pub mod http2;
 pub mod path;
-pub mod reference;
 pub mod token_response;

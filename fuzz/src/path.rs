@@ -2,7 +2,7 @@
 
 use bearward::proxy::{
     allow::AllowRule,
-    path::{behind, read},
+    path::{after_segments, decode},
 };
 
 /// Reads `data` as a path, or as a rule, a line break, and a path.
@@ -19,7 +19,7 @@ pub fn check(data: &[u8]) {
             "a rule that is not what it shows"
         );
     }
-    let Ok(decoded) = read(path) else { return };
+    let Ok(decoded) = decode(path) else { return };
     unambiguous(path, &decoded);
     prefixes(path, &decoded);
     if let Some(rule) = rule {
@@ -64,7 +64,7 @@ fn unambiguous(path: &[u8], decoded: &str) {
         }
     }
     assert_eq!(
-        read(escaped.as_bytes()).as_deref(),
+        decode(escaped.as_bytes()).as_deref(),
         Ok(decoded),
         "another spelling of it reads otherwise"
     );
@@ -82,10 +82,10 @@ fn prefixes(path: &[u8], decoded: &str) {
         .take(20)
     {
         let (prefix, rest) = decoded.split_at(at);
-        let raw = behind(path, prefix.matches('/').count());
+        let raw = after_segments(path, prefix.matches('/').count());
         assert!(path.ends_with(raw));
         assert_eq!(
-            read(raw).as_deref(),
+            decode(raw).as_deref(),
             Ok(if rest.is_empty() { "/" } else { rest })
         );
     }

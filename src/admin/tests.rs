@@ -11,6 +11,7 @@ use tokio::{
     sync::oneshot,
     task::JoinHandle,
 };
+use tokio_util::task::TaskTracker;
 
 use self::token_endpoint::{Answers, TokenEndpoint};
 use super::*;
@@ -23,7 +24,6 @@ use crate::{
     },
     secret::Secret,
     server::{
-        drain::Drain,
         exchange::{Answer, ask},
         listener::Bound,
     },
@@ -42,7 +42,7 @@ struct World {
     clock: ManualClock,
     state: Arc<AdminState>,
     /// What the end waits for.
-    drain: Drain,
+    drain: TaskTracker,
     address: SocketAddr,
     shutdown: Option<oneshot::Sender<()>>,
     task: JoinHandle<()>,
@@ -105,7 +105,7 @@ impl World {
         } else {
             address
         };
-        let drain = Drain::new();
+        let drain = TaskTracker::new();
         let state = Arc::new(AdminState::new(
             ListenAddress::Tcp(shown),
             metrics,

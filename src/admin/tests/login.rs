@@ -493,7 +493,7 @@ async fn a_provider_that_was_reconfigured_on_the_way_is_not_logged_in_at() {
 
 #[tokio::test]
 async fn the_end_waits_for_a_code_that_is_being_exchanged() {
-    let mut world = World::start(Setup {
+    let world = World::start(Setup {
         answers: Answers::HeldLogin,
         login: true,
         ..Setup::default()
@@ -516,8 +516,9 @@ async fn the_end_waits_for_a_code_that_is_being_exchanged() {
     while world.endpoint.requests() == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let drain = std::mem::take(&mut world.drain);
-    let mut draining = tokio::spawn(drain.drain());
+    let drain = world.drain.clone();
+    drain.close();
+    let mut draining = tokio::spawn(async move { drain.wait().await });
     assert!(
         tokio::time::timeout(Duration::from_millis(50), &mut draining)
             .await
@@ -535,10 +536,10 @@ async fn the_end_waits_for_a_code_that_is_being_exchanged() {
 
 #[tokio::test]
 async fn a_code_that_comes_after_the_end_is_not_spent() {
-    let mut world = world().await;
+    let world = world().await;
     let out = world.set_out().await;
-    std::mem::take(&mut world.drain).drain().await;
-    // Another drain, which this listener is not part of, has taken its place.
+    world.drain.close();
+    world.drain.wait().await;
     let answer = world.come_back(&out.callback(), &out.cookie).await;
     is_page(&answer, 503, "Not logged in");
     world.assert_unchanged("the end").await;

@@ -49,7 +49,7 @@ fn sidecar(listen: &ListenAddress, key: Option<&str>) -> (ListenAddress, JoinHan
         metrics,
         clock,
         view,
-        crate::server::drain::Drain::new().gate(),
+        tokio_util::task::TaskTracker::new(),
     ));
     let listener = bound.listener().unwrap();
     let task = tokio::spawn(async move {
