@@ -1,13 +1,15 @@
-//! A person logs in and out, by the command line and by a browser, with the real binary and over real sockets.
+//! Logins against `testkit`'s authorization server: with the real binary by command line and browser, and by presets.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "login/presets.rs"]
+mod presets;
 #[path = "login/world.rs"]
 mod world;
 
 use std::{fs, net::TcpListener, time::Duration};
 
-use bearward::demo::authorization_server::{ConsentPage, Options, RawAnswer};
+use testkit::authorization_server::{ConsentPage, Health, Options, RawResponse};
 use url::Url;
 use world::{Browser, Ended, World, free_port, until, until_listening};
 
@@ -48,7 +50,7 @@ fn assert_ended(world: &World, ended: Ended, status: i32, out: &str) -> String {
         ended.2
     );
     let said = format!("{}{}", ended.1, ended.2);
-    assert!(!said.contains(world.server.client().1.expose()), "{said}");
+    assert!(!said.contains(world.server.client().1), "{said}");
     if let Some(token) = refresh_token(world) {
         assert!(!said.contains(&token), "{said}");
     }
@@ -382,9 +384,7 @@ fn a_login_that_cannot_be_revoked_is_forgotten_all_the_same() {
     let mut login = world.start(&["login", "demo", "--no-browser"]);
     Browser::default().open(&login.line());
     assert_ended(&world, login.ended(), 0, "logged in\n");
-    world
-        .server
-        .set_health(bearward::demo::authorization_server::Health::HangingUp);
+    world.server.set_health(Health::ClosesConnections);
     let said = assert_ended(&world, world.run(&["logout", "demo"]), 1, "");
     assert!(said.contains("not revoked"), "{said}");
     assert_eq!(refresh_token(&world), None);
@@ -420,17 +420,17 @@ fn a_login_without_a_refresh_token_has_its_access_token_revoked() {
     let world = world();
     world.configure(ANY, "", "");
     let body = r#"{"access_token":"canary-alone","token_type":"Bearer","expires_in":300}"#;
-    let answer = RawAnswer {
+    let answer = RawResponse {
         status: http::StatusCode::OK,
         headers: http::HeaderMap::new(),
         body: body.into(),
     };
-    world.server.set_raw_answer(Some(answer));
+    world.server.set_raw_response(Some(answer));
     let mut login = world.start(&["login", "demo", "--no-browser"]);
     Browser::default().open(&login.line());
     // It ends with its access token, which is said, and is no success.
     assert_eq!(login.ended().0, Some(1));
-    world.server.set_raw_answer(None);
+    world.server.set_raw_response(None);
     let said = assert_ended(&world, world.run(&["logout", "demo"]), 0, "logged out\n");
     assert!(
         said.contains("no refresh token") && !said.contains("canary"),
@@ -439,7 +439,7 @@ fn a_login_without_a_refresh_token_has_its_access_token_revoked() {
     let revocations: Url = world.server.revocation_endpoint().unwrap().parse().unwrap();
     let asked = world
         .server
-        .seen_at(revocations.path())
+        .requests_to(revocations.path())
         .pop()
         .expect("a revocation");
     assert_eq!(asked.parameter("token").as_deref(), Some("canary-alone"));

@@ -5,7 +5,6 @@ use std::{io, sync::Arc, time::Duration};
 use bearward::{
     clock::SystemClock,
     config::{self, Config},
-    demo::authorization_server::{AuthorizationServer, Options},
     http1::head::{Head, HeadLimits},
     proxy::{
         admission::{Admitted, admit},
@@ -22,6 +21,7 @@ use bearward::{
         store::{self, StoreLocation},
     },
 };
+use testkit::authorization_server::{AuthorizationServer, Options};
 use tokio::runtime::{Builder, Runtime};
 
 /// A request as services send them. Its route is the last one of any table.
@@ -200,7 +200,7 @@ async fn start(count: usize) -> io::Result<(AuthorizationServer, Tokens, Config,
             server.token_endpoint(),
         ));
     }
-    let secret = client_secret.expose().to_owned();
+    let secret = client_secret.to_owned();
     let (config, _) = config::parse(&text, "bench.toml", &|_| Some(secret.clone()))
         .map_err(|report| io::Error::other(report.to_string()))?;
     let metrics = Metrics::new();

@@ -16,11 +16,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bearward::demo::authorization_server::{AuthorizationServer, Options};
+use testkit::authorization_server::{AuthorizationServer, Options};
 use url::Url;
 
-/// Nothing here takes as long, unless it hangs.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Time for anything that a test waits for.
+const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) struct World {
     pub(crate) server: AuthorizationServer,
@@ -75,7 +75,7 @@ impl World {
             token = self.server.token_endpoint(),
             authorize = self.server.authorization_endpoint().unwrap(),
             revoke = self.server.revocation_endpoint().unwrap(),
-            secret = client_secret.expose(),
+            secret = client_secret,
         );
         fs::write(self.folder.path().join("bearward.toml"), text).unwrap();
     }
@@ -166,7 +166,7 @@ impl Program {
         drop(self.child.stdin.take());
         let since = Instant::now();
         while self.child.try_wait().unwrap().is_none() {
-            assert!(since.elapsed() < PATIENCE, "the program does not end");
+            assert!(since.elapsed() < TEST_TIMEOUT, "the program does not end");
             thread::sleep(Duration::from_millis(10));
         }
         let (mut out, mut err) = (String::new(), String::new());
@@ -271,7 +271,7 @@ impl Browser {
 
 fn exchange(address: (&str, u16), request: &str) -> Page {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
@@ -295,7 +295,7 @@ pub(crate) fn until_listening(address: SocketAddr) {
 pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
     let since = Instant::now();
     while !is_so() {
-        assert!(since.elapsed() < PATIENCE, "{what} does not come");
+        assert!(since.elapsed() < TEST_TIMEOUT, "{what} does not come");
         thread::sleep(Duration::from_millis(10));
     }
 }
