@@ -73,16 +73,16 @@ fn documented_provider(server: &AuthorizationServer, page: &str, preset: &str) -
     };
     let (config, _) = config::parse(&lines.join("\n"), "page", &environment)
         .unwrap_or_else(|report| panic!("{report}"));
-    assert_eq!(
-        config.routes.len(),
-        1,
-        "the page shows a route"
-    );
+    assert_eq!(config.routes.len(), 1, "the page shows a route");
     config.providers[0].clone()
 }
 
 /// A server with the client of a documentation page.
-async fn documented_server(dialect: Dialect, client_id: &str, scopes: &[&str]) -> AuthorizationServer {
+async fn documented_server(
+    dialect: Dialect,
+    client_id: &str,
+    scopes: &[&str],
+) -> AuthorizationServer {
     let options = Options {
         dialect,
         public: dialect == Dialect::Feeling,
@@ -169,7 +169,11 @@ async fn log_in(server: &AuthorizationServer, provider: &Arc<Provider>) -> Issue
 }
 
 /// Refreshes three times, each time with the newest refresh token.
-async fn refresh_three_times(server: &AuthorizationServer, provider: &Arc<Provider>, mut issued: Issued) {
+async fn refresh_three_times(
+    server: &AuthorizationServer,
+    provider: &Arc<Provider>,
+    mut issued: Issued,
+) {
     for _ in 0..3 {
         let refresh_token = issued.refresh_token.unwrap();
         issued = endpoint(provider)
@@ -321,7 +325,10 @@ async fn feeling_signs_in_without_a_browser() {
     refresh_three_times(&server, &right, issued).await;
     assert_sent(&server, Method::GET, &FEELING_EXCHANGE, &FEELING_REFRESH);
     assert_eq!(
-        (server.stats().sign_ins, server.requests_to("/authorize").len()),
+        (
+            server.stats().sign_ins,
+            server.requests_to("/authorize").len()
+        ),
         (1, 0)
     );
 

@@ -1,4 +1,4 @@
-//! Who asks (RFC 6749 §2.3.1): by HTTP Basic or in the parameters, and not by both.
+//! Client authentication at the token and revocation endpoints (RFC 6749 §2.3).
 
 use std::collections::BTreeMap;
 
