@@ -142,6 +142,8 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
 
+    type Headers<'a> = &'a [(&'a str, &'a str)];
+
     const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
     const BASIC: (&str, &str) = ("authorization", "Basic ZGVtbzpkZW1vLWNsaWVudC1zZWNyZXQ=");
 
@@ -151,7 +153,7 @@ mod tests {
             .unwrap()
     }
 
-    async fn post(server: &AuthorizationServer, headers: &[(&str, &str)], body: &str) -> Response {
+    async fn post(server: &AuthorizationServer, headers: Headers<'_>, body: &str) -> Response {
         send(server.server.address(), "POST", TOKEN_PATH, headers, body)
             .await
             .unwrap()
@@ -180,7 +182,7 @@ mod tests {
         let wrong = ("authorization", "Basic ZGVtbzp3cm9uZw==");
         let bearer = ("authorization", "Bearer x");
         let granted = "grant_type=client_credentials";
-        let cases: [(&[(&str, &str)], &str, u16, &str); 7] = [
+        let cases: [(Headers<'_>, &str, u16, &str); 7] = [
             (&[FORM], granted, 401, "invalid_client"),
             (&[FORM, wrong], granted, 401, "invalid_client"),
             (&[FORM, bearer], granted, 401, "invalid_client"),
