@@ -374,7 +374,7 @@ async fn a_login_by_the_rfc_checks_the_issuer_and_ends_by_revocation() {
 }
 
 #[tokio::test]
-async fn a_dropped_answer_is_one_that_may_have_been_received() {
+async fn a_request_without_a_response_may_have_been_received() {
     let server = vendor(Dialect::HappyrMatch, false).await;
     let provider = provider(&server, "happyrmatch", &format!("{SECRET}{REDIRECT}"));
     let refresh_token = log_in(&server, &provider).await.refresh_token.unwrap();

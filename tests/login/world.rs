@@ -1,5 +1,4 @@
-//! An authorization server on a thread of its own, a configuration that leads to it, the real binary, and a browser of
-//! sorts.
+//! The surroundings of a login: an authorization server on a thread, a configuration, the real binary, a small browser.
 
 use std::{
     collections::BTreeMap,
@@ -80,7 +79,7 @@ impl World {
         fs::write(self.folder.path().join("bearward.toml"), text).unwrap();
     }
 
-    /// Changes the configuration to keep nothing.
+    /// Changes the configuration to a store in memory.
     pub(crate) fn keep_nothing(&self) {
         let file = self.folder.path().join("bearward.toml");
         let text = fs::read_to_string(&file).unwrap();
@@ -117,7 +116,7 @@ impl World {
     }
 }
 
-/// A port that is free, and that the system gives to nobody who asks for any: below those that it chooses from.
+/// A free port below the system's ephemeral range, so that no other process gets it by chance.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
@@ -161,7 +160,7 @@ impl Program {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// What is left of its output, once it has ended, which is waited for.
+    /// Waits for the end; returns the exit code and the remaining output.
     pub(crate) fn ended(mut self) -> Ended {
         drop(self.child.stdin.take());
         let since = Instant::now();
@@ -189,7 +188,7 @@ impl Drop for Program {
     }
 }
 
-/// Asks like a browser that follows where it is led, and keeps cookies by host.
+/// A browser that follows redirects and keeps cookies by host.
 #[derive(Default)]
 pub(crate) struct Browser {
     cookies: BTreeMap<String, BTreeMap<String, String>>,
@@ -217,7 +216,7 @@ impl Browser {
         self.ask("GET", url, "")
     }
 
-    /// Asks, and does not wait for the answer.
+    /// Sends a request and does not wait for the response.
     pub(crate) fn begin(&mut self, url: &Url) -> TcpStream {
         let mut stream =
             TcpStream::connect((url.host_str().unwrap(), url.port().unwrap())).unwrap();
@@ -273,11 +272,11 @@ fn exchange(address: (&str, u16), request: &str) -> Page {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    let (head, body) = response
         .split_once("\r\n\r\n")
-        .unwrap_or_else(|| panic!("no answer: {answer:?}"));
+        .unwrap_or_else(|| panic!("no response: {response:?}"));
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     Page {
         status,
