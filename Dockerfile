@@ -6,7 +6,10 @@ WORKDIR /build
 
 # The dependencies alone, so that a change of the sources does not build them again.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir src benches \
+# The tests' own crate is a member of the workspace, so its manifest has to be there; nothing of it is built.
+COPY tests/testkit/Cargo.toml tests/testkit/Cargo.toml
+RUN mkdir src benches tests/testkit/src \
+ && touch tests/testkit/src/lib.rs \
  && echo '//! Stands in for the sources.' > src/lib.rs \
  && echo 'fn main() {}' > src/main.rs \
  && echo 'fn main() {}' > benches/steps.rs \

@@ -11,11 +11,12 @@ build:
 	$(CARGO) build --release --locked
 
 test: fmt-check lint deny tools peers
-	$(CARGO) test --locked --no-fail-fast
+	$(CARGO) test --workspace --locked --no-fail-fast
 
 # The tests that need nothing but Rust.
 unit:
-	$(CARGO) test --locked --lib --bins --test layers
+	$(CARGO) test --workspace --locked --lib --bins
+	$(CARGO) test --locked --test layers
 
 fmt:
 	$(CARGO) fmt --all
@@ -24,7 +25,7 @@ fmt-check:
 	$(CARGO) fmt --all --check
 
 lint:
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --workspace --locked --all-targets -- -D warnings
 
 # Licences, sources and duplicate crates; known vulnerabilities are asked for apart, since that needs the network:
 # `cargo deny check advisories`.

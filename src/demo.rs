@@ -1,20 +1,23 @@
-//! A complete world on loopback: an authorization server, a protected API, and the configuration of a sidecar between
-//! them. `bearward demo` shows it to people; the tests run against the same servers.
+//! The servers of `bearward demo`, all on loopback and in memory: an authorization server, a protected API, and the
+//! configuration of a sidecar between them.
 
 pub mod api;
 pub mod authorization_server;
 mod serve;
+mod tokens;
 
 use std::fmt::Display;
+
+use axum::response::{IntoResponse, Response};
+use http::{StatusCode, header};
 
 use api::Api;
 use authorization_server::AuthorizationServer;
 
-/// The configuration of a sidecar on `port` (0: any free one) that leads to `api` with tokens of `server`.
+/// The configuration of a sidecar on `port` of loopback, in TOML; port 0 is any free port.
 ///
-/// Nothing is kept on disk, and the admin listener takes any free port.
+/// It keeps its tokens in memory, and its admin listener takes any free port.
 pub fn configuration(server: &AuthorizationServer, api: &Api, port: u16) -> String {
-    let (client_id, client_secret) = server.client();
     format!(
         r#"[admin]
 listen = "127.0.0.1:0"
@@ -24,36 +27,36 @@ kind = "memory"
 
 [providers.demo]
 grant_type = "client_credentials"
-token_endpoint = {token_endpoint}
-client_id = {client_id}
-client_secret = {client_secret}
+token_endpoint = "{token_endpoint}"
+client_id = "{client_id}"
+client_secret = "{client_secret}"
 scope = "devices.read"
 
 [routes.demo]
 listen = "127.0.0.1:{port}"
-upstream = {upstream}
+upstream = "http://{api}"
 provider = "demo"
 "#,
-        token_endpoint = quoted(&server.token_endpoint()),
-        client_id = quoted(client_id),
-        client_secret = quoted(client_secret.expose()),
-        upstream = quoted(&format!("http://{}", api.address())),
+        token_endpoint = server.token_endpoint(),
+        client_id = authorization_server::CLIENT_ID,
+        client_secret = authorization_server::CLIENT_SECRET,
+        api = api.address(),
     )
 }
 
-/// What `bearward demo` prints once everything runs: what is where, and the line to try.
-pub fn invitation(
+/// The text that `bearward demo` prints when every server runs: the addresses and the `curl` line to try.
+pub fn banner(
     server: &AuthorizationServer,
     api: &Api,
     sidecar: impl Display,
     admin: Option<&str>,
 ) -> String {
     let mut text = format!(
-        "A complete world on this machine. Nothing of it is kept.
+        "A complete setup on this machine. It stores nothing on disk.
 
   authorization server  {token_endpoint}
-  protected API         http://{api}  (answers 401 without a token)
-  sidecar               http://{sidecar}  (brings the token along)
+  protected API         http://{api}  (responds with 401 without a token)
+  sidecar               http://{sidecar}  (adds the token)
 ",
         token_endpoint = server.token_endpoint(),
         api = api.address(),
@@ -62,63 +65,55 @@ pub fn invitation(
         text.push_str(&format!("  status page           http://{admin}/\n"));
     }
     text.push_str(&format!(
-        "\nTry it:\n\n  curl http://{sidecar}/v1/devices\n\nCtrl-C ends it.\n"
+        "\nTry it:\n\n  curl http://{sidecar}/v1/devices\n\nPress Ctrl-C to stop.\n"
     ));
     text
 }
 
-/// A TOML basic string.
-fn quoted(text: &str) -> String {
-    let mut quoted = String::from("\"");
-    for character in text.chars() {
-        match character {
-            '"' | '\\' => quoted.extend(['\\', character]),
-            _ if character.is_control() => {
-                quoted.push_str(&format!("\\u{:04X}", u32::from(character)))
-            }
-            _ => quoted.push(character),
-        }
-    }
-    quoted.push('"');
-    quoted
+/// A response with a JSON body.
+fn json(status: StatusCode, body: &serde_json::Value) -> Response {
+    let headers = [(header::CONTENT_TYPE, "application/json")];
+    (status, headers, body.to_string()).into_response()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::secret::Secret;
+    use std::sync::Arc;
 
-    #[tokio::test]
-    async fn the_configuration_names_both_servers_and_quotes_what_it_has_to() {
-        let options = authorization_server::Options {
-            client_secret: Secret::new("quote\" and \\ and\nline"),
-            ..authorization_server::Options::default()
-        };
-        let server = AuthorizationServer::start(options).await.unwrap();
-        let api = Api::start(api::Options::new(&server)).await.unwrap();
-        let text = configuration(&server, &api, 8080);
-        let line = |line: String| {
-            assert!(
-                text.lines().any(|ours| ours == line),
-                "{line} is missing from\n{text}"
-            )
-        };
-        line(format!("token_endpoint = \"{}\"", server.token_endpoint()));
-        line(r#"client_secret = "quote\" and \\ and\u000Aline""#.into());
-        line(format!("upstream = \"http://{}\"", api.address()));
-        line("listen = \"127.0.0.1:8080\"".into());
+    use super::*;
+    use crate::clock::SystemClock;
+
+    async fn servers() -> (AuthorizationServer, Api) {
+        let server = AuthorizationServer::start(Arc::new(SystemClock))
+            .await
+            .unwrap();
+        let api = Api::start(&server).await.unwrap();
+        (server, api)
     }
 
     #[tokio::test]
-    async fn the_invitation_has_one_curl_line_and_no_secret() {
-        let server = AuthorizationServer::start(authorization_server::Options::default())
-            .await
-            .unwrap();
-        let api = Api::start(api::Options::new(&server)).await.unwrap();
-        let text = invitation(&server, &api, "127.0.0.1:8080", Some("127.0.0.1:9900"));
+    async fn the_configuration_names_both_servers_and_the_port() {
+        let (server, api) = servers().await;
+        let text = configuration(&server, &api, 8080);
+        for line in [
+            format!("token_endpoint = \"{}\"", server.token_endpoint()),
+            format!("upstream = \"http://{}\"", api.address()),
+            "listen = \"127.0.0.1:8080\"".to_owned(),
+        ] {
+            assert!(
+                text.lines().any(|found| found == line),
+                "{line} is missing from\n{text}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn the_banner_has_one_curl_line_and_no_secret() {
+        let (server, api) = servers().await;
+        let text = banner(&server, &api, "127.0.0.1:8080", Some("127.0.0.1:9900"));
         let curl: Vec<_> = text.lines().filter(|line| line.contains("curl")).collect();
         assert_eq!(curl, ["  curl http://127.0.0.1:8080/v1/devices"]);
         assert!(text.contains("http://127.0.0.1:9900/\n"));
-        assert!(!text.contains(server.client().1.expose()));
+        assert!(!text.contains(authorization_server::CLIENT_SECRET));
     }
 }

@@ -1,13 +1,15 @@
-//! A person logs in and out, by the command line and by a browser, with the real binary and over real sockets.
+//! Logins against `testkit`'s authorization server: with the real binary by command line and browser, and by presets.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "login/presets.rs"]
+mod presets;
 #[path = "login/world.rs"]
 mod world;
 
 use std::{fs, net::TcpListener, time::Duration};
 
-use bearward::demo::authorization_server::{ConsentPage, Options, RawAnswer};
+use testkit::authorization_server::{ConsentPage, Health, Options, RawResponse};
 use url::Url;
 use world::{Browser, Ended, World, free_port, until, until_listening};
 
@@ -34,7 +36,7 @@ fn refresh_token(world: &World) -> Option<String> {
     record["refresh_token"].as_str().map(str::to_owned)
 }
 
-fn assert_nobody_is_logged_in(world: &World) {
+fn assert_no_login_is_stored(world: &World) {
     assert_eq!(refresh_token(world), None);
     assert_eq!(world.server.stats().issued, 0);
 }
@@ -48,7 +50,7 @@ fn assert_ended(world: &World, ended: Ended, status: i32, out: &str) -> String {
         ended.2
     );
     let said = format!("{}{}", ended.1, ended.2);
-    assert!(!said.contains(world.server.client().1.expose()), "{said}");
+    assert!(!said.contains(world.server.client().1), "{said}");
     if let Some(token) = refresh_token(world) {
         assert!(!said.contains(&token), "{said}");
     }
@@ -81,7 +83,7 @@ fn a_login_comes_back_to_a_listener_that_is_up_for_as_long_as_it_takes() {
     let page = browser.open(&callback[..url::Position::AfterPath]);
     assert_eq!(page.status, 400, "{page:?}");
     assert!(login.is_running());
-    assert_nobody_is_logged_in(&world);
+    assert_no_login_is_stored(&world);
 
     let page = browser.open(callback.as_str());
     assert_eq!(
@@ -121,7 +123,7 @@ fn a_login_that_is_refused_changes_nothing() {
     assert!(page.body.contains("access_denied"), "{}", page.body);
     let said = assert_ended(&world, login.ended(), 1, "");
     assert!(said.contains("access_denied"), "{said}");
-    assert_nobody_is_logged_in(&world);
+    assert_no_login_is_stored(&world);
 }
 
 #[test]
@@ -176,7 +178,7 @@ fn what_is_pasted_and_is_of_no_login_changes_nothing() {
             "{pasted}: {said}"
         );
     }
-    assert_nobody_is_logged_in(&world);
+    assert_no_login_is_stored(&world);
 }
 
 #[test]
@@ -331,7 +333,7 @@ fn a_browser_that_goes_away_takes_no_login_along() {
             .unwrap(),
     );
     let (_, callback) = browser.get(&out.unwrap());
-    // The answer waits for long enough that the browser is gone before it comes.
+    // The response waits for long enough that the browser is gone before it comes.
     world.server.set_delay(Duration::from_secs(1));
     let connection = browser.begin(&callback.unwrap());
     until("the exchange", || world.server.stats().token_requests == 1);
@@ -382,9 +384,7 @@ fn a_login_that_cannot_be_revoked_is_forgotten_all_the_same() {
     let mut login = world.start(&["login", "demo", "--no-browser"]);
     Browser::default().open(&login.line());
     assert_ended(&world, login.ended(), 0, "logged in\n");
-    world
-        .server
-        .set_health(bearward::demo::authorization_server::Health::HangingUp);
+    world.server.set_health(Health::ClosesConnections);
     let said = assert_ended(&world, world.run(&["logout", "demo"]), 1, "");
     assert!(said.contains("not revoked"), "{said}");
     assert_eq!(refresh_token(&world), None);
@@ -404,7 +404,7 @@ fn the_end_waits_for_a_login_whose_code_is_being_exchanged() {
             .unwrap(),
     );
     let (_, callback) = browser.get(&out.unwrap());
-    // Longer than the admin listener is given for what it answers from memory.
+    // Longer than the timeout of the admin listener's own responses.
     world.server.set_delay(Duration::from_secs(3));
     let coming_back = std::thread::spawn(move || browser.get(&callback.unwrap()).0);
     until("the exchange", || world.server.stats().token_requests == 1);
@@ -420,17 +420,17 @@ fn a_login_without_a_refresh_token_has_its_access_token_revoked() {
     let world = world();
     world.configure(ANY, "", "");
     let body = r#"{"access_token":"canary-alone","token_type":"Bearer","expires_in":300}"#;
-    let answer = RawAnswer {
+    let response = RawResponse {
         status: http::StatusCode::OK,
         headers: http::HeaderMap::new(),
         body: body.into(),
     };
-    world.server.set_raw_answer(Some(answer));
+    world.server.set_raw_response(Some(response));
     let mut login = world.start(&["login", "demo", "--no-browser"]);
     Browser::default().open(&login.line());
     // It ends with its access token, which is said, and is no success.
     assert_eq!(login.ended().0, Some(1));
-    world.server.set_raw_answer(None);
+    world.server.set_raw_response(None);
     let said = assert_ended(&world, world.run(&["logout", "demo"]), 0, "logged out\n");
     assert!(
         said.contains("no refresh token") && !said.contains("canary"),
@@ -439,7 +439,7 @@ fn a_login_without_a_refresh_token_has_its_access_token_revoked() {
     let revocations: Url = world.server.revocation_endpoint().unwrap().parse().unwrap();
     let asked = world
         .server
-        .seen_at(revocations.path())
+        .requests_to(revocations.path())
         .pop()
         .expect("a revocation");
     assert_eq!(asked.parameter("token").as_deref(), Some("canary-alone"));

@@ -1,4 +1,4 @@
-//! `bearward demo`: a complete world on loopback, with no configuration.
+//! `bearward demo`: an authorization server, a protected API and a sidecar on loopback, without configuration.
 
 use std::{io, process::ExitCode, sync::Arc};
 
@@ -7,11 +7,7 @@ use crate::{
     app::{App, Failure, signal::Ending},
     clock::SystemClock,
     config,
-    demo::{
-        self,
-        api::{self, Api},
-        authorization_server::{self, AuthorizationServer},
-    },
+    demo::{self, api::Api, authorization_server::AuthorizationServer},
     telemetry,
 };
 
@@ -24,7 +20,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    match on_control_thread(world(arguments.port)) {
+    match on_control_thread(serve(arguments.port)) {
         Ok(status) => status,
         Err(Failure::Listen { address, error }) => {
             complain(&format!(
@@ -39,14 +35,12 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     }
 }
 
-async fn world(port: u16) -> Result<ExitCode, Failure> {
+async fn serve(port: u16) -> Result<ExitCode, Failure> {
     let mut ending = Ending::new().map_err(Failure::Worker)?;
-    let server = AuthorizationServer::start(authorization_server::Options::default())
+    let server = AuthorizationServer::start(Arc::new(SystemClock))
         .await
         .map_err(Failure::Worker)?;
-    let api = Api::start(api::Options::new(&server))
-        .await
-        .map_err(Failure::Worker)?;
+    let api = Api::start(&server).await.map_err(Failure::Worker)?;
     let text = demo::configuration(&server, &api, port);
     let (config, _) = config::parse(&text, "the demo's configuration", &config::environment)
         .map_err(|report| Failure::Worker(io::Error::other(report.to_string())))?;
@@ -62,7 +56,7 @@ async fn world(port: u16) -> Result<ExitCode, Failure> {
         .map(ToString::to_string)
         .unwrap_or_default();
     print(
-        &demo::invitation(&server, &api, sidecar, admin.as_deref()),
+        &demo::banner(&server, &api, sidecar, admin.as_deref()),
         ExitCode::SUCCESS,
     );
     ending.next().await;

@@ -1,179 +1,114 @@
-//! A small protected API (RFC 6750): devices to list, and ways to look at what arrives and to move many bytes.
+//! The demo's protected API (RFC 6750): a list of devices, and an echo of the request.
 
-mod bytes_body;
+use std::{io, net::SocketAddr, sync::Arc};
 
-use std::{
-    io,
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{Path, Request, State},
+    middleware::{self, Next},
+    response::Response,
+    routing::{get, post},
 };
-
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use serde_json::{Value, json};
-use tokio::time::timeout;
 
-use self::bytes_body::BytesBody;
-use super::{
-    authorization_server::{AuthorizationServer, IssuedTokens},
-    serve::{self, Body, HangUp, Server},
-};
+use super::{authorization_server::AuthorizationServer, json, serve::Server, tokens::IssuedTokens};
 
-/// How to start one.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Where to listen; port 0 is any free one.
-    pub address: SocketAddr,
-    /// Whose tokens it accepts.
-    pub issued: Arc<IssuedTokens>,
-}
-
-impl Options {
-    /// On any free port, accepting the tokens of `server`.
-    pub fn new(server: &AuthorizationServer) -> Self {
-        Self {
-            address: serve::ANY_PORT,
-            issued: server.issued(),
-        }
-    }
-}
-
-/// A running API; it ends when this is dropped.
+/// A running API on any free port of loopback. Dropping it ends it.
 #[derive(Debug)]
 pub struct Api {
     server: Server,
-    state: Arc<State>,
-}
-
-#[derive(Debug)]
-struct State {
-    issued: Arc<IssuedTokens>,
-    requests: AtomicU64,
-    refused: AtomicU64,
 }
 
 impl Api {
-    /// Starts one on the current runtime.
+    /// Starts the API on the current runtime. It accepts the tokens of `authorization_server`.
     ///
     /// # Errors
-    /// The address cannot be bound.
-    pub async fn start(options: Options) -> io::Result<Self> {
-        let state = Arc::new(State {
-            issued: options.issued,
-            requests: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
-        });
-        let theirs = state.clone();
-        let server = Server::start(options.address, move |request| {
-            answer(theirs.clone(), request)
-        })
-        .await?;
-        Ok(Self { server, state })
+    /// No port can be bound.
+    pub async fn start(authorization_server: &AuthorizationServer) -> io::Result<Self> {
+        let server = Server::start(router(authorization_server.tokens())).await?;
+        Ok(Self { server })
     }
 
-    /// Where it listens.
+    /// The address that the API listens on.
     pub fn address(&self) -> SocketAddr {
         self.server.address()
     }
+}
 
-    /// Requests that arrived, with or without a token.
-    pub fn requests(&self) -> u64 {
-        self.state.requests.load(Ordering::Relaxed)
-    }
+fn router(tokens: Arc<IssuedTokens>) -> Router {
+    Router::new()
+        .route("/v1/devices", get(list_devices))
+        .route("/v1/devices/{id}", get(show_device))
+        .route("/v1/echo", post(echo))
+        .fallback(not_found)
+        // A layer covers the fallback too: without a token, paths are not revealed.
+        .layer(middleware::from_fn_with_state(tokens, require_token))
+}
 
-    /// Requests that were refused for want of a live token.
-    pub fn refused(&self) -> u64 {
-        self.state.refused.load(Ordering::Relaxed)
+/// Passes a request on if it has a valid token, and responds with 401 otherwise.
+async fn require_token(
+    State(tokens): State<Arc<IssuedTokens>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match check_token(request.headers(), &tokens) {
+        Ok(()) => next.run(request).await,
+        Err(challenge) => {
+            let body = json!({ "error": "unauthorized" });
+            let mut response = json(StatusCode::UNAUTHORIZED, &body);
+            let challenge = HeaderValue::from_static(challenge);
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, challenge);
+            response
+        }
     }
 }
 
-async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Response<Body>, HangUp> {
-    state.requests.fetch_add(1, Ordering::Relaxed);
-    if let Err(challenge) = check_token(request.headers(), &state.issued) {
-        state.refused.fetch_add(1, Ordering::Relaxed);
-        return Ok(unauthorized(challenge));
-    }
-    let path = request.uri().path().to_owned();
-    let read = matches!(request.method(), &Method::GET | &Method::HEAD);
-    let post = request.method() == Method::POST;
-    let response = match path
-        .strip_prefix("/v1/")
-        .map(|rest| rest.split_once('/').unwrap_or((rest, "")))
-    {
-        Some(("devices", "")) if read => {
-            serve::json(StatusCode::OK, &json!({ "devices": devices() }))
-        }
-        Some(("devices", id)) if read => {
-            match devices().into_iter().find(|device| device["id"] == id) {
-                Some(device) => serve::json(StatusCode::OK, &device),
-                None => serve::not_found(),
-            }
-        }
-        Some(("bytes", length)) if read => match length.parse() {
-            Ok(length) => bytes(length),
-            Err(_) => serve::not_found(),
-        },
-        Some(("echo", "")) if post => echo(request).await?,
-        Some(("sink", "")) if post => serve::json(
-            StatusCode::OK,
-            &json!({ "bytes": count(request.into_body()).await? }),
-        ),
-        Some(("devices" | "bytes", _)) => serve::method_not_allowed("GET, HEAD"),
-        Some(("echo" | "sink", "")) => serve::method_not_allowed("POST"),
-        _ => serve::not_found(),
-    };
-    Ok(response)
-}
-
-/// RFC 6750 §2.1 and §3.1: the challenge names an error only where a token came.
-fn check_token(headers: &HeaderMap, issued: &IssuedTokens) -> Result<(), &'static str> {
+/// Checks the bearer token. The challenge names an error only for a token that was sent (RFC 6750 §2.1, §3.1).
+fn check_token(headers: &HeaderMap, tokens: &IssuedTokens) -> Result<(), &'static str> {
     const INVALID: &str = "Bearer error=\"invalid_token\"";
-    let mut fields = headers.get_all(header::AUTHORIZATION).iter();
-    let field = fields.next().ok_or("Bearer")?;
-    if fields.next().is_some() {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let value = values.next().ok_or("Bearer")?;
+    if values.next().is_some() {
         return Err(INVALID);
     }
-    let (scheme, token) = field
+    let (scheme, token) = value
         .to_str()
         .ok()
-        .and_then(|field| field.split_once(' '))
+        .and_then(|value| value.split_once(' '))
         .ok_or(INVALID)?;
-    if scheme.eq_ignore_ascii_case("bearer") && issued.is_live(token) {
+    if scheme.eq_ignore_ascii_case("bearer") && tokens.is_valid(token) {
         Ok(())
     } else {
         Err(INVALID)
     }
 }
 
-fn unauthorized(challenge: &'static str) -> Response<Body> {
-    let mut response = serve::json(
-        StatusCode::UNAUTHORIZED,
-        &json!({ "error": "unauthorized" }),
-    );
-    response.headers_mut().insert(
-        header::WWW_AUTHENTICATE,
-        HeaderValue::from_static(challenge),
-    );
-    response
+async fn list_devices() -> Response {
+    json(StatusCode::OK, &json!({ "devices": devices() }))
 }
 
-fn devices() -> Vec<Value> {
-    vec![
+async fn show_device(Path(id): Path<String>) -> Response {
+    match devices().into_iter().find(|device| device["id"] == *id) {
+        Some(device) => json(StatusCode::OK, &device),
+        None => not_found().await,
+    }
+}
+
+fn devices() -> [Value; 3] {
+    [
         json!({ "id": "7f3a", "name": "Delivery van", "latitude": 52.5163, "longitude": 13.3777, "speed_kmh": 42 }),
         json!({ "id": "9c21", "name": "Cargo bike", "latitude": 48.8584, "longitude": 2.2945, "speed_kmh": 17 }),
         json!({ "id": "b0e4", "name": "Trailer", "latitude": 51.5007, "longitude": -0.1246, "speed_kmh": 0 }),
     ]
 }
 
-/// What arrived, but for the token.
-async fn echo(request: Request<Incoming>) -> Result<Response<Body>, HangUp> {
-    let (parts, body) = request.into_parts();
-    let headers: Vec<_> = parts
-        .headers
+/// Responds with the request as it arrived, without the token.
+async fn echo(method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
+    let headers: Vec<_> = headers
         .iter()
         .map(|(name, value)| match *name {
             header::AUTHORIZATION => json!([name.as_str(), "Bearer …"]),
@@ -181,37 +116,17 @@ async fn echo(request: Request<Incoming>) -> Result<Response<Body>, HangUp> {
         })
         .collect();
     let echo = json!({
-        "method": parts.method.as_str(),
-        "path": parts.uri.path(),
-        "query": parts.uri.query(),
+        "method": method.as_str(),
+        "path": uri.path(),
+        "query": uri.query(),
         "headers": headers,
-        "bytes": count(body).await?,
+        "bytes": body.len(),
     });
-    Ok(serve::json(StatusCode::OK, &echo))
+    json(StatusCode::OK, &echo)
 }
 
-/// Reads a body to its end without keeping it.
-async fn count(mut body: Incoming) -> Result<u64, HangUp> {
-    let mut count = 0;
-    while let Some(frame) = timeout(serve::PATIENCE, body.frame())
-        .await
-        .map_err(|_| HangUp)?
-    {
-        count += frame
-            .map_err(|_| HangUp)?
-            .data_ref()
-            .map_or(0, |data| data.len() as u64);
-    }
-    Ok(count)
-}
-
-fn bytes(length: u64) -> Response<Body> {
-    let mut response = Response::new(BytesBody::new(length).boxed());
-    response.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/octet-stream"),
-    );
-    response
+async fn not_found() -> Response {
+    json(StatusCode::NOT_FOUND, &json!({ "error": "not_found" }))
 }
 
 #[cfg(test)]

@@ -1,282 +1,232 @@
-//! A small OAuth 2.0 authorization server (RFC 6749) on loopback and in memory: client credentials, authorization code with
-//! PKCE (RFC 7636), rotating refresh tokens, introspection (RFC 7662), revocation (RFC 7009), and the ways of four vendors.
-//!
-//! It is correct in what it speaks, and on demand wrong in ways that real ones are: see the methods of
-//! [`AuthorizationServer`].
+//! The demo's authorization server (RFC 6749): client credentials for one client, in memory.
 
-mod authorize;
-mod client_authentication;
-mod dialect;
-mod grants;
-mod issued;
-mod knobs;
-mod oauth_error;
-mod options;
-mod parameters;
-mod revocation;
-mod sign_in;
-mod token_endpoint;
+use std::{io, sync::Arc, time::Duration};
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, State},
+    response::Response,
+    routing::post,
+};
+use base64::{Engine, prelude::BASE64_STANDARD};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde_json::json;
+use url::form_urlencoded;
 
-use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
-use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
-use tokio::{net::TcpListener, time::timeout};
+use super::{json, serve::Server, tokens::IssuedTokens};
+use crate::clock::Clock;
 
-use self::{client_authentication::Client, grants::Grants, knobs::Knobs, oauth_error::OAuthError};
-use super::serve::{self, Body, HangUp, Server};
-use crate::secret::Secret;
-pub use authorize::ConsentPage;
-pub use dialect::Dialect;
-pub use grants::Rotation;
-pub use issued::IssuedTokens;
-pub use knobs::{Health, RawAnswer, Seen, Stats};
-pub use options::Options;
+/// The id of the registered client.
+pub const CLIENT_ID: &str = "demo";
 
-/// The largest request body.
-const LARGEST_BODY: usize = 64 * 1024;
+/// The secret of the registered client. It protects nothing beyond the demo's own API.
+pub const CLIENT_SECRET: &str = "demo-client-secret";
 
-/// A running authorization server; it ends when this is dropped.
+/// The scopes that the client may request.
+const SCOPES: [&str; 2] = ["devices.read", "devices.write"];
+
+const TOKEN_PATH: &str = "/oauth2/token";
+
+const TOKEN_LIFETIME: Duration = Duration::from_secs(300);
+
+const MAX_BODY_BYTES: usize = 64 * 1024;
+
+/// A running authorization server on any free port of loopback. Dropping it ends it.
 #[derive(Debug)]
 pub struct AuthorizationServer {
     server: Server,
-    state: Arc<State>,
-}
-
-#[derive(Debug)]
-struct State {
-    issuer: String,
-    dialect: Dialect,
-    client: Client,
-    scopes: Vec<String>,
-    redirect_uris: Vec<String>,
-    consent_page: ConsentPage,
-    account: (String, Secret),
-    issued: Arc<IssuedTokens>,
-    grants: Grants,
-    knobs: Knobs,
+    tokens: Arc<IssuedTokens>,
 }
 
 impl AuthorizationServer {
-    /// Starts one on the current runtime.
+    /// Starts the server on the current runtime; `clock` decides when its tokens expire.
     ///
     /// # Errors
-    /// The address cannot be bound.
-    pub async fn start(options: Options) -> io::Result<Self> {
-        let listener = TcpListener::bind(options.address).await?;
-        let address = listener.local_addr()?;
-        let state = Arc::new(State {
-            issuer: format!("http://{address}"),
-            dialect: options.dialect,
-            client: Client {
-                id: options.client_id,
-                secret: options.client_secret,
-                public: options.public,
-            },
-            scopes: options.scopes,
-            redirect_uris: options.redirect_uris,
-            consent_page: options.consent_page,
-            account: (options.email, options.password),
-            issued: Arc::new(IssuedTokens::new(options.clock.clone())),
-            grants: Grants::new(options.clock),
-            knobs: Knobs::new(options.lifetime),
-        });
-        let theirs = state.clone();
-        let server = Server::serve(listener, address, move |request| {
-            answer(theirs.clone(), request)
-        });
-        Ok(Self { server, state })
+    /// No port can be bound.
+    pub async fn start(clock: Arc<dyn Clock>) -> io::Result<Self> {
+        let tokens = Arc::new(IssuedTokens::new(clock));
+        let server = Server::start(router(tokens.clone())).await?;
+        Ok(Self { server, tokens })
     }
 
-    /// Where it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.server.address()
-    }
-
-    /// Its origin, which relative endpoints can be relative to.
-    pub fn base_url(&self) -> &str {
-        self.state.issuer()
-    }
-
-    /// The URL of its token endpoint.
+    /// The URL of the token endpoint.
     pub fn token_endpoint(&self) -> String {
-        format!("{}{}", self.base_url(), self.state.dialect.token_path())
+        format!("http://{}{TOKEN_PATH}", self.server.address())
     }
 
-    /// The URL of its authorization endpoint, where the dialect has one.
-    pub fn authorization_endpoint(&self) -> Option<String> {
-        self.state
-            .dialect
-            .authorization_path()
-            .map(|path| format!("{}{path}", self.base_url()))
-    }
-
-    /// The URL of its revocation endpoint, where the dialect has one.
-    pub fn revocation_endpoint(&self) -> Option<String> {
-        self.state
-            .dialect
-            .revocation_path()
-            .map(|path| format!("{}{path}", self.base_url()))
-    }
-
-    /// The registered client and its secret, which a public one has not.
-    pub fn client(&self) -> (&str, &Secret) {
-        (&self.state.client.id, &self.state.client.secret)
-    }
-
-    /// The email and the password of the one account that can sign in.
-    pub fn account(&self) -> (&str, &Secret) {
-        (&self.state.account.0, &self.state.account.1)
-    }
-
-    /// The tokens it has given out, for a resource server in the same process.
-    pub fn issued(&self) -> Arc<IssuedTokens> {
-        self.state.issued.clone()
-    }
-
-    /// The lifetime of the tokens from now on.
-    pub fn set_lifetime(&self, lifetime: Duration) {
-        self.state.knobs.set_lifetime(lifetime);
-    }
-
-    /// Up, answering 503, or hanging up; from the next request on.
-    pub fn set_health(&self, health: Health) {
-        self.state.knobs.set_health(health);
-    }
-
-    /// Makes every answer of the token endpoint wait.
-    pub fn set_delay(&self, delay: Duration) {
-        self.state.knobs.set_delay(delay);
-    }
-
-    /// Makes every answer of the token endpoint wait once it is decided: what it spends is spent, what it issues is issued.
-    pub fn set_delay_after(&self, delay: Duration) {
-        self.state.knobs.set_delay_after(delay);
-    }
-
-    /// Drops the next `count` answers of the token endpoint that bring tokens, once they are issued; the connection ends.
-    pub fn drop_answers(&self, count: u32) {
-        self.state.knobs.set_drops(count);
-    }
-
-    /// How refresh tokens are spent from now on; at first each brings a new one, and none may come twice.
-    pub fn set_rotation(&self, rotation: Rotation) {
-        self.state.knobs.set_rotation(rotation);
-    }
-
-    /// Takes back every login: all refresh tokens and all tokens.
-    pub fn revoke_logins(&self) {
-        self.state.grants.revoke_all();
-        self.state.issued.revoke_all();
-    }
-
-    /// Makes the token endpoint answer this and nothing else; `None` ends it.
-    pub fn set_raw_answer(&self, answer: Option<RawAnswer>) {
-        self.state.knobs.set_raw_answer(answer);
-    }
-
-    /// What was counted so far.
-    pub fn stats(&self) -> Stats {
-        self.state.knobs.stats()
-    }
-
-    /// The requests of the token endpoint among the last 1000, oldest first.
-    pub fn seen(&self) -> Vec<Seen> {
-        self.seen_at(self.state.dialect.token_path())
-    }
-
-    /// The requests of the endpoint at `path` among the last 1000, oldest first.
-    pub fn seen_at(&self, path: &str) -> Vec<Seen> {
-        self.state.knobs.seen(path)
+    /// The issued tokens, which the demo's API accepts.
+    pub(super) fn tokens(&self) -> Arc<IssuedTokens> {
+        self.tokens.clone()
     }
 }
 
-impl State {
-    /// RFC 9207 §2.
-    fn issuer(&self) -> &str {
-        &self.issuer
-    }
+fn router(tokens: Arc<IssuedTokens>) -> Router {
+    Router::new()
+        .route(TOKEN_PATH, post(issue_token))
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .with_state(tokens)
 }
 
-async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Response<Body>, HangUp> {
-    let health = state.knobs.health();
-    if health == Health::HangingUp {
-        return Err(HangUp);
+/// The token endpoint (RFC 6749 §4.4).
+async fn issue_token(
+    State(tokens): State<Arc<IssuedTokens>>,
+    headers: HeaderMap,
+    form: Bytes,
+) -> Response {
+    if !is_authenticated(&headers) {
+        let mut response = oauth_error(StatusCode::UNAUTHORIZED, "invalid_client");
+        let challenge = HeaderValue::from_static("Basic realm=\"bearward demo\"");
+        response
+            .headers_mut()
+            .insert(header::WWW_AUTHENTICATE, challenge);
+        return response;
     }
-    let (parts, body) = request.into_parts();
-    // What is larger or stops half-way gets no answer: nobody here needs one.
-    let body = timeout(serve::PATIENCE, Limited::new(body, LARGEST_BODY).collect()).await;
-    let body = body.map_err(|_| HangUp)?.map_err(|_| HangUp)?.to_bytes();
-    let (path, method) = (parts.uri.path(), &parts.method);
-    let dialect = state.dialect;
-    let there = |endpoint: Option<&str>| endpoint == Some(path);
-    let response = if there(Some(dialect.token_path())) {
-        state.knobs.record(&parts, &body);
-        token_endpoint::token(&state, health, &parts, &body).await?
-    } else if health == Health::Unavailable && path != "/stats" {
-        down()
-    } else if there(dialect.authorization_path()) {
-        state.knobs.record(&parts, &body);
-        authorize::authorize(&state, &parts, &body)
-    } else if there(dialect.sign_in_path()) {
-        state.knobs.record(&parts, &body);
-        only_post(method, || sign_in::sign_in(&state, &parts, &body))
-    } else if there(dialect.revocation_path()) {
-        state.knobs.record(&parts, &body);
-        only_post(method, || revocation::revoke(&state, &parts, &body))
-    } else if path == "/introspect" {
-        only_post(method, || introspect(&state, &parts, &body))
-    } else if path != "/stats" {
-        serve::not_found()
-    } else if matches!(*method, Method::GET | Method::HEAD) {
-        serve::json(StatusCode::OK, &state.knobs.stats().to_json())
-    } else {
-        serve::method_not_allowed("GET, HEAD")
+    let parameter = |wanted: &str| {
+        form_urlencoded::parse(&form)
+            .find(|(name, value)| name == wanted && !value.is_empty())
+            .map(|(_, value)| value.into_owned())
     };
-    Ok(response)
-}
-
-fn only_post(method: &Method, answer: impl FnOnce() -> Response<Body>) -> Response<Body> {
-    if method == Method::POST {
-        answer()
-    } else {
-        serve::method_not_allowed("POST")
+    match parameter("grant_type").as_deref() {
+        Some("client_credentials") => {}
+        Some(_) => return oauth_error(StatusCode::BAD_REQUEST, "unsupported_grant_type"),
+        None => return oauth_error(StatusCode::BAD_REQUEST, "invalid_request"),
     }
-}
+    // RFC 6749 §3.3: without a requested scope, the client's default.
+    let scope = parameter("scope").unwrap_or_else(|| SCOPES.join(" "));
+    if !scope.split(' ').all(|scope| SCOPES.contains(&scope)) {
+        return oauth_error(StatusCode::BAD_REQUEST, "invalid_scope");
+    }
+    let Some(token) = tokens.issue(TOKEN_LIFETIME) else {
+        return oauth_error(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable");
+    };
 
-fn down() -> Response<Body> {
-    serve::with_body(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "text/html",
-        "<html>down for maintenance</html>",
-    )
-}
-
-/// RFC 7662 §2; the registered client is the one that may ask.
-fn introspect(state: &State, parts: &Parts, body: &Bytes) -> Response<Body> {
-    state.knobs.count(|stats| stats.introspections += 1);
-    let asked = parameters::of_form(&parts.headers, body).and_then(|parameters| {
-        state.client.authenticate(&parts.headers, &parameters)?;
-        parameters
-            .get("token")
-            .cloned()
-            .ok_or(OAuthError::invalid_request("no token"))
+    let body = json!({
+        "access_token": token.expose(),
+        "token_type": "Bearer",
+        "expires_in": TOKEN_LIFETIME.as_secs(),
+        "scope": scope,
     });
-    uncached(match asked {
-        Ok(token) => serve::json(StatusCode::OK, &state.issued.introspect(&token)),
-        Err(error) => error.into_response(),
-    })
+    uncached(json(StatusCode::OK, &body))
 }
 
-/// RFC 6749 §5.1.
-fn uncached(mut response: Response<Body>) -> Response<Body> {
-    let headers = response.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+/// Whether the request has the client's Basic authorization (RFC 6749 §2.3.1).
+///
+/// Neither the id nor the secret has a character that form-encoding changes.
+fn is_authenticated(headers: &HeaderMap) -> bool {
+    let credentials = BASE64_STANDARD.encode(format!("{CLIENT_ID}:{CLIENT_SECRET}"));
+    headers
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok()?.split_once(' '))
+        .is_some_and(|(scheme, given)| scheme.eq_ignore_ascii_case("basic") && given == credentials)
+}
+
+/// An error response (RFC 6749 §5.2).
+fn oauth_error(status: StatusCode, code: &str) -> Response {
+    uncached(json(status, &json!({ "error": code })))
+}
+
+/// Forbids caching (RFC 6749 §5.1).
+fn uncached(mut response: Response) -> Response {
+    let no_store = HeaderValue::from_static("no-store");
+    response
+        .headers_mut()
+        .insert(header::CACHE_CONTROL, no_store);
     response
 }
 
 #[cfg(test)]
-mod tests;
+mod tests {
+    use testkit::client::{Response, send};
+
+    use super::*;
+    use crate::clock::SystemClock;
+
+    type Headers<'a> = &'a [(&'a str, &'a str)];
+
+    const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
+    const BASIC: (&str, &str) = ("authorization", "Basic ZGVtbzpkZW1vLWNsaWVudC1zZWNyZXQ=");
+
+    async fn started() -> AuthorizationServer {
+        AuthorizationServer::start(Arc::new(SystemClock))
+            .await
+            .unwrap()
+    }
+
+    async fn post(server: &AuthorizationServer, headers: Headers<'_>, body: &str) -> Response {
+        send(server.server.address(), "POST", TOKEN_PATH, headers, body)
+            .await
+            .unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_client_gets_a_token() {
+        let server = started().await;
+        let response = post(&server, &[FORM, BASIC], "grant_type=client_credentials").await;
+        assert_eq!(response.status, 200, "{response:?}");
+        assert_eq!(response.header("cache-control"), "no-store");
+        let json = response.json();
+        assert_eq!(json["token_type"], "Bearer");
+        assert_eq!(json["expires_in"], 300);
+        assert_eq!(json["scope"], "devices.read devices.write");
+        assert!(
+            server
+                .tokens
+                .is_valid(json["access_token"].as_str().unwrap())
+        );
+    }
+
+    #[tokio::test]
+    async fn what_is_wrong_is_named_by_its_rfc_6749_code() {
+        let server = started().await;
+        let wrong = ("authorization", "Basic ZGVtbzp3cm9uZw==");
+        let bearer = ("authorization", "Bearer x");
+        let granted = "grant_type=client_credentials";
+        let cases: [(Headers<'_>, &str, u16, &str); 7] = [
+            (&[FORM], granted, 401, "invalid_client"),
+            (&[FORM, wrong], granted, 401, "invalid_client"),
+            (&[FORM, bearer], granted, 401, "invalid_client"),
+            (&[FORM, BASIC], "scope=devices.read", 400, "invalid_request"),
+            (&[FORM, BASIC], "grant_type=", 400, "invalid_request"),
+            (
+                &[FORM, BASIC],
+                "grant_type=password",
+                400,
+                "unsupported_grant_type",
+            ),
+            (
+                &[FORM, BASIC],
+                "grant_type=client_credentials&scope=devices.read+all",
+                400,
+                "invalid_scope",
+            ),
+        ];
+        for (headers, body, status, code) in cases {
+            let response = post(&server, headers, body).await;
+            assert_eq!(
+                (response.status, response.json()["error"].as_str().unwrap()),
+                (status, code),
+                "{body}"
+            );
+            assert_eq!(
+                response.header("www-authenticate").is_empty(),
+                status != 401
+            );
+        }
+        let address = server.server.address();
+        let response = send(address, "GET", TOKEN_PATH, &[], "").await.unwrap();
+        assert_eq!((response.status, response.header("allow")), (405, "POST"));
+    }
+
+    #[tokio::test]
+    async fn it_ends_when_it_is_dropped() {
+        let server = started().await;
+        let address = server.server.address();
+        drop(server);
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
+        while tokio::net::TcpStream::connect(address).await.is_ok() {
+            assert!(tokio::time::Instant::now() < deadline, "still listening");
+            tokio::task::yield_now().await;
+        }
+    }
+}

@@ -4,7 +4,7 @@ use crate::support::{
     client::exchange,
     patience::{Gate, until},
     setup::Setup,
-    token_endpoint::{TokenEndpoint, token_answer},
+    token_endpoint::{TokenEndpoint, token_response},
     upstream::Upstream,
     wire::ok,
 };
@@ -16,7 +16,7 @@ fn alive_at_once_and_ready_with_the_first_token() {
         let gate = gate.clone();
         move |_, _| {
             gate.pass();
-            token_answer("token-1", 3600)
+            token_response("token-1", 3600)
         }
     });
     let upstream = Upstream::answering(|_| ok("fine"));
@@ -40,7 +40,7 @@ fn a_provider_that_no_route_uses_does_not_count_for_readiness() {
     let tokens = TokenEndpoint::issuing("token-1");
     let upstream = Upstream::answering(|_| ok("fine"));
     let refusing = TokenEndpoint::start(|_, _| {
-        crate::support::token_endpoint::error_answer("401 Unauthorized", "invalid_client")
+        crate::support::token_endpoint::error_response("401 Unauthorized", "invalid_client")
     });
     let unused = format!(
         "[providers.unused]\ngrant_type = \"client_credentials\"\ntoken_endpoint = \"{}\"\nclient_id = \"x\"",

@@ -7,7 +7,7 @@ use crate::support::{
     patience::{Gate, heavy},
     problem::assert_problem,
     setup::Setup,
-    token_endpoint::{TokenEndpoint, error_answer, token_answer},
+    token_endpoint::{TokenEndpoint, error_response, token_response},
     upstream::Upstream,
     wire::{Wire, ok},
 };
@@ -20,7 +20,7 @@ fn five_hundred_callers_half_of_them_gone_make_one_token_request() {
         let gate = gate.clone();
         move |_, _| {
             gate.pass();
-            token_answer("token-1", 3600)
+            token_response("token-1", 3600)
         }
     });
     let upstream = Upstream::answering(|_| ok("fine"));
@@ -64,7 +64,7 @@ fn a_failure_is_shared_by_those_who_waited_for_it() {
         let gate = gate.clone();
         move |_, _| {
             gate.pass();
-            error_answer("401 Unauthorized", "invalid_client")
+            error_response("401 Unauthorized", "invalid_client")
         }
     });
     let upstream = Upstream::answering(|_| ok("fine"));
@@ -91,7 +91,7 @@ fn nobody_waits_longer_than_ten_seconds_for_a_token() {
         let gate = gate.clone();
         move |_, _| {
             gate.pass();
-            token_answer("late", 3600)
+            token_response("late", 3600)
         }
     });
     let upstream = Upstream::answering(|_| ok("fine"));

@@ -6,7 +6,7 @@ use crate::support::{
     client::Client,
     setup::{SECRET, Setup},
     sidecar::run_to_end,
-    token_endpoint::{TokenEndpoint, error_answer},
+    token_endpoint::{TokenEndpoint, error_response},
     upstream::Upstream,
     wire::ok,
 };
@@ -57,7 +57,7 @@ fn token_prints_one_token_and_nothing_else() {
 
 #[test]
 fn token_says_why_there_is_none() {
-    let tokens = TokenEndpoint::start(|_, _| error_answer("401 Unauthorized", "invalid_client"));
+    let tokens = TokenEndpoint::start(|_, _| error_response("401 Unauthorized", "invalid_client"));
     let setup = Setup::new(&tokens, "http://127.0.0.1:1");
     let (file, environment) = setup.write();
     let output = run_to_end(

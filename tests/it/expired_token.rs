@@ -49,7 +49,7 @@ impl World {
                 .values("authorization")
                 .join(", ")
                 .replace("Bearer ", "");
-            let good = issuer.knows(&token);
+            let good = issuer.is_valid(&token);
             lock(&arrived).push((token, good));
             true
         }

@@ -10,7 +10,7 @@ use crate::support::{
     problem::assert_problem,
     setup::Setup,
     sidecar::Sidecar,
-    token_endpoint::{TokenEndpoint, error_answer},
+    token_endpoint::{TokenEndpoint, error_response},
     upstream::Upstream,
     wire::{chunked, ok},
 };
@@ -303,7 +303,7 @@ fn continue_is_said_when_the_request_is_admitted() {
 
 #[test]
 fn continue_is_not_said_when_there_is_no_token() {
-    let tokens = TokenEndpoint::start(|_, _| error_answer("401 Unauthorized", "invalid_client"));
+    let tokens = TokenEndpoint::start(|_, _| error_response("401 Unauthorized", "invalid_client"));
     let upstream = Upstream::answering(|_| ok(""));
     let sidecar = Setup::new(&tokens, upstream.origin()).start();
     let answer = exchange(

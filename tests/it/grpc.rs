@@ -11,7 +11,7 @@ use crate::support::{
     ports,
     setup::Setup,
     sidecar::Sidecar,
-    token_endpoint::{TokenEndpoint, error_answer},
+    token_endpoint::{TokenEndpoint, error_response},
 };
 
 fn world(route: &str) -> (Sidecar, GrpcServer) {
@@ -226,7 +226,7 @@ async fn cancelled(server: &GrpcServer, count: usize) {
 #[tokio::test]
 async fn failures_of_our_own_are_told_in_grpc() {
     let tokens =
-        TokenEndpoint::start(|_, _| error_answer("500 Internal Server Error", "server_error"));
+        TokenEndpoint::start(|_, _| error_response("500 Internal Server Error", "server_error"));
     let server = GrpcServer::start();
     let no_token = Setup::new(&tokens, server.origin())
         .route("http2 = \"prior-knowledge\"")

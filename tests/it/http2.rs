@@ -10,7 +10,7 @@ use crate::support::{
     patience::Gate,
     setup::Setup,
     sidecar::Sidecar,
-    token_endpoint::{TokenEndpoint, error_answer},
+    token_endpoint::{TokenEndpoint, error_response},
     upstream::Upstream,
     wire::{answer, chunked, ok},
 };
@@ -263,7 +263,7 @@ async fn an_authority_and_a_host_that_differ_are_refused() {
 #[tokio::test]
 async fn grpc_callers_are_told_in_their_own_way() {
     let tokens =
-        TokenEndpoint::start(|_, _| error_answer("500 Internal Server Error", "server_error"));
+        TokenEndpoint::start(|_, _| error_response("500 Internal Server Error", "server_error"));
     let upstream = Upstream::answering(|_| ok("fine"));
     let sidecar = Setup::new(&tokens, upstream.origin())
         .route("path = \"/pkg.Service\"")

@@ -71,7 +71,7 @@ fn a_kill_at_any_instant_loses_no_login_but_one_whose_answer_was_on_its_way() {
     println!(
         "{kept} kept, {before_answer} killed before the answer was written, {before_disk} before it was stored"
     );
-    // The server hesitates for a twentieth of the time; had the kills never met it, the test would have shown little.
+    // The server delays for a twentieth of the time; had the kills never met it, the test would have shown little.
     assert!(
         before_answer > 0,
         "no kill fell between the rotation and its answer"
@@ -81,9 +81,9 @@ fn a_kill_at_any_instant_loses_no_login_but_one_whose_answer_was_on_its_way() {
 
 fn live(rounds: usize) -> Tally {
     let server = AuthorizationServer::start(Dialect::Happeo);
-    server.behave(|server| {
+    server.configure(|server| {
         server.lifetime = 2;
-        server.hesitates = Duration::from_millis(100);
+        server.max_delay = Duration::from_millis(100);
     });
     let api = server.api();
     let home = Home::with_refresh_token(&server, &api);
@@ -125,7 +125,7 @@ fn live(rounds: usize) -> Tally {
         }
         if !kept {
             sidecar.kill();
-            let token = life.server.mint();
+            let token = life.server.issue_refresh_token();
             life.home.set("API_REFRESH_TOKEN", &token);
             let spends = life.spends();
             sidecar = life.home.run();
@@ -175,7 +175,7 @@ impl Life {
             .cloned();
         let Some(Spend {
             issued: Some((refresh, access)),
-            answered,
+            responded,
             ..
         }) = last
         else {
@@ -189,12 +189,12 @@ impl Life {
             "an access token was used, and its refresh token is not on disk:\n{}",
             self.tail()
         );
-        match answered {
-            Some(answered) if answered < dead => {
-                let flight = dead - answered;
+        match responded {
+            Some(responded) if responded < dead => {
+                let flight = dead - responded;
                 assert!(
                     flight < LONGEST_FLIGHT,
-                    "answered {flight:?} before the kill, and not on disk"
+                    "responded {flight:?} before the kill, and not on disk"
                 );
                 Fell::BeforeTheDisk
             }

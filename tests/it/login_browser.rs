@@ -275,12 +275,16 @@ fn a_callback_counts_once() {
 #[test]
 fn a_no_of_the_user_changes_nothing() {
     let world = world();
-    world.server.behave(|server| server.denies = true);
+    world
+        .server
+        .configure(|server| server.denies_consent = true);
     let mut browser = Navigator::new();
     let callback = world.consent(&mut browser);
     assert!(callback.contains("error=access_denied"), "{callback}");
     world.assert_refused("a no", &browser.get_from_elsewhere(&callback));
-    world.server.behave(|server| server.denies = false);
+    world
+        .server
+        .configure(|server| server.denies_consent = false);
     let callback = world.consent(&mut browser);
     world.assert_logs_in(&mut browser, &callback);
 }
@@ -288,7 +292,7 @@ fn a_no_of_the_user_changes_nothing() {
 #[test]
 fn a_code_that_is_refused_changes_nothing() {
     let world = world();
-    world.server.behave(|server| server.refuses_codes = true);
+    world.server.configure(|server| server.refuses_codes = true);
     let mut browser = Navigator::new();
     let callback = world.consent(&mut browser);
     let visit = browser.get_from_elsewhere(&callback);
@@ -296,7 +300,9 @@ fn a_code_that_is_refused_changes_nothing() {
     assert!(!visit.answer().text().contains("canary-"), "{visit:?}");
     assert_eq!(world.sidecar.provider("api")["state"], "login_required");
     assert!(world.home.files_with("canary-").is_empty());
-    world.server.behave(|server| server.refuses_codes = false);
+    world
+        .server
+        .configure(|server| server.refuses_codes = false);
     let callback = world.consent(&mut browser);
     world.assert_logs_in(&mut browser, &callback);
 }

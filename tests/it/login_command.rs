@@ -170,7 +170,9 @@ fn a_forged_callback_does_not_end_a_login() {
 #[test]
 fn a_no_of_the_user_ends_it_with_one() {
     let world = world();
-    world.server.behave(|server| server.denies = true);
+    world
+        .server
+        .configure(|server| server.denies_consent = true);
     let (process, url) = world.home.begin_login("api", &[]);
     let visit = Navigator::new().follow(&url);
     assert!(visit.status() >= 400, "{visit:?}");
@@ -181,7 +183,7 @@ fn a_no_of_the_user_ends_it_with_one() {
 #[test]
 fn a_code_that_is_refused_ends_it_with_one() {
     let world = world();
-    world.server.behave(|server| server.refuses_codes = true);
+    world.server.configure(|server| server.refuses_codes = true);
     let (process, url) = world.home.begin_login("api", &[]);
     let visit = Navigator::new().follow(&url);
     assert!(visit.status() >= 400, "{visit:?}");
@@ -304,7 +306,7 @@ fn a_second_login_takes_the_place_of_the_first() {
         "the first login is still in the store"
     );
     assert_eq!(sidecar.get("/").status, 200);
-    world.server.assert_none_was_spent_twice();
+    world.server.assert_no_token_was_spent_twice();
 }
 
 #[test]
@@ -387,7 +389,7 @@ fn logout_forgets_also_where_the_server_is_down_and_says_so() {
 #[test]
 fn a_logout_beside_a_running_sidecar_ends_its_login() {
     let world = world_with("revocation_endpoint = \"/oauth/revoke\"\n");
-    world.server.behave(|server| server.lifetime = 4);
+    world.server.configure(|server| server.lifetime = 4);
     let sidecar = world.home.run();
     world.home.log_in("api");
     sidecar.wait_for_ok("api");

@@ -106,7 +106,7 @@ fn logs_in_and_out(format: &str, dialect: Dialect) {
     for name in ["api", "browser"] {
         said.add("a renewal", sidecar.renew(name).text());
     }
-    server.behave(|server| server.lost_answers = 2);
+    server.configure(|server| server.lost_responses = 2);
     said.add("a failed renewal", sidecar.renew("api").text());
     listen(&mut said, &sidecar);
 

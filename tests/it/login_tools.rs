@@ -94,7 +94,7 @@ fn a_code_is_good_once_and_for_its_verifier_alone() {
 #[test]
 fn a_refresh_token_that_comes_again_ends_its_login_and_no_other() {
     let server = AuthorizationServer::start(Dialect::Happeo);
-    let (first, other) = (server.mint(), server.mint());
+    let (first, other) = (server.issue_refresh_token(), server.issue_refresh_token());
     let answer = refresh(&server, &first).json();
     let (second, access) = (
         answer["refresh_token"].as_str().unwrap(),
@@ -102,7 +102,7 @@ fn a_refresh_token_that_comes_again_ends_its_login_and_no_other() {
     );
     assert_ne!(first, second);
     assert!(server.ledger().accept(access));
-    server.assert_none_was_spent_twice();
+    server.assert_no_token_was_spent_twice();
     assert_eq!(refresh(&server, &first).json()["error"], "invalid_grant");
     assert_eq!(server.ledger().reuses, 1);
     assert!(
@@ -112,7 +112,7 @@ fn a_refresh_token_that_comes_again_ends_its_login_and_no_other() {
     assert_eq!(refresh(&server, second).json()["error"], "invalid_grant");
     assert_eq!(refresh(&server, &other).status, 200);
     assert_eq!(server.refreshes(), 2);
-    let twice = std::panic::AssertUnwindSafe(|| server.assert_none_was_spent_twice());
+    let twice = std::panic::AssertUnwindSafe(|| server.assert_no_token_was_spent_twice());
     assert!(
         std::panic::catch_unwind(twice).is_err(),
         "a token that came twice was not noticed"
@@ -122,11 +122,11 @@ fn a_refresh_token_that_comes_again_ends_its_login_and_no_other() {
 #[test]
 fn a_forgiving_server_takes_a_token_again_until_its_successor_is_used() {
     let server = AuthorizationServer::start(Dialect::Happeo);
-    server.behave(|server| {
-        server.forgives = true;
-        server.lost_answers = 1;
+    server.configure(|server| {
+        server.accepts_repeats = true;
+        server.lost_responses = 1;
     });
-    let first = server.mint();
+    let first = server.issue_refresh_token();
     let form = format!(
         "grant_type=refresh_token&refresh_token={first}&{}",
         client()
@@ -155,7 +155,7 @@ fn a_forgiving_server_takes_a_token_again_until_its_successor_is_used() {
             .ledger()
             .spends
             .iter()
-            .map(|spend| spend.answered.is_some())
+            .map(|spend| spend.responded.is_some())
             .collect();
         (answered == [false, true, true, true]).then_some(())
     });

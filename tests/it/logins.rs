@@ -61,7 +61,7 @@ fn lives_on(world: &World, sidecar: Sidecar) {
         (count() >= renewals).then_some(())
     });
 
-    world.server.behave(|server| server.lifetime = 3600);
+    world.server.configure(|server| server.lifetime = 3600);
     until("a token that lives longer", || {
         // A renewal may be under way with a token that does not.
         assert_eq!(sidecar.renew("api").status, 200);
@@ -107,7 +107,7 @@ fn lives_on(world: &World, sidecar: Sidecar) {
         Vec::<String>::new(),
         "what reached the API without a good token"
     );
-    world.server.assert_none_was_spent_twice();
+    world.server.assert_no_token_was_spent_twice();
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn happeo_by_the_command_line() {
         Some(&callback()),
         "scope = \"profile channels:read\"\n",
     );
-    world.server.behave(|server| server.lifetime = 3);
+    world.server.configure(|server| server.lifetime = 3);
     let sidecar = waiting(&world);
     world.home.log_in("api");
     lives_on(&world, sidecar);
@@ -126,7 +126,7 @@ fn happeo_by_the_command_line() {
 #[test]
 fn happeo_as_a_public_client_before_the_sidecar_runs() {
     let world = world(Dialect::HappeoPublic, Some(&callback()), "");
-    world.server.behave(|server| server.lifetime = 3);
+    world.server.configure(|server| server.lifetime = 3);
     world.home.log_in("api");
     lives_on(&world, world.home.run_ready());
 }
@@ -135,7 +135,7 @@ fn happeo_as_a_public_client_before_the_sidecar_runs() {
 fn happyrmatch_in_the_browser() {
     // Its redirect_uri is the admin listener's, by default.
     let world = world(Dialect::HappyrMatch, None, "");
-    world.server.behave(|server| server.lifetime = 3);
+    world.server.configure(|server| server.lifetime = 3);
     let sidecar = waiting(&world);
     let visit = Navigator::new().follow(&format!("http://{}/login/api", world.home.admin()));
     assert_eq!(visit.status(), 200, "{visit:?}");
@@ -149,7 +149,7 @@ fn happyrmatch_by_pasting_the_address() {
         Some("https://elsewhere.example/oauth/back"),
         "",
     );
-    world.server.behave(|server| server.lifetime = 3);
+    world.server.configure(|server| server.lifetime = 3);
     world.home.log_in_pasting("api", str::to_owned);
     lives_on(&world, world.home.run_ready());
 }
@@ -157,7 +157,7 @@ fn happyrmatch_by_pasting_the_address() {
 #[test]
 fn feeling_by_pasting_the_code() {
     let world = world(Dialect::Feeling, Some("myapp://callback"), "");
-    world.server.behave(|server| server.lifetime = 3);
+    world.server.configure(|server| server.lifetime = 3);
     let sidecar = waiting(&world);
     world.home.log_in_pasting("api", |back| {
         let url: url::Url = back.parse().unwrap();
@@ -181,7 +181,7 @@ fn signing_in() -> World {
 #[test]
 fn feeling_by_an_account_without_anybody() {
     let world = signing_in();
-    world.server.behave(|server| server.lifetime = 3);
+    world.server.configure(|server| server.lifetime = 3);
     let sidecar = world.home.run_ready();
     lives_on(&world, sidecar);
     assert_eq!(world.server.ledger().consents, 1);
@@ -202,7 +202,7 @@ fn a_refused_account_is_not_tried_over_and_over() {
     let world = signing_in();
     world
         .server
-        .behave(|server| server.sign_in = SignIn::Refuses);
+        .configure(|server| server.sign_in = SignIn::Refuses);
     let sidecar = world.home.run();
     until("the sign-in", || {
         (world.server.ledger().consents > 0).then_some(())
@@ -222,7 +222,7 @@ fn a_code_for_another_sign_in_is_not_exchanged() {
     let world = signing_in();
     world
         .server
-        .behave(|server| server.sign_in = SignIn::Confuses);
+        .configure(|server| server.sign_in = SignIn::WrongState);
     let sidecar = world.home.run();
     until("the sign-in", || {
         (world.server.ledger().consents > 0).then_some(())
@@ -238,14 +238,14 @@ fn a_code_for_another_sign_in_is_not_exchanged() {
 #[test]
 fn hapn_by_its_client_alone() {
     let world = world(Dialect::Hapn, None, "");
-    world.server.behave(|server| server.lifetime = 3);
+    world.server.configure(|server| server.lifetime = 3);
     let sidecar = world.home.run_ready();
     let count = || world.server.ledger().token_requests;
     until("three renewals", || {
         assert_eq!(sidecar.get("/").status, 200);
         (count() >= 4).then_some(())
     });
-    world.server.behave(|server| server.lifetime = 3600);
+    world.server.configure(|server| server.lifetime = 3600);
     assert_eq!(sidecar.renew("api").status, 200);
     sidecar.stop();
     let sidecar = world.home.run_ready();

@@ -22,8 +22,8 @@ mod outage;
 mod refused_token;
 mod renewal;
 mod tls;
-mod token_answer;
 mod token_request;
+mod token_response;
 
 // Logins: how a person gives consent, and how what came of it is kept for ever.
 mod certified_login;

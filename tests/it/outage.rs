@@ -11,7 +11,7 @@ use crate::support::{
     problem::assert_problem,
     protected_api::ProtectedApi,
     setup::Setup,
-    token_endpoint::{Issuer, TokenEndpoint, token_answer},
+    token_endpoint::{Issuer, TokenEndpoint, token_response},
     upstream::Upstream,
     wire::ok,
 };
@@ -115,7 +115,7 @@ fn a_renewal_under_way_holds_nobody_up() {
             if number > 0 {
                 gate.pass();
             }
-            token_answer(&format!("token-{number}"), 6)
+            token_response(&format!("token-{number}"), 6)
         }
     });
     let upstream = Upstream::answering(|_| ok("fine"));
@@ -140,9 +140,9 @@ fn a_renewal_under_way_holds_nobody_up() {
 #[test]
 fn a_failed_renewal_keeps_the_old_token_in_use() {
     let tokens = TokenEndpoint::start(|_, number| match number {
-        0 => token_answer("token-0", 6),
+        0 => token_response("token-0", 6),
         1 => b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n".to_vec(),
-        _ => token_answer("token-2", 3600),
+        _ => token_response("token-2", 3600),
     });
     let upstream = Upstream::answering(|_| ok("fine"));
     let sidecar = Setup::new(&tokens, upstream.origin()).start_ready();

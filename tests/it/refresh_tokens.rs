@@ -28,7 +28,7 @@ fn world() -> (AuthorizationServer, ProtectedApi, Home) {
 #[test]
 fn the_new_refresh_token_is_on_disk_before_its_access_token_is_used() {
     let server = Arc::new(AuthorizationServer::start(Dialect::Happeo));
-    server.behave(|server| server.lifetime = 2);
+    server.configure(|server| server.lifetime = 2);
     // The API looks into the store the moment that a token comes.
     let late: Arc<Mutex<Vec<String>>> = Arc::default();
     let home: Arc<Mutex<Option<Arc<Home>>>> = Arc::default();
@@ -75,13 +75,13 @@ fn the_new_refresh_token_is_on_disk_before_its_access_token_is_used() {
         Vec::<String>::new(),
         "access tokens that came before their refresh token was on disk"
     );
-    server.assert_none_was_spent_twice();
+    server.assert_no_token_was_spent_twice();
 }
 
 #[test]
 fn an_answer_without_a_new_refresh_token_keeps_the_old_one() {
     let (server, _api, home) = world();
-    server.behave(|server| server.rotates = false);
+    server.configure(|server| server.rotates = false);
     let sidecar = home.run_ready();
     for _ in 0..3 {
         assert_eq!(sidecar.renew("api").status, 200);
@@ -107,7 +107,7 @@ fn a_refused_refresh_token_is_not_sent_again_until_somebody_logs_in() {
     let home = Home::new()
         .provider("api", &server.provider(Some(&redirect_uri)))
         .route("api", &api.origin());
-    server.behave(|server| server.lifetime = 2);
+    server.configure(|server| server.lifetime = 2);
     home.log_in("api");
     let sidecar = home.run_ready();
     server.ledger().revoke_all();
@@ -166,7 +166,7 @@ fn the_configured_refresh_token_comes_first_then_the_stores_then_a_changed_one()
     );
     sidecar.stop();
 
-    let changed = server.mint();
+    let changed = server.issue_refresh_token();
     home.set("API_REFRESH_TOKEN", &changed);
     let sidecar = home.run_ready();
     until("the changed refresh token", || {
@@ -183,7 +183,7 @@ fn the_configured_refresh_token_comes_first_then_the_stores_then_a_changed_one()
     let sidecar = home.run_ready();
     assert_eq!(sidecar.renew("api").status, 200);
     assert_eq!(server.ledger().spends.last().unwrap().refresh_token, newest);
-    server.assert_none_was_spent_twice();
+    server.assert_no_token_was_spent_twice();
 }
 
 #[test]
@@ -201,17 +201,17 @@ fn a_changed_refresh_token_ends_a_refusal() {
         "what was refused was sent again"
     );
     sidecar.stop();
-    home.set("API_REFRESH_TOKEN", &server.mint());
+    home.set("API_REFRESH_TOKEN", &server.issue_refresh_token());
     assert_eq!(home.run_ready().get("/").status, 200);
 }
 
 #[test]
 fn a_lost_answer_is_asked_for_once_more() {
     let (server, _api, home) = world();
-    server.behave(|server| server.forgives = true);
+    server.configure(|server| server.accepts_repeats = true);
     let sidecar = home.run_ready();
     let newest = server.ledger().newest().unwrap().to_owned();
-    server.behave(|server| server.lost_answers = 1);
+    server.configure(|server| server.lost_responses = 1);
     let renewed = sidecar.renew("api");
     assert_eq!(renewed.status, 200, "{}", renewed.text());
     let spends = server.ledger().spends.clone();
@@ -236,11 +236,11 @@ fn a_lost_answer_is_asked_for_once_more() {
 #[test]
 fn an_answer_that_is_lost_twice_is_an_ordinary_failure() {
     let (server, _api, home) = world();
-    server.behave(|server| server.forgives = true);
+    server.configure(|server| server.accepts_repeats = true);
     let sidecar = home.run_ready();
     let newest = server.ledger().newest().unwrap().to_owned();
     let begin = Instant::now();
-    server.behave(|server| server.lost_answers = 2);
+    server.configure(|server| server.lost_responses = 2);
     assert_eq!(sidecar.renew("api").status, 502);
     let soon = server
         .ledger()
@@ -271,7 +271,7 @@ fn an_answer_that_is_lost_twice_is_an_ordinary_failure() {
 #[test]
 fn a_server_that_is_down_costs_no_login() {
     let (server, _api, home) = world();
-    server.behave(|server| server.lifetime = 2);
+    server.configure(|server| server.lifetime = 2);
     let sidecar = home.run_ready();
     server.down();
     until("the end of the access token", || {
@@ -284,7 +284,7 @@ fn a_server_that_is_down_costs_no_login() {
     assert_problem(&sidecar.get("/"), 503, "token-unavailable");
     server.up();
     sidecar.wait_for_ok("api");
-    server.assert_none_was_spent_twice();
+    server.assert_no_token_was_spent_twice();
 }
 
 #[test]
@@ -299,7 +299,7 @@ fn a_memory_store_leaves_nothing_on_disk() {
     assert!(!home.store().exists());
     sidecar.stop();
     assert!(!home.store().exists());
-    server.assert_none_was_spent_twice();
+    server.assert_no_token_was_spent_twice();
 }
 
 #[test]
@@ -307,7 +307,7 @@ fn a_stop_while_a_renewal_is_under_way_loses_nothing() {
     let (server, _api, home) = world();
     home.run_ready().stop();
     for _ in 0..4 {
-        server.behave(|server| server.hesitates = Duration::from_secs(1));
+        server.configure(|server| server.max_delay = Duration::from_secs(1));
         let mut sidecar = home.run_ready();
         let before = server.ledger().spends.len();
         let mut operator = Client::connect(sidecar.admin_address());
@@ -321,7 +321,7 @@ fn a_stop_while_a_renewal_is_under_way_loses_nothing() {
         });
         sidecar.signal(Signal::TERM);
         assert_eq!(sidecar.wait().code(), Some(0));
-        server.behave(|server| server.hesitates = Duration::ZERO);
+        server.configure(|server| server.max_delay = Duration::ZERO);
         let sidecar = home.run_ready();
         assert_eq!(
             sidecar.renew("api").status,
@@ -331,7 +331,7 @@ fn a_stop_while_a_renewal_is_under_way_loses_nothing() {
         );
         sidecar.stop();
     }
-    server.assert_none_was_spent_twice();
+    server.assert_no_token_was_spent_twice();
 }
 
 #[test]
@@ -340,7 +340,7 @@ fn a_login_wins_over_the_configured_refresh_token_until_that_is_changed() {
     let api = server.api();
     let lines = server.provider(Some(&format!("http://{}/back", ports::unused())))
         + "refresh_token = { env = \"FIRST_REFRESH_TOKEN\" }\n";
-    let first = server.mint();
+    let first = server.issue_refresh_token();
     let mut home = Home::new()
         .provider("api", &lines)
         .route("api", &api.origin())
@@ -365,14 +365,14 @@ fn a_login_wins_over_the_configured_refresh_token_until_that_is_changed() {
     assert_eq!(last_spent(), logged_in);
     sidecar.stop();
 
-    let changed = server.mint();
+    let changed = server.issue_refresh_token();
     home.set("FIRST_REFRESH_TOKEN", &changed);
     let sidecar = home.run();
     until("the changed refresh token", || {
         (last_spent() == changed).then_some(())
     });
     sidecar.wait_for_ok("api");
-    server.assert_none_was_spent_twice();
+    server.assert_no_token_was_spent_twice();
 }
 
 #[test]
@@ -381,7 +381,7 @@ fn a_refresh_token_in_a_file_that_is_changed_ends_a_refusal_without_a_restart() 
     let api = server.api();
     let home = Home::new();
     let file = home.path("refresh-token");
-    let first = server.mint();
+    let first = server.issue_refresh_token();
     std::fs::write(&file, &first).unwrap();
     let lines = format!(
         "{}grant_type = \"refresh_token\"\nrefresh_token = {{ file = \"{}\" }}\n",
@@ -392,7 +392,7 @@ fn a_refresh_token_in_a_file_that_is_changed_ends_a_refusal_without_a_restart() 
     server.ledger().revoke_all();
     let sidecar = home.run();
     sidecar.wait_for_state("api", "login_required");
-    std::fs::write(&file, server.mint()).unwrap();
+    std::fs::write(&file, server.issue_refresh_token()).unwrap();
     // Noticed within 5 s.
     sidecar.wait_for_ok("api");
     assert_eq!(server.ledger().spends.len(), 2);

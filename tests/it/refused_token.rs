@@ -16,13 +16,13 @@ use crate::support::{
     problem::assert_problem,
     protected_api::ProtectedApi,
     setup::Setup,
-    token_endpoint::{TokenEndpoint, token_answer},
+    token_endpoint::{TokenEndpoint, token_response},
     upstream::Upstream,
     wire::{answer, ok},
 };
 
 fn numbered_tokens() -> TokenEndpoint {
-    TokenEndpoint::start(|_, number| token_answer(&format!("token-{number}"), 3600))
+    TokenEndpoint::start(|_, number| token_response(&format!("token-{number}"), 3600))
 }
 
 /// Refuses the first token and takes every other.
@@ -337,7 +337,7 @@ fn a_token_refused_during_an_outage_is_not_sent_again_after_a_restart() {
     server.up();
     good.store(true, Ordering::SeqCst);
     sidecar.wait_for_ok("api");
-    server.assert_none_was_spent_twice();
+    server.assert_no_token_was_spent_twice();
 }
 
 #[test]

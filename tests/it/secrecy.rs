@@ -7,7 +7,7 @@ use crate::support::{
     ports,
     setup::Setup,
     sidecar::run_to_end,
-    token_endpoint::{TokenEndpoint, json_answer},
+    token_endpoint::{TokenEndpoint, json_response},
     upstream::Upstream,
     wire::{answer, ok},
 };
@@ -45,13 +45,13 @@ fn assert_clean(what: &str, text: &str) {
 fn live_and_listen(format: &str, provider: &str) {
     // A token, then a refusal, then nonsense that carries secrets, each asked for after the upstream's 401.
     let tokens = TokenEndpoint::start(|_, number| match number {
-        0 => json_answer(
+        0 => json_response(
             "200 OK",
             &format!(
                 r#"{{"access_token":"{ANSWERED}-0","expires_in":3600,"refresh_token":"{ANSWERED}-r"}}"#
             ),
         ),
-        1 => json_answer(
+        1 => json_response(
             "200 OK",
             &format!(r#"{{"access_token":"{ANSWERED}-1\r\n","expires_in":3600}}"#),
         ),
@@ -65,7 +65,7 @@ fn live_and_listen(format: &str, provider: &str) {
             "content-type: application/json\r\n",
             format!(r#"{{"access_token":"{ANSWERED}""#),
         ),
-        _ => json_answer(
+        _ => json_response(
             "401 Unauthorized",
             &format!(r#"{{"error":"invalid_client","error_description":"{ANSWERED}"}}"#),
         ),

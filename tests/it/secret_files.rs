@@ -12,7 +12,7 @@ use crate::support::{
     patience::{PATIENCE, lock, until, until_within},
     problem::assert_problem,
     setup::Setup,
-    token_endpoint::{TokenEndpoint, error_answer, token_answer},
+    token_endpoint::{TokenEndpoint, error_response, token_response},
     upstream::Upstream,
     wire::{Request, ok},
 };
@@ -43,9 +43,9 @@ fn accepting_new() -> (TokenEndpoint, Arc<Mutex<Vec<String>>>) {
             let secret = secret_of(request);
             lock(&secrets).push(secret.clone());
             if secret == "new" {
-                token_answer("token-1", 3600)
+                token_response("token-1", 3600)
             } else {
-                error_answer("401 Unauthorized", "invalid_client")
+                error_response("401 Unauthorized", "invalid_client")
             }
         }
     });

@@ -18,9 +18,9 @@ use crate::support::{
 fn two_processes_never_spend_a_refresh_token_twice() {
     let server = AuthorizationServer::start(Dialect::Happeo);
     // Each of the two is due twice a second, at the same time as the other.
-    server.behave(|server| {
+    server.configure(|server| {
         server.lifetime = 1;
-        server.hesitates = Duration::from_millis(100);
+        server.max_delay = Duration::from_millis(100);
     });
     let api = server.api();
     let home = Home::with_refresh_token(&server, &api);
@@ -52,17 +52,17 @@ fn two_processes_never_spend_a_refresh_token_twice() {
     }
     let spends = server.ledger().spends.len();
     assert!(spends >= 60, "{spends} renewals in 60 seconds");
-    server.assert_none_was_spent_twice();
+    server.assert_no_token_was_spent_twice();
     // What the one renewed, the other takes from the store.
-    server.behave(|server| {
+    server.configure(|server| {
         server.lifetime = 3600;
-        server.hesitates = Duration::ZERO;
+        server.max_delay = Duration::ZERO;
     });
     assert_eq!(one.renew("api").status, 200);
     one.kill();
     assert_eq!(other.renew("api").status, 200);
     assert_eq!(get(other.address(), "/").status, 200);
-    server.assert_none_was_spent_twice();
+    server.assert_no_token_was_spent_twice();
 }
 
 #[test]
@@ -86,12 +86,12 @@ fn a_second_process_takes_the_token_of_the_first_and_asks_for_none() {
 fn a_process_that_hangs_while_it_renews_keeps_its_token_to_itself_until_it_is_dead() {
     let server = AuthorizationServer::start(Dialect::Happeo);
     // What the hanging one asked for is lost with it, and may be asked for again.
-    server.behave(|server| server.forgives = true);
+    server.configure(|server| server.accepts_repeats = true);
     let api = server.api();
     let home = Home::with_refresh_token(&server, &api);
     let one = home.run_ready();
     let other = home.neighbour().run_ready();
-    server.behave(|server| server.hesitates = Duration::from_secs(2));
+    server.configure(|server| server.max_delay = Duration::from_secs(2));
     let renewal = format!(
         "POST /api/providers/api/refresh HTTP/1.1\r\nHost: {}\r\nContent-Length: 0\r\n\r\n",
         one.admin_address()
@@ -124,7 +124,7 @@ fn a_process_that_hangs_while_it_renews_keeps_its_token_to_itself_until_it_is_de
         "the old token is good"
     );
     one.kill();
-    server.behave(|server| server.hesitates = Duration::ZERO);
+    server.configure(|server| server.max_delay = Duration::ZERO);
     until("a renewal of the other", || {
         (other.renew("api").status == 200).then_some(())
     });
@@ -134,7 +134,7 @@ fn a_process_that_hangs_while_it_renews_keeps_its_token_to_itself_until_it_is_de
 #[test]
 fn a_token_for_the_command_line_is_that_of_the_sidecar() {
     let server = AuthorizationServer::start(Dialect::Happeo);
-    server.behave(|server| server.lifetime = 2);
+    server.configure(|server| server.lifetime = 2);
     let api = server.api();
     let home = Home::with_refresh_token(&server, &api);
     let sidecar = home.run_ready();
@@ -152,5 +152,5 @@ fn a_token_for_the_command_line_is_that_of_the_sidecar() {
         assert_eq!(get(sidecar.address(), "/").status, 200);
         (server.refreshes() >= end).then_some(())
     });
-    server.assert_none_was_spent_twice();
+    server.assert_no_token_was_spent_twice();
 }

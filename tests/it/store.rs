@@ -199,7 +199,7 @@ fn a_record_that_is_mended_is_used_again() {
         (sidecar.get("/").status == 200).then_some(())
     });
     assert_eq!(sidecar.renew("api").status, 200);
-    world.server.assert_none_was_spent_twice();
+    world.server.assert_no_token_was_spent_twice();
 }
 
 #[test]
@@ -279,7 +279,7 @@ fn a_folder_that_cannot_be_used_at_all_ends_run_with_one() {
 #[test]
 fn a_store_that_turns_read_only_costs_no_login() {
     let server = AuthorizationServer::start(Dialect::Happeo);
-    server.behave(|server| server.lifetime = 2);
+    server.configure(|server| server.lifetime = 2);
     let api = server.api();
     let home = Home::with_refresh_token(&server, &api);
     // Modes do not bind root, unless that power is taken away.
@@ -313,7 +313,7 @@ fn a_store_that_turns_read_only_costs_no_login() {
     sidecar.wait_for_ok("api");
     sidecar.kill();
     home.run().wait_for_ok("api");
-    server.assert_none_was_spent_twice();
+    server.assert_no_token_was_spent_twice();
 }
 
 #[test]
@@ -321,7 +321,7 @@ fn a_full_disk_costs_no_login() {
     // A limit on the size of files: a write beyond it fails as on a full disk, at different points of a record.
     for bytes in [0, 1, 100, 300] {
         let server = AuthorizationServer::start(Dialect::Happeo);
-        server.behave(|server| server.lifetime = 2);
+        server.configure(|server| server.lifetime = 2);
         let api = server.api();
         let home = Home::with_refresh_token(&server, &api);
         // Ignored, the signal that comes with the failed write does not end the process.
@@ -354,6 +354,6 @@ fn a_full_disk_costs_no_login() {
         let sidecar = home.run();
         sidecar.wait_for_ok("api");
         assert_eq!(get(sidecar.address(), "/").status, 200);
-        server.assert_none_was_spent_twice();
+        server.assert_no_token_was_spent_twice();
     }
 }

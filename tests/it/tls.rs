@@ -10,7 +10,7 @@ use crate::support::{
     server::Server,
     setup::Setup,
     sidecar::run_to_end,
-    token_endpoint::{TokenEndpoint, token_answer},
+    token_endpoint::{TokenEndpoint, token_response},
     upstream::Upstream,
     wire::{Wire, ok},
 };
@@ -51,7 +51,7 @@ fn an_upstream_of_a_private_authority_is_spoken_to_over_tls() {
 fn a_token_endpoint_of_a_private_authority_is_believed_where_configured() {
     let certificates = private_authority(&["localhost"]);
     let secure =
-        Upstream::answering_over_tls(certificates.server, |_| token_answer("over-tls", 60));
+        Upstream::answering_over_tls(certificates.server, |_| token_response("over-tls", 60));
     let tokens = TokenEndpoint::issuing("plain");
     let setup = Setup::new(&tokens, "http://127.0.0.1:1");
     let ca = setup.file("ca.pem", &certificates.ca_pem);

@@ -13,7 +13,7 @@ use crate::support::{
     patience::{lock, until},
     setup::Setup,
     sidecar::Sidecar,
-    token_endpoint::{TokenEndpoint, token_answer},
+    token_endpoint::{TokenEndpoint, token_response},
     upstream::Upstream,
     wire::ok,
 };
@@ -506,8 +506,9 @@ fn a_refused_token_is_replaced_and_the_request_replayed() {
         .into_iter()
         .flat_map(|protocol| [(protocol, false), (protocol, true)])
     {
-        let tokens =
-            TokenEndpoint::start(|_, number| token_answer(&format!("token-{}", number + 1), 3600));
+        let tokens = TokenEndpoint::start(|_, number| {
+            token_response(&format!("token-{}", number + 1), 3600)
+        });
         let sidecar = Setup::new(&tokens, upstream.origin())
             .route("http2 = \"prior-knowledge\"")
             .start_ready();

@@ -1,4 +1,4 @@
-//! Reads a Rust source file as far as its paths: which names it mentions, on which line, in which module, in test code or not.
+//! Reads the paths that a Rust source file mentions, with line, inline module and whether it is test code.
 //!
 //! It works on tokens, not on a syntax tree, since a tree does not show what macros are given.
 
@@ -10,11 +10,11 @@ pub(crate) struct Mention {
     pub(crate) line: usize,
     /// The inline modules around it, outermost first.
     pub(crate) inside: Vec<String>,
-    /// Whether it stands under `#[cfg(test)]`.
+    /// Whether it is under `#[cfg(test)]`.
     pub(crate) test: bool,
 }
 
-/// What a file says.
+/// The findings in one file.
 #[derive(Debug, Default)]
 pub(crate) struct Reading {
     pub(crate) mentions: Vec<Mention>,
@@ -46,7 +46,7 @@ impl Reader {
     fn run(mut self) -> Reading {
         let mut depth = 0usize;
         let mut inside: Vec<(String, usize)> = Vec::new();
-        // The token at which the test code that is being read ends.
+        // The end of the current test code, as a token's index.
         let mut test_until = 0;
         while self.at < self.tokens.len() {
             let test = self.at < test_until;
@@ -207,14 +207,15 @@ impl Reader {
     }
 }
 
+/// A name, a sign or a number, with its line.
 #[derive(Debug)]
-struct Token {
-    word: String,
-    line: usize,
+pub(crate) struct Token {
+    pub(crate) word: String,
+    pub(crate) line: usize,
 }
 
 /// Names, `::` and single signs; no comment, no literal but numbers.
-fn tokens(text: &str) -> Vec<Token> {
+pub(crate) fn tokens(text: &str) -> Vec<Token> {
     let mut found = Vec::new();
     let (mut rest, mut line) = (text, 1);
     while let Some(first) = rest.chars().next() {
@@ -256,7 +257,7 @@ fn is_name(word: &str) -> bool {
 }
 
 /// The length of the block comment that begins here; they nest.
-fn block_comment(text: &str) -> usize {
+pub(crate) fn block_comment(text: &str) -> usize {
     let (mut at, mut depth) = (0, 0usize);
     while at < text.len() {
         let rest = &text.as_bytes()[at..];
@@ -275,7 +276,7 @@ fn block_comment(text: &str) -> usize {
 }
 
 /// The length of the string literal of any kind that begins here.
-fn string(text: &str) -> Option<usize> {
+pub(crate) fn string(text: &str) -> Option<usize> {
     let bytes = text.as_bytes();
     let mut at = usize::from(matches!(bytes[0], b'b' | b'c'));
     let raw = bytes.get(at) == Some(&b'r');
@@ -301,7 +302,7 @@ fn string(text: &str) -> Option<usize> {
 }
 
 /// The length of the character literal, or of the quote of a lifetime, that begins here.
-fn quote(text: &str) -> usize {
+pub(crate) fn quote(text: &str) -> usize {
     let mut inner = text[1..].chars();
     match inner.next() {
         Some('\\') => text[3..].find('\'').map_or(text.len(), |end| end + 4),

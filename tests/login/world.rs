@@ -1,5 +1,4 @@
-//! An authorization server on a thread of its own, a configuration that leads to it, the real binary, and a browser of
-//! sorts.
+//! The surroundings of a login: an authorization server on a thread, a configuration, the real binary, a small browser.
 
 use std::{
     collections::BTreeMap,
@@ -16,11 +15,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bearward::demo::authorization_server::{AuthorizationServer, Options};
+use testkit::authorization_server::{AuthorizationServer, Options};
 use url::Url;
 
-/// Nothing here takes as long, unless it hangs.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Time for anything that a test waits for.
+const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) struct World {
     pub(crate) server: AuthorizationServer,
@@ -75,12 +74,12 @@ impl World {
             token = self.server.token_endpoint(),
             authorize = self.server.authorization_endpoint().unwrap(),
             revoke = self.server.revocation_endpoint().unwrap(),
-            secret = client_secret.expose(),
+            secret = client_secret,
         );
         fs::write(self.folder.path().join("bearward.toml"), text).unwrap();
     }
 
-    /// Changes the configuration to keep nothing.
+    /// Changes the configuration to a store in memory.
     pub(crate) fn keep_nothing(&self) {
         let file = self.folder.path().join("bearward.toml");
         let text = fs::read_to_string(&file).unwrap();
@@ -117,7 +116,7 @@ impl World {
     }
 }
 
-/// A port that is free, and that the system gives to nobody who asks for any: below those that it chooses from.
+/// A free port below the system's ephemeral range, so that no other process gets it by chance.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     loop {
@@ -161,12 +160,12 @@ impl Program {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// What is left of its output, once it has ended, which is waited for.
+    /// Waits for the end; returns the exit code and the remaining output.
     pub(crate) fn ended(mut self) -> Ended {
         drop(self.child.stdin.take());
         let since = Instant::now();
         while self.child.try_wait().unwrap().is_none() {
-            assert!(since.elapsed() < PATIENCE, "the program does not end");
+            assert!(since.elapsed() < TEST_TIMEOUT, "the program does not end");
             thread::sleep(Duration::from_millis(10));
         }
         let (mut out, mut err) = (String::new(), String::new());
@@ -189,7 +188,7 @@ impl Drop for Program {
     }
 }
 
-/// Asks like a browser that follows where it is led, and keeps cookies by host.
+/// A browser that follows redirects and keeps cookies by host.
 #[derive(Default)]
 pub(crate) struct Browser {
     cookies: BTreeMap<String, BTreeMap<String, String>>,
@@ -217,7 +216,7 @@ impl Browser {
         self.ask("GET", url, "")
     }
 
-    /// Asks, and does not wait for the answer.
+    /// Sends a request and does not wait for the response.
     pub(crate) fn begin(&mut self, url: &Url) -> TcpStream {
         let mut stream =
             TcpStream::connect((url.host_str().unwrap(), url.port().unwrap())).unwrap();
@@ -271,13 +270,13 @@ impl Browser {
 
 fn exchange(address: (&str, u16), request: &str) -> Page {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TEST_TIMEOUT)).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    let (head, body) = answer
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    let (head, body) = response
         .split_once("\r\n\r\n")
-        .unwrap_or_else(|| panic!("no answer: {answer:?}"));
+        .unwrap_or_else(|| panic!("no response: {response:?}"));
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     Page {
         status,
@@ -295,7 +294,7 @@ pub(crate) fn until_listening(address: SocketAddr) {
 pub(crate) fn until(what: &str, is_so: impl Fn() -> bool) {
     let since = Instant::now();
     while !is_so() {
-        assert!(since.elapsed() < PATIENCE, "{what} does not come");
+        assert!(since.elapsed() < TEST_TIMEOUT, "{what} does not come");
         thread::sleep(Duration::from_millis(10));
     }
 }

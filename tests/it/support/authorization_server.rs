@@ -1,5 +1,6 @@
-//! A scripted authorization server: consent without a person, refresh tokens that rotate and are good once, and four vendors'
-//! dialects, each request of which has to be to the letter.
+//! A strict authorization server: automatic consent, rotating refresh tokens, and four vendors' dialects.
+//!
+//! A request that differs from the vendor's documentation fails the test.
 
 mod dialect;
 mod ledger;
@@ -14,7 +15,7 @@ use std::{
 use serde_json::json;
 use url::Url;
 
-use self::dialect::Asked;
+use self::dialect::ServerRequest;
 pub use self::{
     dialect::{CLIENT_ID, CLIENT_SECRET, Dialect, EMAIL, PASSWORD},
     ledger::{Ledger, Spend},
@@ -24,46 +25,46 @@ use super::{
     protected_api::ProtectedApi,
     random::Random,
     server::Server,
-    token_endpoint::{error_answer, json_answer},
+    token_endpoint::{error_response, json_response},
     wire::{Wire, answer},
 };
 
-/// The server. Dropping it fails the test if a request came that is not what the vendor's page shows.
+/// A running server. Dropping it fails the test if a request differed from the vendor's documentation.
 pub struct AuthorizationServer {
     server: Server,
     shared: Arc<Shared>,
 }
 
-/// How it behaves from now on.
+/// The behaviour of a server, which a test changes while it runs.
 #[derive(Clone)]
 pub struct Behaviour {
-    /// Seconds that access tokens live.
+    /// The lifetime of access tokens in seconds.
     pub lifetime: u64,
-    /// Whether a refresh brings a new refresh token.
+    /// Whether a refresh replaces the refresh token.
     pub rotates: bool,
-    /// So many answers to refreshes are lost: the tokens are issued, and the connection is cut.
-    pub lost_answers: usize,
-    /// Whether a spent refresh token may come again while what took its place was never used.
-    pub forgives: bool,
-    /// Up to this long, at random, before a refresh token is spent, and again before the answer.
-    pub hesitates: Duration,
-    /// Whether the user says no.
-    pub denies: bool,
+    /// The number of refresh responses to lose: the tokens are issued, and the connection is closed.
+    pub lost_responses: usize,
+    /// Whether a spent refresh token is accepted again until its successor is used.
+    pub accepts_repeats: bool,
+    /// The maximum of the random delays before a refresh token is spent and before the response.
+    pub max_delay: Duration,
+    /// Whether the user denies consent.
+    pub denies_consent: bool,
     /// Whether codes are refused.
     pub refuses_codes: bool,
-    /// What becomes of a sign-in.
+    /// The outcome of a sign-in.
     pub sign_in: SignIn,
 }
 
-/// What the sign-in endpoint answers with.
+/// The outcome of a sign-in.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum SignIn {
     /// A code.
-    Lets,
-    /// A refusal: the password is wrong.
+    Accepts,
+    /// A refusal, as for a wrong password.
     Refuses,
-    /// A code and the state of somebody else's sign-in.
-    Confuses,
+    /// A code with the state of another sign-in.
+    WrongState,
 }
 
 struct Shared {
@@ -76,17 +77,17 @@ struct Shared {
 }
 
 impl AuthorizationServer {
-    /// Starts one; tokens live for an hour.
+    /// Starts a server; tokens live for an hour.
     pub fn start(dialect: Dialect) -> Self {
         let behaviour = Behaviour {
             lifetime: 3600,
             rotates: true,
-            lost_answers: 0,
-            forgives: false,
-            hesitates: Duration::ZERO,
-            denies: false,
+            lost_responses: 0,
+            accepts_repeats: false,
+            max_delay: Duration::ZERO,
+            denies_consent: false,
             refuses_codes: false,
-            sign_in: SignIn::Lets,
+            sign_in: SignIn::Accepts,
         };
         let shared = Arc::new(Shared {
             dialect,
@@ -104,13 +105,14 @@ impl AuthorizationServer {
         Self { server, shared }
     }
 
-    /// Its origin, which takes the place of a preset's `base_url`.
+    /// The server's origin, for a provider's `base_url`.
     pub fn origin(&self) -> String {
         lock(&self.shared.origin).clone()
     }
 
-    /// The lines of `[providers.NAME]` that make a provider of its preset. A client secret is in `$CLIENT_SECRET`, and the
-    /// password of the account in `$PASSWORD`.
+    /// The lines of `[providers.NAME]` for the dialect's preset.
+    ///
+    /// The client secret is in `$CLIENT_SECRET`, and the account's password in `$PASSWORD`.
     pub fn provider(&self, redirect_uri: Option<&str>) -> String {
         let dialect = self.shared.dialect;
         let mut lines = format!(
@@ -130,28 +132,28 @@ impl AuthorizationServer {
         lines
     }
 
-    /// An API that takes the access tokens that are good now.
+    /// Starts an API that accepts the access tokens that are valid at the time.
     pub fn api(&self) -> ProtectedApi {
         let shared = self.shared.clone();
         ProtectedApi::accepting(move |token| lock(&shared.ledger).accept(token))
     }
 
-    /// Changes how it behaves.
-    pub fn behave(&self, change: impl FnOnce(&mut Behaviour)) {
+    /// Changes the behaviour.
+    pub fn configure(&self, change: impl FnOnce(&mut Behaviour)) {
         change(&mut lock(&self.shared.behaviour));
     }
 
-    /// The books.
+    /// The record of what was issued and used.
     pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
         lock(&self.shared.ledger)
     }
 
-    /// A refresh token as if somebody had logged in elsewhere.
-    pub fn mint(&self) -> String {
-        self.ledger().mint()
+    /// Issues a refresh token, as another login would.
+    pub fn issue_refresh_token(&self) -> String {
+        self.ledger().issue_refresh_token()
     }
 
-    /// How many refreshes went well.
+    /// The number of successful refreshes.
     pub fn refreshes(&self) -> usize {
         self.ledger()
             .spends
@@ -160,9 +162,9 @@ impl AuthorizationServer {
             .count()
     }
 
-    /// Every refresh token came once.
+    /// Checks that no refresh token was used again.
     #[track_caller]
-    pub fn assert_none_was_spent_twice(&self) {
+    pub fn assert_no_token_was_spent_twice(&self) {
         let mut seen: Vec<_> = self
             .ledger()
             .spends
@@ -180,7 +182,7 @@ impl AuthorizationServer {
         assert_eq!(self.ledger().reuses, 0);
     }
 
-    /// What was wrong with the requests so far.
+    /// The differences from the vendor's documentation so far.
     pub fn violations(&self) -> Vec<String> {
         lock(&self.shared.violations).clone()
     }
@@ -201,7 +203,7 @@ impl Drop for AuthorizationServer {
         let violations = self.violations();
         if !violations.is_empty() && !thread::panicking() {
             panic!(
-                "requests that {:?} does not know: {violations:#?}",
+                "requests that differ from the documentation of {:?}: {violations:#?}",
                 self.shared.dialect
             );
         }
@@ -210,13 +212,13 @@ impl Drop for AuthorizationServer {
 
 impl Shared {
     fn serve(&self, mut wire: Wire<TcpStream>) {
-        // A caller may be killed at any time; what was rotated for it stays in the books.
+        // A client may be killed at any time; the ledger keeps what was rotated for it.
         while let Ok(Some(request)) = wire.request() {
-            let Some((bytes, spend)) = (match self.dialect.read(&request) {
-                Ok(asked) => self.answer(asked),
+            let Some((bytes, spend)) = (match self.dialect.parse(&request) {
+                Ok(request) => self.respond(request),
                 Err(difference) => {
                     lock(&self.violations).push(format!("{difference}: {}", request.head.start));
-                    Some((error_answer("400 Bad Request", "invalid_request"), None))
+                    Some((error_response("400 Bad Request", "invalid_request"), None))
                 }
             }) else {
                 return;
@@ -225,18 +227,21 @@ impl Shared {
                 return;
             }
             if let Some(spend) = spend {
-                lock(&self.ledger).spends[spend].answered = Some(Instant::now());
+                lock(&self.ledger).spends[spend].responded = Some(Instant::now());
             }
         }
     }
 
-    /// The answer, and the spend that it answers; `None` where it is lost.
-    fn answer(&self, asked: Asked) -> Option<(Vec<u8>, Option<usize>)> {
+    /// The response, and the index of its spend; `None` for a lost response.
+    fn respond(&self, request: ServerRequest) -> Option<(Vec<u8>, Option<usize>)> {
         let behaviour = lock(&self.behaviour).clone();
-        if !matches!(asked, Asked::Consent { .. } | Asked::Revoke { .. }) {
+        if !matches!(
+            request,
+            ServerRequest::Consent { .. } | ServerRequest::Revoke { .. }
+        ) {
             lock(&self.ledger).token_requests += 1;
         }
-        let refused = || error_answer("400 Bad Request", "invalid_grant");
+        let refused = || error_response("400 Bad Request", "invalid_grant");
         let issued = |issue: Option<ledger::Issue>| {
             let Some(issue) = issue else { return refused() };
             let mut body = json!({
@@ -247,17 +252,17 @@ impl Shared {
             if let Some(token) = issue.refresh_token {
                 body["refresh_token"] = token.into();
             }
-            json_answer("200 OK", &body.to_string())
+            json_response("200 OK", &body.to_string())
         };
-        let bytes = match asked {
-            Asked::Consent {
+        let bytes = match request {
+            ServerRequest::Consent {
                 redirect_uri,
                 state,
                 challenge,
                 headless,
             } => self.consent(&behaviour, redirect_uri, &state, challenge, headless),
-            Asked::Exchange { .. } if behaviour.refuses_codes => refused(),
-            Asked::Exchange {
+            ServerRequest::Exchange { .. } if behaviour.refuses_codes => refused(),
+            ServerRequest::Exchange {
                 code,
                 redirect_uri,
                 verifier,
@@ -267,21 +272,23 @@ impl Shared {
                 verifier.as_deref(),
                 behaviour.lifetime,
             )),
-            Asked::Credentials => issued(Some(lock(&self.ledger).credentials(behaviour.lifetime))),
-            Asked::Revoke { token } => {
+            ServerRequest::Credentials => {
+                issued(Some(lock(&self.ledger).credentials(behaviour.lifetime)))
+            }
+            ServerRequest::Revoke { token } => {
                 lock(&self.ledger).revoke(&token);
                 answer("200 OK", "", "")
             }
-            Asked::Refresh { refresh_token } => {
-                self.hesitate(&behaviour);
+            ServerRequest::Refresh { refresh_token } => {
+                self.delay(&behaviour);
                 let (spend, issue) = lock(&self.ledger).refresh(
                     &refresh_token,
                     behaviour.lifetime,
                     behaviour.rotates,
-                    behaviour.forgives,
+                    behaviour.accepts_repeats,
                 );
-                self.hesitate(&behaviour);
-                if self.loses() {
+                self.delay(&behaviour);
+                if self.should_lose_response() {
                     return None;
                 }
                 return Some((issued(issue), Some(spend)));
@@ -299,7 +306,7 @@ impl Shared {
         headless: bool,
     ) -> Vec<u8> {
         let mut back: Url = redirect_uri.parse().expect("a redirect_uri is a URL");
-        if behaviour.denies {
+        if behaviour.denies_consent {
             back.query_pairs_mut()
                 .append_pair("error", "access_denied")
                 .append_pair("state", state);
@@ -309,11 +316,11 @@ impl Shared {
         let name = self.dialect.code_parameter();
         if headless {
             let state = match behaviour.sign_in {
-                SignIn::Lets => state,
-                SignIn::Refuses => return error_answer("401 Unauthorized", "access_denied"),
-                SignIn::Confuses => "0123456789",
+                SignIn::Accepts => state,
+                SignIn::Refuses => return error_response("401 Unauthorized", "access_denied"),
+                SignIn::WrongState => "0123456789",
             };
-            return json_answer(
+            return json_response(
                 "200 OK",
                 &json!({ name: code, "expires_in": 300, "state": state }).to_string(),
             );
@@ -324,16 +331,16 @@ impl Shared {
         answer("302 Found", &format!("location: {back}\r\n"), "")
     }
 
-    fn loses(&self) -> bool {
+    fn should_lose_response(&self) -> bool {
         let mut behaviour = lock(&self.behaviour);
-        let loses = behaviour.lost_answers > 0;
-        behaviour.lost_answers = behaviour.lost_answers.saturating_sub(1);
+        let loses = behaviour.lost_responses > 0;
+        behaviour.lost_responses = behaviour.lost_responses.saturating_sub(1);
         loses
     }
 
-    fn hesitate(&self, behaviour: &Behaviour) {
-        if !behaviour.hesitates.is_zero() {
-            let pause = lock(&self.random).up_to(behaviour.hesitates);
+    fn delay(&self, behaviour: &Behaviour) {
+        if !behaviour.max_delay.is_zero() {
+            let pause = lock(&self.random).up_to(behaviour.max_delay);
             thread::sleep(pause);
         }
     }

@@ -97,7 +97,7 @@ impl Home {
             server.provider(None)
         );
         self.provider(name, &lines)
-            .environment(&variable, &server.mint())
+            .environment(&variable, &server.issue_refresh_token())
     }
 
     /// A route of the same name to `upstream`.

@@ -39,7 +39,7 @@ struct Seen {
 impl ProtectedApi {
     /// Accepts the tokens that `issuer` knows as good.
     pub fn start(issuer: Arc<Issuer>) -> Self {
-        Self::accepting(move |token| issuer.knows(token))
+        Self::accepting(move |token| issuer.is_valid(token))
     }
 
     /// Accepts what `good` says is a good token.

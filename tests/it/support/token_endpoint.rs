@@ -12,14 +12,16 @@ use super::{
     wire::{Request, Wire, answer},
 };
 
-/// A token endpoint that records what it is asked and answers what a script says.
+/// A token endpoint that records its requests and sends scripted responses.
 pub struct TokenEndpoint {
     server: Server,
     seen: Arc<Mutex<Vec<Request>>>,
 }
 
 impl TokenEndpoint {
-    /// Answers with the bytes that `script` makes of each request and its number, counted from 0. The script may block.
+    /// Starts an endpoint that sends the bytes `script` returns for a request and its number, counted from 0.
+    ///
+    /// The script may block. Empty bytes close the connection.
     pub fn start(script: impl Fn(&Request, usize) -> Vec<u8> + Send + Sync + 'static) -> Self {
         let seen: Arc<Mutex<Vec<Request>>> = Arc::default();
         let server = Server::start({
@@ -32,8 +34,8 @@ impl TokenEndpoint {
                         seen.push(request.clone());
                         seen.len() - 1
                     };
-                    let answer = script(&request, number);
-                    if answer.is_empty() || wire.send(answer).is_err() {
+                    let response = script(&request, number);
+                    if response.is_empty() || wire.send(response).is_err() {
                         return;
                     }
                 }
@@ -42,23 +44,23 @@ impl TokenEndpoint {
         Self { server, seen }
     }
 
-    /// Always the same token, with a lifetime of an hour.
+    /// Starts an endpoint that always issues `token`, with a lifetime of an hour.
     pub fn issuing(token: &str) -> Self {
         let token = token.to_owned();
-        Self::start(move |_, _| token_answer(&token, 3600))
+        Self::start(move |_, _| token_response(&token, 3600))
     }
 
-    /// Where it is.
+    /// The URL of the endpoint.
     pub fn url(&self) -> String {
         format!("http://{}/token", self.server.address())
     }
 
-    /// How many requests there were so far.
+    /// The number of requests so far.
     pub fn count(&self) -> usize {
         lock(&self.seen).len()
     }
 
-    /// Waits until there were `count` requests.
+    /// Waits until `count` requests have arrived.
     #[track_caller]
     pub fn wait_for(&self, count: usize) {
         until(&format!("token request number {count}"), || {
@@ -84,24 +86,24 @@ impl TokenEndpoint {
     }
 }
 
-/// The answer of RFC 6749 §5.1.
-pub fn token_answer(token: &str, lifetime: u64) -> Vec<u8> {
-    json_answer(
+/// A successful response (RFC 6749 §5.1).
+pub fn token_response(token: &str, lifetime: u64) -> Vec<u8> {
+    json_response(
         "200 OK",
         &format!(r#"{{"access_token":"{token}","token_type":"Bearer","expires_in":{lifetime}}}"#),
     )
 }
 
-/// The answer of RFC 6749 §5.2.
-pub fn error_answer(status: &str, error: &str) -> Vec<u8> {
-    json_answer(
+/// An error response (RFC 6749 §5.2).
+pub fn error_response(status: &str, error: &str) -> Vec<u8> {
+    json_response(
         status,
         &format!(r#"{{"error":"{error}","error_description":"described-by-the-server"}}"#),
     )
 }
 
-/// A JSON answer.
-pub fn json_answer(status: &str, body: &str) -> Vec<u8> {
+/// A JSON response.
+pub fn json_response(status: &str, body: &str) -> Vec<u8> {
     answer(
         status,
         "content-type: application/json\r\ncache-control: no-store\r\n",
@@ -109,7 +111,7 @@ pub fn json_answer(status: &str, body: &str) -> Vec<u8> {
     )
 }
 
-/// Tokens that were issued, each with its end; knows which may still be used.
+/// Issues tokens, and tells which are still valid.
 #[derive(Default)]
 pub struct Issuer {
     tokens: Mutex<Vec<(String, Instant, Instant)>>,
@@ -122,17 +124,17 @@ impl Issuer {
         let mut tokens = lock(&self.tokens);
         let token = format!("token-{}", tokens.len());
         tokens.push((token.clone(), now, now + Duration::from_secs(seconds)));
-        token_answer(&token, seconds)
+        token_response(&token, seconds)
     }
 
     /// Whether `token` was issued and has not expired.
-    pub fn knows(&self, token: &str) -> bool {
+    pub fn is_valid(&self, token: &str) -> bool {
         lock(&self.tokens)
             .iter()
             .any(|(known, _, end)| known == token && Instant::now() < *end)
     }
 
-    /// When the newest token was issued.
+    /// The time at which the newest token was issued.
     #[track_caller]
     pub fn last_issued(&self) -> Instant {
         lock(&self.tokens).last().expect("no token was issued").1

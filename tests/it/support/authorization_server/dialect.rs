@@ -1,4 +1,4 @@
-//! What each vendor's page says a request looks like: its method, its place, and exactly which parameters it has.
+//! The vendors' dialects: the method, the place and the exact parameters of each request.
 
 use std::collections::BTreeMap;
 
@@ -11,49 +11,49 @@ use crate::support::wire::Request;
 
 /// The client secret that every confidential client has.
 pub const CLIENT_SECRET: &str = "canary-secret-4c1d";
-/// The account of the sign-in endpoint.
+/// The email of the account that can sign in.
 pub const EMAIL: &str = "svc@example.com";
-/// Its password.
+/// The account's password.
 pub const PASSWORD: &str = "canary-password-90be";
-/// The client's identifier.
+/// The client's id.
 pub const CLIENT_ID: &str = "bearward-under-test";
 
-/// A vendor's way to speak OAuth 2.0.
+/// A vendor's dialect of OAuth 2.0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     /// Client credentials in a form.
     Hapn,
     /// Authorization code with PKCE, for a client with a secret in the form.
     Happeo,
-    /// The same for a client without a secret.
+    /// Authorization code with PKCE, for a public client.
     HappeoPublic,
     /// Authorization code without PKCE, with a secret in the form.
     HappyrMatch,
-    /// Authorization code with PKCE; token requests are GETs; the code has a name of its own; a sign-in endpoint.
+    /// Authorization code with PKCE; token requests are GETs; the code is in `authorization_code`; a sign-in endpoint.
     Feeling,
 }
 
-/// What a request asks for.
+/// A request, parsed.
 #[derive(Debug)]
-pub enum Asked {
-    /// The consent redirect, or the sign-in that stands for it.
+pub enum ServerRequest {
+    /// A consent redirect, or a sign-in.
     Consent {
         redirect_uri: String,
         state: String,
         challenge: Option<String>,
         headless: bool,
     },
-    /// A token for a code.
+    /// The exchange of a code.
     Exchange {
         code: String,
         redirect_uri: Option<String>,
         verifier: Option<String>,
     },
-    /// A token for a refresh token.
+    /// A refresh.
     Refresh { refresh_token: String },
-    /// A token for the client itself.
+    /// Client credentials.
     Credentials,
-    /// That a refresh token be forgotten.
+    /// The revocation of a refresh token.
     Revoke { token: String },
 }
 
@@ -97,11 +97,11 @@ impl Dialect {
         }
     }
 
-    /// Reads `request`.
+    /// Parses `request`.
     ///
     /// # Errors
-    /// It is not what the vendor's page shows, and how it differs.
-    pub fn read(self, request: &Request) -> Result<Asked, String> {
+    /// The difference from the vendor's documentation.
+    pub fn parse(self, request: &Request) -> Result<ServerRequest, String> {
         let target = request.head.target();
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let (authorize, token) = self.paths();
@@ -114,7 +114,7 @@ impl Dialect {
         }
     }
 
-    fn consent(self, parameters: &Parameters, headless: bool) -> Result<Asked, String> {
+    fn consent(self, parameters: &Parameters, headless: bool) -> Result<ServerRequest, String> {
         let mut required = vec!["client_id", "redirect_uri", "response_type", "state"];
         if self.pkce() {
             required.extend(["code_challenge", "code_challenge_method"]);
@@ -153,7 +153,7 @@ impl Dialect {
             return Err(format!("a state of {} characters", state.len()));
         }
         let challenge = parameters.get("code_challenge").cloned();
-        Ok(Asked::Consent {
+        Ok(ServerRequest::Consent {
             redirect_uri: parameters["redirect_uri"].clone(),
             state,
             challenge,
@@ -161,7 +161,7 @@ impl Dialect {
         })
     }
 
-    fn token(self, request: &Request, query: &str) -> Result<Asked, String> {
+    fn token(self, request: &Request, query: &str) -> Result<ServerRequest, String> {
         let parameters = if self == Self::Feeling {
             from_query(request, query)?
         } else {
@@ -197,11 +197,11 @@ impl Dialect {
         self.client(&parameters)?;
         let of = |name: &str| parameters.get(name).cloned();
         Ok(match grant {
-            "client_credentials" => Asked::Credentials,
-            "refresh_token" => Asked::Refresh {
+            "client_credentials" => ServerRequest::Credentials,
+            "refresh_token" => ServerRequest::Refresh {
                 refresh_token: of("refresh_token").unwrap_or_default(),
             },
-            _ => Asked::Exchange {
+            _ => ServerRequest::Exchange {
                 code: of("code").unwrap_or_default(),
                 redirect_uri: of("redirect_uri"),
                 verifier: of("code_verifier"),
@@ -209,14 +209,14 @@ impl Dialect {
         })
     }
 
-    fn revocation(self, parameters: &Parameters) -> Result<Asked, String> {
+    fn revocation(self, parameters: &Parameters) -> Result<ServerRequest, String> {
         let mut required = vec!["token", "client_id"];
         if self.has_secret() {
             required.push("client_secret");
         }
         exactly(parameters, &required, &["token_type_hint"])?;
         self.client(parameters)?;
-        Ok(Asked::Revoke {
+        Ok(ServerRequest::Revoke {
             token: parameters["token"].clone(),
         })
     }
@@ -309,7 +309,7 @@ fn parse(text: &[u8]) -> Result<Parameters, String> {
     Ok(parameters)
 }
 
-/// The names are `required`, and of the others at most `optional`.
+/// Checks that all `required` names are there, and no others than those and `optional`.
 fn exactly(parameters: &Parameters, required: &[&str], optional: &[&str]) -> Result<(), String> {
     if let Some(missing) = required
         .iter()

@@ -1,4 +1,4 @@
-//! What the authorization server has issued, and what became of it: codes, and refresh tokens each of which is good once.
+//! The record of what the authorization server has issued: codes, access tokens, and refresh tokens for one use each.
 
 use std::{
     collections::BTreeMap,
@@ -7,39 +7,39 @@ use std::{
 
 use super::dialect::challenge;
 
-/// A refresh token that came, in the order of their coming.
+/// One use of a refresh token.
 #[derive(Clone, Debug)]
 pub struct Spend {
     /// The token.
     pub refresh_token: String,
-    /// When it had come.
+    /// The time of its arrival.
     pub at: Instant,
-    /// The refresh token and the access token that took its place; `None` where it was refused.
+    /// The refresh token and the access token issued for it; `None` if it was refused.
     pub issued: Option<(String, String)>,
-    /// When the last byte of the answer was written; `None` where none was, or not yet.
-    pub answered: Option<Instant>,
+    /// The time at which the response was written whole; `None` for a lost or pending response.
+    pub responded: Option<Instant>,
 }
 
-/// The books.
+/// The record of issued codes and tokens, and of their use.
 #[derive(Default)]
 pub struct Ledger {
     codes: BTreeMap<String, Code>,
     refresh_tokens: BTreeMap<String, RefreshToken>,
     access_tokens: BTreeMap<String, AccessToken>,
     logins: Vec<Login>,
-    /// Every refresh token that came.
+    /// Every use of a refresh token, in order.
     pub spends: Vec<Spend>,
-    /// How often a refresh token came that was spent already.
+    /// The number of uses of a spent refresh token.
     pub reuses: usize,
-    /// How many codes were exchanged.
+    /// The number of exchanged codes.
     pub exchanges: usize,
-    /// How many requests of any kind came to the token endpoint.
+    /// The number of token requests.
     pub token_requests: usize,
-    /// How many consents were asked for, by browser and headless.
+    /// The number of consents, by browser and headless.
     pub consents: usize,
     /// The refresh tokens that were revoked by request.
     pub revocations: Vec<String>,
-    /// The code verifiers that came.
+    /// The code verifiers that were sent.
     pub verifiers: Vec<String>,
     serial: u64,
 }
@@ -55,8 +55,8 @@ struct RefreshToken {
 }
 
 struct Spent {
-    /// What took its place: good for as long as that is unspent, where answers may be asked for again.
-    by: String,
+    /// The token that was issued for it.
+    successor: String,
 }
 
 struct AccessToken {
@@ -74,14 +74,14 @@ struct Login {
 pub struct Issue {
     /// The access token.
     pub access_token: String,
-    /// The refresh token, where one is due.
+    /// The new refresh token, if there is one.
     pub refresh_token: Option<String>,
 }
 
 impl Ledger {
-    fn name(&mut self, kind: &str) -> String {
+    fn new_value(&mut self, kind: &str) -> String {
         self.serial += 1;
-        // The end sees to it that no name is the beginning of another.
+        // The hash at the end keeps a value from being a prefix of another.
         format!(
             "canary-{kind}-{:04}-{:08x}",
             self.serial,
@@ -89,10 +89,10 @@ impl Ledger {
         )
     }
 
-    /// A code for a consent.
+    /// Issues a code for a consent.
     pub fn consent(&mut self, redirect_uri: String, challenge: Option<String>) -> String {
         self.consents += 1;
-        let code = self.name("code");
+        let code = self.new_value("code");
         self.codes.insert(
             code.clone(),
             Code {
@@ -103,9 +103,9 @@ impl Ledger {
         code
     }
 
-    /// Begins a login without a consent, and gives its refresh token.
-    pub fn mint(&mut self) -> String {
-        let token = self.name("refresh");
+    /// Issues a refresh token without a consent.
+    pub fn issue_refresh_token(&mut self) -> String {
+        let token = self.new_value("refresh");
         self.logins.push(Login {
             revoked: false,
             newest: token.clone(),
@@ -120,7 +120,7 @@ impl Ledger {
         token
     }
 
-    /// An access token for the client itself.
+    /// Issues an access token for client credentials.
     pub fn credentials(&mut self, lifetime: u64) -> Issue {
         Issue {
             access_token: self.access_token(None, lifetime),
@@ -128,7 +128,7 @@ impl Ledger {
         }
     }
 
-    /// Exchanges a code, once; `None` where it is not good.
+    /// Exchanges a code, once; `None` if it is not valid.
     pub fn exchange(
         &mut self,
         code: &str,
@@ -144,7 +144,7 @@ impl Ledger {
             return None;
         }
         self.exchanges += 1;
-        let refresh_token = self.mint();
+        let refresh_token = self.issue_refresh_token();
         let access_token = self.access_token(Some(self.logins.len() - 1), lifetime);
         Some(Issue {
             access_token,
@@ -152,8 +152,9 @@ impl Ledger {
         })
     }
 
-    /// Spends a refresh token; `None` where it is refused. One that comes again ends its whole login, unless `again` permits it
-    /// and what took its place was never used. Gives the number of the spend as well.
+    /// Spends a refresh token and returns the index of the spend; `None` if it is refused.
+    ///
+    /// A spent token revokes its whole login, unless `again` is set and its successor was never used.
     pub fn refresh(
         &mut self,
         token: &str,
@@ -175,7 +176,7 @@ impl Ledger {
             refresh_token: token.to_owned(),
             at: Instant::now(),
             issued,
-            answered: None,
+            responded: None,
         });
         (self.spends.len() - 1, issue)
     }
@@ -190,15 +191,15 @@ impl Ledger {
             self.reuses += 1;
             let successor_unused = self
                 .refresh_tokens
-                .get(&spent.by)
-                .is_some_and(|by| by.spent.is_none());
+                .get(&spent.successor)
+                .is_some_and(|successor| successor.spent.is_none());
             if !(again && successor_unused) {
                 self.logins[login].revoked = true;
                 return None;
             }
-            // The answer that was lost named this one: nobody has it.
-            let by = spent.by.clone();
-            self.refresh_tokens.remove(&by);
+            // The successor was in the lost response, so no client has it.
+            let successor = spent.successor.clone();
+            self.refresh_tokens.remove(&successor);
         }
         let access_token = self.access_token(Some(login), lifetime);
         if !rotates {
@@ -207,11 +208,13 @@ impl Ledger {
                 refresh_token: None,
             });
         }
-        let next = self.name("refresh");
+        let next = self.new_value("refresh");
         self.refresh_tokens
             .insert(next.clone(), RefreshToken { login, spent: None });
         if let Some(token) = self.refresh_tokens.get_mut(token) {
-            token.spent = Some(Spent { by: next.clone() });
+            token.spent = Some(Spent {
+                successor: next.clone(),
+            });
         }
         self.logins[login].newest.clone_from(&next);
         Some(Issue {
@@ -221,7 +224,7 @@ impl Ledger {
     }
 
     fn access_token(&mut self, login: Option<usize>, lifetime: u64) -> String {
-        let token = self.name("access");
+        let token = self.new_value("access");
         let end = Instant::now() + Duration::from_secs(lifetime);
         self.access_tokens.insert(
             token.clone(),
@@ -234,7 +237,7 @@ impl Ledger {
         token
     }
 
-    /// Whether an API takes this access token now; notes that it was used.
+    /// Whether an API accepts this access token now. Records the use.
     pub fn accept(&mut self, access_token: &str) -> bool {
         let Some(token) = self.access_tokens.get_mut(access_token) else {
             return false;
@@ -243,14 +246,14 @@ impl Ledger {
         Instant::now() < token.end && !token.login.is_some_and(|login| self.logins[login].revoked)
     }
 
-    /// Whether an access token ever came to an API.
+    /// Whether an access token was ever sent to an API.
     pub fn was_used(&self, access_token: &str) -> bool {
         self.access_tokens
             .get(access_token)
             .is_some_and(|token| token.used)
     }
 
-    /// Forgets the login that a refresh token belongs to, by request.
+    /// Revokes the login of a refresh token, as the revocation endpoint does.
     pub fn revoke(&mut self, refresh_token: &str) {
         self.revocations.push(refresh_token.to_owned());
         if let Some(token) = self.refresh_tokens.get(refresh_token) {
@@ -258,14 +261,14 @@ impl Ledger {
         }
     }
 
-    /// Forgets all logins: every refresh token is an `invalid_grant` from now on.
+    /// Revokes all logins: every refresh token is an `invalid_grant` from now on.
     pub fn revoke_all(&mut self) {
         for login in &mut self.logins {
             login.revoked = true;
         }
     }
 
-    /// The refresh token of the newest login that is good now.
+    /// The current refresh token of the newest login.
     pub fn newest(&self) -> Option<&str> {
         self.logins.last().map(|login| login.newest.as_str())
     }

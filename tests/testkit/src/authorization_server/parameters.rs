@@ -1,4 +1,4 @@
-//! The parameters of a request: read from where they belong, and held against what may be there.
+//! Reads the parameters of a request and checks their names.
 
 use std::collections::BTreeMap;
 
@@ -7,38 +7,40 @@ use url::form_urlencoded;
 
 use super::oauth_error::OAuthError;
 
-/// Names and values, each name once. Empty values count as absent (RFC 6749 §3.1, §3.2).
+/// Names and values, each name once. Empty values are dropped (RFC 6749 §3.1, §3.2).
 pub(super) type Parameters = BTreeMap<String, String>;
 
-/// Those of a form.
+/// The parameters of a form.
 pub(super) fn of_form(headers: &HeaderMap, body: &[u8]) -> Result<Parameters, OAuthError> {
-    if essence(headers) != "application/x-www-form-urlencoded" {
+    if media_type(headers) != "application/x-www-form-urlencoded" {
         return Err(OAuthError::invalid_request("the body is not a form"));
     }
-    once(form_urlencoded::parse(body).into_owned())
+    without_repeats(form_urlencoded::parse(body).into_owned())
 }
 
-/// Those of the query.
+/// The parameters of the query.
 pub(super) fn of_query(parts: &Parts) -> Result<Parameters, OAuthError> {
-    once(form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned())
+    without_repeats(
+        form_urlencoded::parse(parts.uri.query().unwrap_or_default().as_bytes()).into_owned(),
+    )
 }
 
-/// Those of a JSON object of strings.
+/// The parameters of a JSON object of strings.
 pub(super) fn of_json(headers: &HeaderMap, body: &[u8]) -> Result<Parameters, OAuthError> {
-    if essence(headers) != "application/json" {
+    if media_type(headers) != "application/json" {
         return Err(OAuthError::invalid_request("the body is not JSON"));
     }
     let object: Parameters = serde_json::from_slice(body)
         .map_err(|_| OAuthError::invalid_request("the body is not an object of strings"))?;
-    once(object.into_iter())
+    without_repeats(object.into_iter())
 }
 
-fn essence(headers: &HeaderMap) -> String {
-    let media_type = headers
+fn media_type(headers: &HeaderMap) -> String {
+    let value = headers
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
-    media_type
+    value
         .split(';')
         .next()
         .unwrap_or_default()
@@ -46,17 +48,19 @@ fn essence(headers: &HeaderMap) -> String {
         .to_ascii_lowercase()
 }
 
-fn once(pairs: impl Iterator<Item = (String, String)>) -> Result<Parameters, OAuthError> {
+fn without_repeats(
+    pairs: impl Iterator<Item = (String, String)>,
+) -> Result<Parameters, OAuthError> {
     let mut parameters = Parameters::new();
     for (name, value) in pairs.filter(|(_, value)| !value.is_empty()) {
         if parameters.insert(name, value).is_some() {
-            return Err(OAuthError::invalid_request("a parameter comes twice"));
+            return Err(OAuthError::invalid_request("a parameter is repeated"));
         }
     }
     Ok(parameters)
 }
 
-/// The names that a request has to have, and those that it may have beside them.
+/// The parameter names that a request must and may have.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shape {
     pub(super) required: &'static [&'static str],
@@ -64,7 +68,7 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    /// Refuses what is missing and what nobody asked for.
+    /// Refuses missing and undocumented parameters.
     pub(super) fn check(self, parameters: &Parameters) -> Result<(), OAuthError> {
         if !self
             .required

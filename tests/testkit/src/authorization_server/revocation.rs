@@ -4,14 +4,10 @@ use bytes::Bytes;
 use http::{Response, StatusCode, request::Parts};
 use serde_json::json;
 
-use super::{
-    super::serve::{self, Body},
-    State,
-    oauth_error::OAuthError,
-    parameters, uncached,
-};
+use super::{State, oauth_error::OAuthError, parameters, uncached};
+use crate::serve::{self, Body};
 
-/// Takes a refresh token back, and all that came of the same consent. One that is not known is as good as taken back.
+/// Revokes a refresh token and the rest of its grant. An unknown token is no error (RFC 7009 §2.2).
 pub(super) fn revoke(state: &State, parts: &Parts, body: &Bytes) -> Response<Body> {
     let token = parameters::of_form(&parts.headers, body).and_then(|parameters| {
         state.client.authenticate(&parts.headers, &parameters)?;
@@ -24,7 +20,7 @@ pub(super) fn revoke(state: &State, parts: &Parts, body: &Bytes) -> Response<Bod
         Ok(token) => {
             if let Some(family) = state.grants.revoke(&token) {
                 state.issued.revoke_family(family);
-                state.knobs.count(|stats| stats.revocations += 1);
+                state.controls.count(|stats| stats.revocations += 1);
             }
             serve::json(StatusCode::OK, &json!({}))
         }

@@ -1,4 +1,4 @@
-//! Who asks (RFC 6749 §2.3.1): by HTTP Basic or in the parameters, and not by both.
+//! Client authentication at the token and revocation endpoints (RFC 6749 §2.3).
 
 use std::collections::BTreeMap;
 
@@ -7,19 +7,17 @@ use http::{HeaderMap, header};
 use url::form_urlencoded;
 
 use super::oauth_error::OAuthError;
-use crate::secret::Secret;
 
-/// The one client that is registered.
-#[derive(Clone, Debug)]
+/// The registered client.
 pub(super) struct Client {
     pub(super) id: String,
-    pub(super) secret: Secret,
-    /// It was registered without a secret.
+    pub(super) secret: String,
+    /// Whether it was registered without a secret.
     pub(super) public: bool,
 }
 
 impl Client {
-    /// Checks that the request is this client's.
+    /// Checks that the request is from this client.
     pub(super) fn authenticate(
         &self,
         headers: &HeaderMap,
@@ -34,7 +32,7 @@ impl Client {
         ) {
             (Some(_), Some(_)) => {
                 return Err(OAuthError::invalid_request(
-                    "two ways of client authentication at once",
+                    "two methods of client authentication at once",
                 ));
             }
             (Some(field), None) => {
@@ -54,16 +52,16 @@ impl Client {
             }
             (None, None) => return Err(OAuthError::invalid_client("no client authentication")),
         };
-        if id == self.id && self.secret.matches(secret.as_bytes()) {
+        if id == self.id && secret == self.secret {
             Ok(())
         } else {
             Err(OAuthError::invalid_client(
-                "no such client, or not its secret",
+                "unknown client, or wrong secret",
             ))
         }
     }
 
-    /// RFC 6749 §3.2.1: a public client names itself where it has to, and never brings a secret.
+    /// Identifies a public client, which never sends a secret (RFC 6749 §3.2.1).
     fn identify(
         &self,
         headers: &HeaderMap,
@@ -73,8 +71,8 @@ impl Client {
             return Err(OAuthError::invalid_client("a public client has no secret"));
         }
         match parameters.get("client_id") {
-            Some(id) if *id != self.id => Err(OAuthError::invalid_client("no such client")),
-            // A refresh token says whose it is.
+            Some(id) if *id != self.id => Err(OAuthError::invalid_client("unknown client")),
+            // A refresh token identifies the client.
             None if !parameters.contains_key("refresh_token") => {
                 Err(OAuthError::invalid_client("no client_id"))
             }
@@ -83,7 +81,7 @@ impl Client {
     }
 }
 
-/// Both halves are form-encoded before they are put together.
+/// Id and secret of a Basic authorization, both form-encoded (RFC 6749 §2.3.1).
 fn basic(field: &str) -> Option<(String, String)> {
     let (scheme, encoded) = field.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {

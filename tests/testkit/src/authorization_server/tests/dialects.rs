@@ -1,4 +1,4 @@
-//! What a vendor's page does not show is refused: another method, another place, a parameter more or less.
+//! Requests that differ from a vendor's documentation are refused.
 
 use super::*;
 
@@ -12,12 +12,12 @@ async fn vendor(dialect: Dialect, public: bool) -> AuthorizationServer {
     .unwrap()
 }
 
-/// A token request, by the method and in the place of the dialect.
-async fn token(server: &AuthorizationServer, dialect: Dialect, parameters: &str) -> Answer {
+/// Sends a token request with the method and in the place of the dialect.
+async fn token(server: &AuthorizationServer, dialect: Dialect, parameters: &str) -> Response {
     let path = dialect.token_path();
     let asked = match dialect {
         Dialect::Feeling => {
-            ask(
+            send(
                 server.address(),
                 "GET",
                 &format!("{path}?{parameters}"),
@@ -26,16 +26,16 @@ async fn token(server: &AuthorizationServer, dialect: Dialect, parameters: &str)
             )
             .await
         }
-        _ => ask(server.address(), "POST", path, &[FORM], parameters).await,
+        _ => send(server.address(), "POST", path, &[FORM], parameters).await,
     };
     asked.unwrap()
 }
 
-/// With the parameters of the page the request is understood, and only its made-up code or token refused.
+/// Whether only the made-up code or token was refused, not the parameters.
 async fn is_understood(server: &AuthorizationServer, dialect: Dialect, parameters: &str) -> bool {
     match token(server, dialect, parameters).await {
-        Answer { status: 200, .. } => true,
-        answer => answer.json()["error"] == "invalid_grant",
+        Response { status: 200, .. } => true,
+        response => response.json()["error"] == "invalid_grant",
     }
 }
 
@@ -136,15 +136,15 @@ async fn a_token_request_comes_by_the_method_and_in_the_place_of_the_page() {
             ],
         };
         for (method, target, body) in misplaced {
-            let answer = ask(server.address(), method, target, &[FORM], body)
+            let response = send(server.address(), method, target, &[FORM], body)
                 .await
                 .unwrap();
             assert!(
-                matches!(answer.status, 400 | 405),
-                "{dialect:?} {method} {target}: {answer:?}"
+                matches!(response.status, 400 | 405),
+                "{dialect:?} {method} {target}: {response:?}"
             );
             assert_ne!(
-                answer.json()["error"],
+                response.json()["error"],
                 "invalid_grant",
                 "{dialect:?} {method} {target}"
             );
@@ -154,11 +154,11 @@ async fn a_token_request_comes_by_the_method_and_in_the_place_of_the_page() {
                 FORM,
                 ("authorization", "Basic ZGVtbzpkZW1vLWNsaWVudC1zZWNyZXQ="),
             ];
-            let answer = ask(server.address(), "POST", path, &basic, &parameters)
+            let response = send(server.address(), "POST", path, &basic, &parameters)
                 .await
                 .unwrap();
-            assert_ne!(answer.status, 200, "the secret belongs into the form");
-            assert_ne!(answer.json()["error"], "invalid_grant");
+            assert_ne!(response.status, 200, "the secret belongs into the form");
+            assert_ne!(response.json()["error"], "invalid_grant");
         }
     }
 }
@@ -191,10 +191,10 @@ async fn consent_is_asked_for_with_the_parameters_of_the_page() {
         let server = AuthorizationServer::start(options).await.unwrap();
         let path = dialect.authorization_path().unwrap();
         let agreed = async |query: &str| {
-            let answer = ask(server.address(), "GET", &format!("{path}?{query}"), &[], "")
+            let response = send(server.address(), "GET", &format!("{path}?{query}"), &[], "")
                 .await
                 .unwrap();
-            answer
+            response
                 .header("location")
                 .contains(&format!("?{}=", dialect.code_parameter()))
         };
@@ -228,7 +228,7 @@ async fn feeling_signs_in_with_all_eight_parameters_as_json() {
     });
     let json = ("content-type", "application/json");
     let sign_in = async |fields: Fields<'_>, body: &serde_json::Value| {
-        ask(
+        send(
             server.address(),
             "POST",
             "/sign-in",
@@ -238,13 +238,13 @@ async fn feeling_signs_in_with_all_eight_parameters_as_json() {
         .await
         .unwrap()
     };
-    let answer = sign_in(&[json], &complete).await;
+    let response = sign_in(&[json], &complete).await;
     assert_eq!(
-        (answer.status, &answer.json()["expires_in"]),
+        (response.status, &response.json()["expires_in"]),
         (200, &serde_json::json!(300))
     );
-    assert_eq!(answer.json()["state"], "ahg84hek2n");
-    assert!(answer.json()["authorization_code"].is_string());
+    assert_eq!(response.json()["state"], "ahg84hek2n");
+    assert!(response.json()["authorization_code"].is_string());
 
     for name in complete.as_object().unwrap().keys() {
         let mut fewer = complete.clone();
@@ -268,7 +268,7 @@ async fn feeling_signs_in_with_all_eight_parameters_as_json() {
     }
     assert_eq!(sign_in(&[FORM], &complete).await.status, 400);
     assert_eq!(
-        ask(server.address(), "GET", "/sign-in", &[], "")
+        send(server.address(), "GET", "/sign-in", &[], "")
             .await
             .unwrap()
             .status,

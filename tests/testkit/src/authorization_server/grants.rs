@@ -1,72 +1,69 @@
-//! Codes and refresh tokens: what each was given for, and whether it was spent.
+//! Authorization codes and refresh tokens, and the grants they belong to.
 //!
-//! A refresh token that comes twice is a sign of theft, and ends everything that the same consent brought
-//! (RFC 9700 §4.14.2); so does a code (RFC 6749 §4.1.2).
+//! A code (RFC 6749 §4.1.2) or a refresh token (RFC 9700 §4.14.2) that is used again revokes its whole grant, called a
+//! family here.
 
 use std::{
     collections::HashMap,
-    fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
 
 use super::oauth_error::OAuthError;
-use crate::{
-    clock::{Clock, Moment},
-    secret::Secret,
-};
+use crate::clock::Clock;
 
-/// How long a code is good.
+/// The lifetime of a code.
 pub(super) const CODE_LIFETIME: Duration = Duration::from_secs(300);
 
-/// Codes, and refresh tokens, that are remembered.
-const CAPACITY: usize = 100_000;
+/// Codes kept at a time, and refresh tokens kept at a time.
+const MAX_ENTRIES: usize = 100_000;
 
-/// What a user agreed to.
+/// The consent of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Consent {
     pub(super) scope: String,
-    /// As in the consent redirect, if it had one.
+    /// The `redirect_uri` parameter of the consent redirect.
     pub(super) redirect_uri: Option<String>,
     /// RFC 7636 §4.4, S256.
     pub(super) challenge: Option<String>,
 }
 
-/// What a token may be issued for.
+/// A successful token request.
 #[derive(Debug)]
 pub(super) struct Granted {
-    /// Names everything that one consent brought; without one there is none.
+    /// The grant; client credentials have none.
     pub(super) family: Option<u64>,
     pub(super) scope: String,
-    /// A new one, if there is one.
-    pub(super) refresh_token: Option<Secret>,
-    /// The refresh token was spent already, but a moment ago.
+    /// The new refresh token, if the grant has one.
+    pub(super) refresh_token: Option<String>,
+    /// Whether the refresh token was used before, within the grace period.
     pub(super) repeated: bool,
 }
 
-/// Why not.
+/// A denied token request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Denied {
-    /// As the client learns it.
+    /// An error of RFC 6749 §5.2.
     Refused(OAuthError),
-    /// A code or a refresh token that was spent already; all that its family brought has to go.
+    /// A code or refresh token was used again; its family is revoked.
     Reused { family: u64 },
 }
 
-/// How refresh tokens are spent.
+/// The rotation of refresh tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rotation {
-    /// Whether a refresh brings a new refresh token and spends the old one; else the old one stays good.
+    /// Whether a refresh replaces the refresh token.
     pub rotate: bool,
-    /// How long after it was spent a refresh token may come again without harm.
+    /// The time in which a replaced refresh token is still accepted.
     pub grace: Duration,
 }
 
 pub(super) struct Grants {
-    clock: Arc<dyn Clock>,
+    clock: Clock,
     inner: Mutex<Inner>,
 }
 
@@ -75,46 +72,46 @@ struct Inner {
     families: u64,
     codes: HashMap<String, Code>,
     tokens: HashMap<String, RefreshToken>,
-    /// The scopes of the families that are alive.
-    alive: HashMap<u64, String>,
+    /// The scope of each family that is not revoked.
+    live_families: HashMap<u64, String>,
 }
 
 struct Code {
     family: u64,
     consent: Consent,
-    expires_at: Moment,
+    expires_at: Instant,
     spent: bool,
 }
 
 struct RefreshToken {
     family: u64,
-    spent_at: Option<Moment>,
+    spent_at: Option<Instant>,
 }
 
 impl Grants {
-    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(clock: Clock) -> Self {
         Self {
             clock,
             inner: Mutex::default(),
         }
     }
 
-    /// A code for what was agreed to.
-    pub(super) fn code(&self, consent: Consent) -> Result<Secret, OAuthError> {
-        let code = random()?;
+    /// Issues a code for a consent.
+    pub(super) fn issue_code(&self, consent: Consent) -> Result<String, OAuthError> {
+        let code = random_token()?;
         let now = self.clock.now();
         let mut inner = self.lock();
-        if inner.codes.len() >= CAPACITY {
+        if inner.codes.len() >= MAX_ENTRIES {
             inner.codes.retain(|_, code| code.expires_at > now);
         }
-        if inner.codes.len() >= CAPACITY {
+        if inner.codes.len() >= MAX_ENTRIES {
             return Err(OAuthError::temporarily_unavailable("too many codes"));
         }
         inner.families += 1;
         let family = inner.families;
         let expires_at = now + CODE_LIFETIME;
         inner.codes.insert(
-            code.expose().to_owned(),
+            code.clone(),
             Code {
                 family,
                 consent,
@@ -125,45 +122,47 @@ impl Grants {
         Ok(code)
     }
 
-    /// Spends `code` (RFC 6749 §4.1.3, RFC 7636 §4.6). `redirect_uri` is compared unless it is `None` itself.
+    /// Exchanges a code (RFC 6749 §4.1.3, RFC 7636 §4.6).
+    ///
+    /// The outer `None` of `redirect_uri` skips the comparison with the consent redirect.
     pub(super) fn exchange(
         &self,
         code: &str,
         redirect_uri: Option<Option<&str>>,
         verifier: Option<&str>,
     ) -> Result<Granted, Denied> {
-        let refused = |why| Err(Denied::Refused(OAuthError::invalid_grant(why)));
-        let refresh_token = random().map_err(Denied::Refused)?;
+        let refused = |error| Err(Denied::Refused(OAuthError::invalid_grant(error)));
+        let refresh_token = random_token().map_err(Denied::Refused)?;
         let now = self.clock.now();
         let mut inner = self.lock();
         inner.make_room()?;
         let Some(found) = inner.codes.get_mut(code) else {
-            return refused("no such code");
+            return refused("unknown code");
         };
         let family = found.family;
         if found.spent {
-            inner.alive.remove(&family);
+            inner.live_families.remove(&family);
             return Err(Denied::Reused { family });
         }
-        // Whatever comes of it, a code is for one attempt.
+        // A code is good for one attempt, successful or not.
         found.spent = true;
         if found.expires_at <= now {
-            return refused("the code is too old");
+            return refused("the code has expired");
         }
         if redirect_uri
             .is_some_and(|redirect_uri| redirect_uri != found.consent.redirect_uri.as_deref())
         {
-            return refused("another redirect_uri than that of the consent");
+            return refused("the redirect_uri differs from that of the consent");
         }
         let given =
             verifier.map(|verifier| BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(verifier)));
         if given != found.consent.challenge {
-            return refused("the code_verifier does not fit the challenge");
+            return refused("the code_verifier does not match the challenge");
         }
         let scope = found.consent.scope.clone();
-        inner.alive.insert(family, scope.clone());
+        inner.live_families.insert(family, scope.clone());
         inner.tokens.insert(
-            refresh_token.expose().to_owned(),
+            refresh_token.clone(),
             RefreshToken {
                 family,
                 spent_at: None,
@@ -177,16 +176,20 @@ impl Grants {
         })
     }
 
-    /// Spends `token`, or not, as `rotation` has it (RFC 6749 §6).
+    /// Refreshes a grant (RFC 6749 §6); `rotation` decides whether `token` is replaced.
     pub(super) fn refresh(&self, token: &str, rotation: Rotation) -> Result<Granted, Denied> {
-        let successor = random().map_err(Denied::Refused)?;
+        let successor = random_token().map_err(Denied::Refused)?;
         let now = self.clock.now();
         let mut inner = self.lock();
         inner.make_room()?;
-        let Inner { tokens, alive, .. } = &mut *inner;
+        let Inner {
+            tokens,
+            live_families,
+            ..
+        } = &mut *inner;
         let Some(found) = tokens.get_mut(token) else {
             return Err(Denied::Refused(OAuthError::invalid_grant(
-                "no such refresh token",
+                "unknown refresh token",
             )));
         };
         let family = found.family;
@@ -194,11 +197,11 @@ impl Grants {
             None => false,
             Some(spent_at) if now < spent_at + rotation.grace => true,
             Some(_) => {
-                alive.remove(&family);
+                live_families.remove(&family);
                 return Err(Denied::Reused { family });
             }
         };
-        let Some(scope) = alive.get(&family).cloned() else {
+        let Some(scope) = live_families.get(&family).cloned() else {
             return Err(Denied::Refused(OAuthError::invalid_grant(
                 "the refresh token was revoked",
             )));
@@ -213,7 +216,7 @@ impl Grants {
         }
         found.spent_at.get_or_insert(now);
         tokens.insert(
-            successor.expose().to_owned(),
+            successor.clone(),
             RefreshToken {
                 family,
                 spent_at: None,
@@ -227,16 +230,16 @@ impl Grants {
         })
     }
 
-    /// Ends the family that `token` belongs to (RFC 7009 §2.1), and tells which.
+    /// Revokes the family of `token` (RFC 7009 §2.1) and returns it.
     pub(super) fn revoke(&self, token: &str) -> Option<u64> {
         let mut inner = self.lock();
         let family = inner.tokens.get(token)?.family;
-        inner.alive.remove(&family).map(|_| family)
+        inner.live_families.remove(&family).map(|_| family)
     }
 
-    /// Ends every family.
+    /// Revokes every family.
     pub(super) fn revoke_all(&self) {
-        self.lock().alive.clear();
+        self.lock().live_families.clear();
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -245,13 +248,17 @@ impl Grants {
 }
 
 impl Inner {
-    /// Spent tokens are what reuse is seen by, so that only those of families that are over can be forgotten.
+    /// Drops the tokens of revoked families. Others stay: a used token is how reuse is detected.
     fn make_room(&mut self) -> Result<(), Denied> {
-        if self.tokens.len() >= CAPACITY {
-            let Self { tokens, alive, .. } = self;
-            tokens.retain(|_, token| alive.contains_key(&token.family));
+        if self.tokens.len() >= MAX_ENTRIES {
+            let Self {
+                tokens,
+                live_families,
+                ..
+            } = self;
+            tokens.retain(|_, token| live_families.contains_key(&token.family));
         }
-        if self.tokens.len() >= CAPACITY {
+        if self.tokens.len() >= MAX_ENTRIES {
             return Err(Denied::Refused(OAuthError::temporarily_unavailable(
                 "too many refresh tokens",
             )));
@@ -260,20 +267,9 @@ impl Inner {
     }
 }
 
-/// Counts alone: codes and refresh tokens are credentials.
-impl fmt::Debug for Grants {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let inner = self.lock();
-        f.debug_struct("Grants")
-            .field("codes", &inner.codes.len())
-            .field("refresh_tokens", &inner.tokens.len())
-            .finish_non_exhaustive()
-    }
-}
-
-/// 256 random bits.
-fn random() -> Result<Secret, OAuthError> {
+/// A token of 256 random bits.
+pub(super) fn random_token() -> Result<String, OAuthError> {
     let mut bits = [0; 32];
     getrandom::fill(&mut bits).map_err(|_| OAuthError::temporarily_unavailable("no randomness"))?;
-    Ok(Secret::new(BASE64_URL_SAFE_NO_PAD.encode(bits)))
+    Ok(BASE64_URL_SAFE_NO_PAD.encode(bits))
 }

@@ -1,4 +1,4 @@
-//! Consent, and what its code is worth.
+//! Consent and authorization codes.
 
 use super::*;
 
@@ -8,8 +8,8 @@ const CHALLENGE: &str =
     "code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256";
 const REDIRECT: &str = "redirect_uri=http://127.0.0.1:9/callback";
 
-async fn authorize(server: &AuthorizationServer, query: &str) -> Answer {
-    ask(
+async fn authorize(server: &AuthorizationServer, query: &str) -> Response {
+    send(
         server.address(),
         "GET",
         &format!("/oauth2/authorize?{query}"),
@@ -20,10 +20,10 @@ async fn authorize(server: &AuthorizationServer, query: &str) -> Answer {
     .unwrap()
 }
 
-/// A parameter of the address that the browser was sent to.
-fn sent(answer: &Answer, name: &str) -> Option<String> {
-    assert_eq!(answer.status, 302, "{answer:?}");
-    let url = url::Url::parse(answer.header("location")).unwrap();
+/// A parameter of the redirect.
+fn sent(response: &Response, name: &str) -> Option<String> {
+    assert_eq!(response.status, 302, "{response:?}");
+    let url = url::Url::parse(response.header("location")).unwrap();
     url.query_pairs()
         .find(|(found, _)| found == name)
         .map(|(_, value)| value.into_owned())
@@ -34,7 +34,7 @@ async fn code(server: &AuthorizationServer) -> String {
     sent(&authorize(server, &query).await, "code").unwrap()
 }
 
-async fn exchange(server: &AuthorizationServer, code: &str, rest: &str) -> Answer {
+async fn exchange(server: &AuthorizationServer, code: &str, rest: &str) -> Response {
     let client = "client_id=demo&client_secret=demo-client-secret";
     post(
         server,
@@ -84,17 +84,17 @@ async fn a_code_is_good_for_the_client_that_asked_and_for_no_other_address_or_ve
 #[tokio::test]
 async fn a_verifier_to_a_consent_without_a_challenge_is_refused() {
     let server = started().await;
-    let answer = authorize(
+    let response = authorize(
         &server,
         &format!("response_type=code&client_id=demo&{REDIRECT}"),
     )
     .await;
-    let refused = exchange(&server, &sent(&answer, "code").unwrap(), &good()).await;
+    let refused = exchange(&server, &sent(&response, "code").unwrap(), &good()).await;
     assert_eq!(refused.json()["error"], "invalid_grant");
 }
 
 #[tokio::test]
-async fn a_code_that_comes_twice_ends_what_it_brought() {
+async fn a_code_that_is_used_twice_revokes_its_tokens() {
     let server = started().await;
     let code = code(&server).await;
     let first = exchange(&server, &code, &good()).await.json();
@@ -111,10 +111,10 @@ async fn a_code_that_comes_twice_ends_what_it_brought() {
 }
 
 #[tokio::test]
-async fn a_code_grows_old() {
-    let clock = ManualClock::new();
+async fn a_code_expires() {
+    let clock = Clock::default();
     let options = Options {
-        clock: Arc::new(clock.clone()),
+        clock: clock.clone(),
         ..Options::default()
     };
     let server = AuthorizationServer::start(options).await.unwrap();
@@ -127,30 +127,30 @@ async fn a_code_grows_old() {
 }
 
 #[tokio::test]
-async fn an_answer_goes_back_with_the_state_and_the_issuer() {
+async fn a_redirect_goes_back_with_the_state_and_the_issuer() {
     let server = started().await;
     let query = format!("response_type=code&client_id=demo&{REDIRECT}&state=a%26b");
-    let answer = authorize(&server, &query).await;
-    assert_eq!(sent(&answer, "state").as_deref(), Some("a&b"));
-    assert_eq!(sent(&answer, "iss").as_deref(), Some(server.base_url()));
-    let answer = authorize(&server, &query.replace("=code", "=token")).await;
+    let response = authorize(&server, &query).await;
+    assert_eq!(sent(&response, "state").as_deref(), Some("a&b"));
+    assert_eq!(sent(&response, "iss").as_deref(), Some(server.base_url()));
+    let response = authorize(&server, &query.replace("=code", "=token")).await;
     assert_eq!(
-        sent(&answer, "error").as_deref(),
+        sent(&response, "error").as_deref(),
         Some("unsupported_response_type")
     );
-    assert_eq!(sent(&answer, "state").as_deref(), Some("a&b"));
-    let answer = authorize(
+    assert_eq!(sent(&response, "state").as_deref(), Some("a&b"));
+    let response = authorize(
         &server,
         &format!("{query}&code_challenge=x&code_challenge_method=plain"),
     )
     .await;
-    assert_eq!(sent(&answer, "error").as_deref(), Some("invalid_request"));
-    let answer = authorize(&server, &format!("{query}&scope=all")).await;
-    assert_eq!(sent(&answer, "error").as_deref(), Some("invalid_scope"));
+    assert_eq!(sent(&response, "error").as_deref(), Some("invalid_request"));
+    let response = authorize(&server, &format!("{query}&scope=all")).await;
+    assert_eq!(sent(&response, "error").as_deref(), Some("invalid_scope"));
 }
 
 #[tokio::test]
-async fn nobody_is_sent_to_an_address_that_is_not_the_clients() {
+async fn no_redirect_leads_to_an_address_that_is_not_the_clients() {
     let server = started().await;
     for query in [
         "response_type=code&client_id=other&redirect_uri=http://127.0.0.1:9/callback",
@@ -160,9 +160,9 @@ async fn nobody_is_sent_to_an_address_that_is_not_the_clients() {
         "response_type=code&client_id=demo&redirect_uri=callback",
         "response_type=code&client_id=demo",
     ] {
-        let answer = authorize(&server, query).await;
+        let response = authorize(&server, query).await;
         assert_eq!(
-            (answer.status, answer.header("location")),
+            (response.status, response.header("location")),
             (400, ""),
             "{query}"
         );
@@ -174,21 +174,21 @@ async fn nobody_is_sent_to_an_address_that_is_not_the_clients() {
     })
     .await
     .unwrap();
-    let answer = authorize(&server, "response_type=code&client_id=demo").await;
+    let response = authorize(&server, "response_type=code&client_id=demo").await;
     assert!(
-        answer.header("location").starts_with("app://one?code="),
-        "{answer:?}"
+        response.header("location").starts_with("app://one?code="),
+        "{response:?}"
     );
-    let answer = authorize(
+    let response = authorize(
         &server,
         "response_type=code&client_id=demo&redirect_uri=https://app.example/two",
     )
     .await;
     assert!(
-        answer
+        response
             .header("location")
             .starts_with("https://app.example/two?code="),
-        "{answer:?}"
+        "{response:?}"
     );
     assert_eq!(
         authorize(
@@ -218,7 +218,7 @@ async fn where_there_is_a_page_its_buttons_decide() {
     );
     assert_eq!(server.stats().consents, 0);
     let press = async |body: &str| {
-        ask(
+        send(
             server.address(),
             "POST",
             &format!("/oauth2/authorize?{query}"),
@@ -248,12 +248,12 @@ async fn a_public_client_brings_a_challenge_and_never_a_secret() {
     })
     .await
     .unwrap();
-    let answer = authorize(
+    let response = authorize(
         &server,
         &format!("response_type=code&client_id=demo&{REDIRECT}"),
     )
     .await;
-    assert_eq!(sent(&answer, "error").as_deref(), Some("invalid_request"));
+    assert_eq!(sent(&response, "error").as_deref(), Some("invalid_request"));
     let with_secret = exchange(&server, &code(&server).await, &good()).await;
     assert_eq!(
         (with_secret.status, with_secret.json()["error"].as_str()),

@@ -1,5 +1,4 @@
-//! The authorization servers that it can stand in for, each as its vendor's page describes it: paths, methods, and the exact
-//! parameters of every request.
+//! The dialects of real authorization servers, as their vendors document them: paths, methods and exact parameters.
 
 use http::Method;
 
@@ -8,10 +7,10 @@ use super::{
     parameters::{Parameters, Shape},
 };
 
-/// Whose ways it has.
+/// The vendor whose endpoints and parameters the server has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dialect {
-    /// RFC 6749, RFC 7636, RFC 7009, RFC 9207, as lenient as those are.
+    /// RFC 6749, RFC 7636, RFC 7009 and RFC 9207.
     #[default]
     Rfc,
     /// Client credentials in a form.
@@ -77,8 +76,8 @@ impl Dialect {
         !matches!(self, Self::Feeling)
     }
 
-    /// Whether a token answer names the scope.
-    pub(super) const fn answers_scope(self) -> bool {
+    /// Whether a token response has a `scope`.
+    pub(super) const fn returns_scope(self) -> bool {
         matches!(self, Self::Rfc | Self::Happeo)
     }
 
@@ -87,12 +86,12 @@ impl Dialect {
         matches!(self, Self::Happeo | Self::Feeling)
     }
 
-    /// Whether the challenge may be said to be of this method. Feeling's page has both names for the same.
-    pub(super) fn knows_challenge_method(self, method: &str) -> bool {
+    /// Whether `method` is accepted as a challenge method. Feeling documents two names for S256.
+    pub(super) fn accepts_challenge_method(self, method: &str) -> bool {
         method == "S256" || (self == Self::Feeling && method == "SHA256")
     }
 
-    /// Holds a consent redirect against the page.
+    /// Checks the parameters of a consent redirect.
     pub(super) fn check_authorization(self, parameters: &Parameters) -> Result<(), OAuthError> {
         let shape = match self {
             Self::Rfc | Self::Hapn => return Ok(()),
@@ -120,7 +119,7 @@ impl Dialect {
         shape.check(parameters)
     }
 
-    /// Holds a sign-in against the page.
+    /// Checks the parameters of a sign-in.
     pub(super) fn check_sign_in(self, parameters: &Parameters) -> Result<(), OAuthError> {
         Shape {
             required: &FEELING_SIGN_IN,
@@ -135,7 +134,7 @@ impl Dialect {
         Ok(())
     }
 
-    /// Holds a token request of a public or a confidential client against the page.
+    /// Checks the parameters of a token request of a public or confidential client.
     pub(super) fn check_token_request(
         self,
         parameters: &Parameters,
@@ -192,7 +191,7 @@ impl Dialect {
         };
         if required.is_empty() {
             return Err(OAuthError::invalid_client(
-                "this vendor has no such clients",
+                "this vendor has no clients of this type",
             ));
         }
         Shape {
@@ -205,7 +204,7 @@ impl Dialect {
 
 /// RFC 6749 §5.2.
 pub(super) const UNSUPPORTED_GRANT_TYPE: OAuthError =
-    OAuthError::new("unsupported_grant_type", "not one that this server knows");
+    OAuthError::new("unsupported_grant_type", "the grant type is not supported");
 
 const FEELING_CONSENT: [&str; 6] = [
     "client_id",

@@ -1,4 +1,4 @@
-//! What can be turned while the server runs, and what it has seen.
+//! Settings that tests change while the server runs, its counters and its recorded requests.
 
 use std::{
     collections::VecDeque,
@@ -9,61 +9,60 @@ use std::{
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Response, request::Parts};
-use http_body_util::{BodyExt, Full};
-use serde_json::json;
 use url::form_urlencoded;
 
-use super::{super::serve::Body, grants::Rotation};
+use super::grants::Rotation;
+use crate::serve::Body;
 
-/// Requests that are remembered.
-const REMEMBERED: usize = 1000;
+/// Requests kept for inspection.
+const MAX_RECORDED_REQUESTS: usize = 1000;
 
-/// Whether the server is there.
+/// Whether the server responds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Health {
-    /// It answers.
+    /// It responds.
     #[default]
     Up,
-    /// Every endpoint but the one of the counters answers 503 with a page for people.
+    /// Every endpoint responds with 503 and an HTML page.
     Unavailable,
-    /// Every connection is closed without an answer.
-    HangingUp,
+    /// Every connection is closed without a response.
+    ClosesConnections,
 }
 
-/// An answer given to the letter.
+/// A response that is sent as given.
 #[derive(Clone, Debug)]
-pub struct RawAnswer {
+pub struct RawResponse {
     /// The status.
     pub status: http::StatusCode,
-    /// All of its fields but the framing's.
+    /// All header fields but those of framing.
     pub headers: HeaderMap,
-    /// Its body.
+    /// The body.
     pub body: Bytes,
 }
 
-impl RawAnswer {
+impl RawResponse {
     pub(super) fn into_response(self) -> Response<Body> {
-        let mut response = Response::new(Full::new(self.body).boxed());
+        let mut response = Response::new(Body::new(self.body));
         *response.status_mut() = self.status;
         *response.headers_mut() = self.headers;
         response
     }
 }
 
-/// A request as one of the endpoints saw it.
+/// A request as an endpoint received it.
 #[derive(Clone)]
-pub struct Seen {
+pub struct RecordedRequest {
     /// The method.
     pub method: Method,
     /// Path and query.
     pub target: String,
-    /// Every field.
+    /// Every header field.
     pub headers: HeaderMap,
-    /// The body as it came.
+    /// The body.
     pub body: Bytes,
 }
 
-impl Seen {
+impl RecordedRequest {
     /// The path, without the query.
     pub fn path(&self) -> &str {
         self.target.split('?').next().unwrap_or_default()
@@ -87,94 +86,72 @@ impl Seen {
     }
 }
 
-/// Fields and parameters hold credentials, so they are not shown.
-impl fmt::Debug for Seen {
+/// Shows the method only: headers and parameters hold credentials.
+impl fmt::Debug for RecordedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Seen")
+        f.debug_struct("RecordedRequest")
             .field("method", &self.method)
             .finish_non_exhaustive()
     }
 }
 
-/// What was counted since the start.
+/// Counters since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Requests of the token endpoint, whatever became of them.
+    /// Token requests.
     pub token_requests: u64,
-    /// Those that were given a token.
+    /// Token requests that were granted.
     pub issued: u64,
-    /// Those that were refused by the rules.
+    /// Token requests that were refused with an OAuth error.
     pub refused: u64,
-    /// Requests of the introspection endpoint.
-    pub introspections: u64,
-    /// Codes that were given out, by consent or by sign-in.
+    /// Codes that were issued, by consent or by sign-in.
     pub consents: u64,
-    /// Of those, the ones by sign-in.
+    /// Codes that were issued by sign-in.
     pub sign_ins: u64,
     /// Codes that were exchanged for tokens.
     pub exchanges: u64,
     /// Refresh tokens that were exchanged for tokens.
     pub refreshes: u64,
-    /// Of those, the ones that had been spent already, but a moment ago.
+    /// Refresh tokens accepted again within the grace period.
     pub repeats: u64,
-    /// Codes and refresh tokens that came once too often: each ended all that its consent had brought.
+    /// Codes and refresh tokens that were used again; each use revoked its whole grant.
     pub reuses: u64,
-    /// Token answers that were dropped on the way, the tokens in them issued.
+    /// Token responses that were dropped after the tokens were issued.
     pub dropped: u64,
-    /// Refresh tokens that were taken back.
+    /// Refresh tokens that were revoked.
     pub revocations: u64,
 }
 
-impl Stats {
-    pub(super) fn to_json(self) -> serde_json::Value {
-        json!({
-            "token_requests": self.token_requests,
-            "issued": self.issued,
-            "refused": self.refused,
-            "introspections": self.introspections,
-            "consents": self.consents,
-            "sign_ins": self.sign_ins,
-            "exchanges": self.exchanges,
-            "refreshes": self.refreshes,
-            "repeats": self.repeats,
-            "reuses": self.reuses,
-            "dropped": self.dropped,
-            "revocations": self.revocations,
-        })
-    }
-}
+/// The settings, counters and recorded requests of a running server.
+pub(super) struct Controls(Mutex<Settings>);
 
-#[derive(Debug)]
-pub(super) struct Knobs(Mutex<Settings>);
-
-#[derive(Debug)]
 struct Settings {
     lifetime: Duration,
     health: Health,
     delay: Duration,
-    delay_after: Duration,
-    drops: u32,
+    delay_after_issue: Duration,
+    responses_to_drop: u32,
     rotation: Rotation,
-    raw_answer: Option<RawAnswer>,
+    raw_response: Option<RawResponse>,
     stats: Stats,
-    seen: VecDeque<Seen>,
+    requests: VecDeque<RecordedRequest>,
 }
 
-impl Knobs {
+impl Controls {
     pub(super) fn new(lifetime: Duration) -> Self {
         Self(Mutex::new(Settings {
             lifetime,
             health: Health::Up,
             delay: Duration::ZERO,
-            delay_after: Duration::ZERO,
-            drops: 0,
+            delay_after_issue: Duration::ZERO,
+            responses_to_drop: 0,
             rotation: Rotation {
                 rotate: true,
                 grace: Duration::ZERO,
             },
-            raw_answer: None,
+            raw_response: None,
             stats: Stats::default(),
-            seen: VecDeque::new(),
+            requests: VecDeque::new(),
         }))
     }
 
@@ -202,24 +179,24 @@ impl Knobs {
         self.lock().delay
     }
 
-    pub(super) fn set_delay_after(&self, delay: Duration) {
-        self.lock().delay_after = delay;
+    pub(super) fn set_delay_after_issue(&self, delay: Duration) {
+        self.lock().delay_after_issue = delay;
     }
 
-    pub(super) fn delay_after(&self) -> Duration {
-        self.lock().delay_after
+    pub(super) fn delay_after_issue(&self) -> Duration {
+        self.lock().delay_after_issue
     }
 
-    pub(super) fn set_drops(&self, drops: u32) {
-        self.lock().drops = drops;
+    pub(super) fn set_responses_to_drop(&self, count: u32) {
+        self.lock().responses_to_drop = count;
     }
 
-    /// Whether this answer is one to drop.
-    pub(super) fn take_drop(&self) -> bool {
+    /// Whether to drop this response. Counts it if so.
+    pub(super) fn should_drop_response(&self) -> bool {
         let mut settings = self.lock();
-        let drop = settings.drops > 0;
+        let drop = settings.responses_to_drop > 0;
         if drop {
-            settings.drops -= 1;
+            settings.responses_to_drop -= 1;
             settings.stats.dropped += 1;
         }
         drop
@@ -233,32 +210,32 @@ impl Knobs {
         self.lock().rotation
     }
 
-    pub(super) fn set_raw_answer(&self, answer: Option<RawAnswer>) {
-        self.lock().raw_answer = answer;
+    pub(super) fn set_raw_response(&self, response: Option<RawResponse>) {
+        self.lock().raw_response = response;
     }
 
-    pub(super) fn raw_answer(&self) -> Option<RawAnswer> {
-        self.lock().raw_answer.clone()
+    pub(super) fn raw_response(&self) -> Option<RawResponse> {
+        self.lock().raw_response.clone()
     }
 
-    /// Remembers one request.
+    /// Records a request.
     pub(super) fn record(&self, parts: &Parts, body: &Bytes) {
         let target = parts
             .uri
             .path_and_query()
             .map(ToString::to_string)
             .unwrap_or_default();
-        let seen = Seen {
+        let request = RecordedRequest {
             method: parts.method.clone(),
             target,
             headers: parts.headers.clone(),
             body: body.clone(),
         };
         let mut settings = self.lock();
-        if settings.seen.len() == REMEMBERED {
-            settings.seen.pop_front();
+        if settings.requests.len() == MAX_RECORDED_REQUESTS {
+            settings.requests.pop_front();
         }
-        settings.seen.push_back(seen);
+        settings.requests.push_back(request);
     }
 
     pub(super) fn count(&self, count: impl FnOnce(&mut Stats)) {
@@ -269,12 +246,12 @@ impl Knobs {
         self.lock().stats
     }
 
-    /// Those of the endpoint at `path`.
-    pub(super) fn seen(&self, path: &str) -> Vec<Seen> {
+    /// The recorded requests to `path`.
+    pub(super) fn requests_to(&self, path: &str) -> Vec<RecordedRequest> {
         self.lock()
-            .seen
+            .requests
             .iter()
-            .filter(|seen| seen.path() == path)
+            .filter(|request| request.path() == path)
             .cloned()
             .collect()
     }

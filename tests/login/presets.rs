@@ -1,9 +1,9 @@
-//! The four presets against the four vendors' ways: what goes over the wire from the consent to the third renewal.
+//! The four presets against the four vendors' dialects: every request from the consent to the third refresh.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
-use super::*;
-use crate::{
+use bearward::{
+    clock::ManualClock,
     config,
     oauth::{
         authorization::{self, Attempt},
@@ -14,6 +14,11 @@ use crate::{
         revocation::{self, Revoked},
         sign_in::sign_in,
     },
+};
+use http::Method;
+use testkit::{
+    authorization_server::{AuthorizationServer, Dialect, Options},
+    client::send,
 };
 
 async fn vendor(dialect: Dialect, public: bool) -> AuthorizationServer {
@@ -26,7 +31,7 @@ async fn vendor(dialect: Dialect, public: bool) -> AuthorizationServer {
     .unwrap()
 }
 
-/// The preset as an operator uses it, at this server.
+/// A provider of a preset whose base URL is this server.
 fn provider(server: &AuthorizationServer, preset: &str, rest: &str) -> Arc<Provider> {
     let base = server.base_url();
     let text = format!(
@@ -37,9 +42,8 @@ fn provider(server: &AuthorizationServer, preset: &str, rest: &str) -> Arc<Provi
     config.providers[0].clone()
 }
 
-/// The configuration that the page of a vendor shows, at this server, whose client it names. Its secrets are those of the
-/// environment.
-fn of_page(server: &AuthorizationServer, page: &str, preset: &str) -> Arc<Provider> {
+/// The provider that a documentation page configures, with this server as its base URL.
+fn documented_provider(server: &AuthorizationServer, page: &str, preset: &str) -> Arc<Provider> {
     let shown = page
         .split_once("```toml\n")
         .unwrap()
@@ -69,16 +73,16 @@ fn of_page(server: &AuthorizationServer, page: &str, preset: &str) -> Arc<Provid
     };
     let (config, _) = config::parse(&lines.join("\n"), "page", &environment)
         .unwrap_or_else(|report| panic!("{report}"));
-    assert_eq!(
-        config.routes.len(),
-        1,
-        "with a way in, the first 200 can come"
-    );
+    assert_eq!(config.routes.len(), 1, "the page shows a route");
     config.providers[0].clone()
 }
 
-/// A server where the client of a page is registered.
-async fn registered(dialect: Dialect, client_id: &str, scopes: &[&str]) -> AuthorizationServer {
+/// A server with the client of a documentation page.
+async fn documented_server(
+    dialect: Dialect,
+    client_id: &str,
+    scopes: &[&str],
+) -> AuthorizationServer {
     let options = Options {
         dialect,
         public: dialect == Dialect::Feeling,
@@ -92,10 +96,10 @@ async fn registered(dialect: Dialect, client_id: &str, scopes: &[&str]) -> Autho
 
 #[tokio::test]
 async fn the_page_of_every_vendor_leads_to_a_token() {
-    let server = registered(Dialect::Hapn, "abc", &[]).await;
-    let hapn = of_page(
+    let server = documented_server(Dialect::Hapn, "abc", &[]).await;
+    let hapn = documented_provider(
         &server,
-        include_str!("../../../../docs/providers/hapn.md"),
+        include_str!("../../docs/providers/hapn.md"),
         "hapn",
     );
     endpoint(&hapn)
@@ -103,34 +107,34 @@ async fn the_page_of_every_vendor_leads_to_a_token() {
         .await
         .unwrap();
 
-    let server = registered(Dialect::Happeo, "abc", &["profile", "channels:read"]).await;
-    let happeo = of_page(
+    let server = documented_server(Dialect::Happeo, "abc", &["profile", "channels:read"]).await;
+    let happeo = documented_provider(
         &server,
-        include_str!("../../../../docs/providers/happeo.md"),
+        include_str!("../../docs/providers/happeo.md"),
         "happeo",
     );
     let issued = log_in(&server, &happeo).await;
-    renew(&server, &happeo, issued).await;
+    refresh_three_times(&server, &happeo, issued).await;
 
-    let server = registered(Dialect::HappyrMatch, "abc", &["any"]).await;
-    let happyrmatch = of_page(
+    let server = documented_server(Dialect::HappyrMatch, "abc", &["any"]).await;
+    let happyrmatch = documented_provider(
         &server,
-        include_str!("../../../../docs/providers/happyrmatch.md"),
+        include_str!("../../docs/providers/happyrmatch.md"),
         "happyrmatch",
     );
     let issued = log_in(&server, &happyrmatch).await;
-    renew(&server, &happyrmatch, issued).await;
+    refresh_three_times(&server, &happyrmatch, issued).await;
 
-    let page = include_str!("../../../../docs/providers/feeling.md");
+    let page = include_str!("../../docs/providers/feeling.md");
     for headless in [false, true] {
-        let server = registered(Dialect::Feeling, "0oabygpxgk9lXaMgF0h7", &["any"]).await;
-        let feeling = of_page(&server, page, "feeling");
+        let server = documented_server(Dialect::Feeling, "0oabygpxgk9lXaMgF0h7", &["any"]).await;
+        let feeling = documented_provider(&server, page, "feeling");
         let issued = if headless {
             sign_in(&endpoint(&feeling)).await.unwrap()
         } else {
             log_in(&server, &feeling).await
         };
-        renew(&server, &feeling, issued).await;
+        refresh_three_times(&server, &feeling, issued).await;
     }
 }
 
@@ -141,7 +145,7 @@ fn endpoint(provider: &Arc<Provider>) -> TokenEndpoint {
     TokenEndpoint::new(provider.clone(), Arc::new(ManualClock::new()))
 }
 
-/// Consent in a browser: the redirect there, the redirect back, the exchange.
+/// Logs in as a browser does: consent redirect, callback, code exchange.
 async fn log_in(server: &AuthorizationServer, provider: &Arc<Provider>) -> Issued {
     let redirect_uri = provider
         .authorization
@@ -152,20 +156,24 @@ async fn log_in(server: &AuthorizationServer, provider: &Arc<Provider>) -> Issue
     let attempt = Attempt::new(provider, redirect_uri).unwrap();
     let url = attempt.url(provider).unwrap();
     let target = format!("{}?{}", url.path(), url.query().unwrap());
-    let answer = ask(server.address(), "GET", &target, &[], "")
+    let response = send(server.address(), "GET", &target, &[], "")
         .await
         .unwrap();
-    assert_eq!(answer.status, 302, "{answer:?}");
+    assert_eq!(response.status, 302, "{response:?}");
     let code = attempt
-        .read_pasted(provider, answer.header("location"))
+        .read_pasted(provider, response.header("location"))
         .unwrap();
     authorization::exchange(&endpoint(provider), &attempt, &code)
         .await
         .unwrap()
 }
 
-/// Renews three times, each time with what the last renewal brought.
-async fn renew(server: &AuthorizationServer, provider: &Arc<Provider>, mut issued: Issued) {
+/// Refreshes three times, each time with the newest refresh token.
+async fn refresh_three_times(
+    server: &AuthorizationServer,
+    provider: &Arc<Provider>,
+    mut issued: Issued,
+) {
     for _ in 0..3 {
         let refresh_token = issued.refresh_token.unwrap();
         issued = endpoint(provider)
@@ -189,12 +197,12 @@ async fn renew(server: &AuthorizationServer, provider: &Arc<Provider>, mut issue
     );
 }
 
-/// The token requests were these: the method and the names of the parameters, all in their one place.
+/// Checks the method, the parameter names and the place of the parameters of four token requests.
 fn assert_sent(server: &AuthorizationServer, method: Method, exchange: &[&str], refresh: &[&str]) {
-    let seen = server.seen();
-    assert_eq!(seen.len(), 4);
-    for (number, seen) in seen.iter().enumerate() {
-        let names: Vec<_> = seen
+    let requests = server.requests();
+    assert_eq!(requests.len(), 4);
+    for (number, request) in requests.iter().enumerate() {
+        let names: Vec<_> = request
             .parameters()
             .into_iter()
             .map(|(name, _)| name)
@@ -202,10 +210,10 @@ fn assert_sent(server: &AuthorizationServer, method: Method, exchange: &[&str], 
         let unique: BTreeSet<_> = names.iter().map(String::as_str).collect();
         let expected = if number == 0 { exchange } else { refresh };
         assert_eq!(unique, expected.iter().copied().collect::<BTreeSet<_>>());
-        assert_eq!(names.len(), unique.len(), "each once");
-        assert_eq!(seen.method, method);
-        assert!(!seen.headers.contains_key("authorization"));
-        let (query, form) = (seen.target.contains('?'), !seen.body.is_empty());
+        assert_eq!(names.len(), unique.len(), "no name is repeated");
+        assert_eq!(request.method, method);
+        assert!(!request.headers.contains_key("authorization"));
+        let (query, form) = (request.target.contains('?'), !request.body.is_empty());
         assert_eq!(
             (query, form),
             if method == Method::GET {
@@ -227,12 +235,12 @@ async fn hapn_sends_a_form_of_three() {
         .unwrap();
     assert!(server.issued().is_live(issued.access_token.expose()));
     assert_eq!(issued.refresh_token, None);
-    let seen = server.seen().remove(0);
+    let request = server.requests().remove(0);
     assert_eq!(
-        (&seen.method, &*seen.target),
+        (&request.method, &*request.target),
         (&Method::POST, "/oauth2/token")
     );
-    let mut names: Vec<_> = seen
+    let mut names: Vec<_> = request
         .parameters()
         .into_iter()
         .map(|(name, _)| name)
@@ -252,7 +260,7 @@ async fn happeo_proves_its_key_with_and_without_a_secret() {
             &format!("{secret}{REDIRECT}scope = [\"devices.read\"]"),
         );
         let issued = log_in(&server, &provider).await;
-        renew(&server, &provider, issued).await;
+        refresh_three_times(&server, &provider, issued).await;
         let mut exchange = vec![
             "grant_type",
             "client_id",
@@ -276,7 +284,7 @@ async fn happyrmatch_knows_no_proof_key() {
         let secret = if public { "" } else { SECRET };
         let provider = provider(&server, "happyrmatch", &format!("{secret}{REDIRECT}"));
         let issued = log_in(&server, &provider).await;
-        renew(&server, &provider, issued).await;
+        refresh_three_times(&server, &provider, issued).await;
         let mut exchange = vec!["grant_type", "client_id", "redirect_uri", "code"];
         let mut refresh = vec!["grant_type", "client_id", "refresh_token"];
         if !public {
@@ -284,7 +292,7 @@ async fn happyrmatch_knows_no_proof_key() {
             refresh.push("client_secret");
         }
         assert_sent(&server, Method::POST, &exchange, &refresh);
-        let consent = server.seen_at("/oauth/authorize").remove(0);
+        let consent = server.requests_to("/oauth/authorize").remove(0);
         assert_eq!(consent.parameter("code_challenge"), None);
     }
 }
@@ -297,7 +305,7 @@ async fn feeling_gets_everything_in_the_query_and_little_to_refresh() {
     let server = vendor(Dialect::Feeling, true).await;
     let provider = provider(&server, "feeling", "redirect_uri = \"myapp://callback\"");
     let issued = log_in(&server, &provider).await;
-    renew(&server, &provider, issued).await;
+    refresh_three_times(&server, &provider, issued).await;
     assert_sent(&server, Method::GET, &FEELING_EXCHANGE, &FEELING_REFRESH);
 }
 
@@ -314,10 +322,13 @@ async fn feeling_signs_in_without_a_browser() {
     };
     let right = provider("demo-password");
     let issued = sign_in(&endpoint(&right)).await.unwrap();
-    renew(&server, &right, issued).await;
+    refresh_three_times(&server, &right, issued).await;
     assert_sent(&server, Method::GET, &FEELING_EXCHANGE, &FEELING_REFRESH);
     assert_eq!(
-        (server.stats().sign_ins, server.seen_at("/authorize").len()),
+        (
+            server.stats().sign_ins,
+            server.requests_to("/authorize").len()
+        ),
         (1, 0)
     );
 
@@ -363,11 +374,11 @@ async fn a_login_by_the_rfc_checks_the_issuer_and_ends_by_revocation() {
 }
 
 #[tokio::test]
-async fn a_dropped_answer_is_one_that_may_have_been_received() {
+async fn a_request_without_a_response_may_have_been_received() {
     let server = vendor(Dialect::HappyrMatch, false).await;
     let provider = provider(&server, "happyrmatch", &format!("{SECRET}{REDIRECT}"));
     let refresh_token = log_in(&server, &provider).await.refresh_token.unwrap();
-    server.drop_answers(1);
+    server.drop_responses(1);
     let lost = endpoint(&provider)
         .request(Grant::RefreshToken {
             refresh_token: &refresh_token,

@@ -7,7 +7,7 @@ use crate::support::{
     problem::assert_problem,
     setup::Setup,
     sidecar::Sidecar,
-    token_endpoint::{TokenEndpoint, error_answer, json_answer, token_answer},
+    token_endpoint::{TokenEndpoint, error_response, json_response, token_response},
     upstream::Upstream,
     wire::{Answer, answer, ok},
 };
@@ -83,13 +83,13 @@ fn assert_unavailable(bytes: Vec<u8>) {
 fn members_are_found_by_json_pointers() {
     let lines = "token_response.access_token = \"/data/0/to~1ken\"\ntoken_response.expires_in = \"/data/0/ttl\"";
     let body = r#"{"access_token": "wrong", "data": [{"to/ken": "right", "ttl": 60}]}"#;
-    assert_used(json_answer("200 OK", body), lines, "right");
+    assert_used(json_response("200 OK", body), lines, "right");
 }
 
 #[test]
 fn a_type_in_any_case_or_none_at_all_is_bearer() {
     assert_used(
-        json_answer(
+        json_response(
             "200 OK",
             r#"{"access_token":"t","token_type":"bEARER","expires_in":60}"#,
         ),
@@ -97,7 +97,7 @@ fn a_type_in_any_case_or_none_at_all_is_bearer() {
         "t",
     );
     assert_used(
-        json_answer("200 OK", r#"{"access_token":"t","expires_in":60}"#),
+        json_response("200 OK", r#"{"access_token":"t","expires_in":60}"#),
         "",
         "t",
     );
@@ -106,7 +106,7 @@ fn a_type_in_any_case_or_none_at_all_is_bearer() {
 #[test]
 fn created_is_a_success_and_forms_are_read() {
     assert_used(
-        json_answer("201 Created", r#"{"access_token":"t","expires_in":60}"#),
+        json_response("201 Created", r#"{"access_token":"t","expires_in":60}"#),
         "",
         "t",
     );
@@ -125,7 +125,7 @@ fn created_is_a_success_and_forms_are_read() {
 #[test]
 fn a_refresh_token_that_nobody_asked_for_is_ignored() {
     let body = r#"{"access_token":"t","expires_in":60,"refresh_token":"unasked"}"#;
-    let (sidecar, _tokens, _upstream) = with_answer(json_answer("200 OK", body), "");
+    let (sidecar, _tokens, _upstream) = with_answer(json_response("200 OK", body), "");
     sidecar.wait_until_ready();
     assert_eq!(
         sidecar.status()["providers"]["api"]["has_refresh_token"],
@@ -176,7 +176,7 @@ fn a_lifetime_is_kept_within_a_day() {
 #[track_caller]
 fn assert_lifetime(body: &str, provider: &str, lifetime: Duration) {
     let before = SystemTime::now();
-    let (sidecar, _tokens, _upstream) = with_answer(json_answer("200 OK", body), provider);
+    let (sidecar, _tokens, _upstream) = with_answer(json_response("200 OK", body), provider);
     sidecar.wait_until_ready();
     let status = sidecar.status();
     let expires_at = status["providers"]["api"]["expires_at"]
@@ -206,7 +206,7 @@ fn a_refused_client_is_told_with_the_code_of_the_refusal() {
         } else {
             "400 Bad Request"
         };
-        let answer = refused(error_answer(status, error), "");
+        let answer = refused(error_response(status, error), "");
         let body = assert_problem(&answer, 502, "token-refused");
         assert_eq!(body["error"], error);
         assert_eq!(body["provider"], "api");
@@ -216,7 +216,7 @@ fn a_refused_client_is_told_with_the_code_of_the_refusal() {
 #[test]
 fn a_refusal_is_not_asked_for_again_and_again() {
     let (sidecar, tokens, _upstream) =
-        with_answer(error_answer("401 Unauthorized", "invalid_client"), "");
+        with_answer(error_response("401 Unauthorized", "invalid_client"), "");
     for _ in 0..20 {
         assert_problem(&sidecar.get("/"), 502, "token-refused");
     }
@@ -231,13 +231,13 @@ fn a_refusal_is_not_asked_for_again_and_again() {
 #[test]
 fn an_error_in_a_success_is_an_error() {
     let body = r#"{"error":"invalid_scope","access_token":"t","error_description":"described-by-the-server"}"#;
-    let answer = refused(json_answer("200 OK", body), "");
+    let answer = refused(json_response("200 OK", body), "");
     assert!(matches!(answer.status, 502 | 503), "{answer:?}");
 }
 
 #[test]
 fn an_internal_error_of_the_server_means_unavailable() {
-    assert_unavailable(json_answer(
+    assert_unavailable(json_response(
         "500 Internal Server Error",
         r#"{"message":"described-by-the-server"}"#,
     ));
@@ -253,11 +253,11 @@ fn a_page_is_not_a_token() {
 
 #[test]
 fn another_type_of_token_is_not_used() {
-    assert_unavailable(json_answer(
+    assert_unavailable(json_response(
         "200 OK",
         r#"{"access_token":"t","token_type":"mac","expires_in":60}"#,
     ));
-    assert_unavailable(json_answer(
+    assert_unavailable(json_response(
         "200 OK",
         r#"{"access_token":"t","token_type":"DPoP","expires_in":60}"#,
     ));
@@ -273,7 +273,7 @@ fn an_empty_or_missing_token_is_not_used() {
         "",
         "{",
     ] {
-        assert_unavailable(json_answer("200 OK", body));
+        assert_unavailable(json_response("200 OK", body));
     }
 }
 
@@ -286,7 +286,7 @@ fn a_token_that_would_break_the_head_never_reaches_the_upstream() {
         "a\\u007fb",
         "\\r\\n",
     ] {
-        assert_unavailable(json_answer(
+        assert_unavailable(json_response(
             "200 OK",
             &format!(r#"{{"access_token":"{token}","expires_in":60}}"#),
         ));
@@ -297,7 +297,7 @@ fn a_token_that_would_break_the_head_never_reaches_the_upstream() {
 fn an_answer_without_end_is_not_read_to_its_end() {
     let filler = "x".repeat(70 * 1024);
     let body = format!(r#"{{"access_token":"t","expires_in":60,"filler":"{filler}"}}"#);
-    assert_unavailable(json_answer("200 OK", &body));
+    assert_unavailable(json_response("200 OK", &body));
 }
 
 #[test]
@@ -328,7 +328,7 @@ fn a_redirect_is_never_followed() {
 fn a_limit_is_respected_as_long_as_it_says() {
     let tokens = TokenEndpoint::start(|_, number| match number {
         0 => answer("429 Too Many Requests", "retry-after: 60\r\n", ""),
-        _ => token_answer("t", 3600),
+        _ => token_response("t", 3600),
     });
     let upstream = Upstream::answering(|_| ok("fine"));
     let sidecar = Setup::new(&tokens, upstream.origin()).start();

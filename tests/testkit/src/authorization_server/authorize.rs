@@ -1,12 +1,10 @@
-//! The authorization endpoint (RFC 6749 §3.1): consent, given at once or by a button, and the way back to the client.
+//! The authorization endpoint (RFC 6749 §3.1): consent, and the redirect back to the client.
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Response, StatusCode, header, request::Parts};
-use http_body_util::{BodyExt, Full};
 use url::Url;
 
 use super::{
-    super::serve::{self, Body},
     State,
     dialect::Dialect,
     grants::Consent,
@@ -15,33 +13,34 @@ use super::{
     token_endpoint::granted_scope,
     uncached,
 };
+use crate::serve::{self, Body};
 
-/// How consent is given.
+/// Whether consent needs a click.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ConsentPage {
-    /// Whoever comes agrees.
+    /// Every request is granted at once.
     #[default]
     Skipped,
-    /// By a button, `allow`, beside which there is another, `deny`.
+    /// A page with two buttons, `allow` and `deny`.
     Shown,
 }
 
-/// Answers one consent redirect, or a button of its page.
+/// Handles a consent redirect, or a button of its page.
 pub(super) fn authorize(state: &State, parts: &Parts, body: &Bytes) -> Response<Body> {
     uncached(decide(state, parts, body).unwrap_or_else(OAuthError::into_response))
 }
 
 fn decide(state: &State, parts: &Parts, body: &Bytes) -> Result<Response<Body>, OAuthError> {
     let parameters = parameters::of_query(parts)?;
-    // Until it is known where the client is, nobody is sent there (RFC 6749 §4.1.2.1).
+    // Without a valid redirect_uri the error goes to the user, not to the client (RFC 6749 §4.1.2.1).
     if parameters.get("client_id") != Some(&state.client.id) {
-        return Err(OAuthError::invalid_request("no such client"));
+        return Err(OAuthError::invalid_request("unknown client"));
     }
     let target = target(state, parameters.get("redirect_uri"))?;
     let back =
         |outcome: Result<&str, OAuthError>| redirect(state, target.clone(), &parameters, outcome);
     let documented = state.dialect.check_authorization(&parameters);
-    let consent = match documented.and_then(|()| agreed(state, &parameters)) {
+    let consent = match documented.and_then(|()| requested_consent(state, &parameters)) {
         Ok(consent) => consent,
         Err(error) => return Ok(back(Err(error))),
     };
@@ -49,9 +48,8 @@ fn decide(state: &State, parts: &Parts, body: &Bytes) -> Result<Response<Body>, 
         (ConsentPage::Skipped, &Method::GET) => true,
         (ConsentPage::Shown, &Method::GET) => return Ok(page(&consent.scope)),
         (ConsentPage::Shown, &Method::POST) => {
-            let answer = parameters::of_form(&parts.headers, body)?;
-            answer
-                .get("decision")
+            let form = parameters::of_form(&parts.headers, body)?;
+            form.get("decision")
                 .is_some_and(|decision| decision == "allow")
         }
         (ConsentPage::Skipped, _) => return Ok(serve::method_not_allowed("GET")),
@@ -60,19 +58,22 @@ fn decide(state: &State, parts: &Parts, body: &Bytes) -> Result<Response<Body>, 
     if !allowed {
         return Ok(back(Err(OAuthError::new(
             "access_denied",
-            "the user said no",
+            "the user denied the request",
         ))));
     }
-    let code = match state.grants.code(consent) {
+    let code = match state.grants.issue_code(consent) {
         Ok(code) => code,
         Err(error) => return Ok(back(Err(error))),
     };
-    state.knobs.count(|stats| stats.consents += 1);
-    Ok(back(Ok(code.expose())))
+    state.controls.count(|stats| stats.consents += 1);
+    Ok(back(Ok(&code)))
 }
 
-/// What the user is asked to agree to.
-pub(super) fn agreed(state: &State, parameters: &Parameters) -> Result<Consent, OAuthError> {
+/// The consent that a request asks for.
+pub(super) fn requested_consent(
+    state: &State,
+    parameters: &Parameters,
+) -> Result<Consent, OAuthError> {
     let dialect = state.dialect;
     if parameters
         .get("response_type")
@@ -88,10 +89,10 @@ pub(super) fn agreed(state: &State, parameters: &Parameters) -> Result<Consent, 
         }
         Some(challenge) if challenge.len() != 43 => {
             return Err(OAuthError::invalid_request(
-                "the code_challenge is no SHA-256 in base64url",
+                "the code_challenge is not a SHA-256 digest in base64url",
             ));
         }
-        Some(_) if !method.is_some_and(|method| dialect.knows_challenge_method(method)) => {
+        Some(_) if !method.is_some_and(|method| dialect.accepts_challenge_method(method)) => {
             return Err(OAuthError::invalid_request(
                 "only the challenge method S256",
             ));
@@ -106,7 +107,7 @@ pub(super) fn agreed(state: &State, parameters: &Parameters) -> Result<Consent, 
     })
 }
 
-/// A registered address, or where none is registered one that leads to this machine or to an app on it (RFC 8252 §7).
+/// The redirect URI: a registered one, or without registered ones a loopback or private-use one (RFC 8252 §7).
 fn target(state: &State, given: Option<&String>) -> Result<Url, OAuthError> {
     let refused = || OAuthError::invalid_request("the redirect_uri is not registered");
     let registered = &state.redirect_uris;
@@ -125,13 +126,15 @@ fn target(state: &State, given: Option<&String>) -> Result<Url, OAuthError> {
     if known { Ok(url) } else { Err(refused()) }
 }
 
-/// RFC 6749 §4.1.2, and RFC 9207 §2 where that is spoken.
+/// The redirect to the client (RFC 6749 §4.1.2), with `iss` (RFC 9207 §2) in the RFC dialect.
 fn redirect(
     state: &State,
     mut to: Url,
     parameters: &Parameters,
     outcome: Result<&str, OAuthError>,
 ) -> Response<Body> {
+    let is_rfc = state.dialect == Dialect::Rfc;
+    let issuer = &state.issuer;
     let mut query = to.query_pairs_mut();
     match outcome {
         Ok(code) => {
@@ -146,11 +149,11 @@ fn redirect(
     if let Some(state) = parameters.get("state") {
         query.append_pair("state", state);
     }
-    if state.dialect == Dialect::Rfc {
-        query.append_pair("iss", state.issuer());
+    if is_rfc {
+        query.append_pair("iss", issuer);
     }
     drop(query);
-    let mut response = Response::new(Full::default().boxed());
+    let mut response = Response::new(Body::default());
     *response.status_mut() = StatusCode::FOUND;
     match HeaderValue::from_str(to.as_str()) {
         Ok(location) => response.headers_mut().insert(header::LOCATION, location),
@@ -161,7 +164,7 @@ fn redirect(
     response
 }
 
-/// The form posts to the address it came from, and so brings the parameters along.
+/// The consent page. Its form posts to the same URL, so the parameters are repeated.
 fn page(scope: &str) -> Response<Body> {
     let scopes: String = scope
         .split(' ')

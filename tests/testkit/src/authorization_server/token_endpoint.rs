@@ -1,35 +1,34 @@
-//! The token endpoint (RFC 6749 §3.2): what a request asks for, whether it is granted, and the tokens.
+//! The token endpoint (RFC 6749 §3.2): checks a request and issues the tokens.
 
 use bytes::Bytes;
 use http::{Method, Response, StatusCode, request::Parts};
 use serde_json::{Value, json};
 
 use super::{
-    super::serve::{self, Body, HangUp},
     State,
+    controls::Health,
     dialect::{Dialect, UNSUPPORTED_GRANT_TYPE},
-    down,
     grants::{Denied, Granted},
-    knobs::Health,
     oauth_error::OAuthError,
     parameters::{self, Parameters},
-    uncached,
+    unavailable, uncached,
 };
+use crate::serve::{self, Body, CloseConnection};
 
-/// Answers one token request, bent by the knobs.
+/// Handles a token request, with the faults that the controls ask for.
 pub(super) async fn token(
     state: &State,
     health: Health,
     parts: &Parts,
     body: &Bytes,
-) -> Result<Response<Body>, HangUp> {
-    state.knobs.count(|stats| stats.token_requests += 1);
-    tokio::time::sleep(state.knobs.delay()).await;
-    if let Some(raw) = state.knobs.raw_answer() {
+) -> Result<Response<Body>, CloseConnection> {
+    state.controls.count(|stats| stats.token_requests += 1);
+    tokio::time::sleep(state.controls.delay()).await;
+    if let Some(raw) = state.controls.raw_response() {
         return Ok(raw.into_response());
     }
     if health == Health::Unavailable {
-        return Ok(down());
+        return Ok(unavailable());
     }
     let method = state.dialect.token_method();
     if parts.method != method {
@@ -39,17 +38,14 @@ pub(super) async fn token(
             "POST"
         }));
     }
-    let issued = granted(state, parts, body).and_then(|granted| issue(state, granted));
-    state.knobs.count(|stats| {
-        *if issued.is_ok() {
-            &mut stats.issued
-        } else {
-            &mut stats.refused
-        } += 1
+    let issued = grant(state, parts, body).and_then(|granted| issue(state, granted));
+    state.controls.count(|stats| match issued {
+        Ok(_) => stats.issued += 1,
+        Err(_) => stats.refused += 1,
     });
-    tokio::time::sleep(state.knobs.delay_after()).await;
-    if issued.is_ok() && state.knobs.take_drop() {
-        return Err(HangUp);
+    tokio::time::sleep(state.controls.delay_after_issue()).await;
+    if issued.is_ok() && state.controls.should_drop_response() {
+        return Err(CloseConnection);
     }
     Ok(uncached(match issued {
         Ok(issued) => serve::json(StatusCode::OK, &issued),
@@ -57,18 +53,18 @@ pub(super) async fn token(
     }))
 }
 
-/// What the request is granted.
-fn granted(state: &State, parts: &Parts, body: &Bytes) -> Result<Granted, OAuthError> {
-    let parameters = read(state.dialect, parts, body)?;
+/// Checks the request and spends its code or refresh token.
+fn grant(state: &State, parts: &Parts, body: &Bytes) -> Result<Granted, OAuthError> {
+    let parameters = read_parameters(state.dialect, parts, body)?;
     state
         .dialect
         .check_token_request(&parameters, state.client.public)?;
     state.client.authenticate(&parts.headers, &parameters)?;
-    let required = |name: &'static str, why| {
+    let required = |name: &'static str, error| {
         parameters
             .get(name)
             .map(String::as_str)
-            .ok_or(OAuthError::invalid_request(why))
+            .ok_or(OAuthError::invalid_request(error))
     };
     match required("grant_type", "no grant_type")? {
         "client_credentials" if state.client.public => Err(OAuthError::new(
@@ -96,19 +92,19 @@ fn granted(state: &State, parts: &Parts, body: &Bytes) -> Result<Granted, OAuthE
                     .grants
                     .exchange(required("code", "no code")?, redirect_uri, verifier);
             let granted = granted.map_err(|denied| denial(state, denied))?;
-            state.knobs.count(|stats| stats.exchanges += 1);
+            state.controls.count(|stats| stats.exchanges += 1);
             Ok(granted)
         }
         "refresh_token" => {
             let token = required("refresh_token", "no refresh_token")?;
-            let granted = state.grants.refresh(token, state.knobs.rotation());
+            let granted = state.grants.refresh(token, state.controls.rotation());
             let mut granted = granted.map_err(|denied| denial(state, denied))?;
-            state.knobs.count(|stats| {
+            state.controls.count(|stats| {
                 stats.refreshes += 1;
                 stats.repeats += u64::from(granted.repeated);
             });
             if let Some(asked) = parameters.get("scope") {
-                // RFC 6749 §6: no more than what was agreed to.
+                // RFC 6749 §6: the scope of the consent is the limit.
                 let agreed: Vec<String> = granted.scope.split(' ').map(str::to_owned).collect();
                 granted.scope = granted_scope(Some(asked), &agreed)?;
             }
@@ -118,8 +114,12 @@ fn granted(state: &State, parts: &Parts, body: &Bytes) -> Result<Granted, OAuthE
     }
 }
 
-/// From the one place that the dialect has for them.
-fn read(dialect: Dialect, parts: &Parts, body: &Bytes) -> Result<Parameters, OAuthError> {
+/// Reads the parameters from the place that the dialect prescribes.
+fn read_parameters(
+    dialect: Dialect,
+    parts: &Parts,
+    body: &Bytes,
+) -> Result<Parameters, OAuthError> {
     match dialect {
         Dialect::Rfc => parameters::of_form(&parts.headers, body),
         Dialect::Feeling if !body.is_empty() => {
@@ -133,19 +133,19 @@ fn read(dialect: Dialect, parts: &Parts, body: &Bytes) -> Result<Parameters, OAu
     }
 }
 
-/// What comes once too often ends all that its consent brought.
+/// The error of a denied request. Reuse also revokes the grant's access tokens.
 fn denial(state: &State, denied: Denied) -> OAuthError {
     match denied {
         Denied::Refused(error) => error,
         Denied::Reused { family } => {
             state.issued.revoke_family(family);
-            state.knobs.count(|stats| stats.reuses += 1);
-            OAuthError::invalid_grant("spent already: everything of this consent is revoked")
+            state.controls.count(|stats| stats.reuses += 1);
+            OAuthError::invalid_grant("used before: the whole grant is revoked")
         }
     }
 }
 
-/// RFC 6749 §3.3: all that the client may have when it does not say.
+/// The granted scope: the requested one, or every scope without a request (RFC 6749 §3.3).
 pub(super) fn granted_scope(
     asked: Option<&String>,
     scopes: &[String],
@@ -161,27 +161,25 @@ pub(super) fn granted_scope(
     } else {
         Err(OAuthError::new(
             "invalid_scope",
-            "not for this client, or unknown",
+            "the scope is unknown or not allowed",
         ))
     }
 }
 
-/// The answer of RFC 6749 §5.1.
+/// Issues the tokens as the JSON of RFC 6749 §5.1.
 fn issue(state: &State, granted: Granted) -> Result<Value, OAuthError> {
-    let lifetime = state.knobs.lifetime();
-    let token = state
-        .issued
-        .issue(&state.client.id, granted.family, &granted.scope, lifetime)?;
-    let mut answer = json!({
-        "access_token": token.expose(),
+    let lifetime = state.controls.lifetime();
+    let token = state.issued.issue(granted.family, lifetime)?;
+    let mut body = json!({
+        "access_token": token,
         "token_type": "Bearer",
         "expires_in": lifetime.as_secs(),
     });
     if let Some(refresh_token) = granted.refresh_token {
-        answer["refresh_token"] = refresh_token.expose().into();
+        body["refresh_token"] = refresh_token.into();
     }
-    if state.dialect.answers_scope() {
-        answer["scope"] = granted.scope.into();
+    if state.dialect.returns_scope() {
+        body["scope"] = granted.scope.into();
     }
-    Ok(answer)
+    Ok(body)
 }

@@ -1,11 +1,11 @@
-//! Error answers (RFC 6749 §5.2).
+//! Error responses (RFC 6749 §5.2).
 
 use http::{HeaderValue, Response, StatusCode, header};
 use serde_json::json;
 
-use super::super::serve::{self, Body};
+use crate::serve::{self, Body};
 
-/// An error answer.
+/// An error response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct OAuthError {
     pub(super) status: StatusCode,
@@ -46,13 +46,12 @@ impl OAuthError {
         }
     }
 
-    /// As an answer.
+    /// The error as an HTTP response.
     pub(super) fn into_response(self) -> Response<Body> {
         let body = json!({ "error": self.code, "error_description": self.description });
         let mut response = serve::json(self.status, &body);
         if self.status == StatusCode::UNAUTHORIZED {
-            let challenge =
-                HeaderValue::from_static("Basic realm=\"bearward demo\", charset=\"UTF-8\"");
+            let challenge = HeaderValue::from_static("Basic realm=\"testkit\", charset=\"UTF-8\"");
             response
                 .headers_mut()
                 .insert(header::WWW_AUTHENTICATE, challenge);

@@ -1,4 +1,4 @@
-//! Refresh tokens: spent, repeated, reused, taken back.
+//! Refresh tokens: rotation, grace period, reuse, revocation.
 
 use super::*;
 
@@ -7,16 +7,18 @@ const CLIENT: &str = "client_id=demo&client_secret=demo-client-secret";
 /// An access token and a refresh token.
 type Pair = (String, String);
 
-fn pair(answer: &Answer) -> Pair {
-    assert_eq!(answer.status, 200, "{answer:?}");
-    let member = |name: &str| answer.json()[name].as_str().unwrap().to_owned();
+fn pair(response: &Response) -> Pair {
+    assert_eq!(response.status, 200, "{response:?}");
+    let member = |name: &str| response.json()[name].as_str().unwrap().to_owned();
     (member("access_token"), member("refresh_token"))
 }
 
 async fn login(server: &AuthorizationServer) -> Pair {
     let target = "/oauth2/authorize?response_type=code&client_id=demo&redirect_uri=app://cb";
-    let answer = ask(server.address(), "GET", target, &[], "").await.unwrap();
-    let url = url::Url::parse(answer.header("location")).unwrap();
+    let response = send(server.address(), "GET", target, &[], "")
+        .await
+        .unwrap();
+    let url = url::Url::parse(response.header("location")).unwrap();
     let code = url
         .query_pairs()
         .find(|(name, _)| name == "code")
@@ -27,7 +29,7 @@ async fn login(server: &AuthorizationServer) -> Pair {
     pair(&post(server, &[], &body).await)
 }
 
-async fn refresh(server: &AuthorizationServer, token: &str) -> Answer {
+async fn refresh(server: &AuthorizationServer, token: &str) -> Response {
     post(
         server,
         &[],
@@ -36,12 +38,12 @@ async fn refresh(server: &AuthorizationServer, token: &str) -> Answer {
     .await
 }
 
-fn is_refused(answer: &Answer) -> bool {
-    answer.status == 400 && answer.json()["error"] == "invalid_grant"
+fn is_refused(response: &Response) -> bool {
+    response.status == 400 && response.json()["error"] == "invalid_grant"
 }
 
 #[tokio::test]
-async fn every_refresh_brings_a_new_pair_and_a_second_use_ends_them_all() {
+async fn every_refresh_returns_a_new_pair_and_reuse_revokes_them_all() {
     let server = started().await;
     let other = login(&server).await;
     let first = login(&server).await;
@@ -60,7 +62,7 @@ async fn every_refresh_brings_a_new_pair_and_a_second_use_ends_them_all() {
     }
     assert!(
         server.issued().is_live(&other.0),
-        "another consent is none of this"
+        "another grant is not affected"
     );
     assert_eq!(refresh(&server, &other.1).await.status, 200);
     let stats = server.stats();
@@ -69,9 +71,9 @@ async fn every_refresh_brings_a_new_pair_and_a_second_use_ends_them_all() {
 
 #[tokio::test]
 async fn a_repeat_within_the_grace_does_no_harm() {
-    let clock = ManualClock::new();
+    let clock = Clock::default();
     let options = Options {
-        clock: Arc::new(clock.clone()),
+        clock: clock.clone(),
         ..Options::default()
     };
     let server = AuthorizationServer::start(options).await.unwrap();
@@ -99,9 +101,9 @@ async fn without_rotation_the_refresh_token_stays() {
     });
     let first = login(&server).await;
     for _ in 0..3 {
-        let answer = refresh(&server, &first.1).await;
+        let response = refresh(&server, &first.1).await;
         assert_eq!(
-            (answer.status, answer.json().get("refresh_token")),
+            (response.status, response.json().get("refresh_token")),
             (200, None)
         );
     }
@@ -109,16 +111,16 @@ async fn without_rotation_the_refresh_token_stays() {
 }
 
 #[tokio::test]
-async fn a_dropped_answer_has_spent_the_token() {
+async fn a_dropped_response_has_spent_the_token() {
     let server = started().await;
     let first = login(&server).await;
-    server.drop_answers(1);
+    server.drop_responses(1);
     let body = format!(
         "grant_type=refresh_token&refresh_token={}&{CLIENT}",
         first.1
     );
     assert!(
-        ask(server.address(), "POST", "/oauth2/token", &[FORM], &body)
+        send(server.address(), "POST", "/oauth2/token", &[FORM], &body)
             .await
             .is_none()
     );
@@ -129,9 +131,9 @@ async fn a_dropped_answer_has_spent_the_token() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_not_an_answer_to_drop() {
+async fn a_refusal_is_not_dropped() {
     let server = started().await;
-    server.drop_answers(1);
+    server.drop_responses(1);
     assert!(is_refused(&refresh(&server, "made-up").await));
     assert_eq!(server.stats().dropped, 0);
 }
@@ -157,12 +159,12 @@ async fn a_refresh_may_narrow_the_scope_and_not_widen_it() {
 }
 
 #[tokio::test]
-async fn a_revoked_login_is_over() {
+async fn a_revoked_refresh_token_ends_its_grant() {
     let server = started().await;
     let first = login(&server).await;
     let revoke = async |token: &str, client: &str| {
         let body = format!("token={token}&token_type_hint=refresh_token&{client}");
-        ask(server.address(), "POST", "/oauth2/revoke", &[FORM], &body)
+        send(server.address(), "POST", "/oauth2/revoke", &[FORM], &body)
             .await
             .unwrap()
             .status
@@ -176,7 +178,7 @@ async fn a_revoked_login_is_over() {
     assert_eq!((server.stats().revocations, server.stats().reuses), (1, 0));
 
     let second = login(&server).await;
-    server.revoke_logins();
+    server.revoke_grants();
     assert!(is_refused(&refresh(&server, &second.1).await));
     assert!(!server.issued().is_live(&second.0));
 }
