@@ -5,6 +5,7 @@ pub mod address;
 pub mod drain;
 #[cfg(test)]
 pub(crate) mod exchange;
+pub mod framing_gate;
 pub mod limits;
 pub mod listener;
 pub mod preface;

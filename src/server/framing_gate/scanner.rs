@@ -1,0 +1,209 @@
+//! Follows the messages of a connection through its bytes, as hyper's server does.
+
+use std::ops::Range;
+
+use super::{
+    chunked::{BrokenAt, Chunked},
+    head::{BodyKind, HeadScan},
+    verdicts::{GatePhase, GateRefusal},
+};
+
+/// The bytes that every HTTP/2 connection begins with (RFC 9113 §3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Where in the stream of messages a connection stands.
+#[derive(Debug)]
+pub(super) struct Scanner {
+    position: Position,
+    head: HeadScan,
+    max_head_bytes: usize,
+    heads: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Position {
+    /// Nothing has arrived yet, or not enough to tell HTTP/2 from HTTP/1.
+    First,
+    /// Before or in a head.
+    Head,
+    Length(u64),
+    Chunked(Chunked),
+    Stopped,
+    PassThrough,
+}
+
+/// What one look at new bytes has found.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Scan {
+    /// How many bytes may go on as they are.
+    pub(super) passed: usize,
+    /// What is to be done with the bytes behind those.
+    pub(super) rest: Rest,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Rest {
+    /// There are none.
+    Empty,
+    /// They are part of a head, and must be shown again with what follows them.
+    Incomplete,
+    /// They begin with a head whose target must be percent-encoded.
+    Encode {
+        head_len: usize,
+        target: Range<usize>,
+    },
+    /// They begin with a head that must not go on, and nothing behind it either.
+    Refuse { why: GateRefusal, is_http10: bool },
+    /// Nothing of them may go on.
+    Drop,
+}
+
+impl Scanner {
+    pub(super) fn new(max_head_bytes: usize) -> Self {
+        Self {
+            position: Position::First,
+            head: HeadScan::default(),
+            max_head_bytes,
+            heads: 0,
+        }
+    }
+
+    /// Follows the messages through `bytes`, up to the first that cannot go on as they are.
+    pub(super) fn scan(&mut self, bytes: &[u8]) -> Scan {
+        let mut passed = 0;
+        loop {
+            let left = &bytes[passed..];
+            if left.is_empty() {
+                return Scan {
+                    passed,
+                    rest: Rest::Empty,
+                };
+            }
+            match self.position {
+                Position::First if left.starts_with(PREFACE) => {
+                    self.position = Position::PassThrough;
+                }
+                Position::First if PREFACE.starts_with(left) => {
+                    let rest = Rest::Incomplete;
+                    return Scan { passed, rest };
+                }
+                Position::First => self.position = Position::Head,
+                Position::Head => match self.head(left) {
+                    (skipped, None) => passed += skipped,
+                    (skipped, Some(rest)) => {
+                        passed += skipped;
+                        return Scan { passed, rest };
+                    }
+                },
+                Position::Length(length) => {
+                    let there = length.min(left.len() as u64);
+                    passed += there as usize;
+                    self.position = match length - there {
+                        0 => Position::Head,
+                        to_come => Position::Length(to_come),
+                    };
+                }
+                Position::Chunked(mut chunked) => match chunked.advance(left) {
+                    Ok(there) => {
+                        passed += there;
+                        self.position = match chunked.is_done() {
+                            true => Position::Head,
+                            false => Position::Chunked(chunked),
+                        };
+                    }
+                    Err(BrokenAt(there)) => {
+                        passed += there;
+                        self.position = Position::Stopped;
+                    }
+                },
+                Position::Stopped => {
+                    let rest = Rest::Drop;
+                    return Scan { passed, rest };
+                }
+                Position::PassThrough => passed = bytes.len(),
+            }
+        }
+    }
+
+    /// Ends the wait for more of an HTTP/2 preface: there is none.
+    pub(super) fn expect_http1(&mut self) {
+        if self.position == Position::First {
+            self.position = Position::Head;
+        }
+    }
+
+    /// Lets everything pass from here on.
+    pub(super) fn pass_through(&mut self) {
+        self.position = Position::PassThrough;
+    }
+
+    pub(super) fn is_passing_through(&self) -> bool {
+        self.position == Position::PassThrough
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.position == Position::Stopped
+    }
+
+    /// How many heads have been complete or refused.
+    pub(super) fn heads(&self) -> u64 {
+        self.heads
+    }
+
+    /// The phase, where `held` bytes have been incomplete.
+    pub(super) fn phase(&self, held: usize) -> GatePhase {
+        match self.position {
+            Position::First | Position::Head if held > 0 => GatePhase::Head,
+            Position::First | Position::Head => GatePhase::BetweenMessages,
+            Position::Length(_) | Position::Chunked(_) => GatePhase::Body,
+            Position::Stopped => GatePhase::Stopped,
+            Position::PassThrough => GatePhase::PassThrough,
+        }
+    }
+
+    /// Examines a head, and the empty lines that may precede it: how many bytes may go on, and what is with the rest.
+    fn head(&mut self, bytes: &[u8]) -> (usize, Option<Rest>) {
+        let mut start = 0;
+        loop {
+            match bytes[start..] {
+                [] => return (start, None),
+                [b'\r'] => return (start, Some(Rest::Incomplete)),
+                [b'\n', ..] => start += 1,
+                [b'\r', b'\n', ..] => start += 2,
+                _ => break,
+            }
+        }
+        let bytes = &bytes[start..];
+        match self
+            .head
+            .advance(&bytes[..bytes.len().min(self.max_head_bytes)])
+        {
+            Ok(Some(head)) => {
+                self.heads += 1;
+                self.head = HeadScan::default();
+                self.position = match head.body {
+                    BodyKind::Empty => Position::Head,
+                    BodyKind::Length(length) => Position::Length(length),
+                    BodyKind::Chunked => Position::Chunked(Chunked::START),
+                };
+                match head.raw_target {
+                    None => (start + head.len, None),
+                    Some(target) => {
+                        let head_len = head.len;
+                        (start, Some(Rest::Encode { head_len, target }))
+                    }
+                }
+            }
+            Ok(None) if bytes.len() <= self.max_head_bytes => (start, Some(Rest::Incomplete)),
+            Ok(None) => (start, Some(self.refuse(GateRefusal::HeadTooLong))),
+            Err(why) => (start, Some(self.refuse(why))),
+        }
+    }
+
+    fn refuse(&mut self, why: GateRefusal) -> Rest {
+        self.heads += 1;
+        self.position = Position::Stopped;
+        let is_http10 = self.head.is_http10();
+        Rest::Refuse { why, is_http10 }
+    }
+}

@@ -1,0 +1,137 @@
+//! What the gate knows of its connection, shared with the service and with outer layers.
+
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed},
+};
+
+use thiserror::Error;
+
+/// Why a request head never reaches the parser. The text suits the `detail` of a problem response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum GateRefusal {
+    /// The request line breaks the grammar of RFC 9112 §3.
+    #[error("the request line is malformed")]
+    MalformedRequestLine,
+    /// The request target has a `#` (RFC 9112 §3.2).
+    #[error("the request target has a fragment (#)")]
+    FragmentInTarget,
+    /// `Content-Length` stands beside `Transfer-Encoding` (RFC 9112 §6.1).
+    #[error("Content-Length stands beside Transfer-Encoding")]
+    LengthBesideCoding,
+    /// There is more than one `Content-Length` field.
+    #[error("Content-Length is repeated")]
+    RepeatedLength,
+    /// `Content-Length` is not one number of bytes.
+    #[error("Content-Length is not one number")]
+    InvalidLength,
+    /// There is another transfer coding than one `chunked`.
+    #[error("only the transfer coding chunked is supported, and only once")]
+    UnsupportedCoding,
+    /// HTTP/1.0 has no transfer codings.
+    #[error("HTTP/1.0 has no transfer codings")]
+    CodingInHttp10,
+    /// The head is longer than the gate's limit. This alone suits the status 431; the others are 400.
+    #[error("the request head is too long")]
+    HeadTooLong,
+}
+
+/// Where in the stream of messages the bytes stand that have arrived so far.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GatePhase {
+    /// The last message has arrived whole, and nothing of the next one.
+    BetweenMessages,
+    /// A head has begun and is incomplete.
+    Head,
+    /// A body is incomplete.
+    Body,
+    /// A head was refused, or a chunk is malformed; no more is read.
+    Stopped,
+    /// The gate has stepped aside: HTTP/2 or an upgraded connection.
+    PassThrough,
+}
+
+/// A handle to the state of one connection's gate, for its service and for outer layers.
+#[derive(Clone, Debug)]
+pub struct GateVerdicts(Arc<Shared>);
+
+/// Atomic only because hyper hands upgraded connections to other tasks; there is no contention.
+#[derive(Debug)]
+struct Shared {
+    refused: OnceLock<(u64, GateRefusal)>,
+    heads: AtomicU64,
+    requests: AtomicU64,
+    phase: AtomicU8,
+    head_bytes: AtomicUsize,
+    passes_through: AtomicBool,
+}
+
+impl GateVerdicts {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Shared {
+            refused: OnceLock::new(),
+            heads: AtomicU64::new(0),
+            requests: AtomicU64::new(0),
+            phase: AtomicU8::new(GatePhase::BetweenMessages as u8),
+            head_bytes: AtomicUsize::new(0),
+            passes_through: AtomicBool::new(false),
+        }))
+    }
+
+    /// Counts a request that the service receives; a refusal means it stands for a refused head.
+    ///
+    /// The service calls this exactly once for each request, before its first await. A refused request is always the
+    /// last one of its connection. On HTTP/2 connections there is never a refusal.
+    pub fn next_request(&self) -> Option<GateRefusal> {
+        let number = self.0.requests.load(Relaxed) + 1;
+        self.0.requests.store(number, Relaxed);
+        let (refused, why) = self.0.refused.get()?;
+        (*refused == number).then_some(*why)
+    }
+
+    /// Lets all later bytes pass untouched. The service calls this before it returns a 101.
+    pub fn pass_through(&self) {
+        self.0.passes_through.store(true, Relaxed);
+    }
+
+    /// Where the bytes that have arrived so far stand.
+    pub fn phase(&self) -> GatePhase {
+        match self.0.phase.load(Relaxed) {
+            0 => GatePhase::BetweenMessages,
+            1 => GatePhase::Head,
+            2 => GatePhase::Body,
+            3 => GatePhase::Stopped,
+            _ => GatePhase::PassThrough,
+        }
+    }
+
+    /// Whether the last message has arrived whole, and nothing of the next one.
+    pub fn is_between_messages(&self) -> bool {
+        self.phase() == GatePhase::BetweenMessages
+    }
+
+    /// How many bytes of an incomplete head are held back. Not zero from the head's first byte on.
+    pub fn head_bytes_pending(&self) -> usize {
+        self.0.head_bytes.load(Relaxed)
+    }
+
+    /// How many heads have arrived whole, a refused one included.
+    pub fn heads(&self) -> u64 {
+        self.0.heads.load(Relaxed)
+    }
+
+    pub(super) fn passes_through(&self) -> bool {
+        self.0.passes_through.load(Relaxed)
+    }
+
+    pub(super) fn refuse(&self, number: u64, why: GateRefusal) {
+        // The gate reads nothing after its first refusal.
+        let _ = self.0.refused.set((number, why));
+    }
+
+    pub(super) fn publish(&self, phase: GatePhase, heads: u64, head_bytes: usize) {
+        self.0.phase.store(phase as u8, Relaxed);
+        self.0.heads.store(heads, Relaxed);
+        self.0.head_bytes.store(head_bytes, Relaxed);
+    }
+}
