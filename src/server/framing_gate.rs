@@ -20,7 +20,7 @@ use std::{
     io::{self, IoSlice},
     mem,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -43,6 +43,8 @@ pub struct FramingGate<S> {
     ready: Vec<u8>,
     ready_at: usize,
     is_refused: bool,
+    /// The reader that waits until the protocol of the next bytes is decided.
+    waiting: Option<Waker>,
 }
 
 impl<S> FramingGate<S> {
@@ -56,6 +58,7 @@ impl<S> FramingGate<S> {
             ready: Vec::new(),
             ready_at: 0,
             is_refused: false,
+            waiting: None,
         }
     }
 
@@ -126,6 +129,37 @@ impl<S> FramingGate<S> {
         }
     }
 
+    /// Ends the wait behind a message that asks for another protocol, once the response to it is written.
+    ///
+    /// Until then it is open what the bytes behind that message are. The service has called
+    /// [`GateVerdicts::pass_through`] by now if the protocol changes.
+    fn decide(&mut self) {
+        if self.verdicts.requests() < self.scanner.heads() {
+            // This is the response to an earlier request.
+            return;
+        }
+        self.step_aside();
+        self.scanner.stay();
+        if !self.held.is_empty() {
+            self.judge_held();
+        }
+        if let Some(reader) = self.waiting.take() {
+            reader.wake();
+        }
+    }
+
+    /// Scans what was held back.
+    fn judge_held(&mut self) {
+        let bytes = mem::take(&mut self.held);
+        let scan = self.scanner.scan(&bytes);
+        if scan.rest == Rest::Empty && self.ready.is_empty() {
+            self.ready = bytes;
+        } else {
+            self.settle(&bytes, scan);
+        }
+        self.publish();
+    }
+
     /// Obeys [`GateVerdicts::pass_through`].
     fn step_aside(&mut self) {
         if self.verdicts.passes_through() && !self.scanner.is_passing_through() {
@@ -160,6 +194,14 @@ impl<S: AsyncRead + Unpin> FramingGate<S> {
         Poll::Ready(Ok(count))
     }
 
+    /// Waits for the response to a message that asks for another protocol.
+    ///
+    /// The bytes behind it that have come already are read no further: hyper, had it these bytes, would not either.
+    fn poll_undecided<T>(&mut self, cx: &mut Context<'_>) -> Poll<T> {
+        self.waiting = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
     /// Reads more of a head that is held back.
     fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let len = self.held.len();
@@ -173,14 +215,7 @@ impl<S: AsyncRead + Unpin> FramingGate<S> {
             // What cannot become a preface any more may be a bad request.
             self.scanner.expect_http1();
         }
-        let bytes = mem::take(&mut self.held);
-        let scan = self.scanner.scan(&bytes);
-        if scan.rest == Rest::Empty {
-            self.ready = bytes;
-        } else {
-            self.settle(&bytes, scan);
-        }
-        self.publish();
+        self.judge_held();
         Poll::Ready(Ok(count))
     }
 }
@@ -211,6 +246,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for FramingGate<S> {
             if this.scanner.is_stopped() {
                 return Poll::Ready(Ok(()));
             }
+            if this.scanner.is_undecided() && !this.held.is_empty() {
+                return this.poll_undecided(cx);
+            }
             let before = buffer.filled().len();
             let count = match this.held.is_empty() {
                 true => ready!(this.poll_in_place(cx, buffer))?,
@@ -229,6 +267,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for FramingGate<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.scanner.is_undecided() {
+            self.decide();
+        }
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
@@ -237,6 +278,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for FramingGate<S> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.scanner.is_undecided() {
+            self.decide();
+        }
         Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
     }
 

@@ -11,6 +11,7 @@ use super::verdicts::GateRefusal;
 const MAX_LENGTH: u64 = u64::MAX - 2;
 const CONTENT_LENGTH: &[u8] = b"content-length:";
 const TRANSFER_ENCODING: &[u8] = b"transfer-encoding:";
+const UPGRADE: &[u8] = b"upgrade:";
 const VERSION: &[u8] = b"HTTP/1.";
 /// `http::Uri` refuses these and all bytes above 7F, in the path or in the query.
 const UNACCEPTABLE: &AsciiSet = &AsciiSet::EMPTY.add(b'"').add(b'<').add(b'>').add(b'`');
@@ -23,6 +24,7 @@ pub(super) struct HeadScan {
     searched: usize,
     length: Option<u64>,
     is_chunked: bool,
+    has_upgrade: bool,
 }
 
 /// A complete head.
@@ -32,6 +34,8 @@ pub(super) struct Head {
     pub(super) len: usize,
     /// What follows it.
     pub(super) body: BodyKind,
+    /// Whether the connection may change its protocol behind this message (RFC 9110 §7.8).
+    pub(super) may_switch: bool,
     /// The target, where bytes of it must be percent-encoded.
     pub(super) raw_target: Option<Range<usize>>,
 }
@@ -74,7 +78,7 @@ impl HeadScan {
         self.request_line.is_http10
     }
 
-    /// Looks at a field line where its name is one of the two that frame the body.
+    /// Examines a field line where its name is one of the few that matter here.
     fn field(&mut self, line: &[u8]) -> Result<(), GateRefusal> {
         // hyper's parser refuses blanks before the colon.
         if has_name(line, CONTENT_LENGTH) {
@@ -82,6 +86,7 @@ impl HeadScan {
         } else if has_name(line, TRANSFER_ENCODING) {
             self.transfer_encoding(value(line, TRANSFER_ENCODING))
         } else {
+            self.has_upgrade |= has_name(line, UPGRADE);
             Ok(())
         }
     }
@@ -122,6 +127,7 @@ impl HeadScan {
         Head {
             len: self.line_start,
             body,
+            may_switch: self.has_upgrade && !self.is_http10(),
             raw_target: line.is_raw.then(|| line.target.clone()),
         }
     }

@@ -16,6 +16,8 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub(super) struct Scanner {
     position: Position,
     head: HeadScan,
+    /// Whether the message asks for another protocol.
+    may_switch: bool,
     max_head_bytes: usize,
     heads: u64,
 }
@@ -28,6 +30,8 @@ enum Position {
     Head,
     Length(u64),
     Chunked(Chunked),
+    /// Behind a message that asks for another protocol, before its response.
+    Undecided,
     Stopped,
     PassThrough,
 }
@@ -63,6 +67,7 @@ impl Scanner {
         Self {
             position: Position::First,
             head: HeadScan::default(),
+            may_switch: false,
             max_head_bytes,
             heads: 0,
         }
@@ -99,7 +104,7 @@ impl Scanner {
                     let there = length.min(left.len() as u64);
                     passed += there as usize;
                     self.position = match length - there {
-                        0 => Position::Head,
+                        0 => self.after_message(),
                         to_come => Position::Length(to_come),
                     };
                 }
@@ -107,7 +112,7 @@ impl Scanner {
                     Ok(there) => {
                         passed += there;
                         self.position = match chunked.is_done() {
-                            true => Position::Head,
+                            true => self.after_message(),
                             false => Position::Chunked(chunked),
                         };
                     }
@@ -116,6 +121,10 @@ impl Scanner {
                         self.position = Position::Stopped;
                     }
                 },
+                Position::Undecided => {
+                    let rest = Rest::Incomplete;
+                    return Scan { passed, rest };
+                }
                 Position::Stopped => {
                     let rest = Rest::Drop;
                     return Scan { passed, rest };
@@ -128,6 +137,18 @@ impl Scanner {
     /// Ends the wait for more of an HTTP/2 preface: there is none.
     pub(super) fn expect_http1(&mut self) {
         if self.position == Position::First {
+            self.position = Position::Head;
+        }
+    }
+
+    /// Whether it is open what protocol the next bytes are of.
+    pub(super) fn is_undecided(&self) -> bool {
+        self.position == Position::Undecided
+    }
+
+    /// Ends the indecision: the connection stays with HTTP/1.
+    pub(super) fn stay(&mut self) {
+        if self.is_undecided() {
             self.position = Position::Head;
         }
     }
@@ -153,8 +174,8 @@ impl Scanner {
     /// The phase, where `held` bytes have been incomplete.
     pub(super) fn phase(&self, held: usize) -> GatePhase {
         match self.position {
-            Position::First | Position::Head if held > 0 => GatePhase::Head,
-            Position::First | Position::Head => GatePhase::BetweenMessages,
+            Position::First | Position::Head | Position::Undecided if held > 0 => GatePhase::Head,
+            Position::First | Position::Head | Position::Undecided => GatePhase::BetweenMessages,
             Position::Length(_) | Position::Chunked(_) => GatePhase::Body,
             Position::Stopped => GatePhase::Stopped,
             Position::PassThrough => GatePhase::PassThrough,
@@ -181,8 +202,9 @@ impl Scanner {
             Ok(Some(head)) => {
                 self.heads += 1;
                 self.head = HeadScan::default();
+                self.may_switch = head.may_switch;
                 self.position = match head.body {
-                    BodyKind::Empty => Position::Head,
+                    BodyKind::Empty => self.after_message(),
                     BodyKind::Length(length) => Position::Length(length),
                     BodyKind::Chunked => Position::Chunked(Chunked::START),
                 };
@@ -197,6 +219,13 @@ impl Scanner {
             Ok(None) if bytes.len() <= self.max_head_bytes => (start, Some(Rest::Incomplete)),
             Ok(None) => (start, Some(self.refuse(GateRefusal::HeadTooLong))),
             Err(why) => (start, Some(self.refuse(why))),
+        }
+    }
+
+    fn after_message(&self) -> Position {
+        match self.may_switch {
+            true => Position::Undecided,
+            false => Position::Head,
         }
     }
 

@@ -120,6 +120,10 @@ impl GateVerdicts {
         self.0.heads.load(Relaxed)
     }
 
+    pub(super) fn requests(&self) -> u64 {
+        self.0.requests.load(Relaxed)
+    }
+
     pub(super) fn passes_through(&self) -> bool {
         self.0.passes_through.load(Relaxed)
     }
