@@ -34,6 +34,11 @@ fn an_answer_that_is_taken_has_one_reading_and_goes_back_clean() {
 }
 
 #[test]
+fn hyper_sees_the_messages_that_the_gate_sees_and_no_ambiguous_one() {
+    run("framing_gate", checks::framing_gate::check, 5_000);
+}
+
+#[test]
 fn field_blocks_are_read_one_way_and_say_the_same_written_afresh() {
     run("hpack", checks::hpack::check, 20_000);
 }

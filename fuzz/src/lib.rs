@@ -6,6 +6,7 @@
 pub mod admission;
 pub mod answer;
 pub mod configuration;
+pub mod framing_gate;
 pub mod hpack;
 pub mod http2;
 pub mod path;
