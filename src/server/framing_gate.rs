@@ -14,6 +14,8 @@
 mod chunked;
 mod head;
 mod scanner;
+#[cfg(test)]
+mod tests;
 mod verdicts;
 
 use std::{

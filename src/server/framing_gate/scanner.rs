@@ -9,7 +9,7 @@ use super::{
 };
 
 /// The bytes that every HTTP/2 connection begins with (RFC 9113 §3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Where in the stream of messages a connection stands.
 #[derive(Debug)]
