@@ -367,22 +367,45 @@ async fn a_refused_head_is_answered_in_its_own_kind() {
     assert!(text.starts_with("HTTP/1.0 400 "));
 }
 
-/// Requests, whole or not, as clients and attackers send them.
+/// Pipelined requests, good ones and bad ones, as clients and attackers send them.
 fn requests() -> impl Strategy<Value = Vec<u8>> {
-    let method = select(vec!["GET", "POST", "HEAD", "CONNECT", "PRI", "M~", ""]);
-    let target = select(vec![
+    vec(prop_oneof![3 => good_request(), 1 => bad_request()], 1..4)
+        .prop_map(|requests| requests.concat().into_bytes())
+}
+
+fn good_request() -> impl Strategy<Value = String> {
+    let message = select(vec![
+        "\r\n",
+        "Content-Length: 0\r\n\r\n",
+        "content-length:3 \r\n\r\nabc",
+        "Expect: 100-continue\r\nContent-Length: 12\r\n\r\nGET / HTTP/1",
+        "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        "transfer-encoding:\tChunked\r\n\r\n3 ;x=y\r\nabc\r\n0a\r\n0123456789\r\n00\t\r\n\r\n",
+        "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nT: u\r\nV: w\r\n\r\n",
+        "Upgrade: websocket\r\n\r\n",
+    ]);
+    (select(vec!["", "\r\n", "\n"]), target(), message).prop_map(|(before, target, message)| {
+        format!("{before}POST {target} HTTP/1.1\r\nHost: a\r\n{message}")
+    })
+}
+
+fn target() -> impl Strategy<Value = &'static str> {
+    select(vec![
         "/",
         "/a?b",
         "*",
-        "/<>",
-        "/?\"`",
+        "/<",
+        "/>",
+        "/?\"",
+        "/`",
         "/\u{e4}",
-        "/#",
         "http://h/<",
-        "h:1",
-        "/a b",
-        "",
-    ]);
+    ])
+}
+
+fn bad_request() -> impl Strategy<Value = String> {
+    let method = select(vec!["GET", "POST", "HEAD", "CONNECT", "PRI", "M~", ""]);
+    let target = prop_oneof![target(), select(vec!["/#", "h:1", "/a b", ""])];
     let version = select(vec![
         " HTTP/1.1",
         " HTTP/1.1",
@@ -394,17 +417,13 @@ fn requests() -> impl Strategy<Value = Vec<u8>> {
     let line_end = || select(vec!["\r\n", "\r\n", "\r\n", "\r\n", "\n", "\r", ""]);
     let field = select(vec![
         "Host: a",
-        "Host: a",
         "Content-Length: 3",
         "content-length:3",
         "Content-Length: 0",
         "Content-Length : 3",
         "Content-Length: 3,3",
         "Transfer-Encoding: chunked",
-        "transfer-encoding:\tChunked ",
         "Transfer-Encoding: gzip, chunked",
-        "Expect: 100-continue",
-        "Upgrade: websocket",
         "Connection: close",
         "Connection: keep-alive",
         " folded",
@@ -416,14 +435,11 @@ fn requests() -> impl Strategy<Value = Vec<u8>> {
         "",
         "abc",
         "3\r\nabc\r\n0\r\n\r\n",
-        "3;x=y\r\nabc\r\n0\r\nT: u\r\n\r\n",
-        "0\r\n\r\n",
-        "3 \t\r\nabc\r\n00\r\n\r\n",
         "3\nabc\n0\n\n",
         "4\r\nabc\r\n0\r\n\r\n",
         "\r\n",
     ]);
-    let request = (
+    (
         method,
         target,
         version,
@@ -433,16 +449,16 @@ fn requests() -> impl Strategy<Value = Vec<u8>> {
         body,
     )
         .prop_map(|(method, target, version, end, fields, empty, body)| {
-            let fields: String = fields
-                .iter()
+            let fields: String = (fields.iter())
                 .map(|(field, end)| format!("{field}{end}"))
                 .collect();
-            format!("{method} {target}{version}{end}{fields}{empty}{body}").into_bytes()
-        });
-    vec(request, 1..4).prop_map(|requests| requests.concat())
+            format!("{method} {target}{version}{end}{fields}{empty}{body}")
+        })
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
     #[test]
     fn hyper_sees_the_messages_that_the_gate_sees_in_any_bytes(bytes in vec(any::<u8>(), 0..200)) {
         against_hyper::check(&bytes);
