@@ -50,7 +50,7 @@ bench:
 # Each target for a while: `make fuzz SECONDS=600 TARGETS=admission`. Needs a nightly toolchain and cargo-fuzz; without them the same
 # promises are checked by `cargo test --test fuzz`, with FUZZ_ROUNDS and FUZZ_SEED for other mutations.
 SECONDS ?= 120
-TARGETS ?= admission answer hpack http2 path token_response configuration
+TARGETS ?= admission answer framing_gate hpack http2 path token_response configuration
 fuzz:
 	@# The very dependencies that the proxy is built with, and libFuzzer's.
 	cp Cargo.lock fuzz/Cargo.lock

@@ -1,7 +1,7 @@
 //! Keeps ambiguous framing away from hyper, on the bytes of a connection before they are parsed.
 //!
 //! hyper resolves some ambiguities silently that a proxy must refuse, and refuses bytes in targets that a proxy must
-//! pass. The gate follows the messages as hyper does and
+//! pass. The gate follows the messages as hyper's server does and
 //!
 //! - refuses heads whose framing is ambiguous, and targets with a `#`,
 //! - percent-encodes the bytes of a target that `http::Uri` refuses but legacy clients send.
@@ -33,7 +33,7 @@ pub use self::verdicts::{GatePhase, GateRefusal, GateVerdicts};
 /// How much is read at a time while a head is incomplete.
 const READ_BYTES: usize = 4096;
 
-/// A client's connection whose requests are refused or mended before hyper parses them.
+/// A client's connection that checks and encodes request heads before hyper parses them.
 #[derive(Debug)]
 pub struct FramingGate<S> {
     stream: S,
@@ -50,7 +50,10 @@ pub struct FramingGate<S> {
 }
 
 impl<S> FramingGate<S> {
-    /// Puts a gate before `stream`. A head of more than `max_head_bytes` is refused.
+    /// Wraps an accepted `stream`. A head of more than `max_head_bytes` bytes is refused.
+    ///
+    /// An incomplete head is held back, so that this also bounds the gate's memory. hyper's own limits should be no
+    /// lower than three times this, for targets grow when they are encoded.
     pub fn new(stream: S, max_head_bytes: usize) -> Self {
         Self {
             stream,
@@ -74,7 +77,7 @@ impl<S> FramingGate<S> {
         &self.stream
     }
 
-    /// The stream behind the gate. Reading from it hides bytes from the gate.
+    /// The stream behind the gate. What is read from it directly, the gate does not see.
     pub fn get_mut(&mut self) -> &mut S {
         &mut self.stream
     }
@@ -112,7 +115,7 @@ impl<S> FramingGate<S> {
         }
     }
 
-    /// Tells the other holders of the handle how things stand.
+    /// Publishes the state of the connection to the holders of the handle.
     fn publish(&self) {
         let held = self.held.len();
         let (phase, heads) = (self.scanner.phase(held), self.scanner.heads());
@@ -140,7 +143,7 @@ impl<S> FramingGate<S> {
             // This is the response to an earlier request.
             return;
         }
-        self.step_aside();
+        self.apply_pass_through();
         self.scanner.stay();
         if !self.held.is_empty() {
             self.judge_held();
@@ -162,8 +165,8 @@ impl<S> FramingGate<S> {
         self.publish();
     }
 
-    /// Obeys [`GateVerdicts::pass_through`].
-    fn step_aside(&mut self) {
+    /// Applies [`GateVerdicts::pass_through`].
+    fn apply_pass_through(&mut self) {
         if self.verdicts.passes_through() && !self.scanner.is_passing_through() {
             self.scanner.pass_through();
             self.ready.append(&mut self.held);
@@ -198,7 +201,7 @@ impl<S: AsyncRead + Unpin> FramingGate<S> {
 
     /// Waits for the response to a message that asks for another protocol.
     ///
-    /// The bytes behind it that have come already are read no further: hyper, had it these bytes, would not either.
+    /// No more is read once bytes have arrived behind it: hyper itself would not read on either.
     fn poll_undecided<T>(&mut self, cx: &mut Context<'_>) -> Poll<T> {
         self.waiting = Some(cx.waker().clone());
         Poll::Pending
@@ -214,7 +217,7 @@ impl<S: AsyncRead + Unpin> FramingGate<S> {
         self.held.truncate(len + count);
         ready!(outcome)?;
         if count == 0 {
-            // What cannot become a preface any more may be a bad request.
+            // What has not become a preface may be a malformed request.
             self.scanner.expect_http1();
         }
         self.judge_held();
@@ -233,7 +236,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for FramingGate<S> {
             return Poll::Ready(Ok(()));
         }
         loop {
-            this.step_aside();
+            this.apply_pass_through();
             if !this.ready.is_empty() {
                 this.release(buffer);
                 return Poll::Ready(Ok(()));
@@ -242,7 +245,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for FramingGate<S> {
                 return Pin::new(&mut this.stream).poll_read(cx, buffer);
             }
             if this.is_refused {
-                // hyper would take an end for a client that is gone, and would not answer it.
+                // hyper would take an end for a client that is gone, and would drop the response.
                 return Poll::Pending;
             }
             if this.scanner.is_stopped() {

@@ -66,7 +66,9 @@ impl HeadScan {
             (self.line_start, self.searched) = (line_feed + 1, line_feed + 1);
             match line {
                 [] | [b'\r'] => return Ok(Some(self.complete())),
-                _ => self.field(line)?,
+                // The names that matter, and few others.
+                [b'C' | b'c' | b'T' | b't' | b'U' | b'u', ..] => self.field(line)?,
+                _ => {}
             }
         }
         self.searched = head.len();
@@ -281,7 +283,7 @@ fn number(digits: &[u8]) -> Option<u64> {
 
 /// RFC 9110 §5.6.2.
 fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    byte.is_ascii_uppercase() || byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// Bytes of a target that need a closer look.

@@ -36,12 +36,12 @@ enum Position {
     PassThrough,
 }
 
-/// What one look at new bytes has found.
+/// The result of scanning new bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Scan {
-    /// How many bytes may go on as they are.
+    /// How many bytes may pass as they are.
     pub(super) passed: usize,
-    /// What is to be done with the bytes behind those.
+    /// What is done with the bytes behind those.
     pub(super) rest: Rest,
 }
 
@@ -49,7 +49,7 @@ pub(super) struct Scan {
 pub(super) enum Rest {
     /// There are none.
     Empty,
-    /// They are part of a head, and must be shown again with what follows them.
+    /// They are part of a head, and are scanned again with what follows them.
     Incomplete,
     /// They begin with a head whose target must be percent-encoded.
     Encode {
@@ -73,7 +73,7 @@ impl Scanner {
         }
     }
 
-    /// Follows the messages through `bytes`, up to the first that cannot go on as they are.
+    /// Follows the messages through `bytes`, up to the first bytes that cannot pass as they are.
     pub(super) fn scan(&mut self, bytes: &[u8]) -> Scan {
         let mut passed = 0;
         loop {
@@ -134,19 +134,19 @@ impl Scanner {
         }
     }
 
-    /// Ends the wait for more of an HTTP/2 preface: there is none.
+    /// Decides against HTTP/2 where the preface is incomplete.
     pub(super) fn expect_http1(&mut self) {
         if self.position == Position::First {
             self.position = Position::Head;
         }
     }
 
-    /// Whether it is open what protocol the next bytes are of.
+    /// Whether the protocol of the next bytes is undecided.
     pub(super) fn is_undecided(&self) -> bool {
         self.position == Position::Undecided
     }
 
-    /// Ends the indecision: the connection stays with HTTP/1.
+    /// Decides that the connection stays with HTTP/1.
     pub(super) fn stay(&mut self) {
         if self.is_undecided() {
             self.position = Position::Head;
@@ -182,7 +182,7 @@ impl Scanner {
         }
     }
 
-    /// Examines a head, and the empty lines that may precede it: how many bytes may go on, and what is with the rest.
+    /// Examines a head, and the empty lines that may precede it: how many bytes pass, and what is done with the rest.
     fn head(&mut self, bytes: &[u8]) -> (usize, Option<Rest>) {
         let mut start = 0;
         loop {

@@ -1,4 +1,4 @@
-//! What the gate knows of its connection, shared with the service and with outer layers.
+//! The state of a connection's gate, shared with its service and with outer layers.
 
 use std::sync::{
     Arc, OnceLock,
@@ -36,7 +36,7 @@ pub enum GateRefusal {
     HeadTooLong,
 }
 
-/// Where in the stream of messages the bytes stand that have arrived so far.
+/// How far the messages of a connection have arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GatePhase {
     /// The last message has arrived whole, and nothing of the next one.
@@ -47,7 +47,7 @@ pub enum GatePhase {
     Body,
     /// A head was refused, or a chunk is malformed; no more is read.
     Stopped,
-    /// The gate has stepped aside: HTTP/2 or an upgraded connection.
+    /// All bytes pass untouched: HTTP/2 or an upgraded connection.
     PassThrough,
 }
 
@@ -94,7 +94,7 @@ impl GateVerdicts {
         self.0.passes_through.store(true, Relaxed);
     }
 
-    /// Where the bytes that have arrived so far stand.
+    /// How far the messages have arrived.
     pub fn phase(&self) -> GatePhase {
         match self.0.phase.load(Relaxed) {
             0 => GatePhase::BetweenMessages,
