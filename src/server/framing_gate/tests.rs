@@ -1,3 +1,5 @@
+//! The promises of the framing gate, alone and with hyper behind it.
+
 use std::{convert::Infallible, task::Context};
 
 use http_body_util::Full;
