@@ -145,7 +145,7 @@ impl<S> FramingGate<S> {
         }
         self.apply_pass_through();
         self.scanner.stay();
-        if !self.held.is_empty() {
+        if !self.held.is_empty() && self.ready.is_empty() {
             self.judge_held();
         }
         if let Some(reader) = self.waiting.take() {
@@ -153,14 +153,14 @@ impl<S> FramingGate<S> {
         }
     }
 
-    /// Scans what was held back.
+    /// Scans what was held back, while nothing else waits.
     fn judge_held(&mut self) {
         let bytes = mem::take(&mut self.held);
         let scan = self.scanner.scan(&bytes);
-        if scan.rest == Rest::Empty && self.ready.is_empty() {
-            self.ready = bytes;
-        } else {
-            self.settle(&bytes, scan);
+        match scan.rest {
+            Rest::Empty => self.ready = bytes,
+            Rest::Incomplete if scan.passed == 0 => self.held = bytes,
+            _ => self.settle(&bytes, scan),
         }
         self.publish();
     }

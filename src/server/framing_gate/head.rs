@@ -35,6 +35,8 @@ pub(super) struct Head {
     /// What follows it.
     pub(super) body: BodyKind,
     /// Whether the connection may change its protocol behind this message (RFC 9110 §7.8).
+    ///
+    /// Never behind a body: the response may be written before that ends.
     pub(super) may_switch: bool,
     /// The target, where bytes of it must be percent-encoded.
     pub(super) raw_target: Option<Range<usize>>,
@@ -129,7 +131,7 @@ impl HeadScan {
         Head {
             len: self.line_start,
             body,
-            may_switch: self.has_upgrade && !self.is_http10(),
+            may_switch: self.has_upgrade && !self.is_http10() && body == BodyKind::Empty,
             raw_target: line.is_raw.then(|| line.target.clone()),
         }
     }

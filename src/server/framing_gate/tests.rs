@@ -319,6 +319,13 @@ fn what_follows_a_switch_that_does_not_happen_is_the_next_request() {
 }
 
 #[test]
+fn no_response_is_awaited_behind_a_body() {
+    let next = "GET /b HTTP/1.1\r\n\r\n";
+    let bytes = format!("POST /a HTTP/1.1\r\nUpgrade: h2c\r\nContent-Length: 1\r\n\r\nx{next}");
+    assert_eq!(passed(bytes.as_bytes()), bytes);
+}
+
+#[test]
 fn the_stream_comes_back_with_what_was_read_from_it() {
     let mut gate = gate(&b"\nGET / HTTP/1.1\r\nHost: a"[..]);
     let mut room = [0; 1];

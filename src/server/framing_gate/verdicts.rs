@@ -90,6 +90,8 @@ impl GateVerdicts {
     }
 
     /// Lets all later bytes pass untouched. The service calls this before it returns a 101.
+    ///
+    /// Bytes that the client has sent behind a request with `Upgrade` and without a body pass untouched too.
     pub fn pass_through(&self) {
         self.0.passes_through.store(true, Relaxed);
     }
