@@ -13,3 +13,7 @@ pub mod server;
 pub mod telemetry;
 pub mod tls;
 pub mod token;
+
+// What fuzz targets check is written against the public crate, and some unit tests check it too.
+#[cfg(test)]
+extern crate self as bearward;

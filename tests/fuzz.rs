@@ -24,6 +24,11 @@ use std::{
 };
 
 #[test]
+fn hyper_sees_the_messages_that_the_gate_sees_and_no_ambiguous_one() {
+    run("framing_gate", checks::framing_gate::check, 5_000);
+}
+
+#[test]
 fn a_path_is_read_as_any_server_would_and_rules_mean_what_they_say() {
     run("path", checks::path::check, 20_000);
 }

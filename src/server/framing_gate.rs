@@ -1,7 +1,7 @@
 //! Keeps ambiguous framing away from hyper, on the bytes of a connection before they are parsed.
 //!
 //! hyper resolves some ambiguities silently that a proxy must refuse, and refuses bytes in targets that a proxy must
-//! pass. The gate follows the messages as hyper does and
+//! pass. The gate follows the messages as hyper's server does and
 //!
 //! - refuses heads whose framing is ambiguous, and targets with a `#`,
 //! - percent-encodes the bytes of a target that `http::Uri` refuses but legacy clients send.
@@ -14,13 +14,15 @@
 mod chunked;
 mod head;
 mod scanner;
+#[cfg(test)]
+mod tests;
 mod verdicts;
 
 use std::{
     io::{self, IoSlice},
     mem,
     pin::Pin,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -32,7 +34,7 @@ use super::limits::Limits;
 /// How much is read at a time while a head is incomplete.
 const READ_BYTES: usize = 4096;
 
-/// A client's connection whose requests are refused or mended before hyper parses them.
+/// A client's connection that checks and encodes request heads before hyper parses them.
 #[derive(Debug)]
 pub struct FramingGate<S> {
     stream: S,
@@ -44,10 +46,15 @@ pub struct FramingGate<S> {
     ready: Vec<u8>,
     ready_at: usize,
     is_refused: bool,
+    /// The reader that waits until the protocol of the next bytes is decided.
+    waiting: Option<Waker>,
 }
 
 impl<S> FramingGate<S> {
-    /// Puts a gate before `stream`. Heads above `limits` are refused.
+    /// Wraps an accepted `stream`. Heads above `limits.head_bytes` or `limits.head_fields` are refused.
+    ///
+    /// An incomplete head is held back, so that this also bounds the gate's memory. hyper's own limits should be no
+    /// lower than three times this, for targets grow when they are encoded.
     pub fn new(stream: S, verdicts: GateVerdicts, limits: &Limits) -> Self {
         Self {
             stream,
@@ -57,6 +64,7 @@ impl<S> FramingGate<S> {
             ready: Vec::new(),
             ready_at: 0,
             is_refused: false,
+            waiting: None,
         }
     }
 
@@ -70,7 +78,7 @@ impl<S> FramingGate<S> {
         &self.stream
     }
 
-    /// The stream behind the gate. Reading from it hides bytes from the gate.
+    /// The stream behind the gate. What is read from it directly, the gate does not see.
     pub fn get_mut(&mut self) -> &mut S {
         &mut self.stream
     }
@@ -119,7 +127,7 @@ impl<S> FramingGate<S> {
         self.publish();
     }
 
-    /// Tells the other holders of the handle how things stand.
+    /// Publishes the state of the connection to the holders of the handle.
     fn publish(&self) {
         let held = self.held.len();
         let (phase, heads) = (self.scanner.phase(held), self.scanner.heads());
@@ -138,8 +146,39 @@ impl<S> FramingGate<S> {
         }
     }
 
-    /// Obeys [`GateVerdicts::pass_through`].
-    fn step_aside(&mut self) {
+    /// Ends the wait behind a message that asks for another protocol, once the response to it is written.
+    ///
+    /// Until then it is open what the bytes behind that message are. The service has called
+    /// [`GateVerdicts::pass_through`] by now if the protocol changes.
+    fn decide(&mut self) {
+        if self.verdicts.requests() < self.scanner.heads() {
+            // This is the response to an earlier request.
+            return;
+        }
+        self.apply_pass_through();
+        self.scanner.stay();
+        if !self.held.is_empty() && self.ready.is_empty() {
+            self.judge_held();
+        }
+        if let Some(reader) = self.waiting.take() {
+            reader.wake();
+        }
+    }
+
+    /// Scans what was held back, while nothing else waits.
+    fn judge_held(&mut self) {
+        let bytes = mem::take(&mut self.held);
+        let scan = self.scanner.scan(&bytes);
+        match scan.rest {
+            Rest::Empty => self.ready = bytes,
+            Rest::Incomplete if scan.passed == 0 => self.held = bytes,
+            _ => self.settle(&bytes, scan),
+        }
+        self.publish();
+    }
+
+    /// Applies [`GateVerdicts::pass_through`].
+    fn apply_pass_through(&mut self) {
         if self.verdicts.passes_through() && !self.scanner.is_passing_through() {
             self.scanner.pass_through();
             self.ready.append(&mut self.held);
@@ -172,6 +211,14 @@ impl<S: AsyncRead + Unpin> FramingGate<S> {
         Poll::Ready(Ok(count))
     }
 
+    /// Waits for the response to a message that asks for another protocol.
+    ///
+    /// No more is read once bytes have arrived behind it: hyper itself would not read on either.
+    fn poll_undecided<T>(&mut self, cx: &mut Context<'_>) -> Poll<T> {
+        self.waiting = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
     /// Reads more of a head that is held back.
     fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let len = self.held.len();
@@ -182,17 +229,10 @@ impl<S: AsyncRead + Unpin> FramingGate<S> {
         self.held.truncate(len + count);
         ready!(outcome)?;
         if count == 0 {
-            // What cannot become a preface any more may be a bad request.
+            // What has not become a preface may be a malformed request.
             self.scanner.expect_http1();
         }
-        let bytes = mem::take(&mut self.held);
-        let scan = self.scanner.scan(&bytes);
-        if scan.rest == Rest::Empty {
-            self.ready = bytes;
-        } else {
-            self.settle(&bytes, scan);
-        }
-        self.publish();
+        self.judge_held();
         Poll::Ready(Ok(count))
     }
 }
@@ -208,7 +248,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for FramingGate<S> {
             return Poll::Ready(Ok(()));
         }
         loop {
-            this.step_aside();
+            this.apply_pass_through();
             if !this.ready.is_empty() {
                 this.release(buffer);
                 return Poll::Ready(Ok(()));
@@ -217,11 +257,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for FramingGate<S> {
                 return Pin::new(&mut this.stream).poll_read(cx, buffer);
             }
             if this.is_refused {
-                // hyper would take an end for a client that is gone, and would not answer it.
+                // hyper would take an end for a client that is gone, and would drop the response.
                 return Poll::Pending;
             }
             if this.scanner.is_stopped() {
                 return Poll::Ready(Ok(()));
+            }
+            if this.scanner.is_undecided() && !this.held.is_empty() {
+                return this.poll_undecided(cx);
             }
             let before = buffer.filled().len();
             let count = match this.held.is_empty() {
@@ -241,6 +284,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for FramingGate<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        if self.scanner.is_undecided() {
+            self.decide();
+        }
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }
 
@@ -249,6 +295,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for FramingGate<S> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        if self.scanner.is_undecided() {
+            self.decide();
+        }
         Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
     }
 

@@ -11,6 +11,7 @@ use super::verdicts::GateRefusal;
 const MAX_LENGTH: u64 = u64::MAX - 2;
 const CONTENT_LENGTH: &[u8] = b"content-length:";
 const TRANSFER_ENCODING: &[u8] = b"transfer-encoding:";
+const UPGRADE: &[u8] = b"upgrade:";
 const VERSION: &[u8] = b"HTTP/1.";
 /// `http::Uri` refuses these and all bytes above 7F, in the path or in the query.
 const UNACCEPTABLE: &AsciiSet = &AsciiSet::EMPTY.add(b'"').add(b'<').add(b'>').add(b'`');
@@ -24,6 +25,7 @@ pub(super) struct HeadScan {
     length: Option<u64>,
     is_chunked: bool,
     fields: usize,
+    has_upgrade: bool,
 }
 
 /// A complete head.
@@ -35,6 +37,10 @@ pub(super) struct Head {
     pub(super) fields: usize,
     /// What follows it.
     pub(super) body: BodyKind,
+    /// Whether the connection may change its protocol behind this message (RFC 9110 §7.8).
+    ///
+    /// Never behind a body: the response may be written before that ends.
+    pub(super) may_switch: bool,
     /// The target, where bytes of it must be percent-encoded.
     pub(super) raw_target: Option<Range<usize>>,
 }
@@ -63,12 +69,12 @@ impl HeadScan {
             let line_feed = self.searched + found;
             let line = &head[self.line_start..line_feed];
             (self.line_start, self.searched) = (line_feed + 1, line_feed + 1);
+            self.fields += 1;
             match line {
                 [] | [b'\r'] => return Ok(Some(self.complete())),
-                _ => {
-                    self.fields += 1;
-                    self.field(line)?;
-                }
+                // The names that matter, and few others.
+                [b'C' | b'c' | b'T' | b't' | b'U' | b'u', ..] => self.field(line)?,
+                _ => {}
             }
         }
         self.searched = head.len();
@@ -80,7 +86,7 @@ impl HeadScan {
         self.request_line.is_http10
     }
 
-    /// Looks at a field line where its name is one of the two that frame the body.
+    /// Examines a field line where its name is one of the few that matter here.
     fn field(&mut self, line: &[u8]) -> Result<(), GateRefusal> {
         // hyper's parser refuses blanks before the colon.
         if has_name(line, CONTENT_LENGTH) {
@@ -88,6 +94,7 @@ impl HeadScan {
         } else if has_name(line, TRANSFER_ENCODING) {
             self.transfer_encoding(value(line, TRANSFER_ENCODING))
         } else {
+            self.has_upgrade |= has_name(line, UPGRADE);
             Ok(())
         }
     }
@@ -127,8 +134,10 @@ impl HeadScan {
         let line = &self.request_line;
         Head {
             len: self.line_start,
-            fields: self.fields,
             body,
+            may_switch: self.has_upgrade && !self.is_http10() && body == BodyKind::Empty,
+            // The empty line is counted too.
+            fields: self.fields - 1,
             raw_target: line.is_raw.then(|| line.target.clone()),
         }
     }
@@ -282,7 +291,7 @@ fn number(digits: &[u8]) -> Option<u64> {
 
 /// RFC 9110 §5.6.2.
 fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+    byte.is_ascii_uppercase() || byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 /// Bytes of a target that need a closer look.

@@ -9,13 +9,15 @@ use super::{
 };
 
 /// The bytes that every HTTP/2 connection begins with (RFC 9113 §3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Where in the stream of messages a connection stands.
 #[derive(Debug)]
 pub(super) struct Scanner {
     position: Position,
     head: HeadScan,
+    /// Whether the message asks for another protocol.
+    may_switch: bool,
     max_head_bytes: usize,
     max_head_fields: usize,
     heads: u64,
@@ -29,16 +31,18 @@ enum Position {
     Head,
     Length(u64),
     Chunked(Chunked),
+    /// Behind a message that asks for another protocol, before its response.
+    Undecided,
     Stopped,
     PassThrough,
 }
 
-/// What one look at new bytes has found.
+/// The result of scanning new bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Scan {
-    /// How many bytes may go on as they are.
+    /// How many bytes may pass as they are.
     pub(super) passed: usize,
-    /// What is to be done with the bytes behind those.
+    /// What is done with the bytes behind those.
     pub(super) rest: Rest,
 }
 
@@ -46,7 +50,7 @@ pub(super) struct Scan {
 pub(super) enum Rest {
     /// There are none.
     Empty,
-    /// They are part of a head, and must be shown again with what follows them.
+    /// They are part of a head, and are scanned again with what follows them.
     Incomplete,
     /// They begin with a head whose target must be percent-encoded.
     Encode {
@@ -64,13 +68,14 @@ impl Scanner {
         Self {
             position: Position::First,
             head: HeadScan::default(),
+            may_switch: false,
             max_head_bytes,
             max_head_fields,
             heads: 0,
         }
     }
 
-    /// Follows the messages through `bytes`, up to the first that cannot go on as they are.
+    /// Follows the messages through `bytes`, up to the first bytes that cannot pass as they are.
     pub(super) fn scan(&mut self, bytes: &[u8]) -> Scan {
         let mut passed = 0;
         loop {
@@ -101,7 +106,7 @@ impl Scanner {
                     let there = length.min(left.len() as u64);
                     passed += there as usize;
                     self.position = match length - there {
-                        0 => Position::Head,
+                        0 => self.after_message(),
                         to_come => Position::Length(to_come),
                     };
                 }
@@ -109,7 +114,7 @@ impl Scanner {
                     Ok(there) => {
                         passed += there;
                         self.position = match chunked.is_done() {
-                            true => Position::Head,
+                            true => self.after_message(),
                             false => Position::Chunked(chunked),
                         };
                     }
@@ -118,6 +123,10 @@ impl Scanner {
                         self.position = Position::Stopped;
                     }
                 },
+                Position::Undecided => {
+                    let rest = Rest::Incomplete;
+                    return Scan { passed, rest };
+                }
                 Position::Stopped => {
                     let rest = Rest::Drop;
                     return Scan { passed, rest };
@@ -127,9 +136,21 @@ impl Scanner {
         }
     }
 
-    /// Ends the wait for more of an HTTP/2 preface: there is none.
+    /// Decides against HTTP/2 where the preface is incomplete.
     pub(super) fn expect_http1(&mut self) {
         if self.position == Position::First {
+            self.position = Position::Head;
+        }
+    }
+
+    /// Whether the protocol of the next bytes is undecided.
+    pub(super) fn is_undecided(&self) -> bool {
+        self.position == Position::Undecided
+    }
+
+    /// Decides that the connection stays with HTTP/1.
+    pub(super) fn stay(&mut self) {
+        if self.is_undecided() {
             self.position = Position::Head;
         }
     }
@@ -155,15 +176,15 @@ impl Scanner {
     /// The phase, where `held` bytes have been incomplete.
     pub(super) fn phase(&self, held: usize) -> GatePhase {
         match self.position {
-            Position::First | Position::Head if held > 0 => GatePhase::Head,
-            Position::First | Position::Head => GatePhase::BetweenMessages,
+            Position::First | Position::Head | Position::Undecided if held > 0 => GatePhase::Head,
+            Position::First | Position::Head | Position::Undecided => GatePhase::BetweenMessages,
             Position::Length(_) | Position::Chunked(_) => GatePhase::Body,
             Position::Stopped => GatePhase::Stopped,
             Position::PassThrough => GatePhase::PassThrough,
         }
     }
 
-    /// Examines a head, and the empty lines that may precede it: how many bytes may go on, and what is with the rest.
+    /// Examines a head, and the empty lines that may precede it: how many bytes pass, and what is done with the rest.
     fn head(&mut self, bytes: &[u8]) -> (usize, Option<Rest>) {
         let mut start = 0;
         loop {
@@ -186,8 +207,9 @@ impl Scanner {
             Ok(Some(head)) => {
                 self.heads += 1;
                 self.head = HeadScan::default();
+                self.may_switch = head.may_switch;
                 self.position = match head.body {
-                    BodyKind::Empty => Position::Head,
+                    BodyKind::Empty => self.after_message(),
                     BodyKind::Length(length) => Position::Length(length),
                     BodyKind::Chunked => Position::Chunked(Chunked::START),
                 };
@@ -202,6 +224,13 @@ impl Scanner {
             Ok(None) if bytes.len() <= self.max_head_bytes => (start, Some(Rest::Incomplete)),
             Ok(None) => (start, Some(self.refuse(GateRefusal::HeadTooLong))),
             Err(why) => (start, Some(self.refuse(why))),
+        }
+    }
+
+    fn after_message(&self) -> Position {
+        match self.may_switch {
+            true => Position::Undecided,
+            false => Position::Head,
         }
     }
 

@@ -1,4 +1,4 @@
-//! What the gate knows of its connection, shared with the service and with outer layers.
+//! The state of a connection's gate, shared with its service and with outer layers.
 
 use std::sync::{
     Arc, OnceLock,
@@ -42,7 +42,7 @@ pub enum GateRefusal {
     HeadTimeout,
 }
 
-/// Where in the stream of messages the bytes stand that have arrived so far.
+/// How far the messages of a connection have arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GatePhase {
     /// The last message has arrived whole, and nothing of the next one.
@@ -53,7 +53,7 @@ pub enum GatePhase {
     Body,
     /// A head was refused, or a chunk is malformed; no more is read.
     Stopped,
-    /// The gate has stepped aside: HTTP/2 or an upgraded connection.
+    /// All bytes pass untouched: HTTP/2 or an upgraded connection.
     PassThrough,
 }
 
@@ -85,11 +85,13 @@ impl GateVerdicts {
     }
 
     /// Lets all later bytes pass untouched. The service calls this before it returns a 101.
+    ///
+    /// Bytes that the client has sent behind a request with `Upgrade` and without a body pass untouched too.
     pub fn pass_through(&self) {
         self.0.passes_through.store(true, Relaxed);
     }
 
-    /// Where the bytes that have arrived so far stand.
+    /// How far the messages have arrived.
     pub fn phase(&self) -> GatePhase {
         match self.0.phase.load(Relaxed) {
             0 => GatePhase::BetweenMessages,
@@ -113,6 +115,10 @@ impl GateVerdicts {
     /// How many heads have arrived whole, a refused one included.
     pub fn heads(&self) -> u64 {
         self.0.heads.load(Relaxed)
+    }
+
+    pub(super) fn requests(&self) -> u64 {
+        self.0.requests.load(Relaxed)
     }
 
     pub(super) fn passes_through(&self) -> bool {
