@@ -7,7 +7,7 @@ use std::{
 
 use super::schedule::Deadlines;
 use crate::{
-    clock::{Clock, Moment},
+    clock::{BootInstant, Clock},
     secret::Secret,
 };
 
@@ -17,11 +17,11 @@ pub struct AccessToken {
     /// The token; only bytes that may stand in a header field (RFC 9110 §5.5).
     pub secret: Secret,
     /// When its renewal is due, jitter included.
-    pub refresh_at: Moment,
+    pub refresh_at: BootInstant,
     /// From here on it is no longer sent.
-    pub usable_until: Moment,
+    pub usable_until: BootInstant,
     /// When the authorization server says it ends, on the clock of the boot.
-    pub expires_at: Moment,
+    pub expires_at: BootInstant,
     /// The same two instants by the time of day, for people and metrics.
     pub expires_at_wall: SystemTime,
     /// See `expires_at_wall`.
@@ -82,7 +82,7 @@ impl AccessToken {
     }
 
     /// What may be done with it at `now`.
-    pub fn state(&self, now: Moment) -> State {
+    pub fn state(&self, now: BootInstant) -> State {
         if now >= self.usable_until {
             State::Expired
         } else if now >= self.refresh_at {

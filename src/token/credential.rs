@@ -23,7 +23,7 @@ pub use super::{
     status::{CredentialState, CredentialStatus, LastError},
 };
 use crate::{
-    clock::{Clock, Moment},
+    clock::{BootInstant, Clock},
     oauth::{provider::Provider, response::Issued},
     secret::Secret,
     telemetry::metrics::ProviderMetrics,
@@ -319,7 +319,7 @@ impl Credential {
         }
     }
 
-    fn wall_at(&self, moment: Moment) -> SystemTime {
+    fn wall_at(&self, moment: BootInstant) -> SystemTime {
         self.clock.wall() + moment.since(self.clock.now())
     }
 }

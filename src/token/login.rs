@@ -26,7 +26,7 @@ use super::{
     store::{Access, Lock, Record, Store, StoreError},
 };
 use crate::{
-    clock::{Clock, Moment},
+    clock::{BootInstant, Clock},
     oauth::{provider::Provider, response::Issued},
     secret::Secret,
 };
@@ -307,7 +307,7 @@ impl Login {
         (token.state(now) != TokenState::Expired).then_some(token)
     }
 
-    fn access(&self, token: Secret, lifetime: Duration, asked_at: Moment) -> Access {
+    fn access(&self, token: Secret, lifetime: Duration, asked_at: BootInstant) -> Access {
         Access::new(
             token,
             settings(&self.provider),

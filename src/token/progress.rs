@@ -23,7 +23,7 @@ use super::{
     store::StoreError,
 };
 use crate::{
-    clock::Moment,
+    clock::BootInstant,
     oauth::error::{Refusal, TokenRequestError},
     secret::Secret,
 };
@@ -39,7 +39,7 @@ pub(super) enum Phase {
     /// There is a token whose renewal is due at that instant.
     Resting {
         /// The instant.
-        until: Moment,
+        until: BootInstant,
     },
     /// The last attempt failed.
     BackingOff(Retry),
@@ -154,7 +154,7 @@ pub(super) struct Progress {
 
 #[derive(Debug)]
 struct Renewal {
-    at: Moment,
+    at: BootInstant,
     complained: bool,
 }
 
@@ -197,7 +197,7 @@ impl Progress {
     }
 
     /// Somebody without a usable token wants one; who insists does not respect the back-off.
-    pub(super) fn ask(&mut self, now: Moment, insist: bool) -> Told {
+    pub(super) fn ask(&mut self, now: BootInstant, insist: bool) -> Told {
         match self.phase {
             Phase::Fetching => Told::Wait(self.ended),
             Phase::BackingOff(retry) if now < retry.at && !insist && !self.wanted => {
@@ -219,7 +219,7 @@ impl Progress {
     }
 
     /// An attempt brought a token whose renewal is due at `until`.
-    pub(super) fn succeed(&mut self, until: Moment) {
+    pub(super) fn succeed(&mut self, until: BootInstant) {
         self.phase = Phase::Resting { until };
         self.failure = None;
         self.ended += 1;
@@ -241,7 +241,7 @@ impl Progress {
 
     /// An upstream refused the token in hand, which was `revoked` as far as one can tell. An upstream that refuses fresh
     /// tokens too is not given another so soon.
-    pub(super) fn refused_by_upstream(&mut self, now: Moment, revoked: bool) -> Verdict {
+    pub(super) fn refused_by_upstream(&mut self, now: BootInstant, revoked: bool) -> Verdict {
         if let Some(renewal) = self.renewal.as_mut().filter(|_| !revoked) {
             let left = (renewal.at + RENEWAL_SPACING).since(now);
             if !left.is_zero() {
@@ -264,7 +264,7 @@ impl Progress {
     }
 
     /// What those without a token are told at `now`.
-    pub(super) fn no_token(&self, now: Moment) -> NoToken {
+    pub(super) fn no_token(&self, now: BootInstant) -> NoToken {
         let retry_after = match self.phase {
             Phase::BackingOff(retry) => retry.at.since(now),
             _ => Duration::ZERO,
@@ -305,7 +305,7 @@ mod tests {
     use super::*;
     use crate::oauth::error::Fault;
 
-    const NOW: Moment = Moment::from_boot(Duration::from_secs(1000));
+    const NOW: BootInstant = BootInstant::from_boot(Duration::from_secs(1000));
 
     fn failed(fault: Fault, wait: u64) -> Progress {
         let mut progress = Progress::new(Phase::Fetching);

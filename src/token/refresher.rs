@@ -20,7 +20,7 @@ use super::{
     store::StoreError,
 };
 use crate::{
-    clock::Moment,
+    clock::BootInstant,
     oauth::{
         endpoint::TokenEndpoint,
         error::{Fault, TokenRequestError},
@@ -70,7 +70,7 @@ struct Refresher {
     /// There was a token once, or the need of a login: what somebody ends from then on stays so until the next start.
     started: bool,
     /// When the store is looked at again.
-    look_at: Moment,
+    look_at: BootInstant,
     /// The token that an upstream refused last: it is not to stay on record.
     refused: Option<Secret>,
     /// The one of which it was said that it does.
@@ -82,7 +82,7 @@ enum Outcome {
     /// A token was asked for, and came.
     Issued {
         token: AccessToken,
-        asked_at: Moment,
+        asked_at: BootInstant,
         /// What it was had with is in force in memory alone.
         unsaved: Option<StoreError>,
     },
@@ -170,7 +170,7 @@ impl Refresher {
     }
 
     /// Asks once, and tells when.
-    async fn ask(&self, grant: Grant<'_>) -> (Result<Issued, TokenRequestError>, Moment) {
+    async fn ask(&self, grant: Grant<'_>) -> (Result<Issued, TokenRequestError>, BootInstant) {
         self.counted(grant.name(), self.endpoint.request(grant))
             .await
     }
@@ -180,7 +180,7 @@ impl Refresher {
         &self,
         grant: &'static str,
         request: impl Future<Output = Result<Issued, TokenRequestError>>,
-    ) -> (Result<Issued, TokenRequestError>, Moment) {
+    ) -> (Result<Issued, TokenRequestError>, BootInstant) {
         let clock = self.credential.clock();
         self.credential.count_request();
         let asked_at = clock.now();
@@ -193,7 +193,7 @@ impl Refresher {
     }
 
     /// Gives an issued token its deadlines, counted from before it was asked for.
-    fn token(&self, issued: Issued, asked_at: Moment) -> Result<AccessToken, Cause> {
+    fn token(&self, issued: Issued, asked_at: BootInstant) -> Result<AccessToken, Cause> {
         let clock = self.credential.clock();
         let before = self.credential.provider().refresh_before;
         let deadlines = Deadlines::new(asked_at, issued.lifetime, before, random());
@@ -204,7 +204,12 @@ impl Refresher {
         Ok(AccessToken::new(issued.access_token, deadlines, &**clock))
     }
 
-    fn succeeded(&mut self, token: AccessToken, asked_at: Moment, unsaved: Option<StoreError>) {
+    fn succeeded(
+        &mut self,
+        token: AccessToken,
+        asked_at: BootInstant,
+        unsaved: Option<StoreError>,
+    ) {
         let now = self.credential.clock().now();
         let until = token.refresh_at.max(now + SHORTEST_REST);
         let failures = self.backoff.succeeded();
@@ -276,7 +281,7 @@ impl Refresher {
         self.credential.require_login(Some(failure));
     }
 
-    fn failed(&mut self, cause: &Cause, begun_at: Moment) {
+    fn failed(&mut self, cause: &Cause, begun_at: BootInstant) {
         let clock = self.credential.clock();
         let (now, wall) = (clock.now(), clock.wall());
         let in_hand = self.credential.current();

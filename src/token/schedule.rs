@@ -2,17 +2,17 @@
 
 use std::time::Duration;
 
-use crate::{clock::Moment, oauth::error::TokenRequestError};
+use crate::{clock::BootInstant, oauth::error::TokenRequestError};
 
 /// The instants that decide a token's use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadlines {
     /// When its renewal is due, jitter included.
-    pub refresh_at: Moment,
+    pub refresh_at: BootInstant,
     /// From here on it is no longer sent.
-    pub usable_until: Moment,
+    pub usable_until: BootInstant,
     /// When the authorization server says it ends.
-    pub expires_at: Moment,
+    pub expires_at: BootInstant,
 }
 
 impl Deadlines {
@@ -22,7 +22,7 @@ impl Deadlines {
     /// and never so little that the token would go out of use before its successor can have come. `random`, in [0, 1),
     /// is where within the jitter this one falls: a fleet that started together must not renew together.
     pub fn new(
-        asked_at: Moment,
+        asked_at: BootInstant,
         lifetime: Duration,
         before: Option<Duration>,
         random: f64,
@@ -74,9 +74,9 @@ impl From<&TokenRequestError> for Setback {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
     /// The instant.
-    pub at: Moment,
+    pub at: BootInstant,
     /// Where the server asked for a pause or refuses the client: not before this, whoever is without a token.
-    pub not_before: Option<Moment>,
+    pub not_before: Option<BootInstant>,
 }
 
 /// The shortest wait, so that full jitter never means at once.
@@ -97,8 +97,8 @@ impl Backoff {
     pub fn failed(
         &mut self,
         setback: impl Into<Setback>,
-        now: Moment,
-        usable_until: Option<Moment>,
+        now: BootInstant,
+        usable_until: Option<BootInstant>,
         random: f64,
     ) -> Retry {
         let Setback {
@@ -140,7 +140,7 @@ impl Backoff {
 
 impl Retry {
     /// The same once the token in hand was discarded at `now`: no later than for those who have none.
-    pub fn without_token(self, now: Moment) -> Self {
+    pub fn without_token(self, now: BootInstant) -> Self {
         let at = self.at.min(now + LONGEST_WAIT_WITHOUT);
         Self {
             at: self.not_before.map_or(at, |earliest| at.max(earliest)),
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
     use crate::oauth::error::{Fault, Refusal};
 
-    const START: Moment = Moment::from_boot(Duration::from_secs(1000));
+    const START: BootInstant = BootInstant::from_boot(Duration::from_secs(1000));
 
     fn seconds(seconds: f64) -> Duration {
         Duration::from_secs_f64(seconds)
@@ -168,7 +168,7 @@ mod tests {
 
     fn deadlines(lifetime: f64, before: Option<f64>, random: f64) -> (f64, f64) {
         let deadlines = Deadlines::new(START, seconds(lifetime), before.map(seconds), random);
-        let after = |moment: Moment| moment.since(START).as_secs_f64();
+        let after = |moment: BootInstant| moment.since(START).as_secs_f64();
         assert_eq!(deadlines.expires_at, START + seconds(lifetime));
         (after(deadlines.refresh_at), after(deadlines.usable_until))
     }

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 
 use super::oauth_error::OAuthError;
 use crate::{
-    clock::{Clock, Moment},
+    clock::{BootInstant, Clock},
     secret::Secret,
 };
 
@@ -82,13 +82,13 @@ struct Inner {
 struct Code {
     family: u64,
     consent: Consent,
-    expires_at: Moment,
+    expires_at: BootInstant,
     spent: bool,
 }
 
 struct RefreshToken {
     family: u64,
-    spent_at: Option<Moment>,
+    spent_at: Option<BootInstant>,
 }
 
 impl Grants {

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::oauth_error::OAuthError;
 use crate::{
-    clock::{Clock, Moment},
+    clock::{BootInstant, Clock},
     secret::Secret,
 };
 
@@ -31,7 +31,7 @@ struct Issued {
     /// The consent it goes back to, if there was one.
     family: Option<u64>,
     scope: String,
-    expires_at: Moment,
+    expires_at: BootInstant,
     expires_at_wall: SystemTime,
 }
 

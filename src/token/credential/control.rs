@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use super::{Credential, Token};
 use crate::{
-    clock::{Clock, Moment},
+    clock::{BootInstant, Clock},
     secret::Secret,
     telemetry::metrics::ProviderMetrics,
     token::{
@@ -71,7 +71,7 @@ impl Credential {
     }
 
     /// Puts `token`, which was issued now, in the place of the one in hand; its renewal is due at `until`.
-    pub(in crate::token) fn publish(&self, token: Token, until: Moment) {
+    pub(in crate::token) fn publish(&self, token: Token, until: BootInstant) {
         self.put(token, until, true);
     }
 
@@ -81,7 +81,7 @@ impl Credential {
         self.put(token, until, false);
     }
 
-    fn put(&self, token: Token, until: Moment, is_new: bool) {
+    fn put(&self, token: Token, until: BootInstant, is_new: bool) {
         self.metrics.login_required(false);
         self.progress.send_modify(|progress| {
             if progress.discarded.as_ref() == Some(&token.secret) {

@@ -4,7 +4,7 @@ use tokio::sync::MutexGuard;
 
 use super::{Kept, Login, PAUSE, aside};
 use crate::{
-    clock::Moment,
+    clock::BootInstant,
     oauth::response::Issued,
     secret::Secret,
     token::{
@@ -152,7 +152,7 @@ impl<'a> Session<'a> {
     pub(in crate::token) async fn renewed(
         &mut self,
         issued: &Issued,
-        asked_at: Moment,
+        asked_at: BootInstant,
         refreshed: bool,
     ) -> Result<(), StoreError> {
         self.kept.record = Some(self.next(issued, asked_at, refreshed));
@@ -232,7 +232,7 @@ impl<'a> Session<'a> {
     }
 
     /// The record after an answer. One to a refresh that brings no refresh token keeps the old one (RFC 6749 §6).
-    fn next(&self, issued: &Issued, asked_at: Moment, refreshed: bool) -> Record {
+    fn next(&self, issued: &Issued, asked_at: BootInstant, refreshed: bool) -> Record {
         let before = self.kept.record.as_ref().filter(|_| refreshed);
         let kept = || before.and_then(|record| record.refresh_token.clone());
         let configured = match before {

@@ -3,7 +3,7 @@
 
 use super::{Cause, Outcome, Refresher};
 use crate::{
-    clock::Moment,
+    clock::BootInstant,
     oauth::{
         error::{Fault, Refusal, TokenRequestError},
         grant::Grant,
@@ -165,7 +165,7 @@ impl Refresher {
         &self,
         session: &mut Session<'_>,
         issued: Issued,
-        asked_at: Moment,
+        asked_at: BootInstant,
         refreshed: bool,
     ) -> Result<Outcome, Cause> {
         let unsaved = session.renewed(&issued, asked_at, refreshed).await.err();
@@ -183,7 +183,7 @@ impl Refresher {
 
 /// What becomes of the good token in the store, if there is one, at `now`; `continues` is whether the login is the one
 /// that was in force. Pure.
-fn take(stored: Option<&AccessToken>, continues: bool, begun: &Begun, now: Moment) -> Take {
+fn take(stored: Option<&AccessToken>, continues: bool, begun: &Begun, now: BootInstant) -> Take {
     let in_hand = begun.in_hand.as_ref();
     let is_enough = |in_hand: &AccessToken| !begun.wanted && in_hand.state(now) == State::Fresh;
     match (stored, in_hand) {

@@ -101,7 +101,7 @@ impl Refresher {
 }
 
 /// Waits for an instant; for ever where there is none.
-async fn until(clock: &dyn crate::clock::Clock, moment: Option<crate::clock::Moment>) {
+async fn until(clock: &dyn crate::clock::Clock, moment: Option<crate::clock::BootInstant>) {
     match moment {
         Some(moment) => clock.sleep_until(moment).await,
         None => std::future::pending().await,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::error::Flaw;
-use crate::{clock::Moment, secret::Secret};
+use crate::{clock::BootInstant, secret::Secret};
 
 /// The version of the format that is written. Older ones are read, and become this one when they are next written.
 pub(super) const VERSION: u64 = 1;
@@ -188,9 +188,9 @@ impl Access {
     pub fn new(
         token: Secret,
         settings: String,
-        asked_at: Moment,
+        asked_at: BootInstant,
         lifetime: Duration,
-        now: Moment,
+        now: BootInstant,
         wall: SystemTime,
     ) -> Self {
         let wall = wall
@@ -207,7 +207,7 @@ impl Access {
 
     /// When it was asked for, if that can be told: both clocks have to agree on how long ago it was. They do not after
     /// a reboot, on another machine, or when the time of day was set; then the token may be older than it looks.
-    pub fn asked_at(&self, now: Moment, wall: SystemTime) -> Option<Moment> {
+    pub fn asked_at(&self, now: BootInstant, wall: SystemTime) -> Option<BootInstant> {
         let by_day = of_day(wall).checked_sub(self.asked_at)?;
         let by_boot = of_boot(now).checked_sub(self.asked_at_boot)?;
         (by_day.abs_diff(by_boot) <= TOLERANCE)
@@ -227,8 +227,8 @@ fn of_day(wall: SystemTime) -> u64 {
     )
 }
 
-fn of_boot(moment: Moment) -> u64 {
-    millis(moment.since(Moment::from_boot(Duration::ZERO)))
+fn of_boot(moment: BootInstant) -> u64 {
+    millis(moment.since(BootInstant::from_boot(Duration::ZERO)))
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -100,9 +100,9 @@ fn no_secret_is_shown() {
     assert!(!format!("{:?}", record()).contains(CANARY));
 }
 
-fn at(boot: u64, day: u64) -> (Moment, SystemTime) {
+fn at(boot: u64, day: u64) -> (BootInstant, SystemTime) {
     (
-        Moment::from_boot(Duration::from_secs(boot)),
+        BootInstant::from_boot(Duration::from_secs(boot)),
         SystemTime::UNIX_EPOCH + Duration::from_secs(day),
     )
 }
