@@ -247,7 +247,7 @@ impl Login {
             let (Some(now), Some(before)) = (&stored, &kept.stored) else {
                 return Ok(Look::Changed);
             };
-            if !now.only_gave_up_access(before) {
+            if !now.only_lost_access(before) {
                 return Ok(Look::Changed);
             }
             // Another process's upstream refused the token: there is nothing to take up, and nothing to ask for.
@@ -296,7 +296,7 @@ impl Login {
             .as_ref()
             .filter(|access| access.settings == settings(&self.provider))?;
         let now = self.clock.now();
-        let asked_at = access.asked_at(now, self.clock.wall())?;
+        let asked_at = access.requested_at(now, self.clock.wall())?;
         let deadlines = Deadlines::new(
             asked_at,
             access.lifetime(),

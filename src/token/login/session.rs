@@ -123,11 +123,11 @@ impl<'a> Session<'a> {
     /// What the next token can be asked for with.
     pub(in crate::token) fn means(&self) -> Means {
         match &self.kept.record {
-            Some(record) if !record.is_forgotten() && self.login.is_of_another_client(record) => {
+            Some(record) if !record.is_logged_out() && self.login.is_of_another_client(record) => {
                 Means::OtherClient
             }
             Some(record) if record.refused => Means::Refused,
-            Some(record) if record.is_forgotten() => Means::Forgotten,
+            Some(record) if record.is_logged_out() => Means::Forgotten,
             Some(Record {
                 refresh_token: Some(refresh_token),
                 ..
@@ -141,7 +141,7 @@ impl<'a> Session<'a> {
     /// # Errors
     /// It cannot: nothing may be spent.
     pub(in crate::token) async fn prepare(&mut self) -> Result<(), StoreError> {
-        self.with_lock(|lock| lock.prepare()).await
+        self.with_lock(|lock| lock.reserve()).await
     }
 
     /// An answer came, to a refresh or to a login of our own. It is in force from here on, whether it can be written or

@@ -177,7 +177,7 @@ async fn a_logout_gives_back_the_refresh_token_and_leaves_nothing_of_it() {
     assert_eq!(login.log_out().await.unwrap(), Some(Secret::new("r1")));
     assert!(!login.has_refresh_token());
     let left = world.store.load("fake").unwrap().unwrap();
-    assert!(left.is_forgotten());
+    assert!(left.is_logged_out());
     assert!(matches!(
         means(&world.login(Some("first"))).await,
         Means::Forgotten

@@ -151,8 +151,8 @@ impl Store for Treacherous {
 }
 
 impl Lock for TreacherousLock {
-    fn prepare(&mut self) -> Result<(), StoreError> {
-        self.lock.prepare()
+    fn reserve(&mut self) -> Result<(), StoreError> {
+        self.lock.reserve()
     }
 
     fn save(&mut self, record: &Record) -> Result<(), StoreError> {
