@@ -18,7 +18,8 @@ use bearward::{
     tls,
     token::{
         Tokens,
-        credential::{Credential, Token},
+        access_token::Token,
+        credential::Credential,
         store::{self, StoreLocation},
     },
 };
@@ -209,7 +210,7 @@ async fn start(count: usize) -> io::Result<(AuthorizationServer, Tokens, Config,
     let mut tokens = Tokens::start(&[], store, Arc::new(SystemClock), &metrics);
     for number in 0..config.providers.len().div_ceil(BATCH) {
         let known = config.providers.len().min((number + 1) * BATCH);
-        tokens = tokens.succeed(&config.providers[..known], &metrics);
+        tokens = tokens.reconfigured(&config.providers[..known], &metrics);
         for provider in &config.providers[number * BATCH..known] {
             let token = tokens
                 .credential(&provider.name)

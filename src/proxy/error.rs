@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use crate::token::credential::NoToken;
+use crate::token::error::TokenError;
 
 /// The kinds of answers that are bearward's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,9 +86,9 @@ impl Refusal {
     }
 
     /// The refusal of a request that needs `provider`'s token, of which there is none; `way` says how to log in there.
-    pub fn no_token(reason: &NoToken, provider: &str, way: &str) -> Self {
+    pub fn no_token(reason: &TokenError, provider: &str, way: &str) -> Self {
         match reason {
-            NoToken::Refused { error } => Self {
+            TokenError::Refused { error } => Self {
                 code: Some(error.clone()),
                 ..Self::new(
                     Kind::TokenRefused,
@@ -98,7 +98,7 @@ impl Refusal {
                     ),
                 )
             },
-            NoToken::Unavailable {
+            TokenError::Unavailable {
                 retry_after,
                 detail,
             } => Self {
@@ -108,7 +108,7 @@ impl Refusal {
                     format!("no usable access token of provider {provider:?}: {detail}"),
                 )
             },
-            NoToken::LoginRequired => Self::new(
+            TokenError::LoginRequired => Self::new(
                 Kind::LoginRequired,
                 format!("provider {provider:?} needs a login: {way}"),
             ),

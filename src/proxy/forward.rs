@@ -214,10 +214,10 @@ async fn replays(
     if gathered != Ok(true) {
         // Too large to be sent again, or broken: the next request is to find a new token. Where another would not help,
         // the refusal has been told already and this one stays.
-        let _ = credential.discard(seen);
+        let _ = credential.invalidate(seen).await;
         return gathered;
     }
-    match credential.renew(seen).await {
+    match credential.replace(seen).await {
         Ok(token) => {
             active.metrics.replayed();
             prepared.token = Some(token);

@@ -20,7 +20,7 @@ use crate::{
         access_log::{self, AccessEntry, TokenCost},
         metrics::{Gauge, RouteMetrics},
     },
-    token::credential::Token,
+    token::access_token::Token,
 };
 
 /// What all connections of one listener share.
