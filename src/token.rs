@@ -12,10 +12,10 @@
 //! ```
 
 pub mod access_token;
+mod attempt_failure;
 mod cache;
 pub mod credential;
 pub mod error;
-mod failure;
 pub mod grant;
 mod handle;
 mod jitter;
@@ -52,7 +52,7 @@ const STORE_ALLOWANCE: Duration = Duration::from_secs(15);
 pub struct Tokens {
     running: Vec<Arc<RunningCredential>>,
     by_name: HashMap<Arc<str>, usize>,
-    environment: Environment,
+    environment: TokenEnvironment,
 }
 
 impl Tokens {
@@ -65,7 +65,7 @@ impl Tokens {
         clock: Arc<dyn Clock>,
         metrics: &Metrics,
     ) -> Self {
-        let environment = Environment {
+        let environment = TokenEnvironment {
             store,
             clock,
             cache: TokenCache::new(),
@@ -97,7 +97,7 @@ impl Tokens {
         Self::new(running, self.environment.clone())
     }
 
-    fn new(running: Vec<Arc<RunningCredential>>, environment: Environment) -> Self {
+    fn new(running: Vec<Arc<RunningCredential>>, environment: TokenEnvironment) -> Self {
         let by_name = running
             .iter()
             .enumerate()
@@ -168,7 +168,7 @@ impl fmt::Debug for Tokens {
 
 /// What all credentials share, including those of later registries.
 #[derive(Clone)]
-struct Environment {
+struct TokenEnvironment {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     cache: TokenCache,
@@ -184,7 +184,11 @@ struct RunningCredential {
 }
 
 impl RunningCredential {
-    fn spawn(provider: &Arc<Provider>, environment: &Environment, metrics: &Metrics) -> Arc<Self> {
+    fn spawn(
+        provider: &Arc<Provider>,
+        environment: &TokenEnvironment,
+        metrics: &Metrics,
+    ) -> Arc<Self> {
         let (credential, refresher) = new_credential(provider, environment, metrics);
         Arc::new(Self {
             credential,
@@ -205,10 +209,10 @@ impl Drop for RunningCredential {
 /// Creates the credential of `provider`, and the refresher that owns its state.
 fn new_credential(
     provider: &Arc<Provider>,
-    environment: &Environment,
+    environment: &TokenEnvironment,
     metrics: &Metrics,
 ) -> (Arc<Credential>, Refresher) {
-    let Environment {
+    let TokenEnvironment {
         store,
         clock,
         cache,

@@ -19,7 +19,7 @@ use bearward::{
     },
     secret::Secret,
     server::limits::Limits,
-    token::{access_token::AccessToken, schedule::Deadlines},
+    token::{access_token::AccessToken, schedule::TokenDeadlines},
 };
 
 use super::reference::{self, Declared, Lines, dechunk};
@@ -57,7 +57,8 @@ static ROUTE: LazyLock<Route> = LazyLock::new(|| {
 
 static ISSUED: LazyLock<AccessToken> = LazyLock::new(|| {
     let clock = ManualClock::new();
-    let deadlines = Deadlines::new(clock.now(), std::time::Duration::from_secs(3600), None, 0.0);
+    let deadlines =
+        TokenDeadlines::new(clock.now(), std::time::Duration::from_secs(3600), None, 0.0);
     AccessToken::new(Secret::new(TOKEN), deadlines, &clock)
 });
 

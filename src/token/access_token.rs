@@ -8,7 +8,7 @@ use std::{
     time::SystemTime,
 };
 
-use super::schedule::Deadlines;
+use super::schedule::TokenDeadlines;
 use crate::{
     clock::{BootInstant, Clock},
     secret::Secret,
@@ -38,8 +38,8 @@ pub struct AccessToken {
 
 impl AccessToken {
     /// Creates a token with its deadlines. The times of day are computed from `clock` now.
-    pub fn new(secret: Secret, deadlines: Deadlines, clock: &dyn Clock) -> Self {
-        let Deadlines {
+    pub fn new(secret: Secret, deadlines: TokenDeadlines, clock: &dyn Clock) -> Self {
+        let TokenDeadlines {
             refresh_at,
             usable_until,
             expires_at,
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn a_token_is_fresh_then_due_then_expired() {
         let clock = ManualClock::new();
-        let deadlines = Deadlines::new(clock.now(), Duration::from_secs(100), None, 0.0);
+        let deadlines = TokenDeadlines::new(clock.now(), Duration::from_secs(100), None, 0.0);
         let token = AccessToken::new(Secret::new("t"), deadlines, &clock);
         assert_eq!(
             token.expires_at_wall,

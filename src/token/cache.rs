@@ -83,11 +83,11 @@ mod tests {
     use crate::{
         clock::{Clock, ManualClock},
         secret::Secret,
-        token::{access_token::AccessToken, schedule::Deadlines},
+        token::{access_token::AccessToken, schedule::TokenDeadlines},
     };
 
     fn token(clock: &ManualClock, lifetime: u64) -> Token {
-        let deadlines = Deadlines::new(clock.now(), Duration::from_secs(lifetime), None, 0.0);
+        let deadlines = TokenDeadlines::new(clock.now(), Duration::from_secs(lifetime), None, 0.0);
         Arc::new(AccessToken::new(Secret::new("t"), deadlines, clock))
     }
 

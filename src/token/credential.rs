@@ -13,12 +13,12 @@ use tokio::sync::watch;
 
 use super::{
     access_token::Token,
+    attempt_failure::AttemptFailure,
     error::TokenError,
-    failure::Failure,
     grant::{PreparedLogin, RecordedLogin, StoredGrant},
     handle::StateHandle,
     owner::report_unsaved,
-    snapshot::{Availability, Demand, Phase, Replay, Snapshot},
+    snapshot::{Availability, Demand, Phase, ReplayPlan, Snapshot},
     status::CredentialStatus,
     store::StoreError,
 };
@@ -109,7 +109,7 @@ impl Credential {
     /// # Errors
     /// Another token would not help; the current one stays.
     pub async fn invalidate(&self, refused: &Token) -> Result<(), TokenError> {
-        self.state.invalidate(refused, Replay::Impossible).await
+        self.state.invalidate(refused, ReplayPlan::Impossible).await
     }
 
     /// Invalidates `refused`, which an upstream refused, and obtains another token for the replay.
@@ -121,7 +121,7 @@ impl Credential {
     /// As [`Credential::obtain`]; and where another token would not help, because the last refresh is less than 60 s
     /// ago or the authorization server issued the refused token again. The current token then stays.
     pub async fn replace(&self, refused: &Token) -> Result<Token, TokenError> {
-        self.state.invalidate(refused, Replay::Follows).await?;
+        self.state.invalidate(refused, ReplayPlan::Follows).await?;
         let token = self.obtain().await?;
         if token.secret == refused.secret {
             return Err(TokenError::unavailable(
@@ -198,7 +198,10 @@ impl Credential {
                 .as_ref()
                 .is_some_and(|grant| grant.has_refresh_token()),
             token_requests: self.token_requests.load(Ordering::Relaxed),
-            last_error: snapshot.last_error.as_ref().map(Failure::to_last_error),
+            last_error: snapshot
+                .last_error
+                .as_ref()
+                .map(AttemptFailure::to_last_error),
         }
     }
 
@@ -241,7 +244,9 @@ impl Credential {
     /// Waits for the outcome of an attempt, which all waiting clients share.
     async fn wait_for_token(&self, mut demand: Demand) -> Result<Token, TokenError> {
         let mut snapshots = self.state.subscribe();
-        let mut timeout = self.clock.sleep_until(self.clock.now() + OBTAIN_TIMEOUT);
+        let deadline = self.clock.now() + OBTAIN_TIMEOUT;
+        // Made when there is something to wait for: during an outage most clients are refused at once.
+        let mut timeout = None;
         loop {
             let snapshot = snapshots.borrow_and_update().clone();
             match snapshot.availability(self.clock.now(), demand) {
@@ -252,10 +257,11 @@ impl Credential {
             if snapshot.needs_request() {
                 self.state.request_refresh(snapshot.attempts_ended);
             }
+            let timeout = timeout.get_or_insert_with(|| self.clock.sleep_until(deadline));
             tokio::select! {
                 biased;
                 outcome = self.attempt_after(&mut snapshots, snapshot.attempts_ended) => outcome?,
-                () = &mut timeout => {
+                () = &mut *timeout => {
                     let detail = "the token endpoint has not responded yet";
                     return Err(TokenError::unavailable(Duration::ZERO, detail));
                 }

@@ -7,10 +7,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     access_token::Token,
+    attempt_failure::AttemptFailure,
     cache::TokenSlot,
     error::TokenError,
-    failure::Failure,
-    snapshot::{Phase, Replay, Snapshot},
+    snapshot::{Phase, ReplayPlan, Snapshot},
 };
 use crate::clock::BootInstant;
 
@@ -18,7 +18,7 @@ use crate::clock::BootInstant;
 pub(super) struct StateHandle {
     pub(super) slot: Arc<TokenSlot>,
     pub(super) snapshots: watch::Receiver<Arc<Snapshot>>,
-    pub(super) commands: mpsc::UnboundedSender<Command>,
+    pub(super) commands: mpsc::UnboundedSender<StateCommand>,
     pub(super) stop: CancellationToken,
     #[cfg(test)]
     pub(super) publisher: watch::Sender<Arc<Snapshot>>,
@@ -51,17 +51,17 @@ impl StateHandle {
         // After the owner's end the waiter finds the phase `Ended`.
         let _ = self
             .commands
-            .send(Command::RequestRefresh { attempts_ended });
+            .send(StateCommand::RequestRefresh { attempts_ended });
     }
 
     /// Invalidates `refused`. It is done even when the returned future is dropped.
     pub(super) async fn invalidate(
         &self,
         refused: &Token,
-        replay: Replay,
+        replay: ReplayPlan,
     ) -> Result<(), TokenError> {
         let (reply, invalidated) = oneshot::channel();
-        let command = Command::Invalidate {
+        let command = StateCommand::Invalidate {
             refused: refused.clone(),
             replay,
             reply,
@@ -75,10 +75,14 @@ impl StateHandle {
     }
 
     /// Publishes the token of a login; without one, requests a refresh.
-    pub(super) async fn publish_login(&self, token: Option<Token>, unsaved: Option<Failure>) {
+    pub(super) async fn publish_login(
+        &self,
+        token: Option<Token>,
+        unsaved: Option<AttemptFailure>,
+    ) {
         let (done, published) = oneshot::channel();
         self.send_and_wait(
-            Command::PublishLogin {
+            StateCommand::PublishLogin {
                 token,
                 unsaved,
                 done,
@@ -91,7 +95,7 @@ impl StateHandle {
     /// Removes the token after a logout, and requires a login.
     pub(super) async fn require_login(&self) {
         let (done, required) = oneshot::channel();
-        self.send_and_wait(Command::RequireLogin { done }, required)
+        self.send_and_wait(StateCommand::RequireLogin { done }, required)
             .await;
     }
 
@@ -109,7 +113,7 @@ impl StateHandle {
             .await;
     }
 
-    async fn send_and_wait(&self, command: Command, done: oneshot::Receiver<()>) {
+    async fn send_and_wait(&self, command: StateCommand, done: oneshot::Receiver<()>) {
         // Without an owner there is no state left to change.
         if self.commands.send(command).is_ok() {
             let _ = done.await;
@@ -118,19 +122,19 @@ impl StateHandle {
 }
 
 /// A request to change the state.
-pub(super) enum Command {
+pub(super) enum StateCommand {
     /// An attempt is needed, unless one has ended since `attempts_ended` was read.
     RequestRefresh { attempts_ended: u64 },
     /// An upstream refused a token.
     Invalidate {
         refused: Token,
-        replay: Replay,
+        replay: ReplayPlan,
         reply: oneshot::Sender<Result<(), TokenError>>,
     },
     /// A login was recorded.
     PublishLogin {
         token: Option<Token>,
-        unsaved: Option<Failure>,
+        unsaved: Option<AttemptFailure>,
         done: oneshot::Sender<()>,
     },
     /// The login was ended.

@@ -11,12 +11,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     access_token::Token,
+    attempt_failure::AttemptFailure,
     cache::TokenSlot,
     error::TokenError,
-    failure::Failure,
-    handle::{Command, StateHandle},
+    handle::{StateCommand, StateHandle},
     schedule::Retry,
-    snapshot::{AttemptStart, Availability, Phase, Publication, Replay, Snapshot},
+    snapshot::{AttemptStart, Availability, Phase, Publication, ReplayPlan, Snapshot},
     store::StoreError,
 };
 use crate::{clock::Clock, telemetry::metrics::ProviderMetrics};
@@ -61,7 +61,7 @@ pub(super) struct StateOwner {
     publisher: watch::Sender<Arc<Snapshot>>,
     slot: Arc<TokenSlot>,
     metrics: Arc<ProviderMetrics>,
-    commands: mpsc::UnboundedReceiver<Command>,
+    commands: mpsc::UnboundedReceiver<StateCommand>,
     stop: CancellationToken,
 }
 
@@ -120,13 +120,13 @@ impl StateOwner {
     }
 
     /// Ends an attempt that failed.
-    pub(super) fn fail(&mut self, failure: Failure, retry: Retry) {
+    pub(super) fn fail(&mut self, failure: AttemptFailure, retry: Retry) {
         self.snapshot.fail(failure, retry);
         self.publish_snapshot();
     }
 
     /// Ends an attempt that cannot be repeated before there is a login; `drop_token` ends the current token's use.
-    pub(super) fn require_login(&mut self, failure: Option<Failure>, drop_token: bool) {
+    pub(super) fn require_login(&mut self, failure: Option<AttemptFailure>, drop_token: bool) {
         if drop_token {
             self.snapshot.drop_token();
         }
@@ -146,24 +146,24 @@ impl StateOwner {
         self.publish_snapshot();
     }
 
-    fn handle(&mut self, command: Command) {
+    fn handle(&mut self, command: StateCommand) {
         // A client that went away meanwhile reads no reply.
         match command {
-            Command::RequestRefresh { attempts_ended } => {
+            StateCommand::RequestRefresh { attempts_ended } => {
                 let requested = self.snapshot.refresh_requested;
                 self.snapshot.request_refresh(attempts_ended);
                 if self.snapshot.refresh_requested != requested {
                     self.publish_snapshot();
                 }
             }
-            Command::Invalidate {
+            StateCommand::Invalidate {
                 refused,
                 replay,
                 reply,
             } => {
                 let _ = reply.send(self.invalidate(&refused, replay));
             }
-            Command::PublishLogin {
+            StateCommand::PublishLogin {
                 token,
                 unsaved,
                 done,
@@ -171,14 +171,14 @@ impl StateOwner {
                 self.publish_login(token, unsaved);
                 let _ = done.send(());
             }
-            Command::RequireLogin { done } => {
+            StateCommand::RequireLogin { done } => {
                 self.require_login(None, true);
                 let _ = done.send(());
             }
         }
     }
 
-    fn invalidate(&mut self, refused: &Token, replay: Replay) -> Result<(), TokenError> {
+    fn invalidate(&mut self, refused: &Token, replay: ReplayPlan) -> Result<(), TokenError> {
         let (had_token, reported) = (
             self.snapshot.token.is_some(),
             self.snapshot.refusal_reported,
@@ -198,7 +198,7 @@ impl StateOwner {
         }
     }
 
-    fn publish_login(&mut self, token: Option<Token>, unsaved: Option<Failure>) {
+    fn publish_login(&mut self, token: Option<Token>, unsaved: Option<AttemptFailure>) {
         match token {
             Some(token) => self.publish(Publication::Issued {
                 refresh_at: token.refresh_at,
@@ -252,11 +252,18 @@ fn is_same(before: Option<&Token>, after: Option<&Token>) -> bool {
 }
 
 /// Logs that a new refresh token is only in memory, and returns the failure to show.
-pub(super) fn report_unsaved(provider: &str, error: &StoreError, clock: &dyn Clock) -> Failure {
+pub(super) fn report_unsaved(
+    provider: &str,
+    error: &StoreError,
+    clock: &dyn Clock,
+) -> AttemptFailure {
     tracing::error!(
         %provider,
         %error,
         "store.unsaved: the new refresh token is only in memory, and is lost if the process ends before it is written"
     );
-    Failure::of_store(error, clock.wall())
+    AttemptFailure::of_store(error, clock.wall())
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,13 +16,13 @@ use std::{
 
 use self::{
     acquirer::Acquirer,
-    outcome::{AttemptError, LoginReason, Outcome},
+    outcome::{AttemptError, AttemptOutcome, LoginReason},
     requester::TokenRequester,
     secrets::WatchedSecrets,
 };
 use super::{
     access_token::{AccessToken, Token},
-    failure::Failure,
+    attempt_failure::AttemptFailure,
     grant::{StoreCheck, StoredGrant},
     jitter::random,
     owner::{StateOwner, report_unsaved},
@@ -126,14 +126,14 @@ impl Refresher {
         // Boxed: the futures of an attempt are large, and this task rests most of the time.
         let attempt = Box::pin(self.acquirer.acquire(&start, self.has_started));
         match self.owner.run_while(attempt).await {
-            Ok(Outcome::Issued {
+            Ok(AttemptOutcome::Issued {
                 token,
                 requested_at,
                 unsaved,
             }) => self.publish_issued(token, requested_at, unsaved),
-            Ok(Outcome::Stored(token)) => self.publish_stored(token, "token.adopted"),
-            Ok(Outcome::Unchanged) => self.owner.publish(Publication::Unchanged),
-            Ok(Outcome::LoginRequired { reason, last }) => self.require_login(&reason, last),
+            Ok(AttemptOutcome::Stored(token)) => self.publish_stored(token, "token.adopted"),
+            Ok(AttemptOutcome::Unchanged) => self.owner.publish(Publication::Unchanged),
+            Ok(AttemptOutcome::LoginRequired { reason, last }) => self.require_login(&reason, last),
             Err(AttemptError::Stopped) => {}
             Err(error) => self.fail(&error, began_at),
         }
@@ -160,7 +160,7 @@ impl Refresher {
             let needs_operator = snapshot
                 .last_error
                 .as_ref()
-                .is_some_and(Failure::needs_operator);
+                .is_some_and(AttemptFailure::needs_operator);
             let check_at = self.acquirer.has_grant().then_some(self.next_store_check);
 
             tokio::select! {
@@ -196,7 +196,7 @@ impl Refresher {
                 let store_failed = snapshot
                     .last_error
                     .as_ref()
-                    .is_some_and(Failure::is_of_store);
+                    .is_some_and(AttemptFailure::is_of_store);
                 if is_idle && store_failed {
                     self.owner.clear_last_error();
                 }
@@ -263,10 +263,10 @@ impl Refresher {
             }
             LoginReason::Refused(error) => {
                 tracing::error!(%provider, kind = error.kind(), %error, "login.required");
-                Some(Failure::of_request(error, at))
+                Some(AttemptFailure::of_request(error, at))
             }
             LoginReason::OtherClient => {
-                let failure = Failure::other_client(provider, at);
+                let failure = AttemptFailure::other_client(provider, at);
                 tracing::error!(%provider, kind = failure.kind(), "login.required");
                 Some(failure)
             }
@@ -279,16 +279,18 @@ impl Refresher {
     fn fail(&mut self, error: &AttemptError, began_at: BootInstant) {
         let (now, wall) = (self.clock.now(), self.clock.wall());
         let (setback, failure) = match error {
-            AttemptError::Request(error) => (error.into(), Failure::of_request(error, wall)),
+            AttemptError::Request(error) => (error.into(), AttemptFailure::of_request(error, wall)),
             AttemptError::SignIn(error) => {
                 // Whatever was refused, an account is locked sooner than a client.
                 let setback = Setback {
                     needs_operator: !error.is_transient(),
                     ..error.into()
                 };
-                (setback, Failure::of_request(error, wall))
+                (setback, AttemptFailure::of_request(error, wall))
             }
-            AttemptError::Store(error) => (Setback::default(), Failure::of_store(error, wall)),
+            AttemptError::Store(error) => {
+                (Setback::default(), AttemptFailure::of_store(error, wall))
+            }
             AttemptError::Stopped => return,
         };
         let usable_until = self.owner.current().map(|token| token.usable_until);

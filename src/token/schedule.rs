@@ -19,7 +19,7 @@ const MAX_REFUSAL_WAIT: Duration = Duration::from_secs(10 * 60);
 
 /// The instants that decide a token's use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Deadlines {
+pub struct TokenDeadlines {
     /// When the token is due for refresh, jitter included.
     pub refresh_at: BootInstant,
     /// When the token stops being sent.
@@ -28,7 +28,7 @@ pub struct Deadlines {
     pub expires_at: BootInstant,
 }
 
-impl Deadlines {
+impl TokenDeadlines {
     /// Computes the deadlines of a token that was requested at `requested_at` and lives for `lifetime`.
     ///
     /// `before` is the configured time between refresh and expiry. It is capped at half the lifetime, and raised so
@@ -172,7 +172,7 @@ mod tests {
     }
 
     fn deadlines(lifetime: f64, before: Option<f64>, random: f64) -> (f64, f64) {
-        let deadlines = Deadlines::new(START, seconds(lifetime), before.map(seconds), random);
+        let deadlines = TokenDeadlines::new(START, seconds(lifetime), before.map(seconds), random);
         let after = |moment: BootInstant| moment.since(START).as_secs_f64();
         assert_eq!(deadlines.expires_at, START + seconds(lifetime));
         (after(deadlines.refresh_at), after(deadlines.usable_until))

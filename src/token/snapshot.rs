@@ -14,7 +14,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    access_token::Token, error::TokenError, failure::Failure, schedule::Retry,
+    access_token::Token, attempt_failure::AttemptFailure, error::TokenError, schedule::Retry,
     status::CredentialState,
 };
 use crate::clock::BootInstant;
@@ -38,7 +38,7 @@ pub(super) struct Snapshot {
     /// The last attempt failed, and `last_error` says why.
     pub(super) attempt_failed: bool,
     /// What is wrong, if anything is. It may be set beside a usable token.
-    pub(super) last_error: Option<Failure>,
+    pub(super) last_error: Option<AttemptFailure>,
     /// The token that an upstream refused last. It must not come back from the store.
     pub(super) invalidated: Option<Token>,
     /// When an upstream's refusal last caused a refresh.
@@ -89,7 +89,7 @@ pub(super) enum Demand {
 
 /// What follows on a token's refusal by an upstream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Replay {
+pub(super) enum ReplayPlan {
     /// The request is replayed with another token, which shows whether the refused one was revoked.
     Follows,
     /// The request cannot be replayed, so nothing shows whether another token would help.
@@ -106,7 +106,7 @@ pub(super) enum Publication {
         /// When it is due for refresh.
         refresh_at: BootInstant,
         /// Why its refresh token is only in memory.
-        unsaved: Option<Failure>,
+        unsaved: Option<AttemptFailure>,
     },
     /// A token loaded from the store: of an earlier run, or of another process.
     Restored(Token),
@@ -193,13 +193,13 @@ impl Snapshot {
     }
 
     /// Ends an attempt that failed. The current token stays.
-    pub(super) fn fail(&mut self, failure: Failure, retry: Retry) {
+    pub(super) fn fail(&mut self, failure: AttemptFailure, retry: Retry) {
         self.phase = Phase::BackingOff(retry);
         self.end_attempt(Some(failure), true);
     }
 
     /// Ends an attempt that cannot be repeated before there is a login. The current token stays until it expires.
-    pub(super) fn require_login(&mut self, failure: Option<Failure>) {
+    pub(super) fn require_login(&mut self, failure: Option<AttemptFailure>) {
         self.phase = Phase::LoginRequired;
         let failed = failure.is_some();
         self.end_attempt(failure, failed);
@@ -230,7 +230,7 @@ impl Snapshot {
     pub(super) fn invalidate(
         &mut self,
         refused: &Token,
-        replay: Replay,
+        replay: ReplayPlan,
         now: BootInstant,
     ) -> Availability {
         match self.usable_token(now) {
@@ -238,7 +238,7 @@ impl Snapshot {
             Some(newer) => return Availability::Ready(newer.clone()),
             None => return Availability::Pending,
         }
-        let was_revoked = replay == Replay::Follows && refused.was_accepted_before();
+        let was_revoked = replay == ReplayPlan::Follows && refused.was_accepted_before();
         let left = self
             .refreshed_for_refusal_at
             .map_or(Duration::ZERO, |at| (at + MIN_REFUSAL_SPACING).since(now));
@@ -329,7 +329,7 @@ impl Snapshot {
             .is_some_and(|invalidated| invalidated.secret == token.secret)
     }
 
-    fn end_attempt(&mut self, last_error: Option<Failure>, failed: bool) {
+    fn end_attempt(&mut self, last_error: Option<AttemptFailure>, failed: bool) {
         self.last_error = last_error;
         self.attempt_failed = failed;
         self.attempts_ended += 1;

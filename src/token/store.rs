@@ -12,7 +12,7 @@ use std::{fmt, path::PathBuf, sync::Arc};
 
 pub use self::{
     error::{FileError, StoreError},
-    record::{Access, Record},
+    record::{Record, StoredAccessToken},
 };
 use crate::secret::Secret;
 

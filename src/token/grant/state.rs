@@ -19,8 +19,8 @@ use crate::{
     token::{
         access_token::AccessToken,
         jitter::random,
-        schedule::Deadlines,
-        store::{Access, Lock, Record, Store, StoreError},
+        schedule::TokenDeadlines,
+        store::{Lock, Record, Store, StoreError, StoredAccessToken},
     },
 };
 
@@ -143,7 +143,7 @@ impl GrantContext {
             .filter(|access| access.settings == settings_digest(&self.provider))?;
         let now = self.clock.now();
         let requested_at = access.requested_at(now, self.clock.wall())?;
-        let deadlines = Deadlines::new(
+        let deadlines = TokenDeadlines::new(
             requested_at,
             access.lifetime(),
             self.provider.refresh_before,
@@ -159,8 +159,8 @@ impl GrantContext {
         token: Secret,
         lifetime: Duration,
         requested_at: BootInstant,
-    ) -> Access {
-        Access::new(
+    ) -> StoredAccessToken {
+        StoredAccessToken::new(
             token,
             settings_digest(&self.provider),
             requested_at,

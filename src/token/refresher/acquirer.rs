@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    outcome::{AttemptError, LoginReason, Outcome},
+    outcome::{AttemptError, AttemptOutcome, LoginReason},
     requester::TokenRequester,
 };
 use crate::{
@@ -86,7 +86,7 @@ impl Acquirer {
         &mut self,
         start: &AttemptStart,
         has_started: bool,
-    ) -> Result<Outcome, AttemptError> {
+    ) -> Result<AttemptOutcome, AttemptError> {
         match self.grant.clone() {
             None => self.request_for_client().await,
             Some(grant) => self.acquire_by_grant(&grant, start, has_started).await,
@@ -126,12 +126,12 @@ impl Acquirer {
     }
 
     /// Requests a token for the client itself (RFC 6749 section 4.4).
-    async fn request_for_client(&self) -> Result<Outcome, AttemptError> {
+    async fn request_for_client(&self) -> Result<AttemptOutcome, AttemptError> {
         let (response, requested_at) = self.requester.request(Grant::ClientCredentials).await;
         let token = response
             .and_then(|issued| self.requester.to_token(issued, requested_at))
             .map_err(AttemptError::Request)?;
-        Ok(Outcome::Issued {
+        Ok(AttemptOutcome::Issued {
             token,
             requested_at,
             unsaved: None,
@@ -144,7 +144,7 @@ impl Acquirer {
         grant: &StoredGrant,
         start: &AttemptStart,
         has_started: bool,
-    ) -> Result<Outcome, AttemptError> {
+    ) -> Result<AttemptOutcome, AttemptError> {
         let mut locked = tokio::select! {
             biased;
             locked = grant.lock() => locked?,
@@ -165,10 +165,10 @@ impl Acquirer {
         if matches!(input, RefreshInput::RefreshToken(_) | RefreshInput::Missing) {
             let now = self.clock.now();
             match stored_token_action(stored.as_ref(), locked.is_same_login(), start, now) {
-                StoredTokenAction::Keep => return Ok(Outcome::Unchanged),
+                StoredTokenAction::Keep => return Ok(AttemptOutcome::Unchanged),
                 StoredTokenAction::Adopt => {
                     if let Some(token) = stored {
-                        return Ok(Outcome::Stored(token));
+                        return Ok(AttemptOutcome::Stored(token));
                     }
                 }
                 StoredTokenAction::Replace => {}
@@ -200,7 +200,7 @@ impl Acquirer {
                 (LoginReason::Refused(TokenRequestError::new(refusal)), last)
             }
         };
-        Ok(Outcome::LoginRequired { reason, last })
+        Ok(AttemptOutcome::LoginRequired { reason, last })
     }
 
     /// Refreshes the token (RFC 6749 section 6).
@@ -208,7 +208,7 @@ impl Acquirer {
         &self,
         locked: &mut LockedGrant<'_>,
         refresh_token: &Secret,
-    ) -> Result<Outcome, AttemptError> {
+    ) -> Result<AttemptOutcome, AttemptError> {
         locked.reserve().await?;
         let grant = Grant::RefreshToken { refresh_token };
         let (mut response, mut requested_at) = self.requester.request(grant).await;
@@ -240,7 +240,7 @@ impl Acquirer {
         &self,
         locked: &mut LockedGrant<'_>,
         error: TokenRequestError,
-    ) -> Result<Outcome, AttemptError> {
+    ) -> Result<AttemptOutcome, AttemptError> {
         let provider = &self.provider.name;
         if let Err(error) = locked.record_refusal().await {
             // A restart would spend one request to find out again, no more.
@@ -250,14 +250,14 @@ impl Acquirer {
             tracing::warn!(%provider, %error, "login.refused: signing in again");
             return self.sign_in(locked).await;
         }
-        Ok(Outcome::LoginRequired {
+        Ok(AttemptOutcome::LoginRequired {
             reason: LoginReason::Refused(error),
             last: None,
         })
     }
 
     /// Signs in with the configured account, without a browser.
-    async fn sign_in(&self, locked: &mut LockedGrant<'_>) -> Result<Outcome, AttemptError> {
+    async fn sign_in(&self, locked: &mut LockedGrant<'_>) -> Result<AttemptOutcome, AttemptError> {
         locked.reserve().await?;
         let (response, requested_at) = self.requester.sign_in().await;
         let issued = response.map_err(AttemptError::SignIn)?;
@@ -272,13 +272,13 @@ impl Acquirer {
         issued: Issued,
         requested_at: BootInstant,
         refreshed: bool,
-    ) -> Result<Outcome, AttemptError> {
+    ) -> Result<AttemptOutcome, AttemptError> {
         let unsaved = locked
             .record_issued(&issued, requested_at, refreshed)
             .await
             .err();
         match (self.requester.to_token(issued, requested_at), unsaved) {
-            (Ok(token), unsaved) => Ok(Outcome::Issued {
+            (Ok(token), unsaved) => Ok(AttemptOutcome::Issued {
                 token,
                 requested_at,
                 unsaved,

@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// The outcome of a successful attempt.
-pub(super) enum Outcome {
+pub(super) enum AttemptOutcome {
     /// The token endpoint issued a token.
     Issued {
         token: AccessToken,

@@ -16,7 +16,7 @@ use crate::{
         sign_in,
     },
     telemetry::metrics::ProviderMetrics,
-    token::{access_token::AccessToken, jitter::random, schedule::Deadlines},
+    token::{access_token::AccessToken, jitter::random, schedule::TokenDeadlines},
 };
 
 /// The client of one provider's token endpoint. It counts every request in status and metrics.
@@ -86,7 +86,7 @@ impl TokenRequester {
         requested_at: BootInstant,
     ) -> Result<AccessToken, TokenRequestError> {
         let before = self.provider.refresh_before;
-        let deadlines = Deadlines::new(requested_at, issued.lifetime, before, random());
+        let deadlines = TokenDeadlines::new(requested_at, issued.lifetime, before, random());
         if self.clock.now() >= deadlines.usable_until {
             let expired = Fault::NotAToken("its lifetime was over when it came");
             return Err(TokenRequestError::new(expired));

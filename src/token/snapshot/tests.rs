@@ -7,7 +7,7 @@ use crate::{
     clock::{Clock, ManualClock},
     oauth::error::{Fault, Refusal, TokenRequestError},
     secret::Secret,
-    token::{access_token::AccessToken, schedule::Deadlines, store::StoreError},
+    token::{access_token::AccessToken, schedule::TokenDeadlines, store::StoreError},
 };
 
 const NOW: BootInstant = BootInstant::from_boot(Duration::from_secs(1000));
@@ -19,7 +19,7 @@ fn seconds(seconds: u64) -> Duration {
 fn token(secret: &str) -> Token {
     let clock = ManualClock::new();
     assert_eq!(clock.now(), NOW);
-    let deadlines = Deadlines::new(NOW, seconds(3600), None, 0.0);
+    let deadlines = TokenDeadlines::new(NOW, seconds(3600), None, 0.0);
     Arc::new(AccessToken::new(Secret::new(secret), deadlines, &clock))
 }
 
@@ -38,8 +38,8 @@ fn idle(token: &Token) -> Snapshot {
     snapshot
 }
 
-fn failure(fault: Fault) -> Failure {
-    Failure::of_request(&TokenRequestError::new(fault), SystemTime::UNIX_EPOCH)
+fn failure(fault: Fault) -> AttemptFailure {
+    AttemptFailure::of_request(&TokenRequestError::new(fault), SystemTime::UNIX_EPOCH)
 }
 
 fn failed(fault: Fault, wait: u64) -> Snapshot {
@@ -142,51 +142,54 @@ fn a_refusal_is_reported_to_clients_by_its_code_alone() {
 fn an_upstream_gets_one_refresh_a_minute() {
     let first = token("first");
     let mut snapshot = idle(&first);
-    assert_discarded(snapshot.invalidate(&first, Replay::Follows, NOW));
+    assert_discarded(snapshot.invalidate(&first, ReplayPlan::Follows, NOW));
     let second = token("second");
     snapshot.publish(issued(&second), NOW);
     let later = NOW + seconds(59);
     assert!(!snapshot.refusal_reported);
-    assert_kept_for(&snapshot.invalidate(&second, Replay::Follows, later), 1);
+    assert_kept_for(&snapshot.invalidate(&second, ReplayPlan::Follows, later), 1);
     assert!(snapshot.refusal_reported && snapshot.token.is_some());
-    assert_kept_for(&snapshot.invalidate(&second, Replay::Follows, later), 1);
-    assert_discarded(snapshot.invalidate(&second, Replay::Follows, NOW + seconds(60)));
+    assert_kept_for(&snapshot.invalidate(&second, ReplayPlan::Follows, later), 1);
+    assert_discarded(snapshot.invalidate(&second, ReplayPlan::Follows, NOW + seconds(60)));
 }
 
 #[test]
 fn a_revoked_token_is_replaced_within_the_minute_too() {
     let first = token("first");
     let mut snapshot = idle(&first);
-    assert_discarded(snapshot.invalidate(&first, Replay::Follows, NOW));
+    assert_discarded(snapshot.invalidate(&first, ReplayPlan::Follows, NOW));
     let second = token("second");
     second.mark_accepted();
     snapshot.publish(issued(&second), NOW);
     let later = NOW + seconds(1);
-    assert_kept_for(&snapshot.invalidate(&second, Replay::Impossible, later), 59);
-    assert_discarded(snapshot.invalidate(&second, Replay::Follows, later));
+    assert_kept_for(
+        &snapshot.invalidate(&second, ReplayPlan::Impossible, later),
+        59,
+    );
+    assert_discarded(snapshot.invalidate(&second, ReplayPlan::Follows, later));
 }
 
 #[test]
 fn a_token_refused_when_it_was_fresh_does_not_count_as_revoked() {
     let first = token("first");
     let mut snapshot = idle(&first);
-    assert_discarded(snapshot.invalidate(&first, Replay::Follows, NOW));
+    assert_discarded(snapshot.invalidate(&first, ReplayPlan::Follows, NOW));
     let second = token("second");
     second.mark_accepted();
     second.mark_refused_when_fresh();
     snapshot.publish(issued(&second), NOW);
-    assert_kept_for(&snapshot.invalidate(&second, Replay::Follows, NOW), 60);
+    assert_kept_for(&snapshot.invalidate(&second, ReplayPlan::Follows, NOW), 60);
 }
 
 #[test]
 fn a_refusal_requests_a_refresh_unless_one_is_in_flight() {
     let refused = token("a");
     let mut snapshot = idle(&refused);
-    snapshot.invalidate(&refused, Replay::Follows, NOW);
+    snapshot.invalidate(&refused, ReplayPlan::Follows, NOW);
     assert!(snapshot.refresh_requested);
     let mut snapshot = idle(&refused);
     snapshot.begin(NOW);
-    snapshot.invalidate(&refused, Replay::Follows, NOW);
+    snapshot.invalidate(&refused, ReplayPlan::Follows, NOW);
     assert!(!snapshot.refresh_requested, "two requests for one refusal");
 }
 
@@ -194,7 +197,7 @@ fn a_refusal_requests_a_refresh_unless_one_is_in_flight() {
 fn a_refusal_of_an_older_token_leaves_the_newer_one() {
     let (older, newer) = (token("older"), token("newer"));
     let mut snapshot = idle(&newer);
-    let available = snapshot.invalidate(&older, Replay::Follows, NOW);
+    let available = snapshot.invalidate(&older, ReplayPlan::Follows, NOW);
     assert!(matches!(&available, Availability::Ready(token) if Arc::ptr_eq(token, &newer)));
     assert!(snapshot.token.is_some() && snapshot.invalidated.is_none());
 }
@@ -204,7 +207,7 @@ fn a_token_invalidated_during_an_attempt_is_neither_kept_nor_restored_by_it() {
     let refused = token("a");
     let mut snapshot = idle(&refused);
     snapshot.begin(NOW);
-    snapshot.invalidate(&refused, Replay::Impossible, NOW);
+    snapshot.invalidate(&refused, ReplayPlan::Impossible, NOW);
     snapshot.publish(Publication::Unchanged, NOW);
     assert!(snapshot.token.is_none() && snapshot.refresh_requested);
 
@@ -219,7 +222,7 @@ fn a_token_invalidated_during_an_attempt_is_neither_kept_nor_restored_by_it() {
 fn a_token_that_is_issued_again_is_published_and_may_stay_in_the_store() {
     let refused = token("a");
     let mut snapshot = idle(&refused);
-    snapshot.invalidate(&refused, Replay::Impossible, NOW);
+    snapshot.invalidate(&refused, ReplayPlan::Impossible, NOW);
     snapshot.begin(NOW);
     snapshot.publish(issued(&token("a")), NOW);
     assert!(snapshot.token.is_some() && snapshot.invalidated.is_none());
@@ -230,7 +233,7 @@ fn a_token_whose_refresh_token_is_unsaved_is_no_failed_attempt() {
     let mut snapshot = Snapshot::new();
     snapshot.begin(NOW);
     let token = token("a");
-    let unsaved = Failure::of_store(&StoreError::Interrupted, SystemTime::UNIX_EPOCH);
+    let unsaved = AttemptFailure::of_store(&StoreError::Interrupted, SystemTime::UNIX_EPOCH);
     snapshot.publish(
         Publication::Issued {
             refresh_at: token.refresh_at,

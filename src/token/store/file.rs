@@ -11,7 +11,14 @@
 
 mod folder;
 
-use std::{fmt, fs::File, io::Write, os::unix::fs::FileExt, path::Path, path::PathBuf, sync::Arc};
+use std::{
+    fmt,
+    fs::File,
+    io::Write,
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use rustix::fs::FlockOperation;
 

@@ -39,12 +39,12 @@ pub struct Record {
     /// Absent after a logout, and in records of early versions.
     pub login: Option<String>,
     /// The last access token, unless an upstream refused it.
-    pub access: Option<Access>,
+    pub access: Option<StoredAccessToken>,
 }
 
 /// A stored access token, with what its deadlines are computed from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Access {
+pub struct StoredAccessToken {
     /// The token.
     pub token: Secret,
     /// A digest of the settings it was requested under. It is not used under others.
@@ -177,7 +177,7 @@ impl Record {
             taken: read.taken,
             client: read.client,
             login: read.login,
-            access: read.access.map(|access| Access {
+            access: read.access.map(|access| StoredAccessToken {
                 token: Secret::new(access.token),
                 settings: access.settings,
                 requested_at_wall: access.asked_at_ms,
@@ -188,7 +188,7 @@ impl Record {
     }
 }
 
-impl Access {
+impl StoredAccessToken {
     /// Creates a token that was requested at `requested_at`. `now` and `wall` are the same instant.
     pub fn new(
         token: Secret,

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{rotation::*, *};
-use crate::token::{Environment, cache::TokenCache, new_credential};
+use crate::token::{TokenEnvironment, cache::TokenCache, new_credential};
 
 #[tokio::test]
 async fn two_processes_never_spend_one_token_twice() {
@@ -158,7 +158,7 @@ async fn a_process_killed_at_any_step_loses_no_login_except_with_the_response_in
         let metrics = Metrics::new();
         let provider = Arc::new(realm.provider.clone());
         let clock: Arc<dyn Clock> = Arc::new(realm.clock.clone());
-        let environment = Environment {
+        let environment = TokenEnvironment {
             store: realm.store(),
             cache: TokenCache::new(),
             clock: clock.clone(),

@@ -14,7 +14,7 @@ fn record() -> Record {
         taken: vec!["c0ffee".into()],
         client: Some("c1".into()),
         login: Some("ab12".into()),
-        access: Some(Access {
+        access: Some(StoredAccessToken {
             token: Secret::new("access"),
             settings: "feed".into(),
             requested_at_wall: 1_700_000_000_000,
@@ -111,10 +111,10 @@ fn at(boot: u64, day: u64) -> (BootInstant, SystemTime) {
 }
 
 /// Requested at second 1000 of the boot, second 50000 of the day.
-fn access() -> Access {
+fn access() -> StoredAccessToken {
     let (now, wall) = at(1010, 50_010);
     let requested_at = now - Duration::from_secs(10);
-    Access::new(
+    StoredAccessToken::new(
         Secret::new("t"),
         String::new(),
         requested_at,
@@ -196,7 +196,7 @@ proptest! {
         client in prop::option::of("[0-9a-f]{64}"),
         access in prop::option::of(("[ -~]{1,40}", "[0-9a-f]{64}", any::<u64>(), any::<u64>(), any::<u64>()))
     ) {
-        let access = access.map(|(token, settings, requested_at_wall, requested_at_boot, lifetime)| Access {
+        let access = access.map(|(token, settings, requested_at_wall, requested_at_boot, lifetime)| StoredAccessToken {
             token: Secret::new(token), settings, requested_at_wall, requested_at_boot, lifetime
         });
         let record = Record { refresh_token: refresh_token.map(Secret::new), refused, configured, taken, client, login, access };

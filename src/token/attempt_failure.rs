@@ -10,7 +10,7 @@ const STORE: &str = "store";
 
 /// Why an attempt failed.
 #[derive(Clone, Debug)]
-pub(super) struct Failure {
+pub(super) struct AttemptFailure {
     refusal: Option<Refusal>,
     needs_operator: bool,
     kind: &'static str,
@@ -18,7 +18,7 @@ pub(super) struct Failure {
     at: SystemTime,
 }
 
-impl Failure {
+impl AttemptFailure {
     /// Creates the failure of a token request.
     pub(super) fn of_request(error: &TokenRequestError, at: SystemTime) -> Self {
         Self {
