@@ -29,7 +29,7 @@ impl Secret {
         &self.0
     }
 
-    /// Returns the first 8 hexadecimal digits of the SHA-256, which name a secret in a log.
+    /// Returns the first 8 hexadecimal digits of the SHA-256. They name a secret in a log.
     pub fn fingerprint(&self) -> String {
         self.digest()[..8].to_owned()
     }

@@ -45,7 +45,7 @@ use crate::{
     telemetry::metrics::Metrics,
 };
 
-/// The time that the store may take at the end, beside a token request and its repetition.
+/// The time for the store in [`Tokens::settle_timeout`], beside the token requests.
 const STORE_ALLOWANCE: Duration = Duration::from_secs(15);
 
 /// The credentials of all providers. A credential's refresher ends with the last registry that holds it.
@@ -132,9 +132,9 @@ impl Tokens {
         }
     }
 
-    /// Ends the refreshers and waits for responses that may replace a spent refresh token, so that no login is lost.
+    /// Ends the refreshers, and waits for responses that may hold a new refresh token.
     ///
-    /// Returns the names of the providers whose login is lost all the same, because it could not be written. It takes
+    /// Without that wait a login would be lost. Returns the names of the providers whose login is lost all the same, because it could not be written. It takes
     /// at most [`Tokens::settle_timeout`].
     pub async fn settle(&self) -> Vec<Arc<str>> {
         self.iter().for_each(|credential| credential.stop());
@@ -166,7 +166,7 @@ impl fmt::Debug for Tokens {
     }
 }
 
-/// What all credentials share, including those of later registries.
+/// The parts that all credentials share, including those of later registries.
 #[derive(Clone)]
 struct TokenEnvironment {
     store: Arc<dyn Store>,

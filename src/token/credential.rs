@@ -167,7 +167,9 @@ impl Credential {
         login
     }
 
-    /// Ends the login, here and in the store, and returns its refresh token, so that it can be revoked (RFC 7009).
+    /// Ends the login, here and in the store.
+    ///
+    /// Returns its refresh token, so that it can be revoked (RFC 7009).
     ///
     /// # Errors
     /// The store cannot be used, or the provider's grant needs no login; then nothing has changed.

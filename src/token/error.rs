@@ -11,12 +11,12 @@ pub enum TokenError {
         /// The error code of RFC 6749 section 5.2.
         error: Arc<str>,
     },
-    /// The token endpoint is down, slow or rate-limited, or its response holds no token (503 `token-unavailable`).
+    /// The token endpoint is down, or responds with something else (503 `token-unavailable`).
     #[error("{detail}")]
     Unavailable {
         /// When it is worth trying again; at least one second.
         retry_after: Duration,
-        /// What happened, without a byte of what the authorization server sent except its `error` code.
+        /// The reason, without a byte of what the authorization server sent except its `error` code.
         detail: Arc<str>,
     },
     /// There is no refresh token yet, or the authorization server refused it (503 `login-required`).

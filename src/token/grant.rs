@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{clock::Clock, oauth::provider::Provider, secret::Secret};
 
-/// How often the last write before exit is tried.
+/// The number of tries for the last write before exit.
 const MAX_EXIT_WRITES: u32 = 5;
 /// The pause between two of those tries.
 const EXIT_WRITE_INTERVAL: Duration = Duration::from_millis(500);
@@ -34,14 +34,14 @@ pub struct StoredGrant {
     state: Mutex<GrantState>,
 }
 
-/// What a check of the store found.
+/// The result of a check of the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StoreCheck {
-    /// What was known already.
+    /// Nothing new.
     Unchanged,
     /// Something else: another process refreshed, logged in or logged out.
     Changed,
-    /// What was known already; and what could not be written before is written now.
+    /// Nothing new, and what could not be written before is written now.
     Saved,
 }
 
@@ -77,7 +77,9 @@ impl StoredGrant {
         login.unsaved.map_or(Ok(login.token), Err)
     }
 
-    /// Ends the login, here and in the store, and returns its refresh token, so that it can be revoked (RFC 7009).
+    /// Ends the login, here and in the store.
+    ///
+    /// Returns its refresh token, so that it can be revoked (RFC 7009).
     ///
     /// # Errors
     /// The store cannot be used; then nothing has changed.
@@ -106,7 +108,7 @@ impl StoredGrant {
         }
     }
 
-    /// Returns whether there is a refresh token that was not refused, as of the last read.
+    /// Returns whether the record last read has a refresh token that was not refused.
     pub fn has_refresh_token(&self) -> bool {
         self.context.has_refresh_token()
     }
@@ -126,7 +128,7 @@ impl StoredGrant {
         Ok(grant)
     }
 
-    /// Loads the access token from the store, if it may be used without asking for more. Takes no lock.
+    /// Loads the access token from the store, if it may be used as it is. Takes no lock.
     ///
     /// # Errors
     /// The record cannot be read.

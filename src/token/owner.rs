@@ -251,7 +251,7 @@ fn is_same(before: Option<&Token>, after: Option<&Token>) -> bool {
     }
 }
 
-/// Logs that a new refresh token is only in memory, and returns the failure to show.
+/// Logs that a new refresh token is only in memory. Returns the failure for the status.
 pub(super) fn report_unsaved(
     provider: &str,
     error: &StoreError,

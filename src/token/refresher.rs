@@ -50,7 +50,7 @@ pub(super) struct Refresher {
     acquirer: Acquirer,
     secrets: WatchedSecrets,
     backoff: Backoff,
-    /// The kind of the failure that was reported last, and whether there was a usable token then.
+    /// The kind of the last reported failure, and whether a token was usable then.
     reported: Option<(&'static str, bool)>,
     /// A token, or the need of a login, was found since the start. A logout then lasts until the next start.
     has_started: bool,
@@ -318,7 +318,7 @@ impl Refresher {
         self.backoff.reset()
     }
 
-    /// Writes a refresh token that is only in memory, and removes an invalidated access token from the record.
+    /// Writes an unsaved refresh token, and removes an invalidated access token from the record.
     async fn save_before_exit(&mut self) {
         let invalidated = self.owner.snapshot().invalidated.clone();
         let save = self.acquirer.save_before_exit(invalidated.as_ref());

@@ -27,7 +27,7 @@ const MIN_REFUSAL_SPACING: Duration = Duration::from_secs(60);
 pub(super) struct Snapshot {
     /// The current token. It may have expired since.
     pub(super) token: Option<Token>,
-    /// What the refresher is doing.
+    /// The refresher's phase.
     pub(super) phase: Phase,
     /// An attempt is needed now, whatever the schedule says.
     pub(super) refresh_requested: bool,
@@ -37,7 +37,7 @@ pub(super) struct Snapshot {
     pub(super) attempts_ended: u64,
     /// The last attempt failed, and `last_error` says why.
     pub(super) attempt_failed: bool,
-    /// What is wrong, if anything is. It may be set beside a usable token.
+    /// The last error, until a success. It may be set beside a usable token.
     pub(super) last_error: Option<AttemptFailure>,
     /// The token that an upstream refused last. It must not come back from the store.
     pub(super) invalidated: Option<Token>,
@@ -49,7 +49,7 @@ pub(super) struct Snapshot {
     pub(super) login_lost: bool,
 }
 
-/// What a refresher is doing.
+/// The phase of a refresher.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     /// A token request is in flight, or about to be.
@@ -72,7 +72,7 @@ pub(super) enum Phase {
 pub(super) enum Availability {
     /// It is there.
     Ready(Token),
-    /// It is worth waiting for the end of the attempt in flight, or of one that has to be requested.
+    /// An attempt is in flight, or has to be requested. Its end is worth waiting for.
     Pending,
     /// There is nothing to wait for.
     Unavailable(TokenError),
@@ -87,7 +87,7 @@ pub(super) enum Demand {
     NewToken,
 }
 
-/// What follows on a token's refusal by an upstream.
+/// The consequence of a token's refusal for the refused request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReplayPlan {
     /// The request is replayed with another token, which shows whether the refused one was revoked.

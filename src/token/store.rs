@@ -57,7 +57,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// The record cannot be read, or was rejected. That never counts as a missing record.
     fn load(&self, provider: &str) -> Result<Option<Record>, StoreError>;
 
-    /// Acquires the lock on the record of `provider`, or returns `None` while another task or process holds it.
+    /// Acquires the lock on the record of `provider`.
+    ///
+    /// Returns `None` while another task or process holds it.
     ///
     /// # Errors
     /// The lock cannot be created.

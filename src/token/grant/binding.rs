@@ -1,4 +1,4 @@
-//! The digests that bind stored tokens to a client and its settings, and the names of logins.
+//! The digests that bind stored tokens to a client, and the names of logins.
 
 use sha2::{Digest, Sha256};
 

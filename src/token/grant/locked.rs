@@ -31,7 +31,7 @@ pub(in crate::token) struct LockedGrant<'a> {
     is_same_login: bool,
 }
 
-/// What the next token can be requested with.
+/// The input for the next token request.
 pub(in crate::token) enum RefreshInput {
     /// A refresh token (RFC 6749 section 6).
     RefreshToken(Secret),
@@ -83,9 +83,9 @@ impl<'a> LockedGrant<'a> {
         Ok(self.context.load_record().await? == self.state.stored)
     }
 
-    /// Reads the record again, now that it cannot change, and decides which record is in use.
+    /// Reads the record again, and decides which record is in use.
     ///
-    /// That is what another process wrote, what could not be written before, or a new configured refresh token.
+    /// Under the lock the record cannot change. The one in use is what another process wrote, what could not be written before, or a new configured refresh token.
     ///
     /// # Errors
     /// The record cannot be read, or the one in use cannot be written: then no refresh token may be spent.
@@ -135,7 +135,7 @@ impl<'a> LockedGrant<'a> {
             .usable_access_token(self.state.record.as_ref()?)
     }
 
-    /// Returns what the next token can be requested with.
+    /// Returns the input for the next token request.
     pub(in crate::token) fn refresh_input(&self) -> RefreshInput {
         match &self.state.record {
             Some(record)

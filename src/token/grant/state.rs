@@ -1,4 +1,4 @@
-//! The record of one provider's grant, in memory and in the store, and its bindings to the configuration.
+//! The record of one provider's grant, and its bindings to the configuration.
 
 use std::{
     sync::{
@@ -75,7 +75,7 @@ impl GrantContext {
         run_blocking(move || store.load(&provider.name)).await?
     }
 
-    /// Returns whether there is a refresh token that was not refused, as of the last read.
+    /// Returns whether the record last read has a refresh token that was not refused.
     pub(super) fn has_refresh_token(&self) -> bool {
         self.has_refresh_token.load(Ordering::Relaxed)
     }
@@ -123,7 +123,7 @@ impl GrantContext {
             .is_some_and(|theirs| *theirs != client_digest(&self.provider))
     }
 
-    /// Returns whether a refresh token is only in memory and would be lost with the process.
+    /// Returns whether a refresh token is only in memory, and at risk of loss.
     pub(super) fn is_refresh_token_unsaved(&self, state: &GrantState) -> bool {
         let token = |record: &Option<Record>| {
             record

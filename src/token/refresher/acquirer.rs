@@ -41,7 +41,7 @@ pub(super) struct Acquirer {
     reported_stale: Option<Token>,
 }
 
-/// What is done with a usable token in the store.
+/// The use of a usable token in the store.
 #[derive(Debug, PartialEq, Eq)]
 enum StoredTokenAction {
     /// It replaces the current token, if there is one.
@@ -93,7 +93,7 @@ impl Acquirer {
         }
     }
 
-    /// Checks the store for changes, and removes the access token that an upstream refused from the record.
+    /// Checks the store for changes, and removes an invalidated access token from the record.
     pub(super) async fn check_store(
         &mut self,
         invalidated: Option<&Token>,
@@ -105,7 +105,7 @@ impl Acquirer {
         grant.check_store().await
     }
 
-    /// Writes what could not be written yet, and removes the access token that an upstream refused.
+    /// Writes an unsaved refresh token, and removes an invalidated access token from the record.
     pub(super) async fn save_before_exit(
         &mut self,
         invalidated: Option<&Token>,

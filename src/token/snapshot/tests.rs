@@ -53,7 +53,7 @@ fn failed(fault: Fault, wait: u64) -> Snapshot {
     snapshot
 }
 
-/// What a client gets that demands a token, and requests an attempt where it has to wait for one.
+/// Demands a token as a client does, and requests an attempt if it has to wait for one.
 fn demand(snapshot: &mut Snapshot, now: BootInstant, demand: Demand) -> Result<(), TokenError> {
     match snapshot.availability(now, demand) {
         Availability::Ready(token) => panic!("{token:?}"),

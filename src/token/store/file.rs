@@ -29,7 +29,7 @@ use crate::secret::Secret;
 /// The room that is reserved for a record, in bytes: more than any accepted token response needs.
 const RESERVED_SIZE: usize = 64 * 1024;
 
-/// How often a lock file that is replaced while it is locked is tried again.
+/// The number of tries for a lock file that is replaced while it is locked.
 const MAX_LOCK_REPLACEMENTS: usize = 8;
 
 /// Records in a folder. The folder is opened for each operation, so that a remounted or recreated one is found.
@@ -140,7 +140,7 @@ struct RecordLock {
     _file: File,
 }
 
-/// A record that is whole in its file, and does not have the record's name yet.
+/// A record that is whole in its file, which still has another name.
 struct PendingRecord {
     record: Record,
     /// After a failed sync, a later one says nothing about the bytes from before.
@@ -174,7 +174,7 @@ impl RecordLock {
         Ok(json.is_some_and(|json| self.seal.read(&json, &self.provider).is_ok()))
     }
 
-    /// Returns the name of the file to write to, which is never that of a pending record.
+    /// Returns the name of the file to write to, never that of a pending record.
     fn reserved_name(&self) -> &str {
         if self.pending.is_some() {
             &self.names.newer

@@ -26,7 +26,7 @@ pub struct Record {
     pub refused: bool,
     /// The SHA-256 of the configured first refresh token at the time of writing.
     pub configured: Option<String>,
-    /// The SHA-256 of configured refresh tokens that were used before, oldest first, up to [`MAX_TAKEN`].
+    /// The SHA-256 of configured refresh tokens that were used before, oldest first, up to sixteen.
     ///
     /// A process with an earlier configuration brings such a token back; it is not new then.
     pub taken: Vec<String>,
@@ -51,7 +51,7 @@ pub struct StoredAccessToken {
     pub settings: String,
     /// The time of day just before it was requested, in milliseconds since 1970.
     pub requested_at_wall: u64,
-    /// The same instant on the boot-time clock, in milliseconds since boot.
+    /// That instant on the boot-time clock, in milliseconds since boot.
     pub requested_at_boot: u64,
     /// The lifetime from then on, in milliseconds.
     pub lifetime: u64,

@@ -33,7 +33,9 @@ const VERSION_HKDF: u64 = 2;
 /// The version of an encrypted file whose key is derived by SHA-256. It is only read.
 const VERSION_SHA256: u64 = 1;
 
-/// The `info` of the derivation (RFC 5869 section 3.2), which separates this key from others of the same secret.
+/// The `info` of the derivation (RFC 5869 section 3.2).
+///
+/// It separates this key from others of the same secret.
 const HKDF_INFO: &[u8] = b"bearward store v2 chacha20-poly1305";
 
 /// The encoder and decoder of records: with keys, or for plain records alone.

@@ -15,7 +15,7 @@ use crate::{
 pub(super) struct Family {
     /// The number of the refresh token that is good.
     pub(super) current: u64,
-    /// How often a spent one came. From then on none is good.
+    /// The number of reused refresh tokens. From then on none is good.
     pub(super) reused: usize,
     /// Repeats the response when the previous token comes once more.
     pub(super) grace: bool,
@@ -142,7 +142,7 @@ impl Realm {
         self.folder.path().join("store").join(name)
     }
 
-    /// What a process does that logs in, and ends.
+    /// Logs in as a command does that ends then.
     pub(super) async fn log_in_beside(&self, refresh_token: &str) {
         self.grant().log_in(issued(refresh_token)).await.unwrap();
     }

@@ -160,7 +160,7 @@ impl Folder {
             .map_err(self.io_error("cannot sync", ""))
     }
 
-    /// Opens a file, if it exists, and rejects one that is not regular or that other users can access.
+    /// Opens a file, if it exists. Rejects an irregular one, and one that other users can access.
     fn file(&self, name: &str, flags: OFlags) -> Result<Option<File>, StoreError> {
         let rejected = |error| StoreError::File {
             path: self.path(name),
