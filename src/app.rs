@@ -222,7 +222,7 @@ impl Running {
         }
         self.secrets.abort();
         // Nobody is left to wait for an access token, but an answer that replaces a spent refresh token must not be lost.
-        let settled = timeout(self.tokens.longest_settling(), self.tokens.settle()).await;
+        let settled = timeout(self.tokens.settle_timeout(), self.tokens.settle()).await;
         if settled.is_err() {
             tracing::error!(
                 "a token request was still in flight at the end: the login it belongs to may be lost"

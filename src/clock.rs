@@ -1,4 +1,4 @@
-//! Time, injected: deadlines are judged by a clock that counts while the machine sleeps and that nobody can set.
+//! The injected clock. It counts while the machine sleeps, and setting the time of day does not move it.
 
 use std::{
     fmt,
@@ -11,63 +11,63 @@ use std::{
 
 use tokio::sync::watch;
 
-/// An instant on the clock of this boot, in nanoseconds since it began, time asleep included.
+/// An instant on the boot-time clock, in nanoseconds since boot, time asleep included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Moment(Duration);
+pub struct BootInstant(Duration);
 
-impl Moment {
-    /// The time since `earlier`; zero when `earlier` is later.
+impl BootInstant {
+    /// Returns the time since `earlier`, or zero when `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         self.0.saturating_sub(earlier.0)
     }
 
-    /// The instant `elapsed` after the clock began.
+    /// Returns the instant `elapsed` after boot.
     pub const fn from_boot(elapsed: Duration) -> Self {
         Self(elapsed)
     }
 }
 
-impl Add<Duration> for Moment {
+impl Add<Duration> for BootInstant {
     type Output = Self;
     fn add(self, duration: Duration) -> Self {
         Self(self.0.saturating_add(duration))
     }
 }
 
-impl Sub<Duration> for Moment {
+impl Sub<Duration> for BootInstant {
     type Output = Self;
     fn sub(self, duration: Duration) -> Self {
         Self(self.0.saturating_sub(duration))
     }
 }
 
-/// A wait that a [`Clock`] ends.
+/// A timer future. Completes when its [`Clock`] reaches the deadline.
 pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// Where the time comes from.
+/// A source of time.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
-    /// The instant now; never goes back, and moves on while the machine sleeps.
-    fn now(&self) -> Moment;
+    /// Returns the current instant. It never goes back, and advances while the machine sleeps.
+    fn now(&self) -> BootInstant;
 
-    /// The time of day, for people and for records that outlive the boot. It may jump.
+    /// Returns the time of day, for people and for records that outlive the boot. It may jump.
     fn wall(&self) -> SystemTime;
 
-    /// Ends at `deadline`, or soon after where the machine slept over it.
-    fn sleep_until(&self, deadline: Moment) -> Sleep;
+    /// Completes at `deadline`, or soon after the machine wakes when it slept past it.
+    fn sleep_until(&self, deadline: BootInstant) -> Sleep;
 }
 
-/// The real clock: `CLOCK_BOOTTIME`, which unlike `CLOCK_MONOTONIC` counts while the machine is suspended.
+/// The system clock: `CLOCK_BOOTTIME`, which unlike `CLOCK_MONOTONIC` counts while the machine is suspended.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    fn now(&self) -> Moment {
+    fn now(&self) -> BootInstant {
         #[cfg(target_os = "linux")]
         let id = rustix::time::ClockId::Boottime;
         #[cfg(not(target_os = "linux"))]
         let id = rustix::time::ClockId::Monotonic;
         let time = rustix::time::clock_gettime(id);
-        Moment(Duration::new(
+        BootInstant(Duration::new(
             u64::try_from(time.tv_sec).unwrap_or_default(),
             u32::try_from(time.tv_nsec).unwrap_or_default(),
         ))
@@ -77,22 +77,22 @@ impl Clock for SystemClock {
         SystemTime::now()
     }
 
-    fn sleep_until(&self, deadline: Moment) -> Sleep {
-        // Timers do not run while the machine is suspended, so a long wait looks at the clock now and then.
-        const LONGEST_NAP: Duration = Duration::from_secs(15);
+    fn sleep_until(&self, deadline: BootInstant) -> Sleep {
+        // tokio timers stand still while the machine is suspended, so a long wait re-reads the clock.
+        const MAX_NAP: Duration = Duration::from_secs(15);
         Box::pin(async move {
             loop {
                 let left = deadline.since(Self.now());
                 if left.is_zero() {
                     return;
                 }
-                tokio::time::sleep(left.min(LONGEST_NAP)).await;
+                tokio::time::sleep(left.min(MAX_NAP)).await;
             }
         })
     }
 }
 
-/// A clock that moves when it is told to.
+/// A clock for tests. It moves only through [`ManualClock::advance`].
 #[derive(Clone, Debug)]
 pub struct ManualClock {
     elapsed: Arc<watch::Sender<Duration>>,
@@ -100,7 +100,7 @@ pub struct ManualClock {
 }
 
 impl ManualClock {
-    /// A clock that stands at an arbitrary instant.
+    /// Creates a clock that stands at an arbitrary instant.
     pub fn new() -> Self {
         let epoch = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
         Self {
@@ -109,7 +109,7 @@ impl ManualClock {
         }
     }
 
-    /// Moves the clock on and ends the waits whose deadline it passes.
+    /// Advances the clock and completes the timers whose deadline it passes.
     pub fn advance(&self, duration: Duration) {
         self.elapsed.send_modify(|elapsed| *elapsed += duration);
     }
@@ -122,20 +122,20 @@ impl Default for ManualClock {
 }
 
 impl Clock for ManualClock {
-    fn now(&self) -> Moment {
-        Moment(*self.elapsed.borrow())
+    fn now(&self) -> BootInstant {
+        BootInstant(*self.elapsed.borrow())
     }
 
     fn wall(&self) -> SystemTime {
         self.epoch + *self.elapsed.borrow()
     }
 
-    fn sleep_until(&self, deadline: Moment) -> Sleep {
+    fn sleep_until(&self, deadline: BootInstant) -> Sleep {
         let mut elapsed = self.elapsed.subscribe();
         Box::pin(async move {
-            // An error means that the clock is gone, and with it whoever waits.
+            // An error means that the clock was dropped: the test is over.
             let _ = elapsed
-                .wait_for(|elapsed| Moment(*elapsed) >= deadline)
+                .wait_for(|elapsed| BootInstant(*elapsed) >= deadline)
                 .await;
         })
     }
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_manual_clock_ends_the_waits_it_passes() {
+    async fn a_manual_clock_completes_the_timers_it_passes() {
         let clock = ManualClock::new();
         let sleep = clock.sleep_until(clock.now() + Duration::from_secs(5));
         let task = tokio::spawn(sleep);

@@ -1,6 +1,10 @@
-//! Secrets: values that never show themselves, and the places they are read from.
+//! Redacted secrets, and secret files that are read again when they change.
 
-use std::{fmt, io, path::PathBuf, sync::Arc};
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -8,29 +12,29 @@ use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 /// The largest secret file that is read, in bytes.
-const LARGEST_FILE: u64 = 64 * 1024;
+const MAX_FILE_SIZE: u64 = 64 * 1024;
 
-/// A value that is never printed: no `Display`, a redacted `Debug`, wiped when dropped.
+/// A confidential text: no `Display`, a redacted `Debug`, wiped from memory on drop.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(Zeroizing<String>);
 
 impl Secret {
-    /// Wraps `value`; it is wiped from memory on drop.
+    /// Wraps `value`.
     pub fn new(value: impl Into<String>) -> Self {
         Self(Zeroizing::new(value.into()))
     }
 
-    /// The value itself. Whoever calls this is responsible for where it goes.
+    /// Returns the plain value. The caller is responsible for where it goes.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// The first 8 hexadecimal digits of the SHA-256: enough to tell two secrets apart in a log.
+    /// Returns the first 8 hexadecimal digits of the SHA-256. They name a secret in a log.
     pub fn fingerprint(&self) -> String {
         self.digest()[..8].to_owned()
     }
 
-    /// The whole SHA-256 in hexadecimal, for records that have to tell whether a secret was changed.
+    /// Returns the SHA-256 in hexadecimal, for records that detect a changed secret.
     pub fn digest(&self) -> String {
         Sha256::digest(self.0.as_bytes())
             .iter()
@@ -38,7 +42,7 @@ impl Secret {
             .collect()
     }
 
-    /// Compares with `candidate` in a time that depends on neither value.
+    /// Compares with `candidate` in constant time.
     pub fn matches(&self, candidate: &[u8]) -> bool {
         let ours = Sha256::digest(self.0.as_bytes());
         let theirs = Sha256::digest(candidate);
@@ -52,16 +56,16 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A secret as it is now: fixed, or the content of a file that is read again when it changes.
+/// A secret that may change: a fixed value, or the content of a file.
 ///
-/// A Kubernetes secret is a file behind a symbolic link that is swapped, so the content is compared, not the inode.
+/// Kubernetes swaps a symbolic link to replace a secret, so the content is compared, not the inode.
 pub struct LiveSecret {
     path: Option<PathBuf>,
     value: watch::Sender<Arc<Secret>>,
 }
 
 impl LiveSecret {
-    /// A secret that stays what it is: given inline or by the environment.
+    /// Creates a secret that never changes: one given inline or by the environment.
     pub fn fixed(secret: Secret) -> Self {
         Self {
             path: None,
@@ -69,43 +73,43 @@ impl LiveSecret {
         }
     }
 
-    /// The secret in the file at `path`, without the line break at its end.
+    /// Reads the secret in the file at `path`, without the line break at its end.
     ///
     /// # Errors
     /// The file cannot be read, is larger than 64 KiB, is not UTF-8, or holds nothing.
     pub fn file(path: impl Into<PathBuf>) -> io::Result<Self> {
         let path = path.into();
-        let value = read(&path)?;
+        let value = read_file(&path)?;
         Ok(Self {
             path: Some(path),
             value: watch::Sender::new(Arc::new(value)),
         })
     }
 
-    /// The value in force.
+    /// Returns the current value.
     pub fn current(&self) -> Arc<Secret> {
         self.value.borrow().clone()
     }
 
-    /// Tells of every change from now on.
+    /// Subscribes to changes of the value.
     pub fn subscribe(&self) -> watch::Receiver<Arc<Secret>> {
         self.value.subscribe()
     }
 
-    /// Whether the secret comes from a file, and so may change.
-    pub fn path(&self) -> Option<&std::path::Path> {
+    /// Returns the path of the file, for a secret that comes from one.
+    pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
     }
 
-    /// Reads the file again; true when the value changed. A secret that is not a file never changes.
+    /// Reads the file again and returns whether the value changed. A fixed secret never changes.
     ///
     /// # Errors
-    /// As [`LiveSecret::file`]; the value in force stays.
+    /// As [`LiveSecret::file`]; the current value stays.
     pub fn reload(&self) -> io::Result<bool> {
         let Some(path) = &self.path else {
             return Ok(false);
         };
-        let fresh = read(path)?;
+        let fresh = read_file(path)?;
         Ok(self.value.send_if_modified(|current| {
             let changed = **current != fresh;
             if changed {
@@ -124,19 +128,19 @@ impl fmt::Debug for LiveSecret {
     }
 }
 
-/// Two live secrets are the same when they come from the same place and hold the same value.
+/// Two live secrets are equal when they have the same path and the same value.
 impl PartialEq for LiveSecret {
     fn eq(&self, other: &Self) -> bool {
         self.path == other.path && self.current() == other.current()
     }
 }
 
-fn read(path: &std::path::Path) -> io::Result<Secret> {
+fn read_file(path: &Path) -> io::Result<Secret> {
     use io::Read;
     let mut text = Zeroizing::new(String::new());
     let file = std::fs::File::open(path)?;
-    file.take(LARGEST_FILE + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > LARGEST_FILE {
+    file.take(MAX_FILE_SIZE + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > MAX_FILE_SIZE {
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,
             "larger than 64 KiB",
@@ -178,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_changes_is_told_of_once() {
+    fn a_changed_file_is_reported_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secret");
         std::fs::write(&path, "one\n").unwrap();
@@ -191,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_becomes_unreadable_keeps_the_value_in_force() {
+    fn a_file_that_becomes_unreadable_keeps_the_current_value() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secret");
         std::fs::write(&path, "one").unwrap();

@@ -1,111 +1,130 @@
-//! A token's life: fetched, cached, renewed before it expires, and given up only when it is no longer good.
+//! The life of a token: acquired, cached, refreshed before it expires, and invalidated when an upstream refuses it.
 //!
-//! Knows nothing of requests in flight; callers ask a [`Credential`].
+//! This module knows no requests in flight. Its users ask a [`Credential`].
+//!
+//! ```text
+//! Tokens            one credential and one refresher per provider
+//! ├─ Credential     what clients use: current, obtain, invalidate, replace, refresh_now
+//! │    └─ handle    reads snapshots and the cache, sends commands to the owner
+//! └─ Refresher      the task that decides when to attempt, and reports
+//!      ├─ owner     changes the state, publishes a snapshot and the cached token
+//!      └─ acquirer  makes one attempt: token endpoint, and the grant in memory and in the store
+//! ```
 
 pub mod access_token;
+mod attempt_failure;
 mod cache;
 pub mod credential;
-pub mod login;
-mod no_token;
-mod progress;
+pub mod error;
+pub mod grant;
+mod handle;
+mod jitter;
+mod owner;
 mod refresher;
 pub mod schedule;
-mod status;
+mod snapshot;
+pub mod status;
 pub mod store;
 
-use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    fmt,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
 use tokio::task::JoinHandle;
 
-use self::{cache::TokenCache, credential::Credential, login::Login, store::Store};
+use self::{
+    cache::TokenCache, credential::Credential, grant::StoredGrant, refresher::Refresher,
+    store::Store,
+};
 use crate::{
     clock::Clock,
     oauth::provider::{GrantType, Provider},
     telemetry::metrics::Metrics,
 };
 
-/// The credentials of all providers. When the last registry that holds a credential is dropped, its refresher ends.
-pub struct Tokens {
-    running: Vec<Arc<Running>>,
-    by_name: HashMap<Arc<str>, usize>,
-    surroundings: Surroundings,
-}
+/// The time for the store in [`Tokens::settle_timeout`], beside the token requests.
+const STORE_ALLOWANCE: Duration = Duration::from_secs(15);
 
-/// What all credentials share, those of the registries that follow too.
-#[derive(Clone)]
-struct Surroundings {
-    store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
-    cache: TokenCache,
+/// The credentials of all providers. A credential's refresher ends with the last registry that holds it.
+pub struct Tokens {
+    running: Vec<Arc<RunningCredential>>,
+    by_name: HashMap<Arc<str>, usize>,
+    environment: TokenEnvironment,
 }
 
 impl Tokens {
-    /// Spawns one refresher per provider on the current tokio runtime; each asks for its first token at once, unless
-    /// `store` keeps one that is still good.
+    /// Spawns one refresher per provider on the current tokio runtime.
+    ///
+    /// Each requests its first token at once, unless `store` holds a usable one.
     pub fn start(
         providers: &[Arc<Provider>],
         store: Arc<dyn Store>,
         clock: Arc<dyn Clock>,
         metrics: &Metrics,
     ) -> Self {
-        let surroundings = Surroundings {
+        let environment = TokenEnvironment {
             store,
-            cache: TokenCache::new(clock.clone()),
             clock,
+            cache: TokenCache::new(),
         };
         let running = providers
             .iter()
-            .map(|provider| Running::spawn(provider, &surroundings, metrics))
+            .map(|provider| RunningCredential::spawn(provider, &environment, metrics))
             .collect();
-        Self::of(running, surroundings)
+        Self::new(running, environment)
     }
 
-    /// The registry of a new configuration: providers whose settings are the same keep their credential, the token in
-    /// hand and the back-off with it; the others start afresh on the current tokio runtime.
+    /// Creates the registry of a new configuration.
     ///
-    /// The credentials that are left behind end with this registry.
-    pub fn succeed(&self, providers: &[Arc<Provider>], metrics: &Metrics) -> Self {
-        let keep = |provider: &Arc<Provider>| {
-            let kept = &self.running[*self.by_name.get(&provider.name)?];
-            (kept.credential.provider() == provider).then(|| kept.clone())
+    /// A provider whose settings did not change keeps its credential, with its token and back-off. The others start
+    /// anew on the current tokio runtime. Credentials that are left behind end with this registry.
+    pub fn reconfigured(&self, providers: &[Arc<Provider>], metrics: &Metrics) -> Self {
+        let unchanged = |provider: &Arc<Provider>| {
+            let running = &self.running[*self.by_name.get(&provider.name)?];
+            (running.credential.provider() == provider).then(|| running.clone())
         };
         let running = providers
             .iter()
             .map(|provider| {
-                keep(provider)
-                    .unwrap_or_else(|| Running::spawn(provider, &self.surroundings, metrics))
+                unchanged(provider).unwrap_or_else(|| {
+                    RunningCredential::spawn(provider, &self.environment, metrics)
+                })
             })
             .collect();
-        Self::of(running, self.surroundings.clone())
+        Self::new(running, self.environment.clone())
     }
 
-    fn of(running: Vec<Arc<Running>>, surroundings: Surroundings) -> Self {
+    fn new(running: Vec<Arc<RunningCredential>>, environment: TokenEnvironment) -> Self {
         let by_name = running
             .iter()
             .enumerate()
-            .map(|(at, running)| (running.credential.name().clone(), at))
+            .map(|(index, running)| (running.credential.name().clone(), index))
             .collect();
         Self {
             running,
             by_name,
-            surroundings,
+            environment,
         }
     }
 
-    /// The credential of the provider of that name.
+    /// Returns the credential of the provider of that name.
     pub fn credential(&self, provider: &str) -> Option<&Arc<Credential>> {
         self.by_name
             .get(provider)
-            .map(|&at| &self.running[at].credential)
+            .map(|&index| &self.running[index].credential)
     }
 
-    /// All credentials, in the order in which their providers were given.
+    /// Returns all credentials, in the order of their providers.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Credential>> {
         self.running.iter().map(|running| &running.credential)
     }
 
-    /// Ends the refreshers, and waits for the requests in flight: twice the longest provider's timeout at most, and the
-    /// time that the store takes.
+    /// Ends the refreshers and waits for the requests in flight.
+    ///
+    /// It takes at most twice the longest provider's timeout, and the time that the store takes.
     pub async fn stop(&self) {
         self.iter().for_each(|credential| credential.stop());
         for credential in self.iter() {
@@ -113,34 +132,31 @@ impl Tokens {
         }
     }
 
-    /// Ends the refreshers, and waits for those answers alone that may bring a refresh token in the place of one that
-    /// is spent: who does not wait for them loses a login. Gives the names of the providers whose login is lost all the
-    /// same, since it could not be written.
+    /// Ends the refreshers, and waits for responses that may hold a new refresh token.
     ///
-    /// It takes [`Tokens::longest_settling`] at most.
+    /// Without that wait a login would be lost. Returns the names of the providers whose login is lost all the same, because it could not be written. It takes
+    /// at most [`Tokens::settle_timeout`].
     pub async fn settle(&self) -> Vec<Arc<str>> {
         self.iter().for_each(|credential| credential.stop());
-        for credential in self.with_login() {
+        for credential in self.with_grant() {
             credential.ended().await;
         }
-        self.with_login()
-            .filter(|credential| credential.is_lost())
+        self.with_grant()
+            .filter(|credential| credential.is_login_lost())
             .map(|credential| credential.name().clone())
             .collect()
     }
 
-    /// How long an answer may take that is worth waiting for: a request and its repetition, and the store's work.
-    pub fn longest_settling(&self) -> Duration {
-        const STORE: Duration = Duration::from_secs(15);
+    /// Returns how long [`Tokens::settle`] may take: a token request, its repetition, and the store.
+    pub fn settle_timeout(&self) -> Duration {
         let timeouts = self
-            .with_login()
+            .with_grant()
             .map(|credential| credential.provider().token_request.timeout);
-        timeouts.max().unwrap_or_default() * 2 + STORE
+        timeouts.max().unwrap_or_default() * 2 + STORE_ALLOWANCE
     }
 
-    fn with_login(&self) -> impl Iterator<Item = &Arc<Credential>> {
-        self.iter()
-            .filter(|credential| credential.login().is_some())
+    fn with_grant(&self) -> impl Iterator<Item = &Arc<Credential>> {
+        self.iter().filter(|credential| credential.has_grant())
     }
 }
 
@@ -150,61 +166,83 @@ impl fmt::Debug for Tokens {
     }
 }
 
-/// A credential with its refresher. Registries share it; requests in flight hold the credential alone, so that a
-/// long-lived one does not keep the refresher of a provider that is no longer configured.
-struct Running {
+/// The parts that all credentials share, including those of later registries.
+#[derive(Clone)]
+struct TokenEnvironment {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    cache: TokenCache,
+}
+
+/// A credential with its refresher.
+///
+/// Registries share it. Requests in flight hold the credential alone, so that a long one does not keep the refresher of
+/// a provider that is no longer configured.
+struct RunningCredential {
     credential: Arc<Credential>,
     refresher: JoinHandle<()>,
 }
 
-impl Running {
+impl RunningCredential {
     fn spawn(
         provider: &Arc<Provider>,
-        surroundings: &Surroundings,
+        environment: &TokenEnvironment,
         metrics: &Metrics,
     ) -> Arc<Self> {
-        let credential = Self::credential(provider, surroundings, metrics);
-        let refresher = tokio::spawn(refresher::run(credential.clone()));
+        let (credential, refresher) = new_credential(provider, environment, metrics);
         Arc::new(Self {
             credential,
-            refresher,
+            refresher: tokio::spawn(refresher.run()),
         })
-    }
-
-    fn credential(
-        provider: &Arc<Provider>,
-        surroundings: &Surroundings,
-        metrics: &Metrics,
-    ) -> Arc<Credential> {
-        let Surroundings {
-            store,
-            clock,
-            cache,
-        } = surroundings.clone();
-        let metrics = metrics.provider(&provider.name);
-        let login = match provider.grant_type {
-            GrantType::ClientCredentials => None,
-            GrantType::AuthorizationCode | GrantType::RefreshToken => {
-                Some(Login::new(provider.clone(), store, clock.clone()))
-            }
-        };
-        Arc::new(Credential::new(
-            provider.clone(),
-            clock,
-            cache,
-            metrics,
-            login,
-        ))
     }
 }
 
-impl Drop for Running {
+impl Drop for RunningCredential {
     fn drop(&mut self) {
-        // Not aborted: an answer in flight is worth having, and the request has a bound.
+        // Not aborted: a response in flight may hold a refresh token, and the request has a timeout.
         if !self.refresher.is_finished() {
             self.credential.stop();
         }
     }
+}
+
+/// Creates the credential of `provider`, and the refresher that owns its state.
+fn new_credential(
+    provider: &Arc<Provider>,
+    environment: &TokenEnvironment,
+    metrics: &Metrics,
+) -> (Arc<Credential>, Refresher) {
+    let TokenEnvironment {
+        store,
+        clock,
+        cache,
+    } = environment.clone();
+    let metrics = metrics.provider(&provider.name);
+    let grant =
+        match provider.grant_type {
+            GrantType::ClientCredentials => None,
+            GrantType::AuthorizationCode | GrantType::RefreshToken => Some(Arc::new(
+                StoredGrant::new(provider.clone(), store, clock.clone()),
+            )),
+        };
+    let token_requests = Arc::new(AtomicU64::new(0));
+
+    let (owner, state) = owner::new_state(
+        provider.name.clone(),
+        clock.clone(),
+        cache.new_slot(),
+        metrics.clone(),
+    );
+    let refresher = Refresher::new(
+        provider.clone(),
+        clock.clone(),
+        owner,
+        grant.clone(),
+        metrics,
+        token_requests.clone(),
+    );
+    let credential = Credential::new(provider.clone(), clock, state, grant, token_requests);
+    (Arc::new(credential), refresher)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::state::RouteView;
-use crate::token::credential::CredentialState;
+use crate::token::status::CredentialState;
 
 /// The answer of `/readyz`.
 #[derive(Debug, PartialEq, Eq, Serialize)]

@@ -39,7 +39,7 @@ use crate::{
     },
     secret::Secret,
     server::address::ListenAddress,
-    token::{credential::Credential, login::LoggedIn},
+    token::{credential::Credential, grant::RecordedLogin},
 };
 
 /// The logins under way.
@@ -232,13 +232,16 @@ async fn exchange(
     let endpoint = TokenEndpoint::new(provider.clone(), clock);
     match authorization::exchange(&endpoint, &attempt, &code).await {
         Err(error) => Outcome::not_exchanged(&provider.name, &error),
-        Ok(issued) => match credential.take_login(prepared, issued).await {
-            LoggedIn {
+        Ok(issued) => match credential.complete_login(prepared, issued).await {
+            RecordedLogin {
                 unsaved: Some(error),
                 ..
             } => Outcome::unsaved(&provider.name, &error),
-            LoggedIn { lasts: false, .. } => Outcome::without_refresh_token(&provider.name),
-            LoggedIn { .. } => Outcome::logged_in(&provider.name),
+            RecordedLogin {
+                has_refresh_token: false,
+                ..
+            } => Outcome::without_refresh_token(&provider.name),
+            RecordedLogin { .. } => Outcome::logged_in(&provider.name),
         },
     }
 }

@@ -9,7 +9,7 @@ use super::{endpoint::Endpoint, guard::Refusal, page};
 use crate::{
     server::problem::{self, Problem},
     telemetry::metrics,
-    token::credential::NoToken,
+    token::error::TokenError,
 };
 
 pub(super) type Answer = Response<Full<Bytes>>;
@@ -210,21 +210,21 @@ pub(super) fn refusal(refusal: Refusal) -> Answer {
 }
 
 /// A renewal that an operator asked for and that failed: always 502, told apart by its type.
-pub(super) fn renewal_failed(provider: &str, failure: &NoToken, way: &str) -> Answer {
+pub(super) fn renewal_failed(provider: &str, failure: &TokenError, way: &str) -> Answer {
     let status = StatusCode::BAD_GATEWAY;
     let detail;
     let mut told = match failure {
-        NoToken::Refused { error } => {
+        TokenError::Refused { error } => {
             let about = "The authorization server refuses this client.";
             Problem {
                 error: Some(error),
                 ..blank(status, "token-refused", "Token refused", about)
             }
         }
-        NoToken::Unavailable { detail, .. } => {
+        TokenError::Unavailable { detail, .. } => {
             blank(status, "token-unavailable", "Token unavailable", detail)
         }
-        NoToken::LoginRequired => {
+        TokenError::LoginRequired => {
             detail = format!("Nobody is logged in: {way}.");
             blank(status, "login-required", "Login required", &detail)
         }

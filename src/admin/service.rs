@@ -136,7 +136,7 @@ async fn refresh(state: &AdminState, provider: &str) -> Answer {
         ),
         Ok(Err(failure)) => respond::renewal_failed(provider, &failure, &way),
         Err(_) => {
-            let failure = crate::token::credential::NoToken::Unavailable {
+            let failure = crate::token::error::TokenError::Unavailable {
                 retry_after: Duration::from_secs(1),
                 detail: "The renewal takes longer than this request may; it goes on.".into(),
             };

@@ -7,7 +7,10 @@ use serde::{Serialize, Serializer};
 use super::{kept::Kept, login, state::AdminState};
 use crate::{
     server::address::ListenAddress,
-    token::credential::{Credential, CredentialState, CredentialStatus, LastError},
+    token::{
+        credential::Credential,
+        status::{CredentialState, CredentialStatus, LastError},
+    },
 };
 
 /// Everything that is shown, as it was at one instant.

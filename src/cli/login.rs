@@ -35,7 +35,7 @@ use crate::{
     },
     secret::Secret,
     token::{
-        login::Login,
+        grant::StoredGrant,
         store::{Record, Store, StoreError, StoreLocation},
     },
 };
@@ -256,18 +256,18 @@ impl Session<'_> {
     ) -> Result<(), LoginError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let endpoint = TokenEndpoint::new(self.provider.clone(), clock.clone());
-        let login = Login::new(self.provider.clone(), store.clone(), clock);
+        let grant = StoredGrant::new(self.provider.clone(), store.clone(), clock);
         // Before the code is spent: it is good once.
-        let mut prepared = login.prepare().await.map_err(LoginError::Store)?;
+        let mut prepared = grant.prepare_login().await.map_err(LoginError::Store)?;
         let issued = authorization::exchange(&endpoint, attempt, code)
             .await
             .map_err(LoginError::Exchange)?;
-        let made = prepared.log_in(issued).await;
+        let login = prepared.record(issued).await;
         drop(prepared);
-        if made.unsaved.is_some() {
-            login.save_at_last().await.map_err(LoginError::Lost)?;
+        if login.unsaved.is_some() {
+            grant.save_before_exit().await.map_err(LoginError::Lost)?;
         }
-        if made.lasts {
+        if login.has_refresh_token {
             Ok(())
         } else {
             Err(LoginError::WithoutRefreshToken)

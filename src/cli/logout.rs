@@ -14,7 +14,7 @@ use crate::{
     },
     secret::Secret,
     token::{
-        login::Login,
+        grant::StoredGrant,
         store::{Store, StoreError, StoreLocation},
     },
 };
@@ -98,7 +98,7 @@ async fn log_out(config: &Config, provider: &Arc<Provider>) -> Result<Ended, Sto
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let access = access_token(&store, provider).await?;
     // Forgotten first: what was revoked is of no use, and what could not be is not to be used.
-    let refresh = Login::new(provider.clone(), store, clock.clone())
+    let refresh = StoredGrant::new(provider.clone(), store, clock.clone())
         .log_out()
         .await?;
     let revoked = match (refresh, access) {

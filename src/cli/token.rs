@@ -11,7 +11,7 @@ use crate::{
     telemetry::metrics::Metrics,
     token::{
         Tokens,
-        credential::NoToken,
+        error::TokenError,
         store::{self, Store, StoreLocation},
     },
 };
@@ -88,7 +88,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 async fn obtain(
     provider: &Arc<Provider>,
     store: Arc<dyn Store>,
-) -> (Result<String, NoToken>, bool) {
+) -> (Result<String, TokenError>, bool) {
     let tokens = Tokens::start(
         std::slice::from_ref(provider),
         store,
@@ -100,20 +100,20 @@ async fn obtain(
             .obtain()
             .await
             .map(|token| token.secret.expose().to_owned()),
-        None => Err(NoToken::LoginRequired),
+        None => Err(TokenError::LoginRequired),
     };
     // An answer that is late for us may still bring the next refresh token.
     let lost = !tokens.settle().await.is_empty();
     (token, lost)
 }
 
-fn explain(reason: &NoToken, provider: &Provider) -> String {
+fn explain(reason: &TokenError, provider: &Provider) -> String {
     match reason {
-        NoToken::Refused { error } => {
+        TokenError::Refused { error } => {
             format!("{}: the authorization server says {error:?}", provider.name)
         }
-        NoToken::Unavailable { detail, .. } => format!("{}: {detail}", provider.name),
-        NoToken::LoginRequired => {
+        TokenError::Unavailable { detail, .. } => format!("{}: {detail}", provider.name),
+        TokenError::LoginRequired => {
             format!(
                 "{}: nobody is logged in: {}",
                 provider.name,

@@ -10,7 +10,7 @@ use std::{
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
 use crate::{
-    clock::{Clock, Moment},
+    clock::{Clock, BootInstant},
     secret::Secret,
 };
 
@@ -20,7 +20,7 @@ const MAX_TOKENS: usize = 100_000;
 /// The issued access tokens with the time at which each expires.
 pub(super) struct IssuedTokens {
     clock: Arc<dyn Clock>,
-    expiries: Mutex<HashMap<String, Moment>>,
+    expiries: Mutex<HashMap<String, BootInstant>>,
 }
 
 impl IssuedTokens {
@@ -57,7 +57,7 @@ impl IssuedTokens {
             .is_some_and(|expires_at| *expires_at > now)
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Moment>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, BootInstant>> {
         self.expiries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

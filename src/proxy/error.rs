@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use crate::{server::framing_gate::GateRefusal, token::credential::NoToken};
+use crate::{server::framing_gate::GateRefusal, token::error::TokenError};
 
 /// Why a request ends without the upstream's response.
 #[derive(Debug)]
@@ -109,9 +109,9 @@ impl ProxyRefusal {
     }
 
     /// Makes the refusal of a request whose token is missing. `login_hint` says how to log in.
-    pub fn no_token(reason: &NoToken, provider: &str, login_hint: &str) -> Self {
+    pub fn no_token(reason: &TokenError, provider: &str, login_hint: &str) -> Self {
         match reason {
-            NoToken::Refused { error } => Self {
+            TokenError::Refused { error } => Self {
                 code: Some(error.clone()),
                 ..Self::new(
                     RefusalKind::TokenRefused,
@@ -121,7 +121,7 @@ impl ProxyRefusal {
                     ),
                 )
             },
-            NoToken::Unavailable {
+            TokenError::Unavailable {
                 retry_after,
                 detail,
             } => Self {
@@ -131,7 +131,7 @@ impl ProxyRefusal {
                     format!("no usable access token of provider {provider:?}: {detail}"),
                 )
             },
-            NoToken::LoginRequired => Self::new(
+            TokenError::LoginRequired => Self::new(
                 RefusalKind::LoginRequired,
                 format!("provider {provider:?} needs a login: {login_hint}"),
             ),

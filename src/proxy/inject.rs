@@ -7,7 +7,7 @@ use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
 use super::{error::ProxyRefusal, route::Injection, table::ActiveRoute};
-use crate::{telemetry::access_log::TokenCost, token::credential::Token};
+use crate::{telemetry::access_log::TokenCost, token::access_token::Token};
 
 /// The token of a request, in the form that its route injects.
 #[derive(Clone, Debug)]

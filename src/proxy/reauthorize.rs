@@ -34,10 +34,10 @@ pub async fn token_for_replay(
     }
     if !body.receive_for_replay().await {
         // Where another token would not help, the credential keeps this one and has reported so.
-        let _ = credential.discard(sent);
+        let _ = credential.invalidate(sent).await;
         return None;
     }
-    let renewed = credential.renew(sent).await.ok()?;
+    let renewed = credential.replace(sent).await.ok()?;
     let replay = values.format(active, renewed).ok()?;
     active.metrics.replayed();
     Some(replay)

@@ -1,50 +1,45 @@
 //! An access token and its deadlines.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::SystemTime,
 };
 
-use super::schedule::Deadlines;
+use super::schedule::TokenDeadlines;
 use crate::{
-    clock::{Clock, Moment},
+    clock::{BootInstant, Clock},
     secret::Secret,
 };
 
-/// One access token, as it was issued, with the instants that decide its use.
+/// A shared access token. Its address names it, so that an invalidation never hits a newer one.
+pub type Token = Arc<AccessToken>;
+
+/// One access token as it was issued, with the instants that decide its use.
 #[derive(Debug)]
 pub struct AccessToken {
-    /// The token; only bytes that may stand in a header field (RFC 9110 §5.5).
+    /// The token; only bytes that may stand in a header field value (RFC 9110 section 5.5).
     pub secret: Secret,
-    /// When its renewal is due, jitter included.
-    pub refresh_at: Moment,
-    /// From here on it is no longer sent.
-    pub usable_until: Moment,
-    /// When the authorization server says it ends, on the clock of the boot.
-    pub expires_at: Moment,
-    /// The same two instants by the time of day, for people and metrics.
+    /// When the token is due for refresh, jitter included.
+    pub refresh_at: BootInstant,
+    /// When the token stops being sent.
+    pub usable_until: BootInstant,
+    /// When the token expires according to the authorization server.
+    pub expires_at: BootInstant,
+    /// `expires_at` as time of day, for people and metrics.
     pub expires_at_wall: SystemTime,
-    /// See `expires_at_wall`.
+    /// `refresh_at` as time of day, for people and metrics.
     pub refresh_at_wall: SystemTime,
     accepted: AtomicBool,
     refused_when_fresh: AtomicBool,
 }
 
-/// What may be done with a token at some instant.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// Good, and not yet to be renewed.
-    Fresh,
-    /// Good, and its renewal is due.
-    Due,
-    /// Never to be sent again.
-    Expired,
-}
-
 impl AccessToken {
-    /// A token with its deadlines; the times of day are read off `clock` now.
-    pub fn new(secret: Secret, deadlines: Deadlines, clock: &dyn Clock) -> Self {
-        let Deadlines {
+    /// Creates a token with its deadlines. The times of day are computed from `clock` now.
+    pub fn new(secret: Secret, deadlines: TokenDeadlines, clock: &dyn Clock) -> Self {
+        let TokenDeadlines {
             refresh_at,
             usable_until,
             expires_at,
@@ -62,35 +57,52 @@ impl AccessToken {
         }
     }
 
-    /// Notes that an upstream took it: if it is refused later, it was revoked, and another will do.
+    /// Records that an upstream accepted the token. A later refusal then means that it was revoked.
     pub fn mark_accepted(&self) {
-        // Read first: the line is shared by all workers, and nearly always it says so already.
+        // Read first: all workers share the cache line, and it nearly always says so already.
         if !self.accepted.load(Ordering::Relaxed) {
             self.accepted.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Notes that an upstream refused it in the very replay that it was obtained for: there are requests to which no
-    /// token is good enough, whatever others it may be accepted for.
+    /// Records that an upstream refused the token in the very replay it was obtained for.
+    ///
+    /// Some requests are refused with any token, whatever other requests the token is accepted for.
     pub fn mark_refused_when_fresh(&self) {
         self.refused_when_fresh.store(true, Ordering::Relaxed);
     }
 
-    /// Whether a refusal of it means that it was revoked, as far as one can tell.
-    pub fn is_revoked_if_refused(&self) -> bool {
+    /// Returns whether upstreams accepted the token and none refused it when it was fresh.
+    pub fn was_accepted_before(&self) -> bool {
         self.accepted.load(Ordering::Relaxed) && !self.refused_when_fresh.load(Ordering::Relaxed)
     }
 
-    /// What may be done with it at `now`.
-    pub fn state(&self, now: Moment) -> State {
+    /// Returns what may be done with the token at `now`.
+    pub fn state(&self, now: BootInstant) -> TokenState {
         if now >= self.usable_until {
-            State::Expired
+            TokenState::Expired
         } else if now >= self.refresh_at {
-            State::Due
+            TokenState::Due
         } else {
-            State::Fresh
+            TokenState::Fresh
         }
     }
+
+    /// Returns whether the token may be sent at `now`.
+    pub fn is_usable(&self, now: BootInstant) -> bool {
+        self.state(now) != TokenState::Expired
+    }
+}
+
+/// The use that a token may be put to at some instant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenState {
+    /// Usable, and not due for refresh.
+    Fresh,
+    /// Usable, and due for refresh.
+    Due,
+    /// Never to be sent again.
+    Expired,
 }
 
 #[cfg(test)]
@@ -103,20 +115,21 @@ mod tests {
     #[test]
     fn a_token_is_fresh_then_due_then_expired() {
         let clock = ManualClock::new();
-        let deadlines = Deadlines::new(clock.now(), Duration::from_secs(100), None, 0.0);
+        let deadlines = TokenDeadlines::new(clock.now(), Duration::from_secs(100), None, 0.0);
         let token = AccessToken::new(Secret::new("t"), deadlines, &clock);
         assert_eq!(
             token.expires_at_wall,
             clock.wall() + Duration::from_secs(100)
         );
         for (elapsed, state) in [
-            (69, State::Fresh),
-            (1, State::Due),
-            (19, State::Due),
-            (1, State::Expired),
+            (69, TokenState::Fresh),
+            (1, TokenState::Due),
+            (19, TokenState::Due),
+            (1, TokenState::Expired),
         ] {
             clock.advance(Duration::from_secs(elapsed));
             assert_eq!(token.state(clock.now()), state);
+            assert_eq!(token.is_usable(clock.now()), state != TokenState::Expired);
         }
     }
 }

@@ -1,170 +1,129 @@
-//! The tokens in hand, by credential.
+//! The cache of current tokens, which every forwarded request reads.
 //!
-//! Whether a token may be used is judged by our clock at every read. What moka expires on its own is housekeeping: its
-//! clock cannot be injected and does not count while the machine sleeps.
+//! Our clock judges at every read whether a token may be used. moka expires nothing: its clock cannot be injected, and
+//! stands still while the machine sleeps.
 
-use std::{
-    hash::{BuildHasherDefault, Hasher},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::{Duration, Instant},
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
 };
 
-use moka::{Expiry, sync::Cache};
+use moka::sync::Cache;
+use rustc_hash::FxBuildHasher;
 
-use super::{access_token::State, credential::Token};
-use crate::clock::Clock;
+use super::access_token::Token;
+use crate::clock::BootInstant;
 
-/// Names one credential for as long as the process lives, so that a provider whose settings changed and the one it
-/// replaces never see each other's tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Key(u64);
-
-/// Spreads keys that are counted up: nobody can choose them so that they collide, which is what the usual hash is for.
-#[derive(Clone, Copy, Debug, Default)]
-struct Spread(u64);
-
-impl Hasher for Spread {
-    fn write(&mut self, bytes: &[u8]) {
-        bytes
-            .iter()
-            .for_each(|byte| self.write_u64(u64::from(*byte)));
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        // 2^64 divided by the golden ratio.
-        self.0 = (self.0 ^ number).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
-
-/// A handle on the tokens of all credentials; clones share them.
+/// The key of one credential, unique in the process.
 ///
-/// It has no capacity: its keys come from the configuration, and moka would evict tokens that are in use.
+/// A provider's name would not do: after a change of its settings the old credential and the new one live side by side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct CredentialKey(u64);
+
+/// The current tokens of all credentials. Clones share them.
+///
+/// It has no capacity: its keys come from the configuration, and an eviction would hit tokens in use.
 #[derive(Clone)]
 pub(super) struct TokenCache {
-    tokens: Cache<Key, Token, BuildHasherDefault<Spread>>,
-    clock: Arc<dyn Clock>,
-    keys: Arc<AtomicU64>,
+    tokens: Cache<CredentialKey, Token, FxBuildHasher>,
+    next_key: Arc<AtomicU64>,
 }
 
 impl TokenCache {
-    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
-        let housekeeping = Housekeeping {
-            clock: clock.clone(),
-        };
+    pub(super) fn new() -> Self {
         Self {
-            tokens: Cache::builder()
-                .expire_after(housekeeping)
-                .build_with_hasher(Default::default()),
-            clock,
-            keys: Arc::default(),
+            tokens: Cache::builder().build_with_hasher(FxBuildHasher),
+            next_key: Arc::default(),
         }
     }
 
-    /// A key that nobody else has.
-    pub(super) fn key(&self) -> Key {
-        Key(self.keys.fetch_add(1, Ordering::Relaxed))
+    /// Creates an empty slot under a key of its own.
+    pub(super) fn new_slot(&self) -> TokenSlot {
+        TokenSlot {
+            tokens: self.tokens.clone(),
+            key: CredentialKey(self.next_key.fetch_add(1, Ordering::Relaxed)),
+        }
     }
+}
 
-    /// The token under `key`, if it may be used now.
-    pub(super) fn get(&self, key: Key) -> Option<Token> {
+/// The cache entry of one credential. Dropping the slot removes the entry.
+pub(super) struct TokenSlot {
+    tokens: Cache<CredentialKey, Token, FxBuildHasher>,
+    key: CredentialKey,
+}
+
+impl TokenSlot {
+    /// Returns the token, if it may be sent at `now`. Allocates nothing and takes no lock.
+    pub(super) fn get(&self, now: BootInstant) -> Option<Token> {
         self.tokens
-            .get(&key)
-            .filter(|token| token.state(self.clock.now()) != State::Expired)
+            .get(&self.key)
+            .filter(|token| token.is_usable(now))
     }
 
-    pub(super) fn insert(&self, key: Key, token: Token) {
-        self.tokens.insert(key, token);
-    }
-
-    pub(super) fn remove(&self, key: Key) {
-        self.tokens.invalidate(&key);
-    }
-}
-
-/// Lets moka drop what our clock has long given up. Both methods are needed: with the first alone, a renewed token
-/// would vanish at the deadline of the one it replaced.
-struct Housekeeping {
-    clock: Arc<dyn Clock>,
-}
-
-impl Housekeeping {
-    fn keep(&self, token: &Token) -> Duration {
-        const GRACE: Duration = Duration::from_secs(60);
-        token.expires_at.since(self.clock.now()) + GRACE
+    /// Replaces the token.
+    pub(super) fn set(&self, token: Option<&Token>) {
+        match token {
+            Some(token) => self.tokens.insert(self.key, token.clone()),
+            None => self.tokens.invalidate(&self.key),
+        }
     }
 }
 
-impl Expiry<Key, Token> for Housekeeping {
-    fn expire_after_create(&self, _: &Key, token: &Token, _: Instant) -> Option<Duration> {
-        Some(self.keep(token))
-    }
-
-    fn expire_after_update(
-        &self,
-        _: &Key,
-        token: &Token,
-        _: Instant,
-        _: Option<Duration>,
-    ) -> Option<Duration> {
-        Some(self.keep(token))
+impl Drop for TokenSlot {
+    fn drop(&mut self) {
+        self.tokens.invalidate(&self.key);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::{
-        clock::ManualClock,
+        clock::{Clock, ManualClock},
         secret::Secret,
-        token::{access_token::AccessToken, schedule::Deadlines},
+        token::{access_token::AccessToken, schedule::TokenDeadlines},
     };
 
     fn token(clock: &ManualClock, lifetime: u64) -> Token {
-        let deadlines = Deadlines::new(clock.now(), Duration::from_secs(lifetime), None, 0.0);
+        let deadlines = TokenDeadlines::new(clock.now(), Duration::from_secs(lifetime), None, 0.0);
         Arc::new(AccessToken::new(Secret::new("t"), deadlines, clock))
     }
 
     #[test]
-    fn a_token_is_given_out_until_our_clock_says_no() {
+    fn a_token_is_returned_until_our_clock_says_that_it_is_over() {
         let clock = ManualClock::new();
-        let cache = TokenCache::new(Arc::new(clock.clone()));
-        let key = cache.key();
-        assert!(cache.get(key).is_none());
-        cache.insert(key, token(&clock, 100));
+        let slot = TokenCache::new().new_slot();
+        assert!(slot.get(clock.now()).is_none());
+        slot.set(Some(&token(&clock, 100)));
         clock.advance(Duration::from_millis(89_999));
-        assert!(cache.get(key).is_some());
+        assert!(slot.get(clock.now()).is_some());
         clock.advance(Duration::from_millis(1));
-        assert!(cache.get(key).is_none());
+        assert!(slot.get(clock.now()).is_none());
     }
 
     #[test]
-    fn housekeeping_follows_the_token_that_is_there() {
+    fn a_replaced_token_is_gone_at_once() {
         let clock = ManualClock::new();
-        let housekeeping = Housekeeping {
-            clock: Arc::new(clock.clone()),
-        };
+        let slot = TokenCache::new().new_slot();
         let (first, second) = (token(&clock, 10), token(&clock, 1000));
-        let now = Instant::now();
-        let created = housekeeping.expire_after_create(&Key(0), &first, now);
-        assert_eq!(created, Some(Duration::from_secs(70)));
-        assert_eq!(
-            housekeeping.expire_after_update(&Key(0), &second, now, created),
-            Some(Duration::from_secs(1060))
-        );
+        slot.set(Some(&first));
+        slot.set(Some(&second));
+        assert!(Arc::ptr_eq(&slot.get(clock.now()).unwrap(), &second));
+        slot.set(None);
+        assert!(slot.get(clock.now()).is_none());
     }
 
     #[test]
-    fn keys_are_never_shared() {
-        let cache = TokenCache::new(Arc::new(ManualClock::new()));
-        let other = cache.clone();
-        let (first, second) = (cache.key(), other.key());
-        assert_ne!(first, second);
+    fn slots_share_no_token_and_a_dropped_slot_leaves_none_behind() {
+        let clock = ManualClock::new();
+        let cache = TokenCache::new();
+        let (first, second) = (cache.new_slot(), cache.clone().new_slot());
+        first.set(Some(&token(&clock, 100)));
+        assert!(second.get(clock.now()).is_none());
+        drop(first);
+        cache.tokens.run_pending_tasks();
+        assert_eq!(cache.tokens.entry_count(), 0);
     }
 }

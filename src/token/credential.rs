@@ -1,118 +1,130 @@
-//! The handle by which the rest of the program gets at one provider's token.
-
-mod control;
+//! The handle through which the rest of the program uses one provider's token.
 
 use std::{
     fmt,
-    sync::{Arc, atomic::AtomicBool},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
 use tokio::sync::watch;
 
-pub(super) use self::control::Begun;
 use super::{
-    access_token::{AccessToken, State},
-    cache::{Key, TokenCache},
-    login::{LoggedIn, Login, Prepared},
-    progress::{Failure, Phase, Progress, Told, Verdict},
+    access_token::Token,
+    attempt_failure::AttemptFailure,
+    error::TokenError,
+    grant::{PreparedLogin, RecordedLogin, StoredGrant},
+    handle::StateHandle,
+    owner::report_unsaved,
+    snapshot::{Availability, Demand, Phase, ReplayPlan, Snapshot},
+    status::CredentialStatus,
     store::StoreError,
 };
-pub use super::{
-    no_token::NoToken,
-    status::{CredentialState, CredentialStatus, LastError},
-};
 use crate::{
-    clock::{Clock, Moment},
+    clock::{BootInstant, Clock},
     oauth::{provider::Provider, response::Issued},
     secret::Secret,
-    telemetry::metrics::ProviderMetrics,
 };
 
-/// The token just given out, named so that a renewal discards that very one.
-pub type Token = Arc<AccessToken>;
+/// The longest wait for a token.
+const OBTAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Nobody waits longer for a token.
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
-
-/// One provider's token, whoever asks for it and from whichever thread's runtime.
-///
-/// Everything that changes the token or its progress does so under the lock of `progress`, so that a discarded token
-/// and one that is just being published cannot cross.
+/// A read handle on one provider's token, usable from any thread and runtime. Its refresher owns the state.
 pub struct Credential {
     provider: Arc<Provider>,
     clock: Arc<dyn Clock>,
-    cache: TokenCache,
-    key: Key,
-    progress: watch::Sender<Progress>,
-    metrics: Arc<ProviderMetrics>,
-    /// There for grants that live on refresh tokens.
-    login: Option<Login>,
-    lost: AtomicBool,
+    state: StateHandle,
+    /// The stored grant, for grant types that live on refresh tokens.
+    grant: Option<Arc<StoredGrant>>,
+    token_requests: Arc<AtomicU64>,
 }
 
 impl Credential {
     pub(super) fn new(
         provider: Arc<Provider>,
         clock: Arc<dyn Clock>,
-        cache: TokenCache,
-        metrics: Arc<ProviderMetrics>,
-        login: Option<Login>,
+        state: StateHandle,
+        grant: Option<Arc<StoredGrant>>,
+        token_requests: Arc<AtomicU64>,
     ) -> Self {
-        let key = cache.key();
-        let progress = watch::Sender::new(Progress::new(Phase::Fetching));
         Self {
             provider,
             clock,
-            cache,
-            key,
-            progress,
-            metrics,
-            login,
-            lost: AtomicBool::new(false),
+            state,
+            grant,
+            token_requests,
         }
     }
 
-    /// The provider's name.
+    /// Returns the provider's name.
     pub fn name(&self) -> &Arc<str> {
         &self.provider.name
     }
 
-    /// The provider whose token this is; its secrets are the ones in use, and so the ones to read again.
+    /// Returns the provider. Its secrets are the ones in use, and the ones to reload.
     pub fn provider(&self) -> &Arc<Provider> {
         &self.provider
     }
 
-    /// The token, if there is one that may be used now. Never waits.
+    /// Returns the token, if one may be used now. Never waits, takes no lock and allocates nothing.
     pub fn current(&self) -> Option<Token> {
-        self.cache.get(self.key)
+        self.state.current(self.clock.now())
     }
 
-    /// The token; waits up to 10 s for the request in flight, or for one that it causes where the token went out of
-    /// use unnoticed. Whoever stops waiting aborts nothing. The caller's runtime needs its timer, no more.
+    /// Returns whether `token`, which was obtained earlier, may still be sent.
+    pub fn is_usable(&self, token: &Token) -> bool {
+        token.is_usable(self.clock.now())
+    }
+
+    /// Returns the current token, or waits up to 10 s for one.
+    ///
+    /// It waits for the token request in flight, or for one that it causes because the token expired unnoticed.
+    /// Dropping the future aborts nothing. It needs a runtime with a timer.
     ///
     /// # Errors
-    /// Why there is none; between attempts that fail, at once.
-    pub async fn obtain(&self) -> Result<Token, NoToken> {
+    /// There is no token. Between failed attempts the error comes at once.
+    pub async fn obtain(&self) -> Result<Token, TokenError> {
         match self.current() {
             Some(token) => Ok(token),
-            None => self.outcome(false).await,
+            None => self.wait_for_token(Demand::AnyToken).await,
         }
     }
 
-    /// Another token than `seen`, which an upstream refused. Discards that very one, a newer one stays.
-    ///
-    /// However many upstreams' answers say so at once, one request is made, and at most one in 60 s.
+    /// Requests a new token now, even beside a usable one and whatever the back-off says. Waits up to 10 s.
     ///
     /// # Errors
-    /// As [`Credential::obtain`]; and where another token would not help: the last renewal is less than 60 s ago, or
-    /// the authorization server issued the refused token again. The token in hand then stays.
-    pub async fn renew(&self, seen: &Token) -> Result<Token, NoToken> {
-        // Where the next token is refused as well, the replay with it tells.
-        self.give_up(seen, seen.is_revoked_if_refused())?;
+    /// As [`Credential::obtain`]. The current token then stays.
+    pub async fn refresh_now(&self) -> Result<Token, TokenError> {
+        self.wait_for_token(Demand::NewToken).await
+    }
+
+    /// Invalidates `refused`, which an upstream refused for a request that cannot be replayed.
+    ///
+    /// That very token is invalidated, a newer one stays. Another one is requested, but not waited for. Without a
+    /// replay, nothing shows whether the token was revoked or the upstream refuses any token for this request. After a
+    /// refresh in the last 60 s the latter is assumed. Dropping the future aborts nothing.
+    ///
+    /// # Errors
+    /// Another token would not help; the current one stays.
+    pub async fn invalidate(&self, refused: &Token) -> Result<(), TokenError> {
+        self.state.invalidate(refused, ReplayPlan::Impossible).await
+    }
+
+    /// Invalidates `refused`, which an upstream refused, and obtains another token for the replay.
+    ///
+    /// That very token is invalidated, a newer one stays. However many responses say so at once, one token request is
+    /// made, and at most one in 60 s, unless the refused token was accepted before.
+    ///
+    /// # Errors
+    /// As [`Credential::obtain`]; and where another token would not help, because the last refresh is less than 60 s
+    /// ago or the authorization server issued the refused token again. The current token then stays.
+    pub async fn replace(&self, refused: &Token) -> Result<Token, TokenError> {
+        self.state.invalidate(refused, ReplayPlan::Follows).await?;
         let token = self.obtain().await?;
-        if token.secret == seen.secret {
-            return Err(NoToken::unavailable(
+        if token.secret == refused.secret {
+            return Err(TokenError::unavailable(
                 Duration::ZERO,
                 "the authorization server issued the same token again, which the upstream refuses",
             ));
@@ -120,218 +132,170 @@ impl Credential {
         Ok(token)
     }
 
-    /// Asks for a token now, even though the one in hand is good and whatever the back-off says.
+    /// Makes sure that a login can be recorded, before its code is spent.
     ///
     /// # Errors
-    /// As [`Credential::obtain`]. The token in hand then stays.
-    pub async fn refresh_now(&self) -> Result<Token, NoToken> {
-        self.outcome(true).await
+    /// The store cannot be used, or the provider's grant needs no login: then the code must not be spent.
+    pub async fn prepare_login(&self) -> Result<PreparedLogin<'_>, StoreError> {
+        self.stored_grant()?.prepare_login().await
     }
 
-    /// Whether `token`, which was given out earlier, may still be sent.
-    pub fn is_usable(&self, token: &Token) -> bool {
-        token.state(self.clock.now()) != State::Expired
-    }
-
-    /// Makes sure that a login can be kept, before the code for it is spent.
+    /// Records a login and puts it in use. It ends `login_required`.
     ///
-    /// # Errors
-    /// The store cannot be used, or the provider's grant needs no login: the code is better not spent.
-    pub async fn prepare_login(&self) -> Result<Prepared<'_>, StoreError> {
-        self.login
+    /// The login is in the store before its access token is sent anywhere. One that cannot be written after all is used
+    /// from memory, and written as soon as possible. Dropping the future aborts no write that has begun.
+    pub async fn complete_login(
+        &self,
+        mut prepared: PreparedLogin<'_>,
+        issued: Issued,
+    ) -> RecordedLogin {
+        let mut login = prepared.record(issued).await;
+        let provider = self.name();
+        if !login.has_refresh_token {
+            tracing::warn!(%provider, "login.without_refresh_token: it ends with its access token");
+        }
+        let token = login.token.take().map(Arc::new);
+        let token = token.filter(|token| self.is_usable(token));
+        if let Some(token) = &token {
+            tracing::info!(%provider, token = %token.secret.fingerprint(), "login.recorded");
+        }
+        let unsaved = login
+            .unsaved
             .as_ref()
-            .ok_or(StoreError::NoLogin)?
-            .prepare()
-            .await
+            .map(|error| report_unsaved(provider, error, &*self.clock));
+        self.state.publish_login(token, unsaved).await;
+        login
     }
 
-    /// [`Credential::prepare_login`] and [`Credential::take_login`] in one.
+    /// Ends the login, here and in the store.
     ///
-    /// # Errors
-    /// As the former; then nothing has changed.
-    pub async fn log_in(&self, issued: Issued) -> Result<LoggedIn, StoreError> {
-        Ok(self.take_login(self.prepare_login().await?, issued).await)
-    }
-
-    /// Takes a login into use: it is in the store before its access token is sent anywhere, and ends `login_required`.
-    /// One that cannot be written after all is used from memory, and written as soon as it can be. Whoever stops waiting
-    /// aborts nothing that was begun.
-    pub async fn take_login(&self, mut prepared: Prepared<'_>, issued: Issued) -> LoggedIn {
-        let mut made = prepared.log_in(issued).await;
-        if !made.lasts {
-            tracing::warn!(provider = %self.name(), "login.without_refresh_token: it ends with its access token");
-        }
-        match made
-            .token
-            .take()
-            .filter(|token| token.state(self.clock.now()) != State::Expired)
-        {
-            Some(token) => {
-                tracing::info!(provider = %self.name(), token = %token.secret.fingerprint(), "login.made");
-                let until = token.refresh_at;
-                self.publish(Arc::new(token), until);
-            }
-            // It lived so short that it is over: the refresh token is what matters.
-            None => self.want(),
-        }
-        if let Some(error) = &made.unsaved {
-            self.unsaved(error);
-        }
-        made
-    }
-
-    /// Forgets the login, in the store and here, and gives back the refresh token, so that it can be revoked (RFC 7009).
+    /// Returns its refresh token, so that it can be revoked (RFC 7009).
     ///
     /// # Errors
     /// The store cannot be used, or the provider's grant needs no login; then nothing has changed.
     pub async fn log_out(&self) -> Result<Option<Secret>, StoreError> {
-        let refresh_token = self
-            .login
-            .as_ref()
-            .ok_or(StoreError::NoLogin)?
-            .log_out()
-            .await?;
+        let refresh_token = self.stored_grant()?.log_out().await?;
         tracing::info!(provider = %self.name(), "login.ended");
-        self.forget();
-        self.require_login(None);
+        self.state.require_login().await;
         Ok(refresh_token)
     }
 
-    /// What people and machines are shown.
+    /// Returns the status for people and machines.
     pub fn status(&self) -> CredentialStatus {
-        let token = self.current();
-        let progress = self.progress.borrow();
-        let refresh_at = match progress.phase {
-            Phase::BackingOff(retry) => Some(self.wall_at(retry.at)),
-            Phase::Fetching | Phase::Resting { .. } => {
-                token.as_ref().map(|token| token.refresh_at_wall)
-            }
+        let snapshot = self.state.snapshot();
+        let now = self.clock.now();
+        let token = snapshot.usable_token(now);
+        let refresh_at = match snapshot.phase {
+            Phase::BackingOff(retry) => Some(self.wall_at(retry.at, now)),
+            Phase::Fetching | Phase::Idle { .. } => token.map(|token| token.refresh_at_wall),
             Phase::LoginRequired | Phase::Ended => None,
         };
         CredentialStatus {
-            state: progress.state(token.is_some()),
+            state: snapshot.credential_state(now),
             grant_type: self.provider.grant_type.as_str(),
-            expires_at: token.as_ref().map(|token| token.expires_at_wall),
+            expires_at: token.map(|token| token.expires_at_wall),
             refresh_at,
-            has_refresh_token: self.login.as_ref().is_some_and(Login::has_refresh_token),
-            token_requests: progress.requests,
-            last_error: progress.failure.as_ref().map(Failure::shown),
+            has_refresh_token: self
+                .grant
+                .as_ref()
+                .is_some_and(|grant| grant.has_refresh_token()),
+            token_requests: self.token_requests.load(Ordering::Relaxed),
+            last_error: snapshot
+                .last_error
+                .as_ref()
+                .map(AttemptFailure::to_last_error),
         }
     }
 
-    /// Waits for the outcome of an attempt, and shares it with all who wait.
-    async fn outcome(&self, mut insist: bool) -> Result<Token, NoToken> {
-        let mut progress = self.progress.subscribe();
-        let mut bound = self.clock.sleep_until(self.clock.now() + LONGEST_WAIT);
+    /// Returns whether the provider's grant type lives on refresh tokens.
+    pub(super) fn has_grant(&self) -> bool {
+        self.grant.is_some()
+    }
+
+    /// Returns whether the login was lost at the end.
+    pub(super) fn is_login_lost(&self) -> bool {
+        self.state.snapshot().login_lost
+    }
+
+    /// Asks the refresher to end, after the token request in flight.
+    pub(super) fn stop(&self) {
+        self.state.stop();
+    }
+
+    /// Completes when the refresher has ended.
+    pub(super) async fn ended(&self) {
+        self.state.ended().await;
+    }
+
+    /// Subscribes to the states.
+    #[cfg(test)]
+    pub(super) fn subscribe(&self) -> watch::Receiver<Arc<Snapshot>> {
+        self.state.subscribe()
+    }
+
+    /// Returns how many clients wait for a token.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> usize {
+        self.state.subscriber_count()
+    }
+
+    fn stored_grant(&self) -> Result<&StoredGrant, StoreError> {
+        self.grant.as_deref().ok_or(StoreError::NoLogin)
+    }
+
+    /// Waits for the outcome of an attempt, which all waiting clients share.
+    async fn wait_for_token(&self, mut demand: Demand) -> Result<Token, TokenError> {
+        let mut snapshots = self.state.subscribe();
+        let deadline = self.clock.now() + OBTAIN_TIMEOUT;
+        // Made when there is something to wait for: during an outage most clients are refused at once.
+        let mut timeout = None;
         loop {
-            let ended = match self.ask(insist)? {
-                Asked::Token(token) => return Ok(token),
-                Asked::Wait(ended) => ended,
-            };
+            let snapshot = snapshots.borrow_and_update().clone();
+            match snapshot.availability(self.clock.now(), demand) {
+                Availability::Ready(token) => return Ok(token),
+                Availability::Unavailable(error) => return Err(error),
+                Availability::Pending => {}
+            }
+            if snapshot.needs_request() {
+                self.state.request_refresh(snapshot.attempts_ended);
+            }
+            let timeout = timeout.get_or_insert_with(|| self.clock.sleep_until(deadline));
             tokio::select! {
                 biased;
-                outcome = self.after(&mut progress, ended) => outcome?,
-                () = &mut bound => return Err(NoToken::unavailable(Duration::ZERO, "the token endpoint is slow to answer")),
-            }
-            match self.current() {
-                Some(token) => return Ok(token),
-                // It lived so short, or this task slept so long, that it is over already: once more, within the bound.
-                None => insist = false,
-            }
-        }
-    }
-
-    fn ask(&self, insist: bool) -> Result<Asked, NoToken> {
-        let mut asked = Ok(Asked::Wait(0));
-        self.progress.send_if_modified(|progress| {
-            if let Some(token) = self.current().filter(|_| !insist) {
-                asked = Ok(Asked::Token(token));
-                return false;
-            }
-            let wanted = progress.wanted;
-            asked = match progress.ask(self.clock.now(), insist) {
-                Told::Wait(ended) => Ok(Asked::Wait(ended)),
-                Told::No(none) => Err(none),
-            };
-            progress.wanted != wanted
-        });
-        asked
-    }
-
-    /// Waits until more than `ended` attempts have ended.
-    async fn after(
-        &self,
-        progress: &mut watch::Receiver<Progress>,
-        ended: u64,
-    ) -> Result<(), NoToken> {
-        let over = |progress: &Progress| progress.ended > ended || progress.phase == Phase::Ended;
-        match progress.wait_for(over).await {
-            Ok(progress) if progress.failure.is_none() && progress.ended > ended => Ok(()),
-            Ok(progress) => Err(progress.no_token(self.clock.now())),
-            Err(_) => unreachable!("the sender is ours"),
-        }
-    }
-
-    /// Gives up `seen`, which an upstream refused: that very one, a newer one stays. Another is asked for, but not waited
-    /// for: the request cannot be sent again. So nothing will tell whether the token was revoked or no token is good
-    /// enough for the request, and where one was renewed in the last 60 s it counts as the latter.
-    ///
-    /// # Errors
-    /// Another token would not help, see [`Credential::renew`]; the one in hand stays.
-    pub fn discard(&self, seen: &Token) -> Result<(), NoToken> {
-        self.give_up(seen, false)
-    }
-
-    fn give_up(&self, seen: &Token, revoked: bool) -> Result<(), NoToken> {
-        let mut verdict = None;
-        self.progress.send_if_modified(|progress| {
-            if !self
-                .current()
-                .is_some_and(|current| Arc::ptr_eq(&current, seen))
-            {
-                return false;
-            }
-            if *verdict.insert(progress.refused_by_upstream(self.clock.now(), revoked))
-                != Verdict::Discard
-            {
-                return false;
-            }
-            progress.discarded = Some(seen.secret.clone());
-            self.cache.remove(self.key);
-            self.metrics.expiry(None);
-            true
-        });
-        match verdict {
-            None => Ok(()),
-            Some(Verdict::Discard) => {
-                tracing::info!(provider = %self.name(), token = %seen.secret.fingerprint(), "token.discarded");
-                Ok(())
-            }
-            Some(Verdict::Keep { left, first }) => {
-                if first {
-                    tracing::warn!(provider = %self.name(), token = %seen.secret.fingerprint(), "token.refused_by_upstream");
+                outcome = self.attempt_after(&mut snapshots, snapshot.attempts_ended) => outcome?,
+                () = &mut *timeout => {
+                    let detail = "the token endpoint has not responded yet";
+                    return Err(TokenError::unavailable(Duration::ZERO, detail));
                 }
-                Err(NoToken::unavailable(
-                    left,
-                    "the upstream refuses fresh tokens too",
-                ))
             }
+            // The attempt's token may have expired before this task ran: then any other is waited for.
+            demand = Demand::AnyToken;
         }
     }
 
-    fn wall_at(&self, moment: Moment) -> SystemTime {
-        self.clock.wall() + moment.since(self.clock.now())
+    /// Waits until more than `attempts_ended` attempts have ended.
+    async fn attempt_after(
+        &self,
+        snapshots: &mut watch::Receiver<Arc<Snapshot>>,
+        attempts_ended: u64,
+    ) -> Result<(), TokenError> {
+        let is_over = |snapshot: &Arc<Snapshot>| {
+            snapshot.attempts_ended > attempts_ended || snapshot.phase == Phase::Ended
+        };
+        let snapshot = snapshots
+            .wait_for(is_over)
+            .await
+            .map_err(|_| TokenError::ended())?
+            .clone();
+        if snapshot.attempts_ended > attempts_ended && !snapshot.attempt_failed {
+            Ok(())
+        } else {
+            Err(snapshot.error(self.clock.now()))
+        }
     }
-}
 
-enum Asked {
-    Token(Token),
-    Wait(u64),
-}
-
-impl Drop for Credential {
-    fn drop(&mut self) {
-        self.cache.remove(self.key);
+    fn wall_at(&self, instant: BootInstant, now: BootInstant) -> SystemTime {
+        self.clock.wall() + instant.since(now)
     }
 }
 

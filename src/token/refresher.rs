@@ -1,369 +1,346 @@
-//! The task of one credential: acquire → persist → publish → sleep, for as long as the credential is in use.
+//! The refresher: one task per credential, which acquires, stores and publishes its tokens.
 //!
-//! It alone asks the token endpoint, so that there is never more than one request in flight, and it belongs to nobody
-//! who waits, so that callers who go away neither abort a request nor repeat it.
+//! It alone calls the token endpoint, so that at most one request is in flight. No client owns it, so that clients that
+//! go away neither abort a request nor repeat it. It owns the credential's state.
 
-mod renewal;
-mod rest;
+mod acquirer;
+mod outcome;
+mod requester;
 mod secrets;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    future::pending,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 
-use tokio::sync::watch;
-
-use self::secrets::Secrets;
+use self::{
+    acquirer::Acquirer,
+    outcome::{AttemptError, AttemptOutcome, LoginReason},
+    requester::TokenRequester,
+    secrets::WatchedSecrets,
+};
 use super::{
-    access_token::AccessToken,
-    credential::Credential,
-    progress::{Failure, Progress},
-    schedule::{Backoff, Deadlines, Setback},
+    access_token::{AccessToken, Token},
+    attempt_failure::AttemptFailure,
+    grant::{StoreCheck, StoredGrant},
+    jitter::random,
+    owner::{StateOwner, report_unsaved},
+    schedule::{Backoff, Setback},
+    snapshot::{Phase, Publication},
     store::StoreError,
 };
 use crate::{
-    clock::Moment,
-    oauth::{
-        endpoint::TokenEndpoint,
-        error::{Fault, TokenRequestError},
-        grant::Grant,
-        response::Issued,
-    },
-    secret::Secret,
+    clock::{BootInstant, Clock},
+    oauth::provider::Provider,
+    telemetry::metrics::ProviderMetrics,
 };
 
-/// The least rest between two tokens, where they live shorter than they take to come.
-const SHORTEST_REST: Duration = Duration::from_millis(100);
+/// The shortest time between two tokens, for tokens that live shorter than a request takes.
+const MIN_REFRESH_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Keeps `credential` fresh until it is told to stop. A request in flight is then finished first.
-pub(super) async fn run(credential: Arc<Credential>) {
-    let _end = End(credential.clone());
-    let provider = credential.provider().clone();
-    let mut refresher = Refresher {
-        progress: credential.watch(),
-        secrets: Secrets::of(&provider),
-        endpoint: TokenEndpoint::new(provider, credential.clock().clone()),
-        backoff: Backoff::default(),
-        complained: None,
-        started: false,
-        look_at: credential.clock().now(),
-        refused: None,
-        stale: None,
-        credential,
-    };
-    if refresher.resume().await {
-        refresher.rest().await;
-    }
-    while !refresher.progress.borrow().stopping {
-        refresher.attempt().await;
-        refresher.rest().await;
-    }
-    refresher.save_at_last().await;
-}
+/// The time between two checks of the store: what another process stores is in use within 5 s.
+const STORE_CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
-struct Refresher {
-    credential: Arc<Credential>,
-    endpoint: TokenEndpoint,
-    progress: watch::Receiver<Progress>,
-    secrets: Secrets,
+/// The owner of one credential's state. [`Refresher::run`] keeps its token fresh.
+pub(super) struct Refresher {
+    clock: Arc<dyn Clock>,
+    provider: Arc<str>,
+    owner: StateOwner,
+    acquirer: Acquirer,
+    secrets: WatchedSecrets,
     backoff: Backoff,
-    /// What was last complained of, and whether there was a usable token then: the same is not said as loudly again.
-    complained: Option<(&'static str, bool)>,
-    /// There was a token once, or the need of a login: what somebody ends from then on stays so until the next start.
-    started: bool,
-    /// When the store is looked at again.
-    look_at: Moment,
-    /// The token that an upstream refused last: it is not to stay on record.
-    refused: Option<Secret>,
-    /// The one of which it was said that it does.
-    stale: Option<Secret>,
-}
-
-/// What came of an attempt.
-enum Outcome {
-    /// A token was asked for, and came.
-    Issued {
-        token: AccessToken,
-        asked_at: Moment,
-        /// What it was had with is in force in memory alone.
-        unsaved: Option<StoreError>,
-    },
-    /// The store holds a good one: of an earlier run, or of another process.
-    Adopted(AccessToken),
-    /// The one in hand is good.
-    Kept,
-    /// The refresh token on record is another client's.
-    OtherClient,
-    /// Somebody has to log in.
-    LoginRequired {
-        /// Why, where there was a login.
-        refused: Option<TokenRequestError>,
-        /// One that is still good, though there will be no other.
-        last: Option<AccessToken>,
-        /// The one in hand is not to be used either.
-        forget: bool,
-    },
-}
-
-/// Why an attempt failed.
-enum Cause {
-    Request(TokenRequestError),
-    SignIn(TokenRequestError),
-    Store(StoreError),
-}
-
-impl From<StoreError> for Cause {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
+    /// The kind of the last reported failure, and whether a token was usable then.
+    reported: Option<(&'static str, bool)>,
+    /// A token, or the need of a login, was found since the start. A logout then lasts until the next start.
+    has_started: bool,
+    next_store_check: BootInstant,
+    /// The invalidated token as of the last check of the store.
+    invalidated: Option<Token>,
 }
 
 impl Refresher {
-    /// Takes up the token that the store still holds; tells whether there is one.
-    async fn resume(&mut self) -> bool {
-        let Some(login) = self.credential.login() else {
-            return false;
-        };
-        // An error is reported by the attempt that follows.
-        let Ok(Some(token)) = login.peek().await else {
-            return false;
-        };
-        self.adopt(token, "token.resumed");
-        true
+    pub(super) fn new(
+        provider: Arc<Provider>,
+        clock: Arc<dyn Clock>,
+        owner: StateOwner,
+        grant: Option<Arc<StoredGrant>>,
+        metrics: Arc<ProviderMetrics>,
+        token_requests: Arc<AtomicU64>,
+    ) -> Self {
+        let requester =
+            TokenRequester::new(provider.clone(), clock.clone(), metrics, token_requests);
+        let acquirer = Acquirer::new(
+            provider.clone(),
+            clock.clone(),
+            requester,
+            grant,
+            owner.stop_signal(),
+        );
+        Self {
+            provider: provider.name.clone(),
+            owner,
+            acquirer,
+            secrets: WatchedSecrets::new(&provider),
+            backoff: Backoff::default(),
+            reported: None,
+            has_started: false,
+            next_store_check: clock.now(),
+            invalidated: None,
+            clock,
+        }
     }
 
+    /// Keeps the token fresh until the refresher is asked to end. A request in flight is finished first.
+    pub(super) async fn run(mut self) {
+        if self.restore_token().await {
+            self.rest().await;
+        }
+        while !self.owner.snapshot().stopping {
+            self.attempt().await;
+            self.rest().await;
+        }
+        self.save_before_exit().await;
+    }
+
+    /// Publishes the token that the store still holds and returns whether there is one.
+    async fn restore_token(&mut self) -> bool {
+        let loaded = self
+            .owner
+            .run_while(self.acquirer.load_stored_token())
+            .await;
+        match loaded {
+            Some(token) => {
+                self.publish_stored(token, "token.restored");
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Makes one attempt and publishes its outcome.
     async fn attempt(&mut self) {
         self.secrets.mark_unchanged();
-        let begun = self.credential.begin();
-        let begun_at = self.credential.clock().now();
-        let credential = self.credential.clone();
-        let outcome = match credential.login() {
-            None => self.ask_for_the_client().await,
-            Some(login) => self.renew(login, &begun).await,
-        };
-        match outcome {
-            Ok(Outcome::Issued {
+        let start = self.owner.begin();
+        let began_at = self.clock.now();
+        // Boxed: the futures of an attempt are large, and this task rests most of the time.
+        let attempt = Box::pin(self.acquirer.acquire(&start, self.has_started));
+        match self.owner.run_while(attempt).await {
+            Ok(AttemptOutcome::Issued {
                 token,
-                asked_at,
+                requested_at,
                 unsaved,
-            }) => self.succeeded(token, asked_at, unsaved),
-            Ok(Outcome::Adopted(token)) => self.adopt(token, "token.adopted"),
-            Ok(Outcome::Kept) => self.credential.keep(),
-            Ok(Outcome::LoginRequired {
-                refused,
-                last,
-                forget,
-            }) => self.login_required(refused, last, forget),
-            // It was told to end before it had asked for anything.
-            Err(Cause::Store(StoreError::Interrupted)) if self.progress.borrow().stopping => {}
-            Ok(Outcome::OtherClient) => self.other_client(),
-            Err(cause) => self.failed(&cause, begun_at),
+            }) => self.publish_issued(token, requested_at, unsaved),
+            Ok(AttemptOutcome::Stored(token)) => self.publish_stored(token, "token.adopted"),
+            Ok(AttemptOutcome::Unchanged) => self.owner.publish(Publication::Unchanged),
+            Ok(AttemptOutcome::LoginRequired { reason, last }) => self.require_login(&reason, last),
+            Err(AttemptError::Stopped) => {}
+            Err(error) => self.fail(&error, began_at),
         }
     }
 
-    async fn ask_for_the_client(&mut self) -> Result<Outcome, Cause> {
-        let (answer, asked_at) = self.ask(Grant::ClientCredentials).await;
-        let token = self.token(answer.map_err(Cause::Request)?, asked_at)?;
-        Ok(Outcome::Issued {
-            token,
-            asked_at,
-            unsaved: None,
-        })
-    }
+    /// Waits until the next attempt is due or requested, or a change makes it worthwhile.
+    async fn rest(&mut self) {
+        loop {
+            let snapshot = self.owner.snapshot();
+            if !has_same_secret(self.invalidated.as_ref(), snapshot.invalidated.as_ref()) {
+                self.invalidated.clone_from(&snapshot.invalidated);
+                // It leaves the record at once: a process that starts before that would restore it.
+                self.next_store_check = self.clock.now();
+            }
+            if snapshot.stopping || snapshot.refresh_requested {
+                return;
+            }
+            let due = match snapshot.phase {
+                Phase::Idle { refresh_at } => Some(refresh_at),
+                Phase::BackingOff(retry) => Some(retry.at),
+                Phase::LoginRequired => None,
+                Phase::Fetching | Phase::Ended => return,
+            };
+            let needs_operator = snapshot
+                .last_error
+                .as_ref()
+                .is_some_and(AttemptFailure::needs_operator);
+            let check_at = self.acquirer.has_grant().then_some(self.next_store_check);
 
-    /// Asks once, and tells when.
-    async fn ask(&self, grant: Grant<'_>) -> (Result<Issued, TokenRequestError>, Moment) {
-        self.counted(grant.name(), self.endpoint.request(grant))
-            .await
-    }
-
-    /// Makes a request, counts it, and tells when it began.
-    async fn counted(
-        &self,
-        grant: &'static str,
-        request: impl Future<Output = Result<Issued, TokenRequestError>>,
-    ) -> (Result<Issued, TokenRequestError>, Moment) {
-        let clock = self.credential.clock();
-        self.credential.count_request();
-        let asked_at = clock.now();
-        let answer = request.await;
-        let word = answer.as_ref().map_or_else(|error| error.kind(), |_| "ok");
-        self.credential
-            .metrics()
-            .request(grant, word, clock.now().since(asked_at));
-        (answer, asked_at)
-    }
-
-    /// Gives an issued token its deadlines, counted from before it was asked for.
-    fn token(&self, issued: Issued, asked_at: Moment) -> Result<AccessToken, Cause> {
-        let clock = self.credential.clock();
-        let before = self.credential.provider().refresh_before;
-        let deadlines = Deadlines::new(asked_at, issued.lifetime, before, random());
-        if clock.now() >= deadlines.usable_until {
-            let over = Fault::NotAToken("its lifetime was over when it came");
-            return Err(Cause::Request(TokenRequestError::new(over)));
+            tokio::select! {
+                biased;
+                () = self.owner.handle_next() => {}
+                () = self.secrets.changed(needs_operator) => return,
+                () = sleep_until(&*self.clock, due) => return,
+                () = sleep_until(&*self.clock, check_at) => {
+                    // Counted from the beginning of the check: a change during it is found by the next one in time.
+                    self.next_store_check = self.clock.now() + STORE_CHECK_INTERVAL;
+                    if self.check_store().await {
+                        return;
+                    }
+                }
+            }
         }
-        Ok(AccessToken::new(issued.access_token, deadlines, &**clock))
     }
 
-    fn succeeded(&mut self, token: AccessToken, asked_at: Moment, unsaved: Option<StoreError>) {
-        let now = self.credential.clock().now();
-        let until = token.refresh_at.max(now + SHORTEST_REST);
-        let failures = self.backoff.succeeded();
+    /// Checks the store and returns whether it makes an attempt worthwhile.
+    async fn check_store(&mut self) -> bool {
+        let check = self.acquirer.check_store(self.invalidated.as_ref());
+        let checked = self.owner.run_while(check).await;
+        let snapshot = self.owner.snapshot();
+        match checked {
+            Ok(StoreCheck::Unchanged) => false,
+            Ok(StoreCheck::Changed) => true,
+            Ok(StoreCheck::Saved) => {
+                tracing::info!(
+                    provider = %self.provider,
+                    "store.saved: what was only in memory is written"
+                );
+                let is_idle = matches!(snapshot.phase, Phase::Idle { .. });
+                let store_failed = snapshot
+                    .last_error
+                    .as_ref()
+                    .is_some_and(AttemptFailure::is_of_store);
+                if is_idle && store_failed {
+                    self.owner.clear_last_error();
+                }
+                // An attempt that failed because of the store is worth repeating.
+                !is_idle && store_failed
+            }
+            Err(error) => {
+                tracing::debug!(provider = %self.provider, %error, "store.unreadable");
+                // The attempt reports the error. While a token is usable there is time for that.
+                snapshot.phase == Phase::LoginRequired
+            }
+        }
+    }
+
+    /// Publishes a token that the token endpoint issued.
+    fn publish_issued(
+        &mut self,
+        token: AccessToken,
+        requested_at: BootInstant,
+        unsaved: Option<StoreError>,
+    ) {
+        let now = self.clock.now();
+        let refresh_at = token.refresh_at.max(now + MIN_REFRESH_INTERVAL);
+        let failures = self.reset_failures();
         tracing::info!(
-            provider = %self.credential.name(),
+            provider = %self.provider,
             token = %token.secret.fingerprint(),
             lifetime_s = token.expires_at.since(now).as_secs_f64().round(),
-            renewal_in_s = until.since(now).as_secs_f64().round(),
-            ms = now.since(asked_at).as_millis(),
+            refresh_in_s = refresh_at.since(now).as_secs_f64().round(),
+            ms = now.since(requested_at).as_millis(),
             failures,
-            "token.renewed"
+            "token.issued"
         );
-        self.complained = None;
-        self.started = true;
-        self.credential.publish(Arc::new(token), until);
-        if let Some(error) = unsaved {
-            self.credential.unsaved(&error);
-        }
+        let unsaved = unsaved.map(|error| report_unsaved(&self.provider, &error, &*self.clock));
+        self.owner.publish(Publication::Issued {
+            token: Arc::new(token),
+            refresh_at,
+            unsaved,
+        });
     }
 
-    /// Takes up a token that was not asked for now. Where its renewal is due already, that is next.
-    fn adopt(&mut self, token: AccessToken, event: &'static str) {
-        let now = self.credential.clock().now();
+    /// Publishes a token from the store. If it is due for refresh already, that is next.
+    fn publish_stored(&mut self, token: AccessToken, event: &'static str) {
+        let now = self.clock.now();
         tracing::info!(
-            provider = %self.credential.name(),
+            provider = %self.provider,
             token = %token.secret.fingerprint(),
-            renewal_in_s = token.refresh_at.since(now).as_secs_f64().round(),
+            refresh_in_s = token.refresh_at.since(now).as_secs_f64().round(),
             "{event}"
         );
-        self.backoff.succeeded();
-        self.complained = None;
-        self.started = true;
-        self.credential.take_up(Arc::new(token));
+        self.reset_failures();
+        self.owner.publish(Publication::Restored(Arc::new(token)));
     }
 
-    fn login_required(
-        &mut self,
-        refused: Option<TokenRequestError>,
-        last: Option<AccessToken>,
-        forget: bool,
-    ) {
+    fn require_login(&mut self, reason: &LoginReason, last: Option<AccessToken>) {
         if let Some(token) = last {
-            self.adopt(token, "token.adopted");
+            self.publish_stored(token, "token.adopted");
         }
-        if forget {
-            self.credential.forget();
-        }
-        let provider = self.credential.name();
-        match &refused {
-            Some(error) => {
-                tracing::error!(%provider, kind = error.kind(), %error, "login.required")
+        let (provider, at) = (&self.provider, self.clock.wall());
+        let failure = match reason {
+            LoginReason::Missing | LoginReason::LoggedOut => {
+                tracing::warn!(%provider, "login.required");
+                None
             }
-            None => tracing::warn!(%provider, "login.required"),
-        }
-        self.backoff.succeeded();
-        self.complained = None;
-        self.started = true;
-        let at = self.credential.clock().wall();
-        self.credential
-            .require_login(refused.map(|error| Failure::new(&error, at)));
+            LoginReason::Refused(error) => {
+                tracing::error!(%provider, kind = error.kind(), %error, "login.required");
+                Some(AttemptFailure::of_request(error, at))
+            }
+            LoginReason::OtherClient => {
+                let failure = AttemptFailure::other_client(provider, at);
+                tracing::error!(%provider, kind = failure.kind(), "login.required");
+                Some(failure)
+            }
+        };
+        self.reset_failures();
+        let drop_token = matches!(reason, LoginReason::LoggedOut);
+        self.owner.require_login(failure, drop_token);
     }
 
-    fn other_client(&mut self) {
-        let failure = Failure::other_client(self.credential.clock().wall());
-        tracing::error!(provider = %self.credential.name(), kind = failure.kind(), "login.required");
-        self.backoff.succeeded();
-        self.complained = None;
-        self.started = true;
-        self.credential.require_login(Some(failure));
-    }
-
-    fn failed(&mut self, cause: &Cause, begun_at: Moment) {
-        let clock = self.credential.clock();
-        let (now, wall) = (clock.now(), clock.wall());
-        let in_hand = self.credential.current();
-        let (setback, failure, error): (_, _, &dyn std::fmt::Display) = match cause {
-            Cause::Request(error) => (error.into(), Failure::new(error, wall), error),
-            // Whatever of it was refused, an account is locked sooner than a client is.
-            Cause::SignIn(error) => {
+    fn fail(&mut self, error: &AttemptError, began_at: BootInstant) {
+        let (now, wall) = (self.clock.now(), self.clock.wall());
+        let (setback, failure) = match error {
+            AttemptError::Request(error) => (error.into(), AttemptFailure::of_request(error, wall)),
+            AttemptError::SignIn(error) => {
+                // Whatever was refused, an account is locked sooner than a client.
                 let setback = Setback {
-                    wants_a_change: !error.is_transient(),
+                    needs_operator: !error.is_transient(),
                     ..error.into()
                 };
-                (setback, Failure::new(error, wall), error)
+                (setback, AttemptFailure::of_request(error, wall))
             }
-            Cause::Store(error) => (Setback::default(), Failure::of_store(error, wall), error),
+            AttemptError::Store(error) => {
+                (Setback::default(), AttemptFailure::of_store(error, wall))
+            }
+            AttemptError::Stopped => return,
         };
-        let retry = self.backoff.failed(
-            setback,
-            now,
-            in_hand.as_ref().map(|token| token.usable_until),
-            random(),
-        );
-        let complaint = Some((failure.kind(), in_hand.is_some()));
-        let (provider, kind, usable) = (self.credential.name(), failure.kind(), in_hand.is_some());
-        let (ms, next_s) = (
-            now.since(begun_at).as_millis(),
-            retry.at.since(now).as_secs_f64(),
-        );
-        if self.complained == complaint {
+        let usable_until = self.owner.current().map(|token| token.usable_until);
+        let retry = self
+            .backoff
+            .record_failure(setback, now, usable_until, random());
+
+        let (provider, kind, usable) = (&self.provider, failure.kind(), usable_until.is_some());
+        let ms = now.since(began_at).as_millis();
+        let next_s = retry.at.since(now).as_secs_f64();
+        // A failure that goes on is a warning once.
+        if self.reported == Some((kind, usable)) {
             tracing::info!(%provider, kind, usable, ms, next_s, %error, "token.failed");
         } else {
             tracing::warn!(%provider, kind, usable, ms, next_s, %error, "token.failed");
         }
-        self.complained = complaint;
-        self.credential.fail(failure, retry);
+        self.reported = Some((kind, usable));
+        self.owner.fail(failure, retry);
     }
 
-    /// The record could not be rid of `refused`: nothing is lost by that, and it is tried again. It is said loudly once.
-    fn stays_on_record(&mut self, refused: &Secret, error: &StoreError) {
-        const STALE: &str = "store.stale: the token that an upstream refused is still on record, and a start would use it";
-        let (provider, token) = (self.credential.name(), refused.fingerprint());
-        // Somebody who has the lock most likely replaces it.
-        if matches!(error, StoreError::Locked) || self.stale.as_ref() == Some(refused) {
-            tracing::debug!(%provider, token, %error, "{STALE}");
-            return;
-        }
-        tracing::warn!(%provider, token, %error, "{STALE}");
-        self.stale = Some(refused.clone());
+    /// Resets the back-off and the reporting, and returns how many attempts had failed.
+    fn reset_failures(&mut self) -> u32 {
+        self.reported = None;
+        self.has_started = true;
+        self.backoff.reset()
     }
 
-    /// What could not be written yet has to be now, and without a token that was refused.
-    async fn save_at_last(&mut self) {
-        let credential = self.credential.clone();
-        let Some(login) = credential.login() else {
-            return;
-        };
-        let refused = self.progress.borrow().discarded.clone();
-        if let Some(refused) = refused
-            && let Err(error) = login.give_up(&refused).await
-        {
-            self.stays_on_record(&refused, &error);
-        }
-        if let Err(error) = login.save_at_last().await {
+    /// Writes an unsaved refresh token, and removes an invalidated access token from the record.
+    async fn save_before_exit(&mut self) {
+        let invalidated = self.owner.snapshot().invalidated.clone();
+        let save = self.acquirer.save_before_exit(invalidated.as_ref());
+        if let Err(error) = self.owner.run_while(save).await {
             tracing::error!(
-                provider = %self.credential.name(),
+                provider = %self.provider,
                 %error,
                 "login.lost: the refresh token in memory could not be written before the end; log in again"
             );
-            self.credential.lose();
+            self.owner.mark_login_lost();
         }
     }
 }
 
-/// In [0, 1).
-pub(super) fn random() -> f64 {
-    // Jitter guards no secret: where the system has no randomness to give, the middle will do.
-    let bits = getrandom::u64().unwrap_or(1 << 63);
-    (bits >> 11) as f64 / (1u64 << 53) as f64
+/// Waits for an instant, forever if there is none.
+async fn sleep_until(clock: &dyn Clock, instant: Option<BootInstant>) {
+    match instant {
+        Some(instant) => clock.sleep_until(instant).await,
+        None => pending().await,
+    }
 }
 
-/// Tells those who wait that nothing will come any more, however the task ends.
-struct End(Arc<Credential>);
-
-impl Drop for End {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            tracing::error!(provider = %self.0.name(), "token.refresher_panicked");
-        }
-        self.0.end();
-    }
+fn has_same_secret(one: Option<&Token>, other: Option<&Token>) -> bool {
+    one.map(|token| &token.secret) == other.map(|token| &token.secret)
 }

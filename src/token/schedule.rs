@@ -1,28 +1,41 @@
-//! When to ask for a token: the deadlines of one that came, and the wait after an attempt that failed. All pure.
+//! The refresh schedule: the deadlines of a token, and the wait after a failed attempt. All pure.
 
 use std::time::Duration;
 
-use crate::{clock::Moment, oauth::error::TokenRequestError};
+use crate::{clock::BootInstant, oauth::error::TokenRequestError};
+
+/// The shortest wait, so that full jitter never means an immediate retry.
+const MIN_WAIT: Duration = Duration::from_millis(100);
+/// The longest wait while the old token is usable.
+const MAX_WAIT: Duration = Duration::from_secs(30);
+/// The longest wait without a usable token.
+const MAX_WAIT_WITHOUT_TOKEN: Duration = Duration::from_secs(15);
+/// The longest `Retry-After` that is respected.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(5 * 60);
+/// The first wait after a refusal that only an operator can resolve.
+const MIN_REFUSAL_WAIT: Duration = Duration::from_secs(60);
+/// The longest of those waits.
+const MAX_REFUSAL_WAIT: Duration = Duration::from_secs(10 * 60);
 
 /// The instants that decide a token's use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Deadlines {
-    /// When its renewal is due, jitter included.
-    pub refresh_at: Moment,
-    /// From here on it is no longer sent.
-    pub usable_until: Moment,
-    /// When the authorization server says it ends.
-    pub expires_at: Moment,
+pub struct TokenDeadlines {
+    /// When the token is due for refresh, jitter included.
+    pub refresh_at: BootInstant,
+    /// When the token stops being sent.
+    pub usable_until: BootInstant,
+    /// When the token expires according to the authorization server.
+    pub expires_at: BootInstant,
 }
 
-impl Deadlines {
-    /// The deadlines of a token that was asked for at `asked_at` and lives for `lifetime` from then on.
+impl TokenDeadlines {
+    /// Computes the deadlines of a token that was requested at `requested_at` and lives for `lifetime`.
     ///
-    /// `before` is the configured distance of the renewal from the expiry. It is never more than half of the lifetime,
-    /// and never so little that the token would go out of use before its successor can have come. `random`, in [0, 1),
-    /// is where within the jitter this one falls: a fleet that started together must not renew together.
+    /// `before` is the configured time between refresh and expiry. It is capped at half the lifetime, and raised so
+    /// that the successor can arrive before the token stops being sent. `random`, in [0, 1), is the position within
+    /// the jitter: a fleet that started together must not refresh together.
     pub fn new(
-        asked_at: Moment,
+        requested_at: BootInstant,
         lifetime: Duration,
         before: Option<Duration>,
         random: f64,
@@ -37,35 +50,90 @@ impl Deadlines {
             .min(Duration::from_secs(60))
             .min(lifetime / 4)
             .mul_f64(random);
+
         Self {
-            refresh_at: asked_at + (lifetime - before).saturating_sub(jitter),
-            usable_until: asked_at + (lifetime - reserve),
-            expires_at: asked_at + lifetime,
+            refresh_at: requested_at + (lifetime - before).saturating_sub(jitter),
+            usable_until: requested_at + (lifetime - reserve),
+            expires_at: requested_at + lifetime,
         }
     }
 }
 
-/// Counts the failures since the last success.
+/// The exponential back-off. Counts the failures since the last success.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Backoff {
     failures: u32,
     refusals: u32,
 }
 
-/// What an attempt that failed says about the next one.
+impl Backoff {
+    /// Records a failed attempt and returns when the next one is due.
+    ///
+    /// `usable_until` is the end of the current token, if there is one. `random` is in [0, 1).
+    pub fn record_failure(
+        &mut self,
+        setback: impl Into<Setback>,
+        now: BootInstant,
+        usable_until: Option<BootInstant>,
+        random: f64,
+    ) -> Retry {
+        let Setback {
+            retry_after,
+            needs_operator,
+        } = setback.into();
+        let retry_after = retry_after.map(|wait| wait.min(MAX_RETRY_AFTER));
+
+        if needs_operator {
+            let wait = doubled(MIN_REFUSAL_WAIT, self.refusals).min(MAX_REFUSAL_WAIT);
+            self.refusals = self.refusals.saturating_add(1);
+            self.failures = 0;
+            let at = now + wait.max(retry_after.unwrap_or_default());
+            return Retry {
+                at,
+                not_before: Some(at),
+            };
+        }
+
+        let left = usable_until.map_or(Duration::ZERO, |end| end.since(now));
+        // A token that expires during the wait must not lengthen the time without a token.
+        let longest = MAX_WAIT.min(left.saturating_add(MAX_WAIT_WITHOUT_TOKEN));
+        let ceiling = doubled(Duration::from_secs(1), self.failures).min(longest);
+        self.failures = self.failures.saturating_add(1);
+        let wait = ceiling
+            .mul_f64(random)
+            .max(MIN_WAIT)
+            .max(retry_after.unwrap_or_default());
+        Retry {
+            at: now + wait,
+            not_before: retry_after.map(|wait| now + wait),
+        }
+    }
+
+    /// Resets the back-off after a success and returns how many attempts had failed before it.
+    pub fn reset(&mut self) -> u32 {
+        let Self { failures, refusals } = std::mem::take(self);
+        failures.saturating_add(refusals)
+    }
+}
+
+fn doubled(first: Duration, times: u32) -> Duration {
+    first.saturating_mul(2u32.saturating_pow(times.min(16)))
+}
+
+/// The part of a failed attempt that decides when the next one is due.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Setback {
-    /// How long the server asked to be left alone.
-    pub pause: Option<Duration>,
-    /// Only a change to the client or its account can help: asking often may at best lock it out.
-    pub wants_a_change: bool,
+    /// The `Retry-After` of the server (RFC 9110 section 10.2.3).
+    pub retry_after: Option<Duration>,
+    /// Only an operator can resolve it; frequent attempts could lock the client or account out.
+    pub needs_operator: bool,
 }
 
 impl From<&TokenRequestError> for Setback {
     fn from(error: &TokenRequestError) -> Self {
         Self {
-            pause: error.asked_to_wait(),
-            wants_a_change: error.wants_a_change(),
+            retry_after: error.asked_to_wait(),
+            needs_operator: error.wants_a_change(),
         }
     }
 }
@@ -74,83 +142,20 @@ impl From<&TokenRequestError> for Setback {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Retry {
     /// The instant.
-    pub at: Moment,
-    /// Where the server asked for a pause or refuses the client: not before this, whoever is without a token.
-    pub not_before: Option<Moment>,
-}
-
-/// The shortest wait, so that full jitter never means at once.
-const SHORTEST_WAIT: Duration = Duration::from_millis(100);
-/// The longest wait while the old token is good.
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
-/// The longest wait for those who have no token.
-const LONGEST_WAIT_WITHOUT: Duration = Duration::from_secs(15);
-/// The longest pause that a server may ask for.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5 * 60);
-/// The first wait where only a change to the client can help.
-const FIRST_SPACING: Duration = Duration::from_secs(60);
-/// The longest of those.
-const LONGEST_SPACING: Duration = Duration::from_secs(10 * 60);
-
-impl Backoff {
-    /// An attempt failed at `now`; `usable_until` is the end of the token in hand, if there is one. `random` is in [0, 1).
-    pub fn failed(
-        &mut self,
-        setback: impl Into<Setback>,
-        now: Moment,
-        usable_until: Option<Moment>,
-        random: f64,
-    ) -> Retry {
-        let Setback {
-            pause,
-            wants_a_change,
-        } = setback.into();
-        let pause = pause.map(|pause| pause.min(LONGEST_PAUSE));
-        if wants_a_change {
-            let wait = doubled(FIRST_SPACING, self.refusals).min(LONGEST_SPACING);
-            self.refusals = self.refusals.saturating_add(1);
-            self.failures = 0;
-            let at = now + wait.max(pause.unwrap_or_default());
-            return Retry {
-                at,
-                not_before: Some(at),
-            };
-        }
-        let left = usable_until.map_or(Duration::ZERO, |end| end.since(now));
-        // A token that ends while we wait leaves nobody without one for longer than those who had none.
-        let longest = LONGEST_WAIT.min(left.saturating_add(LONGEST_WAIT_WITHOUT));
-        let ceiling = doubled(Duration::from_secs(1), self.failures).min(longest);
-        self.failures = self.failures.saturating_add(1);
-        let wait = ceiling
-            .mul_f64(random)
-            .max(SHORTEST_WAIT)
-            .max(pause.unwrap_or_default());
-        Retry {
-            at: now + wait,
-            not_before: pause.map(|pause| now + pause),
-        }
-    }
-
-    /// An attempt succeeded; tells how many had failed before it.
-    pub fn succeeded(&mut self) -> u32 {
-        let Self { failures, refusals } = std::mem::take(self);
-        failures.saturating_add(refusals)
-    }
+    pub at: BootInstant,
+    /// The earliest instant that the server allows, even without a usable token.
+    pub not_before: Option<BootInstant>,
 }
 
 impl Retry {
-    /// The same once the token in hand was discarded at `now`: no later than for those who have none.
-    pub fn without_token(self, now: Moment) -> Self {
-        let at = self.at.min(now + LONGEST_WAIT_WITHOUT);
+    /// Brings the attempt forward once the current token was invalidated at `now`.
+    pub fn without_token(self, now: BootInstant) -> Self {
+        let at = self.at.min(now + MAX_WAIT_WITHOUT_TOKEN);
         Self {
             at: self.not_before.map_or(at, |earliest| at.max(earliest)),
             ..self
         }
     }
-}
-
-fn doubled(first: Duration, times: u32) -> Duration {
-    first.saturating_mul(2u32.saturating_pow(times.min(16)))
 }
 
 #[cfg(test)]
@@ -160,15 +165,15 @@ mod tests {
     use super::*;
     use crate::oauth::error::{Fault, Refusal};
 
-    const START: Moment = Moment::from_boot(Duration::from_secs(1000));
+    const START: BootInstant = BootInstant::from_boot(Duration::from_secs(1000));
 
     fn seconds(seconds: f64) -> Duration {
         Duration::from_secs_f64(seconds)
     }
 
     fn deadlines(lifetime: f64, before: Option<f64>, random: f64) -> (f64, f64) {
-        let deadlines = Deadlines::new(START, seconds(lifetime), before.map(seconds), random);
-        let after = |moment: Moment| moment.since(START).as_secs_f64();
+        let deadlines = TokenDeadlines::new(START, seconds(lifetime), before.map(seconds), random);
+        let after = |moment: BootInstant| moment.since(START).as_secs_f64();
         assert_eq!(deadlines.expires_at, START + seconds(lifetime));
         (after(deadlines.refresh_at), after(deadlines.usable_until))
     }
@@ -185,14 +190,14 @@ mod tests {
     ) -> f64 {
         let usable_until = left.map(|left| START + seconds(left));
         backoff
-            .failed(error, START, usable_until, random)
+            .record_failure(error, START, usable_until, random)
             .at
             .since(START)
             .as_secs_f64()
     }
 
     #[test]
-    fn renewal_is_due_a_tenth_before_the_end_within_bounds() {
+    fn a_refresh_is_due_a_tenth_before_expiry_within_bounds() {
         assert_eq!(deadlines(3600.0, None, 0.0), (3300.0, 3590.0));
         assert_eq!(deadlines(1000.0, None, 0.0), (900.0, 990.0));
         assert_eq!(deadlines(100.0, None, 0.0), (70.0, 90.0));
@@ -208,12 +213,12 @@ mod tests {
     }
 
     #[test]
-    fn a_configured_distance_leaves_time_to_renew() {
+    fn a_configured_distance_leaves_time_to_refresh() {
         assert_eq!(deadlines(3600.0, Some(0.0), 0.0), (3585.0, 3590.0));
     }
 
     #[test]
-    fn jitter_moves_the_renewal_earlier() {
+    fn jitter_moves_the_refresh_earlier() {
         assert_eq!(deadlines(3600.0, None, 0.5).0, 3270.0);
         assert_eq!(deadlines(100.0, None, 0.5).0, 65.0);
     }
@@ -226,12 +231,12 @@ mod tests {
             .map(|_| wait(&mut backoff, &down, Some(3600.0), 0.5))
             .collect();
         assert_eq!(waits, [0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0]);
-        assert_eq!(backoff.succeeded(), 7);
+        assert_eq!(backoff.reset(), 7);
         assert_eq!(wait(&mut backoff, &down, Some(3600.0), 0.0), 0.1);
     }
 
     #[test]
-    fn a_server_that_asks_for_a_pause_gets_it_up_to_five_minutes() {
+    fn a_retry_after_is_respected_up_to_five_minutes() {
         let mut backoff = Backoff::default();
         assert_eq!(
             wait(&mut backoff, &error(Fault::Limited, Some(120)), None, 0.5),
@@ -248,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_that_want_a_change_are_spaced_and_no_others() {
+    fn refusals_that_need_an_operator_are_spaced_and_no_others() {
         let mut backoff = Backoff::default();
         let waits: Vec<_> = [
             Refusal::InvalidClient,
@@ -285,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_discarded_token_brings_the_next_attempt_forward_but_not_into_a_pause() {
+    fn an_invalidated_token_brings_the_next_attempt_forward_but_not_before_retry_after() {
         let free = Retry {
             at: START + seconds(29.0),
             not_before: None,
@@ -300,7 +305,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_token_is_renewed_before_it_goes_out_of_use(
+        fn a_token_is_refreshed_before_it_stops_being_sent(
             lifetime in 1.0..86400.0f64, before in prop::option::of(0.0..1e6f64), random in 0.0..1.0f64
         ) {
             let (refresh, usable) = deadlines(lifetime, before, random);

@@ -1,15 +1,34 @@
-//! A credential as people and machines are shown it.
+//! A credential as the status shows it to people and machines.
 
 use std::{sync::Arc, time::SystemTime};
 
-/// `state` of `/api/status`.
+/// A credential as the admin endpoints show it.
+#[derive(Clone, Debug)]
+pub struct CredentialStatus {
+    /// The state.
+    pub state: CredentialState,
+    /// The provider's `grant_type`.
+    pub grant_type: &'static str,
+    /// When the current token expires, as time of day.
+    pub expires_at: Option<SystemTime>,
+    /// When the next token request is due, jitter included: the refresh, or the next attempt after a failure.
+    pub refresh_at: Option<SystemTime>,
+    /// Whether there is a refresh token.
+    pub has_refresh_token: bool,
+    /// The number of requests to the token endpoint since the start.
+    pub token_requests: u64,
+    /// The last error, until a success.
+    pub last_error: Option<LastError>,
+}
+
+/// The member `state` of `/api/status`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CredentialState {
-    /// The first token is being fetched.
+    /// The first token is being requested.
     Pending,
     /// There is a usable token.
     Ready,
-    /// No usable token, retrying.
+    /// There is no usable token, and attempts go on.
     Failing,
     /// A person has to log in.
     LoginRequired,
@@ -18,7 +37,7 @@ pub enum CredentialState {
 }
 
 impl CredentialState {
-    /// The word in the status answer.
+    /// Returns the word in the status response.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -30,32 +49,13 @@ impl CredentialState {
     }
 }
 
-/// What went wrong last; gone after a success.
+/// The member `last_error` of `/api/status`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastError {
-    /// A short stable word, such as `connect`, `timeout`, `invalid_client`, `store`.
+    /// A short stable word, such as `connect`, `timeout`, `invalid_client` or `store`.
     pub kind: Arc<str>,
-    /// For people; never holds a secret.
+    /// The message for people. It holds no secret.
     pub message: Arc<str>,
-    /// When.
+    /// When it happened, as time of day.
     pub at: SystemTime,
-}
-
-/// A credential as the admin endpoints show it.
-#[derive(Clone, Debug)]
-pub struct CredentialStatus {
-    /// See [`CredentialState`].
-    pub state: CredentialState,
-    /// `grant_type` of the provider.
-    pub grant_type: &'static str,
-    /// The end of the token in hand, by the time of day.
-    pub expires_at: Option<SystemTime>,
-    /// When the next request for a token is due: the renewal, jitter included, or the next attempt after a failure.
-    pub refresh_at: Option<SystemTime>,
-    /// Whether a refresh token is kept.
-    pub has_refresh_token: bool,
-    /// Requests made to the token endpoint since the start.
-    pub token_requests: u64,
-    /// See [`LastError`].
-    pub last_error: Option<LastError>,
 }

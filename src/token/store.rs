@@ -1,6 +1,6 @@
-//! Where refresh tokens, and what must survive a restart, are kept: one record a provider, one lock a record.
+//! The store of refresh tokens, and of what else must survive a restart: one record and one lock per provider.
 //!
-//! A store is asked from threads that may block. What is kept is [`Record`]; who decides about it is `login`.
+//! The grant decides what is in a [`Record`]; a store only keeps it.
 
 mod error;
 mod file;
@@ -11,34 +11,34 @@ mod seal;
 use std::{fmt, path::PathBuf, sync::Arc};
 
 pub use self::{
-    error::{Flaw, StoreError},
-    record::{Access, Record},
+    error::{FileError, StoreError},
+    record::{Record, StoredAccessToken},
 };
 use crate::secret::Secret;
 
-/// `[store]`.
+/// The shortest encryption key, in characters.
+pub const MIN_KEY_LENGTH: usize = 32;
+
+/// The location of a store, from `[store]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreLocation {
-    /// Files in this folder.
+    /// Plain files in this folder.
     File(PathBuf),
-    /// Files in this folder, sealed.
+    /// Encrypted files in this folder.
     SealedFile {
         /// The folder.
         path: PathBuf,
-        /// What the key is made from: at least [`SHORTEST_KEY`] characters that nobody can guess.
+        /// The secret that the key is derived from: at least [`MIN_KEY_LENGTH`] random characters.
         key: Secret,
     },
-    /// Gone with the process.
+    /// The memory of this process.
     Memory,
 }
 
-/// The least number of characters of an encryption key.
-pub const SHORTEST_KEY: usize = 32;
-
-/// Opens the store at `location`; a folder that is missing is made. Blocks.
+/// Opens the store at `location`, and creates a missing folder. Blocks.
 ///
 /// # Errors
-/// The folder cannot be made or read, or is one that others could read or change.
+/// The folder cannot be created or read, or other users can access it.
 pub fn open(location: &StoreLocation) -> Result<Arc<dyn Store>, StoreError> {
     Ok(match location {
         StoreLocation::File(folder) => Arc::new(file::FileStore::open(folder, None)?),
@@ -49,33 +49,34 @@ pub fn open(location: &StoreLocation) -> Result<Arc<dyn Store>, StoreError> {
     })
 }
 
-/// Keeps one record a provider. All methods may block, none for longer than its disk does.
+/// A keeper of one record per provider. All methods may block as long as the disk does.
 pub trait Store: fmt::Debug + Send + Sync + 'static {
-    /// The record of `provider`, if there is one.
+    /// Reads the record of `provider`, if there is one.
     ///
     /// # Errors
-    /// It cannot be read, or not be trusted. That is never the same as none.
+    /// The record cannot be read, or was rejected. That never counts as a missing record.
     fn load(&self, provider: &str) -> Result<Option<Record>, StoreError>;
 
-    /// The right to change the record of `provider`, which no other process and nobody else in this one then has;
-    /// `None` while somebody has it.
+    /// Acquires the lock on the record of `provider`.
+    ///
+    /// Returns `None` while another task or process holds it.
     ///
     /// # Errors
-    /// There can be no lock.
+    /// The lock cannot be created.
     fn try_lock(&self, provider: &str) -> Result<Option<Box<dyn Lock>>, StoreError>;
 }
 
-/// The right to change one record, until it is dropped.
+/// The exclusive right to change one record. Dropping it releases the lock.
 pub trait Lock: fmt::Debug + Send {
     /// Proves that a record can be written, and reserves the room for it.
     ///
     /// # Errors
-    /// It cannot.
-    fn prepare(&mut self) -> Result<(), StoreError>;
+    /// No record can be written.
+    fn reserve(&mut self) -> Result<(), StoreError>;
 
-    /// Replaces the record; when this returns, it outlives the machine's power.
+    /// Replaces the record. Once this returns, the record survives a power failure.
     ///
     /// # Errors
-    /// Whether the record in force is the old or the new one is open; it is one of them, and whole.
+    /// The record is the old or the new one, and whole.
     fn save(&mut self, record: &Record) -> Result<(), StoreError>;
 }

@@ -1,13 +1,13 @@
 //! A token's life against a real token endpoint on loopback, on a clock that moves when it is told to.
 
-mod discarded;
+mod invalidation;
 mod logins;
 mod outage;
 mod persistence;
-mod processes;
 mod reload;
 mod rotation;
 mod secrecy;
+mod shared_store;
 mod upstream;
 mod waiting;
 
@@ -15,15 +15,20 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     Tokens,
-    credential::{Credential, CredentialState, NoToken, Token},
-    progress::Phase,
-    store::{self, StoreLocation},
+    access_token::Token,
+    credential::Credential,
+    error::TokenError,
+    grant::RecordedLogin,
+    snapshot::Phase,
+    status::CredentialState,
+    store::{self, StoreError, StoreLocation},
 };
 use crate::{
     clock::{Clock, ManualClock},
     oauth::{
         fake::{self, Reply, TokenServer},
         provider::Provider,
+        response::Issued,
     },
     telemetry::metrics::Metrics,
 };
@@ -97,7 +102,7 @@ impl World {
         self.server.count()
     }
 
-    /// Waits until `count` callers wait for a token.
+    /// Waits until `count` clients wait for a token.
     async fn waiting(&self, count: usize) {
         let all = async {
             while self.credential().waiting() < count {
@@ -106,15 +111,21 @@ impl World {
         };
         tokio::time::timeout(Duration::from_secs(30), all)
             .await
-            .expect("they do not wait");
+            .expect("the clients do not wait");
     }
 }
 
-fn retry_after(outcome: Result<Token, NoToken>) -> Duration {
+fn retry_after(outcome: Result<Token, TokenError>) -> Duration {
     match outcome {
-        Err(NoToken::Unavailable { retry_after, .. }) => retry_after,
+        Err(TokenError::Unavailable { retry_after, .. }) => retry_after,
         other => panic!("{other:?}"),
     }
+}
+
+/// Logs in as the admin listener does.
+async fn log_in(credential: &Credential, issued: Issued) -> Result<RecordedLogin, StoreError> {
+    let prepared = credential.prepare_login().await?;
+    Ok(credential.complete_login(prepared, issued).await)
 }
 
 fn state(world: &World) -> CredentialState {
@@ -123,13 +134,13 @@ fn state(world: &World) -> CredentialState {
 
 /// Waits until no attempt is under way or due.
 async fn idle(credential: &Credential, clock: &ManualClock) {
-    let mut progress = credential.watch();
+    let mut snapshots = credential.subscribe();
     let now = clock.now();
-    let idle = progress.wait_for(|progress| {
-        !progress.wanted
-            && match progress.phase {
+    let idle = snapshots.wait_for(|snapshot| {
+        !snapshot.refresh_requested
+            && match snapshot.phase {
                 Phase::Fetching => false,
-                Phase::Resting { until } => until > now,
+                Phase::Idle { refresh_at } => refresh_at > now,
                 Phase::BackingOff(retry) => retry.at > now,
                 Phase::LoginRequired | Phase::Ended => true,
             }

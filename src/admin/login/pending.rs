@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use crate::{clock::Moment, secret::Secret};
+use crate::{clock::BootInstant, secret::Secret};
 
 /// How long a login may take.
 pub const LIFETIME: Duration = Duration::from_secs(10 * 60);
@@ -30,7 +30,7 @@ pub(super) struct Pending<T>(Mutex<VecDeque<Waiting<T>>>);
 struct Waiting<T> {
     state: Secret,
     browser: Secret,
-    until: Moment,
+    until: BootInstant,
     login: T,
 }
 
@@ -40,7 +40,7 @@ impl<T> Pending<T> {
     }
 
     /// Keeps `login` for ten minutes: it is claimed by `state` in the browser that holds `browser`.
-    pub(super) fn keep(&self, now: Moment, state: Secret, browser: Secret, login: T) {
+    pub(super) fn keep(&self, now: BootInstant, state: Secret, browser: Secret, login: T) {
         let mut waiting = self.lock(now);
         if waiting.len() == MOST {
             waiting.pop_front();
@@ -57,7 +57,7 @@ impl<T> Pending<T> {
     /// secret.
     pub(super) fn claim(
         &self,
-        now: Moment,
+        now: BootInstant,
         state: &str,
         holds: impl Fn(&Secret) -> bool,
     ) -> Result<T, Unclaimed> {
@@ -80,7 +80,7 @@ impl<T> Pending<T> {
     }
 
     /// Whether there is one of `state`, which stays.
-    pub(super) fn knows(&self, now: Moment, state: &str) -> bool {
+    pub(super) fn knows(&self, now: BootInstant, state: &str) -> bool {
         let waiting = self.lock(now);
         waiting.iter().fold(false, |known, one| {
             one.state.matches(state.as_bytes()) | known
@@ -88,7 +88,7 @@ impl<T> Pending<T> {
     }
 
     /// What is still good.
-    fn lock(&self, now: Moment) -> MutexGuard<'_, VecDeque<Waiting<T>>> {
+    fn lock(&self, now: BootInstant) -> MutexGuard<'_, VecDeque<Waiting<T>>> {
         // Nothing in here is left half done by a panic.
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.retain(|one| one.until > now);
@@ -106,7 +106,7 @@ impl<T> fmt::Debug for Pending<T> {
 mod tests {
     use super::*;
 
-    const START: Moment = Moment::from_boot(Duration::from_secs(1000));
+    const START: BootInstant = BootInstant::from_boot(Duration::from_secs(1000));
 
     fn pending(logins: impl IntoIterator<Item = usize>) -> Pending<usize> {
         let pending = Pending::new();

@@ -169,7 +169,7 @@ impl Asked {
 
 /// Whether `now` is a login, and another one than `before`: what a sidecar does to keep the one alive is none.
 fn is_new(before: Option<&Record>, now: Option<&Record>) -> bool {
-    let Some(now) = now.filter(|now| !now.is_forgotten() && !now.refused) else {
+    let Some(now) = now.filter(|now| !now.is_logged_out() && !now.refused) else {
         return false;
     };
     now.login.is_some() && before.and_then(|before| before.login.as_ref()) != now.login.as_ref()

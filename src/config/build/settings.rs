@@ -14,7 +14,7 @@ use crate::{
     secret::Secret,
     server::limits::{Drain, Limits},
     telemetry::{LogFormat, LogSettings, tracing::validate_level},
-    token::store::{SHORTEST_KEY, StoreLocation},
+    token::store::{MIN_KEY_LENGTH, StoreLocation},
 };
 
 pub(super) fn admin(root: &Section<'_>, context: &mut Context<'_>) -> Option<Found<Admin>> {
@@ -52,8 +52,8 @@ pub(super) fn store(root: &Section<'_>, context: &mut Context<'_>) -> StoreLocat
     };
     match secret::read(&section, "encryption_key", context) {
         Some(key) => {
-            if key.current().expose().len() < SHORTEST_KEY {
-                let message = format!("`encryption_key` has less than {SHORTEST_KEY} characters");
+            if key.current().expose().len() < MIN_KEY_LENGTH {
+                let message = format!("`encryption_key` has less than {MIN_KEY_LENGTH} characters");
                 context.error(
                     &section.at(),
                     message,

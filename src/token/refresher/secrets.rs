@@ -1,4 +1,4 @@
-//! The secrets whose change makes a new attempt worth while.
+//! The secrets whose change makes a new attempt worthwhile.
 
 use std::{future, sync::Arc};
 
@@ -6,15 +6,16 @@ use tokio::sync::watch;
 
 use crate::{oauth::provider::Provider, secret::Secret};
 
-/// The secrets of one provider, those that may change among them.
-pub(super) struct Secrets {
+/// The secrets of one provider that may change.
+pub(super) struct WatchedSecrets {
     client: Option<watch::Receiver<Arc<Secret>>>,
     password: Option<watch::Receiver<Arc<Secret>>>,
     refresh_token: Option<watch::Receiver<Arc<Secret>>>,
 }
 
-impl Secrets {
-    pub(super) fn of(provider: &Provider) -> Self {
+impl WatchedSecrets {
+    /// Subscribes to the secrets of `provider`.
+    pub(super) fn new(provider: &Provider) -> Self {
         Self {
             client: provider
                 .client_secret
@@ -31,7 +32,7 @@ impl Secrets {
         }
     }
 
-    /// A change from here on is news; these very values are what the request will be made with.
+    /// Marks the current values as seen: the request that follows is made with them.
     pub(super) fn mark_unchanged(&mut self) {
         for secret in [
             &mut self.client,
@@ -45,18 +46,20 @@ impl Secrets {
         }
     }
 
-    /// Waits for a change that matters: of the configured refresh token always, of what the client or its account is
-    /// known by where that was `refused`.
-    pub(super) async fn changed(&mut self, refused: bool) {
+    /// Waits for a change that matters.
+    ///
+    /// The configured refresh token always matters. The client secret and the password matter after a failure that
+    /// needs an operator.
+    pub(super) async fn changed(&mut self, needs_operator: bool) {
         tokio::select! {
-            () = changed(&mut self.client), if refused => {}
-            () = changed(&mut self.password), if refused => {}
+            () = changed(&mut self.client), if needs_operator => {}
+            () = changed(&mut self.password), if needs_operator => {}
             () = changed(&mut self.refresh_token) => {}
         }
     }
 }
 
-/// Waits for a secret to change; for ever where there is none that could.
+/// Waits for a secret to change, forever if there is none that could.
 async fn changed(secret: &mut Option<watch::Receiver<Arc<Secret>>>) {
     if let Some(secret) = secret
         && secret.changed().await.is_ok()

@@ -1,141 +1,106 @@
-//! Why the store cannot be used. Holds paths and the system's words, and nothing of what is in a record.
+//! The errors of the store. They hold paths and the system's words, and nothing of what is in a record.
 
-use std::{fmt, io, path::PathBuf};
+use std::{io, path::PathBuf};
 
 /// Why the store, or one record in it, cannot be used.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// Nothing can be kept in the folder.
+    /// The store's folder was rejected.
+    #[error("the store's folder {} cannot be used: {error}", .path.display())]
     Folder {
-        /// Which.
+        /// The folder.
         path: PathBuf,
-        /// Why.
-        flaw: Flaw,
+        /// Why it was rejected.
+        #[source]
+        error: FileError,
     },
-    /// A file is there, and is not trusted; it is left alone.
+    /// A store file was rejected. It is left alone.
+    #[error("{} is not used and left alone: {error}", .path.display())]
     File {
-        /// Which.
+        /// The file.
         path: PathBuf,
-        /// Why.
-        flaw: Flaw,
+        /// Why it was rejected.
+        #[source]
+        error: FileError,
     },
-    /// The system refuses.
+    /// An operation on a file failed.
+    #[error("{operation} {}: {error}", .path.display())]
     Io {
-        /// What was being done, as in "cannot write".
-        doing: &'static str,
-        /// To which file.
+        /// The operation, such as "cannot write".
+        operation: &'static str,
+        /// The file.
         path: PathBuf,
-        /// Why.
+        /// The system's error.
+        #[source]
         error: io::Error,
     },
-    /// Somebody else has held the lock for all of the time that was waited.
+    /// Another process held the lock for the whole time that it was waited for.
+    #[error("another process holds the lock on this provider's record")]
     Locked,
-    /// The disk does not answer.
+    /// The disk does not respond.
+    #[error("the store's disk does not respond")]
     Slow,
-    /// The system gives none, which encryption needs.
+    /// The system has no randomness, which encryption needs.
+    #[error("the system provides no randomness, which encryption needs")]
     NoRandomness,
-    /// The work was cut off, as it is when the process ends.
+    /// The work was cut off, as at the end of the process.
+    #[error("the work on the store was cut off")]
     Interrupted,
-    /// No record can have this provider's name.
+    /// The provider's name cannot name a file.
+    #[error("this provider's name cannot name a store file")]
     Name,
-    /// The provider's grant knows no login.
+    /// The provider's grant needs no login.
+    #[error("this provider's grant needs no login")]
     NoLogin,
 }
 
-/// Why a file or folder is not trusted.
-#[derive(Debug)]
-pub enum Flaw {
-    /// The system refuses.
-    Io(io::Error),
+/// Why a store file or folder was rejected.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// The system reports an error.
+    #[error("{0}")]
+    Io(#[from] io::Error),
     /// The group or others may read, write or search it.
-    OpenToOthers {
+    #[error(
+        "its mode is {mode:04o}, so that other users can access it; run `chmod {required:04o}` on it"
+    )]
+    AccessibleToOthers {
         /// The permission bits.
         mode: u32,
-        /// Those that it has to have.
-        wanted: u32,
+        /// The permission bits that it must have.
+        required: u32,
     },
-    /// It belongs to somebody else.
+    /// Another user owns it.
+    #[error("it belongs to user {owner}, but bearward runs as user {user}; change its owner")]
     ForeignOwner {
-        /// To whom.
+        /// The owner's user id.
         owner: u32,
-        /// Who we are.
+        /// The user id of this process.
         user: u32,
     },
-    /// Following it could lead anywhere.
+    /// It is a symbolic link, which could lead anywhere.
+    #[error("it is a symbolic link; replace it by the file itself")]
     SymbolicLink,
-    /// A folder, a pipe, a device.
+    /// It is a folder, a pipe or a device.
+    #[error("it is not a regular file; remove it")]
     NotAFile,
-    /// No record is as large.
+    /// It is larger than a record can be.
+    #[error("it is larger than a record can be; remove it and log in again")]
     TooLarge,
-    /// Not a record, or a damaged one; the text says where, without a byte of it.
+    /// It holds no valid record. The text says where, without a byte of it.
+    #[error("it is damaged ({0}); remove it and log in again")]
     Corrupt(String),
-    /// It is sealed, and there is no key.
-    Sealed,
-    /// It is sealed with another key, or was changed since.
+    /// It is encrypted, and no key is configured.
+    #[error(
+        "it is encrypted, and no encryption_key is configured; set `encryption_key` in [store]"
+    )]
+    Encrypted,
+    /// It does not decrypt with the configured key.
+    #[error(
+        "it is encrypted with another encryption_key, or was changed since; restore that key, or remove the file and log in again"
+    )]
     OtherKey,
-    /// A later version of this program wrote it.
-    Newer(u64),
-}
-
-impl fmt::Display for StoreError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Folder { path, flaw } => write!(
-                f,
-                "the store's folder {} cannot be used: {flaw}",
-                path.display()
-            ),
-            Self::File { path, flaw } => {
-                write!(f, "{} is not used and left alone: {flaw}", path.display())
-            }
-            Self::Io { doing, path, error } => write!(f, "{doing} {}: {error}", path.display()),
-            Self::Locked => f.write_str("another process holds the lock on this provider's record"),
-            Self::Slow => f.write_str("the store's disk does not answer"),
-            Self::NoRandomness => f.write_str("the system gives no randomness"),
-            Self::Interrupted => f.write_str("the work on the store was cut off"),
-            Self::Name => f.write_str("no record can have this provider's name"),
-            Self::NoLogin => f.write_str("this provider's grant needs no login"),
-        }
-    }
-}
-
-impl fmt::Display for Flaw {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io(error) => write!(f, "{error}"),
-            Self::OpenToOthers { mode, wanted } => {
-                write!(
-                    f,
-                    "its mode is {mode:04o}, so that others may get at it; `chmod {wanted:04o}` it"
-                )
-            }
-            Self::ForeignOwner { owner, user } => {
-                write!(f, "it belongs to the user {owner}, and this is user {user}")
-            }
-            Self::SymbolicLink => f.write_str("it is a symbolic link"),
-            Self::NotAFile => f.write_str("it is not an ordinary file"),
-            Self::TooLarge => f.write_str("it is larger than any record"),
-            Self::Corrupt(how) => write!(f, "it is damaged ({how}); remove it and log in again"),
-            Self::Sealed => f.write_str("it is encrypted, and there is no encryption_key"),
-            Self::OtherKey => {
-                f.write_str("it is encrypted with another encryption_key, or was changed since")
-            }
-            Self::Newer(version) => {
-                write!(f, "a later version of bearward wrote it (format {version})")
-            }
-        }
-    }
-}
-
-impl std::error::Error for StoreError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Io { error, .. }
-            | Self::Folder {
-                flaw: Flaw::Io(error),
-                ..
-            } => Some(error),
-            _ => None,
-        }
-    }
+    /// A later version of bearward wrote it.
+    #[error("a later version of bearward wrote it (format {0}); use that version")]
+    NewerFormat(u64),
 }

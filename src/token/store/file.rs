@@ -1,20 +1,20 @@
-//! A folder with three files a provider: its record, the next record while it is being written, and a lock.
+//! A folder with three files per provider: the record, the next record while it is written, and the lock.
 //!
 //! ```text
 //! happeo.json        the record, replaced by renaming
-//! happeo.json.new    reserved before a refresh token is spent; filled, synced and renamed once the answer is there
-//! happeo.json.newer  the one after that, where the next one is whole and cannot take its place yet
-//! happeo.lock        held (flock) by whoever changes the record; empty, and never removed
+//! happeo.json.new    reserved before a refresh token is spent; filled, synced and renamed once the response is there
+//! happeo.json.newer  the record after that, while the next one is whole and could not be renamed yet
+//! happeo.lock        locked (flock) by the process that changes the record; empty, and never removed
 //! ```
 //!
-//! All of them are ours alone (mode 0600 in a folder of mode 0700), and none is used that is not.
+//! Every file has mode 0600 in a folder of mode 0700. Files with other modes or owners are rejected.
 
 mod folder;
 
 use std::{
     fmt,
     fs::File,
-    io::{self, Write},
+    io::Write,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -23,16 +23,16 @@ use std::{
 use rustix::fs::FlockOperation;
 
 use self::folder::Folder;
-use super::{Lock, Record, Store, StoreError, error::Flaw, seal::Seal};
+use super::{Lock, Record, Store, StoreError, seal::Seal};
 use crate::secret::Secret;
 
-/// The room that is reserved for a record, in bytes: more than any answer that is read could need.
-const ROOM: usize = 64 * 1024;
+/// The room that is reserved for a record, in bytes: more than any accepted token response needs.
+const RESERVED_SIZE: usize = 64 * 1024;
 
-/// A lock file may be replaced while it is waited for, but not that often.
-const REPLACEMENTS: usize = 8;
+/// The number of tries for a lock file that is replaced while it is locked.
+const MAX_LOCK_REPLACEMENTS: usize = 8;
 
-/// Files in a folder. The folder is opened anew each time, so that one that was mounted or made again is found.
+/// Records in a folder. The folder is opened for each operation, so that a remounted or recreated one is found.
 pub(super) struct FileStore {
     path: PathBuf,
     seal: Arc<Seal>,
@@ -56,58 +56,60 @@ impl fmt::Debug for FileStore {
 
 impl Store for FileStore {
     fn load(&self, provider: &str) -> Result<Option<Record>, StoreError> {
-        let names = Names::of(provider)?;
+        let names = FileNames::new(provider)?;
         let folder = Folder::open(&self.path)?;
         let Some(json) = folder.read(&names.record)? else {
             return Ok(None);
         };
-        let parsed = self.seal.read(&json, provider);
-        parsed.map(Some).map_err(|flaw| StoreError::File {
+        let record = self.seal.read(&json, provider);
+        record.map(Some).map_err(|error| StoreError::File {
             path: folder.path(&names.record),
-            flaw,
+            error,
         })
     }
 
     fn try_lock(&self, provider: &str) -> Result<Option<Box<dyn Lock>>, StoreError> {
-        let names = Names::of(provider)?;
+        let names = FileNames::new(provider)?;
         let folder = Folder::open(&self.path)?;
-        for _ in 0..REPLACEMENTS {
+        for _ in 0..MAX_LOCK_REPLACEMENTS {
             let file = folder.lock_file(&names.lock)?;
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {}
                 Err(error) if error == rustix::io::Errno::WOULDBLOCK => return Ok(None),
-                Err(error) => return Err(folder.failed("cannot lock", &names.lock)(error.into())),
+                Err(error) => {
+                    return Err(folder.io_error("cannot lock", &names.lock)(error.into()));
+                }
             }
-            // Whoever removes a lock file and makes it again would else share the lock with us.
-            if folder.is_still(&names.lock, &file)? {
-                let held = Held {
+            // A lock on a file that was removed meanwhile excludes no other process.
+            if folder.is_current(&names.lock, &file)? {
+                let lock = RecordLock {
                     folder,
                     names,
                     provider: provider.to_owned(),
                     seal: self.seal.clone(),
-                    spare: None,
-                    whole: None,
-                    _lock: file,
+                    reserved: None,
+                    pending: None,
+                    _file: file,
                 };
-                held.recover()?;
-                return Ok(Some(Box::new(held)));
+                lock.recover()?;
+                return Ok(Some(Box::new(lock)));
             }
         }
         Ok(None)
     }
 }
 
-/// The files of one provider.
-struct Names {
+/// The file names of one provider.
+struct FileNames {
     record: String,
     next: String,
     newer: String,
     lock: String,
 }
 
-impl Names {
-    /// The configuration allows no other names; this makes sure that none leads out of the folder.
-    fn of(provider: &str) -> Result<Self, StoreError> {
+impl FileNames {
+    /// Creates the names. The configuration allows no others; the check here keeps them inside the folder.
+    fn new(provider: &str) -> Result<Self, StoreError> {
         let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         if provider.is_empty()
             || provider.len() > 64
@@ -125,34 +127,36 @@ impl Names {
     }
 }
 
-/// The lock on one provider's record; the kernel takes it back however the process ends.
-struct Held {
+/// The lock on one provider's record. The kernel releases it however the process ends.
+struct RecordLock {
     folder: Folder,
-    names: Names,
+    names: FileNames,
     provider: String,
     seal: Arc<Seal>,
-    /// The file that the next record is written to, reserved and synced.
-    spare: Option<File>,
-    /// A next record that is in its file, and is not the record yet: it may be the only copy there is.
-    whole: Option<Whole>,
-    _lock: File,
+    /// The file for the next record, reserved and synced.
+    reserved: Option<File>,
+    /// A written record that could not be renamed yet. It may be the only copy.
+    pending: Option<PendingRecord>,
+    _file: File,
 }
 
-struct Whole {
+/// A record that is whole in its file, which still has another name.
+struct PendingRecord {
     record: Record,
-    /// After a sync that failed no other one tells anything of the bytes from before.
+    /// After a failed sync, a later one says nothing about the bytes from before.
     synced: bool,
 }
 
-impl Held {
-    /// Completes what a process that was killed had begun: a next record that is whole holds a refresh token that came
-    /// after the one on record, which is spent. One that cannot be read may be such a one.
+impl RecordLock {
+    /// Completes the write of a process that was killed.
+    ///
+    /// A next record that is whole holds the successor of the refresh token in the record, which is spent.
     fn recover(&self) -> Result<(), StoreError> {
-        if self.is_whole(&self.names.newer)? {
+        if self.holds_record(&self.names.newer)? {
             self.sync(&self.names.newer, &self.folder.reopen(&self.names.newer)?)?;
             self.folder.rename(&self.names.newer, &self.names.next)?;
         }
-        if self.is_whole(&self.names.next)? {
+        if self.holds_record(&self.names.next)? {
             self.sync(&self.names.next, &self.folder.reopen(&self.names.next)?)?;
             self.folder.rename(&self.names.next, &self.names.record)?;
             self.folder.sync()?;
@@ -164,139 +168,141 @@ impl Held {
         Ok(())
     }
 
-    /// Whether the file of that name holds a record; one that was reserved and never filled does not.
-    fn is_whole(&self, name: &str) -> Result<bool, StoreError> {
+    /// Returns whether the file of that name holds a record. A reserved file that was never filled does not.
+    fn holds_record(&self, name: &str) -> Result<bool, StoreError> {
         let json = self.folder.read(name)?;
         Ok(json.is_some_and(|json| self.seal.read(&json, &self.provider).is_ok()))
     }
 
-    /// The name of the file that is written to: never that of a next record that is whole.
-    fn spare_name(&self) -> &str {
-        if self.whole.is_some() {
+    /// Returns the name of the file to write to, never that of a pending record.
+    fn reserved_name(&self) -> &str {
+        if self.pending.is_some() {
             &self.names.newer
         } else {
             &self.names.next
         }
     }
 
-    fn reserve(&self, mut spare: &File) -> Result<(), StoreError> {
-        let name = self.spare_name();
-        spare
-            .write_all(&vec![b' '; ROOM])
-            .map_err(self.folder.failed("cannot write", name))?;
-        self.sync(name, spare)
+    /// Fills the reserved file with blanks, so that the disk has the room.
+    fn fill_with_blanks(&self, mut reserved: &File) -> Result<(), StoreError> {
+        let name = self.reserved_name();
+        reserved
+            .write_all(&vec![b' '; RESERVED_SIZE])
+            .map_err(self.folder.io_error("cannot write", name))?;
+        self.sync(name, reserved)
     }
 
-    /// Writes the next record beside one that is whole, which it replaces in one step.
-    fn overtake(&mut self, spare: &File, json: &[u8], record: &Record) -> Result<(), StoreError> {
+    /// Writes a record beside the pending one, and replaces that one in one step.
+    fn replace_pending(
+        &mut self,
+        reserved: &File,
+        json: &[u8],
+        record: &Record,
+    ) -> Result<(), StoreError> {
         let name = &self.names.newer;
-        let written = spare
+        let written = reserved
             .write_all_at(json, 0)
-            .and_then(|()| spare.set_len(json.len() as u64));
-        written.map_err(self.folder.failed("cannot write", name))?;
-        self.sync(name, spare)?;
+            .and_then(|()| reserved.set_len(json.len() as u64));
+        written.map_err(self.folder.io_error("cannot write", name))?;
+        self.sync(name, reserved)?;
         self.folder.rename(name, &self.names.next)?;
-        self.whole = Some(Whole {
+        self.pending = Some(PendingRecord {
             record: record.clone(),
             synced: true,
         });
         Ok(())
     }
 
-    /// Writes the next record. As soon as it is whole nothing removes it any more, whatever else fails.
-    fn fill(&mut self, spare: &File, json: &[u8], record: &Record) -> Result<(), StoreError> {
+    /// Writes the next record. Once it is whole nothing removes it, whatever else fails.
+    fn write_pending(
+        &mut self,
+        reserved: &File,
+        json: &[u8],
+        record: &Record,
+    ) -> Result<(), StoreError> {
         let name = &self.names.next;
-        // In the place of blanks, so that what is there is a whole record as soon as the last byte of it is.
-        if let Err(error) = spare.write_all_at(json, 0) {
+        // It replaces blanks, so the file is a whole record as soon as its last byte is written.
+        if let Err(error) = reserved.write_all_at(json, 0) {
             self.folder.remove(name);
-            return Err(self.folder.failed("cannot write", name)(error));
+            return Err(self.folder.io_error("cannot write", name)(error));
         }
         let length = json.len() as u64;
-        let whole = self.whole.insert(Whole {
+        let pending = self.pending.insert(PendingRecord {
             record: record.clone(),
             synced: false,
         });
-        spare
+        reserved
             .set_len(length)
-            .map_err(self.folder.failed("cannot write", name))?;
-        spare
+            .map_err(self.folder.io_error("cannot write", name))?;
+        reserved
             .sync_all()
-            .map_err(self.folder.failed("cannot sync", name))?;
-        whole.synced = true;
+            .map_err(self.folder.io_error("cannot sync", name))?;
+        pending.synced = true;
         Ok(())
     }
 
     fn sync(&self, name: &str, file: &File) -> Result<(), StoreError> {
         file.sync_all()
-            .map_err(self.folder.failed("cannot sync", name))
+            .map_err(self.folder.io_error("cannot sync", name))
     }
 
-    fn replace(&mut self) -> Result<(), StoreError> {
+    /// Renames the pending record to the record.
+    fn rename_pending(&mut self) -> Result<(), StoreError> {
         self.folder.rename(&self.names.next, &self.names.record)?;
-        self.whole = None;
+        self.pending = None;
         self.folder.sync()
     }
 }
 
-impl Lock for Held {
-    fn prepare(&mut self) -> Result<(), StoreError> {
-        if self.spare.is_none() {
-            let spare = self.folder.create(self.spare_name())?;
-            if let Err(error) = self.reserve(&spare) {
-                self.folder.remove(self.spare_name());
+impl Lock for RecordLock {
+    fn reserve(&mut self) -> Result<(), StoreError> {
+        if self.reserved.is_none() {
+            let reserved = self.folder.create(self.reserved_name())?;
+            if let Err(error) = self.fill_with_blanks(&reserved) {
+                self.folder.remove(self.reserved_name());
                 return Err(error);
             }
-            self.spare = Some(spare);
+            self.reserved = Some(reserved);
         }
         Ok(())
     }
 
     fn save(&mut self, record: &Record) -> Result<(), StoreError> {
-        // What is sealed never looks the same twice, so the records are compared.
+        // Encrypted text differs each time, so the records are compared.
         if self
-            .whole
+            .pending
             .as_ref()
-            .is_some_and(|whole| whole.synced && whole.record == *record)
+            .is_some_and(|pending| pending.synced && pending.record == *record)
         {
-            return self.replace();
+            return self.rename_pending();
         }
         let json = self.seal.write(record, &self.provider)?;
-        self.prepare()?;
-        let Some(spare) = self.spare.take() else {
+        self.reserve()?;
+        let Some(reserved) = self.reserved.take() else {
             return Err(StoreError::Interrupted);
         };
-        match self.whole {
-            Some(_) => self.overtake(&spare, &json, record)?,
-            None => self.fill(&spare, &json, record)?,
+        match self.pending {
+            Some(_) => self.replace_pending(&reserved, &json, record)?,
+            None => self.write_pending(&reserved, &json, record)?,
         }
-        self.replace()
+        self.rename_pending()
     }
 }
 
-impl Drop for Held {
+impl Drop for RecordLock {
     fn drop(&mut self) {
-        if self.spare.is_some() {
-            self.folder.remove(self.spare_name());
+        if self.reserved.is_some() {
+            self.folder.remove(self.reserved_name());
         }
     }
 }
 
-impl fmt::Debug for Held {
+impl fmt::Debug for RecordLock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Held")
+        f.debug_struct("RecordLock")
             .field("provider", &self.provider)
             .finish_non_exhaustive()
     }
-}
-
-/// Why an ordinary file of ours is none.
-fn flaw(file: &File) -> io::Result<Option<Flaw>> {
-    let about = file.metadata()?;
-    Ok(if about.is_file() {
-        folder::flaw(&about, 0o600)
-    } else {
-        Some(Flaw::NotAFile)
-    })
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! A store that is gone with the process.
+//! A store in the memory of the process.
 
 use std::{
     collections::HashMap,
@@ -8,7 +8,7 @@ use std::{
 
 use super::{Lock, Record, Store, StoreError};
 
-/// A store that is gone with the process.
+/// A store in memory. Its records are lost with the process.
 #[derive(Default)]
 pub(super) struct MemoryStore {
     slots: Arc<Mutex<HashMap<String, Slot>>>,
@@ -33,7 +33,7 @@ impl Store for MemoryStore {
         if std::mem::replace(&mut slot.locked, true) {
             return Ok(None);
         }
-        Ok(Some(Box::new(Held {
+        Ok(Some(Box::new(MemoryLock {
             slots: self.slots.clone(),
             provider: provider.to_owned(),
         })))
@@ -46,13 +46,13 @@ impl fmt::Debug for MemoryStore {
     }
 }
 
-struct Held {
+struct MemoryLock {
     slots: Arc<Mutex<HashMap<String, Slot>>>,
     provider: String,
 }
 
-impl Lock for Held {
-    fn prepare(&mut self) -> Result<(), StoreError> {
+impl Lock for MemoryLock {
+    fn reserve(&mut self) -> Result<(), StoreError> {
         Ok(())
     }
 
@@ -65,7 +65,7 @@ impl Lock for Held {
     }
 }
 
-impl Drop for Held {
+impl Drop for MemoryLock {
     fn drop(&mut self) {
         if let Some(slot) = lock(&self.slots).get_mut(&self.provider) {
             slot.locked = false;
@@ -73,15 +73,15 @@ impl Drop for Held {
     }
 }
 
-impl fmt::Debug for Held {
+impl fmt::Debug for MemoryLock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Held")
+        f.debug_struct("MemoryLock")
             .field("provider", &self.provider)
             .finish_non_exhaustive()
     }
 }
 
-/// What a panicking holder leaves behind is whole: every change is one assignment.
+/// Locks the slots, even after a panic: every change is one assignment, so the slots are consistent.
 fn lock(slots: &Mutex<HashMap<String, Slot>>) -> MutexGuard<'_, HashMap<String, Slot>> {
     slots.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -95,15 +95,15 @@ mod tests {
     fn a_record_stays_while_the_process_lives_and_has_one_writer() {
         let store = MemoryStore::default();
         assert_eq!(store.load("a").unwrap(), None);
-        let mut held = store.try_lock("a").unwrap().unwrap();
+        let mut lock = store.try_lock("a").unwrap().unwrap();
         assert!(store.try_lock("a").unwrap().is_none());
         assert!(store.try_lock("b").unwrap().is_some());
         let record = Record {
             refresh_token: Some(Secret::new("r")),
             ..Record::default()
         };
-        held.save(&record).unwrap();
-        drop(held);
+        lock.save(&record).unwrap();
+        drop(lock);
         assert!(store.try_lock("a").unwrap().is_some());
         assert_eq!(store.load("a").unwrap(), Some(record));
         assert_eq!(store.load("b").unwrap(), None);

@@ -1,78 +1,82 @@
-//! What is kept of one provider, and how it is written: a JSON object with the version of its format. All pure.
+//! The record of one provider, and its JSON form with a format version. All pure.
 
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::error::Flaw;
-use crate::{clock::Moment, secret::Secret};
+use super::error::FileError;
+use crate::{clock::BootInstant, secret::Secret};
 
-/// The version of the format that is written. Older ones are read, and become this one when they are next written.
+/// The format version that is written. Older versions are read, and rewritten as this one.
 pub(super) const VERSION: u64 = 1;
 
-/// The two clocks may disagree by so much about how long ago a token was asked for, in milliseconds.
-const TOLERANCE: u64 = 2000;
+/// The tolerated difference between the two clocks about a token's age, in milliseconds.
+const MAX_CLOCK_DIFFERENCE: u64 = 2000;
 
-/// So many configured refresh tokens are remembered.
-const REMEMBERED: usize = 16;
+/// The number of configured refresh tokens that are remembered.
+const MAX_TAKEN: usize = 16;
 
-/// What is kept of one provider.
+/// The stored state of one provider.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
-    /// What the next token is asked for with; absent where the login brought none, and after a logout.
+    /// The refresh token. Absent if the login brought none, and after a logout.
     pub refresh_token: Option<Secret>,
     /// The authorization server refused the refresh token for good (`invalid_grant`).
     pub refused: bool,
-    /// The SHA-256 of the configured first refresh token that was in force when this was written.
+    /// The SHA-256 of the configured first refresh token at the time of writing.
     pub configured: Option<String>,
-    /// The same of those that were taken into use before, the oldest first, [`REMEMBERED`] at most: one that comes back,
-    /// as it does with a process that was configured earlier, is not new.
+    /// The SHA-256 of configured refresh tokens that were used before, oldest first, up to sixteen.
+    ///
+    /// A process with an earlier configuration brings such a token back; it is not new then.
     pub taken: Vec<String>,
-    /// The client that the refresh token belongs to: a digest of the token endpoint and the `client_id`. Absent in
-    /// records of versions that did not write it.
+    /// A digest of the token endpoint and the `client_id` that the refresh token belongs to.
+    ///
+    /// Absent in records of early versions.
     pub client: Option<String>,
-    /// Names the login that this comes from, at random: another one means another login, where another refresh token may
-    /// be a rotation of the same. Absent after a logout, and in records of versions that did not write it.
+    /// The random name of the login. It stays when the refresh token rotates, and changes with another login.
+    ///
+    /// Absent after a logout, and in records of early versions.
     pub login: Option<String>,
     /// The last access token, unless an upstream refused it.
-    pub access: Option<Access>,
+    pub access: Option<StoredAccessToken>,
 }
 
-/// An access token with what its deadlines are computed from.
+/// A stored access token, with what its deadlines are computed from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Access {
+pub struct StoredAccessToken {
     /// The token.
     pub token: Secret,
-    /// The digest of the settings under which it was asked for: under others it is not used.
+    /// A digest of the settings it was requested under. It is not used under others.
     pub settings: String,
-    /// The time of day just before it was asked for, in milliseconds since 1970.
-    pub asked_at: u64,
-    /// The same on the clock of the boot, in milliseconds since it began.
-    pub asked_at_boot: u64,
-    /// Counted from then, in milliseconds.
+    /// The time of day just before it was requested, in milliseconds since 1970.
+    pub requested_at_wall: u64,
+    /// That instant on the boot-time clock, in milliseconds since boot.
+    pub requested_at_boot: u64,
+    /// The lifetime from then on, in milliseconds.
     pub lifetime: u64,
 }
 
 impl Record {
-    /// Whether nothing is left of a login: after a logout. One without a refresh token whose access token was refused still
-    /// has its name.
-    pub fn is_forgotten(&self) -> bool {
+    /// Returns whether the login was ended by a logout.
+    ///
+    /// A login without a refresh token whose access token was refused still has its name.
+    pub fn is_logged_out(&self) -> bool {
         self.refresh_token.is_none()
             && self.access.is_none()
             && !self.refused
             && self.login.is_none()
     }
 
-    /// Whether `token` is the access token that is kept.
+    /// Returns whether `token` is the stored access token.
     pub fn has_access(&self, token: &Secret) -> bool {
         self.access
             .as_ref()
             .is_some_and(|access| access.token == *token)
     }
 
-    /// Whether all that came after `before` is that its access token was given up.
-    pub fn only_gave_up_access(&self, before: &Self) -> bool {
+    /// Returns whether the record differs from `before` only by the removal of its access token.
+    pub fn only_lost_access(&self, before: &Self) -> bool {
         self.access.is_none()
             && *self
                 == Self {
@@ -81,12 +85,12 @@ impl Record {
                 }
     }
 
-    /// Whether the configured refresh token of that digest was taken into use.
+    /// Returns whether the configured refresh token of that digest was used before.
     pub fn has_taken(&self, digest: &str) -> bool {
         self.configured.as_deref() == Some(digest) || self.taken.iter().any(|taken| taken == digest)
     }
 
-    /// What to remember of configured refresh tokens in the record after this one, where `configured` is then in force.
+    /// Returns `taken` for the next record, whose configured refresh token is `configured`.
     pub fn taken_with(&self, configured: Option<&str>) -> Vec<String> {
         let mut taken = self.taken.clone();
         for digest in [self.configured.as_deref(), configured]
@@ -96,18 +100,18 @@ impl Record {
             taken.retain(|known| known != digest);
             taken.push(digest.to_owned());
         }
-        taken.drain(..taken.len().saturating_sub(REMEMBERED));
+        taken.drain(..taken.len().saturating_sub(MAX_TAKEN));
         taken
     }
 
-    /// The refresh token, unless it was refused.
+    /// Returns the refresh token, unless it was refused.
     pub fn usable_refresh_token(&self) -> Option<&Secret> {
         self.refresh_token.as_ref().filter(|_| !self.refused)
     }
 
-    /// As it is written to a file.
+    /// Returns the JSON text that is written to a file.
     pub(super) fn to_json(&self, provider: &str) -> Zeroizing<Vec<u8>> {
-        let written = Written {
+        let written = WrittenRecord {
             version: VERSION,
             provider,
             refresh_token: self.refresh_token.as_ref().map(Secret::expose),
@@ -119,25 +123,26 @@ impl Record {
             access: self.access.as_ref().map(|access| WrittenAccess {
                 token: access.token.expose(),
                 settings: &access.settings,
-                asked_at_ms: access.asked_at,
-                asked_at_boot_ms: access.asked_at_boot,
+                asked_at_ms: access.requested_at_wall,
+                asked_at_boot_ms: access.requested_at_boot,
                 lifetime_ms: access.lifetime,
             }),
         };
-        // Room enough not to grow: what a vector leaves behind when it does is not wiped.
-        let mut json = Zeroizing::new(Vec::with_capacity(self.size()));
+        // Large enough never to grow: the buffer that a growing vector leaves behind is not wiped.
+        let mut json = Zeroizing::new(Vec::with_capacity(self.max_json_size()));
         serde_json::to_writer_pretty(&mut *json, &written)
             .expect("strings and numbers always have a JSON form");
         json.push(b'\n');
         json
     }
 
-    fn size(&self) -> usize {
+    /// Returns an upper bound of the size of the JSON text, in bytes.
+    fn max_json_size(&self) -> usize {
         let tokens = [
             self.refresh_token.as_ref(),
             self.access.as_ref().map(|access| &access.token),
         ];
-        // An escape has six bytes at most.
+        // JSON escapes a byte as at most six.
         4096 + tokens
             .into_iter()
             .flatten()
@@ -145,11 +150,11 @@ impl Record {
             .sum::<usize>()
     }
 
-    /// Reads what [`Record::to_json`] wrote for `provider`, by this or an older version.
-    pub(super) fn parse(json: &[u8], provider: &str) -> Result<Self, Flaw> {
-        // The error's own text may quote what it stumbled over.
+    /// Parses what [`Record::to_json`] of this or an older version wrote for `provider`.
+    pub(super) fn parse(json: &[u8], provider: &str) -> Result<Self, FileError> {
+        // The text of a serde error may quote the file.
         let damaged = |error: serde_json::Error| {
-            Flaw::Corrupt(format!(
+            FileError::Corrupt(format!(
                 "not a record from line {}, column {} on",
                 error.line(),
                 error.column()
@@ -158,12 +163,12 @@ impl Record {
         let Version { version } = serde_json::from_slice(json).map_err(damaged)?;
         match version {
             VERSION => {}
-            0 => return Err(Flaw::Corrupt("there is no version 0".into())),
-            newer => return Err(Flaw::Newer(newer)),
+            0 => return Err(FileError::Corrupt("there is no version 0".into())),
+            newer => return Err(FileError::NewerFormat(newer)),
         }
-        let read: Read = serde_json::from_slice(json).map_err(damaged)?;
+        let read: ReadRecord = serde_json::from_slice(json).map_err(damaged)?;
         if read.provider != provider {
-            return Err(Flaw::Corrupt("it is another provider's record".into()));
+            return Err(FileError::Corrupt("it is another provider's record".into()));
         }
         Ok(Self {
             refresh_token: read.refresh_token.map(Secret::new),
@@ -172,63 +177,65 @@ impl Record {
             taken: read.taken,
             client: read.client,
             login: read.login,
-            access: read.access.map(|access| Access {
+            access: read.access.map(|access| StoredAccessToken {
                 token: Secret::new(access.token),
                 settings: access.settings,
-                asked_at: access.asked_at_ms,
-                asked_at_boot: access.asked_at_boot_ms,
+                requested_at_wall: access.asked_at_ms,
+                requested_at_boot: access.asked_at_boot_ms,
                 lifetime: access.lifetime_ms,
             }),
         })
     }
 }
 
-impl Access {
-    /// A token that was asked for at `asked_at` and lives so long from then; `now` and `wall` are the same instant.
+impl StoredAccessToken {
+    /// Creates a token that was requested at `requested_at`. `now` and `wall` are the same instant.
     pub fn new(
         token: Secret,
         settings: String,
-        asked_at: Moment,
+        requested_at: BootInstant,
         lifetime: Duration,
-        now: Moment,
+        now: BootInstant,
         wall: SystemTime,
     ) -> Self {
         let wall = wall
-            .checked_sub(now.since(asked_at))
+            .checked_sub(now.since(requested_at))
             .unwrap_or(SystemTime::UNIX_EPOCH);
         Self {
             token,
             settings,
-            asked_at: of_day(wall),
-            asked_at_boot: of_boot(asked_at),
+            requested_at_wall: millis_since_1970(wall),
+            requested_at_boot: millis_since_boot(requested_at),
             lifetime: millis(lifetime),
         }
     }
 
-    /// When it was asked for, if that can be told: both clocks have to agree on how long ago it was. They do not after
-    /// a reboot, on another machine, or when the time of day was set; then the token may be older than it looks.
-    pub fn asked_at(&self, now: Moment, wall: SystemTime) -> Option<Moment> {
-        let by_day = of_day(wall).checked_sub(self.asked_at)?;
-        let by_boot = of_boot(now).checked_sub(self.asked_at_boot)?;
-        (by_day.abs_diff(by_boot) <= TOLERANCE)
-            .then(|| now - Duration::from_millis(by_day.max(by_boot)))
+    /// Returns when the token was requested, if both clocks agree on its age.
+    ///
+    /// They disagree after a reboot, on another machine, and after a change of the time of day. The token may then be
+    /// older than it looks.
+    pub fn requested_at(&self, now: BootInstant, wall: SystemTime) -> Option<BootInstant> {
+        let by_wall = millis_since_1970(wall).checked_sub(self.requested_at_wall)?;
+        let by_boot = millis_since_boot(now).checked_sub(self.requested_at_boot)?;
+        (by_wall.abs_diff(by_boot) <= MAX_CLOCK_DIFFERENCE)
+            .then(|| now - Duration::from_millis(by_wall.max(by_boot)))
     }
 
-    /// How long it lives from the instant when it was asked for.
+    /// Returns the lifetime from the request on.
     pub fn lifetime(&self) -> Duration {
         Duration::from_millis(self.lifetime)
     }
 }
 
-fn of_day(wall: SystemTime) -> u64 {
+fn millis_since_1970(wall: SystemTime) -> u64 {
     millis(
         wall.duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default(),
     )
 }
 
-fn of_boot(moment: Moment) -> u64 {
-    millis(moment.since(Moment::from_boot(Duration::ZERO)))
+fn millis_since_boot(moment: BootInstant) -> u64 {
+    millis(moment.since(BootInstant::from_boot(Duration::ZERO)))
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -241,7 +248,7 @@ struct Version {
 }
 
 #[derive(Serialize)]
-struct Written<'a> {
+struct WrittenRecord<'a> {
     version: u64,
     provider: &'a str,
     refresh_token: Option<&'a str>,
@@ -263,7 +270,7 @@ struct WrittenAccess<'a> {
 }
 
 #[derive(Deserialize)]
-struct Read {
+struct ReadRecord {
     provider: String,
     refresh_token: Option<String>,
     refused: bool,

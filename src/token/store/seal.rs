@@ -1,76 +1,93 @@
-//! Records as they lie on the disk: plain, or sealed with a key from elsewhere, so that a copy of the disk is of no use.
+//! The encoding of records in files: plain JSON, or encrypted with a key from elsewhere.
 //!
 //! ```json
-//! { "version": 1, "provider": "happeo", "sealed": { "cipher": "chacha20-poly1305", "nonce": "…", "text": "…" } }
+//! { "version": 2, "provider": "happeo", "sealed": { "cipher": "chacha20-poly1305", "nonce": "…", "text": "…" } }
 //! ```
 //!
-//! What is sealed is the plain record, with its provider's name as associated data (RFC 8439 §2.8).
+//! The plain record is encrypted, with its provider's name as associated data (RFC 8439 section 2.8). The key is derived
+//! from the configured `encryption_key` by HKDF (RFC 5869). Version 1 derived it by SHA-256; such files are still read,
+//! and become version 2 when they are next written.
 
 use std::fmt;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::{
+    aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    hkdf::{HKDF_SHA256, Salt},
+};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
 use super::{
-    error::{Flaw, StoreError},
-    record::{Record, VERSION},
+    error::{FileError, StoreError},
+    record::Record,
 };
 use crate::secret::Secret;
 
-/// The name of the one cipher there is.
+/// The name of the only cipher.
 const CIPHER: &str = "chacha20-poly1305";
 
-/// How records are written, and which can be read.
-pub(super) struct Seal(Option<LessSafeKey>);
+/// The version of an encrypted file whose key is derived by HKDF. It is the one that is written.
+const VERSION_HKDF: u64 = 2;
+/// The version of an encrypted file whose key is derived by SHA-256. It is only read.
+const VERSION_SHA256: u64 = 1;
+
+/// The `info` of the derivation (RFC 5869 section 3.2).
+///
+/// It separates this key from others of the same secret.
+const HKDF_INFO: &[u8] = b"bearward store v2 chacha20-poly1305";
+
+/// The encoder and decoder of records: with keys, or for plain records alone.
+pub(super) struct Seal(Option<Keys>);
+
+struct Keys {
+    current: LessSafeKey,
+    /// The key of [`VERSION_SHA256`].
+    sha256: LessSafeKey,
+}
 
 impl Seal {
-    /// Seals with a key made from `secret`, if there is one. Plain records are read all the same, and sealed when they
-    /// are next written.
+    /// Creates a seal with keys derived from `secret`, if there is one.
+    ///
+    /// A seal with keys still reads plain records; they are encrypted when they are next written.
     pub(super) fn new(secret: Option<&Secret>) -> Self {
-        Self(secret.map(|secret| {
-            // The secret is long and random: it needs no stretching, only the right length, and a use of its own.
-            let digest = Zeroizing::new(<[u8; 32]>::from(
-                Sha256::new()
-                    .chain_update(b"bearward store v1\0")
-                    .chain_update(secret.expose())
-                    .finalize(),
-            ));
-            let key = UnboundKey::new(&CHACHA20_POLY1305, &*digest)
-                .expect("the digest is as long as the key");
-            LessSafeKey::new(key)
+        Self(secret.map(|secret| Keys {
+            current: hkdf_key(secret),
+            sha256: sha256_key(secret),
         }))
     }
 
-    /// The bytes of a file.
+    /// Encodes a record as the bytes of a file.
     ///
     /// # Errors
-    /// The system gives no randomness.
+    /// The system provides no randomness.
     pub(super) fn write(
         &self,
         record: &Record,
         provider: &str,
     ) -> Result<Zeroizing<Vec<u8>>, StoreError> {
         let mut text = record.to_json(provider);
-        let Some(key) = &self.0 else { return Ok(text) };
+        let Some(keys) = &self.0 else {
+            return Ok(text);
+        };
         let mut nonce = [0; NONCE_LEN];
         getrandom::fill(&mut nonce).map_err(|_| StoreError::NoRandomness)?;
         let aad = Aad::from(provider.as_bytes());
-        let tag = key
+        let tag = keys
+            .current
             .seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), aad, &mut text)
             .expect("a record is much shorter than the cipher's limit");
         text.extend(tag.as_ref());
-        let sealed = Sealed {
-            cipher: CIPHER.into(),
-            nonce: STANDARD.encode(nonce),
-            text: STANDARD.encode(&*text),
-        };
+
         let envelope = Envelope {
-            version: VERSION,
+            version: VERSION_HKDF,
             provider: provider.into(),
-            sealed,
+            sealed: Sealed {
+                cipher: CIPHER.into(),
+                nonce: STANDARD.encode(nonce),
+                text: STANDARD.encode(&*text),
+            },
         };
         let mut json = serde_json::to_vec_pretty(&envelope)
             .expect("strings and numbers always have a JSON form");
@@ -78,19 +95,24 @@ impl Seal {
         Ok(Zeroizing::new(json))
     }
 
-    /// The record in a file.
-    pub(super) fn read(&self, json: &[u8], provider: &str) -> Result<Record, Flaw> {
-        // What is no envelope is a plain record, or damaged, or of another version: reading it tells.
+    /// Decodes the record in the bytes of a file.
+    pub(super) fn read(&self, json: &[u8], provider: &str) -> Result<Record, FileError> {
+        // A file that is no envelope is a plain record, or damaged, or of a later version: the parser decides.
         let Ok(Envelope {
-            version: VERSION,
+            version: version @ (VERSION_SHA256 | VERSION_HKDF),
             sealed,
             ..
         }) = serde_json::from_slice(json)
         else {
             return Record::parse(json, provider);
         };
-        let key = self.0.as_ref().ok_or(Flaw::Sealed)?;
-        let damaged = || Flaw::Corrupt("not what was sealed".into());
+        let keys = self.0.as_ref().ok_or(FileError::Encrypted)?;
+        let key = match version {
+            VERSION_HKDF => &keys.current,
+            _ => &keys.sha256,
+        };
+
+        let damaged = || FileError::Corrupt("its encrypted text is not valid".into());
         if sealed.cipher != CIPHER {
             return Err(damaged());
         }
@@ -100,7 +122,7 @@ impl Seal {
         let aad = Aad::from(provider.as_bytes());
         let plain = key
             .open_in_place(nonce, aad, &mut text)
-            .map_err(|_| Flaw::OtherKey)?;
+            .map_err(|_| FileError::OtherKey)?;
         Record::parse(plain, provider)
     }
 }
@@ -113,6 +135,29 @@ impl fmt::Debug for Seal {
             "Seal(none)"
         })
     }
+}
+
+/// Derives the key of [`VERSION_HKDF`].
+fn hkdf_key(secret: &Secret) -> LessSafeKey {
+    // The secret is long and random, so it needs no stretching.
+    let derived = Salt::new(HKDF_SHA256, b"bearward store").extract(secret.expose().as_bytes());
+    let key = derived
+        .expand(&[HKDF_INFO], &CHACHA20_POLY1305)
+        .expect("the key is much shorter than the limit of HKDF");
+    LessSafeKey::new(UnboundKey::from(key))
+}
+
+/// Derives the key of [`VERSION_SHA256`].
+fn sha256_key(secret: &Secret) -> LessSafeKey {
+    let digest = Zeroizing::new(<[u8; 32]>::from(
+        Sha256::new()
+            .chain_update(b"bearward store v1\0")
+            .chain_update(secret.expose())
+            .finalize(),
+    ));
+    let key =
+        UnboundKey::new(&CHACHA20_POLY1305, &*digest).expect("the digest has the key's length");
+    LessSafeKey::new(key)
 }
 
 #[derive(Serialize, Deserialize)]
@@ -170,15 +215,15 @@ mod tests {
         let sealed = seal("key").write(&record(), "a").unwrap();
         assert!(matches!(
             seal("other").read(&sealed, "a"),
-            Err(Flaw::OtherKey)
+            Err(FileError::OtherKey)
         ));
         assert!(matches!(
             seal("key").read(&sealed, "b"),
-            Err(Flaw::OtherKey)
+            Err(FileError::OtherKey)
         ));
         assert!(matches!(
             Seal::new(None).read(&sealed, "a"),
-            Err(Flaw::Sealed)
+            Err(FileError::Encrypted)
         ));
         for at in 0..sealed.len() {
             let mut changed = sealed.to_vec();
@@ -198,6 +243,46 @@ mod tests {
         let plain = Seal::new(None).write(&record(), "a").unwrap();
         assert_eq!(plain, record().to_json("a"));
         assert_eq!(seal("key").read(&plain, "a").unwrap(), record());
+    }
+
+    /// The file that the first version wrote for [`record`] with the key `key`.
+    const VERSION_1: &str = r#"{"version": 1, "provider": "a", "sealed": {"cipher": "chacha20-poly1305", "nonce": "BwcHBwcHBwcHBwcH", "text": "Sbc+ZsjCO+zGNXLxqsm0Qgcmme7xENbBNotz81ZwDtjMK94ddHYcbf1PrIWRJCxcB5b/2zCoF4v2xk2DLjTorxUCYVR8ofDu6VOYQtw+XoUXfPy2u7xgGOT92mQ0RNbUKY8luQheaf9H38DZ+Igp0VhRxw2uSRk7r0jg2EhM1buSxijx/+KFhreGBEcQPstzvoYvcE8jO+omt1Oqk2YA78if6np2/sxiF1GhFq3OYLo1nfmhOaqgj0KMvn+6K2bWodpts403X6m9"}}"#;
+
+    #[test]
+    fn a_record_sealed_by_the_first_version_is_read_and_sealed_anew_when_it_is_written_again() {
+        let old = VERSION_1.as_bytes();
+        assert_eq!(seal("key").read(old, "a").unwrap(), record());
+        assert!(matches!(
+            seal("other").read(old, "a"),
+            Err(FileError::OtherKey)
+        ));
+        assert!(matches!(
+            Seal::new(None).read(old, "a"),
+            Err(FileError::Encrypted)
+        ));
+        let new = seal("key").write(&record(), "a").unwrap();
+        assert!(
+            std::str::from_utf8(&new)
+                .unwrap()
+                .contains(r#""version": 2"#)
+        );
+        assert_eq!(seal("key").read(&new, "a").unwrap(), record());
+    }
+
+    #[test]
+    fn a_file_that_claims_another_version_does_not_open() {
+        let new = seal("key").write(&record(), "a").unwrap();
+        let text = std::str::from_utf8(&new).unwrap();
+        let downgraded = text.replace(r#""version": 2"#, r#""version": 1"#);
+        assert!(matches!(
+            seal("key").read(downgraded.as_bytes(), "a"),
+            Err(FileError::OtherKey)
+        ));
+        let later = text.replace(r#""version": 2"#, r#""version": 3"#);
+        assert!(matches!(
+            seal("key").read(later.as_bytes(), "a"),
+            Err(FileError::NewerFormat(3))
+        ));
     }
 
     #[test]

@@ -1,24 +1,20 @@
-//! Logins: made and ended here, beside a running sidecar, and by signing in without a browser.
+//! Logins and logouts: here, beside a running sidecar, and by signing in without a browser.
 
 use super::{rotation::*, *};
 use crate::{
-    oauth::{
-        provider::{Encoding, SignIn},
-        response::Issued,
-    },
+    oauth::provider::{Encoding, SignIn},
     secret::{LiveSecret, Secret},
-    token::store::StoreError,
 };
 
 #[tokio::test]
-async fn a_login_is_kept_before_it_is_used_and_ends_the_wait_for_it() {
+async fn a_login_is_stored_before_it_is_used_and_ends_login_required() {
     let realm = Realm::empty().await;
     let tokens = realm.settled().await;
     assert_eq!(
         (state_of(&tokens), kind(&tokens)),
         (CredentialState::LoginRequired, None)
     );
-    only(&tokens).log_in(issued("r1")).await.unwrap();
+    log_in(&only(&tokens), issued("r1")).await.unwrap();
     assert_eq!(
         (token(&tokens).as_deref(), realm.stored().as_deref()),
         (Some("of-r1"), Some("r1"))
@@ -36,12 +32,12 @@ async fn a_login_is_kept_before_it_is_used_and_ends_the_wait_for_it() {
 }
 
 #[tokio::test]
-async fn a_login_that_cannot_be_kept_changes_nothing() {
+async fn a_login_that_cannot_be_stored_changes_nothing() {
     let realm = Realm::empty().await;
     let tokens = realm.settled().await;
     std::fs::create_dir(realm.path("fake.json.new")).unwrap();
     assert!(matches!(
-        only(&tokens).log_in(issued("r1")).await,
+        log_in(&only(&tokens), issued("r1")).await,
         Err(StoreError::File { .. })
     ));
     assert_eq!(
@@ -52,15 +48,18 @@ async fn a_login_that_cannot_be_kept_changes_nothing() {
 }
 
 #[tokio::test]
-async fn a_login_whose_token_is_over_at_once_is_renewed() {
+async fn a_login_whose_token_expires_at_once_is_refreshed() {
     let realm = Realm::empty().await;
     let tokens = realm.settled().await;
     let issued = Issued {
         lifetime: Duration::ZERO,
         ..issued("r1")
     };
-    only(&tokens).log_in(issued).await.unwrap();
-    eventually("it is renewed", || token(&tokens).as_deref() == Some("a2")).await;
+    log_in(&only(&tokens), issued).await.unwrap();
+    eventually("it is refreshed", || {
+        token(&tokens).as_deref() == Some("a2")
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -130,10 +129,10 @@ async fn a_logout_ends_the_use_of_the_token_here_and_beside() {
 }
 
 #[tokio::test]
-async fn a_grant_without_logins_takes_none() {
+async fn a_grant_type_without_logins_accepts_none() {
     let world = World::settled(Reply::Token(100)).await;
     assert!(matches!(
-        world.credential().log_in(issued("r1")).await,
+        log_in(&world.credential(), issued("r1")).await,
         Err(StoreError::NoLogin)
     ));
     assert!(matches!(
@@ -203,7 +202,7 @@ async fn an_account_without_a_refresh_token_signs_in_when_its_token_is_refused()
         (Some("a2"), None)
     );
     assert_eq!(
-        only(&tokens).renew(&seen).await.unwrap().secret.expose(),
+        only(&tokens).replace(&seen).await.unwrap().secret.expose(),
         "a3"
     );
     assert_eq!(realm.server.count(), 4);
@@ -245,7 +244,7 @@ async fn an_account_that_was_logged_out_signs_in_with_the_next_start() {
 }
 
 #[tokio::test]
-async fn a_logout_beside_a_sidecar_that_signs_in_is_taken_up_by_its_next_start_alone() {
+async fn a_logout_beside_a_sidecar_that_signs_in_lasts_until_its_next_start() {
     let (realm, _) = with_account().await;
     realm.settled().await.stop().await;
     let tokens = realm.settled().await;
@@ -254,7 +253,7 @@ async fn a_logout_beside_a_sidecar_that_signs_in_is_taken_up_by_its_next_start_a
         (CredentialState::Ready, 2),
         "resumed"
     );
-    realm.login().log_out().await.unwrap();
+    realm.grant().log_out().await.unwrap();
     realm.clock.advance(Duration::from_secs(2));
     eventually("it notices", || {
         state_of(&tokens) == CredentialState::LoginRequired
@@ -267,7 +266,7 @@ async fn a_logout_beside_a_sidecar_that_signs_in_is_taken_up_by_its_next_start_a
 }
 
 #[tokio::test]
-async fn a_login_is_neither_shown_to_another_client_nor_spoilt_by_it() {
+async fn a_login_is_neither_sent_by_another_client_nor_spoilt_by_it() {
     let mut realm = Realm::new().await;
     let right = std::mem::replace(&mut realm.provider.client_id, "another".into());
     let tokens = realm.settled().await;

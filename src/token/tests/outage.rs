@@ -15,7 +15,7 @@ async fn keeps_serving_the_old_token_while_the_endpoint_is_down_and_recovers_by_
             &old
         ));
     }
-    assert!(world.count().await > 1, "a renewal was tried");
+    assert!(world.count().await > 1, "a refresh was tried");
     assert_eq!(state(&world), CredentialState::Ready);
 
     world.seconds(1).await;
@@ -26,7 +26,7 @@ async fn keeps_serving_the_old_token_while_the_endpoint_is_down_and_recovers_by_
     assert_eq!(
         world.count().await,
         asked,
-        "between attempts nobody waits and nobody asks"
+        "between attempts no client waits and none causes a request"
     );
 
     world.server.reply(Reply::Token(100));
@@ -52,7 +52,7 @@ async fn without_a_token_no_wait_is_longer_than_fifteen_seconds() {
 }
 
 #[tokio::test]
-async fn a_pause_that_the_server_asks_for_is_kept() {
+async fn a_retry_after_of_the_server_is_respected() {
     let world = World::settled(Reply::answer(429, "retry-after: 120\r\n", "")).await;
     assert_eq!(
         retry_after(world.credential().obtain().await),
@@ -73,7 +73,7 @@ async fn refusals_of_the_client_are_spaced() {
         let told = world.credential().obtain().await.unwrap_err();
         assert_eq!(
             told,
-            NoToken::Refused {
+            TokenError::Refused {
                 error: "invalid_client".into()
             }
         );
@@ -112,7 +112,7 @@ async fn a_changed_secret_ends_the_wait_after_a_refusal() {
     assert_eq!(
         world.count().await,
         2,
-        "a token in hand is not given up for a new secret"
+        "a usable token is not replaced for a new secret"
     );
 
     world
@@ -122,7 +122,7 @@ async fn a_changed_secret_ends_the_wait_after_a_refusal() {
     assert_eq!(
         world.count().await,
         3,
-        "a change that the refused request knew of is no news"
+        "the refused request was made with that value already"
     );
 
     world.server.hold();
@@ -141,7 +141,7 @@ async fn a_changed_secret_ends_the_wait_after_a_refusal() {
 }
 
 #[tokio::test]
-async fn garbage_never_takes_the_place_of_a_token() {
+async fn garbage_never_replaces_a_token() {
     let world = World::settled(Reply::Token(100)).await;
     let old = world.current().unwrap();
     for garbage in [
@@ -173,7 +173,10 @@ async fn the_operator_overrides_the_back_off() {
     world.server.reply(Reply::Token(3600));
     let first = world.credential().refresh_now().await.unwrap();
     let second = world.credential().refresh_now().await.unwrap();
-    assert!(first.secret != second.secret, "a good token is renewed too");
+    assert!(
+        first.secret != second.secret,
+        "a usable token is refreshed too"
+    );
     assert_eq!(world.count().await, 3);
 }
 

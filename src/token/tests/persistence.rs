@@ -1,4 +1,4 @@
-//! Stores that fail, and records that are not to be trusted.
+//! Stores that fail, and records that are rejected.
 
 use std::{
     os::unix::fs::{PermissionsExt, symlink},
@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{rotation::*, *};
-use crate::token::store::{Lock, Record, Store, StoreError};
+use crate::token::store::{Lock, Record, Store};
 
 #[tokio::test]
 async fn nothing_is_spent_while_the_store_cannot_be_written() {
@@ -17,12 +17,12 @@ async fn nothing_is_spent_while_the_store_cannot_be_written() {
         (state_of(&tokens), kind(&tokens).as_deref()),
         (CredentialState::Failing, Some("store"))
     );
-    let NoToken::Unavailable { detail, .. } = only(&tokens).obtain().await.unwrap_err() else {
+    let TokenError::Unavailable { detail, .. } = only(&tokens).obtain().await.unwrap_err() else {
         panic!()
     };
     assert!(
         !detail.contains(realm.folder.path().to_str().unwrap()),
-        "callers learn no path: {detail}"
+        "clients learn no path: {detail}"
     );
     realm.seconds(&tokens, 15).await;
     assert_eq!(realm.server.count(), 0);
@@ -36,7 +36,7 @@ async fn nothing_is_spent_while_the_store_cannot_be_written() {
 }
 
 #[tokio::test]
-async fn the_token_in_hand_is_used_on_while_the_store_cannot_be_written() {
+async fn the_current_token_stays_in_use_while_the_store_cannot_be_written() {
     let realm = Realm::new().await;
     let tokens = realm.settled().await;
     std::fs::create_dir(realm.path("fake.json.new")).unwrap();
@@ -52,7 +52,7 @@ async fn the_token_in_hand_is_used_on_while_the_store_cannot_be_written() {
 }
 
 #[tokio::test]
-async fn a_record_that_is_not_to_be_trusted_is_reported_and_left_alone() {
+async fn a_rejected_record_is_reported_and_left_alone() {
     type Damage = fn(&Realm);
     let damages: [Damage; 4] = [
         |realm| std::fs::write(realm.path("fake.json"), "{\"version\":1,").unwrap(),
@@ -77,14 +77,14 @@ async fn a_record_that_is_not_to_be_trusted_is_reported_and_left_alone() {
             (CredentialState::Failing, Some("store"))
         );
         assert!(
-            only(&tokens).log_in(issued("r9")).await.is_err(),
+            log_in(&only(&tokens), issued("r9")).await.is_err(),
             "not even a login replaces it"
         );
         realm.seconds(&tokens, 15).await;
         assert_eq!(realm.server.count(), 0);
         assert_eq!(std::fs::read(realm.path("fake.json")).unwrap(), left);
 
-        // Mended by hand, it is in use at the next look.
+        // Repaired by hand, it is in use after the next check.
         std::fs::remove_file(realm.path("fake.json")).unwrap();
         std::fs::write(realm.path("fake.json"), whole).unwrap();
         std::fs::set_permissions(
@@ -98,7 +98,7 @@ async fn a_record_that_is_not_to_be_trusted_is_reported_and_left_alone() {
 }
 
 #[tokio::test]
-async fn one_providers_damaged_record_is_no_other_ones_concern() {
+async fn one_providers_damaged_record_does_not_affect_another_provider() {
     let realm = Realm::new().await;
     std::fs::write(realm.path("fake.json"), "nonsense").unwrap();
     let mut other = fake::provider(&realm.server.url());
@@ -121,7 +121,7 @@ async fn one_providers_damaged_record_is_no_other_ones_concern() {
     );
 }
 
-/// A store whose disk gives out between the proof and the writing.
+/// A store whose disk fails between the reservation and the write.
 #[derive(Debug)]
 struct Treacherous {
     store: Arc<dyn Store>,
@@ -151,8 +151,8 @@ impl Store for Treacherous {
 }
 
 impl Lock for TreacherousLock {
-    fn prepare(&mut self) -> Result<(), StoreError> {
-        self.lock.prepare()
+    fn reserve(&mut self) -> Result<(), StoreError> {
+        self.lock.reserve()
     }
 
     fn save(&mut self, record: &Record) -> Result<(), StoreError> {
@@ -183,7 +183,7 @@ async fn a_token_that_cannot_be_written_after_all_is_used_and_written_as_soon_as
     assert!(log.text().contains("store.unsaved"), "{}", log.text());
     assert!(only(&tokens).status().has_refresh_token);
 
-    // Nobody is let near the token that is spent.
+    // No other process can use the refresh token that is spent.
     assert!(realm.store().try_lock("fake").unwrap().is_none());
     realm.seconds(&tokens, 70).await;
     assert_eq!(
@@ -205,7 +205,7 @@ async fn a_token_that_cannot_be_written_after_all_is_used_and_written_as_soon_as
 }
 
 #[tokio::test]
-async fn a_folder_that_went_away_is_made_again_and_the_login_is_written_into_it() {
+async fn a_folder_that_disappeared_is_created_again_and_the_login_is_written_into_it() {
     let realm = Realm::new().await;
     let tokens = realm.settled().await;
     std::fs::remove_dir_all(realm.folder.path().join("store")).unwrap();
@@ -235,7 +235,7 @@ async fn ended(tokens: Tokens, clock: &ManualClock, mut each: impl FnMut(usize))
 }
 
 #[tokio::test]
-async fn what_is_in_memory_alone_is_written_at_the_end_if_the_disk_lets_it() {
+async fn an_unsaved_refresh_token_is_written_at_the_end_if_the_disk_recovers() {
     let realm = Realm::new().await;
     let broken = Arc::new(AtomicBool::new(true));
     let tokens = realm.start_with(Arc::new(Treacherous {
@@ -246,8 +246,8 @@ async fn what_is_in_memory_alone_is_written_at_the_end_if_the_disk_lets_it() {
         kind(&tokens).as_deref() == Some("store")
     })
     .await;
-    let mend = |tries| broken.store(tries < 1, Ordering::Relaxed);
-    assert!(ended(tokens, &realm.clock, mend).await.is_empty());
+    let repair = |tries| broken.store(tries < 1, Ordering::Relaxed);
+    assert!(ended(tokens, &realm.clock, repair).await.is_empty());
     assert_eq!(realm.stored().as_deref(), Some("r2"));
 }
 
@@ -280,8 +280,7 @@ async fn a_login_that_cannot_be_written_after_all_is_used_and_written_as_soon_as
     }));
     idle(&only(&tokens), &realm.clock).await;
     assert!(
-        only(&tokens)
-            .log_in(issued("r1"))
+        log_in(&only(&tokens), issued("r1"))
             .await
             .unwrap()
             .unsaved
@@ -302,12 +301,11 @@ async fn a_login_that_cannot_be_written_after_all_is_used_and_written_as_soon_as
 async fn the_end_waits_as_long_as_the_slowest_provider_with_a_login_may_take() {
     let mut realm = Realm::empty().await;
     realm.provider.token_request.timeout = Duration::from_secs(100);
-    assert!(realm.settled().await.longest_settling() > Duration::from_secs(200));
+    assert!(realm.settled().await.settle_timeout() > Duration::from_secs(200));
 }
 
 #[tokio::test]
-async fn a_refused_token_that_cannot_be_taken_off_the_record_costs_nothing_and_is_taken_off_later()
-{
+async fn a_refused_token_that_cannot_leave_the_record_costs_nothing_and_leaves_it_later() {
     let log = secrecy::Log::default();
     let _listening = log.listen();
     let realm = Realm::new().await;
@@ -323,7 +321,8 @@ async fn a_refused_token_that_cannot_be_taken_off_the_record_costs_nothing_and_i
     only(&tokens).refresh_now().await.unwrap_err();
     broken.store(true, Ordering::Relaxed);
     only(&tokens)
-        .discard(&only(&tokens).current().unwrap())
+        .invalidate(&only(&tokens).current().unwrap())
+        .await
         .unwrap();
     let told = |log: &secrecy::Log| {
         log.text()
@@ -346,7 +345,7 @@ async fn a_refused_token_that_cannot_be_taken_off_the_record_costs_nothing_and_i
         (realm.on_record().as_deref(), realm.stored().as_deref()),
         (Some("a2"), Some("r2"))
     );
-    // Other processes are not kept from renewing, which would end it too.
+    // Other processes may refresh, which would end it too.
     eventually("the lock is free", || {
         realm.store().try_lock("fake").unwrap().is_some()
     })
@@ -371,7 +370,7 @@ async fn a_refused_token_that_cannot_be_taken_off_the_record_costs_nothing_and_i
 }
 
 #[tokio::test]
-async fn what_is_in_memory_alone_is_written_without_the_token_that_was_refused() {
+async fn an_unsaved_record_is_written_without_the_token_that_was_refused() {
     let realm = Realm::new().await;
     let broken = Arc::new(AtomicBool::new(true));
     let tokens = realm.start_with(Arc::new(Treacherous {
@@ -386,7 +385,7 @@ async fn what_is_in_memory_alone_is_written_without_the_token_that_was_refused()
         .server
         .reply(Reply::answer(429, "retry-after: 120\r\n", ""));
     only(&tokens)
-        .renew(&only(&tokens).current().unwrap())
+        .replace(&only(&tokens).current().unwrap())
         .await
         .unwrap_err();
     broken.store(false, Ordering::Relaxed);
@@ -398,7 +397,7 @@ async fn what_is_in_memory_alone_is_written_without_the_token_that_was_refused()
 }
 
 #[tokio::test]
-async fn a_refused_token_that_was_all_there_was_to_write_keeps_the_lock_from_nobody() {
+async fn an_unsaved_record_that_only_held_a_refused_token_releases_the_lock() {
     let realm = Realm::new().await;
     let broken = Arc::new(AtomicBool::new(false));
     let issue = |token| {
@@ -417,7 +416,8 @@ async fn a_refused_token_that_was_all_there_was_to_write_keeps_the_lock_from_nob
     realm.server.reply(issue("two"));
     realm.server.hold();
     only(&tokens)
-        .discard(&only(&tokens).current().unwrap())
+        .invalidate(&only(&tokens).current().unwrap())
+        .await
         .unwrap();
     realm.server.asked(2).await;
     assert_eq!(realm.on_record(), None);
@@ -430,7 +430,7 @@ async fn a_refused_token_that_was_all_there_was_to_write_keeps_the_lock_from_nob
     assert!(realm.store().try_lock("fake").unwrap().is_none());
     let two = only(&tokens).current().unwrap();
     two.mark_accepted();
-    only(&tokens).renew(&two).await.unwrap_err();
+    only(&tokens).replace(&two).await.unwrap_err();
     eventually("the lock is free", || {
         realm.store().try_lock("fake").unwrap().is_some()
     })
@@ -438,5 +438,25 @@ async fn a_refused_token_that_was_all_there_was_to_write_keeps_the_lock_from_nob
     assert_eq!(
         (realm.on_record(), realm.stored().as_deref()),
         (None, Some("r1"))
+    );
+}
+
+#[tokio::test]
+async fn a_client_that_waited_gets_the_token_whose_refresh_token_could_not_be_written() {
+    let realm = Realm::new().await;
+    realm.server.hold();
+    let tokens = realm.start_with(Arc::new(Treacherous {
+        store: realm.store(),
+        broken: Arc::new(AtomicBool::new(true)),
+    }));
+    realm.server.asked(1).await;
+    let credential = only(&tokens);
+    let client = tokio::spawn(async move { credential.obtain().await });
+    eventually("it waits", || only(&tokens).waiting() == 1).await;
+    realm.server.let_go();
+    let token = client.await.unwrap().unwrap();
+    assert_eq!(
+        (token.secret.expose(), kind(&tokens).as_deref()),
+        ("a2", Some("store"))
     );
 }

@@ -1,4 +1,4 @@
-//! Registries that follow one another, and those that end.
+//! Registries that succeed one another, and registries that end.
 
 use super::*;
 use crate::oauth::provider::GrantType;
@@ -13,7 +13,7 @@ fn named(world: &World, name: &str) -> Arc<Provider> {
 async fn a_provider_whose_settings_did_not_change_keeps_its_token() {
     let mut world = World::settled(Reply::Token(3600)).await;
     let (credential, token) = (world.credential(), world.current().unwrap());
-    let next = world.tokens.succeed(
+    let next = world.tokens.reconfigured(
         &[named(&world, "other"), named(&world, "fake")],
         &Metrics::new(),
     );
@@ -40,12 +40,14 @@ async fn a_provider_whose_settings_did_not_change_keeps_its_token() {
 }
 
 #[tokio::test]
-async fn a_provider_whose_settings_changed_starts_afresh() {
+async fn a_provider_whose_settings_changed_starts_anew() {
     let mut world = World::settled(Reply::Token(3600)).await;
     let (old, token) = (world.credential(), world.current().unwrap());
     let mut changed = fake::provider(&world.server.url());
     changed.scope = Some("more".into());
-    world.tokens = world.tokens.succeed(&[Arc::new(changed)], &Metrics::new());
+    world.tokens = world
+        .tokens
+        .reconfigured(&[Arc::new(changed)], &Metrics::new());
     let fresh = world.credential().obtain().await.unwrap();
     assert!(fresh.secret != token.secret);
     assert!(world.server.requests()[1].ends_with("scope=more"));
@@ -71,7 +73,7 @@ async fn a_registry_that_is_dropped_ends_its_refreshers() {
     clock.advance(Duration::from_secs(100));
     assert!(matches!(
         credential.obtain().await,
-        Err(NoToken::Unavailable { .. })
+        Err(TokenError::Unavailable { .. })
     ));
     assert_eq!(server.count(), 1);
 }
@@ -97,25 +99,25 @@ async fn a_stop_waits_for_the_request_in_flight() {
 async fn a_provider_that_waits_for_a_login_asks_for_nothing() {
     let server = TokenServer::start(Reply::Token(100)).await;
     let world = World::with(server, |provider| {
-        provider.grant_type = GrantType::AuthorizationCode
+        provider.grant_type = GrantType::AuthorizationCode;
     });
     assert_eq!(state(&world), CredentialState::Pending);
     world.idle().await;
     assert_eq!(state(&world), CredentialState::LoginRequired);
     assert_eq!(
         world.credential().obtain().await.unwrap_err(),
-        NoToken::LoginRequired
+        TokenError::LoginRequired
     );
     assert_eq!(
         world.credential().refresh_now().await.unwrap_err(),
-        NoToken::LoginRequired
+        TokenError::LoginRequired
     );
     assert_eq!(world.count().await, 0);
     world.tokens.stop().await;
 }
 
 #[tokio::test]
-async fn the_status_tells_what_is_going_on() {
+async fn the_status_shows_token_and_errors() {
     let server = TokenServer::start(Reply::Token(100)).await;
     server.hold();
     let world = World::with(server, |_| {});

@@ -1,4 +1,4 @@
-//! Refresh tokens that rotate, at a server that takes a spent one for theft.
+//! Rotating refresh tokens, at a server that treats a reused one as theft.
 
 use std::sync::Mutex;
 
@@ -6,36 +6,35 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
-    oauth::response::Issued,
     secret::{LiveSecret, Secret},
-    token::{login::Login, store::Store},
+    token::{grant::StoredGrant, store::Store},
 };
 
-/// What the server knows. Its refresh tokens are `r1`, `r2`, … and its access tokens `a1`, `a2`, …, the same number at a time.
+/// The state of the server. Its refresh tokens are `r1`, `r2`, … and its access tokens `a1`, `a2`, …, the same number at a time.
 #[derive(Debug)]
 pub(super) struct Family {
     /// The number of the refresh token that is good.
     pub(super) current: u64,
-    /// How often a spent one came. From then on none is good.
+    /// The number of reused refresh tokens. From then on none is good.
     pub(super) reused: usize,
-    /// Gives the answer again when the token before comes once more.
+    /// Repeats the response when the previous token comes once more.
     pub(super) grace: bool,
-    /// So many answers get lost after the rotation.
+    /// The number of responses that get lost after the rotation.
     pub(super) lose: usize,
-    /// Brings a new refresh token with each answer.
+    /// Puts a new refresh token in each response.
     pub(super) rotate: bool,
-    /// So many answers have a good refresh token and an access token that is none.
+    /// The number of responses with a good refresh token and an invalid access token.
     pub(super) spoil: usize,
     /// In seconds.
     pub(super) lifetime: u64,
-    /// Answers with 503 alone.
+    /// Responds to everything with 503.
     pub(super) down: bool,
-    /// What sign-ins are answered with, if not with a code.
+    /// The response to sign-ins, if it is no code.
     pub(super) sign_in: Option<(u16, &'static str)>,
 }
 
 impl Family {
-    fn answer(&mut self, request: &str) -> Reply {
+    fn respond(&mut self, request: &str) -> Reply {
         if self.down {
             return Reply::answer(503, "", "");
         }
@@ -122,7 +121,7 @@ impl Realm {
         let family = Arc::new(Mutex::new(family));
         let mind = family.clone();
         let server = TokenServer::start(Reply::by(move |request| {
-            mind.lock().unwrap().answer(request)
+            mind.lock().unwrap().respond(request)
         }))
         .await;
         let provider = fake::with_consent(&server.url());
@@ -143,13 +142,13 @@ impl Realm {
         self.folder.path().join("store").join(name)
     }
 
-    /// What a process does that logs in, and ends.
+    /// Logs in as a command does that ends then.
     pub(super) async fn log_in_beside(&self, refresh_token: &str) {
-        self.login().log_in(issued(refresh_token)).await.unwrap();
+        self.grant().log_in(issued(refresh_token)).await.unwrap();
     }
 
-    pub(super) fn login(&self) -> Login {
-        Login::new(
+    pub(super) fn grant(&self) -> StoredGrant {
+        StoredGrant::new(
             Arc::new(self.provider.clone()),
             self.store(),
             Arc::new(self.clock.clone()),
@@ -249,7 +248,7 @@ async fn a_rotated_token_is_on_disk_before_its_access_token_is_used() {
 }
 
 #[tokio::test]
-async fn an_answer_without_a_refresh_token_keeps_the_old_one() {
+async fn a_response_without_a_refresh_token_keeps_the_old_one() {
     let realm = Realm::new().await;
     let tokens = realm.settled().await;
     assert_eq!(realm.stored().as_deref(), Some("r2"));
@@ -281,7 +280,7 @@ async fn a_restart_makes_no_request_while_the_token_is_good() {
 }
 
 #[tokio::test]
-async fn a_restart_uses_the_old_token_while_the_endpoint_is_down_and_its_renewal_is_due() {
+async fn a_restart_uses_the_old_token_while_the_endpoint_is_down_and_its_refresh_is_due() {
     let realm = Realm::new().await;
     realm.settled().await.stop().await;
     realm.server.reply(Reply::answer(503, "", ""));
@@ -323,7 +322,7 @@ async fn a_refresh_token_beside_an_unusable_access_token_is_kept() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_asked_for_once_more_with_the_same_token() {
+async fn a_lost_response_is_requested_once_more_with_the_same_token() {
     let realm = Realm::new().await;
     realm.family(|family| (family.grace, family.lose) = (true, 1));
     let tokens = realm.settled().await;
@@ -338,7 +337,7 @@ async fn a_lost_answer_is_asked_for_once_more_with_the_same_token() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_lost_twice_is_an_ordinary_failure_that_keeps_the_token() {
+async fn a_response_lost_twice_is_an_ordinary_failure_that_keeps_the_token() {
     let realm = Realm::new().await;
     realm.family(|family| (family.grace, family.lose) = (true, 2));
     let tokens = realm.settled().await;
@@ -355,7 +354,7 @@ async fn an_answer_that_is_lost_twice_is_an_ordinary_failure_that_keeps_the_toke
 }
 
 #[tokio::test]
-async fn what_was_answered_or_never_left_is_not_asked_for_at_once() {
+async fn a_request_that_got_a_response_is_not_repeated_at_once() {
     let realm = Realm::new().await;
     for reply in [
         Reply::answer(500, "", ""),
@@ -375,7 +374,7 @@ async fn what_was_answered_or_never_left_is_not_asked_for_at_once() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_final_over_restarts_and_the_token_in_hand_is_used_up() {
+async fn a_refusal_outlives_restarts_and_the_current_token_is_used_to_its_end() {
     let realm = Realm::new().await;
     let tokens = realm.settled().await;
     realm.family(|family| family.current = 50);
@@ -398,11 +397,11 @@ async fn a_refusal_is_final_over_restarts_and_the_token_in_hand_is_used_up() {
         );
         assert_eq!(
             only(&tokens).obtain().await.unwrap_err(),
-            NoToken::LoginRequired
+            TokenError::LoginRequired
         );
         assert_eq!(
             only(&tokens).refresh_now().await.unwrap_err(),
-            NoToken::LoginRequired
+            TokenError::LoginRequired
         );
         realm.settled().await.stop().await;
         realm.clock.advance(Duration::from_secs(3600));
@@ -465,12 +464,12 @@ async fn no_refresh_token_is_ever_logged_or_shown() {
             realm.store().load("fake")
         );
     }
-    shown += &format!("{:?} {:?}", tokens, realm.login());
+    shown += &format!("{:?} {:?}", tokens, realm.grant());
     assert!(!shown.contains(canary), "{shown}");
     let logged = log.text();
     assert!(!logged.contains(canary), "{logged}");
     assert!(
-        logged.contains("login.required") && logged.contains("token.answer_lost"),
+        logged.contains("login.required") && logged.contains("token.response_lost"),
         "{logged}"
     );
 }

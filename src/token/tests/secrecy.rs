@@ -1,4 +1,4 @@
-//! What must never be seen.
+//! Secrets that must never be logged or shown.
 
 use std::{
     io,
@@ -11,14 +11,14 @@ use crate::oauth::{
     provider::{ClientAuth, TokenMethod},
 };
 
-/// What was logged, at every level and by every crate.
+/// Every log line, of every level and crate.
 #[derive(Clone, Default)]
 pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
     pub(super) fn listen(&self) -> tracing::subscriber::DefaultGuard {
-        // While there is one subscriber only, a line that another thread reaches first, where nobody listens, is
-        // taken to interest nobody ever. With a second one all are asked.
+        // With a single subscriber, tracing caches a call site that another thread reaches first as disabled. A second
+        // subscriber prevents that.
         static SECOND: LazyLock<tracing::Dispatch> = LazyLock::new(|| subscriber(io::sink).into());
         LazyLock::force(&SECOND);
         let log = self.clone();
@@ -72,7 +72,7 @@ async fn no_secret_and_no_token_is_ever_logged_or_shown() {
         world.tokens,
         credential.status()
     );
-    shown += &format!("{:?}", credential.renew(&token).await);
+    shown += &format!("{:?}", credential.replace(&token).await);
     for reply in [
         Reply::Hangup,
         Reply::answer(302, &format!("location: /?{CANARY}\r\n"), ""),
@@ -98,22 +98,22 @@ async fn no_secret_and_no_token_is_ever_logged_or_shown() {
 
     let logged = log.text();
     assert!(!logged.contains(CANARY), "{logged}");
-    let renewed = logged
+    let issued = logged
         .lines()
-        .find(|line| line.contains("token.renewed"))
+        .find(|line| line.contains("token.issued"))
         .expect("a token event");
     assert!(
-        renewed.contains("fake") && renewed.contains(&token.secret.fingerprint()),
-        "{renewed}"
+        issued.contains("fake") && issued.contains(&token.secret.fingerprint()),
+        "{issued}"
     );
     assert!(
-        logged.contains("token.discarded") && logged.contains("token.failed"),
+        logged.contains("token.invalidated") && logged.contains("token.failed"),
         "{logged}"
     );
 }
 
 #[tokio::test]
-async fn a_failure_that_goes_on_is_complained_of_once() {
+async fn a_failure_that_goes_on_is_a_warning_once() {
     let log = Log::default();
     let _listening = log.listen();
     let world = World::settled(Reply::answer(500, "", "")).await;

@@ -3,13 +3,13 @@
 use super::*;
 
 #[tokio::test]
-async fn a_token_refused_while_its_renewal_is_on_the_way_causes_no_second_one() {
+async fn a_token_refused_while_its_refresh_is_in_flight_causes_no_second_one() {
     let world = World::settled(Reply::Token(100)).await;
     let seen = world.current().unwrap();
     world.server.hold();
     world.clock.advance(Duration::from_secs(70));
     world.server.asked(2).await;
-    world.credential().discard(&seen).unwrap();
+    world.credential().invalidate(&seen).await.unwrap();
     world.server.let_go();
     world.idle().await;
     assert!(world.current().is_some());
@@ -23,46 +23,46 @@ async fn a_storm_of_refusals_makes_one_request() {
     let storm: Vec<_> = (0..100)
         .map(|_| {
             let (credential, seen) = (world.credential(), seen.clone());
-            tokio::spawn(async move { credential.renew(&seen).await })
+            tokio::spawn(async move { credential.replace(&seen).await })
         })
         .collect();
-    for caller in storm {
-        assert!(caller.await.unwrap().unwrap().secret != seen.secret);
+    for client in storm {
+        assert!(client.await.unwrap().unwrap().secret != seen.secret);
     }
     assert_eq!(world.count().await, 2);
 }
 
 #[tokio::test]
-async fn a_refusal_discards_that_very_token_and_no_newer_one() {
+async fn a_refusal_invalidates_that_very_token_and_no_newer_one() {
     let world = World::settled(Reply::Token(3600)).await;
     let seen = world.current().unwrap();
-    let newer = world.credential().renew(&seen).await.unwrap();
-    let again = world.credential().renew(&seen).await.unwrap();
+    let newer = world.credential().replace(&seen).await.unwrap();
+    let again = world.credential().replace(&seen).await.unwrap();
     assert!(Arc::ptr_eq(&again, &newer));
     assert_eq!(world.count().await, 2);
 }
 
 #[tokio::test]
-async fn a_refused_token_is_given_to_nobody_while_its_successor_is_fetched() {
+async fn a_refused_token_is_not_used_while_its_successor_is_requested() {
     let world = World::settled(Reply::Token(3600)).await;
     let seen = world.current().unwrap();
     world.server.hold();
     let (credential, token) = (world.credential(), seen.clone());
-    let renewal = tokio::spawn(async move { credential.renew(&token).await });
+    let replacement = tokio::spawn(async move { credential.replace(&token).await });
     world.server.asked(2).await;
     assert!(world.current().is_none());
     world.server.let_go();
-    assert!(renewal.await.unwrap().unwrap().secret != seen.secret);
+    assert!(replacement.await.unwrap().unwrap().secret != seen.secret);
 }
 
 #[tokio::test]
-async fn an_upstream_that_refuses_fresh_tokens_too_gets_one_renewal_a_minute() {
+async fn an_upstream_that_refuses_fresh_tokens_too_gets_one_refresh_a_minute() {
     let world = World::settled(Reply::Token(3600)).await;
     let first = world.current().unwrap();
-    let second = world.credential().renew(&first).await.unwrap();
+    let second = world.credential().replace(&first).await.unwrap();
     world.seconds(10).await;
     assert_eq!(
-        retry_after(world.credential().renew(&second).await),
+        retry_after(world.credential().replace(&second).await),
         Duration::from_secs(50)
     );
     assert!(
@@ -71,13 +71,13 @@ async fn an_upstream_that_refuses_fresh_tokens_too_gets_one_renewal_a_minute() {
     );
     assert_eq!(world.count().await, 2);
     world.seconds(50).await;
-    let third = world.credential().renew(&second).await.unwrap();
+    let third = world.credential().replace(&second).await.unwrap();
     assert!(third.secret != second.secret);
     assert_eq!(world.count().await, 3);
 }
 
 #[tokio::test]
-async fn a_server_that_issues_the_refused_token_again_is_not_believed() {
+async fn a_refused_token_that_is_issued_again_is_not_replayed() {
     let world = World::settled(Reply::answer(
         200,
         "",
@@ -85,16 +85,16 @@ async fn a_server_that_issues_the_refused_token_again_is_not_believed() {
     ))
     .await;
     let seen = world.current().unwrap();
-    assert!(world.credential().renew(&seen).await.is_err());
+    assert!(world.credential().replace(&seen).await.is_err());
     assert_eq!(world.count().await, 2);
 }
 
 #[tokio::test]
-async fn a_token_that_is_refused_during_an_outage_is_discarded_all_the_same() {
+async fn a_token_refused_during_an_outage_is_invalidated_all_the_same() {
     let world = World::settled(Reply::Token(3600)).await;
     let seen = world.current().unwrap();
     world.server.reply(Reply::Hangup);
-    assert!(world.credential().renew(&seen).await.is_err());
+    assert!(world.credential().replace(&seen).await.is_err());
     assert!(world.current().is_none());
     assert!(retry_after(world.credential().obtain().await) <= Duration::from_secs(15));
     world.server.reply(Reply::Token(3600));
@@ -103,13 +103,13 @@ async fn a_token_that_is_refused_during_an_outage_is_discarded_all_the_same() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_discarded_between_attempts_brings_the_next_one_forward() {
+async fn a_token_invalidated_between_attempts_brings_the_next_one_forward() {
     let world = World::settled(Reply::Token(86_400)).await;
     let seen = world.current().unwrap();
     world.server.reply(Reply::Hangup);
     let _ = world.credential().refresh_now().await;
     // Full jitter: one in two waits is longer than 15 s, once the ceiling has grown to 30 s.
-    let next = |world: &World| match world.credential().watch().borrow().phase {
+    let next = |world: &World| match world.credential().subscribe().borrow().phase {
         Phase::BackingOff(retry) => retry.at.since(world.clock.now()),
         other => panic!("{other:?}"),
     };
@@ -117,7 +117,7 @@ async fn a_token_that_is_discarded_between_attempts_brings_the_next_one_forward(
         world.pass(next(&world)).await;
     }
     let asked = world.count().await;
-    world.credential().renew(&seen).await.unwrap_err();
+    world.credential().replace(&seen).await.unwrap_err();
     assert!(next(&world) <= Duration::from_secs(15));
     assert_eq!(world.count().await, asked);
     world.seconds(15).await;
@@ -125,36 +125,60 @@ async fn a_token_that_is_discarded_between_attempts_brings_the_next_one_forward(
 }
 
 #[tokio::test]
-async fn a_refusal_that_is_not_replayed_proves_nothing_about_a_token_that_was_accepted() {
+async fn a_refusal_without_a_replay_proves_nothing_about_an_accepted_token() {
     let world = World::settled(Reply::Token(3600)).await;
     let first = world.current().unwrap();
     first.mark_accepted();
-    world.credential().discard(&first).unwrap();
+    world.credential().invalidate(&first).await.unwrap();
     world.seconds(1).await;
     let second = world.current().unwrap();
     second.mark_accepted();
-    assert!(world.credential().discard(&second).is_err());
+    assert!(world.credential().invalidate(&second).await.is_err());
     assert!(
         Arc::ptr_eq(&world.current().unwrap(), &second),
         "the token stays in use"
     );
     assert_eq!(world.count().await, 2);
     world.seconds(59).await;
-    world.credential().discard(&second).unwrap();
+    world.credential().invalidate(&second).await.unwrap();
     assert_eq!(world.count().await, 3);
 }
 
 #[tokio::test]
-async fn a_refusal_that_is_replayed_renews_a_token_that_was_accepted_at_once() {
+async fn a_refusal_with_a_replay_replaces_an_accepted_token_at_once() {
     let world = World::settled(Reply::Token(3600)).await;
     world
         .credential()
-        .discard(&world.current().unwrap())
+        .invalidate(&world.current().unwrap())
+        .await
         .unwrap();
     world.seconds(1).await;
     let second = world.current().unwrap();
     second.mark_accepted();
-    let third = world.credential().renew(&second).await.unwrap();
+    let third = world.credential().replace(&second).await.unwrap();
     assert!(third.secret != second.secret);
     assert_eq!(world.count().await, 3);
+}
+
+#[tokio::test]
+async fn an_invalidation_is_carried_out_even_if_its_client_goes_away() {
+    let world = World::settled(Reply::Token(3600)).await;
+    let (credential, seen) = (world.credential(), world.current().unwrap());
+    tokio::select! {
+        biased;
+        _ = credential.replace(&seen) => panic!("the refresher has not run yet"),
+        () = std::future::ready(()) => {}
+    }
+    assert_eq!(world.count().await, 2);
+    assert!(world.current().unwrap().secret != seen.secret);
+}
+
+#[tokio::test]
+async fn a_refusal_after_the_end_is_an_error_that_no_client_waits_for() {
+    let world = World::settled(Reply::Token(3600)).await;
+    let seen = world.current().unwrap();
+    world.tokens.stop().await;
+    retry_after(world.credential().replace(&seen).await);
+    assert!(world.credential().invalidate(&seen).await.is_err());
+    assert_eq!(world.count().await, 1);
 }

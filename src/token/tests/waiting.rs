@@ -1,48 +1,51 @@
-//! Callers that wait, and those that do not have to.
+//! Clients that wait for a token, and clients that need not.
 
 use super::*;
 
-async fn crowd(world: &World, size: usize) -> Vec<tokio::task::JoinHandle<Result<Token, NoToken>>> {
-    let callers = (0..size)
+async fn crowd(
+    world: &World,
+    size: usize,
+) -> Vec<tokio::task::JoinHandle<Result<Token, TokenError>>> {
+    let clients = (0..size)
         .map(|_| {
             let credential = world.credential();
             tokio::spawn(async move { credential.obtain().await })
         })
         .collect();
     world.waiting(size).await;
-    callers
+    clients
 }
 
 #[tokio::test]
-async fn five_hundred_callers_make_one_request_even_if_half_of_them_go_away() {
+async fn five_hundred_clients_make_one_request_even_if_half_of_them_go_away() {
     let server = TokenServer::start(Reply::Token(3600)).await;
     server.hold();
     let world = World::with(server, |_| {});
-    let mut callers = crowd(&world, 500).await;
+    let mut clients = crowd(&world, 500).await;
     world.server.asked(1).await;
-    for caller in callers.drain(..250) {
-        caller.abort();
-        assert!(caller.await.unwrap_err().is_cancelled());
+    for client in clients.drain(..250) {
+        client.abort();
+        assert!(client.await.unwrap_err().is_cancelled());
     }
     world.server.let_go();
-    for caller in callers {
-        let token = caller.await.unwrap().unwrap();
+    for client in clients {
+        let token = client.await.unwrap().unwrap();
         assert!(Arc::ptr_eq(&token, &world.current().unwrap()));
     }
     assert_eq!(world.count().await, 1);
 }
 
 #[tokio::test]
-async fn a_failure_is_shared_by_all_who_waited_for_it() {
+async fn a_failure_is_shared_by_all_waiting_clients() {
     let server = TokenServer::start(Reply::answer(400, "", r#"{"error":"invalid_client"}"#)).await;
     server.hold();
     let world = World::with(server, |_| {});
-    let callers = crowd(&world, 100).await;
+    let clients = crowd(&world, 100).await;
     world.server.let_go();
-    for caller in callers {
+    for client in clients {
         assert_eq!(
-            caller.await.unwrap().unwrap_err(),
-            NoToken::Refused {
+            client.await.unwrap().unwrap_err(),
+            TokenError::Refused {
                 error: "invalid_client".into()
             }
         );
@@ -51,18 +54,18 @@ async fn a_failure_is_shared_by_all_who_waited_for_it() {
 }
 
 #[tokio::test]
-async fn nobody_waits_longer_than_ten_seconds_and_the_request_goes_on() {
+async fn no_client_waits_longer_than_ten_seconds_and_the_request_goes_on() {
     let server = TokenServer::start(Reply::Token(3600)).await;
     server.hold();
     let world = World::with(server, |_| {});
-    let mut callers = crowd(&world, 1).await;
+    let mut clients = crowd(&world, 1).await;
     world.server.asked(1).await;
     world.clock.advance(Duration::from_secs(9));
     tokio::task::yield_now().await;
-    assert!(!callers[0].is_finished());
+    assert!(!clients[0].is_finished());
     world.clock.advance(Duration::from_secs(1));
     assert_eq!(
-        retry_after(callers.remove(0).await.unwrap()),
+        retry_after(clients.remove(0).await.unwrap()),
         Duration::from_secs(1)
     );
     world.server.let_go();
@@ -71,13 +74,13 @@ async fn nobody_waits_longer_than_ten_seconds_and_the_request_goes_on() {
 }
 
 #[tokio::test]
-async fn a_renewal_makes_nobody_wait() {
+async fn a_refresh_makes_no_client_wait() {
     let world = World::settled(Reply::Token(100)).await;
     let old = world.current().unwrap();
     world.server.hold();
     world.clock.advance(Duration::from_secs(70));
     world.server.asked(2).await;
-    // The answer is held back, so this returns only because it does not wait for it.
+    // The response is held back, so this returns only because it does not wait for it.
     assert!(Arc::ptr_eq(
         &world.credential().obtain().await.unwrap(),
         &old
@@ -89,18 +92,18 @@ async fn a_renewal_makes_nobody_wait() {
 }
 
 #[tokio::test]
-async fn short_lived_tokens_cost_one_request_a_renewal() {
+async fn short_lived_tokens_cost_one_request_per_refresh() {
     let world = World::settled(Reply::Token(2)).await;
-    for renewals in 2..12 {
+    for requests in 2..12 {
         world.clock.advance(Duration::from_secs(1));
-        world.server.asked(renewals).await;
-        assert_eq!(world.count().await, renewals);
+        world.server.asked(requests).await;
+        assert_eq!(world.count().await, requests);
         assert!(world.current().is_some());
     }
 }
 
 #[tokio::test]
-async fn a_token_that_ended_while_the_machine_slept_is_not_sent() {
+async fn a_token_that_expired_while_the_machine_slept_is_not_sent() {
     let world = World::settled(Reply::Token(3600)).await;
     let old = world.current().unwrap();
     world.clock.advance(Duration::from_secs(8 * 3600));
@@ -126,7 +129,7 @@ async fn a_lifetime_is_counted_from_before_the_request() {
 }
 
 #[tokio::test]
-async fn a_token_that_comes_after_its_end_is_a_failure_and_not_asked_for_without_pause() {
+async fn a_token_that_arrives_expired_is_a_failure_and_not_requested_again_without_a_pause() {
     let server = TokenServer::start(Reply::Token(5)).await;
     server.hold();
     let world = World::with(server, |_| {});
@@ -139,7 +142,7 @@ async fn a_token_that_comes_after_its_end_is_a_failure_and_not_asked_for_without
 }
 
 #[test]
-fn callers_may_wait_on_other_threads_runtimes() {
+fn clients_may_wait_on_the_runtimes_of_other_threads() {
     let runtime = || {
         tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -150,7 +153,7 @@ fn callers_may_wait_on_other_threads_runtimes() {
         let server = TokenServer::start(Reply::Token(3600)).await;
         server.hold();
         let world = World::with(server, |_| {});
-        let callers: Vec<_> = (0..4)
+        let clients: Vec<_> = (0..4)
             .map(|_| {
                 let credential = world.credential();
                 std::thread::spawn(move || runtime().block_on(credential.obtain()))
@@ -159,8 +162,8 @@ fn callers_may_wait_on_other_threads_runtimes() {
         world.waiting(4).await;
         world.server.let_go();
         world.idle().await;
-        for caller in callers {
-            assert!(caller.join().unwrap().is_ok());
+        for client in clients {
+            assert!(client.join().unwrap().is_ok());
         }
         assert_eq!(world.count().await, 1);
     });

@@ -8,7 +8,7 @@ use std::{
 use tempfile::TempDir;
 
 use super::*;
-use crate::secret::Secret;
+use crate::{secret::Secret, token::store::FileError};
 
 struct World {
     parent: TempDir,
@@ -34,7 +34,7 @@ impl World {
         self.store
             .try_lock("a")
             .unwrap()
-            .expect("nobody else has it")
+            .expect("no other holder has it")
     }
 
     fn saved(token: &str) -> Self {
@@ -69,7 +69,7 @@ fn chmod(path: &Path, mode: u32) {
 }
 
 #[test]
-fn a_record_is_ours_alone_and_nothing_else_is_left() {
+fn a_record_is_private_and_no_other_file_is_left() {
     let world = World::saved("r1");
     assert_eq!(world.store.load("a").unwrap(), Some(record("r1")));
     assert_eq!(world.names(), ["a.json", "a.lock"]);
@@ -91,13 +91,13 @@ fn a_record_is_ours_alone_and_nothing_else_is_left() {
 }
 
 #[test]
-fn one_holds_the_lock_of_a_record_at_a_time() {
+fn one_holder_has_the_lock_of_a_record_at_a_time() {
     let world = World::new();
     let other = FileStore::open(&world.folder(), None).unwrap();
-    let held = world.lock();
+    let lock = world.lock();
     assert!(other.try_lock("a").unwrap().is_none());
     assert!(other.try_lock("b").unwrap().is_some());
-    drop(held);
+    drop(lock);
     assert!(other.try_lock("a").unwrap().is_some());
 }
 
@@ -116,49 +116,49 @@ fn a_lock_file_that_was_replaced_does_not_split_the_lock() {
 }
 
 #[test]
-fn room_is_reserved_before_and_given_back_when_it_is_not_needed() {
+fn room_is_reserved_beforehand_and_released_when_it_is_not_needed() {
     let world = World::saved("r1");
-    let mut held = world.lock();
-    held.prepare().unwrap();
+    let mut lock = world.lock();
+    lock.reserve().unwrap();
     assert_eq!(
         fs::metadata(world.path("a.json.new")).unwrap().len(),
-        ROOM as u64
+        RESERVED_SIZE as u64
     );
     assert_eq!(mode(&world.path("a.json.new")), 0o600);
     let reserved = fs::metadata(world.path("a.json.new")).unwrap().ino();
-    held.save(&record("r2")).unwrap();
+    lock.save(&record("r2")).unwrap();
     assert_eq!(
         fs::metadata(world.path("a.json")).unwrap().ino(),
         reserved,
         "that very file was filled"
     );
-    held.prepare().unwrap();
-    drop(held);
+    lock.reserve().unwrap();
+    drop(lock);
     assert_eq!(world.names(), ["a.json", "a.lock"]);
     assert_eq!(world.store.load("a").unwrap(), Some(record("r2")));
 }
 
 #[test]
-fn a_place_that_cannot_be_written_is_found_out_beforehand() {
+fn a_folder_that_cannot_be_written_is_detected_beforehand() {
     let world = World::saved("r1");
-    let mut held = world.lock();
+    let mut lock = world.lock();
     // Not even root replaces a folder by a file.
     fs::create_dir(world.path("a.json.new")).unwrap();
-    assert!(matches!(held.prepare(), Err(StoreError::Io { .. })));
+    assert!(matches!(lock.reserve(), Err(StoreError::Io { .. })));
     assert!(matches!(
-        held.save(&record("r2")),
+        lock.save(&record("r2")),
         Err(StoreError::Io { .. })
     ));
     assert_eq!(world.store.load("a").unwrap(), Some(record("r1")));
     fs::remove_dir(world.path("a.json.new")).unwrap();
-    held.save(&record("r2")).unwrap();
+    lock.save(&record("r2")).unwrap();
     assert_eq!(world.store.load("a").unwrap(), Some(record("r2")));
 }
 
 #[test]
-fn a_process_killed_before_the_answer_leaves_the_record_as_it_was() {
+fn a_process_killed_before_the_response_leaves_the_record_as_it_was() {
     let world = World::saved("r1");
-    fs::write(world.path("a.json.new"), vec![b' '; ROOM]).unwrap();
+    fs::write(world.path("a.json.new"), vec![b' '; RESERVED_SIZE]).unwrap();
     chmod(&world.path("a.json.new"), 0o600);
     drop(world.lock());
     assert_eq!(world.store.load("a").unwrap(), Some(record("r1")));
@@ -171,7 +171,7 @@ fn a_process_killed_at_any_byte_of_the_next_record_leaves_a_whole_one() {
     let next = record("r2").to_json("a");
     for written in 0..=next.len() {
         let world = World::saved("r1");
-        let mut bytes = vec![b' '; ROOM];
+        let mut bytes = vec![b' '; RESERVED_SIZE];
         bytes[..written].copy_from_slice(&next[..written]);
         fs::write(world.path("a.json.new"), bytes).unwrap();
         chmod(&world.path("a.json.new"), 0o600);
@@ -190,7 +190,7 @@ fn a_process_killed_at_any_byte_of_the_next_record_leaves_a_whole_one() {
 }
 
 #[test]
-fn a_next_record_that_is_not_to_be_trusted_is_neither_taken_up_nor_removed() {
+fn a_rejected_next_record_is_neither_used_nor_removed() {
     let world = World::saved("r1");
     let next = record("r2").to_json("a");
     fs::write(world.path("a.json.new"), &next).unwrap();
@@ -198,7 +198,7 @@ fn a_next_record_that_is_not_to_be_trusted_is_neither_taken_up_nor_removed() {
     match world.store.try_lock("a") {
         Err(StoreError::File {
             path,
-            flaw: Flaw::OpenToOthers { .. },
+            error: FileError::AccessibleToOthers { .. },
         }) => assert_eq!(path, world.path("a.json.new")),
         other => panic!("{other:?}"),
     }
@@ -218,70 +218,70 @@ fn blocked() -> World {
 }
 
 #[test]
-fn a_next_record_that_is_whole_stays_until_it_is_the_record() {
+fn a_pending_record_stays_until_it_is_the_record() {
     let world = blocked();
-    let mut held = world.lock();
-    held.prepare().unwrap();
-    assert!(held.save(&record("r2")).is_err());
+    let mut lock = world.lock();
+    lock.reserve().unwrap();
+    assert!(lock.save(&record("r2")).is_err());
     let inode = || fs::metadata(world.path("a.json.new")).unwrap().ino();
     let first = inode();
     for _ in 0..3 {
-        assert!(held.save(&record("r2")).is_err());
+        assert!(lock.save(&record("r2")).is_err());
         assert_eq!(inode(), first, "what is whole is not written again");
     }
     fs::remove_dir(world.path("a.json")).unwrap();
-    held.save(&record("r2")).unwrap();
-    drop(held);
+    lock.save(&record("r2")).unwrap();
+    drop(lock);
     assert_eq!(world.store.load("a").unwrap(), Some(record("r2")));
     assert_eq!(world.names(), ["a.json", "a.lock"]);
 }
 
 #[test]
-fn a_next_record_is_overtaken_by_another_in_one_step_or_not_at_all() {
+fn a_pending_record_is_replaced_in_one_step_or_not_at_all() {
     let world = blocked();
-    let mut held = world.lock();
-    assert!(held.save(&record("r2")).is_err());
+    let mut lock = world.lock();
+    assert!(lock.save(&record("r2")).is_err());
     // Not even root writes to a file that is a folder.
     fs::create_dir(world.path("a.json.newer")).unwrap();
-    assert!(held.save(&record("r3")).is_err());
+    assert!(lock.save(&record("r3")).is_err());
     assert_eq!(
         fs::read(world.path("a.json.new")).unwrap(),
         *record("r2").to_json("a")
     );
     fs::remove_dir(world.path("a.json.newer")).unwrap();
-    assert!(held.save(&record("r3")).is_err());
+    assert!(lock.save(&record("r3")).is_err());
     assert_eq!(
         fs::read(world.path("a.json.new")).unwrap(),
         *record("r3").to_json("a")
     );
-    drop(held);
+    drop(lock);
     fs::remove_dir(world.path("a.json")).unwrap();
     drop(world.lock());
     assert_eq!(
         world.store.load("a").unwrap(),
         Some(record("r3")),
-        "whoever comes next completes it"
+        "the next holder completes it"
     );
     assert_eq!(world.names(), ["a.json", "a.lock"]);
 }
 
-fn refused(world: &World) -> Flaw {
+fn refused(world: &World) -> FileError {
     match world.store.load("a") {
-        Err(StoreError::File { path, flaw }) => {
+        Err(StoreError::File { path, error }) => {
             assert_eq!(path, world.path("a.json"));
-            flaw
+            error
         }
         other => panic!("{other:?}"),
     }
 }
 
 #[test]
-fn a_record_that_others_can_read_is_refused_and_left_alone() {
+fn a_record_that_other_users_can_read_is_rejected_and_left_alone() {
     for bits in [0o640, 0o604, 0o620, 0o601] {
         let world = World::saved("r1");
         chmod(&world.path("a.json"), bits);
         assert!(
-            matches!(refused(&world), Flaw::OpenToOthers { mode, wanted: 0o600 } if mode == bits)
+            matches!(refused(&world), FileError::AccessibleToOthers { mode, required: 0o600 } if mode == bits)
         );
         assert_eq!(mode(&world.path("a.json")), bits);
         chmod(&world.path("a.json"), 0o600);
@@ -290,47 +290,47 @@ fn a_record_that_others_can_read_is_refused_and_left_alone() {
 }
 
 #[test]
-fn a_symbolic_link_is_refused_wherever_it_leads() {
+fn a_symbolic_link_is_rejected_wherever_it_leads() {
     let world = World::saved("r1");
     fs::rename(world.path("a.json"), world.path("elsewhere")).unwrap();
     symlink(world.path("elsewhere"), world.path("a.json")).unwrap();
-    assert!(matches!(refused(&world), Flaw::SymbolicLink));
+    assert!(matches!(refused(&world), FileError::SymbolicLink));
     fs::remove_file(world.path("a.lock")).unwrap();
     symlink("/dev/null", world.path("a.lock")).unwrap();
     assert!(matches!(
         world.store.try_lock("a"),
         Err(StoreError::File {
-            flaw: Flaw::SymbolicLink,
+            error: FileError::SymbolicLink,
             ..
         })
     ));
 }
 
 #[test]
-fn what_is_no_file_or_no_record_is_refused() {
+fn an_irregular_file_or_an_invalid_record_is_rejected() {
     let world = World::saved("r1");
     fs::remove_file(world.path("a.json")).unwrap();
     fs::create_dir(world.path("a.json")).unwrap();
-    assert!(matches!(refused(&world), Flaw::NotAFile));
+    assert!(matches!(refused(&world), FileError::NotAFile));
     fs::remove_dir(world.path("a.json")).unwrap();
     for damaged in ["", "{", "nonsense"] {
         fs::write(world.path("a.json"), damaged).unwrap();
         chmod(&world.path("a.json"), 0o600);
-        assert!(matches!(refused(&world), Flaw::Corrupt(_)));
+        assert!(matches!(refused(&world), FileError::Corrupt(_)));
         assert_eq!(fs::read(world.path("a.json")).unwrap(), damaged.as_bytes());
     }
     fs::write(world.path("a.json"), vec![b' '; 2 * 1024 * 1024]).unwrap();
-    assert!(matches!(refused(&world), Flaw::TooLarge));
+    assert!(matches!(refused(&world), FileError::TooLarge));
 }
 
 /// Only root can give files away.
 #[test]
-fn what_belongs_to_somebody_else_is_refused() {
+fn a_file_of_another_user_is_rejected() {
     if !rustix::process::geteuid().is_root() {
         assert!(matches!(
             FileStore::open(Path::new("/"), None),
             Err(StoreError::Folder {
-                flaw: Flaw::ForeignOwner { owner: 0, .. },
+                error: FileError::ForeignOwner { owner: 0, .. },
                 ..
             })
         ));
@@ -340,32 +340,32 @@ fn what_belongs_to_somebody_else_is_refused() {
     std::os::unix::fs::chown(world.path("a.json"), Some(12345), None).unwrap();
     assert!(matches!(
         refused(&world),
-        Flaw::ForeignOwner { owner: 12345, .. }
+        FileError::ForeignOwner { owner: 12345, .. }
     ));
     std::os::unix::fs::chown(world.folder(), Some(12345), None).unwrap();
     assert!(matches!(
         FileStore::open(&world.folder(), None),
         Err(StoreError::Folder {
-            flaw: Flaw::ForeignOwner { owner: 12345, .. },
+            error: FileError::ForeignOwner { owner: 12345, .. },
             ..
         })
     ));
 }
 
 #[test]
-fn a_folder_that_cannot_be_used_is_an_error_of_its_own() {
+fn a_rejected_folder_is_an_error_of_its_own() {
     let world = World::new();
     let open = |name: &str| match FileStore::open(&world.parent.path().join(name), None) {
-        Err(StoreError::Folder { flaw, .. }) => flaw,
+        Err(StoreError::Folder { error, .. }) => error,
         other => panic!("{other:?}"),
     };
     fs::write(world.parent.path().join("file"), "").unwrap();
-    assert!(matches!(open("file"), Flaw::Io(_)));
-    assert!(matches!(open("file/below"), Flaw::Io(_)));
+    assert!(matches!(open("file"), FileError::Io(_)));
+    assert!(matches!(open("file/below"), FileError::Io(_)));
     for bits in [0o750, 0o705, 0o755, 0o770] {
         chmod(&world.folder(), bits);
         assert!(
-            matches!(open("state/bearward"), Flaw::OpenToOthers { mode, wanted: 0o700 } if mode == bits)
+            matches!(open("state/bearward"), FileError::AccessibleToOthers { mode, required: 0o700 } if mode == bits)
         );
         assert!(
             matches!(world.store.load("a"), Err(StoreError::Folder { .. })),
@@ -375,7 +375,7 @@ fn a_folder_that_cannot_be_used_is_an_error_of_its_own() {
 }
 
 #[test]
-fn a_link_of_ours_to_a_folder_of_ours_will_do() {
+fn a_link_of_this_user_to_a_folder_of_this_user_is_followed() {
     let world = World::saved("r1");
     symlink(world.folder(), world.parent.path().join("link")).unwrap();
     let linked = FileStore::open(&world.parent.path().join("link"), None).unwrap();
@@ -411,15 +411,15 @@ fn no_name_leads_out_of_the_folder() {
 }
 
 #[test]
-fn a_record_larger_than_the_room_is_kept_too() {
+fn a_record_larger_than_the_reserved_room_is_stored_too() {
     let world = World::new();
-    let large = record(&"x\"".repeat(ROOM));
+    let large = record(&"x\"".repeat(RESERVED_SIZE));
     world.lock().save(&large).unwrap();
     assert_eq!(world.store.load("a").unwrap(), Some(large));
 }
 
 #[test]
-fn a_key_seals_what_is_written_and_a_death_in_between_loses_nothing_of_it() {
+fn a_sealed_record_survives_a_process_that_is_killed_while_it_writes() {
     let world = World::saved("r1");
     let key = Secret::new("k".repeat(32));
     let sealed = FileStore::open(&world.folder(), Some(&key)).unwrap();
@@ -439,7 +439,7 @@ fn a_key_seals_what_is_written_and_a_death_in_between_loses_nothing_of_it() {
             .unwrap()
             .contains("canary")
     );
-    assert!(matches!(refused(&world), Flaw::Sealed));
+    assert!(matches!(refused(&world), FileError::Encrypted));
 
     fs::rename(world.path("a.json"), world.path("a.json.new")).unwrap();
     drop(world.lock());

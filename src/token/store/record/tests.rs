@@ -1,4 +1,4 @@
-//! What is written is what is read; damage is told from it, and never quoted.
+//! Records survive writing and reading; damage is detected, and never quoted.
 
 use proptest::prelude::*;
 
@@ -14,17 +14,17 @@ fn record() -> Record {
         taken: vec!["c0ffee".into()],
         client: Some("c1".into()),
         login: Some("ab12".into()),
-        access: Some(Access {
+        access: Some(StoredAccessToken {
             token: Secret::new("access"),
             settings: "feed".into(),
-            asked_at: 1_700_000_000_000,
-            asked_at_boot: 5_000_000,
+            requested_at_wall: 1_700_000_000_000,
+            requested_at_boot: 5_000_000,
             lifetime: 3_600_000,
         }),
     }
 }
 
-fn json(text: &str) -> Result<Record, Flaw> {
+fn json(text: &str) -> Result<Record, FileError> {
     Record::parse(text.as_bytes(), "happeo")
 }
 
@@ -44,7 +44,7 @@ fn the_format_is_what_the_documentation_shows() {
 }
 
 #[test]
-fn blanks_after_a_record_do_no_harm() {
+fn blanks_after_a_record_are_ignored() {
     let mut written = record().to_json("happeo").to_vec();
     written.extend([b' '; 100]);
     assert_eq!(Record::parse(&written, "happeo").unwrap(), record());
@@ -55,10 +55,10 @@ fn a_record_cut_anywhere_is_damaged_and_never_quoted() {
     let written = record().to_json("happeo");
     let whole = written.len() - 1;
     for length in 0..whole {
-        let Err(flaw @ Flaw::Corrupt(_)) = Record::parse(&written[..length], "happeo") else {
+        let Err(error @ FileError::Corrupt(_)) = Record::parse(&written[..length], "happeo") else {
             panic!("cut at {length} it is read all the same");
         };
-        assert!(!format!("{flaw} {flaw:?}").contains("canary"), "{flaw}");
+        assert!(!format!("{error} {error:?}").contains("canary"), "{error}");
     }
     for text in [
         "",
@@ -70,28 +70,31 @@ fn a_record_cut_anywhere_is_damaged_and_never_quoted() {
         r#"{"version":1,"provider":"happeo","refresh_token":7,"refused":false}"#,
         r#"{"version":1,"provider":"happeo","refresh_token":"canary","refused":"canary"}"#,
     ] {
-        let flaw = json(text).unwrap_err();
+        let error = json(text).unwrap_err();
         assert!(
-            matches!(flaw, Flaw::Corrupt(_)) && !flaw.to_string().contains("canary"),
-            "{flaw}"
+            matches!(error, FileError::Corrupt(_)) && !error.to_string().contains("canary"),
+            "{error}"
         );
     }
 }
 
 #[test]
-fn a_later_version_is_told_from_damage() {
+fn a_later_version_is_distinguished_from_damage() {
     assert!(matches!(
         json(r#"{"version":2,"whatever":true}"#),
-        Err(Flaw::Newer(2))
+        Err(FileError::NewerFormat(2))
     ));
-    assert!(matches!(json(r#"{"version":0}"#), Err(Flaw::Corrupt(_))));
+    assert!(matches!(
+        json(r#"{"version":0}"#),
+        Err(FileError::Corrupt(_))
+    ));
 }
 
 #[test]
-fn another_providers_record_is_not_taken() {
+fn another_providers_record_is_rejected() {
     assert!(matches!(
         Record::parse(&record().to_json("other"), "happeo"),
-        Err(Flaw::Corrupt(_))
+        Err(FileError::Corrupt(_))
     ));
 }
 
@@ -100,21 +103,21 @@ fn no_secret_is_shown() {
     assert!(!format!("{:?}", record()).contains(CANARY));
 }
 
-fn at(boot: u64, day: u64) -> (Moment, SystemTime) {
+fn at(boot: u64, day: u64) -> (BootInstant, SystemTime) {
     (
-        Moment::from_boot(Duration::from_secs(boot)),
+        BootInstant::from_boot(Duration::from_secs(boot)),
         SystemTime::UNIX_EPOCH + Duration::from_secs(day),
     )
 }
 
-/// Asked for at second 1000 of the boot, second 50000 of the day.
-fn access() -> Access {
+/// Requested at second 1000 of the boot, second 50000 of the day.
+fn access() -> StoredAccessToken {
     let (now, wall) = at(1010, 50_010);
-    let asked_at = now - Duration::from_secs(10);
-    Access::new(
+    let requested_at = now - Duration::from_secs(10);
+    StoredAccessToken::new(
         Secret::new("t"),
         String::new(),
-        asked_at,
+        requested_at,
         Duration::from_secs(3600),
         now,
         wall,
@@ -124,8 +127,8 @@ fn access() -> Access {
 fn age(boot: u64, day: u64) -> Option<u64> {
     let (now, wall) = at(boot, day);
     access()
-        .asked_at(now, wall)
-        .map(|asked_at| now.since(asked_at).as_secs())
+        .requested_at(now, wall)
+        .map(|requested_at| now.since(requested_at).as_secs())
 }
 
 #[test]
@@ -149,7 +152,7 @@ fn a_clock_that_jumped_or_a_reboot_leaves_the_age_unknown() {
         "the day was set forward, or the machine slept unnoticed"
     );
     assert_eq!(age(20, 50_600), None, "rebooted");
-    assert_eq!(age(1600, 49_000), None, "before it was asked for");
+    assert_eq!(age(1600, 49_000), None, "before it was requested");
 }
 
 #[test]
@@ -174,7 +177,7 @@ fn the_last_sixteen_configured_tokens_are_remembered() {
 }
 
 #[test]
-fn a_record_of_before_there_were_names_is_read() {
+fn a_record_without_a_login_name_is_read() {
     let text = r#"{"version":1,"provider":"happeo","refresh_token":"r","refused":false,"configured":null,"access":null}"#;
     assert_eq!(
         json(text).unwrap(),
@@ -187,14 +190,14 @@ fn a_record_of_before_there_were_names_is_read() {
 
 proptest! {
     #[test]
-    fn whatever_is_kept_comes_back(
+    fn any_record_survives_writing_and_reading(
         refresh_token in prop::option::of("[ -~]{1,40}"), refused: bool, configured in prop::option::of("[0-9a-f]{64}"),
         login in prop::option::of("[0-9a-f]{16}"), taken in prop::collection::vec("[0-9a-f]{64}", 0..16),
         client in prop::option::of("[0-9a-f]{64}"),
         access in prop::option::of(("[ -~]{1,40}", "[0-9a-f]{64}", any::<u64>(), any::<u64>(), any::<u64>()))
     ) {
-        let access = access.map(|(token, settings, asked_at, asked_at_boot, lifetime)| Access {
-            token: Secret::new(token), settings, asked_at, asked_at_boot, lifetime
+        let access = access.map(|(token, settings, requested_at_wall, requested_at_boot, lifetime)| StoredAccessToken {
+            token: Secret::new(token), settings, requested_at_wall, requested_at_boot, lifetime
         });
         let record = Record { refresh_token: refresh_token.map(Secret::new), refused, configured, taken, client, login, access };
         let written = record.to_json("happeo");

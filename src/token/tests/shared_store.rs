@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{rotation::*, *};
-use crate::token::{Running, Surroundings, cache::TokenCache, refresher};
+use crate::token::{TokenEnvironment, cache::TokenCache, new_credential};
 
 #[tokio::test]
 async fn two_processes_never_spend_one_token_twice() {
@@ -36,14 +36,14 @@ async fn two_processes_never_spend_one_token_twice() {
 }
 
 #[tokio::test]
-async fn what_an_upstream_refused_does_not_come_back_by_way_of_the_store() {
+async fn a_refused_token_does_not_come_back_from_the_store() {
     let realm = Realm::new().await;
     let (one, two) = (realm.settled().await, realm.settled().await);
     let (seen_by_one, seen_by_two) = (only(&one).current().unwrap(), only(&two).current().unwrap());
     assert_eq!(seen_by_one.secret, seen_by_two.secret);
     assert_eq!(
         only(&one)
-            .renew(&seen_by_one)
+            .replace(&seen_by_one)
             .await
             .unwrap()
             .secret
@@ -52,7 +52,7 @@ async fn what_an_upstream_refused_does_not_come_back_by_way_of_the_store() {
     );
     assert_eq!(
         only(&two)
-            .renew(&seen_by_two)
+            .replace(&seen_by_two)
             .await
             .unwrap()
             .secret
@@ -75,14 +75,14 @@ async fn an_operator_gets_a_new_token_though_the_stores_is_good() {
 }
 
 #[tokio::test]
-async fn a_successor_with_other_settings_waits_for_the_answer_in_flight() {
+async fn a_successor_with_other_settings_waits_for_the_response_in_flight() {
     let realm = Realm::new().await;
     realm.server.hold();
     let tokens = realm.start();
     realm.server.asked(1).await;
     let mut changed = realm.provider.clone();
     changed.refresh_before = Some(Duration::from_secs(7));
-    let next = tokens.succeed(&[Arc::new(changed)], &Metrics::new());
+    let next = tokens.reconfigured(&[Arc::new(changed)], &Metrics::new());
     drop(tokens);
     realm.server.let_go();
     idle(&only(&next), &realm.clock).await;
@@ -97,7 +97,7 @@ async fn a_successor_with_other_settings_waits_for_the_answer_in_flight() {
 }
 
 #[tokio::test]
-async fn an_end_in_good_order_does_not_wait_for_what_another_process_does() {
+async fn an_orderly_end_does_not_wait_for_another_process() {
     let realm = Realm::new().await;
     let theirs = realm.store().try_lock("fake").unwrap().unwrap();
     let tokens = realm.start();
@@ -111,7 +111,7 @@ async fn an_end_in_good_order_does_not_wait_for_what_another_process_does() {
 }
 
 #[tokio::test]
-async fn an_end_in_good_order_waits_for_the_answer_in_flight() {
+async fn an_orderly_end_waits_for_the_response_in_flight() {
     let realm = Realm::new().await;
     realm.server.hold();
     let tokens = Arc::new(realm.start());
@@ -148,24 +148,24 @@ impl<F: Future<Output = ()>> Future for Killed<F> {
     }
 }
 
-/// A login lives on wherever its process ended, but where the server's answer was on its way.
+/// A login survives the end of its process at any step, except while the server's response is in flight.
 #[tokio::test]
-async fn a_process_that_ends_at_any_step_loses_no_login_but_with_the_answer_in_flight() {
-    let (mut kept, mut in_flight) = (0, 0);
+async fn a_process_killed_at_any_step_loses_no_login_except_with_the_response_in_flight() {
+    let (mut survived, mut in_flight) = (0, 0);
     for steps in 1.. {
         assert!(steps < 500, "it never gets to its end");
         let realm = Realm::new().await;
         let metrics = Metrics::new();
         let provider = Arc::new(realm.provider.clone());
         let clock: Arc<dyn Clock> = Arc::new(realm.clock.clone());
-        let surroundings = Surroundings {
+        let environment = TokenEnvironment {
             store: realm.store(),
-            cache: TokenCache::new(clock.clone()),
+            cache: TokenCache::new(),
             clock: clock.clone(),
         };
-        let credential = Running::credential(&provider, &surroundings, &metrics);
+        let (credential, refresher) = new_credential(&provider, &environment, &metrics);
         let process = Killed {
-            inner: Some(Box::pin(refresher::run(credential.clone()))),
+            inner: Some(Box::pin(refresher.run())),
             steps,
         };
         let published = async {
@@ -185,26 +185,26 @@ async fn a_process_that_ends_at_any_step_loses_no_login_but_with_the_answer_in_f
             realm.store().try_lock("fake").unwrap().is_some()
         })
         .await;
-        let answered = metrics.render().contains(r#"outcome="ok""#);
-        if answered {
+        let has_response = metrics.render().contains(r#"outcome="ok""#);
+        if has_response {
             assert_eq!(
                 realm.stored().as_deref(),
                 Some("r2"),
-                "killed after {steps} steps, with the answer"
+                "killed after {steps} steps, with the response"
             );
         }
         let stored = realm.stored();
         let restarted = realm.settled().await;
         match state_of(&restarted) {
-            CredentialState::Ready => kept += 1,
+            CredentialState::Ready => survived += 1,
             CredentialState::LoginRequired => {
                 assert!(
-                    !answered && stored.as_deref() == Some("r1"),
+                    !has_response && stored.as_deref() == Some("r1"),
                     "killed after {steps} steps, a login was lost"
                 );
                 assert!(
                     realm.family.lock().unwrap().current > 1,
-                    "no answer was in flight after {steps} steps"
+                    "no response was in flight after {steps} steps"
                 );
                 in_flight += 1;
             }
@@ -214,14 +214,17 @@ async fn a_process_that_ends_at_any_step_loses_no_login_but_with_the_answer_in_f
             break;
         }
     }
-    assert!(kept > 5, "{kept} kept, {in_flight} lost with the answer");
+    assert!(
+        survived > 5,
+        "{survived} survived, {in_flight} lost with the response"
+    );
 }
 
 /// The first token is in use and nothing else is going on.
 async fn done(credential: &Credential) {
-    let mut progress = credential.watch();
-    let _ = progress
-        .wait_for(|progress| matches!(progress.phase, Phase::Resting { .. }))
+    let mut snapshots = credential.subscribe();
+    let _ = snapshots
+        .wait_for(|snapshot| matches!(snapshot.phase, Phase::Idle { .. }))
         .await;
 }
 
@@ -244,7 +247,7 @@ async fn two_processes_of_different_settings_leave_each_others_tokens_alone() {
         (Some("a2"), Some("a3"))
     );
     assert_eq!((realm.server.count(), realm.reused()), (2, 0));
-    // And a login is taken up by both.
+    // And both adopt a login.
     realm.family(|family| family.current = 50);
     realm.log_in_beside("r50").await;
     realm.clock.advance(Duration::from_secs(2));

@@ -1,9 +1,9 @@
-//! Tokens that an upstream refused, and the store: what was refused is not taken up from there again.
+//! Tokens that an upstream refused, and the store: a refused token is never restored from there.
 
 use super::{rotation::*, *};
 
-/// The token in hand.
-fn in_hand(tokens: &Tokens) -> Token {
+/// The current token.
+fn current(tokens: &Tokens) -> Token {
     only(tokens).current().unwrap()
 }
 
@@ -19,7 +19,7 @@ async fn a_token_refused_during_an_outage_does_not_come_back_with_a_restart() {
     let realm = Realm::new().await;
     let tokens = realm.settled().await;
     realm.family(|family| family.down = true);
-    only(&tokens).renew(&in_hand(&tokens)).await.unwrap_err();
+    only(&tokens).replace(&current(&tokens)).await.unwrap_err();
     // Whether the process ends in good order or not.
     assert_eq!(
         (realm.on_record(), realm.stored().as_deref()),
@@ -41,11 +41,11 @@ async fn a_token_refused_during_an_outage_does_not_come_back_with_a_restart() {
 }
 
 #[tokio::test]
-async fn a_refused_token_is_off_the_record_before_another_is_asked_for() {
+async fn a_refused_token_leaves_the_record_before_another_is_requested() {
     let realm = Realm::new().await;
     let tokens = realm.settled().await;
     realm.server.hold();
-    only(&tokens).discard(&in_hand(&tokens)).unwrap();
+    only(&tokens).invalidate(&current(&tokens)).await.unwrap();
     realm.server.asked(2).await;
     assert_eq!(
         (realm.on_record(), realm.stored().as_deref()),
@@ -55,14 +55,14 @@ async fn a_refused_token_is_off_the_record_before_another_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_token_refused_between_attempts_is_off_the_record_at_once_and_without_a_request() {
+async fn a_token_refused_between_attempts_leaves_the_record_at_once_and_without_a_request() {
     let realm = Realm::new().await;
     let tokens = realm.settled().await;
     realm
         .server
         .reply(Reply::answer(429, "retry-after: 120\r\n", ""));
     only(&tokens).refresh_now().await.unwrap_err();
-    only(&tokens).discard(&in_hand(&tokens)).unwrap();
+    only(&tokens).invalidate(&current(&tokens)).await.unwrap();
     eventually("it is off the record", || realm.on_record().is_none()).await;
     assert_eq!(
         (realm.server.count(), realm.stored().as_deref()),
@@ -71,28 +71,28 @@ async fn a_token_refused_between_attempts_is_off_the_record_at_once_and_without_
 }
 
 #[tokio::test]
-async fn a_token_refused_while_its_renewal_fails_is_off_the_record() {
+async fn a_token_refused_while_its_refresh_fails_leaves_the_record() {
     let realm = Realm::new().await;
     let tokens = realm.settled().await;
     realm.family(|family| family.down = true);
     realm.server.hold();
     realm.clock.advance(Duration::from_secs(70));
     realm.server.asked(2).await;
-    only(&tokens).discard(&in_hand(&tokens)).unwrap();
+    only(&tokens).invalidate(&current(&tokens)).await.unwrap();
     realm.server.let_go();
     eventually("it is off the record", || realm.on_record().is_none()).await;
     assert_eq!(realm.stored().as_deref(), Some("r2"));
 }
 
 #[tokio::test]
-async fn a_token_refused_at_the_very_end_is_off_the_record() {
+async fn a_token_refused_at_the_very_end_leaves_the_record() {
     let realm = Realm::new().await;
     let tokens = realm.settled().await;
     realm.family(|family| family.down = true);
     realm.server.hold();
     realm.clock.advance(Duration::from_secs(70));
     realm.server.asked(2).await;
-    only(&tokens).discard(&in_hand(&tokens)).unwrap();
+    only(&tokens).invalidate(&current(&tokens)).await.unwrap();
     let settle = tokio::spawn(async move { tokens.settle().await });
     a_while().await;
     realm.server.let_go();
@@ -113,7 +113,7 @@ async fn the_last_token_of_a_refused_login_does_not_come_back_with_a_restart() {
         (token(&tokens).as_deref(), kind(&tokens).as_deref()),
         (Some("a2"), Some("invalid_grant"))
     );
-    only(&tokens).discard(&in_hand(&tokens)).unwrap();
+    only(&tokens).invalidate(&current(&tokens)).await.unwrap();
     eventually("it is off the record", || realm.on_record().is_none()).await;
     let record = realm.store().load("fake").unwrap().unwrap();
     assert!(
@@ -132,10 +132,10 @@ async fn the_last_token_of_a_refused_login_does_not_come_back_with_a_restart() {
 }
 
 #[tokio::test]
-async fn a_newer_token_on_record_stays_and_is_taken_up() {
+async fn a_newer_token_in_the_record_stays_and_is_adopted() {
     let realm = Realm::new().await;
     let (one, two) = (realm.settled().await, realm.settled().await);
-    let seen = in_hand(&one);
+    let seen = current(&one);
     realm
         .server
         .reply(Reply::answer(429, "retry-after: 60\r\n", ""));
@@ -143,8 +143,8 @@ async fn a_newer_token_on_record_stays_and_is_taken_up() {
     let body = r#"{"access_token":"newer","expires_in":100,"refresh_token":"r3"}"#;
     realm.server.reply(Reply::answer(200, "", body));
     only(&two).refresh_now().await.unwrap();
-    only(&one).discard(&seen).unwrap();
-    eventually("it is taken up", || token(&one).as_deref() == Some("newer")).await;
+    only(&one).invalidate(&seen).await.unwrap();
+    eventually("it is adopted", || token(&one).as_deref() == Some("newer")).await;
     assert_eq!(
         (realm.on_record().as_deref(), realm.stored().as_deref()),
         (Some("newer"), Some("r3"))
@@ -153,13 +153,13 @@ async fn a_newer_token_on_record_stays_and_is_taken_up() {
 }
 
 #[tokio::test]
-async fn a_second_process_uses_what_it_has_and_takes_up_nothing_that_was_refused() {
+async fn a_second_process_uses_its_token_and_adopts_none_that_was_refused() {
     let realm = Realm::new().await;
     let (one, two) = (realm.settled().await, realm.settled().await);
     realm
         .server
         .reply(Reply::answer(429, "retry-after: 120\r\n", ""));
-    only(&one).renew(&in_hand(&one)).await.unwrap_err();
+    only(&one).replace(&current(&one)).await.unwrap_err();
     for _ in 0..3 {
         realm.clock.advance(Duration::from_secs(2));
         a_while().await;
@@ -173,7 +173,7 @@ async fn a_second_process_uses_what_it_has_and_takes_up_nothing_that_was_refused
         (2, 0),
         "it has nothing to ask for"
     );
-    only(&two).discard(&in_hand(&two)).unwrap();
+    only(&two).invalidate(&current(&two)).await.unwrap();
     let third = realm.settled().await;
     idle(&only(&two), &realm.clock).await;
     assert_eq!(
@@ -187,30 +187,12 @@ async fn a_second_process_uses_what_it_has_and_takes_up_nothing_that_was_refused
 }
 
 #[tokio::test]
-async fn a_token_refused_while_the_refresher_looks_at_it_is_not_in_hand_again() {
-    let realm = Realm::new().await;
-    let tokens = realm.settled().await;
-    let seen = in_hand(&tokens);
-    only(&tokens).discard(&seen).unwrap();
-    only(&tokens).keep();
-    assert_eq!(token(&tokens), None, "it was found good enough just before");
-    only(&tokens).take_up(seen);
-    assert_eq!(
-        token(&tokens),
-        None,
-        "it was read from the store just before"
-    );
-    idle(&only(&tokens), &realm.clock).await;
-    assert_eq!(token(&tokens).as_deref(), Some("a3"));
-}
-
-#[tokio::test]
-async fn a_token_that_is_issued_again_stays_on_record() {
+async fn a_token_that_is_issued_again_stays_in_the_record() {
     let realm = Realm::new().await;
     let body = r#"{"access_token":"same","expires_in":100,"refresh_token":"r2"}"#;
     realm.server.reply(Reply::answer(200, "", body));
     let tokens = realm.settled().await;
-    only(&tokens).renew(&in_hand(&tokens)).await.unwrap_err();
+    only(&tokens).replace(&current(&tokens)).await.unwrap_err();
     realm.clock.advance(Duration::from_secs(2));
     a_while().await;
     assert_eq!(

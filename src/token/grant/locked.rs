@@ -1,0 +1,366 @@
+//! Exclusive access to a provider's stored grant, from reading it to replacing it.
+
+use std::time::Duration;
+
+use tokio::sync::MutexGuard;
+
+use super::{
+    binding::{client_digest, new_login_id},
+    blocking::run_blocking,
+    state::{GrantContext, GrantState},
+};
+use crate::{
+    clock::BootInstant,
+    oauth::response::Issued,
+    secret::Secret,
+    token::{
+        access_token::AccessToken,
+        store::{Lock, Record, StoreError},
+    },
+};
+
+/// The pause between two tries for a lock that another holder has.
+const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(50);
+
+/// Exclusive access to a provider's stored grant. Holds the store's lock from read to write.
+///
+/// No other task changes the grant meanwhile, and by the lock no other process does.
+pub(in crate::token) struct LockedGrant<'a> {
+    context: &'a GrantContext,
+    state: MutexGuard<'a, GrantState>,
+    is_same_login: bool,
+}
+
+/// The input for the next token request.
+pub(in crate::token) enum RefreshInput {
+    /// A refresh token (RFC 6749 section 6).
+    RefreshToken(Secret),
+    /// Nothing: the authorization server refused the refresh token for good.
+    Refused,
+    /// Nothing: the refresh token belongs to another client or server.
+    OtherClient,
+    /// Nothing: the login was ended by a logout.
+    LoggedOut,
+    /// Nothing: there was no login, or it brought no refresh token.
+    Missing,
+}
+
+impl<'a> LockedGrant<'a> {
+    /// Wraps the grant's state. The store's lock is still to be acquired.
+    pub(super) fn new(context: &'a GrantContext, state: MutexGuard<'a, GrantState>) -> Self {
+        Self {
+            context,
+            state,
+            is_same_login: false,
+        }
+    }
+
+    /// Acquires the store's lock, unless it is held already. Waits up to [`GrantContext::lock_timeout`].
+    pub(super) async fn acquire_lock(&mut self) -> Result<(), StoreError> {
+        let tries = self.context.lock_timeout().as_millis() / LOCK_RETRY_INTERVAL.as_millis();
+        for attempt in 0..tries {
+            if attempt > 0 {
+                tokio::time::sleep(LOCK_RETRY_INTERVAL).await;
+            }
+            if self.try_acquire_lock().await? {
+                return Ok(());
+            }
+        }
+        Err(StoreError::Locked)
+    }
+
+    /// Acquires the store's lock without waiting and returns whether it is held.
+    pub(super) async fn try_acquire_lock(&mut self) -> Result<bool, StoreError> {
+        if self.state.lock.is_none() {
+            let (store, provider) = (self.context.store.clone(), self.context.provider.clone());
+            self.state.lock = run_blocking(move || store.try_lock(&provider.name)).await??;
+        }
+        Ok(self.state.lock.is_some())
+    }
+
+    /// Returns whether the store holds what it held when it was last read.
+    pub(super) async fn is_up_to_date(&mut self) -> Result<bool, StoreError> {
+        Ok(self.context.load_record().await? == self.state.stored)
+    }
+
+    /// Reads the record again, and decides which record is in use.
+    ///
+    /// Under the lock the record cannot change. The one in use is what another process wrote, what could not be written before, or a new configured refresh token.
+    ///
+    /// # Errors
+    /// The record cannot be read, or the one in use cannot be written: then no refresh token may be spent.
+    pub(in crate::token) async fn reload(&mut self) -> Result<(), StoreError> {
+        let stored = self.context.load_record().await?;
+        let before = login_id(self.state.record.as_ref());
+        // A missing record was lost, not ended: a logout leaves one behind. Ours replaces it.
+        if stored != self.state.stored && stored.is_some() {
+            self.state.record.clone_from(&stored);
+        }
+        self.state.stored = stored;
+
+        let reconfigured = match &self.state.record {
+            Some(record) => self.context.is_reconfigured(record),
+            None => true,
+        };
+        if reconfigured
+            && let Some((refresh_token, digest)) = self.context.configured_refresh_token()
+        {
+            self.state.record = Some(Record {
+                refresh_token: Some(refresh_token),
+                taken: self.taken_with(Some(&digest)),
+                configured: Some(digest),
+                client: Some(client_digest(&self.context.provider)),
+                login: Some(new_login_id()),
+                ..Record::default()
+            });
+        }
+
+        self.is_same_login = before.is_some() && login_id(self.state.record.as_ref()) == before;
+        self.context.update_has_refresh_token(&self.state);
+        if self.state.is_unsaved() {
+            self.save().await
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Returns whether the record belongs to the login that was in use before [`LockedGrant::reload`].
+    pub(in crate::token) fn is_same_login(&self) -> bool {
+        self.is_same_login
+    }
+
+    /// Returns the access token in the record, if it may be used now.
+    pub(in crate::token) fn access_token(&self) -> Option<AccessToken> {
+        self.context
+            .usable_access_token(self.state.record.as_ref()?)
+    }
+
+    /// Returns the input for the next token request.
+    pub(in crate::token) fn refresh_input(&self) -> RefreshInput {
+        match &self.state.record {
+            Some(record)
+                if !record.is_logged_out() && self.context.belongs_to_other_client(record) =>
+            {
+                RefreshInput::OtherClient
+            }
+            Some(record) if record.refused => RefreshInput::Refused,
+            Some(record) if record.is_logged_out() => RefreshInput::LoggedOut,
+            Some(Record {
+                refresh_token: Some(refresh_token),
+                ..
+            }) => RefreshInput::RefreshToken(refresh_token.clone()),
+            _ => RefreshInput::Missing,
+        }
+    }
+
+    /// Proves that the store can take a record, and reserves the room for it.
+    ///
+    /// # Errors
+    /// The store cannot take one: then no refresh token or code may be spent.
+    pub(in crate::token) async fn reserve(&mut self) -> Result<(), StoreError> {
+        self.with_lock(|lock| lock.reserve()).await
+    }
+
+    /// Writes what a token response brought: to a refresh if `refreshed`, else to a login.
+    ///
+    /// The new record is in use from here on, whether it can be written or not.
+    ///
+    /// # Errors
+    /// It cannot be written now.
+    pub(in crate::token) async fn record_issued(
+        &mut self,
+        issued: &Issued,
+        requested_at: BootInstant,
+        refreshed: bool,
+    ) -> Result<(), StoreError> {
+        self.state.record = Some(self.next_record(issued, requested_at, refreshed));
+        self.context.update_has_refresh_token(&self.state);
+        self.save().await
+    }
+
+    /// Writes the refresh token of a response whose access token cannot be used.
+    ///
+    /// # Errors
+    /// It cannot be written now; it is in use all the same.
+    pub(in crate::token) async fn record_rotation(
+        &mut self,
+        refresh_token: &Secret,
+    ) -> Result<(), StoreError> {
+        if let Some(record) = &mut self.state.record {
+            record.refresh_token = Some(refresh_token.clone());
+        }
+        self.context.update_has_refresh_token(&self.state);
+        self.save().await
+    }
+
+    /// Writes that the authorization server refused the refresh token for good.
+    ///
+    /// # Errors
+    /// That cannot be written now.
+    pub(in crate::token) async fn record_refusal(&mut self) -> Result<(), StoreError> {
+        if let Some(record) = &mut self.state.record {
+            record.refused = true;
+        }
+        self.context.update_has_refresh_token(&self.state);
+        self.save().await
+    }
+
+    /// Removes the access token `refused` from the record, if it is there. The refresh token stays.
+    ///
+    /// # Errors
+    /// That cannot be written; then the record stays in use as it was written.
+    pub(in crate::token) async fn withdraw_access_token(
+        &mut self,
+        refused: &Secret,
+    ) -> Result<(), StoreError> {
+        let Some(record) = self
+            .state
+            .record
+            .clone()
+            .filter(|record| record.has_access(refused))
+        else {
+            return Ok(());
+        };
+        let without = without_access(record);
+        if self.state.is_unsaved() {
+            // The write that is still to come writes this record.
+            self.state.record = Some(without);
+            return Ok(());
+        }
+        self.write(without).await
+    }
+
+    /// Ends the login and returns its refresh token, so that it can be revoked.
+    ///
+    /// The record that stays tells that the login was ended, not lost.
+    ///
+    /// # Errors
+    /// That cannot be written; then the login stays.
+    pub(super) async fn clear(&mut self) -> Result<Option<Secret>, StoreError> {
+        let Some(record) = self.state.record.clone() else {
+            return Ok(None);
+        };
+        let configured = self
+            .context
+            .configured_refresh_token()
+            .map(|(_, digest)| digest);
+        let taken = record.taken_with(configured.as_deref());
+        self.write(Record {
+            configured,
+            taken,
+            ..Record::default()
+        })
+        .await?;
+        // Another server must not see the refresh token, not even to revoke it.
+        let is_ours = !self.context.belongs_to_other_client(&record);
+        Ok(record.refresh_token.filter(|_| is_ours))
+    }
+
+    /// Writes the record in use.
+    pub(super) async fn save(&mut self) -> Result<(), StoreError> {
+        let Some(record) = self.state.record.clone() else {
+            return Ok(());
+        };
+        self.write(record).await
+    }
+
+    /// Returns whether the store's lock is held.
+    pub(super) fn has_lock(&self) -> bool {
+        self.state.lock.is_some()
+    }
+
+    /// Returns whether the record in use is not in the store.
+    pub(super) fn is_unsaved(&self) -> bool {
+        self.state.is_unsaved()
+    }
+
+    /// Returns the record after a token response.
+    ///
+    /// A refresh response without a refresh token keeps the old one (RFC 6749 section 6).
+    fn next_record(&self, issued: &Issued, requested_at: BootInstant, refreshed: bool) -> Record {
+        let before = self.state.record.as_ref().filter(|_| refreshed);
+        let old_refresh_token = || before.and_then(|record| record.refresh_token.clone());
+        let configured = match before {
+            // The configured one may have changed since, but this login derives from the one before.
+            Some(record) => record.configured.clone(),
+            None => self
+                .context
+                .configured_refresh_token()
+                .map(|(_, digest)| digest),
+        };
+        let access = self.context.stored_access_token(
+            issued.access_token.clone(),
+            issued.lifetime,
+            requested_at,
+        );
+        Record {
+            refresh_token: issued.refresh_token.clone().or_else(old_refresh_token),
+            refused: false,
+            taken: self.taken_with(configured.as_deref()),
+            configured,
+            client: Some(client_digest(&self.context.provider)),
+            // The records of early versions had no name: they get one here.
+            login: before
+                .and_then(|record| record.login.clone())
+                .or_else(|| Some(new_login_id())),
+            access: Some(access),
+        }
+    }
+
+    fn taken_with(&self, configured: Option<&str>) -> Vec<String> {
+        match &self.state.record {
+            Some(record) => record.taken_with(configured),
+            None => Record::default().taken_with(configured),
+        }
+    }
+
+    /// Writes `record`, and puts it in use once it is written.
+    async fn write(&mut self, record: Record) -> Result<(), StoreError> {
+        let written = record.clone();
+        self.with_lock(move |lock| lock.save(&written)).await?;
+        self.state.stored = Some(record.clone());
+        self.state.record = Some(record);
+        self.context.update_has_refresh_token(&self.state);
+        Ok(())
+    }
+
+    async fn with_lock<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&mut dyn Lock) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let mut lock = self.state.lock.take().ok_or(StoreError::Interrupted)?;
+        let (lock, done) = run_blocking(move || {
+            let done = work(&mut *lock);
+            (lock, done)
+        })
+        .await?;
+        self.state.lock = Some(lock);
+        done
+    }
+}
+
+impl Drop for LockedGrant<'_> {
+    fn drop(&mut self) {
+        // A refresh token that only we know keeps the lock: no other process may spend the one before it.
+        if !self.state.is_unsaved() {
+            self.state.lock = None;
+        }
+    }
+}
+
+/// Returns the record without its access token.
+///
+/// It gets a name if it has none, since a nameless record without tokens means a logout.
+fn without_access(record: Record) -> Record {
+    let login = record.login.clone().or_else(|| Some(new_login_id()));
+    Record {
+        login,
+        access: None,
+        ..record
+    }
+}
+
+/// Returns the name of the login in a record, if there is a record.
+fn login_id(record: Option<&Record>) -> Option<Option<String>> {
+    record.map(|record| record.login.clone())
+}

@@ -1,0 +1,100 @@
+//! Counted requests to one provider's token endpoint.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use crate::{
+    clock::{BootInstant, Clock},
+    oauth::{
+        endpoint::TokenEndpoint,
+        error::{Fault, TokenRequestError},
+        grant::Grant,
+        provider::{GrantType, Provider},
+        response::Issued,
+        sign_in,
+    },
+    telemetry::metrics::ProviderMetrics,
+    token::{access_token::AccessToken, jitter::random, schedule::TokenDeadlines},
+};
+
+/// The client of one provider's token endpoint. It counts every request in status and metrics.
+pub(super) struct TokenRequester {
+    provider: Arc<Provider>,
+    clock: Arc<dyn Clock>,
+    endpoint: TokenEndpoint,
+    metrics: Arc<ProviderMetrics>,
+    token_requests: Arc<AtomicU64>,
+}
+
+impl TokenRequester {
+    pub(super) fn new(
+        provider: Arc<Provider>,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<ProviderMetrics>,
+        token_requests: Arc<AtomicU64>,
+    ) -> Self {
+        Self {
+            endpoint: TokenEndpoint::new(provider.clone(), clock.clone()),
+            provider,
+            clock,
+            metrics,
+            token_requests,
+        }
+    }
+
+    /// Makes one token request and returns when it began.
+    pub(super) async fn request(
+        &self,
+        grant: Grant<'_>,
+    ) -> (Result<Issued, TokenRequestError>, BootInstant) {
+        self.count(grant.name(), self.endpoint.request(grant)).await
+    }
+
+    /// Signs in with the configured account and exchanges the code, and returns when that began.
+    pub(super) async fn sign_in(&self) -> (Result<Issued, TokenRequestError>, BootInstant) {
+        let grant_type = GrantType::AuthorizationCode.as_str();
+        self.count(grant_type, sign_in::sign_in(&self.endpoint))
+            .await
+    }
+
+    /// Counts a token request in status and metrics, and returns when it began.
+    async fn count(
+        &self,
+        grant_type: &'static str,
+        request: impl Future<Output = Result<Issued, TokenRequestError>>,
+    ) -> (Result<Issued, TokenRequestError>, BootInstant) {
+        self.token_requests.fetch_add(1, Ordering::Relaxed);
+        let requested_at = self.clock.now();
+        let response = request.await;
+        let outcome = response
+            .as_ref()
+            .map_or_else(|error| error.kind(), |_| "ok");
+        let elapsed = self.clock.now().since(requested_at);
+        self.metrics.request(grant_type, outcome, elapsed);
+        (response, requested_at)
+    }
+
+    /// Gives an issued token its deadlines, counted from before the request.
+    ///
+    /// # Errors
+    /// Its lifetime is over already.
+    pub(super) fn to_token(
+        &self,
+        issued: Issued,
+        requested_at: BootInstant,
+    ) -> Result<AccessToken, TokenRequestError> {
+        let before = self.provider.refresh_before;
+        let deadlines = TokenDeadlines::new(requested_at, issued.lifetime, before, random());
+        if self.clock.now() >= deadlines.usable_until {
+            let expired = Fault::NotAToken("its lifetime was over when it came");
+            return Err(TokenRequestError::new(expired));
+        }
+        Ok(AccessToken::new(
+            issued.access_token,
+            deadlines,
+            &*self.clock,
+        ))
+    }
+}
