@@ -74,7 +74,6 @@ const NOT_YET: &[&str] = &[
     "src/tls",
     "src/token",
     "tests/layers/words",
-    "tests/testkit/src/token_server",
 ];
 
 /// Rust sources whose text keeps to the vocabulary.

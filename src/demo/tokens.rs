@@ -10,7 +10,7 @@ use std::{
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 
 use crate::{
-    clock::{Clock, BootInstant},
+    clock::{BootInstant, Clock},
     secret::Secret,
 };
 

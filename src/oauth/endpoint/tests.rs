@@ -53,7 +53,7 @@ async fn a_redirect_is_never_followed() {
     let thief = TokenServer::start(Reply::Token(60)).await;
     for status in [301, 302, 303, 307, 308] {
         let location = format!("location: {}\r\n", thief.url());
-        let server = TokenServer::start(Reply::answer(status, &location, "")).await;
+        let server = TokenServer::start(Reply::response(status, &location, "")).await;
         assert_eq!(
             fault_of(fake::provider(&server.url())).await,
             Fault::Redirect(status)
@@ -68,13 +68,13 @@ async fn an_endless_answer_is_cut() {
     let fault = fault_of(fake::provider(&server.url())).await;
     assert_eq!(fault, Fault::NotAToken("it is larger than 64 KiB"));
     // The sockets' buffers hold a few MiB beyond what was read.
-    assert!(server.taken().await < 64 << 20);
+    assert!(server.endless_bytes().await < 64 << 20);
 }
 
 #[tokio::test]
 async fn a_slow_answer_ends_at_the_timeout() {
     let server = TokenServer::start(Reply::Token(60)).await;
-    server.hold();
+    server.hold_responses();
     let mut provider = fake::provider(&server.url());
     provider.token_request.timeout = Duration::from_millis(50);
     assert_eq!(fault_of(provider).await, Fault::Timeout);
@@ -162,14 +162,14 @@ async fn a_lost_answer_is_told_from_a_request_that_never_left() {
             .may_have_been_received(),
         "the answer was cut"
     );
-    server.hold();
+    server.hold_responses();
     let mut slow = fake::provider(&server.url());
     slow.token_request.timeout = Duration::from_millis(100);
     assert!(
         error_of(slow).await.may_have_been_received(),
         "nothing came in time"
     );
-    server.let_go();
+    server.release_responses();
 
     for (status, fields) in [
         (200, ""),
@@ -178,7 +178,7 @@ async fn a_lost_answer_is_told_from_a_request_that_never_left() {
         (503, ""),
         (302, "location: /\r\n"),
     ] {
-        server.reply(Reply::answer(status, fields, "{}"));
+        server.reply(Reply::response(status, fields, "{}"));
         assert!(
             !error_of(fake::provider(&server.url()))
                 .await
@@ -223,7 +223,7 @@ async fn a_handshake_that_never_ends_leaves_nothing_to_be_received() {
 #[tokio::test]
 async fn a_refresh_token_comes_back_for_every_grant_but_client_credentials() {
     let body = r#"{"access_token":"a","refresh_token":"r2"}"#;
-    let server = TokenServer::start(Reply::answer(200, "", body)).await;
+    let server = TokenServer::start(Reply::response(200, "", body)).await;
     let provider = Arc::new(fake::provider(&server.url()));
     let endpoint = TokenEndpoint::new(provider, Arc::new(ManualClock::new()));
     let one = Secret::new("r1");
@@ -261,7 +261,7 @@ async fn a_secret_in_the_query_is_in_no_error() {
 
 #[tokio::test]
 async fn limits_are_passed_on_with_their_time() {
-    let server = TokenServer::start(Reply::answer(429, "retry-after: 17\r\n", "slow")).await;
+    let server = TokenServer::start(Reply::response(429, "retry-after: 17\r\n", "slow")).await;
     let error = ask(fake::provider(&server.url())).await.unwrap_err();
     assert_eq!(
         (error.fault(), error.asked_to_wait()),

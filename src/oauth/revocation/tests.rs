@@ -22,7 +22,7 @@ async fn revoked(server: &TokenServer, client_auth: ClientAuth) -> Result<bool, 
 
 #[tokio::test]
 async fn the_refresh_token_is_named_as_one_by_the_client_it_belongs_to() {
-    let server = TokenServer::start(Reply::answer(200, "", "")).await;
+    let server = TokenServer::start(Reply::response(200, "", "")).await;
     for (auth, client) in [
         (ClientAuth::SecretBasic, String::new()),
         (
@@ -52,7 +52,7 @@ async fn the_refresh_token_is_named_as_one_by_the_client_it_belongs_to() {
 
 #[tokio::test]
 async fn an_access_token_is_named_as_one() {
-    let server = TokenServer::start(Reply::answer(200, "", "")).await;
+    let server = TokenServer::start(Reply::response(200, "", "")).await;
     let mut provider = fake::provider(&server.url());
     provider.revocation_endpoint = Some(server.url().replace("/token", "/revoke").parse().unwrap());
     let endpoint = TokenEndpoint::new(Arc::new(provider), Arc::new(ManualClock::new()));
@@ -82,15 +82,15 @@ async fn a_provider_that_cannot_revoke_is_told_nothing() {
 #[tokio::test]
 async fn a_failure_is_not_taken_for_a_revocation() {
     for (reply, expected) in [
-        (Reply::answer(503, "", ""), Fault::Server(503)),
+        (Reply::response(503, "", ""), Fault::Server(503)),
         (
-            Reply::answer(404, "", ""),
+            Reply::response(404, "", ""),
             Fault::Rejected {
                 status: 404,
                 code: None,
             },
         ),
-        (Reply::answer(302, "", ""), Fault::Redirect(302)),
+        (Reply::response(302, "", ""), Fault::Redirect(302)),
         (Reply::Hangup, Fault::Protocol),
     ] {
         let server = TokenServer::start(reply).await;
@@ -98,7 +98,8 @@ async fn a_failure_is_not_taken_for_a_revocation() {
         assert_eq!(error.fault(), &expected);
         assert_eq!(server.count(), 1);
     }
-    let server = TokenServer::start(Reply::answer(401, "", r#"{"error":"invalid_client"}"#)).await;
+    let server =
+        TokenServer::start(Reply::response(401, "", r#"{"error":"invalid_client"}"#)).await;
     let error = revoked(&server, ClientAuth::SecretBasic).await.unwrap_err();
     assert_eq!(
         error.to_string(),

@@ -23,7 +23,7 @@ fn reply(status: u16, body: &str) -> Reply {
             .iter()
             .find_map(|before| Some(request.split_once(before)?.1));
         let state: String = after.unwrap_or_default().chars().take(10).collect();
-        Reply::answer(status, "", &body.replace("STATE", &state))
+        Reply::response(status, "", &body.replace("STATE", &state))
     })
 }
 

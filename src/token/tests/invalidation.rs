@@ -44,14 +44,14 @@ async fn a_token_refused_during_an_outage_does_not_come_back_with_a_restart() {
 async fn a_refused_token_leaves_the_record_before_another_is_requested() {
     let realm = Realm::new().await;
     let tokens = realm.settled().await;
-    realm.server.hold();
+    realm.server.hold_responses();
     only(&tokens).invalidate(&current(&tokens)).await.unwrap();
-    realm.server.asked(2).await;
+    realm.server.wait_for_requests(2).await;
     assert_eq!(
         (realm.on_record(), realm.stored().as_deref()),
         (None, Some("r2"))
     );
-    realm.server.let_go();
+    realm.server.release_responses();
 }
 
 #[tokio::test]
@@ -60,7 +60,7 @@ async fn a_token_refused_between_attempts_leaves_the_record_at_once_and_without_
     let tokens = realm.settled().await;
     realm
         .server
-        .reply(Reply::answer(429, "retry-after: 120\r\n", ""));
+        .reply(Reply::response(429, "retry-after: 120\r\n", ""));
     only(&tokens).refresh_now().await.unwrap_err();
     only(&tokens).invalidate(&current(&tokens)).await.unwrap();
     eventually("it is off the record", || realm.on_record().is_none()).await;
@@ -75,11 +75,11 @@ async fn a_token_refused_while_its_refresh_fails_leaves_the_record() {
     let realm = Realm::new().await;
     let tokens = realm.settled().await;
     realm.family(|family| family.down = true);
-    realm.server.hold();
+    realm.server.hold_responses();
     realm.clock.advance(Duration::from_secs(70));
-    realm.server.asked(2).await;
+    realm.server.wait_for_requests(2).await;
     only(&tokens).invalidate(&current(&tokens)).await.unwrap();
-    realm.server.let_go();
+    realm.server.release_responses();
     eventually("it is off the record", || realm.on_record().is_none()).await;
     assert_eq!(realm.stored().as_deref(), Some("r2"));
 }
@@ -89,13 +89,13 @@ async fn a_token_refused_at_the_very_end_leaves_the_record() {
     let realm = Realm::new().await;
     let tokens = realm.settled().await;
     realm.family(|family| family.down = true);
-    realm.server.hold();
+    realm.server.hold_responses();
     realm.clock.advance(Duration::from_secs(70));
-    realm.server.asked(2).await;
+    realm.server.wait_for_requests(2).await;
     only(&tokens).invalidate(&current(&tokens)).await.unwrap();
     let settle = tokio::spawn(async move { tokens.settle().await });
     a_while().await;
-    realm.server.let_go();
+    realm.server.release_responses();
     assert!(settle.await.unwrap().is_empty());
     assert_eq!(
         (realm.on_record(), realm.stored().as_deref()),
@@ -138,10 +138,10 @@ async fn a_newer_token_in_the_record_stays_and_is_adopted() {
     let seen = current(&one);
     realm
         .server
-        .reply(Reply::answer(429, "retry-after: 60\r\n", ""));
+        .reply(Reply::response(429, "retry-after: 60\r\n", ""));
     only(&one).refresh_now().await.unwrap_err();
     let body = r#"{"access_token":"newer","expires_in":100,"refresh_token":"r3"}"#;
-    realm.server.reply(Reply::answer(200, "", body));
+    realm.server.reply(Reply::response(200, "", body));
     only(&two).refresh_now().await.unwrap();
     only(&one).invalidate(&seen).await.unwrap();
     eventually("it is adopted", || token(&one).as_deref() == Some("newer")).await;
@@ -158,7 +158,7 @@ async fn a_second_process_uses_its_token_and_adopts_none_that_was_refused() {
     let (one, two) = (realm.settled().await, realm.settled().await);
     realm
         .server
-        .reply(Reply::answer(429, "retry-after: 120\r\n", ""));
+        .reply(Reply::response(429, "retry-after: 120\r\n", ""));
     only(&one).replace(&current(&one)).await.unwrap_err();
     for _ in 0..3 {
         realm.clock.advance(Duration::from_secs(2));
@@ -190,7 +190,7 @@ async fn a_second_process_uses_its_token_and_adopts_none_that_was_refused() {
 async fn a_token_that_is_issued_again_stays_in_the_record() {
     let realm = Realm::new().await;
     let body = r#"{"access_token":"same","expires_in":100,"refresh_token":"r2"}"#;
-    realm.server.reply(Reply::answer(200, "", body));
+    realm.server.reply(Reply::response(200, "", body));
     let tokens = realm.settled().await;
     only(&tokens).replace(&current(&tokens)).await.unwrap_err();
     realm.clock.advance(Duration::from_secs(2));

@@ -7,7 +7,7 @@ use crate::secret::LiveSecret;
 async fn keeps_serving_the_old_token_while_the_endpoint_is_down_and_recovers_by_itself() {
     let world = World::settled(Reply::Token(100)).await;
     let old = world.current().unwrap();
-    world.server.reply(Reply::answer(503, "", ""));
+    world.server.reply(Reply::response(503, "", ""));
     for _ in 0..89 {
         world.seconds(1).await;
         assert!(Arc::ptr_eq(
@@ -53,7 +53,7 @@ async fn without_a_token_no_wait_is_longer_than_fifteen_seconds() {
 
 #[tokio::test]
 async fn a_retry_after_of_the_server_is_respected() {
-    let world = World::settled(Reply::answer(429, "retry-after: 120\r\n", "")).await;
+    let world = World::settled(Reply::response(429, "retry-after: 120\r\n", "")).await;
     assert_eq!(
         retry_after(world.credential().obtain().await),
         Duration::from_secs(120)
@@ -68,7 +68,7 @@ async fn a_retry_after_of_the_server_is_respected() {
 
 #[tokio::test]
 async fn refusals_of_the_client_are_spaced() {
-    let world = World::settled(Reply::answer(401, "", r#"{"error":"invalid_client"}"#)).await;
+    let world = World::settled(Reply::response(401, "", r#"{"error":"invalid_client"}"#)).await;
     for (attempt, wait) in [60, 120, 240, 480, 600, 600].into_iter().enumerate() {
         let told = world.credential().obtain().await.unwrap_err();
         assert_eq!(
@@ -91,7 +91,8 @@ async fn a_changed_secret_ends_the_wait_after_a_refusal() {
     let path = folder.path().join("secret");
     std::fs::write(&path, "old").unwrap();
     let secret = Arc::new(LiveSecret::file(&path).unwrap());
-    let server = TokenServer::start(Reply::answer(401, "", r#"{"error":"invalid_client"}"#)).await;
+    let server =
+        TokenServer::start(Reply::response(401, "", r#"{"error":"invalid_client"}"#)).await;
     let world = World::with(server, |provider| {
         provider.client_secret = Some(secret.clone());
         provider.client_auth = crate::oauth::provider::ClientAuth::SecretPost;
@@ -102,7 +103,7 @@ async fn a_changed_secret_ends_the_wait_after_a_refusal() {
     world.server.reply(Reply::Token(3600));
     std::fs::write(&path, "new").unwrap();
     assert!(secret.reload().unwrap());
-    world.server.asked(2).await;
+    world.server.wait_for_requests(2).await;
     assert_eq!(world.count().await, 2);
     assert!(world.server.requests()[1].ends_with("client_secret=new"));
     assert!(world.current().is_some());
@@ -117,7 +118,7 @@ async fn a_changed_secret_ends_the_wait_after_a_refusal() {
 
     world
         .server
-        .reply(Reply::answer(401, "", r#"{"error":"invalid_client"}"#));
+        .reply(Reply::response(401, "", r#"{"error":"invalid_client"}"#));
     world.credential().refresh_now().await.unwrap_err();
     assert_eq!(
         world.count().await,
@@ -125,15 +126,15 @@ async fn a_changed_secret_ends_the_wait_after_a_refusal() {
         "the refused request was made with that value already"
     );
 
-    world.server.hold();
+    world.server.hold_responses();
     let credential = world.credential();
     let pressed = tokio::spawn(async move { credential.refresh_now().await });
-    world.server.asked(4).await;
+    world.server.wait_for_requests(4).await;
     std::fs::write(&path, "newest").unwrap();
     assert!(secret.reload().unwrap());
-    world.server.let_go();
+    world.server.release_responses();
     pressed.await.unwrap().unwrap_err();
-    world.server.asked(5).await;
+    world.server.wait_for_requests(5).await;
     assert!(
         world.server.requests()[4].ends_with("client_secret=newest"),
         "a change during a request is"
@@ -150,7 +151,7 @@ async fn garbage_never_replaces_a_token() {
         r#"{"access_token":"a\nb"}"#,
         r#"{"access_token":"a","token_type":"mac"}"#,
     ] {
-        world.server.reply(Reply::answer(200, "", garbage));
+        world.server.reply(Reply::response(200, "", garbage));
         assert!(world.credential().refresh_now().await.is_err());
         assert!(Arc::ptr_eq(&world.current().unwrap(), &old));
         assert_eq!(
@@ -164,7 +165,7 @@ async fn garbage_never_replaces_a_token() {
 
 #[tokio::test]
 async fn the_operator_overrides_the_back_off() {
-    let world = World::settled(Reply::answer(
+    let world = World::settled(Reply::response(
         401,
         "retry-after: 300\r\n",
         r#"{"error":"invalid_client"}"#,
@@ -183,7 +184,7 @@ async fn the_operator_overrides_the_back_off() {
 #[tokio::test]
 async fn operators_who_press_at_once_cause_one_request() {
     let world = World::settled(Reply::Token(3600)).await;
-    world.server.hold();
+    world.server.hold_responses();
     let pressed: Vec<_> = (0..20)
         .map(|_| {
             let credential = world.credential();
@@ -191,7 +192,7 @@ async fn operators_who_press_at_once_cause_one_request() {
         })
         .collect();
     world.waiting(20).await;
-    world.server.let_go();
+    world.server.release_responses();
     for outcome in pressed {
         outcome.await.unwrap().unwrap();
     }

@@ -317,7 +317,7 @@ async fn a_refused_token_that_cannot_leave_the_record_costs_nothing_and_leaves_i
     idle(&only(&tokens), &realm.clock).await;
     realm
         .server
-        .reply(Reply::answer(429, "retry-after: 120\r\n", ""));
+        .reply(Reply::response(429, "retry-after: 120\r\n", ""));
     only(&tokens).refresh_now().await.unwrap_err();
     broken.store(true, Ordering::Relaxed);
     only(&tokens)
@@ -383,7 +383,7 @@ async fn an_unsaved_record_is_written_without_the_token_that_was_refused() {
     .await;
     realm
         .server
-        .reply(Reply::answer(429, "retry-after: 120\r\n", ""));
+        .reply(Reply::response(429, "retry-after: 120\r\n", ""));
     only(&tokens)
         .replace(&only(&tokens).current().unwrap())
         .await
@@ -401,7 +401,7 @@ async fn an_unsaved_record_that_only_held_a_refused_token_releases_the_lock() {
     let realm = Realm::new().await;
     let broken = Arc::new(AtomicBool::new(false));
     let issue = |token| {
-        Reply::answer(
+        Reply::response(
             200,
             "",
             &format!(r#"{{"access_token":"{token}","expires_in":100}}"#),
@@ -414,15 +414,15 @@ async fn an_unsaved_record_that_only_held_a_refused_token_releases_the_lock() {
     }));
     idle(&only(&tokens), &realm.clock).await;
     realm.server.reply(issue("two"));
-    realm.server.hold();
+    realm.server.hold_responses();
     only(&tokens)
         .invalidate(&only(&tokens).current().unwrap())
         .await
         .unwrap();
-    realm.server.asked(2).await;
+    realm.server.wait_for_requests(2).await;
     assert_eq!(realm.on_record(), None);
     broken.store(true, Ordering::Relaxed);
-    realm.server.let_go();
+    realm.server.release_responses();
     eventually("it is in memory", || {
         token(&tokens).as_deref() == Some("two")
     })
@@ -444,16 +444,16 @@ async fn an_unsaved_record_that_only_held_a_refused_token_releases_the_lock() {
 #[tokio::test]
 async fn a_client_that_waited_gets_the_token_whose_refresh_token_could_not_be_written() {
     let realm = Realm::new().await;
-    realm.server.hold();
+    realm.server.hold_responses();
     let tokens = realm.start_with(Arc::new(Treacherous {
         store: realm.store(),
         broken: Arc::new(AtomicBool::new(true)),
     }));
-    realm.server.asked(1).await;
+    realm.server.wait_for_requests(1).await;
     let credential = only(&tokens);
     let client = tokio::spawn(async move { credential.obtain().await });
     eventually("it waits", || only(&tokens).waiting() == 1).await;
-    realm.server.let_go();
+    realm.server.release_responses();
     let token = client.await.unwrap().unwrap();
     assert_eq!(
         (token.secret.expose(), kind(&tokens).as_deref()),

@@ -36,7 +36,7 @@ async fn a_provider_whose_settings_did_not_change_keeps_its_token() {
     assert_eq!(world.server.count(), 2);
 
     world.clock.advance(Duration::from_secs(3600));
-    world.server.asked(4).await;
+    world.server.wait_for_requests(4).await;
 }
 
 #[tokio::test]
@@ -81,16 +81,16 @@ async fn a_registry_that_is_dropped_ends_its_refreshers() {
 #[tokio::test]
 async fn a_stop_waits_for_the_request_in_flight() {
     let server = TokenServer::start(Reply::Token(100)).await;
-    server.hold();
+    server.hold_responses();
     let world = World::with(server, |_| {});
-    world.server.asked(1).await;
+    world.server.wait_for_requests(1).await;
     let credential = world.credential();
     let tokens = Arc::new(world.tokens);
     let stopping = tokens.clone();
     let stop = tokio::spawn(async move { stopping.stop().await });
     tokio::task::yield_now().await;
     assert!(!stop.is_finished());
-    world.server.let_go();
+    world.server.release_responses();
     stop.await.unwrap();
     assert!(credential.current().is_some());
 }
@@ -119,10 +119,10 @@ async fn a_provider_that_waits_for_a_login_asks_for_nothing() {
 #[tokio::test]
 async fn the_status_shows_token_and_errors() {
     let server = TokenServer::start(Reply::Token(100)).await;
-    server.hold();
+    server.hold_responses();
     let world = World::with(server, |_| {});
     assert_eq!(state(&world), CredentialState::Pending);
-    world.server.let_go();
+    world.server.release_responses();
     world.idle().await;
     let status = world.credential().status();
     assert_eq!(
@@ -142,7 +142,7 @@ async fn the_status_shows_token_and_errors() {
 
     world
         .server
-        .reply(Reply::answer(500, "retry-after: 30\r\n", ""));
+        .reply(Reply::response(500, "retry-after: 30\r\n", ""));
     world.credential().refresh_now().await.unwrap_err();
     let status = world.credential().status();
     assert_eq!(status.state, CredentialState::Ready);

@@ -36,7 +36,7 @@ pub(super) struct Family {
 impl Family {
     fn respond(&mut self, request: &str) -> Reply {
         if self.down {
-            return Reply::answer(503, "", "");
+            return Reply::response(503, "", "");
         }
         let body = request.rsplit("\r\n\r\n").next().unwrap_or_default();
         if body.contains("password") {
@@ -46,7 +46,7 @@ impl Family {
                 .unwrap_or_default();
             let code = format!(r#"{{"code":"c","state":"{state}"}}"#);
             let (status, body) = self.sign_in.unwrap_or((200, &code));
-            return Reply::answer(status, "", body);
+            return Reply::response(status, "", body);
         }
         if body.contains("grant_type=authorization_code") {
             (self.current, self.reused) = (self.current + 1, 0);
@@ -58,7 +58,7 @@ impl Family {
         let again = self.grace && given.is_some_and(|given| given + 1 == self.current);
         if self.reused > 0 || given.is_none_or(|given| given != self.current && !again) {
             self.reused += 1;
-            return Reply::answer(400, "", r#"{"error":"invalid_grant"}"#);
+            return Reply::response(400, "", r#"{"error":"invalid_grant"}"#);
         }
         if !again {
             self.current += 1;
@@ -84,7 +84,7 @@ impl Family {
         let body = format!(
             r#"{{"access_token":"{spoilt}a{current}","expires_in":{lifetime}{refresh_token}}}"#
         );
-        Reply::answer(200, "content-type: application/json\r\n", &body)
+        Reply::response(200, "content-type: application/json\r\n", &body)
     }
 }
 
@@ -283,11 +283,11 @@ async fn a_restart_makes_no_request_while_the_token_is_good() {
 async fn a_restart_uses_the_old_token_while_the_endpoint_is_down_and_its_refresh_is_due() {
     let realm = Realm::new().await;
     realm.settled().await.stop().await;
-    realm.server.reply(Reply::answer(503, "", ""));
+    realm.server.reply(Reply::response(503, "", ""));
     realm.clock.advance(Duration::from_secs(80));
     let tokens = realm.settled().await;
     assert_eq!(token(&tokens).as_deref(), Some("a2"));
-    realm.server.asked(2).await;
+    realm.server.wait_for_requests(2).await;
     assert_eq!(state_of(&tokens), CredentialState::Ready);
     realm.seconds(&tokens, 15).await;
     assert_eq!(state_of(&tokens), CredentialState::Failing);
@@ -357,9 +357,9 @@ async fn a_response_lost_twice_is_an_ordinary_failure_that_keeps_the_token() {
 async fn a_request_that_got_a_response_is_not_repeated_at_once() {
     let realm = Realm::new().await;
     for reply in [
-        Reply::answer(500, "", ""),
-        Reply::answer(200, "", "nonsense"),
-        Reply::answer(429, "", ""),
+        Reply::response(500, "", ""),
+        Reply::response(200, "", "nonsense"),
+        Reply::response(429, "", ""),
     ] {
         realm.server.reply(reply);
         let before = realm.server.count();
@@ -452,9 +452,9 @@ async fn no_refresh_token_is_ever_logged_or_shown() {
     let body =
         format!(r#"{{"access_token":"{canary}-a","expires_in":100,"refresh_token":"{canary}-r"}}"#);
     for reply in [
-        Reply::answer(200, "", &body),
+        Reply::response(200, "", &body),
         Reply::Hangup,
-        Reply::answer(400, "", r#"{"error":"invalid_grant"}"#),
+        Reply::response(400, "", r#"{"error":"invalid_grant"}"#),
     ] {
         realm.server.reply(reply);
         let outcome = only(&tokens).refresh_now().await;

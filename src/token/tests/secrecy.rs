@@ -75,16 +75,16 @@ async fn no_secret_and_no_token_is_ever_logged_or_shown() {
     shown += &format!("{:?}", credential.replace(&token).await);
     for reply in [
         Reply::Hangup,
-        Reply::answer(302, &format!("location: /?{CANARY}\r\n"), ""),
-        Reply::answer(400, "", &format!(r#"{{"error":"{CANARY} \u0001"}}"#)),
-        Reply::answer(
+        Reply::response(302, &format!("location: /?{CANARY}\r\n"), ""),
+        Reply::response(400, "", &format!(r#"{{"error":"{CANARY} \u0001"}}"#)),
+        Reply::response(
             400,
             "",
             &format!(r#"{{"error":"invalid_request","error_description":"{CANARY}"}}"#),
         ),
-        Reply::answer(500, "", CANARY),
-        Reply::answer(200, "", CANARY),
-        Reply::answer(200, "", &format!(r#"{{"access_token":"{CANARY} "}}"#)),
+        Reply::response(500, "", CANARY),
+        Reply::response(200, "", CANARY),
+        Reply::response(200, "", &format!(r#"{{"access_token":"{CANARY} "}}"#)),
         Reply::Raw(CANARY.into()),
     ] {
         world.server.reply(reply);
@@ -116,7 +116,7 @@ async fn no_secret_and_no_token_is_ever_logged_or_shown() {
 async fn a_failure_that_goes_on_is_a_warning_once() {
     let log = Log::default();
     let _listening = log.listen();
-    let world = World::settled(Reply::answer(500, "", "")).await;
+    let world = World::settled(Reply::response(500, "", "")).await;
     for _ in 0..5 {
         world.seconds(15).await;
     }
@@ -128,7 +128,7 @@ async fn a_failure_that_goes_on_is_a_warning_once() {
             .count()
     };
     assert_eq!(complaints(&log), 1, "{}", log.text());
-    world.server.reply(Reply::answer(429, "", ""));
+    world.server.reply(Reply::response(429, "", ""));
     world.seconds(15).await;
     assert_eq!(complaints(&log), 2, "{}", log.text());
 }

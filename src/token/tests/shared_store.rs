@@ -31,7 +31,7 @@ async fn two_processes_never_spend_one_token_twice() {
         );
         // Due for both at once, whatever their jitter.
         realm.clock.advance(Duration::from_secs(70));
-        realm.server.asked(round + 1).await;
+        realm.server.wait_for_requests(round + 1).await;
     }
 }
 
@@ -77,14 +77,14 @@ async fn an_operator_gets_a_new_token_though_the_stores_is_good() {
 #[tokio::test]
 async fn a_successor_with_other_settings_waits_for_the_response_in_flight() {
     let realm = Realm::new().await;
-    realm.server.hold();
+    realm.server.hold_responses();
     let tokens = realm.start();
-    realm.server.asked(1).await;
+    realm.server.wait_for_requests(1).await;
     let mut changed = realm.provider.clone();
     changed.refresh_before = Some(Duration::from_secs(7));
     let next = tokens.reconfigured(&[Arc::new(changed)], &Metrics::new());
     drop(tokens);
-    realm.server.let_go();
+    realm.server.release_responses();
     idle(&only(&next), &realm.clock).await;
     assert_eq!(
         (
@@ -113,14 +113,14 @@ async fn an_orderly_end_does_not_wait_for_another_process() {
 #[tokio::test]
 async fn an_orderly_end_waits_for_the_response_in_flight() {
     let realm = Realm::new().await;
-    realm.server.hold();
+    realm.server.hold_responses();
     let tokens = Arc::new(realm.start());
-    realm.server.asked(1).await;
+    realm.server.wait_for_requests(1).await;
     let ending = tokens.clone();
     let settle = tokio::spawn(async move { ending.settle().await });
     tokio::task::yield_now().await;
     assert!(!settle.is_finished());
-    realm.server.let_go();
+    realm.server.release_responses();
     settle.await.unwrap();
     assert_eq!(realm.stored().as_deref(), Some("r2"));
 }

@@ -6,11 +6,11 @@ use super::*;
 async fn a_token_refused_while_its_refresh_is_in_flight_causes_no_second_one() {
     let world = World::settled(Reply::Token(100)).await;
     let seen = world.current().unwrap();
-    world.server.hold();
+    world.server.hold_responses();
     world.clock.advance(Duration::from_secs(70));
-    world.server.asked(2).await;
+    world.server.wait_for_requests(2).await;
     world.credential().invalidate(&seen).await.unwrap();
-    world.server.let_go();
+    world.server.release_responses();
     world.idle().await;
     assert!(world.current().is_some());
     assert_eq!(world.count().await, 2);
@@ -46,12 +46,12 @@ async fn a_refusal_invalidates_that_very_token_and_no_newer_one() {
 async fn a_refused_token_is_not_used_while_its_successor_is_requested() {
     let world = World::settled(Reply::Token(3600)).await;
     let seen = world.current().unwrap();
-    world.server.hold();
+    world.server.hold_responses();
     let (credential, token) = (world.credential(), seen.clone());
     let replacement = tokio::spawn(async move { credential.replace(&token).await });
-    world.server.asked(2).await;
+    world.server.wait_for_requests(2).await;
     assert!(world.current().is_none());
-    world.server.let_go();
+    world.server.release_responses();
     assert!(replacement.await.unwrap().unwrap().secret != seen.secret);
 }
 
@@ -78,7 +78,7 @@ async fn an_upstream_that_refuses_fresh_tokens_too_gets_one_refresh_a_minute() {
 
 #[tokio::test]
 async fn a_refused_token_that_is_issued_again_is_not_replayed() {
-    let world = World::settled(Reply::answer(
+    let world = World::settled(Reply::response(
         200,
         "",
         r#"{"access_token":"same","expires_in":3600}"#,

@@ -19,15 +19,15 @@ async fn crowd(
 #[tokio::test]
 async fn five_hundred_clients_make_one_request_even_if_half_of_them_go_away() {
     let server = TokenServer::start(Reply::Token(3600)).await;
-    server.hold();
+    server.hold_responses();
     let world = World::with(server, |_| {});
     let mut clients = crowd(&world, 500).await;
-    world.server.asked(1).await;
+    world.server.wait_for_requests(1).await;
     for client in clients.drain(..250) {
         client.abort();
         assert!(client.await.unwrap_err().is_cancelled());
     }
-    world.server.let_go();
+    world.server.release_responses();
     for client in clients {
         let token = client.await.unwrap().unwrap();
         assert!(Arc::ptr_eq(&token, &world.current().unwrap()));
@@ -37,11 +37,12 @@ async fn five_hundred_clients_make_one_request_even_if_half_of_them_go_away() {
 
 #[tokio::test]
 async fn a_failure_is_shared_by_all_waiting_clients() {
-    let server = TokenServer::start(Reply::answer(400, "", r#"{"error":"invalid_client"}"#)).await;
-    server.hold();
+    let server =
+        TokenServer::start(Reply::response(400, "", r#"{"error":"invalid_client"}"#)).await;
+    server.hold_responses();
     let world = World::with(server, |_| {});
     let clients = crowd(&world, 100).await;
-    world.server.let_go();
+    world.server.release_responses();
     for client in clients {
         assert_eq!(
             client.await.unwrap().unwrap_err(),
@@ -56,10 +57,10 @@ async fn a_failure_is_shared_by_all_waiting_clients() {
 #[tokio::test]
 async fn no_client_waits_longer_than_ten_seconds_and_the_request_goes_on() {
     let server = TokenServer::start(Reply::Token(3600)).await;
-    server.hold();
+    server.hold_responses();
     let world = World::with(server, |_| {});
     let mut clients = crowd(&world, 1).await;
-    world.server.asked(1).await;
+    world.server.wait_for_requests(1).await;
     world.clock.advance(Duration::from_secs(9));
     tokio::task::yield_now().await;
     assert!(!clients[0].is_finished());
@@ -68,7 +69,7 @@ async fn no_client_waits_longer_than_ten_seconds_and_the_request_goes_on() {
         retry_after(clients.remove(0).await.unwrap()),
         Duration::from_secs(1)
     );
-    world.server.let_go();
+    world.server.release_responses();
     assert_eq!(world.count().await, 1);
     assert!(world.current().is_some());
 }
@@ -77,15 +78,15 @@ async fn no_client_waits_longer_than_ten_seconds_and_the_request_goes_on() {
 async fn a_refresh_makes_no_client_wait() {
     let world = World::settled(Reply::Token(100)).await;
     let old = world.current().unwrap();
-    world.server.hold();
+    world.server.hold_responses();
     world.clock.advance(Duration::from_secs(70));
-    world.server.asked(2).await;
+    world.server.wait_for_requests(2).await;
     // The response is held back, so this returns only because it does not wait for it.
     assert!(Arc::ptr_eq(
         &world.credential().obtain().await.unwrap(),
         &old
     ));
-    world.server.let_go();
+    world.server.release_responses();
     world.idle().await;
     assert!(!Arc::ptr_eq(&world.current().unwrap(), &old));
     assert_eq!(world.count().await, 2);
@@ -96,7 +97,7 @@ async fn short_lived_tokens_cost_one_request_per_refresh() {
     let world = World::settled(Reply::Token(2)).await;
     for requests in 2..12 {
         world.clock.advance(Duration::from_secs(1));
-        world.server.asked(requests).await;
+        world.server.wait_for_requests(requests).await;
         assert_eq!(world.count().await, requests);
         assert!(world.current().is_some());
     }
@@ -116,12 +117,12 @@ async fn a_token_that_expired_while_the_machine_slept_is_not_sent() {
 #[tokio::test]
 async fn a_lifetime_is_counted_from_before_the_request() {
     let server = TokenServer::start(Reply::Token(100)).await;
-    server.hold();
+    server.hold_responses();
     let world = World::with(server, |_| {});
-    world.server.asked(1).await;
+    world.server.wait_for_requests(1).await;
     let asked_at = world.clock.now();
     world.clock.advance(Duration::from_secs(8));
-    world.server.let_go();
+    world.server.release_responses();
     world.idle().await;
     let token = world.current().unwrap();
     assert_eq!(token.expires_at, asked_at + Duration::from_secs(100));
@@ -131,11 +132,11 @@ async fn a_lifetime_is_counted_from_before_the_request() {
 #[tokio::test]
 async fn a_token_that_arrives_expired_is_a_failure_and_not_requested_again_without_a_pause() {
     let server = TokenServer::start(Reply::Token(5)).await;
-    server.hold();
+    server.hold_responses();
     let world = World::with(server, |_| {});
-    world.server.asked(1).await;
+    world.server.wait_for_requests(1).await;
     world.clock.advance(Duration::from_secs(5));
-    world.server.let_go();
+    world.server.release_responses();
     world.idle().await;
     assert_eq!(state(&world), CredentialState::Failing);
     assert_eq!(world.count().await, 1);
@@ -151,7 +152,7 @@ fn clients_may_wait_on_the_runtimes_of_other_threads() {
     };
     runtime().block_on(async {
         let server = TokenServer::start(Reply::Token(3600)).await;
-        server.hold();
+        server.hold_responses();
         let world = World::with(server, |_| {});
         let clients: Vec<_> = (0..4)
             .map(|_| {
@@ -160,7 +161,7 @@ fn clients_may_wait_on_the_runtimes_of_other_threads() {
             })
             .collect();
         world.waiting(4).await;
-        world.server.let_go();
+        world.server.release_responses();
         world.idle().await;
         for client in clients {
             assert!(client.join().unwrap().is_ok());

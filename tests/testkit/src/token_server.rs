@@ -61,36 +61,6 @@ impl Reply {
     }
 }
 
-/// Former names, for call sites that are not renamed yet.
-#[doc(hidden)]
-#[allow(missing_docs, reason = "the names that replace them are documented")]
-impl Reply {
-    pub fn answer(status: u16, headers: &str, body: &str) -> Self {
-        Self::response(status, headers, body)
-    }
-}
-
-/// Former names, for call sites that are not renamed yet.
-#[doc(hidden)]
-#[allow(missing_docs, reason = "the names that replace them are documented")]
-impl TokenServer {
-    pub fn hold(&self) {
-        self.hold_responses();
-    }
-
-    pub fn let_go(&self) {
-        self.release_responses();
-    }
-
-    pub async fn asked(&self, count: usize) {
-        self.wait_for_requests(count).await;
-    }
-
-    pub async fn taken(&self) -> usize {
-        self.endless_bytes().await
-    }
-}
-
 /// A running token endpoint, which records its requests. Dropping it closes the listener.
 pub struct TokenServer {
     address: SocketAddr,
