@@ -1,191 +1,262 @@
-//! How times and sizes are written, and how a value is quoted in a message.
+//! Parses one value to the type that the key table gives it.
 
-use std::time::Duration;
+use std::{rc::Rc, time::Duration};
 
-/// The longest time that makes sense anywhere: a typing error, not a wish, lies beyond it.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
-/// The largest size, 1 TiB.
-const LARGEST: u64 = 1 << 40;
+use toml::de::{DeInteger, DeTable, DeValue};
 
-/// Reads `500ms`, `10s`, `5m`, `1h`, `90d`.
-///
-/// # Errors
-/// What is wrong, as a hint.
-pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
-    const HOW: &str =
-        "write a whole number and a unit: \"500ms\", \"10s\", \"5m\", \"1h\" or \"90d\"";
-    let (number, unit) = split(text).ok_or(HOW)?;
-    let unit = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return Err(HOW),
-    };
-    let time = number.checked_mul(unit).map(Duration::from_millis);
-    time.filter(|time| *time <= LONGEST)
-        .ok_or("nothing may take longer than \"366d\"")
+use super::{
+    diagnostics::Diagnostic,
+    keys::{KeySpec, Kind},
+    location::{Location, Spanned},
+    quote::quote,
+    suggestion::nearest,
+    table::ParsedTable,
+    units::{format_size, parse_duration, parse_size},
+};
+
+/// The upper bound of [`Kind::Size`], 1 GiB.
+const MAX_BOUNDED_SIZE: u64 = 1 << 30;
+/// The two forms of a secret that [`Kind::Secret`] recommends.
+const SECRET_FORMS: &str = "write { env = \"NAME\" } or { file = \"/path\" }";
+
+/// A parsed value. Strings are borrowed from the document, so no secret is copied.
+#[derive(Debug)]
+pub(super) enum ParsedValue<'a> {
+    String(&'a str),
+    Strings(Vec<Spanned<&'a str>>),
+    Choice(&'static str),
+    Boolean(bool),
+    Integer(u64),
+    Integers(Vec<u64>),
+    /// `"auto"`, of [`Kind::IntegerOrAuto`].
+    Auto,
+    Duration(Duration),
+    /// In bytes.
+    Size(u64),
+    /// `"unlimited"`, of [`Kind::SizeOrUnlimited`].
+    Unlimited,
+    Secret(SecretSource<'a>),
+    /// Pairs in the order of the file.
+    StringMap(Vec<(&'a str, Spanned<&'a str>)>),
+    Table(Rc<ParsedTable<'a>>),
+    /// Tables by name in the order of the file.
+    NamedTables(Vec<(&'a str, Rc<ParsedTable<'a>>)>),
 }
 
-/// Reads `512B`, `64KiB`, `10MiB`, `1GiB`.
-///
-/// # Errors
-/// What is wrong, as a hint.
-pub(super) fn size(text: &str) -> Result<u64, &'static str> {
-    const HOW: &str = "write a whole number and a unit: \"512B\", \"64KiB\", \"10MiB\" or \"1GiB\"";
-    let (number, unit) = split(text).ok_or(HOW)?;
-    let unit: u64 = match unit {
-        "B" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        "k" | "K" | "kB" | "KB" | "kb" => {
-            return Err("units are powers of two here: write \"64KiB\"");
+/// The place that a secret is read from.
+#[derive(Clone, Copy)]
+pub(super) enum SecretSource<'a> {
+    /// The secret itself.
+    Inline(&'a str),
+    /// The name of an environment variable.
+    Env(&'a str),
+    /// The path of a file.
+    File(&'a str),
+}
+
+impl std::fmt::Debug for SecretSource<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SecretSource(…)")
+    }
+}
+
+/// Parses a value that holds no other values, or reports why it is invalid.
+pub(super) fn parse_scalar<'a>(
+    value: &'a DeValue<'a>,
+    spec: &'static KeySpec,
+    location: &Location,
+) -> Result<ParsedValue<'a>, Diagnostic> {
+    let name = spec.name;
+    let error = |message, hint| Err(Diagnostic::error(location, message, hint));
+
+    match (spec.kind, value) {
+        (Kind::NonEmptyString, DeValue::String(text)) if text.is_empty() => error(
+            format!("`{name}` is empty"),
+            "give it a value, or remove the key".to_owned(),
+        ),
+        (Kind::NonEmptyString | Kind::String, DeValue::String(text)) => {
+            Ok(ParsedValue::String(text))
         }
-        "m" | "M" | "MB" | "mb" => return Err("units are powers of two here: write \"10MiB\""),
-        "g" | "G" | "GB" | "gb" => return Err("units are powers of two here: write \"1GiB\""),
-        _ => return Err(HOW),
-    };
-    number
-        .checked_mul(unit)
-        .filter(|bytes| *bytes <= LARGEST)
-        .ok_or("nothing may be larger than \"1024GiB\"")
-}
-
-/// The number and its unit, with no blank between.
-fn split(text: &str) -> Option<(u64, &str)> {
-    let end = text.find(|c: char| !c.is_ascii_digit())?;
-    let (number, unit) = text.split_at(end);
-    Some((number.parse().ok()?, unit))
-}
-
-/// Whether `text` can be shown: an address with user information, a query or a fragment may hold a credential, and so
-/// may anything of that length.
-pub(super) fn is_presentable(text: &str) -> bool {
-    text.len() <= 200 && !text.contains(['@', '?', '#']) && !text.chars().any(char::is_control)
-}
-
-/// `text` in quotation marks, or a stand-in where it cannot be shown. For values of keys that hold no secret.
-pub(super) fn quote(text: &str) -> String {
-    if is_presentable(text) {
-        format!("\"{text}\"")
-    } else {
-        "\"***\"".to_owned()
-    }
-}
-
-/// The candidate that `text` was probably meant to be.
-pub(super) fn nearest<'a>(
-    text: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
-    let bound = (text.chars().count() / 3).clamp(1, 4);
-    let text = text.to_lowercase();
-    candidates
-        .into_iter()
-        .map(|candidate| (distance(&text, &candidate.to_lowercase()), candidate))
-        .filter(|(distance, _)| *distance <= bound)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
-}
-
-/// Insertions, deletions, replacements and swaps of neighbours between two words; words far apart in length are not
-/// looked at closely.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    if a.len().abs_diff(b.len()) > 4 || a.len() > 64 {
-        return usize::MAX;
-    }
-    let mut before: Vec<usize> = vec![0; b.len() + 1];
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for i in 1..=a.len() {
-        let mut row = vec![i; b.len() + 1];
-        for j in 1..=b.len() {
-            let replaced = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            row[j] = replaced.min(last[j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                row[j] = row[j].min(before[j - 2] + 1);
+        (Kind::StringOrStrings, DeValue::String(text)) => {
+            let location = location.clone();
+            let value = text.as_ref();
+            Ok(ParsedValue::Strings(vec![Spanned { value, location }]))
+        }
+        (Kind::Secret, DeValue::String(_) | DeValue::Table(_)) => match parse_secret(value) {
+            Ok(source) => Ok(ParsedValue::Secret(source)),
+            Err(fault) => error(format!("`{name}` {fault}"), SECRET_FORMS.to_owned()),
+        },
+        (Kind::Boolean, DeValue::Boolean(boolean)) => Ok(ParsedValue::Boolean(*boolean)),
+        (Kind::Duration { allow_zero }, DeValue::String(text)) => match parse_duration(text) {
+            Ok(duration) if duration.is_zero() && !allow_zero => error(
+                format!("`{name}` must not be zero"),
+                "use a longer duration, or remove the key to use the default".to_owned(),
+            ),
+            Ok(duration) => Ok(ParsedValue::Duration(duration)),
+            Err(invalid) => error(
+                format!("`{name}` = {} is not a duration", quote(text)),
+                invalid.to_string(),
+            ),
+        },
+        (Kind::SizeOrUnlimited, DeValue::String(text)) if text == "unlimited" => {
+            Ok(ParsedValue::Unlimited)
+        }
+        (Kind::Size { .. } | Kind::SizeOrUnlimited, DeValue::String(text)) => {
+            let (min, max) = match spec.kind {
+                Kind::Size { min } => (min, MAX_BOUNDED_SIZE),
+                _ => (0, u64::MAX),
+            };
+            match parse_size(text) {
+                Ok(bytes) if (min..=max).contains(&bytes) => Ok(ParsedValue::Size(bytes)),
+                Ok(_) => error(
+                    format!("`{name}` = {} is out of range", quote(text)),
+                    format!(
+                        "use at least {} and at most {}",
+                        format_size(min),
+                        format_size(max)
+                    ),
+                ),
+                Err(invalid) => error(
+                    format!("`{name}` = {} is not a size", quote(text)),
+                    invalid.to_string(),
+                ),
             }
         }
-        before = std::mem::replace(&mut last, row);
+        (Kind::IntegerOrAuto { .. }, DeValue::String(text)) if text == "auto" => {
+            Ok(ParsedValue::Auto)
+        }
+        (
+            Kind::Integer { min, max } | Kind::IntegerOrAuto { min, max },
+            DeValue::Integer(integer),
+        ) => match to_u64(integer).filter(|integer| (min..=max).contains(integer)) {
+            Some(integer) => Ok(ParsedValue::Integer(integer)),
+            None => error(
+                format!("`{name}` is out of range"),
+                format!("use at least {min} and at most {max}"),
+            ),
+        },
+        (Kind::Choice(words), DeValue::String(text)) => {
+            match words.iter().find(|word| *word == text) {
+                Some(word) => Ok(ParsedValue::Choice(word)),
+                None => error(
+                    format!("`{name}` = {} is not a known value", quote(text)),
+                    suggest_word(text, words),
+                ),
+            }
+        }
+        _ => Err(wrong_type(value, spec, location)),
     }
-    last[b.len()]
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// Parses a secret's source, or says what is wrong. The secret is not read yet, and never quoted.
+fn parse_secret<'a>(value: &'a DeValue<'a>) -> Result<SecretSource<'a>, &'static str> {
+    let table = match value {
+        DeValue::String(text) if text.is_empty() => return Err("is empty"),
+        DeValue::String(text) => return Ok(SecretSource::Inline(text)),
+        DeValue::Table(table) => table,
+        _ => return Err("must be a string or a table"),
+    };
+    let (source, value) = only_member(table).ok_or("must have exactly one source")?;
+    let text = value
+        .as_str()
+        .filter(|text| !text.is_empty() && !text.contains('\0'));
 
-    #[test]
-    fn times_read_as_documented() {
-        for (text, millis) in [
-            ("500ms", 500),
-            ("10s", 10_000),
-            ("5m", 300_000),
-            ("1h", 3_600_000),
-            ("0s", 0),
-        ] {
-            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
-        }
-        assert_eq!(duration("90d"), Ok(Duration::from_secs(90 * 86_400)));
-        for text in [
-            "",
-            "10",
-            "s",
-            "-1s",
-            "1.5s",
-            "10 s",
-            "1h30m",
-            "10S",
-            "367d",
-            "99999999999999999999s",
-            "18446744073709551615d",
-        ] {
-            assert!(duration(text).is_err(), "{text}");
-        }
+    match (source, text) {
+        ("env", Some(variable)) => Ok(SecretSource::Env(variable)),
+        ("file", Some(path)) => Ok(SecretSource::File(path)),
+        ("env" | "file", None) => Err("needs the name of a variable or the path of a file"),
+        _ => Err("must come from `env` or `file`"),
     }
+}
 
-    #[test]
-    fn sizes_are_powers_of_two() {
-        for (text, bytes) in [
-            ("1B", 1),
-            ("64KiB", 65_536),
-            ("10MiB", 10 << 20),
-            ("2GiB", 2 << 30),
-        ] {
-            assert_eq!(size(text), Ok(bytes), "{text}");
-        }
-        for text in [
-            "", "64", "64KB", "1.5MiB", "-1B", "1TiB", "1025GiB", "64 KiB",
-        ] {
-            assert!(size(text).is_err(), "{text}");
-        }
-    }
+fn only_member<'a>(table: &'a DeTable<'a>) -> Option<(&'a str, &'a DeValue<'a>)> {
+    let (name, value) = table.iter().next().filter(|_| table.len() == 1)?;
+    Some((name.get_ref(), value.get_ref()))
+}
 
-    #[test]
-    fn a_slip_of_the_finger_finds_what_was_meant() {
-        let keys = ["client_id", "client_secret", "scope"];
-        assert_eq!(nearest("client_secrt", keys), Some("client_secret"));
-        assert_eq!(nearest("clinet_id", keys), Some("client_id"));
-        assert_eq!(nearest("Scope", keys), Some("scope"));
-        assert_eq!(nearest("upstream", keys), None);
-        assert_eq!(nearest("", keys), None);
+fn suggest_word(text: &str, words: &'static [&'static str]) -> String {
+    match nearest(text, words.iter().copied()) {
+        Some(word) => format!("did you mean \"{word}\"?"),
+        None => format!("use one of {}", listed(words)),
     }
+}
 
-    #[test]
-    fn what_may_hold_a_credential_is_not_quoted() {
-        assert_eq!(
-            quote("https://api.example.com/v1"),
-            "\"https://api.example.com/v1\""
-        );
-        for text in [
-            "https://user:canary@host",
-            "https://host?key=canary",
-            "https://host#canary",
-            "can\nary",
-        ] {
-            assert_eq!(quote(text), "\"***\"");
+/// Reports a value whose TOML type does not fit its key.
+pub(super) fn wrong_type(value: &DeValue<'_>, spec: &KeySpec, location: &Location) -> Diagnostic {
+    let (expected, hint) = expectation(spec);
+    let message = format!("`{}` must be {expected}, not {}", spec.name, type_of(value));
+    Diagnostic::error(location, message, hint)
+}
+
+/// Returns the expected type of a key, and a hint that shows how it is written.
+fn expectation(spec: &KeySpec) -> (&'static str, String) {
+    let name = spec.name;
+    let default = spec.default.map(|default| default().to_string());
+    let example = |value: &str| {
+        let value = default.as_deref().unwrap_or(value);
+        format!("write it like {name} = {value}")
+    };
+    match spec.kind {
+        Kind::NonEmptyString | Kind::String => {
+            ("a string", "put the value in quotation marks".to_owned())
         }
+        Kind::Secret => ("a secret", SECRET_FORMS.to_owned()),
+        Kind::Duration { .. } => ("a duration in quotation marks", example("\"10s\"")),
+        Kind::Size { .. } => ("a size in quotation marks", example("\"64KiB\"")),
+        Kind::SizeOrUnlimited => (
+            "a size in quotation marks",
+            format!("write it like {name} = \"10MiB\", or {name} = \"unlimited\""),
+        ),
+        Kind::Integer { min, max } => ("an integer", format!("use a number from {min} to {max}")),
+        Kind::IntegerOrAuto { min, max } => (
+            "\"auto\" or an integer",
+            format!("use \"auto\", or a number from {min} to {max}"),
+        ),
+        Kind::Boolean => ("true or false", "remove the quotation marks".to_owned()),
+        Kind::Choice(words) => ("a string", format!("use one of {}", listed(words))),
+        Kind::Strings => (
+            "an array of strings",
+            format!("write it like {name} = [\"…\"]"),
+        ),
+        Kind::StringOrStrings => (
+            "a string or an array of strings",
+            format!("write it like {name} = \"…\""),
+        ),
+        Kind::Integers { min, .. } => ("an array of integers", example(&format!("[{min}]"))),
+        Kind::StringMap => (
+            "a table of strings",
+            format!("write it like {name} = {{ name = \"value\" }}"),
+        ),
+        Kind::Table(_) => (
+            "a table",
+            format!("write [….{name}], and its keys below it"),
+        ),
+        Kind::NamedTables(_) => (
+            "a table of tables",
+            format!("write [{name}.NAME], and its keys below it"),
+        ),
     }
+}
+
+fn listed(words: &[&str]) -> String {
+    let quoted: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
+    quoted.join(", ")
+}
+
+/// Returns the TOML type of `value`, with its article.
+pub(super) fn type_of(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "an integer",
+        DeValue::Float(_) => "a float",
+        DeValue::Boolean(_) => "a boolean",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "an array",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+/// Converts `integer`, unless it is negative or does not fit 64 bits.
+pub(super) fn to_u64(integer: &DeInteger<'_>) -> Option<u64> {
+    u64::from_str_radix(integer.as_str(), integer.radix()).ok()
 }

@@ -40,7 +40,7 @@ fn a_secret_is_never_shown_wherever_it_stands() {
         "client_secret = \"x\" # formerly CANARY",
         "client_secret = 5 # formerly CANARY",
         "refresh_token = \"CANARY\"\nscope = 1",
-        // Under a key that nobody knows.
+        // Under an unknown key.
         "client_secrt = \"CANARY\"",
         "client_secrt = { env = \"x\", b = [\"CANARY\"] }",
         "client_secrt.\"CANARY\" = 1",
@@ -51,7 +51,7 @@ fn a_secret_is_never_shown_wherever_it_stands() {
         "client_secret =\n{ env = \"CANARY\" }",
         "password = \"CANARY\"",
         "secrets = [{ a = \"CANARY\" }]",
-        // On a line that is no TOML.
+        // On a line that is not TOML.
         "client_secret = CANARY",
         "client_secret = \"CANARY",
         "client_secret \"CANARY\"",
@@ -138,7 +138,7 @@ fn what_is_harmless_is_shown_with_a_caret_below_it() {
     let text =
         "[providers.p]\nclient_secret = \"x\"\n\n[routes.r]\n  listen = \"nowhere\" # a comment\n";
     let report = super::bad(text).to_string();
-    let wanted = "test.toml:5:12: error: \"nowhere\" is not an address to listen on\n  \
+    let wanted = "test.toml:5:12: error: `listen` = \"nowhere\" is not an address to listen on\n  \
                   5 |   listen = \"nowhere\"\n    |            ^^^^^^^^^\nhint: ";
     assert!(report.contains(wanted), "{report}");
     assert!(

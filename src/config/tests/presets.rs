@@ -146,7 +146,7 @@ fn without_a_secret_the_client_is_public_whatever_the_preset_says() {
         "[providers.p]\npreset = \"happeo\"\nclient_id = \"id\"\ntoken_endpoint_auth_method = \"client_secret_post\"\n",
     );
     assert!(
-        error.contains("the authentication method needs a `client_secret`"),
+        error.contains("`token_endpoint_auth_method` needs a `client_secret`"),
         "{error}"
     );
 }

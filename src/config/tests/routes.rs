@@ -154,21 +154,21 @@ fn a_presets_api_is_the_default_of_an_upstream() {
 #[test]
 fn what_cannot_be_meant_is_refused() {
     for (more, wanted) in [
-        ("host = \"http://x\"", "is not the name of a host"),
-        ("host = \"x:80\"", "is not the name of a host"),
+        ("host = \"http://x\"", "is not a host name"),
+        ("host = \"x:80\"", "is not a host name"),
         ("path = \"v1\"", "is not a path prefix"),
         ("path = \"/a//b\"", "is not a path prefix"),
         ("path = \"/a/../b\"", "is not a path prefix"),
         ("path = \"/a%2fb\"", "is not a path prefix"),
         ("path = \"/a/**\"", "is not a path prefix"),
-        ("allow = [\"GET\"]", "\"GET\" is not a rule"),
+        ("allow = [\"GET\"]", "\"GET\" in `allow` is not a rule"),
         ("allow = [\"GET /a*\"]", "is not a rule"),
-        ("upgrade = [\"h2c\"]", "\"h2c\" cannot be tunnelled"),
-        ("upgrade = [\"a b\"]", "is not a protocol"),
         (
-            "guard.hosts = [\"localhost:8080\"]",
-            "is not the name of a host",
+            "upgrade = [\"h2c\"]",
+            "\"h2c\" in `upgrade` is a form of HTTP",
         ),
+        ("upgrade = [\"a b\"]", "in `upgrade` is not a protocol"),
+        ("guard.hosts = [\"localhost:8080\"]", "is not a host name"),
         ("provider = \"nobody\"", "there is no provider \"nobody\""),
         ("ca_file = \"/no/such.pem\"", "cannot be used"),
     ] {
@@ -252,7 +252,7 @@ fn listeners_that_overlap_are_refused() {
         );
         let error = one_error(&text);
         assert!(
-            error.contains("listens on") && error.contains("takes already"),
+            error.contains("listens on") && error.contains("already uses"),
             "{error}"
         );
     }
@@ -282,7 +282,7 @@ fn an_upstream_that_is_bearward_itself_is_refused() {
             "[routes.r]\nlisten = \"{listen}\"\nupstream = \"{upstream}\"\nallow_plaintext = true\n"
         ));
         assert!(
-            error.contains("the upstream is bearward itself"),
+            error.contains("`upstream` is bearward itself"),
             "{listen} {upstream}: {error}"
         );
     }
@@ -304,7 +304,9 @@ fn an_open_listener_without_a_key_is_warned_of() {
     };
     assert_eq!(
         good(&text("")).1,
-        ["whoever reaches 0.0.0.0:8080 can use this route's token: there is no `client_key`"]
+        [
+            "every machine that reaches 0.0.0.0:8080 can use this route's token: there is no `client_key`"
+        ]
     );
     assert_eq!(
         good(&text("guard.client_key = { env = \"SECRET\" }")).1,
