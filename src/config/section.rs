@@ -66,9 +66,7 @@ impl<'a> Section<'a> {
 
     /// Returns whether the file sets the key, even to an invalid value.
     pub(super) fn is_set_in_file(&self, name: &str) -> bool {
-        self.file
-            .as_ref()
-            .is_some_and(|table| table.entry(name).is_some())
+        self.file.as_ref().is_some_and(|table| table.is_set(name))
     }
 
     /// Returns whether the file or the preset sets the key, even to an invalid value.

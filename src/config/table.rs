@@ -4,7 +4,7 @@
 //! configuration sees typed values
 //! only, through [`Section`](super::section::Section).
 
-use std::rc::Rc;
+use std::{cell::Cell, rc::Rc};
 
 use toml::de::{DeArray, DeString, DeTable, DeValue};
 
@@ -34,12 +34,40 @@ pub(super) struct Entry<'a> {
     pub(super) location: Location,
     /// `None` if the value is invalid, which was reported.
     pub(super) value: Option<ParsedValue<'a>>,
+    /// Whether a section has read the value. A test holds that every key is read.
+    was_read: Cell<bool>,
 }
 
 impl<'a> ParsedTable<'a> {
-    /// Returns the entry of the key `name`.
+    /// Returns whether the key `name` is set, even to an invalid value.
+    pub(super) fn is_set(&self, name: &str) -> bool {
+        self.entries.iter().any(|entry| entry.name == name)
+    }
+
+    /// Reads the entry of the key `name`.
     pub(super) fn entry(&self, name: &str) -> Option<&Entry<'a>> {
-        self.entries.iter().find(|entry| entry.name == name)
+        let entry = self.entries.iter().find(|entry| entry.name == name)?;
+        entry.was_read.set(true);
+        Some(entry)
+    }
+
+    /// Returns the keys of this table and its tables that no section has read.
+    #[cfg(test)]
+    pub(super) fn unread_keys(&self) -> Vec<String> {
+        let mut unread = Vec::new();
+        for entry in &self.entries {
+            if !entry.was_read.get() {
+                unread.extend(entry.location.key().map(str::to_owned));
+            }
+            match &entry.value {
+                Some(ParsedValue::Table(table)) => unread.extend(table.unread_keys()),
+                Some(ParsedValue::NamedTables(tables)) => {
+                    unread.extend(tables.iter().flat_map(|(_, table)| table.unread_keys()));
+                }
+                _ => {}
+            }
+        }
+        unread
     }
 }
 
@@ -95,6 +123,7 @@ impl TableParser<'_, '_> {
             name: spec.name,
             value: self.diagnostics.ok_or_push(parsed),
             location,
+            was_read: Cell::new(false),
         }
     }
 

@@ -4,7 +4,7 @@ use std::{collections::HashSet, ops::Range};
 
 use toml::de::{DeTable, DeValue};
 
-use super::super::{
+use crate::config::{
     keys::{self, KeySpec, Kind},
     quote::{is_safe_secret_source, is_safe_to_display},
 };

@@ -1,10 +1,10 @@
 //! `[admin]` to [`Admin`].
 
-use super::{
-    super::{location::Spanned, section::Section},
-    BuildContext, listeners, secret,
+use super::{BuildContext, listeners, secret};
+use crate::{
+    admin::Admin,
+    config::{location::Spanned, section::Section},
 };
-use crate::admin::Admin;
 
 /// Builds the admin listener and its location. `listen = "off"` and an invalid address give `None`.
 pub(super) fn build(

@@ -1,7 +1,6 @@
 //! `[drain]` to [`Drain`].
 
-use super::super::section::Section;
-use crate::server::limits::Drain;
+use crate::{config::section::Section, server::limits::Drain};
 
 pub(super) fn build(section: &Section<'_>) -> Drain {
     let default = Drain::default();

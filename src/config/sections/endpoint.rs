@@ -5,10 +5,8 @@ use std::net::IpAddr;
 
 use url::{Host, Url};
 
-use super::{
-    super::{diagnostics::Diagnostic, location::Spanned, quote::quote, section::Section},
-    BuildContext,
-};
+use super::BuildContext;
+use crate::config::{diagnostics::Diagnostic, location::Spanned, quote::quote, section::Section};
 
 /// The endpoints of one provider table.
 pub(super) struct Endpoints<'s, 'a> {

@@ -1,7 +1,6 @@
 //! `[limits]` to [`Limits`].
 
-use super::super::section::Section;
-use crate::server::limits::Limits;
+use crate::{config::section::Section, server::limits::Limits};
 
 pub(super) fn build(section: &Section<'_>) -> Limits {
     let default = Limits::default();

@@ -7,12 +7,13 @@ use std::{
     path::PathBuf,
 };
 
-use super::{
-    super::{diagnostics::Diagnostic, location::Spanned, quote::quote},
-    BuildContext,
-    route::BuiltRoute,
+use super::{BuildContext, route::BuiltRoute};
+use crate::{
+    admin::Admin,
+    config::{diagnostics::Diagnostic, location::Spanned, quote::quote},
+    proxy::route::Upstream,
+    server::address::ListenAddress,
 };
-use crate::{admin::Admin, proxy::route::Upstream, server::address::ListenAddress};
 
 const ANY_V4: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 const ANY_V6: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);

@@ -1,13 +1,13 @@
 //! `[log]` to [`LogSettings`].
 
-use super::{
-    super::{
+use super::BuildContext;
+use crate::{
+    config::{
         choices::LOG_FORMATS, diagnostics::Diagnostic, location::Spanned, quote::quote,
         section::Section,
     },
-    BuildContext,
+    telemetry::{LogSettings, tracing::validate_level},
 };
-use crate::telemetry::{LogSettings, tracing::validate_level};
 
 pub(super) fn build(section: &Section<'_>, context: &mut BuildContext<'_>) -> LogSettings {
     let default = LogSettings::default();

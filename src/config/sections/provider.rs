@@ -12,7 +12,12 @@ use std::{collections::HashMap, rc::Rc, sync::Arc};
 use url::Url;
 
 use super::{
-    super::{
+    BuildContext, check_name,
+    endpoint::{self, Endpoints},
+    secret,
+};
+use crate::{
+    config::{
         choices::GRANT_TYPES,
         diagnostics::Diagnostic,
         location::Spanned,
@@ -21,11 +26,6 @@ use super::{
         section::Section,
         suggestion::nearest,
     },
-    BuildContext, check_name,
-    endpoint::{self, Endpoints},
-    secret,
-};
-use crate::{
     oauth::provider::{ClientAuth, GrantType, Provider},
     proxy::route::{Binding, Injection},
 };

@@ -5,16 +5,16 @@ mod timeouts;
 mod upstream;
 
 use super::{
-    super::{
+    BuildContext, check_name, listeners,
+    provider::{Providers, RouteDefaults},
+};
+use crate::{
+    config::{
         diagnostics::Diagnostic,
         location::{Location, Spanned},
         quote::quote,
         section::Section,
     },
-    BuildContext, check_name, listeners,
-    provider::{Providers, RouteDefaults},
-};
-use crate::{
     proxy::{
         allow::AllowRule,
         path::escape,

@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use super::super::section::Section;
+use crate::config::section::Section;
 
 /// Returns the number of serving threads. `auto` is the number of processors that the process may
 /// use.

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use super::{
-    super::{
+use super::BuildContext;
+use crate::{
+    config::{
         diagnostics::Diagnostic,
         location::Spanned,
         quote::{MASK, is_safe_secret_source, is_variable_name},
         section::Section,
         value::SecretSource,
     },
-    BuildContext,
+    secret::{LiveSecret, Secret},
 };
-use crate::secret::{LiveSecret, Secret};
 
 /// Reads the secret `name`. An absent or unreadable one gives `None`; the latter is reported.
 pub(super) fn read(

@@ -2,14 +2,12 @@
 
 use std::path::PathBuf;
 
-use super::{
-    super::{
+use super::{BuildContext, secret};
+use crate::{
+    config::{
         choices::{STORE_KINDS, StoreKind},
         section::Section,
     },
-    BuildContext, secret,
-};
-use crate::{
     secret::Secret,
     token::store::{SHORTEST_KEY, StoreLocation},
 };

@@ -1,6 +1,6 @@
 //! The files under `config/` and the table of keys tell the same story.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, rc::Rc};
 
 use toml::de::{DeTable, DeValue};
 
@@ -10,8 +10,10 @@ use super::{
         keys::{self, KeySpec, Kind},
         location::Location,
         schema,
+        section::Section,
+        sections::{self, BuildContext},
         table::TableParser,
-        value::to_u64,
+        value::{parse_scalar, to_u64},
     },
     env, good, provider, route,
 };
@@ -101,6 +103,40 @@ fn the_reference_names_every_key_and_no_other() {
     collect(table.get_ref(), keys::ROOT, "", &mut found);
     keys::walk(keys::ROOT, "", &mut |path, _| {
         assert!(found.contains_key(path), "{path} is not in the reference")
+    });
+}
+
+#[test]
+fn every_key_is_read_by_a_section() {
+    let text = whole_reference();
+    let document = DeTable::parse(&text).unwrap().into_inner();
+    let mut diagnostics = Diagnostics::default();
+    let mut parser = TableParser {
+        text: &text,
+        is_valid: true,
+        diagnostics: &mut diagnostics,
+    };
+    let table = Rc::new(parser.parse(&document, keys::ROOT, Location::new(0..0)));
+    let every_variable = |_: &str| Some("x".repeat(32));
+    let mut context = BuildContext::new(&every_variable, None, diagnostics);
+    sections::build(&Section::new(table.clone()), None, &mut context);
+    // `inject.query` replaces these two.
+    let replaced = ["header", "prefix"].map(|key| format!("providers.example.inject.{key}"));
+    assert_eq!(table.unread_keys(), replaced);
+}
+
+#[test]
+fn every_default_is_a_valid_value_of_its_key() {
+    keys::walk(keys::ROOT, "", &mut |path, spec| {
+        let Some(default) = spec.default else { return };
+        let document = format!("value = {}", default());
+        let table = DeTable::parse(&document).unwrap().into_inner();
+        let value = table["value"].get_ref();
+        let parsed = match value {
+            DeValue::Array(_) => return,
+            _ => parse_scalar(value, spec, &Location::new(0..0)),
+        };
+        assert!(parsed.is_ok(), "{path}: {parsed:?}");
     });
 }
 

@@ -1,7 +1,7 @@
 //! What is wrong is named: each mistake, at its place, with a hint.
 
 use super::{
-    super::{environment, find, load, parse},
+    super::{environment, find, keys, load, parse},
     bad, env, good, one_error, provider, route,
 };
 
@@ -139,6 +139,36 @@ fn a_wrong_type_says_what_is_wanted_and_what_there_is() {
         bad("[[routes]]\nlisten = \"x\"")
             .to_string()
             .contains("`routes` must be a table of tables, not an array")
+    );
+}
+
+#[test]
+fn a_value_of_another_type_is_refused_for_every_key() {
+    let mut paths = Vec::new();
+    keys::walk(keys::ROOT, "", &mut |path, _| {
+        paths.push(path.replace('*', "x"));
+    });
+    for path in paths {
+        let report = bad(&format!("{path} = 1979-05-27\n"));
+        let key = Some(path.as_str());
+        let named: Vec<_> = report
+            .problems()
+            .iter()
+            .filter(|problem| problem.key.as_deref() == key)
+            .collect();
+        assert_eq!(named.len(), 1, "{report}");
+        assert!(named[0].message.contains("must be"), "{report}");
+        assert!(named[0].message.contains("not a date"), "{report}");
+    }
+}
+
+#[test]
+fn an_invalid_base_is_reported_once_and_not_for_each_endpoint_below_it() {
+    let text = provider("base_url = \"as.example\"\nrevocation_endpoint = \"/revoke\"");
+    let error = one_error(&text);
+    assert!(
+        error.contains("`base_url` = \"as.example\" is not a URL"),
+        "{error}"
     );
 }
 

@@ -2,17 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use super::super::{
-    super::{
+use super::super::{BuildContext, endpoint::Endpoints};
+use crate::{
+    config::{
         choices::CHALLENGE_METHODS, diagnostics::Diagnostic, location::Spanned, quote::quote,
         section::Section,
     },
-    BuildContext,
-    endpoint::Endpoints,
-};
-use crate::oauth::{
-    provider::Authorization,
-    redirect_uri::{InvalidRedirectUri, RedirectUri},
+    oauth::{
+        provider::Authorization,
+        redirect_uri::{InvalidRedirectUri, RedirectUri},
+    },
 };
 
 /// The parameters of the authorization request that bearward sets.

@@ -1,10 +1,10 @@
 //! `token_endpoint_auth_method` and `client_secret` to [`ClientAuth`].
 
-use super::super::{
-    super::{choices::CLIENT_AUTHS, section::Section},
-    BuildContext,
+use super::super::BuildContext;
+use crate::{
+    config::{choices::CLIENT_AUTHS, section::Section},
+    oauth::provider::{ClientAuth, GrantType},
 };
-use crate::oauth::provider::{ClientAuth, GrantType};
 
 /// Returns the method in force. Without a secret the client is public, even if its preset sets a
 /// method.

@@ -2,11 +2,11 @@
 
 use http::HeaderName;
 
-use super::super::{
-    super::{diagnostics::Diagnostic, location::Spanned, quote::quote, section::Section},
-    BuildContext,
+use super::super::BuildContext;
+use crate::{
+    config::{diagnostics::Diagnostic, location::Spanned, quote::quote, section::Section},
+    proxy::route::Injection,
 };
-use crate::proxy::route::Injection;
 
 /// Fields that frame or route a message, belong to one hop (RFC 9110 §7.6.1), or guard the sidecar
 /// itself.

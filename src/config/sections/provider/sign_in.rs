@@ -1,12 +1,10 @@
 //! `[providers.NAME.sign_in]` to [`SignIn`].
 
-use super::super::{
-    super::{choices::ENCODINGS, section::Section},
-    BuildContext,
-    endpoint::Endpoints,
-    secret,
+use super::super::{BuildContext, endpoint::Endpoints, secret};
+use crate::{
+    config::{choices::ENCODINGS, section::Section},
+    oauth::provider::SignIn,
 };
-use crate::oauth::provider::SignIn;
 
 /// Builds the headless consent. A preset's table has no effect until the file adds an account to
 /// it.

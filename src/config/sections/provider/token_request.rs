@@ -7,18 +7,20 @@ use url::Url;
 
 use super::{
     super::{
-        super::{
-            choices::{ENCODINGS, TOKEN_METHODS},
-            diagnostics::Diagnostic,
-            location::Spanned,
-            section::Section,
-        },
         BuildContext,
         endpoint::{check_no_query, parse_absolute},
     },
     injection::RESERVED_FIELDS,
 };
-use crate::oauth::provider::{ClientAuth, Encoding, TokenMethod, TokenRequest};
+use crate::{
+    config::{
+        choices::{ENCODINGS, TOKEN_METHODS},
+        diagnostics::Diagnostic,
+        location::Spanned,
+        section::Section,
+    },
+    oauth::provider::{ClientAuth, Encoding, TokenMethod, TokenRequest},
+};
 
 pub(super) fn build(
     provider: &Section<'_>,

@@ -1,10 +1,10 @@
 //! `[providers.NAME.token_response]` to [`TokenResponse`].
 
-use super::super::{
-    super::{diagnostics::Diagnostic, location::Spanned, quote::quote, section::Section},
-    BuildContext,
+use super::super::BuildContext;
+use crate::{
+    config::{diagnostics::Diagnostic, location::Spanned, quote::quote, section::Section},
+    oauth::provider::TokenResponse,
 };
-use crate::oauth::provider::TokenResponse;
 
 pub(super) fn build(section: &Section<'_>, context: &mut BuildContext<'_>) -> TokenResponse {
     let mut pointer = |name: &str, default: String| {

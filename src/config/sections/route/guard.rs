@@ -2,11 +2,12 @@
 
 use std::net::{Ipv6Addr, SocketAddr};
 
-use super::super::{
-    super::{diagnostics::Diagnostic, location::Spanned, quote::quote, section::Section},
-    BuildContext, secret,
+use super::super::{BuildContext, secret};
+use crate::{
+    config::{diagnostics::Diagnostic, location::Spanned, quote::quote, section::Section},
+    proxy::route::Guard,
+    server::address::ListenAddress,
 };
-use crate::{proxy::route::Guard, server::address::ListenAddress};
 
 /// The longest host name, in bytes (RFC 1035 §2.3.4).
 const MAX_HOST_NAME: usize = 253;

@@ -1,7 +1,6 @@
 //! `[routes.NAME.timeouts]` to [`Timeouts`].
 
-use super::super::super::section::Section;
-use crate::proxy::route::Timeouts;
+use crate::{config::section::Section, proxy::route::Timeouts};
 
 pub(super) fn build(section: &Section<'_>) -> Timeouts {
     let default = Timeouts::default();

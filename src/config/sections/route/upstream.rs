@@ -3,17 +3,17 @@
 use url::{Host, Url};
 
 use super::super::{
-    super::{
-        choices::HTTP2_MODES,
-        diagnostics::Diagnostic,
-        location::{Location, Spanned},
-        section::Section,
-    },
     BuildContext,
     endpoint::{check_no_query, check_plaintext, parse_absolute},
     provider::RouteDefaults,
 };
 use crate::{
+    config::{
+        choices::HTTP2_MODES,
+        diagnostics::Diagnostic,
+        location::{Location, Spanned},
+        section::Section,
+    },
     proxy::route::{Http2, Upstream},
     tls::Trust,
 };
