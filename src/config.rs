@@ -1,16 +1,15 @@
 //! The configuration: from a TOML file to the types that the components own.
 //!
 //! `text → syntax → table (one walk over the key table) → sections → Config`. Every problem on the
-//! way is collected in
-//! one [`Report`].
+//! way is collected in one [`Report`].
 //!
 //! To add a key:
 //! 1. Add a line to the key table: `keys.rs`, `keys/provider.rs` or `keys/route.rs`.
 //! 2. Add a field to the owner's type, and its default to the owner's `Default`.
 //! 3. Add a line to the section that builds this type: `sections/TABLE.rs`.
 //! 4. Add the key to `config/reference.toml`, and run `cargo run -- schema > config/schema.json`.
-//! Tests compare both with
-//!    the key table.
+//!
+//! Tests fail for a key that is missing in one of these places.
 
 mod choices;
 mod diagnostics;
@@ -93,8 +92,7 @@ pub fn environment(name: &str) -> Option<String> {
 /// Returns the path of the configuration file.
 ///
 /// That is `given` (the `-c` option), else `$BEARWARD_CONFIG`, else `./bearward.toml` if it exists,
-/// else
-/// `/etc/bearward/bearward.toml`.
+/// else `/etc/bearward/bearward.toml`.
 pub fn find(given: Option<&Path>, environment: Environment<'_>) -> PathBuf {
     const IN_WORKING_FOLDER: &str = "bearward.toml";
     if let Some(path) = given {

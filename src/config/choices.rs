@@ -1,4 +1,4 @@
-//! The words of keys that accept one of a few, each with the value it stands for.
+//! The words of keys with a fixed choice, each with its value.
 
 use crate::{
     oauth::provider::{ClientAuth, Encoding, GrantType, TokenMethod},

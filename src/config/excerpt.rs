@@ -15,17 +15,16 @@ const MAX_EXCERPT: usize = 140;
 /// The text of a file, indexed for excerpts.
 ///
 /// An excerpt shows keys, punctuation, and values of keys that hold no secret. It masks values of
-/// unknown keys, of free
-/// tables such as `headers`, and of a form that may hold a credential; and it omits comments. If
-/// the text is not valid
-/// TOML, it shows only the key at the beginning of the line.
+/// unknown keys, of free tables such as `headers`, and of a form that may hold a credential; and it
+/// omits comments. If the text is not valid TOML, it shows only the key at the beginning of the
+/// line.
 pub(super) struct Excerpts<'a> {
     text: &'a str,
     /// The offset at which each line begins.
     lines: Vec<usize>,
     /// The words that are shown outside of keys and values.
     words: HashSet<&'a str>,
-    /// The keys and scalar values in the order of the file; `None` if the text is not valid TOML.
+    /// The keys and scalar values in the order of the file. `None` if the text is not valid TOML.
     spans: Option<Vec<MaskedSpan>>,
 }
 
@@ -52,7 +51,7 @@ impl<'a> Excerpts<'a> {
         }
     }
 
-    /// Returns the line and the column of a byte offset, both from 1, the column in characters.
+    /// Returns the line and column of a byte offset. Both count from 1, the column in characters.
     pub(super) fn position(&self, offset: usize) -> (usize, usize) {
         let offset = self.text.floor_char_boundary(offset);
         let line = self.lines.partition_point(|start| *start <= offset).max(1);
@@ -116,8 +115,7 @@ impl<'a> Excerpts<'a> {
         }
     }
 
-    /// Splits a line of a text that is not valid TOML: the known words at its beginning, and the
-    /// masked rest.
+    /// Splits a line of invalid TOML: known words at its beginning, and the masked rest.
     fn split_invalid_line(&self, line: &Range<usize>) -> Vec<MaskedSpan> {
         let text = &self.text[line.clone()];
         let mut visible = 0;
@@ -194,7 +192,7 @@ impl MaskedLine {
     }
 }
 
-/// Adds a piece, or extends the last one if both are visible or both are masked.
+/// Adds a piece, or extends the last one if both have the same visibility.
 fn push_piece(pieces: &mut Vec<MaskedSpan>, span: Range<usize>, is_visible: bool) {
     match pieces.last_mut() {
         Some(last) if last.is_visible == is_visible && last.span.end == span.start => {
@@ -205,7 +203,7 @@ fn push_piece(pieces: &mut Vec<MaskedSpan>, span: Range<usize>, is_visible: bool
     }
 }
 
-/// Returns the word of a bare key at the beginning of `text`, which may be empty.
+/// Returns the word at the beginning of `text`, which may be empty.
 fn leading_word(text: &str) -> &str {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
     let end = text.find(|c| !is_word(c)).unwrap_or(text.len());

@@ -1,8 +1,7 @@
-//! The key table: the name, type, default and description of every key of the configuration file.
+//! The key table: the name, type, default and description of every key.
 //!
 //! Parsing, suggestions, the masking of excerpts and the JSON Schema are all derived from this
-//! table. How a key is
-//! added is described in [`super`].
+//! table. How a key is added is described in [`super`].
 
 mod provider;
 mod route;
@@ -30,7 +29,7 @@ pub(super) struct KeySpec {
     pub(super) name: &'static str,
     /// The type of its value.
     pub(super) kind: Kind,
-    /// The default of its owner as JSON, unless it depends on other keys or the environment.
+    /// The owner's default as JSON. `None` if it depends on other keys or the environment.
     pub(super) default: Option<fn() -> Value>,
     /// The description, one line.
     pub(super) description: &'static str,

@@ -1,4 +1,4 @@
-//! Typed access to one table of the file, with the keys of a preset under it.
+//! Typed access to one table of the file over the same table of a preset.
 //!
 //! A key that is absent, or whose invalid value was reported, reads as `None`.
 
@@ -167,7 +167,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// Returns pairs of strings in the order of the file, after those that only the preset has.
+    /// Returns pairs of strings. The preset's come first, then the file's in order.
     pub(super) fn string_map(&self, name: &str) -> Vec<(&'a str, Spanned<&'a str>)> {
         let from_file = string_pairs(self.file.as_deref(), name);
         let is_overridden = |key: &str| from_file.iter().any(|(name, _)| *name == key);

@@ -39,7 +39,7 @@ const MAX_NAME: usize = 64;
 pub(super) struct BuildContext<'e> {
     pub(super) diagnostics: Diagnostics,
     environment: Environment<'e>,
-    /// The folder of the file, to which relative paths are relative; `None` is the working folder.
+    /// The folder for relative paths: that of the file. `None` is the working folder.
     folder: Option<PathBuf>,
     /// The certificates of each `ca_file` that was read.
     trusts: HashMap<PathBuf, Trust>,
@@ -160,7 +160,7 @@ fn check_presence(
     }
 }
 
-/// Checks that the name of a provider or route fits a URL, a metric's label and a file name.
+/// Checks the name of a provider or route. It must fit URLs, metric labels and file names.
 fn check_name(name: &str, section: &Section<'_>) -> Result<(), Diagnostic> {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
     let is_valid = (1..=MAX_NAME).contains(&name.len())

@@ -32,7 +32,7 @@ pub(super) struct Document<'a> {
     pub(super) is_valid: bool,
     /// The offsets at which lines with a syntax error begin.
     pub(super) broken_lines: HashSet<usize>,
-    /// Whether every syntax error concerns one line only, so that the other lines can be checked.
+    /// Whether every syntax error concerns one line only. Then the other lines can be checked.
     pub(super) is_checkable: bool,
 }
 

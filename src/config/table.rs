@@ -1,8 +1,7 @@
 //! Parses the tables of a file against the key table, in one walk.
 //!
 //! Unknown keys, wrong types and malformed values are all reported here. The rest of the
-//! configuration sees typed values
-//! only, through [`Section`](super::section::Section).
+//! configuration sees typed values only, through [`Section`](super::section::Section).
 
 use std::{cell::Cell, rc::Rc};
 
@@ -75,7 +74,7 @@ impl<'a> ParsedTable<'a> {
 pub(super) struct TableParser<'t, 'd> {
     /// The text that the tables come from.
     pub(super) text: &'t str,
-    /// Whether the text is valid TOML, so that a bare key is meant as a key.
+    /// Whether the text is valid TOML. Then a bare key is meant as a key.
     pub(super) is_valid: bool,
     pub(super) diagnostics: &'d mut Diagnostics,
 }
@@ -294,9 +293,8 @@ impl TableParser<'_, '_> {
     }
 }
 
-/// Suggests the key that `name` stands for: the same key in a table below this one, a similar key
-/// in this table, or the
-/// same key in any table.
+/// Suggests what `name` may mean. Tried in order: the same key in a table below this one, a similar
+/// key in this table, the same key in any table.
 fn suggest_key(name: &str, specs: &'static [KeySpec], table: &str) -> Option<String> {
     let similar = || {
         let key = nearest(name, keys::names(specs))?;
@@ -307,7 +305,7 @@ fn suggest_key(name: &str, specs: &'static [KeySpec], table: &str) -> Option<Str
         .or_else(|| suggest_table(name, keys::ROOT, ""))
 }
 
-/// Suggests the first table among `specs`, and the tables below them, that has the key `name`.
+/// Suggests the first table below `path` that has the key `name`.
 fn suggest_table(name: &str, specs: &'static [KeySpec], path: &str) -> Option<String> {
     let mut found = None;
     keys::walk(specs, path, &mut |path, spec| {

@@ -188,7 +188,7 @@ pub(super) fn wrong_type(value: &DeValue<'_>, spec: &KeySpec, location: &Locatio
     Diagnostic::error(location, message, hint)
 }
 
-/// Returns the expected type of a key, and a hint that shows how it is written.
+/// Returns the expected type of a key, and a hint with an example.
 fn expectation(spec: &KeySpec) -> (&'static str, String) {
     let name = spec.name;
     let default = spec.default.map(|default| default().to_string());

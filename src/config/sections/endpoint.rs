@@ -1,5 +1,5 @@
-//! URLs of endpoints and upstreams: absolute or relative to a base, without user information,
-//! encrypted unless local.
+//! URLs of endpoints and upstreams. They have no user information, and use TLS unless they are
+//! local or the configuration permits plain text.
 
 use std::net::IpAddr;
 

@@ -1,5 +1,4 @@
-//! Conflicts between listeners and routes: addresses used twice, routes that match the same
-//! requests, and loops.
+//! Conflicts between listeners and routes: overlapping addresses, ambiguous routes, and loops.
 
 use std::{
     collections::{HashMap, HashSet},

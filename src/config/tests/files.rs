@@ -1,4 +1,4 @@
-//! The files under `config/` and the table of keys tell the same story.
+//! The files under `config/` agree with the key table.
 
 use std::{collections::BTreeMap, rc::Rc};
 
@@ -22,7 +22,7 @@ const REFERENCE: &str = include_str!("../../../config/reference.toml");
 const SMALLEST: &str = include_str!("../../../config/bearward.toml");
 const SCHEMA: &str = include_str!("../../../config/schema.json");
 
-/// The reference with everything in force that is commented out there.
+/// The reference, with the keys behind a comment sign uncommented.
 fn whole_reference() -> String {
     let is_toml = |rest: &str| {
         let key = rest.split(" = ").next().unwrap_or_default();
@@ -58,7 +58,7 @@ fn collect<'a>(
             value.get_ref(),
         ) {
             (Some(Kind::Table(inner)), DeValue::Table(table)) => {
-                collect(table, inner, &here, found)
+                collect(table, inner, &here, found);
             }
             (Some(Kind::NamedTables(inner)), DeValue::Table(tables)) => {
                 for (_, value) in tables {
@@ -77,7 +77,7 @@ fn collect<'a>(
 }
 
 #[test]
-fn the_reference_is_valid_as_it_stands() {
+fn the_reference_is_valid() {
     let (config, warnings) = good(REFERENCE);
     assert_eq!(warnings, [""; 0]);
     assert_eq!((config.providers.len(), config.routes.len()), (1, 1));
@@ -102,7 +102,7 @@ fn the_reference_names_every_key_and_no_other() {
     let mut found = BTreeMap::new();
     collect(table.get_ref(), keys::ROOT, "", &mut found);
     keys::walk(keys::ROOT, "", &mut |path, _| {
-        assert!(found.contains_key(path), "{path} is not in the reference")
+        assert!(found.contains_key(path), "{path} is not in the reference");
     });
 }
 
@@ -154,7 +154,7 @@ fn the_reference_shows_the_defaults() {
 }
 
 #[test]
-fn what_the_reference_shows_as_defaults_is_what_a_silent_file_gets() {
+fn an_empty_file_gets_the_defaults_of_the_reference() {
     let (told, _) = good(REFERENCE);
     let (silent, _) = good(&(provider("") + &route("provider = \"p\"")));
     assert_eq!(
@@ -193,7 +193,7 @@ fn what_the_reference_shows_as_defaults_is_what_a_silent_file_gets() {
 }
 
 #[test]
-fn what_the_reference_shows_as_defaults_of_a_provider_is_what_a_silent_one_gets() {
+fn an_empty_provider_gets_the_defaults_of_the_reference() {
     let (told, _) = good(REFERENCE);
     let (silent, _) = good(&(provider("") + &route("")));
     let (told, silent) = (&told.providers[0], &silent.providers[0]);
@@ -230,7 +230,7 @@ fn the_schema_in_the_tree_is_the_one_that_is_printed() {
     let printed = format!("{:#}\n", schema());
     assert_eq!(
         printed, SCHEMA,
-        "write it anew: cargo run -- schema > config/schema.json"
+        "regenerate it: cargo run -- schema > config/schema.json"
     );
 }
 
@@ -271,7 +271,7 @@ fn to_json(value: &DeValue<'_>) -> serde_json::Value {
     }
 }
 
-/// As much of JSON Schema as [`schema`] uses, patterns aside.
+/// Validates by the parts of JSON Schema that [`schema`] uses, except patterns.
 fn validate(
     value: &serde_json::Value,
     schema: &serde_json::Value,

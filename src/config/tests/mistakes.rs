@@ -1,4 +1,4 @@
-//! What is wrong is named: each mistake, at its place, with a hint.
+//! Promises of reports: each mistake is named at its position, with a hint.
 
 use super::{
     super::{environment, find, keys, load, parse},
@@ -38,7 +38,7 @@ fn six_different_mistakes_are_all_named_in_one_go() {
 }
 
 #[test]
-fn an_unknown_key_brings_the_nearest_one_or_the_table_it_belongs_to() {
+fn an_unknown_key_suggests_a_similar_key_or_the_table_it_belongs_to() {
     assert_eq!(
         one_error(&provider("client_secrt = 1")),
         "6:1 providers.p.client_secrt: unknown key `client_secrt`; did you mean `client_secret`?"
@@ -54,7 +54,7 @@ fn an_unknown_key_brings_the_nearest_one_or_the_table_it_belongs_to() {
 }
 
 #[test]
-fn a_wrong_type_says_what_is_wanted_and_what_there_is() {
+fn a_wrong_type_names_the_expected_type_and_the_actual_one() {
     for (more, wanted) in [
         (
             "strip_path = \"yes\"",
@@ -173,7 +173,7 @@ fn an_invalid_base_is_reported_once_and_not_for_each_endpoint_below_it() {
 }
 
 #[test]
-fn mistakes_in_the_language_are_named_beside_the_others_where_the_rest_can_be_read() {
+fn syntax_errors_and_other_problems_are_reported_together() {
     let report = bad(&format!("log.level = verbose\n{}", route("pth = \"/v1\"")));
     let messages: Vec<_> = report
         .problems()
@@ -194,7 +194,7 @@ fn mistakes_in_the_language_are_named_beside_the_others_where_the_rest_can_be_re
     );
     let report = bad("[routes.r]\nlisten \"127.0.0.1:8080\"\nupstream = 5\n");
     assert_eq!(report.problems().len(), 1, "{report}");
-    // Here nothing can be told of the rest.
+    // The rest of this file cannot be checked.
     let report = bad("[routes.r]\nlisten = \"\"\"127.0.0.1:8080\nupstream = 5\n");
     assert_eq!(report.problems().len(), 1, "{report}");
 }
@@ -221,7 +221,7 @@ fn a_file_with_neither_provider_nor_route_is_an_error_and_one_without_routes_a_w
 }
 
 #[test]
-fn a_secret_that_cannot_be_read_is_named_by_its_place() {
+fn an_unreadable_secret_is_named_by_its_source() {
     let secret = |form: &str| format!("{}[admin]\nkey = {form}\n", route(""));
     assert!(
         one_error(&secret("{ env = \"UNSET\" }"))
@@ -274,7 +274,7 @@ fn files_are_found_beside_the_configuration() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_a_problem_with_a_place_like_any_other() {
+fn an_unreadable_file_is_a_problem_with_a_position() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("absent.toml");
     let report = load(&path, &env).unwrap_err();
@@ -293,7 +293,7 @@ fn a_file_that_cannot_be_read_is_a_problem_with_a_place_like_any_other() {
 }
 
 #[test]
-fn the_file_is_the_option_then_the_variable_then_the_usual_places() {
+fn the_file_is_the_option_then_the_variable_then_the_default() {
     let set = |name: &str| (name == "BEARWARD_CONFIG").then(|| "/from/env.toml".to_owned());
     assert_eq!(
         find(Some("given.toml".as_ref()), &set).to_str(),

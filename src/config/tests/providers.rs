@@ -1,4 +1,4 @@
-//! Providers: what is demanded, what is refused, and what is meant by what is left out.
+//! Promises of `[providers.NAME]`: required keys, refused values and defaults.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ fn refused(more: &str) -> String {
 }
 
 #[test]
-fn what_is_left_out_reads_as_documented() {
+fn absent_keys_have_the_documented_defaults() {
     let provider = built(&provider(""));
     assert_eq!(provider.grant_type, GrantType::ClientCredentials);
     assert_eq!(provider.client_auth, ClientAuth::SecretBasic);
@@ -48,7 +48,7 @@ fn what_is_left_out_reads_as_documented() {
 }
 
 #[test]
-fn everything_that_can_be_said_arrives() {
+fn every_key_reaches_its_owner() {
     let text = provider(
         "token_endpoint_auth_method = \"client_secret_post\"\nrevocation_endpoint = \"https://as.example/revoke\"\n\
          scope = [\"a\", \"b\"]\n[providers.p.token_request]\nencoding = \"json\"\nparams = { audience = \"https://api\" }\n\
@@ -95,7 +95,7 @@ fn a_scope_is_one_string_or_an_array() {
 }
 
 #[test]
-fn what_a_grant_needs_is_demanded() {
+fn a_grant_requires_its_keys() {
     let missing = |text: &str| {
         let report = bad(&format!("[providers.p]\n{text}\n"));
         let named =
@@ -210,7 +210,7 @@ fn an_endpoint_in_plain_text_is_refused_unless_local_or_permitted() {
 }
 
 #[test]
-fn addresses_that_cannot_be_meant_are_refused() {
+fn invalid_urls_are_refused() {
     for (more, wanted) in [
         (
             "revocation_endpoint = \"https://u:p@as.example/r\"",
@@ -263,7 +263,7 @@ fn addresses_that_cannot_be_meant_are_refused() {
 }
 
 #[test]
-fn what_cannot_be_sent_is_refused() {
+fn invalid_parameters_and_fields_are_refused() {
     for (more, wanted) in [
         (
             "token_request.headers = { \"a b\" = \"x\" }",
@@ -339,12 +339,12 @@ fn what_cannot_be_sent_is_refused() {
         let refused = refused(more);
         assert!(refused.contains(wanted), "{more}: {refused}");
     }
-    // A client that authenticates by Basic may have to say who it is in the form as well.
+    // Some servers require `client_id` in the form beside HTTP Basic.
     built(&provider("token_request.params = { client_id = \"id\" }"));
 }
 
 #[test]
-fn a_name_that_cannot_be_a_label_or_a_file_is_refused() {
+fn a_name_that_does_not_fit_a_label_or_a_file_is_refused() {
     for name in ["\"\"", "\"../x\"", "\"a b\"", "\".x\"", "\"a/b\"", "\"ü\""] {
         let text = provider("").replace("providers.p", &format!("providers.{name}"));
         assert!(

@@ -8,8 +8,8 @@ use crate::{
     proxy::route::Injection,
 };
 
-/// Fields that frame or route a message, belong to one hop (RFC 9110 §7.6.1), or guard the sidecar
-/// itself.
+/// Fields that neither the token nor `headers` may use. They frame or route a message, belong to
+/// one hop (RFC 9110 §7.6.1), or carry the client key.
 pub(super) const RESERVED_FIELDS: [&str; 15] = [
     "connection",
     "content-length",
