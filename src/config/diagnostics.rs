@@ -53,7 +53,7 @@ impl Diagnostics {
         self.0.push(diagnostic);
     }
 
-    /// Returns the value of `Ok`, or adds the error.
+    /// Returns the value of `Ok`, or adds the diagnostic of `Err`.
     pub(super) fn ok_or_push<T>(&mut self, result: Result<T, Diagnostic>) -> Option<T> {
         match result {
             Ok(value) => Some(value),

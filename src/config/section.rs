@@ -13,7 +13,7 @@ use super::{
 };
 
 /// A table of the file over the same table of a preset. An absent table reads as an empty one.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Section<'a> {
     specs: &'static [KeySpec],
     file: Option<Rc<ParsedTable<'a>>>,

@@ -17,7 +17,6 @@ use super::{
 };
 
 /// A table with typed values.
-#[derive(Debug)]
 pub(super) struct ParsedTable<'a> {
     /// The location of the table's header.
     pub(super) location: Location,
@@ -27,7 +26,6 @@ pub(super) struct ParsedTable<'a> {
 }
 
 /// A known key that is set, even if its value is invalid.
-#[derive(Debug)]
 pub(super) struct Entry<'a> {
     name: &'static str,
     pub(super) location: Location,

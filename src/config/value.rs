@@ -19,8 +19,8 @@ const MAX_BOUNDED_SIZE: u64 = 1 << 30;
 /// The two forms of a secret that [`Kind::Secret`] recommends.
 const SECRET_FORMS: &str = "write { env = \"NAME\" } or { file = \"/path\" }";
 
-/// A parsed value. Strings are borrowed from the document, so no secret is copied.
-#[derive(Debug)]
+/// A parsed value. Strings are borrowed from the document, so no secret is copied. There is no
+/// `Debug`, since a string may hold a secret.
 pub(super) enum ParsedValue<'a> {
     String(&'a str),
     Strings(Vec<Spanned<&'a str>>),
@@ -52,12 +52,6 @@ pub(super) enum SecretSource<'a> {
     Env(&'a str),
     /// The path of a file.
     File(&'a str),
-}
-
-impl std::fmt::Debug for SecretSource<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("SecretSource(…)")
-    }
 }
 
 /// Parses a value that holds no other values, or reports why it is invalid.

@@ -58,13 +58,7 @@ fn build(
     let path = context.ok_or_push(path(section));
     let matches = host.clone().zip(path.clone());
     let (host, path) = (host.flatten(), path.flatten());
-    let strip_path = section.boolean("strip_path").unwrap_or(false);
-    if strip_path && path.is_none() && !section.is_set_in_file("path") {
-        context.push(section.warning(
-            "`strip_path` has no effect without `path`",
-            "add `path`, or remove `strip_path`",
-        ));
-    }
+    context.ok_or_push(check_strip_path(section));
 
     let provider = section.string("provider");
     let defaults = provider
@@ -82,20 +76,8 @@ fn build(
     let guard_section = section.section("guard");
     let address = listen.as_ref().map(|listen| &listen.value);
     let guard = guard::build(&guard_section, address, host.as_deref(), context);
-    if let Some(listen) = listen.as_ref().filter(|listen| !listen.value.is_local())
-        && !guard_section.is_set_in_file("client_key")
-    {
-        let address = &listen.value;
-        context.push(listen.warning(
-            format!(
-                "every machine that reaches {address} can use this route's token: there is no \
-                     `client_key`"
-            ),
-            format!(
-                "add [routes.{name}.guard] client_key = {{ env = \"NAME\" }}, or listen on \
-                     127.0.0.1"
-            ),
-        ));
+    if let Some(listen) = &listen {
+        context.ok_or_push(check_client_key(name, listen, &guard_section));
     }
 
     let built = listen
@@ -107,7 +89,7 @@ fn build(
             host,
             escaped_path: path.as_deref().map(escape),
             path,
-            strip_path,
+            strip_path: section.boolean("strip_path").unwrap_or(false),
             upstream,
             provider: binding,
             allow,
@@ -178,6 +160,34 @@ fn path(section: &Section<'_>) -> Result<Option<String>, Diagnostic> {
     Err(path.error(
         format!("`path` = {} is not a path prefix", quote(text)),
         hint,
+    ))
+}
+
+/// Warns of a prefix to strip that is not set.
+fn check_strip_path(section: &Section<'_>) -> Result<(), Diagnostic> {
+    if section.boolean("strip_path") != Some(true) || section.is_set("path") {
+        return Ok(());
+    }
+    Err(section.warning(
+        "`strip_path` has no effect without `path`",
+        "add `path`, or remove `strip_path`",
+    ))
+}
+
+/// Warns of a listener beyond loopback that every machine can use.
+fn check_client_key(
+    name: &str,
+    listen: &Spanned<ListenAddress>,
+    guard: &Section<'_>,
+) -> Result<(), Diagnostic> {
+    if listen.value.is_local() || guard.is_set("client_key") {
+        return Ok(());
+    }
+    let address = &listen.value;
+    let table = format!("[routes.{name}.guard]");
+    Err(listen.warning(
+        format!("every machine that reaches {address} can use this route: it has no `client_key`"),
+        format!("add client_key = {{ env = \"NAME\" }} to {table}, or listen on 127.0.0.1"),
     ))
 }
 

@@ -136,7 +136,7 @@ fn every_default_is_a_valid_value_of_its_key() {
             DeValue::Array(_) => return,
             _ => parse_scalar(value, spec, &Location::new(0..0)),
         };
-        assert!(parsed.is_ok(), "{path}: {parsed:?}");
+        assert!(parsed.is_ok(), "{path}: {:?}", parsed.err());
     });
 }
 

@@ -304,9 +304,7 @@ fn a_listener_beyond_loopback_without_a_key_is_a_warning() {
     };
     assert_eq!(
         good(&text("")).1,
-        [
-            "every machine that reaches 0.0.0.0:8080 can use this route's token: there is no `client_key`"
-        ]
+        ["every machine that reaches 0.0.0.0:8080 can use this route: it has no `client_key`"]
     );
     assert_eq!(
         good(&text("guard.client_key = { env = \"SECRET\" }")).1,
