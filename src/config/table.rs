@@ -214,6 +214,8 @@ impl TableParser<'_, '_> {
         max: u64,
         location: &Location,
     ) -> ParsedValue<'a> {
+        let default = spec.default.map(|default| default().to_string());
+        let example = default.unwrap_or_else(|| format!("[{min}]"));
         let mut integers = Vec::with_capacity(items.len());
         for item in items {
             let integer = item.get_ref().as_integer().and_then(to_u64);
@@ -222,7 +224,7 @@ impl TableParser<'_, '_> {
                 None => self.diagnostics.push(Diagnostic::error(
                     &location.at_item(item.span()),
                     format!("`{}` must contain integers from {min} to {max}", spec.name),
-                    format!("write it like {} = [{min}, {max}]", spec.name),
+                    format!("write it like {} = {example}", spec.name),
                 )),
             }
         }

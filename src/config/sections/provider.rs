@@ -47,6 +47,9 @@ pub(super) struct RouteDefaults {
     pub(super) reauthorize_on: Vec<u16>,
     /// The default of `upstream`.
     pub(super) api_base: Option<Url>,
+    /// Whether there may be an `api_base` that is not known: an invalid one, or that of an unknown
+    /// preset. Both were reported.
+    pub(super) hides_api_base: bool,
 }
 
 pub(super) fn build_all<'a>(
@@ -65,7 +68,7 @@ pub(super) fn build_all<'a>(
         let is_complete = with_preset.is_some();
         let section = with_preset.unwrap_or_else(|| section.clone());
 
-        let route_defaults = build_route_defaults(&section, context);
+        let route_defaults = build_route_defaults(&section, is_complete, context);
         providers.route_defaults.insert(name, route_defaults);
         let provider = build(name, &section, is_complete, context);
         providers.built.extend(provider.map(Arc::new));
@@ -99,7 +102,11 @@ fn unknown_preset(name: &Spanned<&str>) -> Diagnostic {
     name.error(format!("there is no preset {}", quote(name.value)), hint)
 }
 
-fn build_route_defaults(section: &Section<'_>, context: &mut BuildContext<'_>) -> RouteDefaults {
+fn build_route_defaults(
+    section: &Section<'_>,
+    is_complete: bool,
+    context: &mut BuildContext<'_>,
+) -> RouteDefaults {
     let api_base = section
         .string("api_base")
         .and_then(|found| context.ok_or_push(endpoint::parse_absolute("api_base", &found)));
@@ -109,6 +116,7 @@ fn build_route_defaults(section: &Section<'_>, context: &mut BuildContext<'_>) -
             .section("refresh")
             .integers("reauthorize_on")
             .unwrap_or_else(|| Binding::DEFAULT_REAUTHORIZE_ON.to_vec()),
+        hides_api_base: api_base.is_none() && (!is_complete || section.is_set("api_base")),
         api_base,
     }
 }

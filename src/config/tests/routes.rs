@@ -152,6 +152,17 @@ fn a_presets_api_is_the_default_of_an_upstream() {
 }
 
 #[test]
+fn a_missing_upstream_is_not_reported_where_its_default_is_unknown() {
+    let route = "[routes.r]\nlisten = \"127.0.0.1:1\"\nprovider = \"p\"\n";
+    let error = one_error(&format!("{}{route}", provider("api_base = \"x\"")));
+    assert!(error.contains("`api_base` = \"x\" is not a URL"), "{error}");
+    let error = one_error(&format!("[providers.p]\npreset = \"hapnn\"\n{route}"));
+    assert!(error.contains("there is no preset \"hapnn\""), "{error}");
+    let error = one_error(route);
+    assert!(error.contains("there is no provider \"p\""), "{error}");
+}
+
+#[test]
 fn invalid_values_are_refused() {
     for (more, wanted) in [
         ("host = \"http://x\"", "is not a host name"),

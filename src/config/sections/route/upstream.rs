@@ -49,13 +49,17 @@ pub(super) fn build(
     (upstream, location)
 }
 
-/// Returns the provider's `api_base`, unless `upstream` is set to an invalid value.
+/// Returns the provider's `api_base`. A missing one is an error only if no other error explains it.
 fn default_url(
     route: &str,
     section: &Section<'_>,
     defaults: Option<&RouteDefaults>,
 ) -> Result<Option<(&'static str, Url)>, Diagnostic> {
-    if section.is_set("upstream") {
+    let is_explained = match defaults {
+        Some(defaults) => defaults.hides_api_base,
+        None => section.is_set("provider"),
+    };
+    if section.is_set("upstream") || is_explained {
         return Ok(None);
     }
     match defaults.and_then(|defaults| defaults.api_base.as_ref()) {
