@@ -16,12 +16,14 @@ mod diagnostics;
 mod excerpt;
 mod keys;
 mod location;
+mod parsed;
 mod preset;
 mod quote;
 mod report;
 mod schema;
 mod section;
 mod sections;
+mod spanned;
 mod suggestion;
 mod syntax;
 mod table;
@@ -111,11 +113,10 @@ pub fn find(given: Option<&Path>, environment: Environment<'_>) -> PathBuf {
 /// A report with all problems of the file. The report beside an `Ok` holds warnings only.
 pub fn load(path: &Path, environment: Environment<'_>) -> Result<(Config, Report), Report> {
     let file = path.display().to_string();
-    let bytes = read_file(path)
-        .map_err(|error| Report::whole_file(&file, error.to_string(), error.hint()))?;
+    let bytes = read_file(path).map_err(|error| unreadable(&file, &error))?;
     let text = std::str::from_utf8(&bytes).map_err(|error| {
         let error = FileError::not_utf8(&bytes, error.valid_up_to());
-        Report::whole_file(&file, error.to_string(), error.hint())
+        unreadable(&file, &error)
     })?;
     parse_file(text, &file, Some(path), environment)
 }
@@ -161,6 +162,18 @@ impl FileError {
             Self::NotUtf8 { .. } => "save the file as UTF-8",
         }
     }
+}
+
+/// The report of a file that cannot be read.
+fn unreadable(file: &str, error: &FileError) -> Report {
+    let start = location::Location::new(0..0);
+    let mut diagnostics = diagnostics::Diagnostics::default();
+    diagnostics.push(diagnostics::Diagnostic::error(
+        &start,
+        error.to_string(),
+        error.hint(),
+    ));
+    diagnostics.into_report(file, None)
 }
 
 /// Reads the file into memory that is zeroed when it is dropped.

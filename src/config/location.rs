@@ -2,8 +2,6 @@
 
 use std::{ops::Range, rc::Rc};
 
-use super::diagnostics::Diagnostic;
-
 /// A byte range of the file, and the dotted key that stands there.
 #[derive(Clone, Debug)]
 pub(super) struct Location {
@@ -41,28 +39,5 @@ impl Location {
     /// The dotted key, such as `providers.hapn.client_id`.
     pub(super) fn key(&self) -> Option<&str> {
         self.key.as_deref()
-    }
-}
-
-/// A value and its location.
-#[derive(Clone, Debug)]
-pub(super) struct Spanned<T> {
-    pub(super) value: T,
-    pub(super) location: Location,
-}
-
-impl<T> Spanned<T> {
-    /// An error at this value.
-    pub(super) fn error(&self, message: impl Into<String>, hint: impl Into<String>) -> Diagnostic {
-        Diagnostic::error(&self.location, message, hint)
-    }
-
-    /// A warning at this value.
-    pub(super) fn warning(
-        &self,
-        message: impl Into<String>,
-        hint: impl Into<String>,
-    ) -> Diagnostic {
-        Diagnostic::warning(&self.location, message, hint)
     }
 }

@@ -5,10 +5,7 @@ use std::sync::LazyLock;
 use toml::de::DeTable;
 
 use super::{
-    diagnostics::Diagnostics,
-    keys,
-    location::Location,
-    table::{ParsedTable, TableParser},
+    diagnostics::Diagnostics, keys, location::Location, parsed::ParsedTable, table::TableParser,
 };
 
 /// A built-in provider.

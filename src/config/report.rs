@@ -4,11 +4,6 @@ use std::fmt;
 
 use serde_json::json;
 
-use super::{
-    diagnostics::{Diagnostic, Diagnostics},
-    location::Location,
-};
-
 /// All problems of one configuration, in the order of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
@@ -58,13 +53,6 @@ pub struct Problem {
 impl Report {
     pub(super) fn new(problems: Vec<Problem>) -> Self {
         Self { problems }
-    }
-
-    /// A report of one error that concerns the file as a whole.
-    pub(super) fn whole_file(file: &str, message: String, hint: &str) -> Self {
-        let mut diagnostics = Diagnostics::default();
-        diagnostics.push(Diagnostic::error(&Location::new(0..0), message, hint));
-        diagnostics.into_report(file, None)
     }
 
     /// Returns whether the configuration can be used.

@@ -7,9 +7,9 @@ use std::{rc::Rc, time::Duration};
 use super::{
     diagnostics::Diagnostic,
     keys::{self, KeySpec, Kind},
-    location::{Location, Spanned},
-    table::ParsedTable,
-    value::{ParsedValue, SecretSource},
+    location::Location,
+    parsed::{ParsedTable, ParsedValue, SecretSource},
+    spanned::Spanned,
 };
 
 /// A table of the file over the same table of a preset. An absent table reads as an empty one.

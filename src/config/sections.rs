@@ -17,8 +17,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub(super) use provider::DEFAULT_SCOPE_SEPARATOR;
-
 use super::{
     Config, Environment,
     diagnostics::{Diagnostic, Diagnostics},

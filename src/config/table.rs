@@ -10,63 +10,13 @@ use toml::de::{DeArray, DeString, DeTable, DeValue};
 use super::{
     diagnostics::{Diagnostic, Diagnostics},
     keys::{self, KeySpec, Kind},
-    location::{Location, Spanned},
+    location::Location,
+    parsed::{Entry, ParsedTable, ParsedValue},
     quote::{MASK, is_safe_to_display},
+    spanned::Spanned,
     suggestion::nearest,
-    value::{ParsedValue, parse_scalar, to_u64, type_of, wrong_type},
+    value::{parse_scalar, to_u64, type_of, wrong_type},
 };
-
-/// A table with typed values.
-pub(super) struct ParsedTable<'a> {
-    /// The location of the table's header.
-    pub(super) location: Location,
-    /// The keys that the table may have.
-    pub(super) specs: &'static [KeySpec],
-    entries: Vec<Entry<'a>>,
-}
-
-/// A known key that is set, even if its value is invalid.
-pub(super) struct Entry<'a> {
-    name: &'static str,
-    pub(super) location: Location,
-    /// `None` if the value is invalid, which was reported.
-    pub(super) value: Option<ParsedValue<'a>>,
-    /// Whether a section has read the value. A test holds that every key is read.
-    was_read: Cell<bool>,
-}
-
-impl<'a> ParsedTable<'a> {
-    /// Returns whether the key `name` is set, even to an invalid value.
-    pub(super) fn is_set(&self, name: &str) -> bool {
-        self.entries.iter().any(|entry| entry.name == name)
-    }
-
-    /// Reads the entry of the key `name`.
-    pub(super) fn entry(&self, name: &str) -> Option<&Entry<'a>> {
-        let entry = self.entries.iter().find(|entry| entry.name == name)?;
-        entry.was_read.set(true);
-        Some(entry)
-    }
-
-    /// Returns the keys of this table and its tables that no section has read.
-    #[cfg(test)]
-    pub(super) fn unread_keys(&self) -> Vec<String> {
-        let mut unread = Vec::new();
-        for entry in &self.entries {
-            if !entry.was_read.get() {
-                unread.extend(entry.location.key().map(str::to_owned));
-            }
-            match &entry.value {
-                Some(ParsedValue::Table(table)) => unread.extend(table.unread_keys()),
-                Some(ParsedValue::NamedTables(tables)) => {
-                    unread.extend(tables.iter().flat_map(|(_, table)| table.unread_keys()));
-                }
-                _ => {}
-            }
-        }
-        unread
-    }
-}
 
 /// Parses tables, and collects the diagnostics.
 pub(super) struct TableParser<'t, 'd> {

@@ -1,16 +1,15 @@
 //! Parses one value to the type that the key table gives it.
 
-use std::{rc::Rc, time::Duration};
-
 use toml::de::{DeInteger, DeTable, DeValue};
 
 use super::{
     diagnostics::Diagnostic,
     keys::{KeySpec, Kind},
-    location::{Location, Spanned},
+    location::Location,
+    parsed::{ParsedValue, SecretSource},
     quote::quote,
+    spanned::Spanned,
     suggestion::nearest,
-    table::ParsedTable,
     units::{format_size, parse_duration, parse_size},
 };
 
@@ -18,41 +17,6 @@ use super::{
 const MAX_BOUNDED_SIZE: u64 = 1 << 30;
 /// The two forms of a secret that [`Kind::Secret`] recommends.
 const SECRET_FORMS: &str = "write { env = \"NAME\" } or { file = \"/path\" }";
-
-/// A parsed value. Strings are borrowed from the document, so no secret is copied. There is no
-/// `Debug`, since a string may hold a secret.
-pub(super) enum ParsedValue<'a> {
-    String(&'a str),
-    Strings(Vec<Spanned<&'a str>>),
-    Choice(&'static str),
-    Boolean(bool),
-    Integer(u64),
-    Integers(Vec<u64>),
-    /// `"auto"`, of [`Kind::IntegerOrAuto`].
-    Auto,
-    Duration(Duration),
-    /// In bytes.
-    Size(u64),
-    /// `"unlimited"`, of [`Kind::SizeOrUnlimited`].
-    Unlimited,
-    Secret(SecretSource<'a>),
-    /// Pairs in the order of the file.
-    StringMap(Vec<(&'a str, Spanned<&'a str>)>),
-    Table(Rc<ParsedTable<'a>>),
-    /// Tables by name in the order of the file.
-    NamedTables(Vec<(&'a str, Rc<ParsedTable<'a>>)>),
-}
-
-/// The place that a secret is read from.
-#[derive(Clone, Copy)]
-pub(super) enum SecretSource<'a> {
-    /// The secret itself.
-    Inline(&'a str),
-    /// The name of an environment variable.
-    Env(&'a str),
-    /// The path of a file.
-    File(&'a str),
-}
 
 /// Parses a value that holds no other values, or reports why it is invalid.
 pub(super) fn parse_scalar<'a>(

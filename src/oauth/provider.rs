@@ -41,6 +41,11 @@ pub struct Provider {
     pub refresh_before: Option<Duration>,
 }
 
+impl Provider {
+    /// The default separator between two scopes (RFC 6749 §3.3).
+    pub const DEFAULT_SCOPE_SEPARATOR: &str = " ";
+}
+
 /// `grant_type` (RFC 6749 §4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GrantType {

@@ -4,13 +4,10 @@ use serde_json::json;
 
 use super::{KeySpec, Kind, duration, key};
 use crate::{
-    config::{
-        choices::{
-            CHALLENGE_METHODS, CLIENT_AUTHS, ENCODINGS, GRANT_TYPES, TOKEN_METHODS, word_for, words,
-        },
-        sections::DEFAULT_SCOPE_SEPARATOR,
+    config::choices::{
+        CHALLENGE_METHODS, CLIENT_AUTHS, ENCODINGS, GRANT_TYPES, TOKEN_METHODS, word_for, words,
     },
-    oauth::provider::{Authorization, SignIn, TokenRequest, TokenResponse},
+    oauth::provider::{Authorization, Provider, SignIn, TokenRequest, TokenResponse},
     proxy::route::{Binding, Injection},
 };
 
@@ -162,7 +159,7 @@ const TOKEN_REQUEST: &[KeySpec] = &[
         Kind::NonEmptyString,
         "The separator between the scopes of an array.",
     )
-    .with_default(|| json!(DEFAULT_SCOPE_SEPARATOR)),
+    .with_default(|| json!(Provider::DEFAULT_SCOPE_SEPARATOR)),
     key(
         "timeout",
         Kind::Duration { allow_zero: false },

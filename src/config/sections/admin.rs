@@ -3,7 +3,7 @@
 use super::{BuildContext, listeners, secret};
 use crate::{
     admin::Admin,
-    config::{location::Spanned, section::Section},
+    config::{section::Section, spanned::Spanned},
 };
 
 /// Builds the admin listener and its location. `listen = "off"` and an invalid address give `None`.

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use url::{Host, Url};
 
 use super::BuildContext;
-use crate::config::{diagnostics::Diagnostic, location::Spanned, quote::quote, section::Section};
+use crate::config::{diagnostics::Diagnostic, quote::quote, section::Section, spanned::Spanned};
 
 /// The endpoints of one provider table.
 pub(super) struct Endpoints<'s, 'a> {

@@ -9,7 +9,7 @@ use std::{
 use super::{BuildContext, route::BuiltRoute};
 use crate::{
     admin::Admin,
-    config::{diagnostics::Diagnostic, location::Spanned, quote::quote},
+    config::{diagnostics::Diagnostic, quote::quote, spanned::Spanned},
     proxy::route::Upstream,
     server::address::ListenAddress,
 };

@@ -3,8 +3,8 @@
 use super::BuildContext;
 use crate::{
     config::{
-        choices::LOG_FORMATS, diagnostics::Diagnostic, location::Spanned, quote::quote,
-        section::Section,
+        choices::LOG_FORMATS, diagnostics::Diagnostic, quote::quote, section::Section,
+        spanned::Spanned,
     },
     telemetry::{LogSettings, tracing::validate_level},
 };

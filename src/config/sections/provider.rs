@@ -20,18 +20,15 @@ use crate::{
     config::{
         choices::GRANT_TYPES,
         diagnostics::Diagnostic,
-        location::Spanned,
         preset::{preset, presets},
         quote::quote,
         section::Section,
+        spanned::Spanned,
         suggestion::nearest,
     },
     oauth::provider::{ClientAuth, GrantType, Provider},
     proxy::route::{Binding, Injection},
 };
-
-/// The default of `token_request.scope_separator` (RFC 6749 §3.3).
-pub(in crate::config) const DEFAULT_SCOPE_SEPARATOR: &str = " ";
 
 /// All providers of a file.
 pub(super) struct Providers<'a> {
@@ -207,7 +204,7 @@ fn check_required_keys(
 /// Returns one string as it is, or an array joined by the separator. Without scopes it is `None`.
 fn scope(section: &Section<'_>) -> Option<String> {
     let separator = section.section("token_request").string("scope_separator");
-    let separator = separator.map_or(DEFAULT_SCOPE_SEPARATOR, |found| found.value);
+    let separator = separator.map_or(Provider::DEFAULT_SCOPE_SEPARATOR, |found| found.value);
     let scopes = section.strings("scope")?.value;
     let scopes: Vec<_> = scopes.iter().map(|scope| scope.value).collect();
     Some(scopes.join(separator)).filter(|scope| !scope.is_empty())

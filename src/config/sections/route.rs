@@ -10,10 +10,8 @@ use super::{
 };
 use crate::{
     config::{
-        diagnostics::Diagnostic,
-        location::{Location, Spanned},
-        quote::quote,
-        section::Section,
+        diagnostics::Diagnostic, location::Location, quote::quote, section::Section,
+        spanned::Spanned,
     },
     proxy::{
         allow::AllowRule,

@@ -6,10 +6,10 @@ use super::BuildContext;
 use crate::{
     config::{
         diagnostics::Diagnostic,
-        location::Spanned,
+        parsed::SecretSource,
         quote::{MASK, is_safe_secret_source, is_variable_name},
         section::Section,
-        value::SecretSource,
+        spanned::Spanned,
     },
     secret::{LiveSecret, Secret},
 };

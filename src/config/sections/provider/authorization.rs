@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::super::{BuildContext, endpoint::Endpoints};
 use crate::{
     config::{
-        choices::CHALLENGE_METHODS, diagnostics::Diagnostic, location::Spanned, quote::quote,
-        section::Section,
+        choices::CHALLENGE_METHODS, diagnostics::Diagnostic, quote::quote, section::Section,
+        spanned::Spanned,
     },
     oauth::{
         provider::Authorization,

@@ -4,7 +4,7 @@ use http::HeaderName;
 
 use super::super::BuildContext;
 use crate::{
-    config::{diagnostics::Diagnostic, location::Spanned, quote::quote, section::Section},
+    config::{diagnostics::Diagnostic, quote::quote, section::Section, spanned::Spanned},
     proxy::route::Injection,
 };
 

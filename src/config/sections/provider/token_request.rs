@@ -16,8 +16,8 @@ use crate::{
     config::{
         choices::{ENCODINGS, TOKEN_METHODS},
         diagnostics::Diagnostic,
-        location::Spanned,
         section::Section,
+        spanned::Spanned,
     },
     oauth::provider::{ClientAuth, Encoding, TokenMethod, TokenRequest},
 };

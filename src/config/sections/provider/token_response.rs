@@ -2,7 +2,7 @@
 
 use super::super::BuildContext;
 use crate::{
-    config::{diagnostics::Diagnostic, location::Spanned, quote::quote, section::Section},
+    config::{diagnostics::Diagnostic, quote::quote, section::Section, spanned::Spanned},
     oauth::provider::TokenResponse,
 };
 

@@ -4,7 +4,7 @@ use std::net::{Ipv6Addr, SocketAddr};
 
 use super::super::{BuildContext, secret};
 use crate::{
-    config::{diagnostics::Diagnostic, location::Spanned, quote::quote, section::Section},
+    config::{diagnostics::Diagnostic, quote::quote, section::Section, spanned::Spanned},
     proxy::route::Guard,
     server::address::ListenAddress,
 };

@@ -9,10 +9,8 @@ use super::super::{
 };
 use crate::{
     config::{
-        choices::HTTP2_MODES,
-        diagnostics::Diagnostic,
-        location::{Location, Spanned},
-        section::Section,
+        choices::HTTP2_MODES, diagnostics::Diagnostic, location::Location, section::Section,
+        spanned::Spanned,
     },
     proxy::route::{Http2, Upstream},
     tls::Trust,
