@@ -1,5 +1,7 @@
 //! Parses one value to the type that the key table gives it.
 
+use std::time::Duration;
+
 use toml::de::{DeInteger, DeTable, DeValue};
 
 use super::{
@@ -24,14 +26,11 @@ pub(super) fn parse_scalar<'a>(
     spec: &'static KeySpec,
     location: &Location,
 ) -> Result<ParsedValue<'a>, Diagnostic> {
-    let name = spec.name;
-    let error = |message, hint| Err(Diagnostic::error(location, message, hint));
-
-    match (spec.kind, value) {
-        (Kind::NonEmptyString, DeValue::String(text)) if text.is_empty() => error(
-            format!("`{name}` is empty"),
-            "give it a value, or remove the key".to_owned(),
-        ),
+    let parsed = match (spec.kind, value) {
+        (Kind::NonEmptyString, DeValue::String(text)) if text.is_empty() => Err(Invalid {
+            fault: "is empty".to_owned(),
+            hint: "give it a value, or remove the key".to_owned(),
+        }),
         (Kind::NonEmptyString | Kind::String, DeValue::String(text)) => {
             Ok(ParsedValue::String(text))
         }
@@ -40,45 +39,21 @@ pub(super) fn parse_scalar<'a>(
             let value = text.as_ref();
             Ok(ParsedValue::Strings(vec![Spanned { value, location }]))
         }
-        (Kind::Secret, DeValue::String(_) | DeValue::Table(_)) => match parse_secret(value) {
-            Ok(source) => Ok(ParsedValue::Secret(source)),
-            Err(fault) => error(format!("`{name}` {fault}"), SECRET_FORMS.to_owned()),
-        },
+        (Kind::Secret, DeValue::String(_) | DeValue::Table(_)) => {
+            parse_secret(value).map(ParsedValue::Secret)
+        }
         (Kind::Boolean, DeValue::Boolean(boolean)) => Ok(ParsedValue::Boolean(*boolean)),
-        (Kind::Duration { allow_zero }, DeValue::String(text)) => match parse_duration(text) {
-            Ok(duration) if duration.is_zero() && !allow_zero => error(
-                format!("`{name}` must not be zero"),
-                "use a longer duration, or remove the key to use the default".to_owned(),
-            ),
-            Ok(duration) => Ok(ParsedValue::Duration(duration)),
-            Err(invalid) => error(
-                format!("`{name}` = {} is not a duration", quote(text)),
-                invalid.to_string(),
-            ),
-        },
+        (Kind::Duration { allow_zero }, DeValue::String(text)) => {
+            parse_bounded_duration(text, allow_zero).map(ParsedValue::Duration)
+        }
+        (Kind::Size { min }, DeValue::String(text)) => {
+            parse_bounded_size(text, min, MAX_BOUNDED_SIZE).map(ParsedValue::Size)
+        }
         (Kind::SizeOrUnlimited, DeValue::String(text)) if text == "unlimited" => {
             Ok(ParsedValue::Unlimited)
         }
-        (Kind::Size { .. } | Kind::SizeOrUnlimited, DeValue::String(text)) => {
-            let (min, max) = match spec.kind {
-                Kind::Size { min } => (min, MAX_BOUNDED_SIZE),
-                _ => (0, u64::MAX),
-            };
-            match parse_size(text) {
-                Ok(bytes) if (min..=max).contains(&bytes) => Ok(ParsedValue::Size(bytes)),
-                Ok(_) => error(
-                    format!("`{name}` = {} is out of range", quote(text)),
-                    format!(
-                        "use at least {} and at most {}",
-                        format_size(min),
-                        format_size(max)
-                    ),
-                ),
-                Err(invalid) => error(
-                    format!("`{name}` = {} is not a size", quote(text)),
-                    invalid.to_string(),
-                ),
-            }
+        (Kind::SizeOrUnlimited, DeValue::String(text)) => {
+            parse_bounded_size(text, 0, u64::MAX).map(ParsedValue::Size)
         }
         (Kind::IntegerOrAuto { .. }, DeValue::String(text)) if text == "auto" => {
             Ok(ParsedValue::Auto)
@@ -86,35 +61,89 @@ pub(super) fn parse_scalar<'a>(
         (
             Kind::Integer { min, max } | Kind::IntegerOrAuto { min, max },
             DeValue::Integer(integer),
-        ) => match to_u64(integer).filter(|integer| (min..=max).contains(integer)) {
-            Some(integer) => Ok(ParsedValue::Integer(integer)),
-            None => error(
-                format!("`{name}` is out of range"),
-                format!("use at least {min} and at most {max}"),
-            ),
-        },
+        ) => parse_bounded_integer(integer, min, max).map(ParsedValue::Integer),
         (Kind::Choice(words), DeValue::String(text)) => {
-            match words.iter().find(|word| *word == text) {
-                Some(word) => Ok(ParsedValue::Choice(word)),
-                None => error(
-                    format!("`{name}` = {} is not a known value", quote(text)),
-                    suggest_word(text, words),
-                ),
-            }
+            parse_choice(text, words).map(ParsedValue::Choice)
         }
-        _ => Err(wrong_type(value, spec, location)),
+        _ => return Err(wrong_type(value, spec, location)),
+    };
+    parsed.map_err(|Invalid { fault, hint }| {
+        Diagnostic::error(location, format!("`{}` {fault}", spec.name), hint)
+    })
+}
+
+/// An invalid value of a known key.
+struct Invalid {
+    /// The fault. It follows the name of the key in the message.
+    fault: String,
+    hint: String,
+}
+
+fn parse_bounded_duration(text: &str, allow_zero: bool) -> Result<Duration, Invalid> {
+    match parse_duration(text) {
+        Ok(duration) if duration.is_zero() && !allow_zero => Err(Invalid {
+            fault: "must not be zero".to_owned(),
+            hint: "use a longer duration, or remove the key to use the default".to_owned(),
+        }),
+        Ok(duration) => Ok(duration),
+        Err(invalid) => Err(Invalid {
+            fault: format!("= {} is not a duration", quote(text)),
+            hint: invalid.to_string(),
+        }),
     }
 }
 
-/// Parses a secret's source, or says what is wrong. The secret is not read yet, and never quoted.
-fn parse_secret<'a>(value: &'a DeValue<'a>) -> Result<SecretSource<'a>, &'static str> {
+fn parse_bounded_size(text: &str, min: u64, max: u64) -> Result<u64, Invalid> {
+    match parse_size(text) {
+        Ok(bytes) if (min..=max).contains(&bytes) => Ok(bytes),
+        Ok(_) => Err(Invalid {
+            fault: format!("= {} is out of range", quote(text)),
+            hint: format!(
+                "use at least {} and at most {}",
+                format_size(min),
+                format_size(max)
+            ),
+        }),
+        Err(invalid) => Err(Invalid {
+            fault: format!("= {} is not a size", quote(text)),
+            hint: invalid.to_string(),
+        }),
+    }
+}
+
+fn parse_bounded_integer(integer: &DeInteger<'_>, min: u64, max: u64) -> Result<u64, Invalid> {
+    let integer = to_u64(integer).filter(|integer| (min..=max).contains(integer));
+    integer.ok_or_else(|| Invalid {
+        fault: "is out of range".to_owned(),
+        hint: format!("use at least {min} and at most {max}"),
+    })
+}
+
+fn parse_choice(text: &str, words: &'static [&'static str]) -> Result<&'static str, Invalid> {
+    let word = words.iter().find(|word| **word == text);
+    word.copied().ok_or_else(|| Invalid {
+        fault: format!("= {} is not a known value", quote(text)),
+        hint: match nearest(text, words.iter().copied()) {
+            Some(word) => format!("did you mean \"{word}\"?"),
+            None => format!("use one of {}", listed(words)),
+        },
+    })
+}
+
+/// Parses a secret's source. The secret is not read yet, and never quoted.
+fn parse_secret<'a>(value: &'a DeValue<'a>) -> Result<SecretSource<'a>, Invalid> {
+    let invalid = |fault: &str| Invalid {
+        fault: fault.to_owned(),
+        hint: SECRET_FORMS.to_owned(),
+    };
     let table = match value {
-        DeValue::String(text) if text.is_empty() => return Err("is empty"),
+        DeValue::String(text) if text.is_empty() => return Err(invalid("is empty")),
         DeValue::String(text) => return Ok(SecretSource::Inline(text)),
         DeValue::Table(table) => table,
-        _ => return Err("must be a string or a table"),
+        _ => return Err(invalid("must be a string or a table")),
     };
-    let (source, value) = only_member(table).ok_or("must have exactly one source")?;
+    let (source, value) =
+        only_member(table).ok_or_else(|| invalid("must have exactly one source"))?;
     let text = value
         .as_str()
         .filter(|text| !text.is_empty() && !text.contains('\0'));
@@ -122,21 +151,16 @@ fn parse_secret<'a>(value: &'a DeValue<'a>) -> Result<SecretSource<'a>, &'static
     match (source, text) {
         ("env", Some(variable)) => Ok(SecretSource::Env(variable)),
         ("file", Some(path)) => Ok(SecretSource::File(path)),
-        ("env" | "file", None) => Err("needs the name of a variable or the path of a file"),
-        _ => Err("must come from `env` or `file`"),
+        ("env" | "file", None) => Err(invalid(
+            "needs the name of a variable or the path of a file",
+        )),
+        _ => Err(invalid("must come from `env` or `file`")),
     }
 }
 
 fn only_member<'a>(table: &'a DeTable<'a>) -> Option<(&'a str, &'a DeValue<'a>)> {
     let (name, value) = table.iter().next().filter(|_| table.len() == 1)?;
     Some((name.get_ref(), value.get_ref()))
-}
-
-fn suggest_word(text: &str, words: &'static [&'static str]) -> String {
-    match nearest(text, words.iter().copied()) {
-        Some(word) => format!("did you mean \"{word}\"?"),
-        None => format!("use one of {}", listed(words)),
-    }
 }
 
 /// Reports a value whose TOML type does not fit its key.
