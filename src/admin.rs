@@ -16,7 +16,7 @@ mod service;
 mod state;
 mod status;
 
-use std::sync::Arc;
+use std::{net::Ipv4Addr, sync::Arc};
 
 use crate::{secret::LiveSecret, server::address::ListenAddress};
 pub use serve::{serve, serve_connection};
@@ -29,6 +29,15 @@ pub struct Admin {
     pub listen: ListenAddress,
     /// What opens the listener's private part when others than this machine can reach it.
     pub key: Option<Arc<LiveSecret>>,
+}
+
+impl Default for Admin {
+    fn default() -> Self {
+        Self {
+            listen: ListenAddress::Tcp((Ipv4Addr::LOCALHOST, 9900).into()),
+            key: None,
+        }
+    }
 }
 
 #[cfg(test)]

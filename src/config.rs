@@ -1,25 +1,44 @@
-//! The configuration: from a TOML file to the types that the parts of the program own.
+//! The configuration: from a TOML file to the types that the components own.
 //!
-//! `text → toml → check (against keys) → raw → build → Config`, every problem on the way in one [`Report`].
+//! `text → syntax → table (one walk over the key table) → sections → Config`. Every problem on the
+//! way is collected in one [`Report`].
+//!
+//! To add a key:
+//! 1. Add a line to the key table: `keys.rs`, `keys/provider.rs` or `keys/route.rs`.
+//! 2. Add a field to the owner's type, and its default to the owner's `Default`.
+//! 3. Add a line to the section that builds this type: `sections/TABLE.rs`.
+//! 4. Add the key to `config/reference.toml`, and run `cargo run -- schema > config/schema.json`.
+//!
+//! Tests fail for a key that is missing in one of these places.
 
-mod build;
-mod check;
+mod choices;
+mod diagnostics;
 mod excerpt;
 mod keys;
+mod location;
+mod parsed;
 mod preset;
-mod raw;
+mod quote;
 mod report;
 mod schema;
+mod section;
+mod sections;
+mod spanned;
+mod suggestion;
 mod syntax;
+mod table;
+mod units;
 mod value;
 
 use std::{
-    fs, io,
-    io::Read,
+    fs,
+    io::{self, Read},
     path::{Path, PathBuf},
+    rc::Rc,
     sync::Arc,
 };
 
+use thiserror::Error;
 use zeroize::Zeroizing;
 
 pub use preset::{Preset, preset, presets};
@@ -35,16 +54,17 @@ use crate::{
     token::store::StoreLocation,
 };
 
-/// A configuration that was checked whole.
+/// A configuration without errors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// The file it came from, for reloads and for messages.
+    /// The file that it was read from.
     pub path: Option<PathBuf>,
-    /// `[admin]`; `None` is `listen = "off"`.
+    /// `[admin]`; `None` for `listen = "off"`.
     pub admin: Option<Admin>,
     /// `[store]`.
     pub store: StoreLocation,
-    /// Whether the file says where: then it has to be usable even while no provider keeps anything in it.
+    /// Whether the file sets `[store] path`. Then the store must be usable even while no provider
+    /// uses it.
     pub store_is_given: bool,
     /// `[log]`.
     pub log: LogSettings,
@@ -52,7 +72,7 @@ pub struct Config {
     pub limits: Limits,
     /// `[drain]`.
     pub drain: Drain,
-    /// `[runtime] workers`, `auto` resolved: at least 1.
+    /// `[runtime] workers`, with `auto` resolved: at least 1.
     pub workers: usize,
     /// `[providers.*]` in the order of the file.
     pub providers: Vec<Arc<Provider>>,
@@ -60,119 +80,156 @@ pub struct Config {
     pub routes: Vec<Route>,
 }
 
-/// Where the values of environment variables come from: [`environment`], or a test's own.
+/// A source of environment variables: [`environment`], or a test's own.
 pub type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
 
-/// The process's environment; a variable that is not Unicode counts as absent.
+/// The maximum size of a configuration file, in bytes.
+const MAX_FILE_BYTES: u64 = 32 * 1024 * 1024;
+
+/// Returns a variable of the process's environment, unless it is absent or not Unicode.
 pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// The largest configuration that is read, in bytes.
-const LARGEST_FILE: u64 = 32 * 1024 * 1024;
-
-/// The file in force: `given` (the `-c` option), else `$BEARWARD_CONFIG`, else `./bearward.toml` if there is one, else
-/// `/etc/bearward/bearward.toml`.
+/// Returns the path of the configuration file.
+///
+/// That is `given` (the `-c` option), else `$BEARWARD_CONFIG`, else `./bearward.toml` if it exists,
+/// else `/etc/bearward/bearward.toml`.
 pub fn find(given: Option<&Path>, environment: Environment<'_>) -> PathBuf {
-    const HERE: &str = "bearward.toml";
+    const IN_WORKING_FOLDER: &str = "bearward.toml";
     if let Some(path) = given {
         return path.to_owned();
     }
     match environment("BEARWARD_CONFIG").filter(|path| !path.is_empty()) {
         Some(path) => path.into(),
-        None if Path::new(HERE).exists() => HERE.into(),
+        None if Path::new(IN_WORKING_FOLDER).exists() => IN_WORKING_FOLDER.into(),
         None => "/etc/bearward/bearward.toml".into(),
     }
 }
 
-/// Reads and checks the file at `path`; relative paths in it are relative to its folder.
+/// Loads the file at `path`. Relative paths in it are relative to its folder.
 ///
 /// # Errors
-/// All that is wrong with it. With `Ok` comes a report that holds warnings at most.
+/// A report with all problems of the file. The report beside an `Ok` holds warnings only.
 pub fn load(path: &Path, environment: Environment<'_>) -> Result<(Config, Report), Report> {
     let file = path.display().to_string();
-    let unreadable = |error: io::Error| {
-        let hint = "name a file with -c FILE or $BEARWARD_CONFIG; else ./bearward.toml and then \
-                    /etc/bearward/bearward.toml are read";
-        Report::whole_file(
-            &file,
-            format!("the configuration cannot be read: {error}"),
-            hint.to_owned(),
-        )
-    };
-    let mut bytes = Zeroizing::new(Vec::new());
-    fs::File::open(path)
-        .and_then(|file| file.take(LARGEST_FILE + 1).read_to_end(&mut bytes))
-        .map_err(unreadable)?;
-    if bytes.len() as u64 > LARGEST_FILE {
-        return Err(unreadable(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "larger than 32 MiB",
-        )));
-    }
+    let bytes = read_file(path).map_err(|error| unreadable(&file, &error))?;
     let text = std::str::from_utf8(&bytes).map_err(|error| {
-        let line = bytes[..error.valid_up_to()]
-            .iter()
-            .filter(|byte| **byte == b'\n')
-            .count()
-            + 1;
-        let hint = "save it as UTF-8".to_owned();
-        Report::whole_file(
-            &file,
-            format!("the configuration is not UTF-8, from line {line} on"),
-            hint,
-        )
+        let error = FileError::not_utf8(&bytes, error.valid_up_to());
+        unreadable(&file, &error)
     })?;
-    read(text, &file, Some(path), environment)
+    parse_file(text, &file, Some(path), environment)
 }
 
-/// Checks `text`, which reports call `file`; relative paths in it are relative to the working folder.
+/// Parses `text`, which reports call `file`. Relative paths in it are relative to the working
+/// folder.
 ///
 /// # Errors
-/// All that is wrong with it. With `Ok` comes a report that holds warnings at most.
+/// A report with all problems of the text. The report beside an `Ok` holds warnings only.
 pub fn parse(
     text: &str,
     file: &str,
     environment: Environment<'_>,
 ) -> Result<(Config, Report), Report> {
-    read(text, file, None, environment)
+    parse_file(text, file, None, environment)
 }
 
-fn read(
+/// An unreadable configuration file.
+#[derive(Debug, Error)]
+enum FileError {
+    #[error("the configuration cannot be read: {0}")]
+    Io(#[from] io::Error),
+    #[error("the configuration cannot be read: it is larger than {} MiB", MAX_FILE_BYTES >> 20)]
+    TooLarge,
+    #[error("the configuration is not UTF-8, from line {line} on")]
+    NotUtf8 { line: usize },
+}
+
+impl FileError {
+    fn not_utf8(bytes: &[u8], valid_up_to: usize) -> Self {
+        let line_breaks = memchr::memchr_iter(b'\n', &bytes[..valid_up_to]).count();
+        Self::NotUtf8 {
+            line: line_breaks + 1,
+        }
+    }
+
+    const fn hint(&self) -> &'static str {
+        match self {
+            Self::Io(_) | Self::TooLarge => {
+                "name the file with -c FILE or $BEARWARD_CONFIG; without them, ./bearward.toml or \
+                 /etc/bearward/bearward.toml is read"
+            }
+            Self::NotUtf8 { .. } => "save the file as UTF-8",
+        }
+    }
+}
+
+/// The report of a file that cannot be read.
+fn unreadable(file: &str, error: &FileError) -> Report {
+    let start = location::Location::new(0..0);
+    let mut diagnostics = diagnostics::Diagnostics::default();
+    diagnostics.push(diagnostics::Diagnostic::error(
+        &start,
+        error.to_string(),
+        error.hint(),
+    ));
+    diagnostics.into_report(file, None)
+}
+
+/// Reads the file into memory that is zeroed when it is dropped.
+fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
+    let mut bytes = Zeroizing::new(Vec::new());
+    fs::File::open(path)?
+        .take(MAX_FILE_BYTES + 1)
+        .read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_FILE_BYTES {
+        return Err(FileError::TooLarge);
+    }
+    Ok(bytes)
+}
+
+fn parse_file(
     text: &str,
     file: &str,
     path: Option<&Path>,
     environment: Environment<'_>,
 ) -> Result<(Config, Report), Report> {
-    let folder = path.and_then(Path::parent).map(Path::to_owned);
-    let mut context = build::Context::new(environment, folder);
-    let document = syntax::parse(text, &mut context.drafts);
-    let table = document.table.get_ref();
+    let mut diagnostics = diagnostics::Diagnostics::default();
+    let document = syntax::parse(text, &mut diagnostics);
+    let syntax_errors = diagnostics.len();
+
     let mut config = None;
-    let syntax_errors = context.drafts.len();
-    if document.is_whole {
-        let checker = check::Checker {
+    if document.is_checkable {
+        let mut parser = table::TableParser {
             text,
             is_valid: document.is_valid,
+            diagnostics: &mut diagnostics,
         };
-        checker.table(table, keys::ROOT, &"".into(), &mut context.drafts);
-        config = Some(build::build(&raw::Section::root(table), path, &mut context));
+        let root = parser.parse(&document.table, keys::ROOT, location::Location::new(0..0));
+        let root = section::Section::new(Rc::new(root));
+
+        let folder = path.and_then(Path::parent).map(Path::to_owned);
+        let mut context = sections::BuildContext::new(environment, folder, diagnostics);
+        config = Some(sections::build(&root, path, &mut context));
+        diagnostics = context.diagnostics;
     }
-    let mut drafts = context.drafts;
     if syntax_errors > 0 {
-        drafts.drop_echoes(syntax_errors, |at| {
-            at.key().is_some() && document.broken.contains(&syntax::line(text, at.span.start))
+        // A key on a line with a syntax error seems to be malformed or missing.
+        diagnostics.remove_echoes(syntax_errors, |location| {
+            let line = syntax::line_start(text, location.span.start);
+            location.key().is_some() && document.broken_lines.contains(&line)
         });
     }
-    let failed = drafts.has_errors();
-    let report = if drafts.is_empty() {
+
+    let has_errors = diagnostics.has_errors();
+    let report = if diagnostics.is_empty() {
         Report::default()
     } else {
-        let excerpts = excerpt::Excerpts::new(text, document.is_valid.then_some(table));
-        drafts.finish(file, Some(&excerpts))
+        let table = document.is_valid.then_some(&document.table);
+        diagnostics.into_report(file, Some(&excerpt::Excerpts::new(text, table)))
     };
     match config {
-        Some(config) if !failed => Ok((config, report)),
+        Some(config) if !has_errors => Ok((config, report)),
         _ => Err(report),
     }
 }

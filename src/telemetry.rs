@@ -13,13 +13,23 @@ pub struct LogSettings {
     pub level: String,
 }
 
+impl Default for LogSettings {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::default(),
+            level: "info".to_owned(),
+        }
+    }
+}
+
 /// `[log] format`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people.
     Text,
     /// One JSON object a line.
     Json,
     /// Text on a terminal, else JSON.
+    #[default]
     Auto,
 }

@@ -63,9 +63,9 @@ fn six_different_mistakes_are_all_named_and_none_of_the_secrets() {
     assert_eq!(status, 2, "{out}{err}");
     for place in [
         "FILE:5:1: error: unknown key `client_secrt`",
-        "FILE:6:17: error: `client_secret` has to be a secret, this is an array",
-        "FILE:7:9: error: `scope` has to be a string or an array of strings, this is an integer",
-        "FILE:10:47: error: `headers` holds strings alone",
+        "FILE:6:17: error: `client_secret` must be a secret, not an array",
+        "FILE:7:9: error: `scope` must be a string or an array of strings, not an integer",
+        "FILE:10:47: error: `headers` must contain strings only",
         "FILE:14:12: error: there is no provider \"happn\"",
         "FILE:15:12: error: `upstream` = \"***\" has user information in it",
     ] {

@@ -1,67 +1,65 @@
-//! Lines of the file for reports, with everything masked that is not known to be harmless.
-//!
-//! Shown are keys, punctuation, and values of keys that hold no secret. What is under an unknown key, in a comment, in a
-//! free table such as `headers`, or of a form that may hold a credential is not; and where the text is no valid TOML,
-//! nothing but the key at the beginning of the line.
+//! Lines of the file for reports, with everything masked that may be a secret.
+
+mod masking;
 
 use std::{collections::HashSet, ops::Range};
 
-use toml::de::{DeTable, DeValue};
+use toml::de::DeTable;
 
-use super::{
-    keys::{self, Key, Kind},
-    value,
-};
+use super::{keys, quote::MASK};
+use masking::{MaskedSpan, classify};
 
-/// What stands for what is not shown.
-pub(super) const MASK: &str = "***";
-/// The most characters of an excerpt.
-const WIDEST: usize = 140;
+/// The longest excerpt, in characters.
+const MAX_EXCERPT: usize = 140;
 
-/// The text of a file, ready to be quoted.
+/// The text of a file, indexed for excerpts.
+///
+/// An excerpt shows keys, punctuation, and values of keys that hold no secret. It masks values of
+/// unknown keys, of free tables such as `headers`, and of a form that may hold a credential; and it
+/// omits comments. If the text is not valid TOML, it shows only the key at the beginning of the
+/// line.
 pub(super) struct Excerpts<'a> {
     text: &'a str,
+    /// The offset at which each line begins.
     lines: Vec<usize>,
+    /// The words that are shown outside of keys and values.
     words: HashSet<&'a str>,
-    /// Keys and single values in their order, and whether they may be shown; none when the text is no valid TOML.
-    spans: Option<Vec<(Range<usize>, bool)>>,
+    /// The keys and scalar values in the order of the file. `None` if the text is not valid TOML.
+    spans: Option<Vec<MaskedSpan>>,
 }
 
 impl<'a> Excerpts<'a> {
-    /// Of `text`, whose content is `table` if it is valid TOML.
+    /// Indexes `text`. `table` is its content if it is valid TOML.
     pub(super) fn new(text: &'a str, table: Option<&'a DeTable<'a>>) -> Self {
-        let mut words = HashSet::new();
-        keys::walk(keys::ROOT, "", &mut |_, key| {
-            words.insert(key.name);
+        let mut words = HashSet::from(["env", "file"]);
+        keys::walk(keys::ROOT, "", &mut |_, spec| {
+            words.insert(spec.name);
         });
-        words.extend(["env", "file"]);
-        let mut spans = table.map(|_| Vec::new());
-        if let (Some(table), Some(spans)) = (table, &mut spans) {
-            classify(text, table, keys::ROOT, &mut words, spans);
-            spans.sort_by_key(|(span, _)| span.start);
-        }
-        let lines = std::iter::once(0)
-            .chain(memchr::memchr_iter(b'\n', text.as_bytes()).map(|at| at + 1))
-            .collect();
+        let spans = table.map(|table| {
+            let mut spans = Vec::new();
+            classify(text, table, keys::ROOT, &mut words, &mut spans);
+            spans.sort_by_key(|masked| masked.span.start);
+            spans
+        });
+        let line_breaks = memchr::memchr_iter(b'\n', text.as_bytes());
+        let lines = std::iter::once(0).chain(line_breaks.map(|offset| offset + 1));
         Self {
             text,
-            lines,
+            lines: lines.collect(),
             words,
             spans,
         }
     }
 
-    /// Line and column, both from 1, the column in characters.
+    /// Returns the line and column of a byte offset. Both count from 1, the column in characters.
     pub(super) fn position(&self, offset: usize) -> (usize, usize) {
         let offset = self.text.floor_char_boundary(offset);
         let line = self.lines.partition_point(|start| *start <= offset).max(1);
-        (
-            line,
-            self.text[self.lines[line - 1]..offset].chars().count() + 1,
-        )
+        let before = &self.text[self.lines[line - 1]..offset];
+        (line, before.chars().count() + 1)
     }
 
-    /// The masked line where `span` begins, and carets under what is shown of it.
+    /// Returns the masked line in which `span` begins, and carets under the span.
     pub(super) fn excerpt(&self, span: &Range<usize>) -> Option<(String, String)> {
         let (number, _) = self.position(span.start);
         let start = self.lines[number - 1];
@@ -71,270 +69,170 @@ impl<'a> Excerpts<'a> {
             .map_or(self.text.len(), |next| next - 1);
         let line = start..start + self.text[start..end].trim_end().len();
         let pieces = match &self.spans {
-            Some(spans) => self.pieces(&line, spans),
-            None => self.leading_key(&line),
+            Some(spans) => self.split_line(&line, spans),
+            None => self.split_invalid_line(&line),
         };
-        let (mut shown, mut from, mut to) = (String::new(), None, None);
-        let mut width = 0;
-        for (piece, visible) in pieces {
-            let text = if visible {
-                &self.text[piece.clone()]
-            } else {
-                MASK
-            };
-            // Inside of a visible piece the caret is exact; a mask is pointed at as a whole.
-            let column = |offset: usize| {
-                let inside = offset.clamp(piece.start, piece.end);
-                if visible {
-                    self.text[piece.start..self.text.floor_char_boundary(inside)]
-                        .chars()
-                        .count()
-                } else {
-                    0
-                }
-            };
-            if from.is_none() && span.start < piece.end {
-                from = Some(width + column(span.start));
-            }
-            let all = text.chars().count();
-            if span.end > piece.start {
-                to = Some(if span.end >= piece.end || !visible {
-                    width + all
-                } else {
-                    width + column(span.end)
-                });
-            }
-            shown.extend(text.chars().map(|c| if c.is_control() { ' ' } else { c }));
-            width += all;
-        }
-        if shown.trim().is_empty() {
+        let line = MaskedLine::new(self.text, &pieces, span);
+        if line.shown.trim().is_empty() {
             return None;
         }
-        let from = from.unwrap_or(width);
-        let carets = to.unwrap_or(0).saturating_sub(from).max(1);
-        Some(window(shown.trim_end(), from, carets))
+        Some(cut(line.shown.trim_end(), line.caret, line.caret_width))
     }
 
-    /// The pieces of a line of valid TOML; `spans` do not overlap.
-    fn pieces(
-        &self,
-        line: &Range<usize>,
-        spans: &[(Range<usize>, bool)],
-    ) -> Vec<(Range<usize>, bool)> {
+    /// Splits a line of valid TOML. The `spans` do not overlap.
+    fn split_line(&self, line: &Range<usize>, spans: &[MaskedSpan]) -> Vec<MaskedSpan> {
         let mut pieces = Vec::new();
-        let mut at = line.start;
-        let first = spans.partition_point(|(span, _)| span.end <= line.start);
-        for (span, visible) in spans[first..]
-            .iter()
-            .take_while(|(span, _)| span.start < line.end)
-        {
-            let span = span.start.max(at)..span.end.min(line.end);
+        let mut offset = line.start;
+        let first = spans.partition_point(|masked| masked.span.end <= line.start);
+        let in_line = |masked: &&MaskedSpan| masked.span.start < line.end;
+        for masked in spans[first..].iter().take_while(in_line) {
+            let span = masked.span.start.max(offset)..masked.span.end.min(line.end);
             if span.is_empty() {
                 continue;
             }
-            self.between(at..span.start, &mut pieces);
-            at = span.end;
-            push(&mut pieces, span, *visible);
+            self.split_gap(offset..span.start, &mut pieces);
+            offset = span.end;
+            push_piece(&mut pieces, span, masked.is_visible);
         }
-        self.between(at..line.end, &mut pieces);
+        self.split_gap(offset..line.end, &mut pieces);
         pieces
     }
 
-    /// What stands between keys and values: punctuation and known words are shown, a comment is left out.
-    fn between(&self, gap: Range<usize>, pieces: &mut Vec<(Range<usize>, bool)>) {
-        let mut at = gap.start;
-        while at < gap.end {
-            let rest = &self.text[at..gap.end];
-            let word = rest.find(|c: char| !is_word(c)).unwrap_or(rest.len());
-            let Some(first) = rest.chars().next() else {
-                return;
+    /// Splits the text between keys and values. Punctuation and known words are visible; a comment
+    /// is omitted.
+    fn split_gap(&self, gap: Range<usize>, pieces: &mut Vec<MaskedSpan>) {
+        let mut offset = gap.start;
+        while offset < gap.end {
+            let rest = &self.text[offset..gap.end];
+            let word = leading_word(rest);
+            let (length, is_visible) = match rest.chars().next() {
+                None | Some('#') => return,
+                Some(_) if !word.is_empty() => (word.len(), self.words.contains(word)),
+                Some(c) => (c.len_utf8(), "=[]{},. \t\r".contains(c)),
             };
-            if first == '#' {
-                return;
-            }
-            let length = if word > 0 { word } else { first.len_utf8() };
-            let visible = if word > 0 {
-                self.words.contains(&rest[..word])
-            } else {
-                "=[]{},. \t\r".contains(first)
-            };
-            push(pieces, at..at + length, visible);
-            at += length;
+            push_piece(pieces, offset..offset + length, is_visible);
+            offset += length;
         }
     }
 
-    /// The key, or the header, that a line begins with, if its words are known; the rest of the line masked.
-    fn leading_key(&self, line: &Range<usize>) -> Vec<(Range<usize>, bool)> {
+    /// Splits a line of invalid TOML: known words at its beginning, and the masked rest.
+    fn split_invalid_line(&self, line: &Range<usize>) -> Vec<MaskedSpan> {
         let text = &self.text[line.clone()];
-        let mut shown = 0;
-        while let Some(first) = text[shown..].chars().next() {
-            let rest = &text[shown..];
-            let word = rest.find(|c: char| !is_word(c)).unwrap_or(rest.len());
-            if word > 0 && self.words.contains(&rest[..word]) {
-                shown += word;
+        let mut visible = 0;
+        while let Some(first) = text[visible..].chars().next() {
+            let word = leading_word(&text[visible..]);
+            if self.words.contains(word) {
+                visible += word.len();
             } else if " \t.[".contains(first) {
-                shown += 1;
+                visible += 1;
             } else {
-                shown += usize::from(first == '=' || first == ']');
+                visible += usize::from(first == '=' || first == ']');
                 break;
             }
         }
-        let mut pieces = vec![(line.start..line.start + shown, true)];
-        if !text[shown..].trim().is_empty() {
-            let blank = text[shown..].len() - text[shown..].trim_start().len();
-            push(
-                &mut pieces,
-                line.start + shown..line.start + shown + blank,
-                true,
-            );
-            push(&mut pieces, line.start + shown + blank..line.end, false);
-        }
+        let rest = &text[visible..];
+        let spaces = rest.len() - rest.trim_start().len();
+        let masked = line.start + visible + spaces;
+
+        let mut pieces = Vec::new();
+        push_piece(&mut pieces, line.start..masked.min(line.end), true);
+        push_piece(&mut pieces, masked..line.end, false);
         pieces
     }
 }
 
-/// Adds a piece, joined to the last one where both are of a kind.
-fn push(pieces: &mut Vec<(Range<usize>, bool)>, piece: Range<usize>, visible: bool) {
-    match pieces.last_mut() {
-        Some((last, same)) if *same == visible && last.end == piece.start => last.end = piece.end,
-        _ if piece.is_empty() => {}
-        _ => pieces.push((piece, visible)),
+/// A line with its masks, and the carets below it, in characters.
+struct MaskedLine {
+    shown: String,
+    caret: usize,
+    caret_width: usize,
+}
+
+impl MaskedLine {
+    /// Joins `pieces`, and finds the characters of `span` among them. A mask is pointed at as a
+    /// whole.
+    fn new(text: &str, pieces: &[MaskedSpan], span: &Range<usize>) -> Self {
+        let mut shown = String::new();
+        let (mut width, mut caret, mut caret_end) = (0, None, 0);
+        for piece in pieces {
+            let visible = &text[piece.span.clone()];
+            let chars_before = |offset: usize| {
+                let offset = offset.clamp(piece.span.start, piece.span.end);
+                let offset = text.floor_char_boundary(offset);
+                text[piece.span.start..offset].chars().count()
+            };
+            let displayed = if piece.is_visible { visible } else { MASK };
+            let displayed_width = displayed.chars().count();
+
+            if caret.is_none() && span.start < piece.span.end {
+                let inside = if piece.is_visible {
+                    chars_before(span.start)
+                } else {
+                    0
+                };
+                caret = Some(width + inside);
+            }
+            if span.end > piece.span.start {
+                let inside = if piece.is_visible {
+                    chars_before(span.end)
+                } else {
+                    displayed_width
+                };
+                caret_end = width + inside;
+            }
+            shown.push_str(&displayed.replace(char::is_control, " "));
+            width += displayed_width;
+        }
+        let caret = caret.unwrap_or(width);
+        Self {
+            shown,
+            caret,
+            caret_width: caret_end.saturating_sub(caret).max(1),
+        }
     }
 }
 
-/// Cuts a long line down to what surrounds the caret.
-fn window(line: &str, from: usize, carets: usize) -> (String, String) {
-    let all = line.chars().count();
-    if all <= WIDEST {
-        return (
-            line.to_owned(),
-            format!("{}{}", " ".repeat(from), "^".repeat(carets)),
-        );
+/// Adds a piece, or extends the last one if both have the same visibility.
+fn push_piece(pieces: &mut Vec<MaskedSpan>, span: Range<usize>, is_visible: bool) {
+    match pieces.last_mut() {
+        Some(last) if last.is_visible == is_visible && last.span.end == span.start => {
+            last.span.end = span.end;
+        }
+        _ if span.is_empty() => {}
+        _ => pieces.push(MaskedSpan { span, is_visible }),
     }
-    let start = from.saturating_sub(WIDEST / 2);
-    let shown: String = line.chars().skip(start).take(WIDEST).collect();
-    let carets = carets.min(WIDEST.saturating_sub(from - start).max(1));
-    let lead = if start > 0 { "…" } else { "" };
-    let tail = if start + WIDEST < all { "…" } else { "" };
-    let indent = from - start + lead.chars().count();
+}
+
+/// Returns the word at the beginning of `text`, which may be empty.
+fn leading_word(text: &str) -> &str {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let end = text.find(|c| !is_word(c)).unwrap_or(text.len());
+    &text[..end]
+}
+
+/// Cuts a long line to the part around the caret. Returns the line and its carets.
+fn cut(line: &str, caret: usize, caret_width: usize) -> (String, String) {
+    let length = line.chars().count();
+    if length <= MAX_EXCERPT {
+        return (line.to_owned(), draw_carets(caret, caret_width));
+    }
+
+    let start = caret.saturating_sub(MAX_EXCERPT / 2);
+    let shown: String = line.chars().skip(start).take(MAX_EXCERPT).collect();
+    let head = if start > 0 { "…" } else { "" };
+    let tail = if start + MAX_EXCERPT < length {
+        "…"
+    } else {
+        ""
+    };
+    let indent = caret - start + head.chars().count();
+    let max_width = MAX_EXCERPT.saturating_sub(caret - start).max(1);
     (
-        format!("{lead}{shown}{tail}"),
-        format!("{}{}", " ".repeat(indent), "^".repeat(carets)),
+        format!("{head}{shown}{tail}"),
+        draw_carets(indent, caret_width.min(max_width)),
     )
 }
 
-fn is_word(c: char) -> bool {
-    c.is_ascii_alphanumeric() || c == '_' || c == '-'
-}
-
-/// Notes the keys and single values of `table`, whose keys are `known`, and whether each may be shown.
-fn classify<'a>(
-    text: &str,
-    table: &'a DeTable<'a>,
-    known: &'static [Key],
-    words: &mut HashSet<&'a str>,
-    spans: &mut Vec<(Range<usize>, bool)>,
-) {
-    for (name, value) in table {
-        let key = keys::find(known, name.get_ref());
-        // An unknown key is shown where it is written as one; what is below it is not.
-        let is_bare = text.get(name.span()) == Some(name.get_ref().as_ref());
-        spans.push((
-            name.span(),
-            key.is_some() || (is_bare && value::is_presentable(name.get_ref())),
-        ));
-        match (key.map(|key| key.kind), value.get_ref()) {
-            (Some(Kind::Table(inner)), DeValue::Table(table)) => {
-                classify(text, table, inner, words, spans)
-            }
-            (Some(Kind::Tables(inner)), DeValue::Table(tables)) => {
-                for (name, value) in tables {
-                    spans.push((name.span(), value::is_presentable(name.get_ref())));
-                    match value.get_ref() {
-                        DeValue::Table(table) => {
-                            words.insert(name.get_ref());
-                            classify(text, table, inner, words, spans);
-                        }
-                        other => leaves(other, value.span(), &|_| false, spans),
-                    }
-                }
-            }
-            (Some(Kind::Pairs), DeValue::Table(pairs)) => {
-                for (name, value) in pairs {
-                    spans.push((name.span(), value::is_presentable(name.get_ref())));
-                    leaves(value.get_ref(), value.span(), &|_| false, spans);
-                }
-            }
-            (Some(Kind::Secret), DeValue::Table(source)) => {
-                for (name, value) in source {
-                    let place = name.get_ref();
-                    spans.push((name.span(), place == "env" || place == "file"));
-                    let shows = |text: &str| (place == "env" || place == "file") && is_place(text);
-                    leaves(value.get_ref(), value.span(), &shows, spans);
-                }
-            }
-            (Some(Kind::Secret) | None, other) => leaves(other, value.span(), &|_| false, spans),
-            (
-                Some(Kind::Texts | Kind::TextOrTexts | Kind::Numbers { .. }),
-                DeValue::Array(items),
-            ) => {
-                for item in items {
-                    leaves(item.get_ref(), item.span(), &value::is_presentable, spans);
-                }
-            }
-            (Some(_), nested @ (DeValue::Array(_) | DeValue::Table(_))) => {
-                leaves(nested, value.span(), &|_| false, spans);
-            }
-            (Some(Kind::Table(_) | Kind::Tables(_) | Kind::Pairs), other) => {
-                leaves(other, value.span(), &|_| false, spans);
-            }
-            (Some(_), single) => leaves(single, value.span(), &value::is_presentable, spans),
-        }
-    }
-}
-
-/// Notes the single values in `value`; strings are shown where `shows` says so, others only outside of arrays and tables
-/// of strings.
-fn leaves(
-    value: &DeValue<'_>,
-    span: Range<usize>,
-    shows: &dyn Fn(&str) -> bool,
-    spans: &mut Vec<(Range<usize>, bool)>,
-) {
-    match value {
-        DeValue::String(text) => spans.push((span, shows(text))),
-        DeValue::Array(items) => {
-            for item in items {
-                leaves(item.get_ref(), item.span(), &|_| false, spans);
-            }
-        }
-        DeValue::Table(table) => {
-            for (name, value) in table {
-                spans.push((name.span(), false));
-                leaves(value.get_ref(), value.span(), &|_| false, spans);
-            }
-        }
-        // A number where a word belongs is shown like the word would be.
-        _ => spans.push((span, shows("0"))),
-    }
-}
-
-/// Whether `text` is the name of an environment variable.
-pub(super) fn is_variable(text: &str) -> bool {
-    let mut chars = text.chars();
-    chars
-        .next()
-        .is_some_and(|c| c.is_ascii_alphabetic() || c == '_')
-        && chars.all(|c| c.is_ascii_alphanumeric() || c == '_')
-        && text.len() <= 128
-}
-
-/// Whether a secret's `env` or `file` can be shown: not where it looks as if the secret itself had been put there.
-pub(super) fn is_place(text: &str) -> bool {
-    let variable = is_variable(text) && !text.contains(|c: char| c.is_ascii_lowercase());
-    let path = ["/", "./", "../"]
-        .iter()
-        .any(|start| text.starts_with(start))
-        && value::is_presentable(text);
-    variable || path
+fn draw_carets(indent: usize, width: usize) -> String {
+    " ".repeat(indent) + &"^".repeat(width)
 }

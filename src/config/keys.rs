@@ -1,89 +1,79 @@
-//! Every key of the configuration file, named once: its type, its default and its meaning.
+//! The key table: the name, type, default and description of every key.
 //!
-//! The checks, the hints, the masking of excerpts and the JSON Schema are all read off this table.
+//! Parsing, suggestions, the masking of excerpts and the JSON Schema are all derived from this
+//! table. How a key is added is described in [`super`].
 
 mod provider;
 mod route;
 
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
 pub(super) use provider::PROVIDER;
+
+use super::{
+    choices::{LOG_FORMATS, STORE_KINDS, StoreKind, word_for, words},
+    units::{format_duration, format_size},
+};
+use crate::{
+    admin::Admin,
+    server::limits::{Drain, Limits},
+    telemetry::LogSettings,
+};
 
 /// One key of a table.
 #[derive(Debug)]
-pub(super) struct Key {
-    /// As written in the file.
+pub(super) struct KeySpec {
+    /// The name in the file.
     pub(super) name: &'static str,
-    /// What its value may be.
+    /// The type of its value.
     pub(super) kind: Kind,
-    /// The default as a TOML value, where it does not depend on anything else.
-    pub(super) default: Option<&'static str>,
-    /// One line for people.
-    pub(super) doc: &'static str,
+    /// The owner's default as JSON. `None` if it depends on other keys or the environment.
+    pub(super) default: Option<fn() -> Value>,
+    /// The description, one line.
+    pub(super) description: &'static str,
 }
 
-/// What a value may be.
+/// The type of a value.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
     /// A string that is not empty.
-    Text,
+    NonEmptyString,
     /// A string that may be empty.
-    Any,
+    String,
     /// `"inline"`, `{ env = "NAME" }` or `{ file = "/path" }`.
     Secret,
-    /// `"10s"`; zero only where `zero`.
-    Duration { zero: bool },
-    /// `"64KiB"` from `least` up to 1 GiB.
-    Size { least: u64 },
-    /// `"10MiB"` or `"unlimited"`.
+    /// A duration such as `"10s"`; zero only where `allow_zero`.
+    Duration { allow_zero: bool },
+    /// A size such as `"64KiB"`, from `min` bytes up to 1 GiB.
+    Size { min: u64 },
+    /// A size such as `"10MiB"`, or `"unlimited"`.
     SizeOrUnlimited,
     /// An integer within these bounds.
-    Number { least: u64, most: u64 },
-    /// `"auto"` or an integer within these bounds.
-    AutoOr { least: u64, most: u64 },
+    Integer { min: u64, max: u64 },
+    /// `"auto"`, or an integer within these bounds.
+    IntegerOrAuto { min: u64, max: u64 },
     /// `true` or `false`.
-    Switch,
+    Boolean,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// An array of strings.
-    Texts,
+    Strings,
     /// A string, or an array of strings.
-    TextOrTexts,
+    StringOrStrings,
     /// An array of integers within these bounds.
-    Numbers { least: u64, most: u64 },
-    /// A table of strings whose keys are free.
-    Pairs,
+    Integers { min: u64, max: u64 },
+    /// A table of strings with arbitrary keys.
+    StringMap,
     /// A table with these keys.
-    Table(&'static [Key]),
+    Table(&'static [KeySpec]),
     /// Tables with these keys, each under a name of its own.
-    Tables(&'static [Key]),
-}
-
-/// A key without a default.
-const fn key(name: &'static str, kind: Kind, doc: &'static str) -> Key {
-    Key {
-        name,
-        kind,
-        default: None,
-        doc,
-    }
-}
-
-/// A key with a default, written as a TOML value.
-const fn defaulted(
-    name: &'static str,
-    kind: Kind,
-    default: &'static str,
-    doc: &'static str,
-) -> Key {
-    Key {
-        name,
-        kind,
-        default: Some(default),
-        doc,
-    }
+    NamedTables(&'static [KeySpec]),
 }
 
 /// The whole file.
-pub(super) const ROOT: &[Key] = &[
+pub(super) const ROOT: &[KeySpec] = &[
     key(
         "admin",
         Kind::Table(ADMIN),
@@ -92,168 +82,193 @@ pub(super) const ROOT: &[Key] = &[
     key(
         "store",
         Kind::Table(STORE),
-        "Where refresh tokens, and what must survive a restart, are kept.",
+        "The store of refresh tokens and other state that survives a restart.",
     ),
-    key("log", Kind::Table(LOG), "What is logged, and how."),
-    key(
-        "limits",
-        Kind::Table(LIMITS),
-        "The bounds of every listener.",
-    ),
-    key("drain", Kind::Table(DRAIN), "How the sidecar ends."),
-    key("runtime", Kind::Table(RUNTIME), "The threads that serve."),
+    key("log", Kind::Table(LOG), "The format and level of the log."),
+    key("limits", Kind::Table(LIMITS), "Limits of every listener."),
+    key("drain", Kind::Table(DRAIN), "The shutdown on SIGTERM."),
+    key("runtime", Kind::Table(RUNTIME), "The serving threads."),
     key(
         "providers",
-        Kind::Tables(PROVIDER),
-        "Authorization servers, each with one client registration at it.",
+        Kind::NamedTables(PROVIDER),
+        "Providers: each is an authorization server and one client registration there.",
     ),
     key(
         "routes",
-        Kind::Tables(route::ROUTE),
-        "Ways in, each with one way out and the provider whose token is injected.",
+        Kind::NamedTables(route::ROUTE),
+        "Routes: each is a listener, an upstream, and the provider whose token is injected.",
     ),
 ];
 
-const ADMIN: &[Key] = &[
-    defaulted(
+const ADMIN: &[KeySpec] = &[
+    key(
         "listen",
-        Kind::Text,
-        r#""127.0.0.1:9900""#,
-        "Address and port, `unix:/path`, or \"off\".",
-    ),
+        Kind::NonEmptyString,
+        "The address and port, `unix:/path`, or \"off\".",
+    )
+    .with_default(|| json!(Admin::default().listen.to_string())),
     key(
         "key",
         Kind::Secret,
-        "Opens status, page, login and renewal on a listener that others than this machine can reach.",
+        "The key for status, page, login and refresh. Required where other machines can connect.",
     ),
 ];
 
-const STORE: &[Key] = &[
-    defaulted(
+const STORE: &[KeySpec] = &[
+    key(
         "kind",
-        Kind::Choice(&["file", "memory"]),
-        r#""file""#,
-        "Files in a folder, or gone with the process.",
-    ),
+        Kind::Choice(&words(&STORE_KINDS)),
+        "\"file\": files in a folder. \"memory\": lost when the process ends.",
+    )
+    .with_default(|| json!(word_for(&STORE_KINDS, &StoreKind::default()))),
     key(
         "path",
-        Kind::Text,
-        "The folder. Default: $STATE_DIRECTORY, else $XDG_STATE_HOME/bearward, else ~/.local/state/bearward.",
+        Kind::NonEmptyString,
+        "The folder. Default: $STATE_DIRECTORY, else $XDG_STATE_HOME/bearward, else \
+         ~/.local/state/bearward.",
     ),
     key(
         "encryption_key",
         Kind::Secret,
-        "Encrypts the files: at least 32 random characters.",
+        "The key that encrypts the files: at least 32 random characters.",
     ),
 ];
 
-const LOG: &[Key] = &[
-    defaulted(
+const LOG: &[KeySpec] = &[
+    key(
         "format",
-        Kind::Choice(&["text", "json", "auto"]),
-        r#""auto""#,
+        Kind::Choice(&words(&LOG_FORMATS)),
         "`auto` is text on a terminal, else one JSON object a line.",
-    ),
-    defaulted(
+    )
+    .with_default(|| json!(word_for(&LOG_FORMATS, &LogSettings::default().format))),
+    key(
         "level",
-        Kind::Text,
-        r#""info""#,
+        Kind::NonEmptyString,
         "A level, or directives such as \"bearward::oauth=debug,info\".",
-    ),
+    )
+    .with_default(|| json!(LogSettings::default().level)),
 ];
 
-const LIMITS: &[Key] = &[
-    defaulted(
+const LIMITS: &[KeySpec] = &[
+    key(
         "connections",
-        Kind::Number {
-            least: 1,
-            most: 1_000_000,
+        Kind::Integer {
+            min: 1,
+            max: 1_000_000,
         },
-        "1024",
-        "Connections of one listener at a time; further ones wait.",
-    ),
-    defaulted(
+        "The maximum number of open connections per listener. Further ones wait.",
+    )
+    .with_default(|| json!(Limits::default().connections)),
+    key(
         "head_timeout",
-        Kind::Duration { zero: false },
-        r#""10s""#,
-        "To the first byte, and to the end of the head.",
-    ),
-    defaulted(
+        Kind::Duration { allow_zero: false },
+        "The time to the first byte of a request, and from there to the end of its head.",
+    )
+    .with_default(|| duration(Limits::default().head_timeout)),
+    key(
         "head_bytes",
-        Kind::Size { least: 256 },
-        r#""64KiB""#,
-        "The largest head of a request or an answer.",
-    ),
-    defaulted(
+        Kind::Size { min: 256 },
+        "The maximum size of a request or response head.",
+    )
+    .with_default(|| size(Limits::default().head_bytes as u64)),
+    key(
         "head_fields",
-        Kind::Number {
-            least: 1,
-            most: 256,
-        },
-        "100",
-        "The most fields of a head; 256 at most.",
-    ),
-    defaulted(
+        Kind::Integer { min: 1, max: 256 },
+        "The maximum number of header fields; at most 256.",
+    )
+    .with_default(|| json!(Limits::default().head_fields)),
+    key(
         "path_bytes",
-        Kind::Size { least: 1 },
-        r#""8KiB""#,
-        "The longest path, its query not counted.",
-    ),
-    defaulted(
+        Kind::Size { min: 1 },
+        "The maximum length of a path without its query.",
+    )
+    .with_default(|| size(Limits::default().path_bytes as u64)),
+    key(
         "keep_alive",
-        Kind::Duration { zero: false },
-        r#""60s""#,
-        "How long an idle connection is kept.",
-    ),
+        Kind::Duration { allow_zero: false },
+        "The time after which an idle connection is closed.",
+    )
+    .with_default(|| duration(Limits::default().keep_alive)),
 ];
 
-const DRAIN: &[Key] = &[
-    defaulted(
+const DRAIN: &[KeySpec] = &[
+    key(
         "timeout",
-        Kind::Duration { zero: true },
-        r#""30s""#,
-        "How long requests in flight may take to finish.",
-    ),
-    defaulted(
+        Kind::Duration { allow_zero: true },
+        "The time in which requests in flight may finish.",
+    )
+    .with_default(|| duration(Drain::default().timeout)),
+    key(
         "lame_duck",
-        Kind::Duration { zero: true },
-        r#""0s""#,
-        "How long readiness is off while connections are still accepted.",
-    ),
+        Kind::Duration { allow_zero: true },
+        "The time with readiness off during which connections are still accepted.",
+    )
+    .with_default(|| duration(Drain::default().lame_duck)),
 ];
 
-const RUNTIME: &[Key] = &[defaulted(
+const RUNTIME: &[KeySpec] = &[key(
     "workers",
-    Kind::AutoOr {
-        least: 1,
-        most: 1024,
-    },
-    r#""auto""#,
-    "Threads that serve; `auto` is the processors that the process may use.",
-)];
+    Kind::IntegerOrAuto { min: 1, max: 1024 },
+    "The number of serving threads. `auto`: one per processor that the process may use.",
+)
+.with_default(|| json!("auto"))];
 
-/// The names of the keys of `keys`.
-pub(super) fn names(keys: &'static [Key]) -> impl Iterator<Item = &'static str> {
-    keys.iter().map(|key| key.name)
+impl KeySpec {
+    const fn with_default(self, default: fn() -> Value) -> Self {
+        Self {
+            default: Some(default),
+            ..self
+        }
+    }
 }
 
-/// The key called `name`.
-pub(super) fn find(keys: &'static [Key], name: &str) -> Option<&'static Key> {
-    keys.iter().find(|key| key.name == name)
+/// A key without a default.
+const fn key(name: &'static str, kind: Kind, description: &'static str) -> KeySpec {
+    KeySpec {
+        name,
+        kind,
+        default: None,
+        description,
+    }
 }
 
-/// Calls `visit` with the path and the key of each entry, tables before what is in them. `*` stands for a free name.
-pub(super) fn walk(keys: &'static [Key], path: &str, visit: &mut dyn FnMut(&str, &'static Key)) {
-    for key in keys {
-        let here = if path.is_empty() {
-            key.name.to_owned()
+/// A default duration.
+fn duration(default: Duration) -> Value {
+    json!(format_duration(default))
+}
+
+/// A default size in bytes.
+fn size(default: u64) -> Value {
+    json!(format_size(default))
+}
+
+/// Returns the names of the keys of `specs`.
+pub(super) fn names(specs: &'static [KeySpec]) -> impl Iterator<Item = &'static str> {
+    specs.iter().map(|spec| spec.name)
+}
+
+/// Returns the key called `name`.
+pub(super) fn find(specs: &'static [KeySpec], name: &str) -> Option<&'static KeySpec> {
+    specs.iter().find(|spec| spec.name == name)
+}
+
+/// Calls `visit` with the path and the key of each entry, tables before their keys. `*` stands for
+/// a free name.
+pub(super) fn walk(
+    specs: &'static [KeySpec],
+    path: &str,
+    visit: &mut dyn FnMut(&str, &'static KeySpec),
+) {
+    for spec in specs {
+        let path = if path.is_empty() {
+            spec.name.to_owned()
         } else {
-            format!("{path}.{}", key.name)
+            format!("{path}.{}", spec.name)
         };
-        visit(&here, key);
-        match key.kind {
-            Kind::Table(inner) => walk(inner, &here, visit),
-            Kind::Tables(inner) => walk(inner, &format!("{here}.*"), visit),
+        visit(&path, spec);
+        match spec.kind {
+            Kind::Table(inner) => walk(inner, &path, visit),
+            Kind::NamedTables(inner) => walk(inner, &format!("{path}.*"), visit),
             _ => {}
         }
     }
@@ -267,7 +282,7 @@ mod tests {
     fn no_table_names_a_key_twice() {
         let mut seen = std::collections::HashSet::new();
         walk(ROOT, "", &mut |path, _| {
-            assert!(seen.insert(path.to_owned()), "{path}")
+            assert!(seen.insert(path.to_owned()), "{path}");
         });
         assert!(seen.contains("routes.*.guard.client_key"));
     }

@@ -1,21 +1,25 @@
-//! The providers built into the binary; each is written like a `[providers.NAME]` table.
+//! The built-in providers. Each preset is written like a `[providers.NAME]` table.
 
 use std::sync::LazyLock;
 
 use toml::de::DeTable;
 
-/// A provider built in.
+use super::{
+    diagnostics::Diagnostics, keys, location::Location, parsed::ParsedTable, table::TableParser,
+};
+
+/// A built-in provider.
 #[derive(Debug)]
 pub struct Preset {
-    /// What `preset = "…"` calls it.
+    /// The name in `preset = "…"`.
     pub name: &'static str,
-    /// Its TOML, comments included.
+    /// The TOML with its comments.
     pub text: &'static str,
     table: DeTable<'static>,
 }
 
 impl Preset {
-    /// The first line of its comment.
+    /// Returns the first line of the comment.
     pub fn title(&self) -> &'static str {
         self.text
             .lines()
@@ -23,15 +27,21 @@ impl Preset {
             .map_or("", |line| line.trim_start_matches(['#', ' ']))
     }
 
-    pub(super) fn table(&self) -> &DeTable<'static> {
-        &self.table
+    /// Parses the preset's keys. A test holds that no preset has diagnostics.
+    pub(super) fn parse(&self, diagnostics: &mut Diagnostics) -> ParsedTable<'_> {
+        let mut parser = TableParser {
+            text: self.text,
+            is_valid: true,
+            diagnostics,
+        };
+        parser.parse(&self.table, keys::PROVIDER, Location::new(0..0))
     }
 }
 
-/// Every preset, by name.
+/// Returns every preset, by name.
 pub fn presets() -> &'static [Preset] {
     static PRESETS: LazyLock<Vec<Preset>> = LazyLock::new(|| {
-        let text = [
+        let files = [
             ("feeling", include_str!("../../config/presets/feeling.toml")),
             ("hapn", include_str!("../../config/presets/hapn.toml")),
             ("happeo", include_str!("../../config/presets/happeo.toml")),
@@ -40,46 +50,37 @@ pub fn presets() -> &'static [Preset] {
                 include_str!("../../config/presets/happyrmatch.toml"),
             ),
         ];
-        // A test reads each of them, so that nothing is lost in the recovery here.
-        let table = |text| DeTable::parse_recoverable(text).0.into_inner();
-        text.into_iter()
-            .map(|(name, text)| Preset {
-                name,
-                text,
-                table: table(text),
-            })
-            .collect()
+        // A test holds that each is valid, so that the recovery drops nothing.
+        let preset = |(name, text)| Preset {
+            name,
+            text,
+            table: DeTable::parse_recoverable(text).0.into_inner(),
+        };
+        files.into_iter().map(preset).collect()
     });
     &PRESETS
 }
 
-/// The preset called `name`.
+/// Returns the preset called `name`.
 pub fn preset(name: &str) -> Option<&'static Preset> {
     presets().iter().find(|preset| preset.name == name)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{
-        super::{check, keys, report::Drafts},
-        *,
-    };
+    use super::*;
 
     #[test]
     fn every_preset_is_a_valid_provider_table_and_names_its_source() {
         for preset in presets() {
-            let table = DeTable::parse(preset.text).unwrap();
-            let mut drafts = Drafts::default();
-            let checker = check::Checker {
-                text: preset.text,
-                is_valid: true,
-            };
-            checker.table(table.get_ref(), keys::PROVIDER, &"".into(), &mut drafts);
+            assert!(DeTable::parse(preset.text).is_ok(), "{}", preset.name);
+            let mut diagnostics = Diagnostics::default();
+            preset.parse(&mut diagnostics);
             assert!(
-                drafts.is_empty(),
+                diagnostics.is_empty(),
                 "{}: {}",
                 preset.name,
-                drafts.finish(preset.name, None)
+                diagnostics.into_report(preset.name, None)
             );
             assert!(preset.text.contains("# Source: "), "{}", preset.name);
             assert!(!preset.title().is_empty());

@@ -1,10 +1,8 @@
-//! What is wrong with a configuration: every problem with its place, an excerpt that shows no secret, and a hint.
+//! The problems of a configuration, each with its position, a masked excerpt and a hint.
 
 use std::fmt;
 
 use serde_json::json;
-
-use super::{excerpt::Excerpts, raw::At};
 
 /// All problems of one configuration, in the order of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -12,17 +10,17 @@ pub struct Report {
     problems: Vec<Problem>,
 }
 
-/// How bad a problem is.
+/// The severity of a problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
     /// The configuration cannot be used.
     Error,
-    /// It can, but someone should look.
+    /// The configuration can be used, but is probably not what the author meant.
     Warning,
 }
 
 impl Severity {
-    /// As in reports.
+    /// The word in reports.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Error => "error",
@@ -34,73 +32,54 @@ impl Severity {
 /// One problem. No member holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// How bad it is.
+    /// Whether it is an error or a warning.
     pub severity: Severity,
-    /// The file as it was named.
+    /// The file name as the caller gave it.
     pub file: String,
-    /// From 1.
+    /// The line, from 1.
     pub line: usize,
-    /// From 1, in characters.
+    /// The column in characters, from 1.
     pub column: usize,
-    /// The dotted key, where one is at fault.
+    /// The dotted key, if the problem belongs to one.
     pub key: Option<String>,
     /// What is wrong.
     pub message: String,
-    /// What may mend it.
+    /// What to do.
     pub hint: String,
-    /// The line, masked, and the caret below it.
-    excerpt: Option<(String, String)>,
+    /// The masked line, and the line of carets below it.
+    pub(super) excerpt: Option<(String, String)>,
 }
 
 impl Report {
-    /// Whether the configuration can be used.
+    pub(super) fn new(problems: Vec<Problem>) -> Self {
+        Self { problems }
+    }
+
+    /// Returns whether the configuration can be used.
     pub fn is_ok(&self) -> bool {
         self.errors() == 0
     }
 
-    /// How many errors there are.
+    /// Returns the number of errors.
     pub fn errors(&self) -> usize {
-        self.problems
-            .iter()
-            .filter(|problem| problem.severity == Severity::Error)
-            .count()
+        let is_error = |problem: &&Problem| problem.severity == Severity::Error;
+        self.problems.iter().filter(is_error).count()
     }
 
-    /// How many warnings there are.
+    /// Returns the number of warnings.
     pub fn warnings(&self) -> usize {
         self.problems.len() - self.errors()
     }
 
-    /// Each problem, in the order of the file.
+    /// Returns the problems in the order of the file.
     pub fn problems(&self) -> &[Problem] {
         &self.problems
     }
 
-    /// The report for programs: `{"ok": …, "problems": […]}`.
+    /// Returns the report as JSON: `{"ok": …, "problems": […]}`.
     pub fn to_json(&self) -> serde_json::Value {
-        let problems: Vec<_> = self
-            .problems
-            .iter()
-            .map(|problem| {
-                json!({
-                    "severity": problem.severity.as_str(),
-                    "file": problem.file,
-                    "line": problem.line,
-                    "column": problem.column,
-                    "key": problem.key,
-                    "message": problem.message,
-                    "hint": problem.hint,
-                })
-            })
-            .collect();
+        let problems: Vec<_> = self.problems.iter().map(Problem::to_json).collect();
         json!({ "ok": self.is_ok(), "problems": problems })
-    }
-
-    /// A report of one error that concerns the file as a whole.
-    pub(super) fn whole_file(file: &str, message: String, hint: String) -> Self {
-        let mut drafts = Drafts::default();
-        drafts.error(&At::position(0..0), message, hint);
-        drafts.finish(file, None)
     }
 }
 
@@ -112,8 +91,25 @@ impl fmt::Display for Report {
     }
 }
 
+impl std::error::Error for Report {}
+
+impl Problem {
+    fn to_json(&self) -> serde_json::Value {
+        json!({
+            "severity": self.severity.as_str(),
+            "file": self.file,
+            "line": self.line,
+            "column": self.column,
+            "key": self.key,
+            "message": self.message,
+            "hint": self.hint,
+        })
+    }
+}
+
 impl fmt::Display for Problem {
-    /// `FILE:LINE:COLUMN: error: message`, the excerpt and the hint, without a line break at the end.
+    /// Writes `FILE:LINE:COLUMN: error: message`, the excerpt and the hint. The last line has no
+    /// line break.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             severity,
@@ -124,91 +120,14 @@ impl fmt::Display for Problem {
             hint,
             ..
         } = self;
-        writeln!(
-            f,
-            "{file}:{line}:{column}: {}: {message}",
-            severity.as_str()
-        )?;
-        if let Some((text, caret)) = &self.excerpt {
-            let margin = line.to_string();
-            writeln!(f, "  {margin} | {text}")?;
-            writeln!(f, "  {:width$} | {caret}", "", width = margin.len())?;
+        let severity = severity.as_str();
+        writeln!(f, "{file}:{line}:{column}: {severity}: {message}")?;
+        if let Some((text, carets)) = &self.excerpt {
+            let number = line.to_string();
+            let width = number.len();
+            writeln!(f, "  {number} | {text}")?;
+            writeln!(f, "  {:width$} | {carets}", "")?;
         }
         write!(f, "hint: {hint}")
     }
-}
-
-/// Problems while they are collected.
-#[derive(Default)]
-pub(super) struct Drafts(Vec<(Severity, At, String, String)>);
-
-impl Drafts {
-    /// Adds an error.
-    pub(super) fn error(&mut self, at: &At, message: impl Into<String>, hint: impl Into<String>) {
-        self.0
-            .push((Severity::Error, at.clone(), message.into(), hint.into()));
-    }
-
-    /// Adds a warning.
-    pub(super) fn warning(&mut self, at: &At, message: impl Into<String>, hint: impl Into<String>) {
-        self.0
-            .push((Severity::Warning, at.clone(), message.into(), hint.into()));
-    }
-
-    /// How many there are.
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Drops the problems after the first `from` whose place is an echo of one of those.
-    pub(super) fn drop_echoes(&mut self, from: usize, is_echo: impl Fn(&At) -> bool) {
-        let mut number = 0;
-        self.0.retain(|(_, at, ..)| {
-            number += 1;
-            number <= from || !is_echo(at)
-        });
-    }
-
-    /// Whether there is anything to report.
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Whether there is an error.
-    pub(super) fn has_errors(&self) -> bool {
-        self.0
-            .iter()
-            .any(|(severity, ..)| *severity == Severity::Error)
-    }
-
-    /// The report: positions and excerpts are found in the text.
-    pub(super) fn finish(mut self, file: &str, excerpts: Option<&Excerpts<'_>>) -> Report {
-        self.0.sort_by_key(|(_, at, ..)| at.span.start);
-        let problem = |(severity, at, message, hint): (Severity, At, String, String)| {
-            let position = excerpts.map(|excerpts| excerpts.position(at.span.start));
-            let (line, column) = position.unwrap_or((1, 1));
-            let excerpt = excerpts.and_then(|excerpts| excerpts.excerpt(&at.span));
-            let key = at.key();
-            Problem {
-                severity,
-                file: printable(file),
-                line,
-                column,
-                key,
-                message: printable(&message),
-                hint: printable(&hint),
-                excerpt,
-            }
-        };
-        Report {
-            problems: self.0.into_iter().map(problem).collect(),
-        }
-    }
-}
-
-/// `text` without control characters, so that nothing in it can forge a line.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
 }

@@ -1,16 +1,22 @@
-//! From text to TOML: errors of the language itself, told in words that quote nothing from the file.
+//! Parses the text as TOML. Messages of syntax errors quote nothing from the file.
 
 use std::collections::HashSet;
 
-use toml::{Spanned, de::DeTable};
+use toml::de::DeTable;
 
-use super::{raw::At, report::Drafts};
+use super::{
+    diagnostics::{Diagnostic, Diagnostics},
+    location::Location,
+};
 
-/// The most errors of syntax that are reported; what follows is seldom more than their echo.
-const MOST: usize = 20;
+/// The maximum number of syntax errors that are reported. Later ones are mostly echoes of the
+/// first.
+const MAX_REPORTED: usize = 20;
+/// The maximum number of syntax errors that are looked at.
+const MAX_EXAMINED: usize = 1000;
 
-/// How the parser begins its words on a single value that is none.
-const SCALARS: [&str; 6] = [
+/// The beginnings of the parser's messages about a malformed number, boolean or date.
+const SCALAR_ERRORS: [&str; 6] = [
     "invalid float",
     "invalid integer",
     "invalid boolean",
@@ -19,82 +25,87 @@ const SCALARS: [&str; 6] = [
     "invalid offset",
 ];
 
-/// What could be read of a text.
+/// The readable part of a text.
 pub(super) struct Document<'a> {
-    pub(super) table: Spanned<DeTable<'a>>,
-    /// Whether it is valid TOML.
+    pub(super) table: DeTable<'a>,
+    /// Whether the text is valid TOML.
     pub(super) is_valid: bool,
-    /// Where the lines begin that are no TOML.
-    pub(super) broken: HashSet<usize>,
-    /// Whether its errors leave the rest readable, so that it can be checked as well.
-    pub(super) is_whole: bool,
+    /// The offsets at which lines with a syntax error begin.
+    pub(super) broken_lines: HashSet<usize>,
+    /// Whether every syntax error concerns one line only. Then the other lines can be checked.
+    pub(super) is_checkable: bool,
 }
 
-/// Reads `text` and reports each line that is no TOML.
-pub(super) fn parse<'a>(text: &'a str, drafts: &mut Drafts) -> Document<'a> {
+/// Parses `text`, and reports each line with a syntax error.
+pub(super) fn parse<'a>(text: &'a str, diagnostics: &mut Diagnostics) -> Document<'a> {
     let (table, errors) = DeTable::parse_recoverable(text);
-    let mut broken = HashSet::new();
-    let mut is_whole = true;
-    let is_valid = errors.is_empty();
-    for error in errors.iter().take(1000) {
+    let mut broken_lines = HashSet::new();
+    let mut is_checkable = errors.len() <= MAX_REPORTED;
+
+    for error in errors.iter().take(MAX_EXAMINED) {
         let span = error.span().unwrap_or(0..0);
         let start = text.floor_char_boundary(span.start.min(text.len()));
-        let (message, hint, contained) = explain(error.message());
-        is_whole &= contained;
-        if broken.len() < MOST && broken.insert(line(text, start)) {
-            drafts.error(&At::position(start..span.end.max(start)), message, hint);
+        let location = Location::new(start..span.end.max(start));
+        let advice = advise(error.message());
+        is_checkable &= advice.concerns_one_line;
+        if broken_lines.len() < MAX_REPORTED && broken_lines.insert(line_start(text, start)) {
+            let message = format!("this is not valid TOML: {}", error.message());
+            diagnostics.push(Diagnostic::error(&location, message, advice.hint));
         }
     }
+
     Document {
-        table,
-        is_valid,
-        broken,
-        is_whole: is_whole && errors.len() <= MOST,
+        table: table.into_inner(),
+        is_valid: errors.is_empty(),
+        broken_lines,
+        is_checkable,
     }
 }
 
-/// Where the line begins that `at` is in.
-pub(super) fn line(text: &str, at: usize) -> usize {
-    text[..text.floor_char_boundary(at)]
+/// Returns the offset at which the line of `offset` begins.
+pub(super) fn line_start(text: &str, offset: usize) -> usize {
+    text[..text.floor_char_boundary(offset)]
         .rfind('\n')
-        .map_or(0, |at| at + 1)
+        .map_or(0, |line_break| line_break + 1)
 }
 
-/// The message and a hint for an error of the parser, and whether it concerns one line alone.
-fn explain(message: &str) -> (String, &'static str, bool) {
-    let (hint, contained) = if message.starts_with("duplicate key") {
-        (
-            "a key or table may be written once only; remove one of the two",
-            true,
-        )
+/// A hint for a syntax error.
+struct Advice {
+    hint: &'static str,
+    /// Whether the lines below the error are readable.
+    concerns_one_line: bool,
+}
+
+fn advise(message: &str) -> Advice {
+    let one_line = |hint| Advice {
+        hint,
+        concerns_one_line: true,
+    };
+    let many_lines = |hint| Advice {
+        hint,
+        concerns_one_line: false,
+    };
+
+    if message.starts_with("duplicate key") {
+        one_line("remove one of the two; a key or table may be written only once")
     } else if message.starts_with("string values must be quoted") {
-        ("put the value in quotation marks", true)
+        one_line("put the value in quotation marks")
     } else if message.starts_with("key with no value") {
-        // The parser gives up here, so that whatever follows would seem to be missing.
-        ("a line is written: key = value", false)
+        // The parser stops here, so that all later keys seem to be missing.
+        many_lines("write key = value")
     } else if message.starts_with("invalid basic string")
         || message.starts_with("invalid literal string")
     {
-        (
-            "a string ends with the quotation mark it began with, on the same line",
-            true,
-        )
+        one_line("end the string on the same line, with the quotation mark that it begins with")
     } else if message.starts_with("unexpected key or value") {
-        ("one key and one value a line", true)
-    } else if SCALARS.iter().any(|scalar| message.starts_with(scalar)) {
-        (
-            "if this is meant as a string, put it in quotation marks",
-            true,
-        )
+        one_line("write one key and one value per line")
+    } else if SCALAR_ERRORS.iter().any(|start| message.starts_with(start)) {
+        one_line("if this is a string, put it in quotation marks")
     } else if message.contains("array") {
-        ("an array is written [\"a\", \"b\"]", false)
+        many_lines("write an array like [\"a\", \"b\"]")
     } else if message.contains("inline table") {
-        ("an inline table is written { key = \"value\" }", false)
+        many_lines("write an inline table like { key = \"value\" }")
     } else {
-        (
-            "a line is written: key = \"value\", a table begins with [name]",
-            false,
-        )
-    };
-    (format!("this is not TOML: {message}"), hint, contained)
+        many_lines("write a key like key = \"value\", and a table header like [name]")
+    }
 }

@@ -1,4 +1,4 @@
-//! Promises of the configuration as a whole; each names one.
+//! Promises of the configuration. Each test is named after one.
 
 mod files;
 mod masking;
@@ -10,7 +10,7 @@ mod routes;
 
 use super::{Config, Report, Severity, parse};
 
-/// The environment of these tests.
+/// The environment variables of these tests.
 fn env(name: &str) -> Option<String> {
     match name {
         "SECRET" => Some("from-the-environment".into()),
@@ -20,7 +20,7 @@ fn env(name: &str) -> Option<String> {
     }
 }
 
-/// A configuration that must be fine, and its warnings.
+/// Parses a valid configuration. Returns it with its warnings.
 fn good(text: &str) -> (Config, Vec<String>) {
     match parse(text, "test.toml", &env) {
         Ok((config, report)) => {
@@ -44,7 +44,7 @@ fn good(text: &str) -> (Config, Vec<String>) {
     }
 }
 
-/// A configuration that must be refused.
+/// Parses an invalid configuration. Returns the report.
 fn bad(text: &str) -> Report {
     match parse(text, "test.toml", &env) {
         Ok((_, report)) => panic!("accepted with {report}\n{text}"),
@@ -55,7 +55,7 @@ fn bad(text: &str) -> Report {
     }
 }
 
-/// A configuration that must be refused for one reason alone: `line:column key: message; hint`.
+/// Parses a configuration with exactly one error. Returns `line:column key: message; hint`.
 fn one_error(text: &str) -> String {
     let report = bad(text);
     let errors: Vec<_> = report
@@ -72,7 +72,7 @@ fn one_error(text: &str) -> String {
     )
 }
 
-/// A provider that is fine, with `more` in its table.
+/// A valid provider, with `more` in its table.
 fn provider(more: &str) -> String {
     format!(
         "[providers.p]\ngrant_type = \"client_credentials\"\ntoken_endpoint = \"https://as.example/token\"\n\
@@ -80,7 +80,7 @@ fn provider(more: &str) -> String {
     )
 }
 
-/// A route that is fine, with `more` in its table.
+/// A valid route, with `more` in its table.
 fn route(more: &str) -> String {
     format!("[routes.r]\nlisten = \"127.0.0.1:8080\"\nupstream = \"https://api.example\"\n{more}\n")
 }

@@ -1,191 +1,244 @@
-//! How times and sizes are written, and how a value is quoted in a message.
+//! Parses one value to the type that the key table gives it.
 
 use std::time::Duration;
 
-/// The longest time that makes sense anywhere: a typing error, not a wish, lies beyond it.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
-/// The largest size, 1 TiB.
-const LARGEST: u64 = 1 << 40;
+use toml::de::{DeInteger, DeTable, DeValue};
 
-/// Reads `500ms`, `10s`, `5m`, `1h`, `90d`.
-///
-/// # Errors
-/// What is wrong, as a hint.
-pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
-    const HOW: &str =
-        "write a whole number and a unit: \"500ms\", \"10s\", \"5m\", \"1h\" or \"90d\"";
-    let (number, unit) = split(text).ok_or(HOW)?;
-    let unit = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return Err(HOW),
+use super::{
+    diagnostics::Diagnostic,
+    keys::{KeySpec, Kind},
+    location::Location,
+    parsed::{ParsedValue, SecretSource},
+    quote::quote,
+    spanned::Spanned,
+    suggestion::nearest,
+    units::{format_size, parse_duration, parse_size},
+};
+
+/// The upper bound of [`Kind::Size`], 1 GiB.
+const MAX_BOUNDED_SIZE: u64 = 1 << 30;
+/// The two forms of a secret that [`Kind::Secret`] recommends.
+const SECRET_FORMS: &str = "write { env = \"NAME\" } or { file = \"/path\" }";
+
+/// Parses a value that holds no other values, or reports why it is invalid.
+pub(super) fn parse_scalar<'a>(
+    value: &'a DeValue<'a>,
+    spec: &'static KeySpec,
+    location: &Location,
+) -> Result<ParsedValue<'a>, Diagnostic> {
+    let parsed = match (spec.kind, value) {
+        (Kind::NonEmptyString, DeValue::String(text)) if text.is_empty() => Err(Invalid {
+            fault: "is empty".to_owned(),
+            hint: "give it a value, or remove the key".to_owned(),
+        }),
+        (Kind::NonEmptyString | Kind::String, DeValue::String(text)) => {
+            Ok(ParsedValue::String(text))
+        }
+        (Kind::StringOrStrings, DeValue::String(text)) => {
+            let location = location.clone();
+            let value = text.as_ref();
+            Ok(ParsedValue::Strings(vec![Spanned { value, location }]))
+        }
+        (Kind::Secret, DeValue::String(_) | DeValue::Table(_)) => {
+            parse_secret(value).map(ParsedValue::Secret)
+        }
+        (Kind::Boolean, DeValue::Boolean(boolean)) => Ok(ParsedValue::Boolean(*boolean)),
+        (Kind::Duration { allow_zero }, DeValue::String(text)) => {
+            parse_bounded_duration(text, allow_zero).map(ParsedValue::Duration)
+        }
+        (Kind::Size { min }, DeValue::String(text)) => {
+            parse_bounded_size(text, min, MAX_BOUNDED_SIZE).map(ParsedValue::Size)
+        }
+        (Kind::SizeOrUnlimited, DeValue::String(text)) if text == "unlimited" => {
+            Ok(ParsedValue::Unlimited)
+        }
+        (Kind::SizeOrUnlimited, DeValue::String(text)) => {
+            parse_bounded_size(text, 0, u64::MAX).map(ParsedValue::Size)
+        }
+        (Kind::IntegerOrAuto { .. }, DeValue::String(text)) if text == "auto" => {
+            Ok(ParsedValue::Auto)
+        }
+        (
+            Kind::Integer { min, max } | Kind::IntegerOrAuto { min, max },
+            DeValue::Integer(integer),
+        ) => parse_bounded_integer(integer, min, max).map(ParsedValue::Integer),
+        (Kind::Choice(words), DeValue::String(text)) => {
+            parse_choice(text, words).map(ParsedValue::Choice)
+        }
+        _ => return Err(wrong_type(value, spec, location)),
     };
-    let time = number.checked_mul(unit).map(Duration::from_millis);
-    time.filter(|time| *time <= LONGEST)
-        .ok_or("nothing may take longer than \"366d\"")
+    parsed.map_err(|Invalid { fault, hint }| {
+        Diagnostic::error(location, format!("`{}` {fault}", spec.name), hint)
+    })
 }
 
-/// Reads `512B`, `64KiB`, `10MiB`, `1GiB`.
-///
-/// # Errors
-/// What is wrong, as a hint.
-pub(super) fn size(text: &str) -> Result<u64, &'static str> {
-    const HOW: &str = "write a whole number and a unit: \"512B\", \"64KiB\", \"10MiB\" or \"1GiB\"";
-    let (number, unit) = split(text).ok_or(HOW)?;
-    let unit: u64 = match unit {
-        "B" => 1,
-        "KiB" => 1 << 10,
-        "MiB" => 1 << 20,
-        "GiB" => 1 << 30,
-        "k" | "K" | "kB" | "KB" | "kb" => {
-            return Err("units are powers of two here: write \"64KiB\"");
-        }
-        "m" | "M" | "MB" | "mb" => return Err("units are powers of two here: write \"10MiB\""),
-        "g" | "G" | "GB" | "gb" => return Err("units are powers of two here: write \"1GiB\""),
-        _ => return Err(HOW),
+/// An invalid value of a known key.
+struct Invalid {
+    /// The fault. It follows the name of the key in the message.
+    fault: String,
+    hint: String,
+}
+
+fn parse_bounded_duration(text: &str, allow_zero: bool) -> Result<Duration, Invalid> {
+    match parse_duration(text) {
+        Ok(duration) if duration.is_zero() && !allow_zero => Err(Invalid {
+            fault: "must not be zero".to_owned(),
+            hint: "use a longer duration, or remove the key to use the default".to_owned(),
+        }),
+        Ok(duration) => Ok(duration),
+        Err(invalid) => Err(Invalid {
+            fault: format!("= {} is not a duration", quote(text)),
+            hint: invalid.to_string(),
+        }),
+    }
+}
+
+fn parse_bounded_size(text: &str, min: u64, max: u64) -> Result<u64, Invalid> {
+    match parse_size(text) {
+        Ok(bytes) if (min..=max).contains(&bytes) => Ok(bytes),
+        Ok(_) => Err(Invalid {
+            fault: format!("= {} is out of range", quote(text)),
+            hint: format!(
+                "use at least {} and at most {}",
+                format_size(min),
+                format_size(max)
+            ),
+        }),
+        Err(invalid) => Err(Invalid {
+            fault: format!("= {} is not a size", quote(text)),
+            hint: invalid.to_string(),
+        }),
+    }
+}
+
+fn parse_bounded_integer(integer: &DeInteger<'_>, min: u64, max: u64) -> Result<u64, Invalid> {
+    let integer = to_u64(integer).filter(|integer| (min..=max).contains(integer));
+    integer.ok_or_else(|| Invalid {
+        fault: "is out of range".to_owned(),
+        hint: format!("use at least {min} and at most {max}"),
+    })
+}
+
+fn parse_choice(text: &str, words: &'static [&'static str]) -> Result<&'static str, Invalid> {
+    let word = words.iter().find(|word| **word == text);
+    word.copied().ok_or_else(|| Invalid {
+        fault: format!("= {} is not a known value", quote(text)),
+        hint: match nearest(text, words.iter().copied()) {
+            Some(word) => format!("did you mean \"{word}\"?"),
+            None => format!("use one of {}", listed(words)),
+        },
+    })
+}
+
+/// Parses a secret's source. The secret is not read yet, and never quoted.
+fn parse_secret<'a>(value: &'a DeValue<'a>) -> Result<SecretSource<'a>, Invalid> {
+    let invalid = |fault: &str| Invalid {
+        fault: fault.to_owned(),
+        hint: SECRET_FORMS.to_owned(),
     };
-    number
-        .checked_mul(unit)
-        .filter(|bytes| *bytes <= LARGEST)
-        .ok_or("nothing may be larger than \"1024GiB\"")
-}
+    let table = match value {
+        DeValue::String(text) if text.is_empty() => return Err(invalid("is empty")),
+        DeValue::String(text) => return Ok(SecretSource::Inline(text)),
+        DeValue::Table(table) => table,
+        _ => return Err(invalid("must be a string or a table")),
+    };
+    let (source, value) =
+        only_member(table).ok_or_else(|| invalid("must have exactly one source"))?;
+    let text = value
+        .as_str()
+        .filter(|text| !text.is_empty() && !text.contains('\0'));
 
-/// The number and its unit, with no blank between.
-fn split(text: &str) -> Option<(u64, &str)> {
-    let end = text.find(|c: char| !c.is_ascii_digit())?;
-    let (number, unit) = text.split_at(end);
-    Some((number.parse().ok()?, unit))
-}
-
-/// Whether `text` can be shown: an address with user information, a query or a fragment may hold a credential, and so
-/// may anything of that length.
-pub(super) fn is_presentable(text: &str) -> bool {
-    text.len() <= 200 && !text.contains(['@', '?', '#']) && !text.chars().any(char::is_control)
-}
-
-/// `text` in quotation marks, or a stand-in where it cannot be shown. For values of keys that hold no secret.
-pub(super) fn quote(text: &str) -> String {
-    if is_presentable(text) {
-        format!("\"{text}\"")
-    } else {
-        "\"***\"".to_owned()
+    match (source, text) {
+        ("env", Some(variable)) => Ok(SecretSource::Env(variable)),
+        ("file", Some(path)) => Ok(SecretSource::File(path)),
+        ("env" | "file", None) => Err(invalid(
+            "needs the name of a variable or the path of a file",
+        )),
+        _ => Err(invalid("must come from `env` or `file`")),
     }
 }
 
-/// The candidate that `text` was probably meant to be.
-pub(super) fn nearest<'a>(
-    text: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
-    let bound = (text.chars().count() / 3).clamp(1, 4);
-    let text = text.to_lowercase();
-    candidates
-        .into_iter()
-        .map(|candidate| (distance(&text, &candidate.to_lowercase()), candidate))
-        .filter(|(distance, _)| *distance <= bound)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
+fn only_member<'a>(table: &'a DeTable<'a>) -> Option<(&'a str, &'a DeValue<'a>)> {
+    let (name, value) = table.iter().next().filter(|_| table.len() == 1)?;
+    Some((name.get_ref(), value.get_ref()))
 }
 
-/// Insertions, deletions, replacements and swaps of neighbours between two words; words far apart in length are not
-/// looked at closely.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    if a.len().abs_diff(b.len()) > 4 || a.len() > 64 {
-        return usize::MAX;
-    }
-    let mut before: Vec<usize> = vec![0; b.len() + 1];
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for i in 1..=a.len() {
-        let mut row = vec![i; b.len() + 1];
-        for j in 1..=b.len() {
-            let replaced = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            row[j] = replaced.min(last[j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                row[j] = row[j].min(before[j - 2] + 1);
-            }
-        }
-        before = std::mem::replace(&mut last, row);
-    }
-    last[b.len()]
+/// Reports a value whose TOML type does not fit its key.
+pub(super) fn wrong_type(value: &DeValue<'_>, spec: &KeySpec, location: &Location) -> Diagnostic {
+    let (expected, hint) = expectation(spec);
+    let message = format!("`{}` must be {expected}, not {}", spec.name, type_of(value));
+    Diagnostic::error(location, message, hint)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_read_as_documented() {
-        for (text, millis) in [
-            ("500ms", 500),
-            ("10s", 10_000),
-            ("5m", 300_000),
-            ("1h", 3_600_000),
-            ("0s", 0),
-        ] {
-            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
+/// Returns the expected type of a key, and a hint with an example.
+fn expectation(spec: &KeySpec) -> (&'static str, String) {
+    let name = spec.name;
+    let default = spec.default.map(|default| default().to_string());
+    let example = |value: &str| {
+        let value = default.as_deref().unwrap_or(value);
+        format!("write it like {name} = {value}")
+    };
+    match spec.kind {
+        Kind::NonEmptyString | Kind::String => {
+            ("a string", "put the value in quotation marks".to_owned())
         }
-        assert_eq!(duration("90d"), Ok(Duration::from_secs(90 * 86_400)));
-        for text in [
-            "",
-            "10",
-            "s",
-            "-1s",
-            "1.5s",
-            "10 s",
-            "1h30m",
-            "10S",
-            "367d",
-            "99999999999999999999s",
-            "18446744073709551615d",
-        ] {
-            assert!(duration(text).is_err(), "{text}");
-        }
+        Kind::Secret => ("a secret", SECRET_FORMS.to_owned()),
+        Kind::Duration { .. } => ("a duration in quotation marks", example("\"10s\"")),
+        Kind::Size { .. } => ("a size in quotation marks", example("\"64KiB\"")),
+        Kind::SizeOrUnlimited => (
+            "a size in quotation marks",
+            format!("write it like {name} = \"10MiB\", or {name} = \"unlimited\""),
+        ),
+        Kind::Integer { min, max } => ("an integer", format!("use a number from {min} to {max}")),
+        Kind::IntegerOrAuto { min, max } => (
+            "\"auto\" or an integer",
+            format!("use \"auto\", or a number from {min} to {max}"),
+        ),
+        Kind::Boolean => ("true or false", "remove the quotation marks".to_owned()),
+        Kind::Choice(words) => ("a string", format!("use one of {}", listed(words))),
+        Kind::Strings => (
+            "an array of strings",
+            format!("write it like {name} = [\"…\"]"),
+        ),
+        Kind::StringOrStrings => (
+            "a string or an array of strings",
+            format!("write it like {name} = \"…\""),
+        ),
+        Kind::Integers { min, .. } => ("an array of integers", example(&format!("[{min}]"))),
+        Kind::StringMap => (
+            "a table of strings",
+            format!("write it like {name} = {{ name = \"value\" }}"),
+        ),
+        Kind::Table(_) => (
+            "a table",
+            format!("write [….{name}], and its keys below it"),
+        ),
+        Kind::NamedTables(_) => (
+            "a table of tables",
+            format!("write [{name}.NAME], and its keys below it"),
+        ),
     }
+}
 
-    #[test]
-    fn sizes_are_powers_of_two() {
-        for (text, bytes) in [
-            ("1B", 1),
-            ("64KiB", 65_536),
-            ("10MiB", 10 << 20),
-            ("2GiB", 2 << 30),
-        ] {
-            assert_eq!(size(text), Ok(bytes), "{text}");
-        }
-        for text in [
-            "", "64", "64KB", "1.5MiB", "-1B", "1TiB", "1025GiB", "64 KiB",
-        ] {
-            assert!(size(text).is_err(), "{text}");
-        }
-    }
+fn listed(words: &[&str]) -> String {
+    let quoted: Vec<_> = words.iter().map(|word| format!("\"{word}\"")).collect();
+    quoted.join(", ")
+}
 
-    #[test]
-    fn a_slip_of_the_finger_finds_what_was_meant() {
-        let keys = ["client_id", "client_secret", "scope"];
-        assert_eq!(nearest("client_secrt", keys), Some("client_secret"));
-        assert_eq!(nearest("clinet_id", keys), Some("client_id"));
-        assert_eq!(nearest("Scope", keys), Some("scope"));
-        assert_eq!(nearest("upstream", keys), None);
-        assert_eq!(nearest("", keys), None);
+/// Returns the TOML type of `value`, with its article.
+pub(super) fn type_of(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a string",
+        DeValue::Integer(_) => "an integer",
+        DeValue::Float(_) => "a float",
+        DeValue::Boolean(_) => "a boolean",
+        DeValue::Datetime(_) => "a date",
+        DeValue::Array(_) => "an array",
+        DeValue::Table(_) => "a table",
     }
+}
 
-    #[test]
-    fn what_may_hold_a_credential_is_not_quoted() {
-        assert_eq!(
-            quote("https://api.example.com/v1"),
-            "\"https://api.example.com/v1\""
-        );
-        for text in [
-            "https://user:canary@host",
-            "https://host?key=canary",
-            "https://host#canary",
-            "can\nary",
-        ] {
-            assert_eq!(quote(text), "\"***\"");
-        }
-    }
+/// Converts `integer`, unless it is negative or does not fit 64 bits.
+pub(super) fn to_u64(integer: &DeInteger<'_>) -> Option<u64> {
+    u64::from_str_radix(integer.as_str(), integer.radix()).ok()
 }

@@ -41,6 +41,11 @@ pub struct Provider {
     pub refresh_before: Option<Duration>,
 }
 
+impl Provider {
+    /// The default separator between two scopes (RFC 6749 §3.3).
+    pub const DEFAULT_SCOPE_SEPARATOR: &str = " ";
+}
+
 /// `grant_type` (RFC 6749 §4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GrantType {
@@ -75,18 +80,20 @@ pub enum ClientAuth {
 }
 
 /// The HTTP method of a token request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TokenMethod {
     /// RFC 6749 §3.2.
+    #[default]
     Post,
     /// Parameters go into the query.
     Get,
 }
 
 /// Where and how the parameters of a request are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Encoding {
     /// `application/x-www-form-urlencoded`.
+    #[default]
     Form,
     /// A JSON object of strings.
     Json,
@@ -117,6 +124,22 @@ pub struct TokenRequest {
     pub proxy: Option<Url>,
 }
 
+impl Default for TokenRequest {
+    fn default() -> Self {
+        Self {
+            method: TokenMethod::default(),
+            encoding: Encoding::default(),
+            params: BTreeMap::new(),
+            headers: Vec::new(),
+            omit_on_refresh: Vec::new(),
+            omit_on_exchange: Vec::new(),
+            timeout: Duration::from_secs(10),
+            trust: Trust::default(),
+            proxy: None,
+        }
+    }
+}
+
 /// Parameters may hold a credential, and so are shown by name alone; header values are marked sensitive.
 impl fmt::Debug for TokenRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -145,6 +168,17 @@ pub struct TokenResponse {
     pub default_lifetime: Option<Duration>,
 }
 
+impl Default for TokenResponse {
+    fn default() -> Self {
+        Self {
+            access_token: "/access_token".to_owned(),
+            refresh_token: "/refresh_token".to_owned(),
+            expires_in: "/expires_in".to_owned(),
+            default_lifetime: None,
+        }
+    }
+}
+
 /// The consent redirect (RFC 6749 §4.1.1, RFC 7636).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Authorization {
@@ -160,6 +194,18 @@ pub struct Authorization {
     pub code_parameter: String,
 }
 
+impl Default for Authorization {
+    fn default() -> Self {
+        Self {
+            endpoint: None,
+            redirect_uri: None,
+            pkce: true,
+            params: BTreeMap::new(),
+            code_parameter: "code".to_owned(),
+        }
+    }
+}
+
 /// A sign-in endpoint that answers with the code as JSON.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SignIn {
@@ -173,4 +219,11 @@ pub struct SignIn {
     pub encoding: Encoding,
     /// Characters in `state`, where the vendor demands a length.
     pub state_length: usize,
+}
+
+impl SignIn {
+    /// The default of `encoding`.
+    pub const DEFAULT_ENCODING: Encoding = Encoding::Json;
+    /// The default of `state_length`.
+    pub const DEFAULT_STATE_LENGTH: usize = 43;
 }

@@ -59,6 +59,11 @@ pub struct Binding {
     pub reauthorize_on: Vec<u16>,
 }
 
+impl Binding {
+    /// The default of `reauthorize_on`.
+    pub const DEFAULT_REAUTHORIZE_ON: &[u16] = &[401];
+}
+
 /// Where the token goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Injection {
@@ -74,6 +79,13 @@ pub enum Injection {
         /// The parameter's name.
         name: String,
     },
+}
+
+impl Injection {
+    /// The default name of the header field.
+    pub const DEFAULT_HEADER: HeaderName = http::header::AUTHORIZATION;
+    /// The default text before the token in the header field.
+    pub const DEFAULT_PREFIX: &str = "Bearer ";
 }
 
 /// The protected API.
@@ -96,9 +108,10 @@ pub struct Upstream {
 }
 
 /// `http2` of a route.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Http2 {
     /// By ALPN.
+    #[default]
     Auto,
     /// HTTP/1.1 alone.
     Never,

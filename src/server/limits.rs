@@ -40,3 +40,12 @@ pub struct Drain {
     /// How long readiness is off while connections are still accepted.
     pub lame_duck: Duration,
 }
+
+impl Default for Drain {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(30),
+            lame_duck: Duration::ZERO,
+        }
+    }
+}

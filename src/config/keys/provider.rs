@@ -1,254 +1,259 @@
-//! The keys of `[providers.NAME]`; a preset is written with the same ones.
+//! The keys of `[providers.NAME]`. Presets use the same keys.
 
-use super::{Key, Kind, defaulted, key};
+use serde_json::json;
 
-pub(in crate::config) const PROVIDER: &[Key] = &[
+use super::{KeySpec, Kind, duration, key};
+use crate::{
+    config::choices::{
+        CHALLENGE_METHODS, CLIENT_AUTHS, ENCODINGS, GRANT_TYPES, TOKEN_METHODS, word_for, words,
+    },
+    oauth::provider::{Authorization, Provider, SignIn, TokenRequest, TokenResponse},
+    proxy::route::{Binding, Injection},
+};
+
+pub(in crate::config) const PROVIDER: &[KeySpec] = &[
     key(
         "preset",
-        Kind::Text,
-        "A provider built in, whose keys these override: see `bearward presets`.",
+        Kind::NonEmptyString,
+        "A built-in provider. The keys here override its keys; see `bearward presets`.",
     ),
     key(
         "grant_type",
-        Kind::Choice(&["client_credentials", "authorization_code", "refresh_token"]),
-        "How tokens are obtained (RFC 6749 §4). Required, unless a preset says it.",
+        Kind::Choice(&words(&GRANT_TYPES)),
+        "The grant (RFC 6749 §4). Required, unless the preset sets it.",
     ),
     key(
         "base_url",
-        Kind::Text,
-        "What relative endpoints are relative to.",
+        Kind::NonEmptyString,
+        "The base of relative endpoints.",
     ),
     key(
         "api_base",
-        Kind::Text,
-        "The `upstream` of this provider's routes that give none.",
+        Kind::NonEmptyString,
+        "The default `upstream` of this provider's routes.",
     ),
     key(
         "token_endpoint",
-        Kind::Text,
+        Kind::NonEmptyString,
         "RFC 6749 §3.2; absolute, or relative to `base_url`.",
     ),
     key(
         "authorization_endpoint",
-        Kind::Text,
+        Kind::NonEmptyString,
         "RFC 6749 §3.1; absolute, or relative to `base_url`.",
     ),
     key(
         "revocation_endpoint",
-        Kind::Text,
+        Kind::NonEmptyString,
         "RFC 7009; absolute, or relative to `base_url`.",
     ),
     key(
         "token_endpoint_auth_method",
-        Kind::Choice(&["client_secret_basic", "client_secret_post", "none"]),
+        Kind::Choice(&words(&CLIENT_AUTHS)),
         "RFC 6749 §2.3. Default: client_secret_basic with a secret, none without.",
     ),
-    key("client_id", Kind::Text, "RFC 6749 §2.2."),
+    key("client_id", Kind::NonEmptyString, "RFC 6749 §2.2."),
     key(
         "client_secret",
         Kind::Secret,
-        "RFC 6749 §2.3.1; left out for a public client.",
+        "RFC 6749 §2.3.1. A public client has none.",
     ),
     key(
         "scope",
-        Kind::TextOrTexts,
-        "The scopes asked for (RFC 6749 §3.3): one string, or an array of them.",
+        Kind::StringOrStrings,
+        "The requested scopes (RFC 6749 §3.3): one string, or an array of strings.",
     ),
     key(
         "redirect_uri",
-        Kind::Text,
+        Kind::NonEmptyString,
         "RFC 6749 §3.1.2. Default: the admin listener's /callback.",
     ),
-    defaulted(
+    key(
         "code_challenge_method",
-        Kind::Choice(&["S256", "none"]),
-        r#""S256""#,
-        "PKCE (RFC 7636); `none` where the server knows nothing of it.",
-    ),
+        Kind::Choice(&words(&CHALLENGE_METHODS)),
+        "PKCE (RFC 7636). `none` if the server does not support it.",
+    )
+    .with_default(|| json!(word_for(&CHALLENGE_METHODS, &Authorization::default().pkce))),
     key(
         "refresh_token",
         Kind::Secret,
-        "A first refresh token; the store's newer one wins until this one is changed.",
+        "The first refresh token. The store's newer one is used until this one changes.",
     ),
-    defaulted(
+    key(
         "allow_plaintext",
-        Kind::Switch,
-        "false",
-        "Permits `http://` endpoints that are not on this machine.",
-    ),
+        Kind::Boolean,
+        "Permits `http://` endpoints on other machines.",
+    )
+    .with_default(|| json!(false)),
     key(
         "authorization",
         Kind::Table(AUTHORIZATION),
-        "The consent redirect.",
+        "The authorization request (consent).",
     ),
     key(
         "token_request",
         Kind::Table(TOKEN_REQUEST),
-        "How this authorization server deviates from RFC 6749.",
+        "Deviations of this server's token requests from RFC 6749.",
     ),
     key(
         "token_response",
         Kind::Table(TOKEN_RESPONSE),
-        "Where the members of its answers are (RFC 6901 JSON Pointers).",
+        "The members of the token response (RFC 6901 JSON Pointers).",
     ),
     key(
         "sign_in",
         Kind::Table(SIGN_IN),
-        "Headless consent: a sign-in endpoint that answers with the code as JSON.",
+        "Headless consent: a sign-in endpoint that returns the code as JSON.",
     ),
-    key("refresh", Kind::Table(REFRESH), "When tokens are renewed."),
+    key("refresh", Kind::Table(REFRESH), "The refresh of tokens."),
     key(
         "inject",
         Kind::Table(INJECT),
-        "How the token is put on a request.",
+        "The place of the token in a request.",
     ),
 ];
 
-const AUTHORIZATION: &[Key] = &[
-    key("params", Kind::Pairs, "Extra query parameters."),
-    defaulted(
+const AUTHORIZATION: &[KeySpec] = &[
+    key("params", Kind::StringMap, "Additional query parameters."),
+    key(
         "code_parameter",
-        Kind::Text,
-        r#""code""#,
+        Kind::NonEmptyString,
         "The callback's parameter that carries the code.",
-    ),
+    )
+    .with_default(|| json!(Authorization::default().code_parameter)),
 ];
 
-const TOKEN_REQUEST: &[Key] = &[
-    defaulted(
+const TOKEN_REQUEST: &[KeySpec] = &[
+    key(
         "method",
-        Kind::Choice(&["POST", "GET"]),
-        r#""POST""#,
-        "With GET the parameters go into the query.",
-    ),
-    defaulted(
+        Kind::Choice(&words(&TOKEN_METHODS)),
+        "The HTTP method. A GET has its parameters in the query.",
+    )
+    .with_default(|| json!(word_for(&TOKEN_METHODS, &TokenRequest::default().method))),
+    key(
         "encoding",
-        Kind::Choice(&["form", "json", "query"]),
-        r#""form""#,
-        "How the parameters of a POST are written; of a GET always as the query.",
+        Kind::Choice(&words(&ENCODINGS)),
+        "The encoding of a POST's parameters.",
+    )
+    .with_default(|| json!(word_for(&ENCODINGS, &TokenRequest::default().encoding))),
+    key(
+        "params",
+        Kind::StringMap,
+        "Additional parameters of every grant.",
     ),
-    key("params", Kind::Pairs, "Extra parameters of every grant."),
-    key("headers", Kind::Pairs, "Extra header fields."),
-    defaulted(
+    key("headers", Kind::StringMap, "Additional header fields."),
+    key(
         "omit_on_refresh",
-        Kind::Texts,
-        "[]",
-        "Parameters left out of refresh requests.",
-    ),
-    defaulted(
+        Kind::Strings,
+        "Parameters that refresh requests omit.",
+    )
+    .with_default(|| json!(TokenRequest::default().omit_on_refresh)),
+    key(
         "omit_on_exchange",
-        Kind::Texts,
-        "[]",
-        "Parameters left out of the exchange of a code.",
-    ),
-    defaulted(
+        Kind::Strings,
+        "Parameters that the exchange of a code omits.",
+    )
+    .with_default(|| json!(TokenRequest::default().omit_on_exchange)),
+    key(
         "scope_separator",
-        Kind::Text,
-        r#"" ""#,
-        "What stands between two scopes of an array.",
-    ),
-    defaulted(
+        Kind::NonEmptyString,
+        "The separator between the scopes of an array.",
+    )
+    .with_default(|| json!(Provider::DEFAULT_SCOPE_SEPARATOR)),
+    key(
         "timeout",
-        Kind::Duration { zero: false },
-        r#""10s""#,
-        "The bound on one exchange.",
-    ),
+        Kind::Duration { allow_zero: false },
+        "The time for one exchange.",
+    )
+    .with_default(|| duration(TokenRequest::default().timeout)),
     key(
         "ca_file",
-        Kind::Text,
-        "Extra trust roots, PEM; relative to this file's folder.",
+        Kind::NonEmptyString,
+        "A PEM file of additional trust roots, relative to this file's folder.",
     ),
     key(
         "proxy",
-        Kind::Text,
-        "An HTTP proxy for token calls; the system's is never used.",
+        Kind::NonEmptyString,
+        "An HTTP proxy for token requests. The system's proxy is never used.",
     ),
 ];
 
-const TOKEN_RESPONSE: &[Key] = &[
-    defaulted(
+const TOKEN_RESPONSE: &[KeySpec] = &[
+    key(
         "access_token",
-        Kind::Any,
-        r#""/access_token""#,
-        "Where the access token is.",
-    ),
-    defaulted(
+        Kind::String,
+        "The pointer to the access token.",
+    )
+    .with_default(|| json!(TokenResponse::default().access_token)),
+    key(
         "refresh_token",
-        Kind::Any,
-        r#""/refresh_token""#,
-        "Where the refresh token is.",
-    ),
-    defaulted(
+        Kind::String,
+        "The pointer to the refresh token.",
+    )
+    .with_default(|| json!(TokenResponse::default().refresh_token)),
+    key(
         "expires_in",
-        Kind::Any,
-        r#""/expires_in""#,
-        "Where the lifetime in seconds is.",
-    ),
+        Kind::String,
+        "The pointer to the lifetime in seconds.",
+    )
+    .with_default(|| json!(TokenResponse::default().expires_in)),
     key(
         "default_lifetime",
-        Kind::Duration { zero: false },
-        "The lifetime when the answer gives none; else 5 minutes.",
+        Kind::Duration { allow_zero: false },
+        "The lifetime if the response has none. Default: 5 minutes.",
     ),
 ];
 
-const SIGN_IN: &[Key] = &[
+const SIGN_IN: &[KeySpec] = &[
     key(
         "endpoint",
-        Kind::Text,
-        "Where the parameters of the consent redirect, and these two, are posted.",
+        Kind::NonEmptyString,
+        "The URL that the parameters of the authorization request, email and password are posted \
+         to.",
     ),
-    key("email", Kind::Text, "The account."),
-    key("password", Kind::Secret, "Its password."),
-    defaulted(
+    key(
+        "email",
+        Kind::NonEmptyString,
+        "The account's email address.",
+    ),
+    key("password", Kind::Secret, "The account's password."),
+    key(
         "encoding",
-        Kind::Choice(&["json", "form", "query"]),
-        r#""json""#,
-        "How the parameters are written.",
-    ),
-    defaulted(
+        Kind::Choice(&words(&ENCODINGS)),
+        "The encoding of the parameters.",
+    )
+    .with_default(|| json!(word_for(&ENCODINGS, &SignIn::DEFAULT_ENCODING))),
+    key(
         "state_length",
-        Kind::Number {
-            least: 8,
-            most: 128,
-        },
-        "43",
-        "Characters of `state`, where the vendor demands a length.",
-    ),
+        Kind::Integer { min: 8, max: 128 },
+        "The length of `state` in characters.",
+    )
+    .with_default(|| json!(SignIn::DEFAULT_STATE_LENGTH)),
 ];
 
-const REFRESH: &[Key] = &[
+const REFRESH: &[KeySpec] = &[
     key(
         "before",
-        Kind::Duration { zero: false },
-        "How long before the expiry a renewal is due. Default: a tenth of the lifetime, within 30 s and 5 min.",
-    ),
-    defaulted(
-        "reauthorize_on",
-        Kind::Numbers {
-            least: 400,
-            most: 599,
-        },
-        "[401]",
-        "Upstream statuses that mean that this token is no longer good.",
-    ),
-];
-
-const INJECT: &[Key] = &[
-    defaulted(
-        "header",
-        Kind::Text,
-        r#""authorization""#,
-        "The header field.",
-    ),
-    defaulted(
-        "prefix",
-        Kind::Any,
-        r#""Bearer ""#,
-        "What stands before the token.",
+        Kind::Duration { allow_zero: false },
+        "The time between the refresh and the expiry. Default: a tenth of the lifetime, within 30 \
+         s and 5 min.",
     ),
     key(
+        "reauthorize_on",
+        Kind::Integers { min: 400, max: 599 },
+        "The upstream statuses that mean that the token is no longer valid.",
+    )
+    .with_default(|| json!(Binding::DEFAULT_REAUTHORIZE_ON)),
+];
+
+const INJECT: &[KeySpec] = &[
+    key("header", Kind::NonEmptyString, "The header field.")
+        .with_default(|| json!(Injection::DEFAULT_HEADER.as_str())),
+    key("prefix", Kind::String, "The text before the token.")
+        .with_default(|| json!(Injection::DEFAULT_PREFIX)),
+    key(
         "query",
-        Kind::Text,
-        "A query parameter instead of a header field (RFC 6750 §2.3).",
+        Kind::NonEmptyString,
+        "A query parameter that replaces the header field (RFC 6750 §2.3).",
     ),
 ];

@@ -1,107 +1,122 @@
 //! The keys of `[routes.NAME]`.
 
-use super::{Key, Kind, defaulted, key};
+use serde_json::json;
 
-pub(super) const ROUTE: &[Key] = &[
+use super::{KeySpec, Kind, duration, key};
+use crate::{
+    config::choices::{HTTP2_MODES, word_for, words},
+    proxy::route::{Http2, Timeouts},
+};
+
+pub(super) const ROUTE: &[KeySpec] = &[
     key(
         "listen",
-        Kind::Text,
-        "Address and port (0: any free one), or `unix:/path`; several routes may share one.",
+        Kind::NonEmptyString,
+        "The address and port (0: any free port), or `unix:/path`. Several routes may share one.",
     ),
     key(
         "host",
-        Kind::Text,
-        "The exact Host it answers, without a port.",
+        Kind::NonEmptyString,
+        "The exact Host of its requests, without a port. Default: any.",
     ),
     key(
         "path",
-        Kind::Text,
-        "The prefix it answers, on whole segments, as it reads when percent-decoded.",
-    ),
-    defaulted(
-        "strip_path",
-        Kind::Switch,
-        "false",
-        "Removes `path` before forwarding.",
+        Kind::NonEmptyString,
+        "The path prefix of its requests: whole segments, percent-decoded. Default: any.",
     ),
     key(
+        "strip_path",
+        Kind::Boolean,
+        "Removes `path` before forwarding.",
+    )
+    .with_default(|| json!(false)),
+    key(
         "upstream",
-        Kind::Text,
-        "The protected API; may have a base path. Default: the provider's `api_base`.",
+        Kind::NonEmptyString,
+        "The URL of the protected API; may have a base path. Default: the provider's `api_base`.",
     ),
     key(
         "provider",
-        Kind::Text,
-        "Whose token is injected; left out: pass through without a token.",
+        Kind::NonEmptyString,
+        "The provider whose token is injected. Without one, requests pass without a token.",
     ),
     key(
         "allow",
-        Kind::Texts,
-        "What may pass, as in \"GET /v1/devices/**\"; anything else is refused.",
+        Kind::Strings,
+        "The permitted requests, such as \"GET /v1/devices/**\". Default: all.",
     ),
     key(
         "ca_file",
-        Kind::Text,
-        "Extra trust roots, PEM; relative to this file's folder.",
+        Kind::NonEmptyString,
+        "A PEM file of additional trust roots, relative to this file's folder.",
     ),
-    defaulted(
+    key(
         "allow_plaintext",
-        Kind::Switch,
-        "false",
-        "Permits an `http://` upstream that is not on this machine.",
-    ),
-    defaulted(
+        Kind::Boolean,
+        "Permits an `http://` upstream on another machine.",
+    )
+    .with_default(|| json!(false)),
+    key(
         "http2",
-        Kind::Choice(&["auto", "never", "prior-knowledge"]),
-        r#""auto""#,
-        "HTTP/2 to the upstream; `auto` is by ALPN.",
-    ),
-    defaulted(
+        Kind::Choice(&words(&HTTP2_MODES)),
+        "HTTP/2 to the upstream. `auto` negotiates it by ALPN.",
+    )
+    .with_default(|| json!(word_for(&HTTP2_MODES, &Http2::default()))),
+    key(
         "upgrade",
-        Kind::Texts,
-        "[]",
-        "Protocols that may be tunnelled, such as \"websocket\".",
-    ),
+        Kind::Strings,
+        "The protocols that clients may upgrade to, such as \"websocket\".",
+    )
+    .with_default(|| json!([])),
     key(
         "timeouts",
         Kind::Table(TIMEOUTS),
-        "How long the upstream may take.",
+        "Timeouts of the upstream.",
     ),
-    key("guard", Kind::Table(GUARD), "Who may pass."),
+    key(
+        "guard",
+        Kind::Table(GUARD),
+        "The checks that a request must pass.",
+    ),
 ];
 
-const TIMEOUTS: &[Key] = &[
-    defaulted(
+const TIMEOUTS: &[KeySpec] = &[
+    key(
         "connect",
-        Kind::Duration { zero: false },
-        r#""5s""#,
-        "Name look-up, TCP and TLS together.",
-    ),
-    defaulted(
+        Kind::Duration { allow_zero: false },
+        "The time for name look-up, TCP and TLS together.",
+    )
+    .with_default(|| duration(Timeouts::default().connect)),
+    key(
         "response",
-        Kind::Duration { zero: false },
-        r#""60s""#,
-        "To the response head; a body may take longer.",
-    ),
-    defaulted(
+        Kind::Duration { allow_zero: false },
+        "The time to the response head. A body may take longer.",
+    )
+    .with_default(|| duration(Timeouts::default().response)),
+    key(
         "idle",
-        Kind::Duration { zero: false },
-        r#""60s""#,
-        "No byte of a body moved, in either direction.",
-    ),
+        Kind::Duration { allow_zero: false },
+        "The time without a byte of a body in either direction.",
+    )
+    .with_default(|| duration(Timeouts::default().idle)),
 ];
 
-const GUARD: &[Key] = &[
+const GUARD: &[KeySpec] = &[
     key(
         "hosts",
-        Kind::Texts,
-        "Accepted Host names. Default: localhost, 127.0.0.1, [::1], the listen host and `host`, which is always accepted.",
+        Kind::Strings,
+        "The accepted Host names. Default: localhost, 127.0.0.1, [::1] and the listen host. \
+         `host` is always accepted.",
     ),
-    key("client_key", Kind::Secret, "Must come in x-bearward-key."),
-    defaulted(
+    key(
+        "client_key",
+        Kind::Secret,
+        "The key that clients must send in x-bearward-key.",
+    ),
+    key(
         "max_body",
         Kind::SizeOrUnlimited,
-        r#""unlimited""#,
-        "The largest request body.",
-    ),
+        "The maximum size of a request body.",
+    )
+    .with_default(|| json!("unlimited")),
 ];

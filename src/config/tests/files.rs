@@ -1,15 +1,19 @@
-//! The files under `config/` and the table of keys tell the same story.
+//! The files under `config/` agree with the key table.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, rc::Rc};
 
 use toml::de::{DeTable, DeValue};
 
 use super::{
     super::{
-        check,
-        keys::{self, Kind},
-        report::Drafts,
-        schema::{self, schema},
+        diagnostics::Diagnostics,
+        keys::{self, KeySpec, Kind},
+        location::Location,
+        schema,
+        section::Section,
+        sections::{self, BuildContext},
+        table::TableParser,
+        value::{parse_scalar, to_u64},
     },
     env, good, provider, route,
 };
@@ -18,7 +22,7 @@ const REFERENCE: &str = include_str!("../../../config/reference.toml");
 const SMALLEST: &str = include_str!("../../../config/bearward.toml");
 const SCHEMA: &str = include_str!("../../../config/schema.json");
 
-/// The reference with everything in force that is commented out there.
+/// The reference, with the keys behind a comment sign uncommented.
 fn whole_reference() -> String {
     let is_toml = |rest: &str| {
         let key = rest.split(" = ").next().unwrap_or_default();
@@ -39,7 +43,7 @@ fn whole_reference() -> String {
 /// Every key of `table` by its path as in [`keys::walk`].
 fn collect<'a>(
     table: &'a DeTable<'a>,
-    keys: &'static [keys::Key],
+    keys: &'static [KeySpec],
     path: &str,
     found: &mut BTreeMap<String, &'a DeValue<'a>>,
 ) {
@@ -54,9 +58,9 @@ fn collect<'a>(
             value.get_ref(),
         ) {
             (Some(Kind::Table(inner)), DeValue::Table(table)) => {
-                collect(table, inner, &here, found)
+                collect(table, inner, &here, found);
             }
-            (Some(Kind::Tables(inner)), DeValue::Table(tables)) => {
+            (Some(Kind::NamedTables(inner)), DeValue::Table(tables)) => {
                 for (_, value) in tables {
                     collect(
                         value.get_ref().as_table().unwrap(),
@@ -73,7 +77,7 @@ fn collect<'a>(
 }
 
 #[test]
-fn the_reference_is_valid_as_it_stands() {
+fn the_reference_is_valid() {
     let (config, warnings) = good(REFERENCE);
     assert_eq!(warnings, [""; 0]);
     assert_eq!((config.providers.len(), config.routes.len()), (1, 1));
@@ -83,21 +87,56 @@ fn the_reference_is_valid_as_it_stands() {
 fn the_reference_names_every_key_and_no_other() {
     let text = whole_reference();
     let table = DeTable::parse(&text).unwrap();
-    let mut drafts = Drafts::default();
-    let checker = check::Checker {
+    let mut diagnostics = Diagnostics::default();
+    let mut parser = TableParser {
         text: &text,
         is_valid: true,
+        diagnostics: &mut diagnostics,
     };
-    checker.table(table.get_ref(), keys::ROOT, &"".into(), &mut drafts);
+    parser.parse(table.get_ref(), keys::ROOT, Location::new(0..0));
     assert!(
-        drafts.is_empty(),
+        diagnostics.is_empty(),
         "{}",
-        drafts.finish("reference.toml", None)
+        diagnostics.into_report("reference.toml", None)
     );
     let mut found = BTreeMap::new();
     collect(table.get_ref(), keys::ROOT, "", &mut found);
     keys::walk(keys::ROOT, "", &mut |path, _| {
-        assert!(found.contains_key(path), "{path} is not in the reference")
+        assert!(found.contains_key(path), "{path} is not in the reference");
+    });
+}
+
+#[test]
+fn every_key_is_read_by_a_section() {
+    let text = whole_reference();
+    let document = DeTable::parse(&text).unwrap().into_inner();
+    let mut diagnostics = Diagnostics::default();
+    let mut parser = TableParser {
+        text: &text,
+        is_valid: true,
+        diagnostics: &mut diagnostics,
+    };
+    let table = Rc::new(parser.parse(&document, keys::ROOT, Location::new(0..0)));
+    let every_variable = |_: &str| Some("x".repeat(32));
+    let mut context = BuildContext::new(&every_variable, None, diagnostics);
+    sections::build(&Section::new(table.clone()), None, &mut context);
+    // `inject.query` replaces these two.
+    let replaced = ["header", "prefix"].map(|key| format!("providers.example.inject.{key}"));
+    assert_eq!(table.unread_keys(), replaced);
+}
+
+#[test]
+fn every_default_is_a_valid_value_of_its_key() {
+    keys::walk(keys::ROOT, "", &mut |path, spec| {
+        let Some(default) = spec.default else { return };
+        let document = format!("value = {}", default());
+        let table = DeTable::parse(&document).unwrap().into_inner();
+        let value = table["value"].get_ref();
+        let parsed = match value {
+            DeValue::Array(_) => return,
+            _ => parse_scalar(value, spec, &Location::new(0..0)),
+        };
+        assert!(parsed.is_ok(), "{path}: {:?}", parsed.err());
     });
 }
 
@@ -108,30 +147,14 @@ fn the_reference_shows_the_defaults() {
     let mut found = BTreeMap::new();
     collect(table.get_ref(), keys::ROOT, "", &mut found);
     keys::walk(keys::ROOT, "", &mut |path, key| {
-        let Some(default) = key.default else { return };
-        let wanted = format!("x = {default}");
-        let wanted = DeTable::parse(&wanted).unwrap();
-        assert_eq!(
-            format!("{:?}", plain(wanted.get_ref()["x"].get_ref())),
-            format!("{:?}", plain(found[path])),
-            "{path}"
-        );
+        if let Some(default) = key.default {
+            assert_eq!(to_json(found[path]), default(), "{path}");
+        }
     });
 }
 
-/// A value without the places of what is in it.
-fn plain(value: &DeValue<'_>) -> String {
-    match value {
-        DeValue::Array(items) => items
-            .iter()
-            .map(|item| plain(item.get_ref()) + ",")
-            .collect(),
-        other => format!("{other:?}"),
-    }
-}
-
 #[test]
-fn what_the_reference_shows_as_defaults_is_what_a_silent_file_gets() {
+fn an_empty_file_gets_the_defaults_of_the_reference() {
     let (told, _) = good(REFERENCE);
     let (silent, _) = good(&(provider("") + &route("provider = \"p\"")));
     assert_eq!(
@@ -170,7 +193,7 @@ fn what_the_reference_shows_as_defaults_is_what_a_silent_file_gets() {
 }
 
 #[test]
-fn what_the_reference_shows_as_defaults_of_a_provider_is_what_a_silent_one_gets() {
+fn an_empty_provider_gets_the_defaults_of_the_reference() {
     let (told, _) = good(REFERENCE);
     let (silent, _) = good(&(provider("") + &route("")));
     let (told, silent) = (&told.providers[0], &silent.providers[0]);
@@ -207,7 +230,7 @@ fn the_schema_in_the_tree_is_the_one_that_is_printed() {
     let printed = format!("{:#}\n", schema());
     assert_eq!(
         printed, SCHEMA,
-        "write it anew: cargo run -- schema > config/schema.json"
+        "regenerate it: cargo run -- schema > config/schema.json"
     );
 }
 
@@ -216,7 +239,7 @@ fn the_schema_accepts_the_files_and_refuses_an_unknown_key() {
     let schema = schema();
     for text in [REFERENCE.to_owned(), SMALLEST.to_owned(), whole_reference()] {
         let table = DeTable::parse(&text).unwrap();
-        let value = schema::to_json(&DeValue::Table(table.into_inner()));
+        let value = to_json(&DeValue::Table(table.into_inner()));
         validate(&value, &schema, &schema, "").unwrap();
     }
     for text in [
@@ -226,12 +249,29 @@ fn the_schema_accepts_the_files_and_refuses_an_unknown_key() {
         "[admin]\nkey = {}",
     ] {
         let table = DeTable::parse(text).unwrap();
-        let value = schema::to_json(&DeValue::Table(table.into_inner()));
+        let value = to_json(&DeValue::Table(table.into_inner()));
         assert!(validate(&value, &schema, &schema, "").is_err(), "{text}");
     }
 }
 
-/// As much of JSON Schema as [`schema`] uses, patterns aside.
+/// A TOML value as JSON.
+fn to_json(value: &DeValue<'_>) -> serde_json::Value {
+    match value {
+        DeValue::String(text) => text.as_ref().into(),
+        DeValue::Integer(integer) => to_u64(integer).into(),
+        DeValue::Boolean(boolean) => (*boolean).into(),
+        DeValue::Array(items) => items.iter().map(|item| to_json(item.get_ref())).collect(),
+        DeValue::Table(table) => {
+            let members = table
+                .iter()
+                .map(|(key, value)| (key.get_ref().to_string(), to_json(value.get_ref())));
+            serde_json::Value::Object(members.collect())
+        }
+        DeValue::Float(_) | DeValue::Datetime(_) => panic!("no key has this type"),
+    }
+}
+
+/// Validates by the parts of JSON Schema that [`schema`] uses, except patterns.
 fn validate(
     value: &serde_json::Value,
     schema: &serde_json::Value,

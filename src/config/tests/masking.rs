@@ -1,10 +1,10 @@
-//! No report holds a secret, wherever it stands and whatever is wrong with its line.
+//! Promises of masking: no report holds a secret, for any position and any mistake.
 
 use super::{super::parse, env};
 
 const CANARY: &str = "kan4rie-Z9.x";
 
-/// Everything that a report can show, with `text`'s problems; there has to be at least one.
+/// Returns all output of the report for `text`, which must have at least one problem.
 fn shown(text: &str) -> String {
     let report = match parse(text, "test.toml", &env) {
         Ok((config, report)) => {
@@ -21,9 +21,9 @@ fn shown(text: &str) -> String {
 }
 
 #[test]
-fn a_secret_is_never_shown_wherever_it_stands() {
+fn a_secret_is_never_shown_in_any_position() {
     let places = [
-        // Where it belongs, and in every form that is wrong.
+        // Under its own key, in valid and invalid forms.
         "client_secret = \"CANARY\"",
         "client_secret = 'CANARY'",
         "client_secret = \"\"\"\nCANARY\nCANARY\"\"\"",
@@ -40,7 +40,7 @@ fn a_secret_is_never_shown_wherever_it_stands() {
         "client_secret = \"x\" # formerly CANARY",
         "client_secret = 5 # formerly CANARY",
         "refresh_token = \"CANARY\"\nscope = 1",
-        // Under a key that nobody knows.
+        // Under an unknown key.
         "client_secrt = \"CANARY\"",
         "client_secrt = { env = \"x\", b = [\"CANARY\"] }",
         "client_secrt.\"CANARY\" = 1",
@@ -51,7 +51,7 @@ fn a_secret_is_never_shown_wherever_it_stands() {
         "client_secret =\n{ env = \"CANARY\" }",
         "password = \"CANARY\"",
         "secrets = [{ a = \"CANARY\" }]",
-        // On a line that is no TOML.
+        // On a line that is not TOML.
         "client_secret = CANARY",
         "client_secret = \"CANARY",
         "client_secret \"CANARY\"",
@@ -65,7 +65,7 @@ fn a_secret_is_never_shown_wherever_it_stands() {
         "CANARY",
         "= \"CANARY\"",
         "[CANARY",
-        // In tables of free keys.
+        // In tables with arbitrary keys.
         "token_request.headers = { x-key = \"CANARY\", y = 5 }",
         "token_request.headers = { \"x y\" = \"CANARY\" }",
         "token_request.headers = { x-key = \"CANARY\\u0000\" }",
@@ -77,7 +77,7 @@ fn a_secret_is_never_shown_wherever_it_stands() {
         "token_request = \"CANARY\"",
         "sign_in = { password = \"CANARY\" }",
         "sign_in = \"CANARY\"",
-        // In addresses.
+        // In URLs.
         "base_url = \"https://user:CANARY@host.example\"",
         "revocation_endpoint = \"https://user:CANARY@host.example/x\"",
         "revocation_endpoint = \"http://host.example/x?key=CANARY\"",
@@ -86,7 +86,7 @@ fn a_secret_is_never_shown_wherever_it_stands() {
         "api_base = \"ftp://user:CANARY@host.example\"",
         "redirect_uri = \"https://user:CANARY@host.example\"",
         "token_request.proxy = \"http://user:CANARY@proxy.example:3128\"",
-        // Where another type belongs.
+        // Under a key of another type.
         "token_request = { timeout = [\"CANARY\"] }",
         "scope = { a = \"CANARY\" }",
         "allow_plaintext = { a = \"CANARY\" }",
@@ -134,11 +134,11 @@ fn a_secret_is_not_shown_in_other_tables_either() {
 }
 
 #[test]
-fn what_is_harmless_is_shown_with_a_caret_below_it() {
+fn a_harmless_value_is_shown_with_a_caret_below_it() {
     let text =
         "[providers.p]\nclient_secret = \"x\"\n\n[routes.r]\n  listen = \"nowhere\" # a comment\n";
     let report = super::bad(text).to_string();
-    let wanted = "test.toml:5:12: error: \"nowhere\" is not an address to listen on\n  \
+    let wanted = "test.toml:5:12: error: `listen` = \"nowhere\" is not an address to listen on\n  \
                   5 |   listen = \"nowhere\"\n    |            ^^^^^^^^^\nhint: ";
     assert!(report.contains(wanted), "{report}");
     assert!(
@@ -148,7 +148,7 @@ fn what_is_harmless_is_shown_with_a_caret_below_it() {
 }
 
 #[test]
-fn headers_that_come_again_and_names_of_tables_are_shown() {
+fn the_names_of_tables_are_shown() {
     let text = "[providers.hapn]\npreset = \"hapn\"\n[providers.hapn.injekt]\n[routes.r.gard]\n";
     let report = super::bad(text).to_string();
     assert!(report.contains("| [providers.hapn.injekt]\n"), "{report}");
@@ -156,7 +156,7 @@ fn headers_that_come_again_and_names_of_tables_are_shown() {
 }
 
 #[test]
-fn a_long_line_is_cut_round_the_caret() {
+fn a_long_line_is_cut_around_the_caret() {
     let text = format!("admin = {{ listen = \"{}\", x = 5 }}", "a".repeat(190));
     let report = super::bad(&text).to_string();
     assert!(

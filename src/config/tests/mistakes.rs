@@ -1,7 +1,7 @@
-//! What is wrong is named: each mistake, at its place, with a hint.
+//! Promises of reports: each mistake is named at its position, with a hint.
 
 use super::{
-    super::{environment, find, load, parse},
+    super::{environment, find, keys, load, parse},
     bad, env, good, one_error, provider, route,
 };
 
@@ -38,17 +38,15 @@ fn six_different_mistakes_are_all_named_in_one_go() {
 }
 
 #[test]
-fn an_unknown_key_brings_the_nearest_one_or_the_table_it_belongs_to() {
+fn an_unknown_key_suggests_a_similar_key_or_the_table_it_belongs_to() {
     assert_eq!(
         one_error(&provider("client_secrt = 1")),
         "6:1 providers.p.client_secrt: unknown key `client_secrt`; did you mean `client_secret`?"
     );
-    assert!(one_error(&route("hosts = []")).ends_with("`hosts` belongs under [routes.r.guard]"));
+    assert!(one_error(&route("hosts = []")).ends_with("move `hosts` to [routes.r.guard]"));
+    assert!(one_error(&provider("upstream = 1")).ends_with("move `upstream` to [routes.NAME]"));
     assert!(
-        one_error(&provider("upstream = 1")).ends_with("`upstream` belongs under [routes.NAME]")
-    );
-    assert!(
-        one_error(&format!("{}[log]\nzzz = 1", route(""))).ends_with("known here: format, level")
+        one_error(&format!("{}[log]\nzzz = 1", route(""))).ends_with("use one of format, level")
     );
     assert!(
         one_error(&format!("[provders.x]\n{}", route(""))).ends_with("did you mean `providers`?")
@@ -56,60 +54,78 @@ fn an_unknown_key_brings_the_nearest_one_or_the_table_it_belongs_to() {
 }
 
 #[test]
-fn a_wrong_type_says_what_is_wanted_and_what_there_is() {
+fn a_wrong_type_names_the_expected_type_and_the_actual_one() {
     for (more, wanted) in [
         (
             "strip_path = \"yes\"",
-            "`strip_path` has to be true or false, this is a string",
+            "`strip_path` must be true or false, not a string",
         ),
-        ("path = 5", "`path` has to be a string, this is an integer"),
+        ("path = 5", "`path` must be a string, not an integer"),
         (
             "allow = \"GET /\"",
-            "`allow` has to be an array of strings, this is a string",
+            "`allow` must be an array of strings, not a string",
         ),
-        ("allow = [5]", "`allow` holds strings alone"),
-        ("guard = 5", "`guard` has to be a table, this is an integer"),
+        ("allow = [5]", "`allow` must contain strings only"),
+        ("guard = 5", "`guard` must be a table, not an integer"),
         (
             "timeouts.connect = 5",
-            "`connect` has to be a time in quotation marks, this is an integer",
+            "`connect` must be a duration in quotation marks, not an integer",
         ),
-        ("timeouts.connect = \"5\"", "\"5\" is not a time"),
-        ("timeouts.connect = \"0s\"", "`connect` may not be zero"),
-        ("guard.max_body = \"10MB\"", "\"10MB\" is not a size"),
-        ("host = \"\"", "`host` is empty"),
-        ("http2 = \"always\"", "\"always\" is not a known `http2`"),
         (
-            "host = 1979-05-27",
-            "`host` has to be a string, this is a date",
+            "timeouts.connect = \"5\"",
+            "`connect` = \"5\" is not a duration",
         ),
+        ("timeouts.connect = \"0s\"", "`connect` must not be zero"),
+        (
+            "guard.max_body = \"10MB\"",
+            "`max_body` = \"10MB\" is not a size",
+        ),
+        ("host = \"\"", "`host` is empty"),
+        (
+            "http2 = \"always\"",
+            "`http2` = \"always\" is not a known value",
+        ),
+        ("host = 1979-05-27", "`host` must be a string, not a date"),
     ] {
         let error = one_error(&route(more));
         assert!(error.contains(wanted), "{error}");
     }
     for (text, wanted) in [
-        ("limits.connections = 0", "`connections` is out of bounds"),
-        ("limits.connections = -1", "`connections` is out of bounds"),
+        ("limits.connections = 0", "`connections` is out of range"),
+        ("limits.connections = -1", "`connections` is out of range"),
         (
             "limits.connections = 99999999999999999999",
-            "`connections` is out of bounds",
+            "`connections` is out of range",
         ),
         (
             "limits.head_bytes = \"1B\"",
-            "\"1B\" is no sensible `head_bytes`",
+            "`head_bytes` = \"1B\" is out of range",
         ),
         (
             "limits.head_bytes = \"2GiB\"",
-            "\"2GiB\" is no sensible `head_bytes`",
+            "`head_bytes` = \"2GiB\" is out of range",
         ),
-        ("runtime.workers = 0", "`workers` is out of bounds"),
+        ("runtime.workers = 0", "`workers` is out of range"),
         (
             "runtime.workers = \"many\"",
-            "`workers` has to be \"auto\" or an integer, this is a string",
+            "`workers` must be \"auto\" or an integer, not a string",
         ),
-        ("log.level = \"inof\"", "\"inof\" is not a log level"),
-        ("log.level = \"a=b=c\"", "\"a=b=c\" is not a log level"),
-        ("log.format = \"yaml\"", "\"yaml\" is not a known `format`"),
-        ("store.kind = \"sql\"", "\"sql\" is not a known `kind`"),
+        (
+            "log.level = \"inof\"",
+            "`level` = \"inof\" is not a log level",
+        ),
+        (
+            "log.level = \"a=b=c\"",
+            "`level` = \"a=b=c\" is not a log level",
+        ),
+        (
+            "log.format = \"yaml\"",
+            "`format` = \"yaml\" is not a known value",
+        ),
+        (
+            "store.kind = \"sql\"",
+            "`kind` = \"sql\" is not a known value",
+        ),
     ] {
         let error = one_error(&format!("{text}\n{}", route("")));
         assert!(error.starts_with("1:") && error.contains(wanted), "{error}");
@@ -117,17 +133,47 @@ fn a_wrong_type_says_what_is_wanted_and_what_there_is() {
     assert!(
         bad("providers = 5")
             .to_string()
-            .contains("`providers` has to be a table of tables, this is an integer")
+            .contains("`providers` must be a table of tables, not an integer")
     );
     assert!(
         bad("[[routes]]\nlisten = \"x\"")
             .to_string()
-            .contains("this is an array")
+            .contains("`routes` must be a table of tables, not an array")
     );
 }
 
 #[test]
-fn mistakes_in_the_language_are_named_beside_the_others_where_the_rest_can_be_read() {
+fn a_value_of_another_type_is_refused_for_every_key() {
+    let mut paths = Vec::new();
+    keys::walk(keys::ROOT, "", &mut |path, _| {
+        paths.push(path.replace('*', "x"));
+    });
+    for path in paths {
+        let report = bad(&format!("{path} = 1979-05-27\n"));
+        let key = Some(path.as_str());
+        let named: Vec<_> = report
+            .problems()
+            .iter()
+            .filter(|problem| problem.key.as_deref() == key)
+            .collect();
+        assert_eq!(named.len(), 1, "{report}");
+        assert!(named[0].message.contains("must be"), "{report}");
+        assert!(named[0].message.contains("not a date"), "{report}");
+    }
+}
+
+#[test]
+fn an_invalid_base_is_reported_once_and_not_for_each_endpoint_below_it() {
+    let text = provider("base_url = \"as.example\"\nrevocation_endpoint = \"/revoke\"");
+    let error = one_error(&text);
+    assert!(
+        error.contains("`base_url` = \"as.example\" is not a URL"),
+        "{error}"
+    );
+}
+
+#[test]
+fn syntax_errors_and_other_problems_are_reported_together() {
     let report = bad(&format!("log.level = verbose\n{}", route("pth = \"/v1\"")));
     let messages: Vec<_> = report
         .problems()
@@ -138,17 +184,17 @@ fn mistakes_in_the_language_are_named_beside_the_others_where_the_rest_can_be_re
     assert!(
         messages[0]
             .1
-            .starts_with("this is not TOML: string values must be quoted"),
+            .starts_with("this is not valid TOML: string values must be quoted"),
         "{report}"
     );
     assert_eq!(messages[1], (5, "unknown key `pth`"));
     assert!(
         one_error(&route("listen = \"127.0.0.1:1\""))
-            .starts_with("4:1 -: this is not TOML: duplicate key")
+            .starts_with("4:1 -: this is not valid TOML: duplicate key")
     );
     let report = bad("[routes.r]\nlisten \"127.0.0.1:8080\"\nupstream = 5\n");
     assert_eq!(report.problems().len(), 1, "{report}");
-    // Here nothing can be told of the rest.
+    // The rest of this file cannot be checked.
     let report = bad("[routes.r]\nlisten = \"\"\"127.0.0.1:8080\nupstream = 5\n");
     assert_eq!(report.problems().len(), 1, "{report}");
 }
@@ -169,13 +215,13 @@ fn a_file_with_neither_provider_nor_route_is_an_error_and_one_without_routes_a_w
     }
     assert_eq!(
         good(&provider("")).1,
-        ["there is no route, so nothing will be forwarded"]
+        ["there is no route, so nothing is forwarded"]
     );
     assert_eq!(good(&route("")).1, [""; 0]);
 }
 
 #[test]
-fn a_secret_that_cannot_be_read_is_named_by_its_place() {
+fn an_unreadable_secret_is_named_by_its_source() {
     let secret = |form: &str| format!("{}[admin]\nkey = {form}\n", route(""));
     assert!(
         one_error(&secret("{ env = \"UNSET\" }"))
@@ -186,25 +232,25 @@ fn a_secret_that_cannot_be_read_is_named_by_its_place() {
             .contains("the environment variable `EMPTY` for `key` is empty")
     );
     assert!(
-        one_error(&secret("{ env = \"no name\" }")).contains("`key` names no environment variable")
+        one_error(&secret("{ env = \"no name\" }"))
+            .contains("`env` of `key` is not the name of an environment variable")
     );
     assert!(
         one_error(&secret("{ file = \"/no/such/file\" }"))
             .contains("the file \"/no/such/file\" for `key` cannot be read")
     );
     assert!(one_error(&secret("\"\"")).contains("`key` is empty"));
-    assert!(one_error(&secret("{}")).contains("`key` has to come from one place"));
+    assert!(one_error(&secret("{}")).contains("`key` must have exactly one source"));
     assert!(
         one_error(&secret("{ env = \"SECRET\", file = \"/x\" }"))
-            .contains("`key` has to come from one place")
+            .contains("`key` must have exactly one source")
     );
     assert!(
-        one_error(&secret("{ vault = \"x\" }"))
-            .contains("`key` comes from neither `env` nor `file`")
+        one_error(&secret("{ vault = \"x\" }")).contains("`key` must come from `env` or `file`")
     );
     assert_eq!(
         good(&secret("\"inline\"")).1,
-        ["`key` stands in the configuration itself"]
+        ["`key` is written in the configuration itself"]
     );
 }
 
@@ -228,7 +274,7 @@ fn files_are_found_beside_the_configuration() {
 }
 
 #[test]
-fn a_file_that_cannot_be_read_is_a_problem_with_a_place_like_any_other() {
+fn an_unreadable_file_is_a_problem_with_a_position() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("absent.toml");
     let report = load(&path, &env).unwrap_err();
@@ -247,7 +293,7 @@ fn a_file_that_cannot_be_read_is_a_problem_with_a_place_like_any_other() {
 }
 
 #[test]
-fn the_file_is_the_option_then_the_variable_then_the_usual_places() {
+fn the_file_is_the_option_then_the_variable_then_the_default() {
     let set = |name: &str| (name == "BEARWARD_CONFIG").then(|| "/from/env.toml".to_owned());
     assert_eq!(
         find(Some("given.toml".as_ref()), &set).to_str(),

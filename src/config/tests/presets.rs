@@ -1,4 +1,4 @@
-//! The providers built in, as their vendors describe them.
+//! The built-in providers, as their vendors' documentation describes them.
 
 use super::{super::presets, good, one_error};
 use crate::oauth::provider::{ClientAuth, Encoding, GrantType, Provider, TokenMethod};
@@ -43,7 +43,7 @@ fn happeo_is_authorization_code_with_pkce() {
 }
 
 #[test]
-fn happyrmatch_knows_nothing_of_pkce() {
+fn happyrmatch_is_authorization_code_without_pkce() {
     let happyrmatch = with("happyrmatch", SECRET);
     assert!(!happyrmatch.authorization.unwrap().pkce);
     assert_eq!(
@@ -61,7 +61,7 @@ fn happyrmatch_knows_nothing_of_pkce() {
 }
 
 #[test]
-fn feeling_asks_with_get_at_a_host_of_the_operators() {
+fn feeling_requests_tokens_with_get_from_the_operators_host() {
     let feeling = with("feeling", "base_url = \"https://feeling.example/api\"");
     assert_eq!(
         feeling.token_endpoint.as_str(),
@@ -86,7 +86,7 @@ fn feeling_asks_with_get_at_a_host_of_the_operators() {
 }
 
 #[test]
-fn feeling_signs_in_once_there_is_an_account() {
+fn feeling_signs_in_if_the_file_sets_an_account() {
     let account = "base_url = \"https://f.example\"\n[providers.p.sign_in]\nemail = \"a@b.c\"\npassword = { env = \"SECRET\" }";
     let sign_in = with("feeling", account).sign_in.unwrap();
     assert_eq!(sign_in.endpoint.as_str(), "https://f.example/sign-in");
@@ -102,7 +102,7 @@ fn feeling_signs_in_once_there_is_an_account() {
 }
 
 #[test]
-fn a_preset_is_pointed_at_another_host_by_its_base_url() {
+fn base_url_moves_a_preset_to_another_host() {
     for preset in presets() {
         let provider = with(preset.name, "base_url = \"http://127.0.0.1:9000\"");
         assert_eq!(
@@ -123,7 +123,7 @@ fn a_preset_is_pointed_at_another_host_by_its_base_url() {
 }
 
 #[test]
-fn the_files_keys_override_the_presets_one_by_one() {
+fn each_key_of_the_file_overrides_the_same_key_of_the_preset() {
     let text = "base_url = \"https://f.example\"\ntoken_endpoint = \"https://other.example/t\"\n\
                 [providers.p.token_request]\nmethod = \"POST\"\nencoding = \"json\"\n";
     let feeling = with("feeling", text);
@@ -140,19 +140,19 @@ fn the_files_keys_override_the_presets_one_by_one() {
 }
 
 #[test]
-fn without_a_secret_the_client_is_public_whatever_the_preset_says() {
+fn without_a_secret_the_client_is_public_even_with_a_preset() {
     assert_eq!(with("happeo", "").client_auth, ClientAuth::None);
     let error = one_error(
         "[providers.p]\npreset = \"happeo\"\nclient_id = \"id\"\ntoken_endpoint_auth_method = \"client_secret_post\"\n",
     );
     assert!(
-        error.contains("the authentication method needs a `client_secret`"),
+        error.contains("`token_endpoint_auth_method` needs a `client_secret`"),
         "{error}"
     );
 }
 
 #[test]
-fn an_unknown_preset_is_named_once() {
+fn an_unknown_preset_is_reported_once() {
     let error = one_error("[providers.p]\npreset = \"hapnn\"\nclient_id = \"id\"\n");
     assert_eq!(
         error,

@@ -1,4 +1,4 @@
-//! Whatever is in the file: no panic, every place within it, and no secret shown.
+//! Promises for every file: no panic, every position within it, and no secret shown.
 
 use proptest::prelude::*;
 
@@ -6,8 +6,8 @@ use super::{super::parse, env};
 
 const REFERENCE: &str = include_str!("../../../config/reference.toml");
 
-/// Checks what holds for every text.
-fn holds(text: &str) {
+/// Checks the promises that hold for every text.
+fn assert_sound(text: &str) {
     let report = match parse(text, "test.toml", &env) {
         Ok((_, report)) => report,
         Err(report) => {
@@ -32,12 +32,12 @@ proptest! {
 
     #[test]
     fn any_text_is_read_without_a_panic(text in "\\PC*") {
-        holds(&text);
+        assert_sound(&text);
     }
 
     #[test]
     fn anything_that_looks_like_toml_is_read_without_a_panic(text in "([a-z_.]{1,6}|[\\[\\]{}=,\"'#\\n\\\\ ]|[0-9é\\r\\t]){0,120}") {
-        holds(&text);
+        assert_sound(&text);
     }
 
     #[test]
@@ -47,14 +47,14 @@ proptest! {
             let at = at.index(bytes.len());
             bytes[at] = byte;
         }
-        holds(&String::from_utf8_lossy(&bytes));
+        assert_sound(&String::from_utf8_lossy(&bytes));
     }
 
     #[test]
     fn a_file_that_is_cut_anywhere_is_read_without_a_panic(at in any::<prop::sample::Index>(), with in "[\\[\\]{}=\"'\\n]{0,3}") {
         let mut cut = String::from_utf8_lossy(&REFERENCE.as_bytes()[..at.index(REFERENCE.len())]).into_owned();
         cut.push_str(&with);
-        holds(&cut);
+        assert_sound(&cut);
     }
 
     #[test]
@@ -71,13 +71,13 @@ proptest! {
         );
         let from = at.index(text.len());
         let damaged = format!("{}{with}{}", &text[..from], &text[(from + length).min(text.len())..]);
-        // Damage that makes another, known key of it shows what stands there; the ones here stay as they are.
+        // Damage that turns a key into another known one makes its value visible, so the keys stay.
         let keys = ["\nkey", "\nclient_secret", "\nrefresh_token", "\nheaders", "\nparams", "\nclient_key", "\nhost"];
         prop_assume!(keys.iter().all(|key| damaged.contains(&format!("{key} ="))));
         let (Ok((_, report)) | Err(report)) = parse(&damaged, "test.toml", &env);
         let shown = format!("{report}{}", report.to_json());
         prop_assert!(!shown.contains("kan4rie"), "{damaged}\n{shown}");
-        holds(&damaged);
+        assert_sound(&damaged);
     }
 }
 
@@ -104,7 +104,7 @@ fn ten_thousand_mistakes_are_all_reported() {
     let mut text = String::new();
     for n in 0..10_000 {
         text.push_str(&format!(
-            "[routes.r{n}]\nlisten = \"127.0.0.1:8080\"\nprovder = \"x\"\nprovider = \"nobody{n}\"\n"
+            "[routes.r{n}]\nlisten = \"127.0.0.1:8080\"\nprovder = \"x\"\nprovider = \"unknown{n}\"\n"
         ));
     }
     let report = super::bad(&text);

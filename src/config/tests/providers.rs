@@ -1,4 +1,4 @@
-//! Providers: what is demanded, what is refused, and what is meant by what is left out.
+//! Promises of `[providers.NAME]`: required keys, refused values and defaults.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ fn refused(more: &str) -> String {
 }
 
 #[test]
-fn what_is_left_out_reads_as_documented() {
+fn absent_keys_have_the_documented_defaults() {
     let provider = built(&provider(""));
     assert_eq!(provider.grant_type, GrantType::ClientCredentials);
     assert_eq!(provider.client_auth, ClientAuth::SecretBasic);
@@ -48,7 +48,7 @@ fn what_is_left_out_reads_as_documented() {
 }
 
 #[test]
-fn everything_that_can_be_said_arrives() {
+fn every_key_reaches_its_owner() {
     let text = provider(
         "token_endpoint_auth_method = \"client_secret_post\"\nrevocation_endpoint = \"https://as.example/revoke\"\n\
          scope = [\"a\", \"b\"]\n[providers.p.token_request]\nencoding = \"json\"\nparams = { audience = \"https://api\" }\n\
@@ -95,7 +95,7 @@ fn a_scope_is_one_string_or_an_array() {
 }
 
 #[test]
-fn what_a_grant_needs_is_demanded() {
+fn a_grant_requires_its_keys() {
     let missing = |text: &str| {
         let report = bad(&format!("[providers.p]\n{text}\n"));
         let named =
@@ -129,7 +129,7 @@ fn without_a_secret_the_client_is_public() {
     assert!(
         warnings
             .iter()
-            .any(|warning| warning == "client credentials without a `client_secret`"),
+            .any(|warning| warning == "grant_type = \"client_credentials\" has no `client_secret`"),
         "{warnings:?}"
     );
     let (_, warnings) = good(&format!("{public}token_endpoint_auth_method = \"none\"\n"));
@@ -137,12 +137,15 @@ fn without_a_secret_the_client_is_public() {
     let error = one_error(&format!(
         "{public}token_endpoint_auth_method = \"client_secret_basic\"\n"
     ));
-    assert!(error.contains("needs a `client_secret`"), "{error}");
+    assert!(
+        error.contains("`token_endpoint_auth_method` needs a `client_secret`"),
+        "{error}"
+    );
     let (config, warnings) = good(&provider("token_endpoint_auth_method = \"none\""));
     assert!(
         warnings
             .iter()
-            .any(|warning| warning.starts_with("`client_secret` is not used")),
+            .any(|warning| warning.starts_with("`client_secret` has no effect")),
         "{warnings:?}"
     );
     assert!(config.providers[0].client_secret.is_none());
@@ -175,7 +178,7 @@ fn endpoints_are_absolute_or_below_the_base() {
     );
     assert_eq!(
         refused("revocation_endpoint = \"/revoke\""),
-        "`revocation_endpoint` is relative, and there is no valid `base_url`"
+        "`revocation_endpoint` is relative, and there is no `base_url`"
     );
 }
 
@@ -197,10 +200,7 @@ fn an_endpoint_in_plain_text_is_refused_unless_local_or_permitted() {
         "http://[::2]/r",
     ] {
         let more = format!("revocation_endpoint = \"{remote}\"");
-        assert!(
-            refused(&more).contains("would be reached in plain text"),
-            "{remote}"
-        );
+        assert!(refused(&more).contains("reached in plain text"), "{remote}");
         built(&provider(&format!("{more}\nallow_plaintext = true")));
     }
     assert!(
@@ -210,7 +210,7 @@ fn an_endpoint_in_plain_text_is_refused_unless_local_or_permitted() {
 }
 
 #[test]
-fn addresses_that_cannot_be_meant_are_refused() {
+fn invalid_urls_are_refused() {
     for (more, wanted) in [
         (
             "revocation_endpoint = \"https://u:p@as.example/r\"",
@@ -253,7 +253,7 @@ fn addresses_that_cannot_be_meant_are_refused() {
         ),
         (
             "token_request.ca_file = \"/no/such.pem\"",
-            "the certificates in \"/no/such.pem\" cannot be used",
+            "`ca_file` = \"/no/such.pem\" cannot be used",
         ),
     ] {
         let refused = refused(more);
@@ -263,7 +263,7 @@ fn addresses_that_cannot_be_meant_are_refused() {
 }
 
 #[test]
-fn what_cannot_be_sent_is_refused() {
+fn invalid_parameters_and_fields_are_refused() {
     for (more, wanted) in [
         (
             "token_request.headers = { \"a b\" = \"x\" }",
@@ -271,31 +271,31 @@ fn what_cannot_be_sent_is_refused() {
         ),
         (
             "token_request.headers = { a = \"x\\r\\ny\" }",
-            "the value of the header field `a` cannot stand in a header",
+            "the value of the header field `a` contains invalid characters",
         ),
         (
             "token_request.headers = { Host = \"x\" }",
-            "the header field `host` is set by bearward itself",
+            "bearward sets the header field `host` itself",
         ),
         (
             "token_request.headers = { authorization = \"x\" }",
-            "carries the client's secret already",
+            "already carries the client secret",
         ),
         (
             "token_request.params = { grant_type = \"x\" }",
-            "the parameter `grant_type` is set by the grant itself",
+            "bearward sets the parameter `grant_type` of token requests itself",
         ),
         (
             "scope = \"a\"\ntoken_request.params = { scope = \"b\" }",
-            "the parameter `scope` is set by the grant itself",
+            "bearward sets the parameter `scope` of token requests itself",
         ),
         (
             "token_request = { method = \"GET\", encoding = \"json\" }",
-            "a GET has its parameters in the query",
+            "`encoding` does not fit method = \"GET\"",
         ),
         (
             "authorization.params = { state = \"x\" }",
-            "the parameter `state` is set by the consent redirect itself",
+            "bearward sets the parameter `state` of the authorization request itself",
         ),
         (
             "token_response.access_token = \"token\"",
@@ -316,11 +316,11 @@ fn what_cannot_be_sent_is_refused() {
         ),
         (
             "inject.prefix = \"a\\nb\"",
-            "`prefix` cannot stand in a header",
+            "`prefix` contains characters that a header cannot have",
         ),
         (
             "inject = { query = \"t\", header = \"x\" }",
-            "the token can go to one place only",
+            "the token has one place only",
         ),
         (
             "inject.query = \"a&b\"",
@@ -328,23 +328,23 @@ fn what_cannot_be_sent_is_refused() {
         ),
         (
             "refresh.reauthorize_on = [200]",
-            "`reauthorize_on` holds something else",
+            "`reauthorize_on` must contain integers from 400 to 599",
         ),
         (
             "refresh.reauthorize_on = [\"401\"]",
-            "`reauthorize_on` holds something else",
+            "`reauthorize_on` must contain integers from 400 to 599",
         ),
-        ("refresh.before = \"0s\"", "`before` may not be zero"),
+        ("refresh.before = \"0s\"", "`before` must not be zero"),
     ] {
         let refused = refused(more);
         assert!(refused.contains(wanted), "{more}: {refused}");
     }
-    // A client that authenticates by Basic may have to say who it is in the form as well.
+    // Some servers require `client_id` in the form beside HTTP Basic.
     built(&provider("token_request.params = { client_id = \"id\" }"));
 }
 
 #[test]
-fn a_name_that_cannot_be_a_label_or_a_file_is_refused() {
+fn a_name_that_does_not_fit_a_label_or_a_file_is_refused() {
     for name in ["\"\"", "\"../x\"", "\"a b\"", "\".x\"", "\"a/b\"", "\"ü\""] {
         let text = provider("").replace("providers.p", &format!("providers.{name}"));
         assert!(

@@ -1,4 +1,4 @@
-//! Routes, the listeners they share, and the process-wide tables.
+//! Promises of `[routes.NAME]`, of shared listeners, and of the tables of the process.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -34,7 +34,7 @@ fn two(first: &str, second: &str) -> String {
 }
 
 #[test]
-fn what_is_left_out_reads_as_documented() {
+fn absent_keys_have_the_documented_defaults() {
     let route = built(&route(""));
     assert_eq!(
         (route.host, route.path, route.strip_path),
@@ -48,7 +48,7 @@ fn what_is_left_out_reads_as_documented() {
 }
 
 #[test]
-fn everything_that_can_be_said_arrives() {
+fn every_key_reaches_its_owner() {
     let text = provider(
         "inject = { header = \"x-token\", prefix = \"\" }\nrefresh.reauthorize_on = [401, 403]",
     ) + &route(
@@ -94,7 +94,7 @@ fn everything_that_can_be_said_arrives() {
 }
 
 #[test]
-fn an_upstream_is_taken_apart() {
+fn an_upstream_is_split_into_its_parts() {
     let upstream = |url: &str| {
         let text = format!(
             "[routes.r]\nlisten = \"127.0.0.1:1\"\nallow_plaintext = true\nupstream = \"{url}\""
@@ -152,24 +152,35 @@ fn a_presets_api_is_the_default_of_an_upstream() {
 }
 
 #[test]
-fn what_cannot_be_meant_is_refused() {
+fn a_missing_upstream_is_not_reported_where_its_default_is_unknown() {
+    let route = "[routes.r]\nlisten = \"127.0.0.1:1\"\nprovider = \"p\"\n";
+    let error = one_error(&format!("{}{route}", provider("api_base = \"x\"")));
+    assert!(error.contains("`api_base` = \"x\" is not a URL"), "{error}");
+    let error = one_error(&format!("[providers.p]\npreset = \"hapnn\"\n{route}"));
+    assert!(error.contains("there is no preset \"hapnn\""), "{error}");
+    let error = one_error(route);
+    assert!(error.contains("there is no provider \"p\""), "{error}");
+}
+
+#[test]
+fn invalid_values_are_refused() {
     for (more, wanted) in [
-        ("host = \"http://x\"", "is not the name of a host"),
-        ("host = \"x:80\"", "is not the name of a host"),
+        ("host = \"http://x\"", "is not a host name"),
+        ("host = \"x:80\"", "is not a host name"),
         ("path = \"v1\"", "is not a path prefix"),
         ("path = \"/a//b\"", "is not a path prefix"),
         ("path = \"/a/../b\"", "is not a path prefix"),
         ("path = \"/a%2fb\"", "is not a path prefix"),
         ("path = \"/a/**\"", "is not a path prefix"),
-        ("allow = [\"GET\"]", "\"GET\" is not a rule"),
+        ("allow = [\"GET\"]", "\"GET\" in `allow` is not a rule"),
         ("allow = [\"GET /a*\"]", "is not a rule"),
-        ("upgrade = [\"h2c\"]", "\"h2c\" cannot be tunnelled"),
-        ("upgrade = [\"a b\"]", "is not a protocol"),
         (
-            "guard.hosts = [\"localhost:8080\"]",
-            "is not the name of a host",
+            "upgrade = [\"h2c\"]",
+            "\"h2c\" in `upgrade` is a form of HTTP",
         ),
-        ("provider = \"nobody\"", "there is no provider \"nobody\""),
+        ("upgrade = [\"a b\"]", "in `upgrade` is not a protocol"),
+        ("guard.hosts = [\"localhost:8080\"]", "is not a host name"),
+        ("provider = \"unknown\"", "there is no provider \"unknown\""),
         ("ca_file = \"/no/such.pem\"", "cannot be used"),
     ] {
         let refused = refused(more);
@@ -252,7 +263,7 @@ fn listeners_that_overlap_are_refused() {
         );
         let error = one_error(&text);
         assert!(
-            error.contains("listens on") && error.contains("takes already"),
+            error.contains("listens on") && error.contains("already uses"),
             "{error}"
         );
     }
@@ -282,7 +293,7 @@ fn an_upstream_that_is_bearward_itself_is_refused() {
             "[routes.r]\nlisten = \"{listen}\"\nupstream = \"{upstream}\"\nallow_plaintext = true\n"
         ));
         assert!(
-            error.contains("the upstream is bearward itself"),
+            error.contains("`upstream` is bearward itself"),
             "{listen} {upstream}: {error}"
         );
     }
@@ -298,13 +309,13 @@ fn an_upstream_that_is_bearward_itself_is_refused() {
 }
 
 #[test]
-fn an_open_listener_without_a_key_is_warned_of() {
+fn a_listener_beyond_loopback_without_a_key_is_a_warning() {
     let text = |more: &str| {
         format!("[routes.r]\nlisten = \"0.0.0.0:8080\"\nupstream = \"https://a.example\"\n{more}")
     };
     assert_eq!(
         good(&text("")).1,
-        ["whoever reaches 0.0.0.0:8080 can use this route's token: there is no `client_key`"]
+        ["every machine that reaches 0.0.0.0:8080 can use this route: it has no `client_key`"]
     );
     assert_eq!(
         good(&text("guard.client_key = { env = \"SECRET\" }")).1,
@@ -315,7 +326,7 @@ fn an_open_listener_without_a_key_is_warned_of() {
 }
 
 #[test]
-fn the_process_wide_tables_arrive() {
+fn every_key_of_the_process_reaches_its_owner() {
     let text = "[admin]\nlisten = \"unix:/run/admin.sock\"\nkey = { env = \"SECRET\" }\n[store]\nkind = \"memory\"\n\
                 [log]\nformat = \"json\"\nlevel = \"bearward::oauth=debug,info\"\n[limits]\nconnections = 7\nhead_bytes = \"1KiB\"\n\
                 [drain]\ntimeout = \"0s\"\nlame_duck = \"2s\"\n[runtime]\nworkers = 3\n";
@@ -351,7 +362,7 @@ fn the_process_wide_tables_arrive() {
 }
 
 #[test]
-fn the_store_is_where_the_system_wants_it() {
+fn the_store_is_in_the_folder_that_the_environment_names() {
     let store = |pairs: &[(&str, &str)]| {
         let env = |name: &str| {
             pairs

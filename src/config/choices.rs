@@ -1,0 +1,75 @@
+//! The words of keys with a fixed choice, each with its value.
+
+use crate::{
+    oauth::provider::{ClientAuth, Encoding, GrantType, TokenMethod},
+    proxy::route::Http2,
+    telemetry::LogFormat,
+};
+
+/// `[store] kind`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum StoreKind {
+    /// Files in a folder.
+    #[default]
+    File,
+    /// Memory of the process.
+    Memory,
+}
+
+pub(super) const STORE_KINDS: [(&str, StoreKind); 2] =
+    [("file", StoreKind::File), ("memory", StoreKind::Memory)];
+
+pub(super) const LOG_FORMATS: [(&str, LogFormat); 3] = [
+    ("text", LogFormat::Text),
+    ("json", LogFormat::Json),
+    ("auto", LogFormat::Auto),
+];
+
+pub(super) const GRANT_TYPES: [(&str, GrantType); 3] = [
+    ("client_credentials", GrantType::ClientCredentials),
+    ("authorization_code", GrantType::AuthorizationCode),
+    ("refresh_token", GrantType::RefreshToken),
+];
+
+pub(super) const CLIENT_AUTHS: [(&str, ClientAuth); 3] = [
+    ("client_secret_basic", ClientAuth::SecretBasic),
+    ("client_secret_post", ClientAuth::SecretPost),
+    ("none", ClientAuth::None),
+];
+
+/// `code_challenge_method` (RFC 7636 §4.3), and whether it is PKCE at all.
+pub(super) const CHALLENGE_METHODS: [(&str, bool); 2] = [("S256", true), ("none", false)];
+
+pub(super) const TOKEN_METHODS: [(&str, TokenMethod); 2] =
+    [("POST", TokenMethod::Post), ("GET", TokenMethod::Get)];
+
+pub(super) const ENCODINGS: [(&str, Encoding); 3] = [
+    ("form", Encoding::Form),
+    ("json", Encoding::Json),
+    ("query", Encoding::Query),
+];
+
+pub(super) const HTTP2_MODES: [(&str, Http2); 3] = [
+    ("auto", Http2::Auto),
+    ("never", Http2::Never),
+    ("prior-knowledge", Http2::PriorKnowledge),
+];
+
+/// Returns the words of `choices`.
+pub(super) const fn words<T: Copy, const N: usize>(
+    choices: &[(&'static str, T); N],
+) -> [&'static str; N] {
+    let mut words = [""; N];
+    let mut index = 0;
+    while index < N {
+        words[index] = choices[index].0;
+        index += 1;
+    }
+    words
+}
+
+/// Returns the word for `value`.
+pub(super) fn word_for<T: PartialEq>(choices: &[(&'static str, T)], value: &T) -> &'static str {
+    let choice = choices.iter().find(|(_, choice)| choice == value);
+    choice.map_or("", |(word, _)| word)
+}

@@ -1,0 +1,257 @@
+//! Typed access to one table of the file over the same table of a preset.
+//!
+//! A key that is absent, or whose invalid value was reported, reads as `None`.
+
+use std::{rc::Rc, time::Duration};
+
+use super::{
+    diagnostics::Diagnostic,
+    keys::{self, KeySpec, Kind},
+    location::Location,
+    parsed::{ParsedTable, ParsedValue, SecretSource},
+    spanned::Spanned,
+};
+
+/// A table of the file over the same table of a preset. An absent table reads as an empty one.
+#[derive(Clone)]
+pub(super) struct Section<'a> {
+    specs: &'static [KeySpec],
+    file: Option<Rc<ParsedTable<'a>>>,
+    preset: Option<Rc<ParsedTable<'a>>>,
+    location: Location,
+}
+
+impl<'a> Section<'a> {
+    /// The section of one table of the file.
+    pub(super) fn new(table: Rc<ParsedTable<'a>>) -> Self {
+        Self {
+            specs: table.specs,
+            location: table.location.clone(),
+            file: Some(table),
+            preset: None,
+        }
+    }
+
+    /// The same table with the keys of `preset` under its own.
+    pub(super) fn with_preset(self, preset: Rc<ParsedTable<'a>>) -> Self {
+        Self {
+            preset: Some(preset),
+            ..self
+        }
+    }
+
+    /// Returns the location of the table's header.
+    pub(super) fn location(&self) -> &Location {
+        &self.location
+    }
+
+    /// An error at the table's header, for a key that is missing.
+    pub(super) fn error(&self, message: impl Into<String>, hint: impl Into<String>) -> Diagnostic {
+        Diagnostic::error(&self.location, message, hint)
+    }
+
+    /// A warning at the table's header.
+    pub(super) fn warning(
+        &self,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Diagnostic {
+        Diagnostic::warning(&self.location, message, hint)
+    }
+
+    /// Returns whether the table is in the file, not only in the preset.
+    pub(super) fn is_in_file(&self) -> bool {
+        self.file.is_some()
+    }
+
+    /// Returns whether the file sets the key, even to an invalid value.
+    pub(super) fn is_set_in_file(&self, name: &str) -> bool {
+        self.file.as_ref().is_some_and(|table| table.is_set(name))
+    }
+
+    /// Returns whether the file or the preset sets the key, even to an invalid value.
+    pub(super) fn is_set(&self, name: &str) -> bool {
+        self.find(name).is_some()
+    }
+
+    /// Returns a string.
+    pub(super) fn string(&self, name: &str) -> Option<Spanned<&'a str>> {
+        match self.value(name)? {
+            (ParsedValue::String(value), location) => Some(Spanned { value, location }),
+            _ => misread(name),
+        }
+    }
+
+    /// Returns the strings of an array, or a single string where the key allows both.
+    pub(super) fn strings(&self, name: &str) -> Option<Spanned<Vec<Spanned<&'a str>>>> {
+        let (ParsedValue::Strings(strings), location) = self.value(name)? else {
+            return misread(name);
+        };
+        let is_from_file = self.is_set_in_file(name);
+        let strings = strings.iter().map(|string| Spanned {
+            value: string.value,
+            location: if is_from_file {
+                string.location.clone()
+            } else {
+                location.clone()
+            },
+        });
+        Some(Spanned {
+            value: strings.collect(),
+            location,
+        })
+    }
+
+    /// Returns the value that stands for the key's word among `choices`.
+    pub(super) fn choice<T: Copy>(&self, name: &str, choices: &[(&str, T)]) -> Option<T> {
+        let (ParsedValue::Choice(word), _) = self.value(name)? else {
+            return misread(name);
+        };
+        let choice = choices.iter().find(|(choice, _)| choice == word);
+        choice.map(|(_, value)| *value)
+    }
+
+    /// Returns `true` or `false`.
+    pub(super) fn boolean(&self, name: &str) -> Option<bool> {
+        match self.value(name)? {
+            (ParsedValue::Boolean(boolean), _) => Some(*boolean),
+            _ => misread(name),
+        }
+    }
+
+    /// Returns an integer. `"auto"` gives `None`.
+    pub(super) fn integer<T: TryFrom<u64>>(&self, name: &str) -> Option<T> {
+        match self.value(name)? {
+            (ParsedValue::Integer(integer), _) => T::try_from(*integer).ok(),
+            (ParsedValue::Auto, _) => None,
+            _ => misread(name),
+        }
+    }
+
+    /// Returns an array of integers.
+    pub(super) fn integers<T: TryFrom<u64>>(&self, name: &str) -> Option<Vec<T>> {
+        let (ParsedValue::Integers(integers), _) = self.value(name)? else {
+            return misread(name);
+        };
+        let converted = integers
+            .iter()
+            .filter_map(|integer| T::try_from(*integer).ok());
+        Some(converted.collect())
+    }
+
+    /// Returns a duration.
+    pub(super) fn duration(&self, name: &str) -> Option<Duration> {
+        match self.value(name)? {
+            (ParsedValue::Duration(duration), _) => Some(*duration),
+            _ => misread(name),
+        }
+    }
+
+    /// Returns a size in bytes. `"unlimited"` gives `None`.
+    pub(super) fn size<T: TryFrom<u64>>(&self, name: &str) -> Option<T> {
+        match self.value(name)? {
+            (ParsedValue::Size(bytes), _) => T::try_from(*bytes).ok(),
+            (ParsedValue::Unlimited, _) => None,
+            _ => misread(name),
+        }
+    }
+
+    /// Returns the source of a secret.
+    pub(super) fn secret(&self, name: &str) -> Option<Spanned<SecretSource<'a>>> {
+        match self.value(name)? {
+            (ParsedValue::Secret(source), location) => Some(Spanned {
+                value: *source,
+                location,
+            }),
+            _ => misread(name),
+        }
+    }
+
+    /// Returns pairs of strings. The preset's come first, then the file's in order.
+    pub(super) fn string_map(&self, name: &str) -> Vec<(&'a str, Spanned<&'a str>)> {
+        let from_file = string_pairs(self.file.as_deref(), name);
+        let is_overridden = |key: &str| from_file.iter().any(|(name, _)| *name == key);
+        let from_preset = string_pairs(self.preset.as_deref(), name)
+            .iter()
+            .filter(|(key, _)| !is_overridden(key))
+            .map(|(key, found)| {
+                let location = self.location.member(name, self.location.span.clone());
+                let value = found.value;
+                (*key, Spanned { value, location })
+            });
+        from_preset.chain(from_file.iter().cloned()).collect()
+    }
+
+    /// Returns a table in this one.
+    pub(super) fn section(&self, name: &str) -> Section<'a> {
+        let file = table_in(self.file.as_deref(), name);
+        let location = match &file {
+            Some(table) => table.location.clone(),
+            None => self.location.member(name, self.location.span.clone()),
+        };
+        let specs = match keys::find(self.specs, name).map(|spec| spec.kind) {
+            Some(Kind::Table(inner)) => inner,
+            _ => &[],
+        };
+        Section {
+            specs,
+            file,
+            preset: table_in(self.preset.as_deref(), name),
+            location,
+        }
+    }
+
+    /// Returns the named tables under `name`, in the order of the file.
+    pub(super) fn named_sections(&self, name: &str) -> Vec<(&'a str, Section<'a>)> {
+        let Some((ParsedValue::NamedTables(tables), _)) = self.value(name) else {
+            return Vec::new();
+        };
+        let section =
+            |(name, table): &(&'a str, Rc<ParsedTable<'a>>)| (*name, Section::new(table.clone()));
+        tables.iter().map(section).collect()
+    }
+
+    fn value(&self, name: &str) -> Option<(&ParsedValue<'a>, Location)> {
+        let (value, location) = self.find(name)?;
+        Some((value?, location))
+    }
+
+    /// Finds the key in the file, else in the preset. A preset's value is located at the table's
+    /// header.
+    fn find(&self, name: &str) -> Option<(Option<&ParsedValue<'a>>, Location)> {
+        debug_assert!(
+            keys::find(self.specs, name).is_some(),
+            "`{name}` is not in the key table"
+        );
+        if let Some(entry) = self.file.as_ref().and_then(|table| table.entry(name)) {
+            return Some((entry.value.as_ref(), entry.location.clone()));
+        }
+        let entry = self.preset.as_ref()?.entry(name)?;
+        let location = self.location.member(name, self.location.span.clone());
+        Some((entry.value.as_ref(), location))
+    }
+}
+
+/// Fails a test that reads a key by another type than its own.
+fn misread<T>(name: &str) -> Option<T> {
+    debug_assert!(false, "`{name}` has another type in the key table");
+    None
+}
+
+fn table_in<'a>(table: Option<&ParsedTable<'a>>, name: &str) -> Option<Rc<ParsedTable<'a>>> {
+    match table?.entry(name)?.value.as_ref()? {
+        ParsedValue::Table(inner) => Some(inner.clone()),
+        _ => None,
+    }
+}
+
+fn string_pairs<'t, 'a>(
+    table: Option<&'t ParsedTable<'a>>,
+    name: &str,
+) -> &'t [(&'a str, Spanned<&'a str>)] {
+    let entry = table.and_then(|table| table.entry(name));
+    match entry.and_then(|entry| entry.value.as_ref()) {
+        Some(ParsedValue::StringMap(pairs)) => pairs,
+        _ => &[],
+    }
+}

@@ -1,0 +1,34 @@
+//! `[admin]` to [`Admin`].
+
+use super::{BuildContext, listeners, secret};
+use crate::{
+    admin::Admin,
+    config::{section::Section, spanned::Spanned},
+};
+
+/// Builds the admin listener and its location. `listen = "off"` and an invalid address give `None`.
+pub(super) fn build(
+    section: &Section<'_>,
+    context: &mut BuildContext<'_>,
+) -> Option<Spanned<Admin>> {
+    let key = secret::read(section, "key", context);
+    let Some(listen) = section.string("listen") else {
+        let default = Admin::default();
+        return Some(Spanned {
+            value: Admin { key, ..default },
+            location: section.location().clone(),
+        });
+    };
+    if listen.value == "off" {
+        return None;
+    }
+
+    let address = context.ok_or_push(listeners::parse_address("listen", &listen))?;
+    Some(Spanned {
+        value: Admin {
+            listen: address,
+            key,
+        },
+        location: listen.location,
+    })
+}

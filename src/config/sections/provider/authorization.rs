@@ -1,0 +1,84 @@
+//! The authorization request of a provider to [`Authorization`].
+
+use std::collections::BTreeMap;
+
+use super::super::{BuildContext, endpoint::Endpoints};
+use crate::{
+    config::{
+        choices::CHALLENGE_METHODS, diagnostics::Diagnostic, quote::quote, section::Section,
+        spanned::Spanned,
+    },
+    oauth::{
+        provider::Authorization,
+        redirect_uri::{InvalidRedirectUri, RedirectUri},
+    },
+};
+
+/// The parameters of the authorization request that bearward sets.
+const OWN_PARAMETERS: [&str; 6] = [
+    "response_type",
+    "client_id",
+    "redirect_uri",
+    "state",
+    "code_challenge",
+    "code_challenge_method",
+];
+
+/// Builds it from `authorization_endpoint`, `redirect_uri`, `code_challenge_method` and
+/// `[….authorization]`.
+pub(super) fn build(
+    provider: &Section<'_>,
+    endpoints: &Endpoints<'_, '_>,
+    context: &mut BuildContext<'_>,
+) -> Authorization {
+    let section = provider.section("authorization");
+    let default = Authorization::default();
+    let endpoint = context.ok_or_push(endpoints.parse("authorization_endpoint"));
+    let redirect_uri = provider
+        .string("redirect_uri")
+        .and_then(|found| context.ok_or_push(parse_redirect_uri(&found)));
+    let code_parameter = section.string("code_parameter");
+
+    Authorization {
+        endpoint: endpoint.flatten(),
+        redirect_uri,
+        pkce: provider
+            .choice("code_challenge_method", &CHALLENGE_METHODS)
+            .unwrap_or(default.pkce),
+        params: params(&section, provider, context),
+        code_parameter: code_parameter
+            .map_or(default.code_parameter, |found| found.value.to_owned()),
+    }
+}
+
+/// Parses an absolute URL without a fragment (RFC 6749 §3.1.2). An app's own scheme is permitted.
+fn parse_redirect_uri(found: &Spanned<&str>) -> Result<RedirectUri, Diagnostic> {
+    found.value.parse().map_err(|InvalidRedirectUri| {
+        let uri = quote(found.value);
+        found.error(
+            format!("`redirect_uri` = {uri} is not an absolute URL without a fragment"),
+            "write it exactly as it is registered, such as \"http://127.0.0.1:9900/callback\"",
+        )
+    })
+}
+
+fn params(
+    section: &Section<'_>,
+    provider: &Section<'_>,
+    context: &mut BuildContext<'_>,
+) -> BTreeMap<String, String> {
+    let sets_scope = provider.strings("scope").is_some();
+    let mut params = BTreeMap::new();
+    for (name, found) in section.string_map("params") {
+        if OWN_PARAMETERS.contains(&name) || (name == "scope" && sets_scope) {
+            context.push(found.error(
+                format!("bearward sets the parameter `{name}` of the authorization request itself"),
+                format!(
+                    "remove `{name}` from `params`; no parameter may be sent twice (RFC 6749 §3.1)"
+                ),
+            ));
+        }
+        params.insert(name.to_owned(), found.value.to_owned());
+    }
+    params
+}

@@ -1,0 +1,269 @@
+//! Parses the tables of a file against the key table, in one walk.
+//!
+//! Unknown keys, wrong types and malformed values are all reported here. The rest of the
+//! configuration sees typed values only, through [`Section`](super::section::Section).
+
+use std::{cell::Cell, rc::Rc};
+
+use toml::de::{DeArray, DeString, DeTable, DeValue};
+
+use super::{
+    diagnostics::{Diagnostic, Diagnostics},
+    keys::{self, KeySpec, Kind},
+    location::Location,
+    parsed::{Entry, ParsedTable, ParsedValue},
+    quote::{MASK, is_safe_to_display},
+    spanned::Spanned,
+    suggestion::nearest,
+    value::{parse_scalar, to_u64, type_of, wrong_type},
+};
+
+/// Parses tables, and collects the diagnostics.
+pub(super) struct TableParser<'t, 'd> {
+    /// The text that the tables come from.
+    pub(super) text: &'t str,
+    /// Whether the text is valid TOML. Then a bare key is meant as a key.
+    pub(super) is_valid: bool,
+    pub(super) diagnostics: &'d mut Diagnostics,
+}
+
+impl TableParser<'_, '_> {
+    /// Parses `table`, whose header is at `location`, to the types of `specs`.
+    pub(super) fn parse<'a>(
+        &mut self,
+        table: &'a DeTable<'a>,
+        specs: &'static [KeySpec],
+        location: Location,
+    ) -> ParsedTable<'a> {
+        let mut entries = Vec::with_capacity(table.len());
+        for (name, value) in table {
+            match keys::find(specs, name.get_ref()) {
+                Some(spec) => {
+                    let header = location.member(spec.name, name.span());
+                    entries.push(self.parse_entry(value, spec, header));
+                }
+                None => self.report_unknown_key(name, specs, &location),
+            }
+        }
+        ParsedTable {
+            location,
+            specs,
+            entries,
+        }
+    }
+
+    fn parse_entry<'a>(
+        &mut self,
+        value: &'a toml::Spanned<DeValue<'a>>,
+        spec: &'static KeySpec,
+        header: Location,
+    ) -> Entry<'a> {
+        // The span of a table is that of its header, or of everything between its braces.
+        let is_table = value.get_ref().is_table() && !matches!(spec.kind, Kind::Secret);
+        let location = if is_table {
+            header
+        } else {
+            header.at_item(value.span())
+        };
+        let parsed = self.parse_value(value.get_ref(), spec, &location);
+        Entry {
+            name: spec.name,
+            value: self.diagnostics.ok_or_push(parsed),
+            location,
+            was_read: Cell::new(false),
+        }
+    }
+
+    fn parse_value<'a>(
+        &mut self,
+        value: &'a DeValue<'a>,
+        spec: &'static KeySpec,
+        location: &Location,
+    ) -> Result<ParsedValue<'a>, Diagnostic> {
+        match (spec.kind, value) {
+            (Kind::Table(inner), DeValue::Table(table)) => {
+                let table = self.parse(table, inner, location.clone());
+                Ok(ParsedValue::Table(Rc::new(table)))
+            }
+            (Kind::NamedTables(inner), DeValue::Table(tables)) => {
+                Ok(self.parse_named_tables(tables, spec, inner, location))
+            }
+            (Kind::Strings | Kind::StringOrStrings, DeValue::Array(items)) => {
+                Ok(self.parse_strings(items, spec, location))
+            }
+            (Kind::Integers { min, max }, DeValue::Array(items)) => {
+                Ok(self.parse_integers(items, spec, min, max, location))
+            }
+            (Kind::StringMap, DeValue::Table(pairs)) => {
+                Ok(self.parse_string_map(pairs, spec, location))
+            }
+            (
+                Kind::Table(_)
+                | Kind::NamedTables(_)
+                | Kind::Strings
+                | Kind::Integers { .. }
+                | Kind::StringMap,
+                other,
+            ) => Err(wrong_type(other, spec, location)),
+            _ => parse_scalar(value, spec, location),
+        }
+    }
+
+    fn parse_named_tables<'a>(
+        &mut self,
+        tables: &'a DeTable<'a>,
+        spec: &'static KeySpec,
+        inner: &'static [KeySpec],
+        location: &Location,
+    ) -> ParsedValue<'a> {
+        let mut parsed = Vec::with_capacity(tables.len());
+        for (name, value) in tables {
+            let location = location.member(name.get_ref(), name.span());
+            match value.get_ref() {
+                DeValue::Table(table) => {
+                    let table = self.parse(table, inner, location);
+                    parsed.push((name.get_ref().as_ref(), Rc::new(table)));
+                }
+                other => self.diagnostics.push(Diagnostic::error(
+                    &location,
+                    format!("expected a table, found {}", type_of(other)),
+                    format!("write [{}.NAME], and its keys below it", spec.name),
+                )),
+            }
+        }
+        parsed.sort_by_key(|(_, table)| table.location.span.start);
+        ParsedValue::NamedTables(parsed)
+    }
+
+    fn parse_strings<'a>(
+        &mut self,
+        items: &'a DeArray<'a>,
+        spec: &'static KeySpec,
+        location: &Location,
+    ) -> ParsedValue<'a> {
+        let mut strings = Vec::with_capacity(items.len());
+        for item in items {
+            let location = location.at_item(item.span());
+            match item.get_ref().as_str() {
+                Some(value) => strings.push(Spanned { value, location }),
+                None => self.diagnostics.push(Diagnostic::error(
+                    &location,
+                    format!("`{}` must contain strings only", spec.name),
+                    "put the item in quotation marks",
+                )),
+            }
+        }
+        ParsedValue::Strings(strings)
+    }
+
+    fn parse_integers<'a>(
+        &mut self,
+        items: &'a DeArray<'a>,
+        spec: &'static KeySpec,
+        min: u64,
+        max: u64,
+        location: &Location,
+    ) -> ParsedValue<'a> {
+        let default = spec.default.map(|default| default().to_string());
+        let example = default.unwrap_or_else(|| format!("[{min}]"));
+        let mut integers = Vec::with_capacity(items.len());
+        for item in items {
+            let integer = item.get_ref().as_integer().and_then(to_u64);
+            match integer.filter(|integer| (min..=max).contains(integer)) {
+                Some(integer) => integers.push(integer),
+                None => self.diagnostics.push(Diagnostic::error(
+                    &location.at_item(item.span()),
+                    format!("`{}` must contain integers from {min} to {max}", spec.name),
+                    format!("write it like {} = {example}", spec.name),
+                )),
+            }
+        }
+        ParsedValue::Integers(integers)
+    }
+
+    fn parse_string_map<'a>(
+        &mut self,
+        pairs: &'a DeTable<'a>,
+        spec: &'static KeySpec,
+        location: &Location,
+    ) -> ParsedValue<'a> {
+        let mut strings = Vec::with_capacity(pairs.len());
+        for (name, value) in pairs {
+            match value.get_ref().as_str() {
+                Some(text) => strings.push((
+                    name.get_ref().as_ref(),
+                    Spanned {
+                        value: text,
+                        location: location.at_item(name.span()),
+                    },
+                )),
+                None => self.diagnostics.push(Diagnostic::error(
+                    &location.member(name.get_ref(), value.span()),
+                    format!(
+                        "`{}` must contain strings only, not {}",
+                        spec.name,
+                        type_of(value.get_ref())
+                    ),
+                    "put the value in quotation marks",
+                )),
+            }
+        }
+        strings.sort_by_key(|(_, found)| found.location.span.start);
+        ParsedValue::StringMap(strings)
+    }
+
+    /// Reports an unknown key. The name is masked unless it is clearly a key: a misplaced value may
+    /// be a secret.
+    fn report_unknown_key(
+        &mut self,
+        name: &toml::Spanned<DeString<'_>>,
+        specs: &'static [KeySpec],
+        table: &Location,
+    ) {
+        let span = name.span();
+        let name = name.get_ref().as_ref();
+        let suggestion = suggest_key(name, specs, table.key().unwrap_or_default());
+        let is_bare = self.is_valid && self.text.get(span.clone()) == Some(name);
+        let is_clearly_a_key = is_bare || suggestion.is_some();
+        let shown = if is_clearly_a_key && is_safe_to_display(name) {
+            name
+        } else {
+            MASK
+        };
+
+        let hint = suggestion.unwrap_or_else(|| {
+            let known: Vec<_> = keys::names(specs).collect();
+            format!("use one of {}", known.join(", "))
+        });
+        self.diagnostics.push(Diagnostic::error(
+            &table.member(shown, span),
+            format!("unknown key `{shown}`"),
+            hint,
+        ));
+    }
+}
+
+/// Suggests what `name` may mean. Tried in order: the same key in a table below this one, a similar
+/// key in this table, the same key in any table.
+fn suggest_key(name: &str, specs: &'static [KeySpec], table: &str) -> Option<String> {
+    let similar = || {
+        let key = nearest(name, keys::names(specs))?;
+        Some(format!("did you mean `{key}`?"))
+    };
+    suggest_table(name, specs, table)
+        .or_else(similar)
+        .or_else(|| suggest_table(name, keys::ROOT, ""))
+}
+
+/// Suggests the first table below `path` that has the key `name`.
+fn suggest_table(name: &str, specs: &'static [KeySpec], path: &str) -> Option<String> {
+    let mut found = None;
+    keys::walk(specs, path, &mut |path, spec| {
+        if spec.name == name && found.is_none() {
+            found = path
+                .rsplit_once('.')
+                .map(|(table, _)| table.replace('*', "NAME"));
+        }
+    });
+    found.map(|table| format!("move `{name}` to [{table}]"))
+}
