@@ -15,9 +15,10 @@ use tokio::{sync::Semaphore, task::JoinHandle, time::timeout};
 
 use self::workers::{Service, Workers};
 use crate::{
-    admin::{self, AdminState, RouteView, View, login},
+    admin::{self, AdminState, RouteView, View},
     clock::Clock,
     config::Config,
+    login::login_hint,
     oauth::provider::GrantType,
     proxy::{
         route::{Route, Upstream},
@@ -302,7 +303,7 @@ fn service(
             .cloned();
         let way = credential
             .as_ref()
-            .map(|credential| login::way(credential.provider(), admin))
+            .map(|credential| login_hint(credential.provider(), admin))
             .unwrap_or_default();
         Arc::new(ActiveRoute {
             credential,

@@ -8,6 +8,7 @@ pub mod config;
 pub mod demo;
 pub mod http1;
 pub mod http2;
+pub mod login;
 pub mod oauth;
 pub mod proxy;
 pub mod secret;

@@ -5,8 +5,10 @@ pub mod address;
 pub mod drain;
 #[cfg(test)]
 pub(crate) mod exchange;
+pub mod html;
 pub mod limits;
 pub mod listener;
+pub mod origin_guard;
 pub mod preface;
 pub mod problem;
 pub mod share;

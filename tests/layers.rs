@@ -21,6 +21,7 @@ const LAYERS: &[&[&str]] = &[
     &["server", "oauth", "http1"],
     &["http2"],
     &["token"],
+    &["login"],
     &["proxy"],
     &["admin"],
     &["config"],
@@ -32,6 +33,7 @@ const LAYERS: &[&[&str]] = &[
 
 /// Crates that may be named under these modules alone, tests apart.
 const CONFINED: &[(&str, &[&str])] = &[
+    ("axum", &["admin", "cli"]),
     ("clap", &["cli"]),
     ("hyper", &["admin", "demo", "cli"]),
     ("hyper_util", &["admin", "demo", "cli"]),

@@ -363,7 +363,7 @@ fn a_logout_revokes_and_forgets() {
         &world,
         world.run(&["logout", "demo"]),
         0,
-        "nobody was logged in\n",
+        "there was no login\n",
     );
     let mut login = world.start(&["login", "demo", "--no-browser"]);
     Browser::default().open(&login.line());
@@ -451,7 +451,7 @@ fn a_login_without_a_refresh_token_has_its_access_token_revoked() {
         &world,
         world.run(&["logout", "demo"]),
         0,
-        "nobody was logged in\n",
+        "there was no login\n",
     );
 }
 

@@ -25,6 +25,7 @@ use crate::{
     server::{
         drain::Drain,
         exchange::{Answer, ask},
+        limits::Limits,
         listener::Bound,
     },
     telemetry::metrics::Metrics,
@@ -688,7 +689,8 @@ async fn a_head_that_does_not_come_and_an_answer_that_is_not_read_end_the_connec
         let (mut ours, theirs) = tokio::io::duplex(8);
         let connection = tokio::spawn(serve_connection(
             theirs,
-            state.clone(),
+            router(state.clone()),
+            Limits::default(),
             std::future::pending(),
         ));
         ours.write_all(sent.as_bytes()).await.unwrap();

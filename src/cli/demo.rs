@@ -2,7 +2,7 @@
 
 use std::{io, process::ExitCode, sync::Arc};
 
-use super::{complain, print, run::on_control_thread};
+use super::{control_thread::on_control_thread, fail, print};
 use crate::{
     app::{App, Failure, signal::Ending},
     clock::SystemClock,
@@ -26,21 +26,15 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     match on_control_thread(world(arguments.port)) {
         Ok(status) => status,
-        Err(Failure::Listen { address, error }) => {
-            complain(&format!(
-                "cannot listen on {address}: {error}; choose another port with --port"
-            ));
-            ExitCode::FAILURE
-        }
-        Err(failure) => {
-            complain(&failure.to_string());
-            ExitCode::FAILURE
-        }
+        Err(Failure::Listen { address, error }) => fail(format!(
+            "cannot listen on {address}: {error}; choose another port with --port"
+        )),
+        Err(failure) => fail(failure),
     }
 }
 
 async fn world(port: u16) -> Result<ExitCode, Failure> {
-    let mut ending = Ending::new().map_err(Failure::Worker)?;
+    let mut signals = Ending::new().map_err(Failure::Worker)?;
     let server = AuthorizationServer::start(authorization_server::Options::default())
         .await
         .map_err(Failure::Worker)?;
@@ -65,9 +59,9 @@ async fn world(port: u16) -> Result<ExitCode, Failure> {
         &demo::invitation(&server, &api, sidecar, admin.as_deref()),
         ExitCode::SUCCESS,
     );
-    ending.next().await;
+    signals.next().await;
     tokio::select! {
-        ended = running.drain() => ended.map(|()| ExitCode::SUCCESS),
-        () = ending.next() => Ok(ExitCode::FAILURE),
+        drained = running.drain() => drained.map(|()| ExitCode::SUCCESS),
+        () = signals.next() => Ok(ExitCode::FAILURE),
     }
 }

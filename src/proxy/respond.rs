@@ -1,7 +1,7 @@
 //! Refusals as answers: the only place of the request path with status codes.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 
 use super::error::{Kind, Refusal};
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
         head::Head,
     },
     proxy::headers::Persist,
-    server::problem::{self, Problem},
+    server::problem::{Problem, ProblemFormat, ProblemKind},
 };
 
 /// An answer of bearward's own.
@@ -42,80 +42,28 @@ pub fn answer(
     provider: Option<&str>,
     grpc: bool,
 ) -> Answer {
-    let (status, word, title, proxy_error) = words(refusal.kind);
-    let mut fields = HeaderMap::new();
-    let proxy_status = format!(
-        "bearward; error={}",
-        refusal.proxy_error.unwrap_or(proxy_error)
-    );
-    put(
-        &mut fields,
-        HeaderName::from_static("proxy-status"),
-        proxy_status,
-    );
-    fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Some(after) = refusal.retry_after {
-        // Whole seconds, rounded up: an earlier attempt would be in vain.
-        let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
-        put(&mut fields, header::RETRY_AFTER, seconds.max(1).to_string());
+    let kind = problem_kind(refusal.kind);
+    let mut problem = Problem::new(kind, &*refusal.detail)
+        .with_route(route)
+        .with_provider(provider)
+        .with_error_code(refusal.code.as_deref())
+        .with_retry_after(refusal.retry_after);
+    if let Some(word) = refusal.proxy_error {
+        problem = problem.with_proxy_error(word);
     }
-    match refusal.kind {
-        Kind::MethodNotAllowed => {
-            put(
-                &mut fields,
-                header::ALLOW,
-                "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS".into(),
-            );
-        }
-        Kind::ClientKeyRequired => {
-            put(
-                &mut fields,
-                header::WWW_AUTHENTICATE,
-                "BearwardKey header=\"x-bearward-key\"".into(),
-            );
-        }
-        _ => {}
+    if kind == ProblemKind::MethodNotAllowed {
+        problem = problem.with_allow("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
     }
-    if grpc {
-        fields.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/grpc"),
-        );
-        put(
-            &mut fields,
-            HeaderName::from_static("grpc-status"),
-            grpc_status(status).to_string(),
-        );
-        put(
-            &mut fields,
-            HeaderName::from_static("grpc-message"),
-            grpc_message(&format!("{word}: {}", refusal.detail)),
-        );
-        return Answer {
-            status,
-            sent: StatusCode::OK,
-            fields,
-            body: Bytes::new(),
-        };
-    }
-    fields.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static(problem::CONTENT_TYPE),
-    );
-    let problem = Problem {
-        kind: word,
-        title,
-        status,
-        detail: &refusal.detail,
-        route,
-        provider,
-        error: refusal.code.as_deref(),
+    let (format, body) = match grpc {
+        true => (ProblemFormat::Grpc, Bytes::new()),
+        false => (ProblemFormat::Json, problem.to_json()),
     };
+    let (parts, _) = problem.to_response(format).into_parts();
     Answer {
-        status,
-        sent: status,
-        fields,
-        body: problem.to_json(),
+        status: problem.status(),
+        sent: parts.status,
+        fields: parts.headers,
+        body,
     }
 }
 
@@ -147,139 +95,27 @@ impl Answer {
     }
 }
 
-/// Status, word after `urn:bearward:`, title, and error of `Proxy-Status` (RFC 9209 §2.3).
-const fn words(kind: Kind) -> (StatusCode, &'static str, &'static str, &'static str) {
-    use StatusCode as S;
-    const REQUEST: &str = "http_request_error";
-    const DENIED: &str = "http_request_denied";
+const fn problem_kind(kind: Kind) -> ProblemKind {
     match kind {
-        Kind::BadRequest => (S::BAD_REQUEST, "bad-request", "Malformed request", REQUEST),
-        Kind::ClientKeyRequired => (
-            S::UNAUTHORIZED,
-            "client-key-required",
-            "Client key required",
-            DENIED,
-        ),
-        Kind::NotAllowed => (S::FORBIDDEN, "not-allowed", "Not allowed", DENIED),
-        Kind::CrossSite => (S::FORBIDDEN, "cross-site", "Cross-site request", DENIED),
-        Kind::NoRoute => (
-            S::NOT_FOUND,
-            "no-route",
-            "No route",
-            "destination_not_found",
-        ),
-        Kind::MethodNotAllowed => (
-            S::METHOD_NOT_ALLOWED,
-            "method-not-allowed",
-            "Method not allowed",
-            REQUEST,
-        ),
-        Kind::ExpectationFailed => (
-            S::EXPECTATION_FAILED,
-            "expectation-failed",
-            "Expectation failed",
-            REQUEST,
-        ),
-        Kind::RequestTimeout => (
-            S::REQUEST_TIMEOUT,
-            "request-timeout",
-            "Request timeout",
-            REQUEST,
-        ),
-        Kind::BodyTooLarge => (
-            S::PAYLOAD_TOO_LARGE,
-            "body-too-large",
-            "Body too large",
-            REQUEST,
-        ),
-        Kind::PathTooLong => (S::URI_TOO_LONG, "path-too-long", "Path too long", REQUEST),
-        Kind::HeadersTooLarge => (
-            S::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            "headers-too-large",
-            "Headers too large",
-            REQUEST,
-        ),
-        Kind::HostNotAllowed => (
-            S::MISDIRECTED_REQUEST,
-            "host-not-allowed",
-            "Host not allowed",
-            DENIED,
-        ),
-        Kind::UpstreamUnreachable => (
-            S::BAD_GATEWAY,
-            "upstream-unreachable",
-            "Upstream unreachable",
-            "destination_unavailable",
-        ),
-        Kind::UpstreamTls => (
-            S::BAD_GATEWAY,
-            "upstream-tls",
-            "Upstream TLS failure",
-            "tls_protocol_error",
-        ),
-        Kind::UpstreamProtocol => (
-            S::BAD_GATEWAY,
-            "upstream-protocol",
-            "Invalid answer of the upstream",
-            "http_protocol_error",
-        ),
-        Kind::UpstreamTimeout => (
-            S::GATEWAY_TIMEOUT,
-            "upstream-timeout",
-            "Upstream timeout",
-            "http_response_timeout",
-        ),
-        Kind::TokenRefused => (
-            S::BAD_GATEWAY,
-            "token-refused",
-            "Token refused",
-            "proxy_configuration_error",
-        ),
-        Kind::TokenUnavailable => (
-            S::SERVICE_UNAVAILABLE,
-            "token-unavailable",
-            "Token unavailable",
-            "proxy_internal_error",
-        ),
-        Kind::LoginRequired => (
-            S::SERVICE_UNAVAILABLE,
-            "login-required",
-            "Login required",
-            "proxy_configuration_error",
-        ),
-    }
-}
-
-/// The gRPC status that stands for one of ours.
-fn grpc_status(status: StatusCode) -> u8 {
-    match status.as_u16() {
-        400 => 3,
-        401 => 16,
-        403 | 421 => 7,
-        404 => 12,
-        408 | 504 => 4,
-        413 | 431 => 8,
-        502 | 503 => 14,
-        _ => 2,
-    }
-}
-
-/// Percent-encodes as the gRPC protocol asks of `grpc-message`.
-fn grpc_message(text: &str) -> String {
-    let mut message = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b' '..=b'~' if byte != b'%' => message.push(char::from(byte)),
-            _ => message.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    message
-}
-
-fn put(fields: &mut HeaderMap, name: HeaderName, value: String) {
-    // All values are made here of ASCII words and numbers.
-    if let Ok(value) = HeaderValue::try_from(value) {
-        fields.insert(name, value);
+        Kind::BadRequest => ProblemKind::BadRequest,
+        Kind::ClientKeyRequired => ProblemKind::ClientKeyRequired,
+        Kind::NotAllowed => ProblemKind::NotAllowed,
+        Kind::CrossSite => ProblemKind::CrossSite,
+        Kind::NoRoute => ProblemKind::NoRoute,
+        Kind::MethodNotAllowed => ProblemKind::MethodNotAllowed,
+        Kind::ExpectationFailed => ProblemKind::ExpectationFailed,
+        Kind::RequestTimeout => ProblemKind::RequestTimeout,
+        Kind::BodyTooLarge => ProblemKind::BodyTooLarge,
+        Kind::PathTooLong => ProblemKind::PathTooLong,
+        Kind::HeadersTooLarge => ProblemKind::HeadersTooLarge,
+        Kind::HostNotAllowed => ProblemKind::HostNotAllowed,
+        Kind::UpstreamUnreachable => ProblemKind::UpstreamUnreachable,
+        Kind::UpstreamTls => ProblemKind::UpstreamTls,
+        Kind::UpstreamProtocol => ProblemKind::UpstreamProtocol,
+        Kind::UpstreamTimeout => ProblemKind::UpstreamTimeout,
+        Kind::TokenRefused => ProblemKind::TokenRefused,
+        Kind::TokenUnavailable => ProblemKind::TokenUnavailable,
+        Kind::LoginRequired => ProblemKind::LoginRequired,
     }
 }
 

@@ -1,0 +1,102 @@
+//! The exchange of a login's code for tokens, and their storage (RFC 6749 §4.1.3).
+
+use std::sync::Arc;
+
+use super::outcome::WITHOUT_REFRESH_TOKEN;
+use crate::{
+    clock::Clock,
+    oauth::{
+        authorization::{self, Attempt},
+        endpoint::TokenEndpoint,
+        error::TokenRequestError,
+        provider::Provider,
+    },
+    secret::Secret,
+    token::{
+        credential::Credential,
+        login::{LoggedIn, Login, Prepared},
+        store::StoreError,
+    },
+};
+
+/// The recipient of a login's tokens.
+#[derive(Clone, Copy, Debug)]
+pub enum TokenReceiver<'a> {
+    /// A credential in use, which publishes the access token at once.
+    Credential(&'a Credential),
+    /// The store alone, for a process that ends after the login.
+    Store(&'a Login),
+}
+
+/// Why a code brought no login that lasts.
+#[derive(Debug, thiserror::Error)]
+pub enum ExchangeError {
+    /// The store cannot be used; the code was not spent.
+    #[error(transparent)]
+    Store(StoreError),
+    /// The authorization server gave no token.
+    #[error(transparent)]
+    Request(TokenRequestError),
+    /// The login is in use, but in memory only.
+    #[error("the login is in use, but cannot be stored: {0}")]
+    NotStored(StoreError),
+    /// The login was issued, but could not be stored before the process ends.
+    #[error("the login was issued, but could not be stored, and is lost: {0}")]
+    Lost(StoreError),
+    /// The login is stored, but ends with its access token.
+    #[error("{WITHOUT_REFRESH_TOKEN}")]
+    WithoutRefreshToken,
+}
+
+/// Exchanges `code`, which `attempt` brought, and gives the tokens to `receiver`.
+///
+/// Cancellation between the request and its response loses the login; callers run this in a task of its own.
+///
+/// # Errors
+/// See [`ExchangeError`]; with `NotStored` and `WithoutRefreshToken` there is a login all the same.
+pub async fn exchange_code(
+    receiver: TokenReceiver<'_>,
+    provider: &Arc<Provider>,
+    clock: Arc<dyn Clock>,
+    attempt: &Attempt,
+    code: &Secret,
+) -> Result<(), ExchangeError> {
+    // The store is locked and proven writable before the code is spent, which is valid once.
+    let prepared = receiver.prepare().await.map_err(ExchangeError::Store)?;
+    let endpoint = TokenEndpoint::new(provider.clone(), clock);
+    let issued = authorization::exchange(&endpoint, attempt, code)
+        .await
+        .map_err(ExchangeError::Request)?;
+    let stored = match receiver {
+        TokenReceiver::Credential(credential) => credential.take_login(prepared, issued).await,
+        TokenReceiver::Store(login) => {
+            let mut prepared = prepared;
+            let stored = prepared.log_in(issued).await;
+            drop(prepared);
+            if stored.unsaved.is_some() {
+                login.save_at_last().await.map_err(ExchangeError::Lost)?;
+            }
+            LoggedIn {
+                unsaved: None,
+                ..stored
+            }
+        }
+    };
+    match stored {
+        LoggedIn {
+            unsaved: Some(error),
+            ..
+        } => Err(ExchangeError::NotStored(error)),
+        LoggedIn { lasts: false, .. } => Err(ExchangeError::WithoutRefreshToken),
+        LoggedIn { .. } => Ok(()),
+    }
+}
+
+impl<'a> TokenReceiver<'a> {
+    async fn prepare(self) -> Result<Prepared<'a>, StoreError> {
+        match self {
+            Self::Credential(credential) => credential.prepare_login().await,
+            Self::Store(login) => login.prepare().await,
+        }
+    }
+}
