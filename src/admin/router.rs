@@ -15,6 +15,7 @@ use axum::{
 };
 use http::StatusCode;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
+use tokio::time::timeout;
 
 use super::{
     guard::Audience,
@@ -132,23 +133,23 @@ impl<S: Sync> FromRequest<S> for DrainedBody {
     type Rejection = Response;
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Response> {
-        drain_body(request.into_body()).await.map(|()| Self)
+        match timeout(BODY_TIMEOUT, drain_body(request.into_body())).await {
+            Ok(Ok(())) => Ok(Self),
+            Ok(Err(_)) => Err(respond::body_too_large()),
+            Err(_) => Err(respond::request_timeout()),
+        }
     }
 }
 
-async fn drain_body(body: Body) -> Result<(), Response> {
+/// Reads and discards a body. One that breaks off has ended as well.
+async fn drain_body(body: Body) -> Result<(), LengthLimitError> {
     let mut body = Limited::new(body, MAX_DRAINED_BYTES);
-    let drained = async {
-        while let Some(frame) = body.frame().await {
-            if frame.is_err_and(|error| error.is::<LengthLimitError>()) {
-                return Err(respond::body_too_large());
-            }
+    while let Some(frame) = body.frame().await {
+        if let Err(error) = frame {
+            return error.downcast().map_or(Ok(()), |limit| Err(*limit));
         }
-        Ok(())
-    };
-    tokio::time::timeout(BODY_TIMEOUT, drained)
-        .await
-        .unwrap_or_else(|_| Err(respond::request_timeout()))
+    }
+    Ok(())
 }
 
 async fn not_found() -> Response {
@@ -200,7 +201,7 @@ async fn refresh(
         return respond::unknown_provider(&provider);
     };
     tracing::info!(provider, "an operator asks for a refresh");
-    let refreshed = tokio::time::timeout(REFRESH_TIMEOUT, credential.refresh_now()).await;
+    let refreshed = timeout(REFRESH_TIMEOUT, credential.refresh_now()).await;
     let failure = match refreshed {
         Ok(Ok(_)) => {
             let status = ProviderStatus::of(credential, state.address());

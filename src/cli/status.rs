@@ -21,7 +21,7 @@ pub(super) struct Arguments {
     /// Its admin listener; a key for it comes from $BEARWARD_ADMIN_KEY
     #[arg(long, value_name = "URL", default_value = DEFAULT_ADMIN)]
     admin: String,
-    /// How the answer is printed
+    /// How the status is printed
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }

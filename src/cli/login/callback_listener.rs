@@ -225,7 +225,7 @@ mod tests {
         let address = (uri.host_str().unwrap(), uri.port().unwrap());
         ask(address, "GET", target, &[], "")
             .await
-            .expect("an answer")
+            .expect("a response")
     }
 
     #[tokio::test]
@@ -241,13 +241,13 @@ mod tests {
         assert_eq!(callback.query, "code=c&state=s");
         callback.reply.send(LoginOutcome::logged_in("x")).unwrap();
         listening.finish().await;
-        let answer = browser.await.unwrap();
+        let response = browser.await.unwrap();
         assert_eq!(
-            (answer.status, answer.header("referrer-policy")),
+            (response.status, response.header("referrer-policy")),
             (200, "no-referrer")
         );
-        assert_eq!(answer.header("cache-control"), "no-store");
-        assert!(answer.body.contains("Logged in"));
+        assert_eq!(response.header("cache-control"), "no-store");
+        assert!(response.body.contains("Logged in"));
         drop(idle);
         assert!(
             TcpStream::connect(("127.0.0.1", uri.port().unwrap()))
@@ -265,11 +265,11 @@ mod tests {
         }
         let address = ("127.0.0.1", uri.port().unwrap());
         for method in ["HEAD", "POST"] {
-            let answer = ask(address, method, "/callback?code=c", &[], "")
+            let response = ask(address, method, "/callback?code=c", &[], "")
                 .await
                 .unwrap();
             assert_eq!(
-                (answer.status, answer.header("allow")),
+                (response.status, response.header("allow")),
                 (405, "GET"),
                 "{method}"
             );

@@ -1,4 +1,4 @@
-//! Why `bearward login` logged nobody in, and what to do.
+//! The failures of `bearward login`, with what to do about each.
 
 use std::io;
 
