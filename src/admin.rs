@@ -3,6 +3,7 @@
 //! A request is admitted by the guard, routed, and answered from the state of the layers below. Nothing is kept here but
 //! the logins under way.
 
+mod drained_body;
 mod guard;
 mod health;
 mod login;

@@ -11,6 +11,7 @@ mod presets;
 mod run;
 mod schema;
 mod status;
+mod terminal;
 mod token;
 
 use std::{

@@ -36,7 +36,7 @@ pub(super) enum Audience {
     Returning,
     /// Clients with the key; without a key, clients on this machine.
     Operator,
-    /// The same, redirected here by this listener under another of its names.
+    /// Operators that this listener redirected here from another of its names.
     Redirected,
 }
 

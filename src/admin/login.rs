@@ -16,7 +16,7 @@ use http::{HeaderMap, Uri, header, uri::Authority};
 use url::form_urlencoded;
 
 use self::cookie::LoginCookie;
-use super::{respond, router::DrainedBody, state::AdminState};
+use super::{drained_body::DrainedBody, respond, state::AdminState};
 use crate::{
     login::{
         LoginOutcome, TokenReceiver, attempts::AttemptStore, exchange_code, login_path, redirect,

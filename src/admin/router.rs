@@ -6,30 +6,23 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    body::Body,
-    extract::{FromRequest, Path, Request, State, rejection::PathRejection},
+    extract::{Path, Request, State, rejection::PathRejection},
     handler::Handler,
     middleware::{Next, from_fn, from_fn_with_state},
     response::Response,
     routing::{MethodRouter, get, post},
 };
 use http::StatusCode;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use tokio::time::timeout;
 
 use super::{
+    drained_body::DrainedBody,
     guard::Audience,
     health, login, page, respond,
     state::AdminState,
     status::{ProviderStatus, Status},
 };
 use crate::{login::login_hint, server::html, token::credential::NoToken};
-
-/// The part of an unexpected request body that is read and discarded.
-const MAX_DRAINED_BYTES: usize = 64 * 1024;
-
-/// The time for a request body to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The time for a refresh that an operator asks for; longer than a token request takes.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(15);
@@ -124,32 +117,6 @@ async fn admit_login(State(state): SharedState, request: Request, next: Next) ->
         false => Audience::Operator,
     };
     admit(State((state, audience)), request, next).await
-}
-
-/// A request body that was read and discarded.
-pub(super) struct DrainedBody;
-
-impl<S: Sync> FromRequest<S> for DrainedBody {
-    type Rejection = Response;
-
-    async fn from_request(request: Request, _: &S) -> Result<Self, Response> {
-        match timeout(BODY_TIMEOUT, drain_body(request.into_body())).await {
-            Ok(Ok(())) => Ok(Self),
-            Ok(Err(_)) => Err(respond::body_too_large()),
-            Err(_) => Err(respond::request_timeout()),
-        }
-    }
-}
-
-/// Reads and discards a body. One that breaks off has ended as well.
-async fn drain_body(body: Body) -> Result<(), LengthLimitError> {
-    let mut body = Limited::new(body, MAX_DRAINED_BYTES);
-    while let Some(frame) = body.frame().await {
-        if let Err(error) = frame {
-            return error.downcast().map_or(Ok(()), |limit| Err(*limit));
-        }
-    }
-    Ok(())
 }
 
 async fn not_found() -> Response {

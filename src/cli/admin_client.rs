@@ -18,7 +18,7 @@ use tokio::{
 
 use self::address::Peer;
 pub(super) use self::address::{AdminAddress, InvalidAddress};
-use super::status::printable;
+use super::terminal::printable;
 use crate::secret::Secret;
 
 /// The environment variable that holds `[admin] key`.
@@ -67,7 +67,7 @@ pub(super) struct AdminClient {
 pub(super) struct StatusDocument {
     /// The JSON text.
     pub(super) text: String,
-    /// The same, parsed; `providers` and `routes` are objects.
+    /// The parsed text; `providers` and `routes` are objects.
     pub(super) json: Value,
 }
 

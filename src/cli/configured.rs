@@ -6,7 +6,7 @@ use super::{fail, print_diagnostic};
 use crate::{
     config::{self, Config},
     oauth::provider::Provider,
-    token::store::{self, Store, StoreError, StoreLocation},
+    token::store::{self, Record, Store, StoreError, StoreLocation},
 };
 
 /// The arguments that name a provider and a configuration.
@@ -51,6 +51,20 @@ impl Arguments {
 pub(super) async fn open_store(location: &StoreLocation) -> Result<Arc<dyn Store>, StoreError> {
     let location = location.clone();
     tokio::task::spawn_blocking(move || store::open(&location))
+        .await
+        .unwrap_or(Err(StoreError::Interrupted))
+}
+
+/// Loads the record of a provider's login.
+///
+/// # Errors
+/// It cannot be read.
+pub(super) async fn load_record(
+    store: &Arc<dyn Store>,
+    provider: &Arc<str>,
+) -> Result<Option<Record>, StoreError> {
+    let (store, provider) = (store.clone(), provider.clone());
+    tokio::task::spawn_blocking(move || store.load(&provider))
         .await
         .unwrap_or(Err(StoreError::Interrupted))
 }

@@ -12,10 +12,9 @@ use crate::{
         provider::{GrantType, Provider},
         revocation::{self, Revoked},
     },
-    secret::Secret,
     token::{
         login::Login,
-        store::{Store, StoreError, StoreLocation},
+        store::{StoreError, StoreLocation},
     },
 };
 
@@ -95,7 +94,9 @@ fn report(outcome: &Outcome, name: &str) -> ExitCode {
 async fn log_out(config: &Config, provider: &Arc<Provider>) -> Result<Outcome, StoreError> {
     let store = configured::open_store(&config.store).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let access_token = stored_access_token(&store, provider).await?;
+    // The last access token that was stored; it may have expired.
+    let record = configured::load_record(&store, &provider.name).await?;
+    let access_token = record.and_then(|record| Some(record.access?.token));
     // Forgotten first: a revoked token is of no use, and one that could not be revoked must not be used.
     let refresh_token = Login::new(provider.clone(), store, clock.clone())
         .log_out()
@@ -113,15 +114,4 @@ async fn log_out(config: &Config, provider: &Arc<Provider>) -> Result<Outcome, S
         Err(error) => Outcome::NotRevoked(error),
     };
     Ok(outcome)
-}
-
-/// The last access token that is stored, which may have expired.
-async fn stored_access_token(
-    store: &Arc<dyn Store>,
-    provider: &Provider,
-) -> Result<Option<Secret>, StoreError> {
-    let (store, name) = (store.clone(), provider.name.clone());
-    let loaded = tokio::task::spawn_blocking(move || store.load(&name)).await;
-    let record = loaded.unwrap_or(Err(StoreError::Interrupted))?;
-    Ok(record.and_then(|record| Some(record.access?.token)))
 }

@@ -4,7 +4,6 @@ mod table;
 
 use std::{process::ExitCode, time::SystemTime};
 
-pub(super) use self::table::printable;
 use super::{
     BAD_INPUT, Format,
     admin_client::{AdminAddress, AdminClient, AdminError, InvalidAddress, KEY_VARIABLE},

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use super::outcome::WITHOUT_REFRESH_TOKEN;
 use crate::{
     clock::Clock,
     oauth::{
@@ -18,6 +17,11 @@ use crate::{
         store::StoreError,
     },
 };
+
+/// Warns of a login without a refresh token, and says what to do.
+const WITHOUT_REFRESH_TOKEN: &str = "the login brought no refresh token, so that it ends with its access token and \
+     cannot be kept alive, and any earlier one is not kept either; ask the authorization server for one (scope offline_access, \
+     or authorization.params access_type = \"offline\" and prompt = \"consent\") and log in again";
 
 /// The recipient of a login's tokens.
 #[derive(Clone, Copy, Debug)]

@@ -10,11 +10,6 @@ use maud::html;
 use super::{ExchangeError, attempts::ClaimError};
 use crate::{oauth::authorization::CallbackError, server::html::Page};
 
-/// What is wrong with a login without a refresh token, and what to do.
-pub const WITHOUT_REFRESH_TOKEN: &str = "the login brought no refresh token, so that it ends with its access token and \
-     cannot be kept alive, and any earlier one is not kept either; ask the authorization server for one (scope offline_access, \
-     or authorization.params access_type = \"offline\" and prompt = \"consent\") and log in again";
-
 const NOT_LOGGED_IN: &str = "Not logged in";
 const NOT_STORED: &str = "The login is not stored";
 
@@ -25,7 +20,7 @@ pub struct LoginOutcome {
     pub status: StatusCode,
     /// The heading of the page.
     pub title: &'static str,
-    /// What happened, and what to do.
+    /// The event and the next step, in sentences.
     pub detail: String,
 }
 

@@ -24,7 +24,7 @@ use crate::{
     secret::Secret,
     token::{
         login::Login,
-        store::{Record, Store, StoreLocation},
+        store::{Store, StoreLocation},
     },
 };
 
@@ -133,7 +133,9 @@ impl LoginFlow<'_> {
         }
         let store = self.open_store().await?;
         sidecar.check_configuration(self.location).await?;
-        let before = load_record(&store, name).await?;
+        let before = configured::load_record(&store, name)
+            .await
+            .map_err(LoginError::Store)?;
         self.show(prompt, &start);
         timeout(
             LOGIN_TIMEOUT,
@@ -163,7 +165,9 @@ impl LoginFlow<'_> {
         let store = configured::open_store(self.location)
             .await
             .map_err(LoginError::Store)?;
-        load_record(&store, &self.provider.name).await?;
+        configured::load_record(&store, &self.provider.name)
+            .await
+            .map_err(LoginError::Store)?;
         Ok(store)
     }
 
@@ -189,16 +193,4 @@ impl LoginFlow<'_> {
             browser::open(url.as_str());
         }
     }
-}
-
-/// Loads the provider's record from the store.
-pub(super) async fn load_record(
-    store: &Arc<dyn Store>,
-    provider: &Arc<str>,
-) -> Result<Option<Record>, LoginError> {
-    let (store, provider) = (store.clone(), provider.clone());
-    let loaded = tokio::task::spawn_blocking(move || store.load(&provider)).await;
-    loaded
-        .map_err(|error| LoginError::System(error.into()))?
-        .map_err(LoginError::Store)
 }

@@ -6,9 +6,12 @@ use serde_json::Value;
 use tokio::time::sleep;
 use url::Url;
 
-use super::{error::LoginError, flow::load_record};
+use super::error::LoginError;
 use crate::{
-    cli::admin_client::{AdminAddress, AdminClient, AdminError},
+    cli::{
+        admin_client::{AdminAddress, AdminClient, AdminError},
+        configured,
+    },
     login::StoreIdentity,
     secret::Secret,
     token::store::{Record, Store, StoreLocation},
@@ -110,7 +113,10 @@ impl RunningSidecar {
             // Asked before the look: a sidecar that has ended may have stored the login just before.
             let is_live =
                 !looks.is_multiple_of(LOOKS_PER_LIVENESS_CHECK) || is_sidecar_at(&self.uri).await;
-            if is_new_login(before, load_record(store, &self.provider).await?.as_ref()) {
+            let now = configured::load_record(store, &self.provider)
+                .await
+                .map_err(LoginError::Store)?;
+            if is_new_login(before, now.as_ref()) {
                 return Ok(());
             }
             if !is_live {

@@ -4,6 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value};
 
+use crate::cli::terminal::printable;
+
 /// Formats the status document as of `now`.
 pub(super) fn render(status: &Value, now: SystemTime) -> String {
     let word = |name: &str| printable(status[name].as_str().unwrap_or("?"));
@@ -44,19 +46,6 @@ pub(super) fn render(status: &Value, now: SystemTime) -> String {
         routes.collect(),
     );
     text
-}
-
-/// Replaces control characters, which could steer a terminal or begin a line.
-pub(in crate::cli) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|character| {
-            if character.is_control() {
-                '\u{fffd}'
-            } else {
-                character
-            }
-        })
-        .collect()
 }
 
 fn members(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
