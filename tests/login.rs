@@ -268,7 +268,7 @@ fn a_sidecar_of_another_configuration_is_told_at_once() {
         ),
         (
             text.replace("\"authorization_code\"", "\"client_credentials\""),
-            "nobody logs in",
+            "without a login there",
         ),
     ] {
         let other = world.store().with_file_name("other.toml");
