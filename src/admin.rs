@@ -1,33 +1,32 @@
-//! The admin listener: health, metrics, status, and the page for people.
+//! The admin listener: health, metrics, status, logins, and the page for people.
 //!
-//! A request is guarded (who may ask), matched to an endpoint, and answered. Everything shown is a view of what the parts
-//! below know; nothing is kept here.
+//! A request is admitted by the guard, routed, and answered from the state of the layers below. Nothing is kept here but
+//! the logins under way.
 
-mod endpoint;
+mod drained_body;
 mod guard;
 mod health;
-pub mod kept;
-pub mod login;
+mod login;
 mod page;
 mod respond;
-pub mod segment;
+mod router;
 mod serve;
-mod service;
 mod state;
 mod status;
 
 use std::{net::Ipv4Addr, sync::Arc};
 
 use crate::{secret::LiveSecret, server::address::ListenAddress};
+pub use router::router;
 pub use serve::{serve, serve_connection};
 pub use state::{AdminState, RouteView, View};
 
 /// `[admin]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Admin {
-    /// Where it listens.
+    /// The address of the listener.
     pub listen: ListenAddress,
-    /// What opens the listener's private part when others than this machine can reach it.
+    /// The key to everything but health and metrics. A listener beyond loopback serves those alone without one.
     pub key: Option<Arc<LiveSecret>>,
 }
 

@@ -16,9 +16,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use self::workers::{ProxyListener, Workers};
 use crate::{
-    admin::{self, AdminState, RouteView, View, login},
+    admin::{self, AdminState, RouteView, View},
     clock::Clock,
     config::Config,
+    login::login_hint,
     oauth::provider::GrantType,
     proxy::{
         route::{Route, Upstream},
@@ -315,7 +316,7 @@ fn proxy_listener(
             .cloned();
         let login_hint = credential
             .as_ref()
-            .map(|credential| login::way(credential.provider(), admin))
+            .map(|credential| login_hint(credential.provider(), admin))
             .unwrap_or_default();
         let tunnels = !route.upgrade.is_empty();
         let upstream = ActiveUpstream::new(route.upstream.clone(), tunnels, config.limits);

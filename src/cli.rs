@@ -1,14 +1,17 @@
 //! The command line: one file a command below this one. Results go to standard output, diagnostics to standard error.
 
+mod admin_client;
 mod check;
 mod configured;
+mod control_thread;
 mod demo;
 mod login;
 mod logout;
 mod presets;
 mod run;
 mod schema;
-pub mod status;
+mod status;
+mod terminal;
 mod token;
 
 use std::{
@@ -18,7 +21,7 @@ use std::{
 
 use clap::{Parser, Subcommand};
 
-/// Bad usage or a bad configuration.
+/// The exit status for bad usage and for a bad configuration.
 pub(crate) const BAD_INPUT: u8 = 2;
 
 /// An authenticating reverse-proxy sidecar: obtains OAuth 2.0 tokens and puts them on every request it forwards.
@@ -48,7 +51,7 @@ enum Command {
     Demo(demo::Arguments),
 }
 
-/// How results are printed.
+/// The format in which a result is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Format {
     /// For people.
@@ -58,17 +61,16 @@ pub(crate) enum Format {
     Json,
 }
 
-/// Runs the command that the process was started with.
+/// Parses the arguments of the process and runs their command.
 pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => {
-            // With standard output closed there is nobody to tell.
+            // With the stream closed, the exit status says it.
             let _ = error.print();
-            return if error.use_stderr() {
-                ExitCode::from(BAD_INPUT)
-            } else {
-                ExitCode::SUCCESS
+            return match error.use_stderr() {
+                true => ExitCode::from(BAD_INPUT),
+                false => ExitCode::SUCCESS,
             };
         }
     };
@@ -85,7 +87,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Writes a result to standard output and ends with `status`; a reader that has seen enough is no failure.
+/// Writes a result to standard output and returns `status`. A reader that closed the pipe is no failure.
 pub(crate) fn print(text: &str, status: ExitCode) -> ExitCode {
     let mut output = io::stdout().lock();
     match output
@@ -93,16 +95,16 @@ pub(crate) fn print(text: &str, status: ExitCode) -> ExitCode {
         .and_then(|()| output.flush())
     {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            complain(&format!("standard output: {error}"));
+            print_error(&format!("standard output: {error}"));
             ExitCode::FAILURE
         }
         _ => status,
     }
 }
 
-/// Writes a diagnostic to standard error.
-pub(crate) fn complain(text: &str) {
-    // With standard error closed there is nobody to tell.
+/// Writes one line, `bearward: TEXT`, to standard error.
+pub(crate) fn print_error(text: &str) {
+    // With standard error closed, the exit status says it.
     let _ = writeln!(io::stderr().lock(), "bearward: {text}");
 }
 
@@ -110,6 +112,12 @@ pub(crate) fn complain(text: &str) {
 pub(crate) fn print_diagnostic(text: &str) {
     // As above.
     let _ = io::stderr().lock().write_all(text.as_bytes());
+}
+
+/// Writes an error to standard error and returns the exit status of a failure.
+pub(crate) fn fail(error: impl std::fmt::Display) -> ExitCode {
+    print_error(&error.to_string());
+    ExitCode::FAILURE
 }
 
 #[cfg(test)]

@@ -1,19 +1,59 @@
 //! bearward: an authenticating reverse-proxy sidecar.
+//!
+//! The modules in their layers, lowest first. A module uses those of earlier rows only, which `tests/layers.rs` checks.
+//!
+//! | module | owns |
+//! | --- | --- |
+//! | [`secret`] | secrets: redacted in `Debug`, compared in constant time, reloaded from files |
+//! | [`clock`] | time, which tests control |
+//! | [`telemetry`] | log, access log and metrics |
+//! | [`tls`] | trust anchors and the TLS client |
+//! | [`server`] | listeners, connections, shutdown, own error responses, Host and origin checks |
+//! | [`oauth`] | the OAuth protocol: requests to and responses from authorization servers |
+//! | [`token`] | the life of a token: schedule, refresh, cache, store |
+//! | [`login`] | the life of a login in a browser: attempt, redirect, exchange, outcome |
+//! | [`proxy`] | the request path: admission, route, guard, token, forwarding |
+//! | [`admin`] | the admin listener: health, metrics, status, login |
+//! | [`config`] | the configuration file, from its keys to the settings of all modules above |
+//! | [`app`] | the wiring of a configuration to a running sidecar |
+//! | [`demo`] | an authorization server and an API to try things |
+//! | [`cli`] | the command line |
+//!
+//! Where to find
+//!
+//! | question | place |
+//! | --- | --- |
+//! | Where is `Authorization` set? | `proxy::request` |
+//! | Where is a 401 of the API handled? | `proxy::reauthorize` |
+//! | Where is the time of a refresh decided? | `token::schedule` |
+//! | Where is a configuration key added? | `config::keys` |
+//! | Where is the text of a 503 written? | `server::problem` (status, type, title), `proxy::error` (detail) |
+//! | Where is a token response parsed? | `oauth::response` |
+//! | Where does the process start and end? | `cli::run`, `app` |
 
-pub mod admin;
-pub mod app;
-pub mod cli;
-pub mod clock;
-pub mod config;
-pub mod demo;
-pub mod oauth;
-pub mod proxy;
-pub mod secret;
-pub mod server;
-pub mod telemetry;
-pub mod tls;
-pub mod token;
-
-// What fuzz targets check is written against the public crate, and some unit tests check it too.
 #[cfg(test)]
 extern crate self as bearward;
+
+pub mod clock;
+pub mod secret;
+
+pub mod telemetry;
+pub mod tls;
+
+pub mod oauth;
+pub mod server;
+
+pub mod token;
+
+pub mod login;
+
+pub mod proxy;
+
+pub mod admin;
+
+pub mod config;
+
+pub mod app;
+
+pub mod cli;
+pub mod demo;

@@ -1,4 +1,4 @@
-//! The `bearward` program: the command line, and nothing else.
+//! The `bearward` program. `cli::run` tells the story of the sidecar, from its arguments to its exit status.
 
 use std::process::ExitCode;
 

@@ -7,8 +7,10 @@ pub mod deadlines;
 #[cfg(test)]
 pub(crate) mod exchange;
 pub mod framing_gate;
+pub mod html;
 pub mod limits;
 pub mod listener;
+pub mod origin_guard;
 pub mod problem;
 pub mod serve;
 pub mod share;

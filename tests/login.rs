@@ -270,7 +270,7 @@ fn a_sidecar_of_another_configuration_is_told_at_once() {
         ),
         (
             text.replace("\"authorization_code\"", "\"client_credentials\""),
-            "nobody logs in",
+            "without a login there",
         ),
     ] {
         let other = world.store().with_file_name("other.toml");
@@ -365,7 +365,7 @@ fn a_logout_revokes_and_forgets() {
         &world,
         world.run(&["logout", "demo"]),
         0,
-        "nobody was logged in\n",
+        "there was no login\n",
     );
     let mut login = world.start(&["login", "demo", "--no-browser"]);
     Browser::default().open(&login.line());
@@ -451,7 +451,7 @@ fn a_login_without_a_refresh_token_has_its_access_token_revoked() {
         &world,
         world.run(&["logout", "demo"]),
         0,
-        "nobody was logged in\n",
+        "there was no login\n",
     );
 }
 

@@ -1,4 +1,4 @@
-//! Whether requests can be served: every provider that some route uses has a usable token.
+//! Readiness: every provider that some route uses has a usable token.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::state::RouteView;
 use crate::token::status::CredentialState;
 
-/// The answer of `/readyz`.
+/// The document of `/readyz`.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Readiness {
     /// Whether traffic should be sent here.
@@ -18,7 +18,7 @@ pub(super) struct Readiness {
     not_ready: BTreeMap<String, &'static str>,
 }
 
-/// Judges by the routes and the state of each provider they name.
+/// Judges readiness by the routes and the state of each provider that they name.
 pub(super) fn readiness(
     routes: &[RouteView],
     draining: bool,
@@ -29,7 +29,7 @@ pub(super) fn readiness(
         match state(provider) {
             Some(CredentialState::Ready) => {}
             Some(other) => drop(not_ready.insert(provider.to_owned(), other.as_str())),
-            // Cannot be with a checked configuration; a request for it would fail, so it counts.
+            // A checked configuration rules this out; a request would fail, so it counts.
             None => drop(not_ready.insert(provider.to_owned(), "unknown")),
         }
     }
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_about_to_end_is_not_ready() {
+    fn a_process_about_to_end_is_not_ready() {
         let judged = readiness(&[], true, |_| None);
         assert_eq!((judged.ready, judged.draining), (false, true));
     }

@@ -1,9 +1,13 @@
-//! Connections of the admin listener: HTTP/1.1, few, short, and none of them able to hold up the process.
+//! The connections of the admin listener: HTTP/1.1, few and short, and none delays shutdown for long.
 
-use std::{convert::Infallible, future::Future, pin::pin, sync::Arc, time::Duration};
+use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
-use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::watch,
@@ -11,23 +15,25 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{service, state::AdminState};
-use crate::server::listener::Listener;
+use super::{router, state::AdminState};
+use crate::server::{limits::Limits, listener::Listener};
 
-/// The least buffer that hyper works with, in bytes.
-const LEAST_BUFFER: usize = 8 * 1024;
+/// The smallest buffer that hyper accepts.
+const MIN_BUFFER_BYTES: usize = 8 * 1024;
 
-/// How long a connection may live: what stops reading its answer ends here too.
-const LIFETIME: Duration = Duration::from_secs(300);
+/// The lifetime of a connection, also of one whose client stops reading.
+const CONNECTION_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// For the last answer of a connection that has to end.
-const GRACE: Duration = Duration::from_secs(20);
+/// The time for the last response of a connection that has to end.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Between two attempts to accept when the system has no more descriptors.
-const PAUSE: Duration = Duration::from_millis(100);
+/// The pause after a failed `accept`, when the system has no more descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves until `shutdown`, then lets requests in flight finish, which takes 20 s at most.
 pub async fn serve(listener: Listener, state: Arc<AdminState>, shutdown: impl Future<Output = ()>) {
+    let limits = *state.limits();
+    let router = router(state);
     let (ending, ended) = watch::channel(());
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
@@ -35,17 +41,17 @@ pub async fn serve(listener: Listener, state: Arc<AdminState>, shutdown: impl Fu
         tokio::select! {
             biased;
             () = &mut shutdown => break,
-            Some(done) = connections.join_next() => note(done),
-            accepted = listener.accept(), if connections.len() < state.limits().connections => match accepted {
+            Some(done) = connections.join_next() => log_panic(done),
+            accepted = listener.accept(), if connections.len() < limits.connections => match accepted {
                 Ok(stream) => {
                     let mut ended = ended.clone();
                     // The sender never sends: its end is the message.
                     let shutdown = async move { while ended.changed().await.is_ok() {} };
-                    connections.spawn(serve_connection(stream, state.clone(), shutdown));
+                    connections.spawn(serve_connection(stream, router.clone(), limits, shutdown));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "the admin listener cannot accept");
-                    sleep(PAUSE).await;
+                    sleep(ACCEPT_PAUSE).await;
                 }
             },
         }
@@ -53,12 +59,12 @@ pub async fn serve(listener: Listener, state: Arc<AdminState>, shutdown: impl Fu
     drop(listener);
     drop(ending);
     while let Some(done) = connections.join_next().await {
-        note(done);
+        log_panic(done);
     }
 }
 
-/// A panic ends its own connection alone; the panic's hook has told of it.
-fn note(done: Result<(), tokio::task::JoinError>) {
+/// Logs the end of a connection by a panic, which the panic hook has described.
+fn log_panic(done: Result<(), tokio::task::JoinError>) {
     if done.is_err() {
         tracing::error!("a connection of the admin listener ended by a panic");
     }
@@ -68,31 +74,27 @@ fn note(done: Result<(), tokio::task::JoinError>) {
 /// finish.
 pub async fn serve_connection<S>(
     stream: S,
-    state: Arc<AdminState>,
+    router: Router,
+    limits: Limits,
     shutdown: impl Future<Output = ()>,
 ) where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let limits = *state.limits();
-    let service = service_fn(move |request| {
-        let state = state.clone();
-        async move { Ok::<_, Infallible>(service::answer(state, request).await) }
-    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_timeout)
         .max_headers(limits.head_fields)
-        .max_buf_size(limits.head_bytes.max(LEAST_BUFFER))
-        .serve_connection(TokioIo::new(stream), service);
+        .max_buf_size(limits.head_bytes.max(MIN_BUFFER_BYTES))
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut connection = pin!(connection);
     let over = async {
-        tokio::select! { () = shutdown => {}, () = sleep(LIFETIME) => {} }
+        tokio::select! { () = shutdown => {}, () = sleep(CONNECTION_TIMEOUT) => {} }
     };
     let ended = tokio::select! {
         ended = &mut connection => Ok(ended),
         () = over => {
             connection.as_mut().graceful_shutdown();
-            timeout(GRACE, connection).await
+            timeout(DRAIN_TIMEOUT, connection).await
         }
     };
     match ended {

@@ -1,4 +1,4 @@
-//! What the admin listener looks at.
+//! The state that the admin listener responds from.
 
 use std::{
     fmt,
@@ -10,7 +10,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 
-use super::login::Logins;
+use super::{guard::Guard, login::Logins};
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -26,11 +26,11 @@ use crate::{
 pub struct View {
     /// Every provider's credential.
     pub tokens: Arc<Tokens>,
-    /// In the order of the file.
+    /// The routes, in the order of the file.
     pub routes: Vec<RouteView>,
     /// `[admin] key`.
     pub key: Option<Arc<LiveSecret>>,
-    /// Where logins are kept.
+    /// The location of stored logins.
     pub store: StoreLocation,
 }
 
@@ -39,17 +39,18 @@ pub struct View {
 pub struct RouteView {
     /// The key of its table.
     pub name: Arc<str>,
-    /// Where it really listens, port 0 resolved.
+    /// Its real address, port 0 resolved.
     pub listen: String,
-    /// Where it leads.
+    /// The URL of its upstream.
     pub upstream: String,
-    /// Whose token it injects.
+    /// The provider whose token it injects.
     pub provider: Option<Arc<str>>,
 }
 
-/// What every request of the admin listener is answered from.
+/// The state behind every endpoint of the admin listener.
 pub struct AdminState {
     address: ListenAddress,
+    guard: Guard,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     view: ArcSwap<View>,
@@ -60,8 +61,8 @@ pub struct AdminState {
 }
 
 impl AdminState {
-    /// A state for the listener at `address`, which is the real one, port 0 resolved. What must not be cut off at the end
-    /// goes through `gate`.
+    /// The state of the listener at `address`, the real one, port 0 resolved. `tracker` tracks logins, so that shutdown waits
+    /// for them.
     pub fn new(
         address: ListenAddress,
         metrics: Arc<Metrics>,
@@ -69,20 +70,20 @@ impl AdminState {
         view: View,
         tracker: TaskTracker,
     ) -> Self {
-        let (view, draining) = (ArcSwap::from_pointee(view), AtomicBool::new(false));
         Self {
+            guard: Guard::new(&address),
             address,
             metrics,
             clock,
-            view,
-            draining,
+            view: ArcSwap::from_pointee(view),
+            draining: AtomicBool::new(false),
             limits: Limits::default(),
-            logins: Logins::new(),
+            logins: Logins::default(),
             tracker,
         }
     }
 
-    /// The same with other bounds than the default ones.
+    /// Replaces the default limits.
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
     }
@@ -91,18 +92,22 @@ impl AdminState {
         &self.limits
     }
 
-    /// Shows `view` from now on.
+    /// Replaces the view, from the next request on.
     pub fn replace(&self, view: View) {
         self.view.store(Arc::new(view));
     }
 
-    /// Turns readiness off for good: the process is about to end.
+    /// Turns readiness off for good, since the process is about to end.
     pub fn start_draining(&self) {
         self.draining.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn address(&self) -> &ListenAddress {
         &self.address
+    }
+
+    pub(super) fn guard(&self) -> &Guard {
+        &self.guard
     }
 
     pub(super) fn metrics(&self) -> &Arc<Metrics> {

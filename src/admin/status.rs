@@ -1,11 +1,12 @@
-//! The answer of `/api/status`.
+//! The document of `/api/status`.
 
 use std::time::SystemTime;
 
 use serde::{Serialize, Serializer};
 
-use super::{kept::Kept, login, state::AdminState};
+use super::state::AdminState;
 use crate::{
+    login::{StoreIdentity, redirect::can_log_in_at, supports_browser_login},
     server::address::ListenAddress,
     token::{
         credential::Credential,
@@ -13,12 +14,12 @@ use crate::{
     },
 };
 
-/// Everything that is shown, as it was at one instant.
+/// The state of all providers and routes at one instant.
 #[derive(Debug, Serialize)]
 pub(super) struct Status {
     pub(super) version: &'static str,
     pub(super) admin: String,
-    pub(super) store: Kept,
+    pub(super) store: StoreIdentity,
     #[serde(serialize_with = "in_order")]
     pub(super) providers: Vec<(String, ProviderStatus)>,
     #[serde(serialize_with = "in_order")]
@@ -36,7 +37,7 @@ pub(super) struct ProviderStatus {
     pub(super) has_refresh_token: bool,
     pub(super) token_requests: u64,
     pub(super) last_error: Option<ErrorStatus>,
-    /// Whether `/login/` leads somewhere for it.
+    /// Whether `/login/NAME` starts a login that returns to this listener.
     pub(super) can_log_in: bool,
     /// Whether the page offers a login.
     #[serde(skip)]
@@ -69,7 +70,7 @@ impl Status {
         Self {
             version: env!("CARGO_PKG_VERSION"),
             admin: state.address().to_string(),
-            store: Kept::at(&view.store),
+            store: StoreIdentity::at(&view.store),
             providers: view
                 .tokens
                 .iter()
@@ -90,7 +91,7 @@ impl Status {
 }
 
 impl ProviderStatus {
-    /// Of one provider; the listener at `admin`, the real address, is where somebody may log in.
+    /// The status of one provider; `admin` is the real address of the admin listener.
     pub(super) fn of(credential: &Credential, admin: &ListenAddress) -> Self {
         let status = credential.status();
         let CredentialStatus {
@@ -100,8 +101,8 @@ impl ProviderStatus {
             refresh_at,
             ..
         } = status;
-        let login_is_due =
-            state == CredentialState::LoginRequired && login::is_possible(credential.provider());
+        let login_is_due = state == CredentialState::LoginRequired
+            && supports_browser_login(credential.provider());
         Self {
             grant_type,
             state: state.as_str(),
@@ -116,13 +117,13 @@ impl ProviderStatus {
                     message: message.to_string(),
                     at: Some(at),
                 }),
-            can_log_in: login::comes_back_to(credential.provider(), admin),
+            can_log_in: can_log_in_at(credential.provider(), admin),
             login_is_due,
         }
     }
 }
 
-/// An object whose members are in the order of the configuration.
+/// Serializes an object with its members in the order of the configuration.
 fn in_order<T: Serialize, S: Serializer>(
     pairs: &[(String, T)],
     serializer: S,
@@ -130,7 +131,7 @@ fn in_order<T: Serialize, S: Serializer>(
     serializer.collect_map(pairs.iter().map(|(name, value)| (name, value)))
 }
 
-/// RFC 3339 in UTC, to the second.
+/// Serializes a time as RFC 3339 in UTC, to the second.
 fn stamp<S: Serializer>(time: &Option<SystemTime>, serializer: S) -> Result<S::Ok, S::Error> {
     match time {
         Some(time) => serializer.collect_str(&rfc3339(*time)),
@@ -138,7 +139,7 @@ fn stamp<S: Serializer>(time: &Option<SystemTime>, serializer: S) -> Result<S::O
     }
 }
 
-/// What `humantime` writes, for the years that it can (1970 to 9999).
+/// Formats a time as RFC 3339 in UTC, clamped to the years 1970 to 9999.
 pub(super) fn rfc3339(time: SystemTime) -> String {
     const LAST: std::time::Duration = std::time::Duration::from_secs(253_402_300_799);
     let since_1970 = time
@@ -193,7 +194,7 @@ mod tests {
         let status = Status {
             version: "0.1.0",
             admin: "127.0.0.1:9900".into(),
-            store: Kept::at(&StoreLocation::Memory),
+            store: StoreIdentity::at(&StoreLocation::Memory),
             providers: vec![
                 ("z".into(), provider(None)),
                 ("a".into(), provider(Some(error))),

@@ -25,6 +25,7 @@ use crate::{
     secret::Secret,
     server::{
         exchange::{Answer, ask},
+        limits::Limits,
         listener::Bound,
     },
     telemetry::metrics::Metrics,
@@ -41,7 +42,7 @@ struct World {
     /// The time of logins under way; the tokens have the system's.
     clock: ManualClock,
     state: Arc<AdminState>,
-    /// What the end waits for.
+    /// The logins for which shutdown waits.
     drain: TaskTracker,
     address: SocketAddr,
     shutdown: Option<oneshot::Sender<()>>,
@@ -129,7 +130,7 @@ impl World {
         }
     }
 
-    /// What is shown after `provider` took the place of the one there is.
+    /// A view in which `provider` replaces the present one.
     fn view_of(&self, provider: Arc<Provider>) -> View {
         View {
             tokens: tokens(&[provider], self.state.metrics()),
@@ -140,20 +141,20 @@ impl World {
     async fn ask(&self, method: &str, target: &str, fields: &[(&str, &str)]) -> Answer {
         ask(self.address, method, target, fields, "")
             .await
-            .expect("an answer")
+            .expect("a response")
     }
 
     async fn get(&self, target: &str) -> Answer {
         self.ask("GET", target, &[]).await
     }
 
-    /// Waits until `/readyz` answers `status`.
+    /// Waits until `/readyz` responds with `status`.
     async fn until_readyz(&self, status: u16) -> Answer {
         let wait = async {
             loop {
-                let answer = self.get("/readyz").await;
-                if answer.status == status {
-                    return answer;
+                let response = self.get("/readyz").await;
+                if response.status == status {
+                    return response;
                 }
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
@@ -209,18 +210,18 @@ fn route(name: &str, provider: Option<&str>) -> RouteView {
 
 type Fields<'a> = &'a [(&'a str, &'a str)];
 
-/// An error answer of the documented shape, and its type.
-fn kind(answer: &Answer) -> String {
+/// An error response of the documented shape, and its type.
+fn kind(response: &Answer) -> String {
     assert_eq!(
-        answer.header("content-type"),
+        response.header("content-type"),
         "application/problem+json",
-        "{answer:?}"
+        "{response:?}"
     );
-    let problem = answer.json();
-    assert_eq!(problem["status"], answer.status);
+    let problem = response.json();
+    assert_eq!(problem["status"], response.status);
     assert!(problem["title"].is_string() && problem["detail"].is_string());
     assert!(
-        answer
+        response
             .header("proxy-status")
             .starts_with("bearward; error=")
     );
@@ -242,14 +243,14 @@ async fn health_follows_the_tokens_that_routes_need() {
     let live = world.get("/livez").await;
     assert_eq!((live.status, live.body.as_str()), (200, "ok\n"));
     world.until_provider("failing").await;
-    let answer = world.get("/readyz").await;
+    let response = world.get("/readyz").await;
     assert_eq!(
-        (answer.status, answer.json()["ready"].clone()),
+        (response.status, response.json()["ready"].clone()),
         (503, json!(false))
     );
-    assert_eq!(answer.json()["not_ready"], json!({ "hapn": "failing" }));
+    assert_eq!(response.json()["not_ready"], json!({ "hapn": "failing" }));
 
-    world.endpoint.answer(Answers::Token);
+    world.endpoint.respond_with(Answers::Token);
     assert_eq!(
         world
             .ask("POST", "/api/providers/hapn/refresh", &[])
@@ -257,9 +258,9 @@ async fn health_follows_the_tokens_that_routes_need() {
             .status,
         200
     );
-    let answer = world.until_readyz(200).await;
+    let response = world.until_readyz(200).await;
     assert_eq!(
-        answer.json(),
+        response.json(),
         json!({ "ready": true, "draining": false, "not_ready": {} })
     );
 
@@ -292,13 +293,13 @@ async fn a_provider_that_no_route_uses_does_not_count() {
 async fn the_status_shows_providers_and_routes_with_real_addresses() {
     let world = World::start(Setup::default()).await;
     world.until_readyz(200).await;
-    let answer = world.get("/api/status").await;
+    let response = world.get("/api/status").await;
     assert_eq!(
-        (answer.status, answer.header("content-type")),
+        (response.status, response.header("content-type")),
         (200, "application/json")
     );
-    assert!(!answer.body.contains("canary"));
-    let status = answer.json();
+    assert!(!response.body.contains("canary"));
+    let status = response.json();
     assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(status["admin"], world.address.to_string());
     assert_eq!(
@@ -321,41 +322,41 @@ async fn the_status_shows_providers_and_routes_with_real_addresses() {
 }
 
 #[tokio::test]
-async fn an_operator_renews_now_and_sees_the_status() {
+async fn an_operator_refreshes_now_and_sees_the_status() {
     let world = World::start(Setup::default()).await;
     world.until_readyz(200).await;
     let before = world.endpoint.requests();
-    let answer = world.ask("POST", "/api/providers/hapn/refresh", &[]).await;
+    let response = world.ask("POST", "/api/providers/hapn/refresh", &[]).await;
     assert_eq!(
-        (answer.status, answer.json()["state"].clone()),
+        (response.status, response.json()["state"].clone()),
         (200, json!("ready"))
     );
     assert_eq!(world.endpoint.requests(), before + 1);
 }
 
 #[tokio::test]
-async fn a_renewal_that_fails_is_a_502_that_says_why_without_a_secret() {
+async fn a_refresh_that_fails_is_a_502_that_says_why_without_a_secret() {
     let world = World::start(Setup {
         answers: Answers::InvalidClient,
         ..Setup::default()
     })
     .await;
-    let answer = world.ask("POST", "/api/providers/hapn/refresh", &[]).await;
+    let response = world.ask("POST", "/api/providers/hapn/refresh", &[]).await;
     assert_eq!(
-        (answer.status, kind(&answer).as_str()),
+        (response.status, kind(&response).as_str()),
         (502, "token-refused")
     );
     assert_eq!(
-        (&answer.json()["provider"], &answer.json()["error"]),
+        (&response.json()["provider"], &response.json()["error"]),
         (&json!("hapn"), &json!("invalid_client"))
     );
     let provider = world.until_provider("refused").await;
     assert_eq!(provider["last_error"]["kind"], "invalid_client");
 
-    world.endpoint.answer(Answers::Unavailable);
-    let answer = world.ask("POST", "/api/providers/hapn/refresh", &[]).await;
+    world.endpoint.respond_with(Answers::Unavailable);
+    let response = world.ask("POST", "/api/providers/hapn/refresh", &[]).await;
     assert_eq!(
-        (answer.status, kind(&answer).as_str()),
+        (response.status, kind(&response).as_str()),
         (502, "token-unavailable")
     );
     for target in ["/", "/metrics", "/api/status", "/readyz"] {
@@ -395,7 +396,7 @@ async fn metrics_and_page_are_served_as_what_they_are() {
 }
 
 #[tokio::test]
-async fn every_answer_is_kept_from_caches_frames_and_guessing() {
+async fn every_response_is_kept_from_caches_frames_and_guessing() {
     let world = World::start(Setup::default()).await;
     for (method, target) in [
         ("GET", "/livez"),
@@ -405,16 +406,20 @@ async fn every_answer_is_kept_from_caches_frames_and_guessing() {
         ("POST", "/livez"),
         ("GET", "/api/status"),
     ] {
-        let answer = world.ask(method, target, &[]).await;
-        assert_eq!(answer.header("cache-control"), "no-store", "{target}");
+        let response = world.ask(method, target, &[]).await;
+        assert_eq!(response.header("cache-control"), "no-store", "{target}");
         assert_eq!(
-            answer.header("x-content-type-options"),
+            response.header("x-content-type-options"),
             "nosniff",
             "{target}"
         );
-        assert_eq!(answer.header("referrer-policy"), "no-referrer", "{target}");
+        assert_eq!(
+            response.header("referrer-policy"),
+            "no-referrer",
+            "{target}"
+        );
         assert!(
-            answer
+            response
                 .header("content-security-policy")
                 .starts_with("default-src 'none'"),
             "{target}"
@@ -426,39 +431,76 @@ async fn every_answer_is_kept_from_caches_frames_and_guessing() {
 async fn a_wrong_method_and_an_unknown_path_say_so() {
     let world = World::start(Setup::default()).await;
     for target in ["/livez", "/readyz", "/metrics", "/", "/api/status"] {
-        let answer = world.ask("POST", target, &[]).await;
+        let response = world.ask("POST", target, &[]).await;
         assert_eq!(
-            (answer.status, answer.header("allow")),
+            (response.status, response.header("allow")),
             (405, "GET, HEAD"),
             "{target}"
         );
-        assert_eq!(kind(&answer), "method-not-allowed");
+        assert_eq!(kind(&response), "method-not-allowed");
         let head = world.ask("HEAD", target, &[]).await;
         assert_ne!(head.status, 405, "{target}");
         assert_eq!(head.body, "", "{target}");
     }
-    let answer = world.get("/api/providers/hapn/refresh").await;
-    assert_eq!((answer.status, answer.header("allow")), (405, "POST"));
+    let response = world.get("/api/providers/hapn/refresh").await;
+    assert_eq!((response.status, response.header("allow")), (405, "POST"));
     for (method, target) in [
         ("GET", "/none"),
         ("POST", "/api/reload"),
         ("POST", "/api/providers/hapn"),
     ] {
-        let answer = world.ask(method, target, &[]).await;
+        let response = world.ask(method, target, &[]).await;
         assert_eq!(
-            (answer.status, kind(&answer).as_str()),
+            (response.status, kind(&response).as_str()),
             (404, "not-found"),
             "{target}"
         );
     }
-    let answer = world
+    let response = world
         .ask("POST", "/api/providers/no%20ne/refresh", &[])
         .await;
     assert_eq!(
-        (answer.status, kind(&answer).as_str()),
+        (response.status, kind(&response).as_str()),
         (404, "unknown-provider")
     );
-    assert_eq!(answer.json()["provider"], "no ne");
+    assert_eq!(response.json()["provider"], "no ne");
+}
+
+#[tokio::test]
+async fn a_provider_is_named_by_one_segment() {
+    let world = World::start(Setup::default()).await;
+    for target in [
+        "/login",
+        "/login/",
+        "/login/a/b",
+        "/login/%ff",
+        "/callback/",
+        "/callback/a/b",
+        "/api/providers/refresh",
+        "//",
+    ] {
+        assert_eq!(kind(&world.get(target).await), "not-found", "{target}");
+    }
+    for target in ["/api/providers/a/b/refresh", "/api/providers/%ff/refresh"] {
+        let response = world.ask("POST", target, &[]).await;
+        assert_eq!(kind(&response), "not-found", "{target}");
+    }
+    let response = world
+        .ask("POST", "/api/providers/a%2Fb%20c/refresh", &[])
+        .await;
+    assert_eq!(kind(&response), "unknown-provider");
+    assert_eq!(response.json()["provider"], "a/b c");
+    assert_eq!(kind(&world.get("/login/none").await), "unknown-provider");
+    for method in ["HEAD", "POST"] {
+        for target in ["/login/hapn", "/callback"] {
+            let response = world.ask(method, target, &[]).await;
+            assert_eq!(
+                (response.status, response.header("allow")),
+                (405, "GET"),
+                "{method} {target}"
+            );
+        }
+    }
 }
 
 #[tokio::test]
@@ -483,9 +525,9 @@ async fn browsers_of_other_sites_and_rebound_names_are_refused_before_anything_h
             ("GET", "/"),
             ("GET", "/livez"),
         ] {
-            let answer = world.ask(method, target, fields).await;
+            let response = world.ask(method, target, fields).await;
             assert_eq!(
-                (answer.status, kind(&answer).as_str()),
+                (response.status, kind(&response).as_str()),
                 (status, name),
                 "{target} {fields:?}"
             );
@@ -531,9 +573,9 @@ async fn a_listener_that_others_can_reach_shows_only_health_and_metrics() {
         ("GET", "/api/status"),
         ("POST", "/api/providers/hapn/refresh"),
     ] {
-        let answer = world.ask(method, target, &[]).await;
+        let response = world.ask(method, target, &[]).await;
         assert_eq!(
-            (answer.status, kind(&answer).as_str()),
+            (response.status, kind(&response).as_str()),
             (403, "not-allowed"),
             "{target}"
         );
@@ -551,18 +593,21 @@ async fn the_key_is_asked_for_and_opens_the_rest() {
         .await;
         assert_eq!(world.get("/livez").await.status, 200);
         for fields in [&[][..], &[("authorization", "Bearer wrong")]] {
-            let answer = world.ask("GET", "/api/status", fields).await;
+            let response = world.ask("GET", "/api/status", fields).await;
             assert_eq!(
-                (answer.status, kind(&answer).as_str()),
+                (response.status, kind(&response).as_str()),
                 (401, "admin-key-required")
             );
             assert!(
-                answer
+                response
                     .header("www-authenticate")
                     .starts_with("Basic realm=")
             );
-            assert_eq!(answer.headers.get_all("www-authenticate").iter().count(), 2);
-            assert!(!answer.body.contains("canary"));
+            assert_eq!(
+                response.headers.get_all("www-authenticate").iter().count(),
+                2
+            );
+            assert!(!response.body.contains("canary"));
         }
         assert_eq!(
             world
@@ -591,16 +636,16 @@ async fn a_body_is_thrown_away_and_too_large_a_one_refused() {
     let world = World::start(Setup::default()).await;
     world.until_readyz(200).await;
     let target = "/api/providers/hapn/refresh";
-    let answer = ask(world.address, "POST", target, &[], "ignored")
+    let response = ask(world.address, "POST", target, &[], "ignored")
         .await
         .unwrap();
-    assert_eq!(answer.status, 200);
+    assert_eq!(response.status, 200);
     let before = world.endpoint.requests();
-    let answer = ask(world.address, "POST", target, &[], &"x".repeat(65 * 1024))
+    let response = ask(world.address, "POST", target, &[], &"x".repeat(65 * 1024))
         .await
         .unwrap();
     assert_eq!(
-        (answer.status, kind(&answer).as_str()),
+        (response.status, kind(&response).as_str()),
         (413, "body-too-large")
     );
     assert_eq!(world.endpoint.requests(), before);
@@ -625,9 +670,9 @@ async fn shutting_down_ends_idle_connections_and_the_listener() {
     idle.write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n")
         .await
         .unwrap();
-    let mut answer = [0; 12];
-    idle.read_exact(&mut answer).await.unwrap();
-    assert_eq!(&answer, b"HTTP/1.1 200");
+    let mut response = [0; 12];
+    idle.read_exact(&mut response).await.unwrap();
+    assert_eq!(&response, b"HTTP/1.1 200");
     drop(world.shutdown.take());
     let mut rest = Vec::new();
     let ended = async {
@@ -656,9 +701,9 @@ async fn a_unix_socket_serves_as_well() {
         .write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
         .await
         .unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200"));
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    assert!(response.starts_with("HTTP/1.1 200"));
     task.abort();
 }
 
@@ -684,11 +729,12 @@ async fn a_head_that_does_not_come_and_an_answer_that_is_not_read_end_the_connec
         "GET /livez HTTP/1.1\r\nhost: loc",
         "GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n",
     ] {
-        // Eight bytes of room: the answer gets stuck.
+        // Eight bytes of room: the response gets stuck.
         let (mut ours, theirs) = tokio::io::duplex(8);
         let connection = tokio::spawn(serve_connection(
             theirs,
-            state.clone(),
+            router(state.clone()),
+            Limits::default(),
             std::future::pending(),
         ));
         ours.write_all(sent.as_bytes()).await.unwrap();

@@ -36,13 +36,13 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     };
     let text = match arguments.format {
         Format::Json => format!("{:#}\n", report.to_json()),
-        Format::Text => format!("{report}{}: {summary}{}\n", path.display(), found(&report)),
+        Format::Text => format!("{report}{}: {summary}{}\n", path.display(), counts(&report)),
     };
     print(&text, status)
 }
 
-/// `, 2 errors, 1 warning`, without what there is none of.
-fn found(report: &Report) -> String {
+/// `, 2 errors, 1 warning`, without the counts that are zero.
+fn counts(report: &Report) -> String {
     [(report.errors(), "error"), (report.warnings(), "warning")]
         .into_iter()
         .filter(|(count, _)| *count > 0)

@@ -1,21 +1,17 @@
-//! A provider of the configuration, and the store, for the commands that deal with one login.
+//! One provider of the configuration, and the store, for the commands about one login.
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-    sync::Arc,
-};
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
-use super::{complain, print_diagnostic};
+use super::{fail, print_diagnostic};
 use crate::{
     config::{self, Config},
     oauth::provider::Provider,
-    token::store::{self, Store, StoreError, StoreLocation},
+    token::store::{self, Record, Store, StoreError, StoreLocation},
 };
 
-/// Which one.
+/// The arguments that name a provider and a configuration.
 #[derive(Debug, clap::Args)]
-// Flattened into another, whose group it would otherwise be taken for.
+// Flattened into another, whose group clap would otherwise confuse with this one.
 #[group(skip)]
 pub(super) struct Arguments {
     /// The key of the provider's table
@@ -25,38 +21,50 @@ pub(super) struct Arguments {
     config: Option<PathBuf>,
 }
 
-/// The configuration and the provider in it; else what was wrong has been told, and the process ends with this.
-pub(super) fn read(arguments: &Arguments) -> Result<(Config, Arc<Provider>), ExitCode> {
-    let path = config::find(arguments.config.as_deref(), &config::environment);
-    let (config, _) = config::load(&path, &config::environment).map_err(|report| {
-        print_diagnostic(&report.to_string());
-        ExitCode::FAILURE
-    })?;
-    let provider = find(&config, &arguments.provider, &path)?;
-    Ok((config, provider))
+impl Arguments {
+    /// Loads the configuration and finds the provider in it.
+    ///
+    /// # Errors
+    /// The exit status, after the problems were printed.
+    pub(super) fn load(&self) -> Result<(Config, Arc<Provider>), ExitCode> {
+        let path = config::find(self.config.as_deref(), &config::environment);
+        let (config, _) = config::load(&path, &config::environment).map_err(|problems| {
+            print_diagnostic(&problems.to_string());
+            ExitCode::FAILURE
+        })?;
+        let found = config
+            .providers
+            .iter()
+            .find(|provider| *provider.name == *self.provider)
+            .cloned();
+        let (name, path) = (&self.provider, path.display());
+        let provider =
+            found.ok_or_else(|| fail(format!("there is no provider {name:?} in {path}")))?;
+        Ok((config, provider))
+    }
 }
 
-fn find(config: &Config, name: &str, path: &Path) -> Result<Arc<Provider>, ExitCode> {
-    let provider = config
-        .providers
-        .iter()
-        .find(|provider| *provider.name == *name);
-    provider.cloned().ok_or_else(|| {
-        complain(&format!(
-            "there is no provider {name:?} in {}",
-            path.display()
-        ));
-        ExitCode::FAILURE
-    })
-}
-
-/// The store at `location`.
+/// Opens the store at `location`.
 ///
 /// # Errors
 /// It cannot be used.
-pub(super) async fn store(location: &StoreLocation) -> Result<Arc<dyn Store>, StoreError> {
+pub(super) async fn open_store(location: &StoreLocation) -> Result<Arc<dyn Store>, StoreError> {
     let location = location.clone();
     tokio::task::spawn_blocking(move || store::open(&location))
+        .await
+        .unwrap_or(Err(StoreError::Interrupted))
+}
+
+/// Loads the record of a provider's login.
+///
+/// # Errors
+/// It cannot be read.
+pub(super) async fn load_record(
+    store: &Arc<dyn Store>,
+    provider: &Arc<str>,
+) -> Result<Option<Record>, StoreError> {
+    let (store, provider) = (store.clone(), provider.clone());
+    tokio::task::spawn_blocking(move || store.load(&provider))
         .await
         .unwrap_or(Err(StoreError::Interrupted))
 }

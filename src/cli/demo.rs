@@ -2,7 +2,7 @@
 
 use std::{io, process::ExitCode, sync::Arc};
 
-use super::{complain, print, run::on_control_thread};
+use super::{control_thread::on_control_thread, fail, print};
 use crate::{
     app::{App, Failure, signal::Ending},
     clock::SystemClock,
@@ -22,16 +22,10 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     match on_control_thread(serve(arguments.port)) {
         Ok(status) => status,
-        Err(Failure::Listen { address, error }) => {
-            complain(&format!(
-                "cannot listen on {address}: {error}; choose another port with --port"
-            ));
-            ExitCode::FAILURE
-        }
-        Err(failure) => {
-            complain(&failure.to_string());
-            ExitCode::FAILURE
-        }
+        Err(Failure::Listen { address, error }) => fail(format!(
+            "cannot listen on {address}: {error}; choose another port with --port"
+        )),
+        Err(failure) => fail(failure),
     }
 }
 

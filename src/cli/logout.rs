@@ -1,8 +1,8 @@
-//! `bearward logout`: forgets a login, and has the authorization server forget it too.
+//! `bearward logout`: removes a login from the store, and revokes it at the authorization server.
 
 use std::{process::ExitCode, sync::Arc};
 
-use super::{complain, configured, print, run::on_control_thread};
+use super::{configured, control_thread::on_control_thread, fail, print, print_error};
 use crate::{
     clock::{Clock, SystemClock},
     config::Config,
@@ -12,10 +12,9 @@ use crate::{
         provider::{GrantType, Provider},
         revocation::{self, Revoked},
     },
-    secret::Secret,
     token::{
         grant::StoredGrant,
-        store::{Store, StoreError, StoreLocation},
+        store::{StoreError, StoreLocation},
     },
 };
 
@@ -26,104 +25,93 @@ pub(super) struct Arguments {
     provider: configured::Arguments,
 }
 
-/// How a logout ended that forgot the login.
-enum Ended {
+/// The end of a logout after which the store has no login.
+enum Outcome {
     /// There was none.
-    Nothing,
-    /// The authorization server knows of it.
+    NoLogin,
+    /// The refresh token is revoked.
     Revoked,
-    /// There was no refresh token, and the authorization server knows of the access token.
-    AccessRevoked,
-    /// It has no revocation endpoint.
-    Forgotten,
-    /// It was not reached, or refused.
+    /// There was no refresh token, and the access token is revoked.
+    AccessTokenRevoked,
+    /// The provider has no revocation endpoint.
+    NoRevocationEndpoint,
+    /// The revocation endpoint was not reached, or refused.
     NotRevoked(TokenRequestError),
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let (config, provider) = match configured::read(&arguments.provider) {
-        Ok(found) => found,
+    let (config, provider) = match arguments.provider.load() {
+        Ok(loaded) => loaded,
         Err(status) => return status,
     };
     let name = &provider.name;
-    let failed = |why: &str| {
-        complain(&format!("{name}: {why}"));
-        ExitCode::FAILURE
-    };
     if provider.grant_type == GrantType::ClientCredentials {
-        return failed("its grant_type is client_credentials, for which nobody logs in");
+        return fail(format!(
+            "{name}: its grant_type is client_credentials, which has no login"
+        ));
     }
     if config.store == StoreLocation::Memory {
-        return failed(
-            "the configuration keeps logins in memory ([store] kind), which end with the sidecar",
-        );
+        return fail(format!(
+            "{name}: the configuration keeps logins in memory ([store] kind), which end with the sidecar"
+        ));
     }
-    let ended = match on_control_thread(async { Ok(log_out(&config, &provider).await) }) {
-        Ok(Ok(ended)) => ended,
-        Ok(Err(error)) => return failed(&error.to_string()),
-        Err(failure) => return failed(&failure.to_string()),
+    let outcome = match on_control_thread(async { Ok(log_out(&config, &provider).await) }) {
+        Ok(Ok(outcome)) => outcome,
+        Ok(Err(error)) => return fail(format!("{name}: {error}")),
+        Err(failure) => return fail(format!("{name}: {failure}")),
     };
     if provider.sign_in.is_some() {
-        complain(&format!(
+        print_error(&format!(
             "{name}: a sidecar that is started will sign in again by itself (sign_in)"
         ));
     }
-    match ended {
-        Ended::Nothing => print("nobody was logged in\n", ExitCode::SUCCESS),
-        Ended::Revoked => print("logged out\n", ExitCode::SUCCESS),
-        Ended::AccessRevoked => {
-            complain(&format!(
-                "{name}: the login had no refresh token, so its access token is what was revoked"
-            ));
-            print("logged out\n", ExitCode::SUCCESS)
-        }
-        Ended::Forgotten => {
-            complain(&format!(
-                "{name}: it has no revocation_endpoint, so the authorization server still takes what was forgotten here"
-            ));
-            print("logged out\n", ExitCode::SUCCESS)
-        }
-        Ended::NotRevoked(error) => {
-            complain(&format!(
+    report(&outcome, name)
+}
+
+fn report(outcome: &Outcome, name: &str) -> ExitCode {
+    let remark = match outcome {
+        Outcome::NoLogin => return print("there was no login\n", ExitCode::SUCCESS),
+        Outcome::NotRevoked(error) => {
+            return fail(format!(
                 "{name}: the login is forgotten here, but not revoked: {error}; \
                  end it at the authorization server, where it is still good"
             ));
-            ExitCode::FAILURE
         }
+        Outcome::Revoked => None,
+        Outcome::AccessTokenRevoked => {
+            Some("the login had no refresh token, so its access token was revoked")
+        }
+        Outcome::NoRevocationEndpoint => Some(
+            "it has no revocation_endpoint, so the authorization server still accepts the tokens forgotten here",
+        ),
+    };
+    if let Some(remark) = remark {
+        print_error(&format!("{name}: {remark}"));
     }
+    print("logged out\n", ExitCode::SUCCESS)
 }
 
-async fn log_out(config: &Config, provider: &Arc<Provider>) -> Result<Ended, StoreError> {
-    let store = configured::store(&config.store).await?;
+async fn log_out(config: &Config, provider: &Arc<Provider>) -> Result<Outcome, StoreError> {
+    let store = configured::open_store(&config.store).await?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let access = access_token(&store, provider).await?;
-    // Forgotten first: what was revoked is of no use, and what could not be is not to be used.
-    let refresh = StoredGrant::new(provider.clone(), store, clock.clone())
+    // The last access token that was stored; it may have expired.
+    let record = configured::load_record(&store, &provider.name).await?;
+    let access_token = record.and_then(|record| Some(record.access?.token));
+    // Forgotten first: a revoked token is of no use, and one that could not be revoked must not be used.
+    let refresh_token = StoredGrant::new(provider.clone(), store, clock.clone())
         .log_out()
         .await?;
-    let revoked = match (refresh, access) {
+    let revoked = match (refresh_token, access_token) {
         (Some(token), _) => Revoked::RefreshToken(token),
         (None, Some(token)) => Revoked::AccessToken(token),
-        (None, None) => return Ok(Ended::Nothing),
+        (None, None) => return Ok(Outcome::NoLogin),
     };
-    Ok(
-        match revocation::revoke(&TokenEndpoint::new(provider.clone(), clock), &revoked).await {
-            Ok(true) if matches!(revoked, Revoked::AccessToken(_)) => Ended::AccessRevoked,
-            Ok(true) => Ended::Revoked,
-            Ok(false) => Ended::Forgotten,
-            Err(error) => Ended::NotRevoked(error),
-        },
-    )
-}
-
-/// The last access token that is stored; it may have ended since.
-async fn access_token(
-    store: &Arc<dyn Store>,
-    provider: &Provider,
-) -> Result<Option<Secret>, StoreError> {
-    let (store, name) = (store.clone(), provider.name.clone());
-    let loaded = tokio::task::spawn_blocking(move || store.load(&name)).await;
-    Ok(loaded
-        .unwrap_or(Err(StoreError::Interrupted))?
-        .and_then(|record| Some(record.access?.token)))
+    let endpoint = TokenEndpoint::new(provider.clone(), clock);
+    let outcome = match revocation::revoke(&endpoint, &revoked).await {
+        Ok(true) if matches!(revoked, Revoked::AccessToken(_)) => Outcome::AccessTokenRevoked,
+        Ok(true) => Outcome::Revoked,
+        Ok(false) => Outcome::NoRevocationEndpoint,
+        Err(error) => Outcome::NotRevoked(error),
+    };
+    Ok(outcome)
 }

@@ -1,8 +1,8 @@
-//! `bearward presets`: the providers built in.
+//! `bearward presets`: the built-in providers.
 
 use std::process::ExitCode;
 
-use super::{complain, print};
+use super::{fail, print};
 use crate::config::{preset, presets};
 
 /// List the built-in providers, or print the TOML of one.
@@ -25,11 +25,10 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         Some(preset) => print(preset.text, ExitCode::SUCCESS),
         None => {
             let names: Vec<_> = presets().iter().map(|preset| preset.name).collect();
-            complain(&format!(
+            fail(format!(
                 "there is no preset {name:?}; built in are {}",
                 names.join(", ")
-            ));
-            ExitCode::FAILURE
+            ))
         }
     }
 }

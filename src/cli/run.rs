@@ -1,13 +1,13 @@
-//! `bearward run`: the sidecar itself.
+//! `bearward run`: the sidecar, from its arguments to its exit status.
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
-use super::{BAD_INPUT, complain, print_diagnostic};
+use super::{BAD_INPUT, control_thread::on_control_thread, fail, print_diagnostic};
 use crate::{
-    app::{App, Failure, privacy, signal::Ending},
+    app::{App, Failure, signal::Ending},
     clock::SystemClock,
     config::{self, Config},
-    telemetry, tls,
+    telemetry,
 };
 
 /// Run the sidecar
@@ -19,56 +19,40 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    // The whole configuration is checked before any socket is bound.
     let path = config::find(arguments.config.as_deref(), &config::environment);
-    let (config, report) = match config::load(&path, &config::environment) {
+    let (config, warnings) = match config::load(&path, &config::environment) {
         Ok(loaded) => loaded,
-        Err(report) => {
-            print_diagnostic(&report.to_string());
+        Err(problems) => {
+            print_diagnostic(&problems.to_string());
             return ExitCode::from(BAD_INPUT);
         }
     };
-    print_diagnostic(&report.to_string());
+    print_diagnostic(&warnings.to_string());
+
+    // Dropped last: it flushes the log.
     let _log = match telemetry::tracing::init(&config.log) {
         Ok(guard) => guard,
-        Err(error) => {
-            complain(&error.to_string());
-            return ExitCode::FAILURE;
-        }
+        Err(error) => return fail(error),
     };
+
     match on_control_thread(serve(config)) {
         Ok(status) => status,
-        Err(error) => {
-            complain(&error.to_string());
-            ExitCode::FAILURE
-        }
+        Err(error) => fail(error),
     }
-}
-
-/// Runs `work` on a runtime of this thread: the control thread.
-pub(super) fn on_control_thread<T>(
-    work: impl Future<Output = Result<T, Failure>>,
-) -> Result<T, Failure> {
-    if let Err(error) = privacy::forbid_core_dumps() {
-        complain(&format!("core dumps cannot be turned off: {error}"));
-    }
-    tls::install_crypto_provider();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(Failure::Worker)?;
-    let outcome = runtime.block_on(work);
-    // A look-up that hangs in a thread of its own is not waited for.
-    runtime.shutdown_background();
-    outcome
 }
 
 async fn serve(config: Config) -> Result<ExitCode, Failure> {
-    let mut ending = Ending::new().map_err(Failure::Worker)?;
-    let running = App::bind(config)?.start(Arc::new(SystemClock))?;
-    ending.next().await;
+    let mut signals = Ending::new().map_err(Failure::Worker)?;
+
+    // Opens the store, binds every address, then starts everything and logs the real addresses.
+    let app = App::bind(config)?;
+    let running = app.start(Arc::new(SystemClock))?;
+
+    signals.next().await;
     tokio::select! {
-        ended = running.drain() => ended.map(|()| ExitCode::SUCCESS),
-        () = ending.next() => {
+        drained = running.drain() => drained.map(|()| ExitCode::SUCCESS),
+        () = signals.next() => {
             tracing::warn!("a second signal: ending at once");
             Ok(ExitCode::FAILURE)
         }

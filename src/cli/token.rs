@@ -1,12 +1,11 @@
-//! `bearward token`: one access token, for a try by hand.
+//! `bearward token`: one access token, to try a request by hand.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{process::ExitCode, sync::Arc};
 
-use super::{complain, print, print_diagnostic, run::on_control_thread};
+use super::{configured, control_thread::on_control_thread, fail, print};
 use crate::{
-    admin::login,
     clock::SystemClock,
-    config,
+    login::login_hint,
     oauth::provider::{GrantType, Provider},
     telemetry::metrics::Metrics,
     token::{
@@ -19,82 +18,50 @@ use crate::{
 /// Obtain and print one access token
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The key of the provider's table
-    provider: String,
-    /// The configuration; else $BEARWARD_CONFIG, ./bearward.toml, /etc/bearward/bearward.toml
-    #[arg(short, long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    provider: configured::Arguments,
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    let path = config::find(arguments.config.as_deref(), &config::environment);
-    let config = match config::load(&path, &config::environment) {
-        Ok((config, _)) => config,
-        Err(report) => {
-            print_diagnostic(&report.to_string());
-            return ExitCode::FAILURE;
-        }
+    let (config, provider) = match arguments.provider.load() {
+        Ok(loaded) => loaded,
+        Err(status) => return status,
     };
-    let Some(provider) = config
-        .providers
-        .iter()
-        .find(|provider| *provider.name == *arguments.provider)
-    else {
-        complain(&format!(
-            "there is no provider {:?} in {}",
-            arguments.provider,
-            path.display()
-        ));
-        return ExitCode::FAILURE;
-    };
-    // A sidecar may run beside this: the store's lock keeps the two from spending the same refresh token.
+    // A sidecar may run beside this: the store's lock keeps both from spending the same refresh token.
     let location = match provider.grant_type {
         GrantType::ClientCredentials => &StoreLocation::Memory,
         GrantType::AuthorizationCode | GrantType::RefreshToken => &config.store,
     };
     let store = match store::open(location) {
         Ok(store) => store,
-        Err(error) => {
-            complain(&error.to_string());
-            return ExitCode::FAILURE;
-        }
+        Err(error) => return fail(error),
     };
-    match on_control_thread(async { Ok(obtain(provider, store).await) }) {
-        Ok((token, lost)) => {
-            let status = match token {
-                Ok(token) => print(&format!("{token}\n"), ExitCode::SUCCESS),
-                Err(reason) => {
-                    complain(&explain(&reason, provider));
-                    ExitCode::FAILURE
-                }
-            };
-            if !lost {
-                return status;
-            }
-            complain(&format!(
-                "{}: the new refresh token could not be stored, and the login is lost",
-                provider.name
-            ));
-            ExitCode::FAILURE
-        }
-        Err(failure) => {
-            complain(&failure.to_string());
-            ExitCode::FAILURE
-        }
+    let obtained = match on_control_thread(async { Ok(obtain(&provider, store).await) }) {
+        Ok(obtained) => obtained,
+        Err(failure) => return fail(failure),
+    };
+    let name = &provider.name;
+    let status = match obtained.token {
+        Ok(token) => print(&format!("{token}\n"), ExitCode::SUCCESS),
+        Err(error) => fail(format!("{name}: {}", explain(&error, &provider))),
+    };
+    match obtained.login_is_lost {
+        true => fail(format!(
+            "{name}: the new refresh token could not be stored, and the login is lost"
+        )),
+        false => status,
     }
 }
 
-/// A token, and whether the login was lost over it.
-async fn obtain(
-    provider: &Arc<Provider>,
-    store: Arc<dyn Store>,
-) -> (Result<String, TokenError>, bool) {
-    let tokens = Tokens::start(
-        std::slice::from_ref(provider),
-        store,
-        Arc::new(SystemClock),
-        &Metrics::new(),
-    );
+struct Obtained {
+    token: Result<String, TokenError>,
+    /// The refresh token was replaced, and its successor could not be stored.
+    login_is_lost: bool,
+}
+
+async fn obtain(provider: &Arc<Provider>, store: Arc<dyn Store>) -> Obtained {
+    let providers = std::slice::from_ref(provider);
+    let tokens = Tokens::start(providers, store, Arc::new(SystemClock), &Metrics::new());
     let token = match tokens.iter().next() {
         Some(credential) => credential
             .obtain()
@@ -102,23 +69,18 @@ async fn obtain(
             .map(|token| token.secret.expose().to_owned()),
         None => Err(TokenError::LoginRequired),
     };
-    // An answer that is late for us may still bring the next refresh token.
-    let lost = !tokens.settle().await.is_empty();
-    (token, lost)
+    // A response that is too late for this command may still bring the next refresh token.
+    let login_is_lost = !tokens.settle().await.is_empty();
+    Obtained {
+        token,
+        login_is_lost,
+    }
 }
 
-fn explain(reason: &TokenError, provider: &Provider) -> String {
-    match reason {
-        TokenError::Refused { error } => {
-            format!("{}: the authorization server says {error:?}", provider.name)
-        }
-        TokenError::Unavailable { detail, .. } => format!("{}: {detail}", provider.name),
-        TokenError::LoginRequired => {
-            format!(
-                "{}: nobody is logged in: {}",
-                provider.name,
-                login::way(provider, None)
-            )
-        }
+fn explain(error: &TokenError, provider: &Provider) -> String {
+    match error {
+        TokenError::Refused { error } => format!("the authorization server says {error:?}"),
+        TokenError::Unavailable { detail, .. } => detail.to_string(),
+        TokenError::LoginRequired => format!("there is no login: {}", login_hint(provider, None)),
     }
 }

@@ -8,8 +8,8 @@ use http::{
     request::Parts,
 };
 
-use super::error::{ProxyRefusal, RefusalKind};
-use crate::server::limits::Limits;
+use super::error::ProxyRefusal;
+use crate::server::{limits::Limits, problem::ProblemKind};
 
 /// The path of a request for the server as a whole (RFC 9112 §3.2.4).
 pub const ASTERISK: &str = "*";
@@ -36,7 +36,7 @@ pub struct Admitted<'a> {
 pub fn admit<'a>(parts: &'a Parts, limits: &Limits) -> Result<Admitted<'a>, ProxyRefusal> {
     if matches!(parts.method, Method::CONNECT | Method::TRACE) {
         return Err(ProxyRefusal::new(
-            RefusalKind::MethodNotAllowed,
+            ProblemKind::MethodNotAllowed,
             "CONNECT and TRACE are not served",
         ));
     }
@@ -46,7 +46,7 @@ pub fn admit<'a>(parts: &'a Parts, limits: &Limits) -> Result<Admitted<'a>, Prox
     let path = parts.uri.path();
     if path.len() > limits.path_bytes {
         return Err(ProxyRefusal::new(
-            RefusalKind::PathTooLong,
+            ProblemKind::PathTooLong,
             "the path is longer than `limits.path_bytes`",
         ));
     }
@@ -184,7 +184,7 @@ fn check_expectation(headers: &HeaderMap) -> Result<(), ProxyRefusal> {
     match headers.get_all(EXPECT).iter().all(is_known) {
         true => Ok(()),
         false => Err(ProxyRefusal::new(
-            RefusalKind::ExpectationFailed,
+            ProblemKind::ExpectationFailed,
             "an Expect other than 100-continue",
         )),
     }
@@ -208,7 +208,7 @@ mod tests {
         builder.body(()).unwrap().into_parts().0
     }
 
-    fn kind(parts: &Parts) -> Result<(), RefusalKind> {
+    fn kind(parts: &Parts) -> Result<(), ProblemKind> {
         admit(parts, &Limits::default())
             .map(|_| ())
             .map_err(|refusal| refusal.kind)
@@ -218,7 +218,7 @@ mod tests {
         request(Version::HTTP_11, "GET", "/", &[("host", host)])
     }
 
-    fn with_target(method: &str, target: &str) -> Result<(), RefusalKind> {
+    fn with_target(method: &str, target: &str) -> Result<(), ProblemKind> {
         kind(&request(Version::HTTP_11, method, target, &[("host", "a")]))
     }
 
@@ -232,19 +232,19 @@ mod tests {
         ] {
             assert_eq!(
                 kind(&with_host(host)),
-                Err(RefusalKind::BadRequest),
+                Err(ProblemKind::BadRequest),
                 "{host}"
             );
         }
         let none = request(Version::HTTP_11, "GET", "/", &[]);
-        assert_eq!(kind(&none), Err(RefusalKind::BadRequest));
+        assert_eq!(kind(&none), Err(ProblemKind::BadRequest));
         let two = request(
             Version::HTTP_10,
             "GET",
             "/",
             &[("host", "a"), ("host", "a")],
         );
-        assert_eq!(kind(&two), Err(RefusalKind::BadRequest));
+        assert_eq!(kind(&two), Err(ProblemKind::BadRequest));
         assert_eq!(kind(&request(Version::HTTP_10, "GET", "/", &[])), Ok(()));
     }
 
@@ -255,7 +255,7 @@ mod tests {
         assert_eq!((admitted.host, admitted.port), (Some("b"), Some(81)));
         assert_eq!((admitted.path, admitted.query), ("/", Some("q")));
         let user = request(Version::HTTP_11, "GET", "http://u@a/", &[("host", "a")]);
-        assert_eq!(kind(&user), Err(RefusalKind::BadRequest));
+        assert_eq!(kind(&user), Err(ProblemKind::BadRequest));
     }
 
     #[test]
@@ -263,34 +263,34 @@ mod tests {
         let parts = |fields: &[(&str, &str)]| request(Version::HTTP_2, "GET", "http://a/", fields);
         assert_eq!(kind(&parts(&[])), Ok(()));
         assert_eq!(kind(&parts(&[("host", "A")])), Ok(()));
-        assert_eq!(kind(&parts(&[("host", "b")])), Err(RefusalKind::BadRequest));
+        assert_eq!(kind(&parts(&[("host", "b")])), Err(ProblemKind::BadRequest));
         let none = request(Version::HTTP_2, "GET", "/", &[]);
-        assert_eq!(kind(&none), Err(RefusalKind::BadRequest));
+        assert_eq!(kind(&none), Err(ProblemKind::BadRequest));
     }
 
     #[test]
     fn only_options_is_for_the_server_as_a_whole() {
         assert_eq!(with_target("OPTIONS", "*"), Ok(()));
-        assert_eq!(with_target("GET", "*"), Err(RefusalKind::BadRequest));
+        assert_eq!(with_target("GET", "*"), Err(ProblemKind::BadRequest));
         for target in ["a", "a:1"] {
             assert_eq!(
                 with_target("OPTIONS", target),
-                Err(RefusalKind::BadRequest),
+                Err(ProblemKind::BadRequest),
                 "{target}"
             );
         }
-        assert_eq!(with_target("GET", "ftp://a/"), Err(RefusalKind::BadRequest));
+        assert_eq!(with_target("GET", "ftp://a/"), Err(ProblemKind::BadRequest));
     }
 
     #[test]
     fn methods_expectations_and_codings() {
         assert_eq!(
             with_target("CONNECT", "a:1"),
-            Err(RefusalKind::MethodNotAllowed)
+            Err(ProblemKind::MethodNotAllowed)
         );
         assert_eq!(
             with_target("TRACE", "/"),
-            Err(RefusalKind::MethodNotAllowed)
+            Err(ProblemKind::MethodNotAllowed)
         );
         assert_eq!(with_target("PURGE", "/"), Ok(()));
         let field = |name, value| {
@@ -302,11 +302,11 @@ mod tests {
             ))
         };
         assert_eq!(field("expect", "100-Continue"), Ok(()));
-        assert_eq!(field("expect", "tea"), Err(RefusalKind::ExpectationFailed));
+        assert_eq!(field("expect", "tea"), Err(ProblemKind::ExpectationFailed));
         assert_eq!(field("transfer-encoding", "Chunked"), Ok(()));
         for coding in ["gzip, chunked", "chunked, chunked", "identity", ""] {
             let refused = field("transfer-encoding", coding);
-            assert_eq!(refused, Err(RefusalKind::BadRequest), "{coding}");
+            assert_eq!(refused, Err(ProblemKind::BadRequest), "{coding}");
         }
     }
 
@@ -315,7 +315,7 @@ mod tests {
         let long = "x".repeat(9000);
         assert_eq!(
             with_target("GET", &format!("/{long}")),
-            Err(RefusalKind::PathTooLong)
+            Err(ProblemKind::PathTooLong)
         );
         assert_eq!(with_target("GET", &format!("/?{long}")), Ok(()));
     }

@@ -2,7 +2,10 @@
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use crate::{server::framing_gate::GateRefusal, token::error::TokenError};
+use crate::{
+    server::{framing_gate::GateRefusal, problem::ProblemKind},
+    token::error::TokenError,
+};
 
 /// Why a request ends without the upstream's response.
 #[derive(Debug)]
@@ -19,54 +22,11 @@ impl From<ProxyRefusal> for ProxyError {
     }
 }
 
-/// The kinds of bearward's own responses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RefusalKind {
-    /// Malformed request, ambiguous path.
-    BadRequest,
-    /// Missing or wrong `x-bearward-key`.
-    ClientKeyRequired,
-    /// Method and path not in `allow`.
-    NotAllowed,
-    /// A browser's cross-site request.
-    CrossSite,
-    /// Nothing matches.
-    NoRoute,
-    /// `CONNECT` and `TRACE`.
-    MethodNotAllowed,
-    /// An `Expect` other than `100-continue`.
-    ExpectationFailed,
-    /// The client was too slow.
-    RequestTimeout,
-    /// A body above `guard.max_body`.
-    BodyTooLarge,
-    /// A path above `limits.path_bytes`.
-    PathTooLong,
-    /// A head above `limits.head_bytes` or `limits.head_fields`.
-    HeadersTooLarge,
-    /// A Host that the guard does not accept.
-    HostNotAllowed,
-    /// Name look-up or connection failed.
-    UpstreamUnreachable,
-    /// The TLS handshake failed.
-    UpstreamTls,
-    /// The response is invalid or was cut.
-    UpstreamProtocol,
-    /// No connection or no response head in time.
-    UpstreamTimeout,
-    /// The authorization server refuses this client.
-    TokenRefused,
-    /// No usable access token at present.
-    TokenUnavailable,
-    /// A person must log in.
-    LoginRequired,
-}
-
 /// A refused request: what its client is told.
 #[derive(Clone, Debug)]
 pub struct ProxyRefusal {
     /// The kind, which decides status and type.
-    pub kind: RefusalKind,
+    pub kind: ProblemKind,
     /// What happened and what helps. Holds no secret.
     pub detail: Cow<'static, str>,
     /// The RFC 6749 error code of the authorization server.
@@ -79,7 +39,7 @@ pub struct ProxyRefusal {
 
 impl ProxyRefusal {
     /// Makes a refusal with a detail for people.
-    pub fn new(kind: RefusalKind, detail: impl Into<Cow<'static, str>>) -> Self {
+    pub fn new(kind: ProblemKind, detail: impl Into<Cow<'static, str>>) -> Self {
         Self {
             kind,
             detail: detail.into(),
@@ -97,13 +57,13 @@ impl ProxyRefusal {
 
     /// Makes the refusal of a malformed request.
     pub fn bad_request(detail: impl Into<Cow<'static, str>>) -> Self {
-        Self::new(RefusalKind::BadRequest, detail)
+        Self::new(ProblemKind::BadRequest, detail)
     }
 
     /// Makes the refusal of a request whose token cannot stand in a header field.
     pub fn unsendable_token(route: &str) -> Self {
         Self::new(
-            RefusalKind::TokenUnavailable,
+            ProblemKind::TokenUnavailable,
             format!("the access token of route {route:?} cannot stand in a header field"),
         )
     }
@@ -114,7 +74,7 @@ impl ProxyRefusal {
             TokenError::Refused { error } => Self {
                 code: Some(error.clone()),
                 ..Self::new(
-                    RefusalKind::TokenRefused,
+                    ProblemKind::TokenRefused,
                     format!(
                         "the authorization server refuses the client of provider {provider:?} with {error:?}; \
                          see its client_id, client_secret and scope"
@@ -127,12 +87,12 @@ impl ProxyRefusal {
             } => Self {
                 retry_after: Some(*retry_after),
                 ..Self::new(
-                    RefusalKind::TokenUnavailable,
+                    ProblemKind::TokenUnavailable,
                     format!("no usable access token of provider {provider:?}: {detail}"),
                 )
             },
             TokenError::LoginRequired => Self::new(
-                RefusalKind::LoginRequired,
+                ProblemKind::LoginRequired,
                 format!("provider {provider:?} needs a login: {login_hint}"),
             ),
         }
@@ -142,9 +102,9 @@ impl ProxyRefusal {
 impl From<GateRefusal> for ProxyRefusal {
     fn from(refused: GateRefusal) -> Self {
         let kind = match refused {
-            GateRefusal::HeadTooLong | GateRefusal::TooManyFields => RefusalKind::HeadersTooLarge,
-            GateRefusal::HeadTimeout => RefusalKind::RequestTimeout,
-            _ => RefusalKind::BadRequest,
+            GateRefusal::HeadTooLong | GateRefusal::TooManyFields => ProblemKind::HeadersTooLarge,
+            GateRefusal::HeadTimeout => ProblemKind::RequestTimeout,
+            _ => ProblemKind::BadRequest,
         };
         Self::new(kind, refused.to_string())
     }

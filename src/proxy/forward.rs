@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::{
     admission::Admitted,
     body::{RequestBody, UploadFault},
-    error::{ProxyError, ProxyRefusal, RefusalKind},
+    error::{ProxyError, ProxyRefusal},
     exchange::Exchange,
     guard,
     inject::InjectedToken,
@@ -25,6 +25,7 @@ use super::{
     upstream::{Checkout, SendError},
     worker::Worker,
 };
+use crate::server::problem::ProblemKind;
 use crate::{server::timer::Timer, telemetry::access_log::TokenCost};
 
 /// A request that may go upstream.
@@ -221,12 +222,12 @@ impl AttemptError {
             }
             (Some(UploadFault::TooLarge), _) => guard::body_too_large().into(),
             (None, Self::Timeout) if body.is_waiting_for_client() => ProxyRefusal::new(
-                RefusalKind::RequestTimeout,
+                ProblemKind::RequestTimeout,
                 "no byte of the body came for `timeouts.idle`",
             )
             .into(),
             (None, Self::Timeout) => ProxyRefusal::new(
-                RefusalKind::UpstreamTimeout,
+                ProblemKind::UpstreamTimeout,
                 "the upstream did not respond within `timeouts.response`",
             )
             .into(),
@@ -252,5 +253,5 @@ fn upstream_failed(failed: &SendError) -> ProxyRefusal {
             "connection_terminated",
         )
     };
-    ProxyRefusal::new(RefusalKind::UpstreamProtocol, detail).with_proxy_error(word)
+    ProxyRefusal::new(ProblemKind::UpstreamProtocol, detail).with_proxy_error(word)
 }

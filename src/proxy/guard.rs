@@ -9,11 +9,12 @@ use http_body::Body;
 
 use super::{
     admission::Admitted,
-    error::{ProxyRefusal, RefusalKind},
+    error::ProxyRefusal,
     hop::CLIENT_KEY,
     route::{Guard, Route},
     table::ActiveRoute,
 };
+use crate::server::problem::ProblemKind;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
@@ -62,7 +63,7 @@ fn check_host(guard: &Guard, admitted: &Admitted<'_>) -> Result<(), ProxyRefusal
 /// Makes the refusal of a Host that is not in `guard.hosts`.
 pub fn host_not_allowed() -> ProxyRefusal {
     ProxyRefusal::new(
-        RefusalKind::HostNotAllowed,
+        ProblemKind::HostNotAllowed,
         "this Host is not one of `guard.hosts`",
     )
 }
@@ -88,7 +89,7 @@ fn check_browser(
     match is_cross_site {
         false => Ok(()),
         true => Err(ProxyRefusal::new(
-            RefusalKind::CrossSite,
+            ProblemKind::CrossSite,
             "a browser's request from another site",
         )),
     }
@@ -124,7 +125,7 @@ fn check_key(guard: &Guard, headers: &HeaderMap) -> Result<(), ProxyRefusal> {
     match (given.next(), given.next()) {
         (Some(given), None) if key.current().matches(given.as_bytes()) => Ok(()),
         _ => Err(ProxyRefusal::new(
-            RefusalKind::ClientKeyRequired,
+            ProblemKind::ClientKeyRequired,
             "this route needs its client key in x-bearward-key",
         )),
     }
@@ -142,7 +143,7 @@ fn check_rules(
     match rules.iter().any(|rule| rule.permits(method, path)) {
         true => Ok(()),
         false => Err(ProxyRefusal::new(
-            RefusalKind::NotAllowed,
+            ProblemKind::NotAllowed,
             "this method and path are not in the route's `allow`",
         )),
     }
@@ -151,7 +152,7 @@ fn check_rules(
 /// Makes the refusal of a body above `guard.max_body`.
 pub fn body_too_large() -> ProxyRefusal {
     ProxyRefusal::new(
-        RefusalKind::BodyTooLarge,
+        ProblemKind::BodyTooLarge,
         "the body is larger than the route's `guard.max_body`",
     )
 }

@@ -9,12 +9,13 @@ use hyper::body::Incoming;
 
 use super::{
     body::{Download, TrailerFilter},
-    error::{ProxyRefusal, RefusalKind},
+    error::ProxyRefusal,
     forward::{Outgoing, Sent},
     hop::{self, NominatedNames},
     location::LocationRewriter,
     redact,
 };
+use crate::server::problem::ProblemKind;
 
 /// Checks a response head for what hyper lets through.
 ///
@@ -41,7 +42,7 @@ pub fn check(response: &Response<Incoming>) -> Result<(), ProxyRefusal> {
         return Ok(());
     };
     Err(ProxyRefusal::new(
-        RefusalKind::UpstreamProtocol,
+        ProblemKind::UpstreamProtocol,
         format!("the upstream sent {fault}"),
     ))
 }

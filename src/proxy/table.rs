@@ -9,11 +9,12 @@ use std::{
 
 use super::{
     admission::{ASTERISK, Admitted},
-    error::{ProxyRefusal, RefusalKind},
+    error::ProxyRefusal,
     guard, path,
     route::Route,
     upstream::ActiveUpstream,
 };
+use crate::server::problem::ProblemKind;
 use crate::{telemetry::metrics::RouteMetrics, token::credential::Credential};
 
 /// A route in service.
@@ -133,7 +134,7 @@ impl Table {
                 Err(guard::host_not_allowed())
             }
             None => Err(ProxyRefusal::new(
-                RefusalKind::NoRoute,
+                ProblemKind::NoRoute,
                 "no route of this listener matches the host and path",
             )),
         }

@@ -21,14 +21,10 @@ use tokio::{
 };
 
 use super::{
-    body::ResponseBody,
-    error::{ProxyRefusal, RefusalKind},
-    exchange::Exchange,
-    forward::Sent,
-    hop,
-    route::Route,
+    body::ResponseBody, error::ProxyRefusal, exchange::Exchange, forward::Sent, hop, route::Route,
     service::ClientConnection,
 };
+use crate::server::problem::ProblemKind;
 use crate::server::timer::Timer;
 
 /// A client's wish to switch protocols.
@@ -86,7 +82,7 @@ pub fn check(
     match is_asked {
         true => Ok(()),
         false => Err(ProxyRefusal::new(
-            RefusalKind::UpstreamProtocol,
+            ProblemKind::UpstreamProtocol,
             "the upstream switched to a protocol that was not asked for",
         )
         .with_proxy_error("http_upgrade_failed")),

@@ -1,34 +1,36 @@
-//! The cookie that ties a login to the browser in which it began (RFC 6265).
+//! The cookie that binds a login to the browser in which it started (RFC 6265).
 
 use http::{HeaderMap, HeaderValue, header};
 
-use super::{pending::LIFETIME, redirect::CALLBACK};
-use crate::secret::Secret;
+use crate::{
+    login::{CALLBACK_PATH, LOGIN_TIMEOUT},
+    secret::Secret,
+};
 
-/// A cookie of one login. Each has a name of its own, so that two logins in two tabs do not end each other.
-pub(super) struct Cookie(String);
+/// The cookie of one login. Each has a name of its own, so that logins in two tabs do not end each other.
+pub(super) struct LoginCookie(String);
 
-impl Cookie {
-    /// The cookie of the login with that state.
-    pub(super) fn of(state: &Secret) -> Self {
+impl LoginCookie {
+    /// The cookie of the login with `state`.
+    pub(super) fn for_state(state: &Secret) -> Self {
         Self(format!("bearward-login-{}", state.fingerprint()))
     }
 
-    /// `Set-Cookie` with `value`, for as long as a login may take. `secure` where the browser comes by TLS.
+    /// The `Set-Cookie` with `value`, for [`LOGIN_TIMEOUT`]; `secure` where the browser returns over TLS.
     pub(super) fn set(&self, value: &Secret, secure: bool) -> Option<HeaderValue> {
-        self.header(value.expose(), LIFETIME.as_secs(), secure)
+        self.header(value.expose(), LOGIN_TIMEOUT.as_secs(), secure)
     }
 
-    /// `Set-Cookie` that makes the browser forget it.
+    /// The `Set-Cookie` that deletes it.
     pub(super) fn clear(&self) -> Option<HeaderValue> {
         self.header("", 0, false)
     }
 
     fn header(&self, value: &str, age: u64, secure: bool) -> Option<HeaderValue> {
-        // `Lax` and not `Strict`: the browser comes back by a navigation that begins at the authorization server.
+        // `Lax` and not `Strict`: the browser returns by a navigation that starts at the authorization server.
         let secure = if secure { "; Secure" } else { "" };
         let text = format!(
-            "{}={value}; Path={CALLBACK}; Max-Age={age}; HttpOnly; SameSite=Lax{secure}",
+            "{}={value}; Path={CALLBACK_PATH}; Max-Age={age}; HttpOnly; SameSite=Lax{secure}",
             self.0
         );
         let mut header = HeaderValue::try_from(text).ok()?;
@@ -36,8 +38,8 @@ impl Cookie {
         Some(header)
     }
 
-    /// Whether the browser that sent `headers` has it with `value`.
-    pub(super) fn is_held(&self, headers: &HeaderMap, value: &Secret) -> bool {
+    /// Whether the browser that sent `headers` holds the cookie with `value`.
+    pub(super) fn is_held_in(&self, headers: &HeaderMap, value: &Secret) -> bool {
         let fields = headers
             .get_all(header::COOKIE)
             .iter()
@@ -59,12 +61,12 @@ mod tests {
             .map(|cookie| (header::COOKIE, cookie.parse().unwrap()))
             .collect();
         // The first 8 digits of the SHA-256 of "abc".
-        Cookie::of(&Secret::new("abc")).is_held(&headers, &Secret::new("value"))
+        LoginCookie::for_state(&Secret::new("abc")).is_held_in(&headers, &Secret::new("value"))
     }
 
     #[test]
     fn it_is_kept_from_scripts_and_other_sites_and_other_paths() {
-        let cookie = Cookie::of(&Secret::new("abc"));
+        let cookie = LoginCookie::for_state(&Secret::new("abc"));
         let set = |secure| {
             cookie
                 .set(&Secret::new("value"), secure)

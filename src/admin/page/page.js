@@ -8,15 +8,15 @@ for (const form of document.forms) {
     button.disabled = true;
     busy += 1;
     try {
-      const answer = await fetch(form.action, { method: "POST" });
-      if (answer.ok) {
+      const response = await fetch(form.action, { method: "POST" });
+      if (response.ok) {
         location.reload();
         return;
       }
-      const problem = await answer.json();
+      const problem = await response.json();
       document.getElementById("notice").textContent = `${problem.title}: ${problem.detail}`;
     } catch (error) {
-      document.getElementById("notice").textContent = `The sidecar did not answer: ${error.message}`;
+      document.getElementById("notice").textContent = `The sidecar did not respond: ${error.message}`;
     } finally {
       button.disabled = false;
       busy -= 1;

@@ -40,7 +40,7 @@ impl Out {
 }
 
 impl World {
-    /// As a browser that came by the listener's own address.
+    /// Sends a GET as a browser does that opened the listener's own address.
     async fn browse(&self, target: &str, fields: Fields<'_>) -> Answer {
         let host = self.address.to_string();
         self.ask("GET", target, &[fields, &[("host", &host)]].concat())
@@ -48,16 +48,16 @@ impl World {
     }
 
     async fn set_out(&self) -> Out {
-        let answer = self.browse("/login/hapn", &[]).await;
-        assert_eq!(answer.status, 302, "{answer:?}");
-        assert_eq!(answer.headers.get_all("set-cookie").iter().count(), 1);
-        let (cookie, attributes) = answer.header("set-cookie").split_once(';').unwrap();
+        let response = self.browse("/login/hapn", &[]).await;
+        assert_eq!(response.status, 302, "{response:?}");
+        assert_eq!(response.headers.get_all("set-cookie").iter().count(), 1);
+        let (cookie, attributes) = response.header("set-cookie").split_once(';').unwrap();
         assert_eq!(
             attributes,
             " Path=/callback; Max-Age=600; HttpOnly; SameSite=Lax"
         );
         Out {
-            location: answer.header("location").parse().unwrap(),
+            location: response.header("location").parse().unwrap(),
             cookie: cookie.to_owned(),
         }
     }
@@ -74,26 +74,26 @@ impl World {
     }
 }
 
-/// An answer of a login that is for people, and shows nothing that is not for them.
-fn is_page(answer: &Answer, status: u16, title: &str) {
+/// A response of a login that is for people, and shows nothing that is not for them.
+fn is_page(response: &Answer, status: u16, title: &str) {
     assert_eq!(
-        (answer.status, answer.header("content-type")),
+        (response.status, response.header("content-type")),
         (status, "text/html; charset=utf-8"),
-        "{answer:?}"
+        "{response:?}"
     );
-    assert_eq!(answer.header("cache-control"), "no-store");
-    assert_eq!(answer.header("referrer-policy"), "no-referrer");
+    assert_eq!(response.header("cache-control"), "no-store");
+    assert_eq!(response.header("referrer-policy"), "no-referrer");
     assert!(
-        answer
+        response
             .header("content-security-policy")
             .starts_with("default-src 'none'")
     );
     assert!(
-        answer.body.contains(&format!("<h1>{title}</h1>")),
+        response.body.contains(&format!("<h1>{title}</h1>")),
         "{}",
-        answer.body
+        response.body
     );
-    assert!(!answer.body.contains("canary"), "{}", answer.body);
+    assert!(!response.body.contains("canary"), "{}", response.body);
 }
 
 #[tokio::test]
@@ -129,11 +129,11 @@ async fn a_person_logs_in_and_the_token_is_in_use_at_once() {
         "who sees the address does not have the cookie"
     );
 
-    let answer = world
+    let response = world
         .come_back(&out.callback(), &format!("other=1; {}", out.cookie))
         .await;
-    is_page(&answer, 200, "Logged in");
-    assert!(answer.header("set-cookie").contains("Max-Age=0"));
+    is_page(&response, 200, "Logged in");
+    assert!(response.header("set-cookie").contains("Max-Age=0"));
     let status = world.until_provider("ready").await;
     assert_eq!(status["has_refresh_token"], true);
     assert_eq!(world.endpoint.requests(), 1);
@@ -250,11 +250,11 @@ async fn what_the_authorization_server_refuses_is_told_and_changes_nothing() {
             "/callback?{query}&state={}",
             out.parameter("state").unwrap()
         );
-        let answer = world
+        let response = world
             .come_back(&target.replace('<', "%3C").replace('>', "%3E"), &out.cookie)
             .await;
-        is_page(&answer, 400, "Not logged in");
-        assert!(answer.body.contains(text), "{text}: {}", answer.body);
+        is_page(&response, 400, "Not logged in");
+        assert!(response.body.contains(text), "{text}: {}", response.body);
         is_page(
             &world.come_back(&out.callback(), &out.cookie).await,
             400,
@@ -268,7 +268,7 @@ async fn what_the_authorization_server_refuses_is_told_and_changes_nothing() {
 async fn an_exchange_that_fails_is_told_and_changes_nothing() {
     let world = world().await;
     for (answers, status) in [(Answers::InvalidClient, 502), (Answers::Unavailable, 503)] {
-        world.endpoint.answer(answers);
+        world.endpoint.respond_with(answers);
         let out = world.set_out().await;
         is_page(
             &world.come_back(&out.callback(), &out.cookie).await,
@@ -308,13 +308,13 @@ async fn a_head_neither_begins_a_login_nor_uses_one_up() {
     let fields = [("host", host.as_str()), ("cookie", out.cookie.as_str())];
     for target in ["/login/hapn", &out.callback()] {
         for method in ["HEAD", "POST"] {
-            let answer = world.ask(method, target, &fields).await;
+            let response = world.ask(method, target, &fields).await;
             assert_eq!(
-                (answer.status, answer.header("allow")),
+                (response.status, response.header("allow")),
                 (405, "GET"),
                 "{method} {target}"
             );
-            assert_eq!(answer.header("set-cookie"), "");
+            assert_eq!(response.header("set-cookie"), "");
         }
     }
     is_page(
@@ -333,54 +333,60 @@ async fn a_page_of_another_site_begins_no_login_and_an_authorization_server_may_
         ("sec-fetch-mode", "navigate"),
         ("sec-fetch-dest", "document"),
     ];
-    let answer = world.browse("/login/hapn", &navigation).await;
-    assert_eq!((answer.status, kind(&answer).as_str()), (403, "cross-site"));
+    let response = world.browse("/login/hapn", &navigation).await;
+    assert_eq!(
+        (response.status, kind(&response).as_str()),
+        (403, "cross-site")
+    );
     let picture = [
         ("sec-fetch-site", "cross-site"),
         ("sec-fetch-mode", "no-cors"),
         ("sec-fetch-dest", "image"),
     ];
-    let answer = world
+    let response = world
         .browse(
             &out.callback(),
             &[&picture[..], &[("cookie", &out.cookie)]].concat(),
         )
         .await;
-    assert_eq!((answer.status, kind(&answer).as_str()), (403, "cross-site"));
-    let answer = world
+    assert_eq!(
+        (response.status, kind(&response).as_str()),
+        (403, "cross-site")
+    );
+    let response = world
         .browse(
             &out.callback(),
             &[&navigation[..], &[("cookie", &out.cookie)]].concat(),
         )
         .await;
-    is_page(&answer, 200, "Logged in");
+    is_page(&response, 200, "Logged in");
 }
 
 #[tokio::test]
 async fn a_login_that_begins_under_another_name_is_sent_to_the_one_it_comes_back_to() {
     let world = world().await;
     let localhost = format!("localhost:{}", world.address.port());
-    let answer = world
+    let response = world
         .ask("GET", "/login/hapn", &[("host", &localhost)])
         .await;
-    assert_eq!((answer.status, answer.header("set-cookie")), (302, ""));
-    let location = answer.header("location").to_owned();
+    assert_eq!((response.status, response.header("set-cookie")), (302, ""));
+    let location = response.header("location").to_owned();
     let own = format!("http://{}", world.address);
     let target = location.strip_prefix(&own).unwrap();
-    // What a browser says of it, since it takes the two names for two sites.
+    // A browser takes the two names for two sites.
     let navigation = [
         ("sec-fetch-site", "cross-site"),
         ("sec-fetch-mode", "navigate"),
         ("sec-fetch-dest", "document"),
     ];
-    let answer = world.browse(target, &navigation).await;
-    assert_eq!(answer.status, 302);
+    let response = world.browse(target, &navigation).await;
+    assert_eq!(response.status, 302);
     assert!(
-        answer
+        response
             .header("location")
             .starts_with(&format!("http://{}/authorize?", world.endpoint.address))
     );
-    assert!(answer.header("set-cookie").starts_with("bearward-login-"));
+    assert!(response.header("set-cookie").starts_with("bearward-login-"));
     assert_eq!(
         world
             .browse("/login/hapn?pass=AAAA", &navigation)
@@ -399,17 +405,17 @@ async fn the_key_is_asked_for_on_the_way_out_and_not_on_the_way_back() {
         ..Setup::default()
     })
     .await;
-    let answer = world.browse("/login/hapn", &[]).await;
+    let response = world.browse("/login/hapn", &[]).await;
     assert_eq!(
-        (answer.status, kind(&answer).as_str()),
+        (response.status, kind(&response).as_str()),
         (401, "admin-key-required")
     );
-    let answer = world
+    let response = world
         .browse("/login/hapn", &[("authorization", "Bearer canary-key")])
         .await;
-    assert_eq!(answer.status, 302);
-    let location = answer.header("location").parse().unwrap();
-    let cookie = answer
+    assert_eq!(response.status, 302);
+    let location = response.header("location").parse().unwrap();
+    let cookie = response
         .header("set-cookie")
         .split(';')
         .next()
@@ -426,11 +432,14 @@ async fn the_key_is_asked_for_on_the_way_out_and_not_on_the_way_back() {
 #[tokio::test]
 async fn who_cannot_log_in_is_told_why() {
     let world = World::start(Setup::default()).await;
-    let answer = world.browse("/login/hapn", &[]).await;
-    assert_eq!((answer.status, kind(&answer).as_str()), (409, "no-login"));
-    let answer = world.browse("/login/nobody", &[]).await;
+    let response = world.browse("/login/hapn", &[]).await;
     assert_eq!(
-        (answer.status, kind(&answer).as_str()),
+        (response.status, kind(&response).as_str()),
+        (409, "no-login")
+    );
+    let response = world.browse("/login/nobody", &[]).await;
+    assert_eq!(
+        (response.status, kind(&response).as_str()),
         (404, "unknown-provider")
     );
 
@@ -441,13 +450,13 @@ async fn who_cannot_log_in_is_told_why() {
         ..Setup::default()
     })
     .await;
-    let answer = world.browse("/login/hapn", &[]).await;
+    let response = world.browse("/login/hapn", &[]).await;
     assert_eq!(
-        (answer.status, kind(&answer).as_str()),
+        (response.status, kind(&response).as_str()),
         (409, "login-elsewhere")
     );
     assert!(
-        answer.json()["detail"]
+        response.json()["detail"]
             .as_str()
             .unwrap()
             .contains("`bearward login hapn`")
@@ -457,9 +466,9 @@ async fn who_cannot_log_in_is_told_why() {
 #[tokio::test]
 async fn a_renewal_without_a_login_says_how_to_log_in() {
     let world = world().await;
-    let answer = world.ask("POST", "/api/providers/hapn/refresh", &[]).await;
+    let response = world.ask("POST", "/api/providers/hapn/refresh", &[]).await;
     assert_eq!(
-        (answer.status, kind(&answer).as_str()),
+        (response.status, kind(&response).as_str()),
         (502, "login-required")
     );
     let way = format!(
@@ -467,9 +476,9 @@ async fn a_renewal_without_a_login_says_how_to_log_in() {
         world.address
     );
     assert!(
-        answer.json()["detail"].as_str().unwrap().contains(&way),
+        response.json()["detail"].as_str().unwrap().contains(&way),
         "{}",
-        answer.body
+        response.body
     );
 }
 
@@ -511,7 +520,7 @@ async fn the_end_waits_for_a_code_that_is_being_exchanged() {
             "",
         )
         .await
-        .expect("an answer")
+        .expect("a response")
     });
     while world.endpoint.requests() == 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
@@ -540,7 +549,7 @@ async fn a_code_that_comes_after_the_end_is_not_spent() {
     let out = world.set_out().await;
     world.drain.close();
     world.drain.wait().await;
-    let answer = world.come_back(&out.callback(), &out.cookie).await;
-    is_page(&answer, 503, "Not logged in");
+    let response = world.come_back(&out.callback(), &out.cookie).await;
+    is_page(&response, 503, "Not logged in");
     world.assert_unchanged("the end").await;
 }

@@ -1,4 +1,4 @@
-//! A token endpoint that answers what it is told to.
+//! A token endpoint that responds as a test says.
 
 use std::{
     net::SocketAddr,
@@ -12,14 +12,14 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// The answer to every token request.
+/// The response to every token request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Answers {
     #[default]
     Token,
     /// A token with a refresh token.
     Login,
-    /// The same, once it is let go.
+    /// A token with a refresh token, once the test releases it.
     HeldLogin,
     InvalidClient,
     Unavailable,
@@ -55,11 +55,11 @@ impl TokenEndpoint {
         }
     }
 
-    pub(super) fn answer(&self, answers: Answers) {
+    pub(super) fn respond_with(&self, answers: Answers) {
         self.state.lock().unwrap().answers = answers;
     }
 
-    /// Lets one answer go that is held.
+    /// Lets one response go that is held.
     pub(super) fn let_go(&self) {
         self.state.lock().unwrap().release.notify_one();
     }
@@ -111,12 +111,12 @@ async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
             Answers::InvalidClient => ("401 Unauthorized", r#"{"error":"invalid_client"}"#),
             Answers::Unavailable => ("503 Service Unavailable", "<html>canary-page</html>"),
         };
-        let answer = format!(
+        let response = format!(
             "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
         );
-        // Whoever does not wait for the answer does not get it.
-        let _ = stream.write_all(answer.as_bytes()).await;
+        // A client that has gone does not get the response.
+        let _ = stream.write_all(response.as_bytes()).await;
     }
 }
 

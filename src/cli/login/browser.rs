@@ -1,8 +1,8 @@
-//! Opens an address in the browser of whoever sits before the machine, where there is one.
+//! Opens an address in the browser of the desktop, where there is one.
 
 use std::process::{Command, Stdio};
 
-/// What a browser needs to find the person's desktop and settings, and the start of such names.
+/// The environment variables that a browser needs to find the desktop and its settings, and prefixes of such names.
 const PASSED: [&str; 8] = [
     "DISPLAY",
     "WAYLAND_DISPLAY",
@@ -15,14 +15,14 @@ const PASSED: [&str; 8] = [
 ];
 const PASSED_PREFIXES: [&str; 2] = ["XDG_", "LC_"];
 
-/// Opens `url`. That it does not work is no failure: the address is printed as well.
+/// Opens `url`. Errors are ignored, since the address is printed as well.
 pub(super) fn open(url: &str) {
     let program = if cfg!(target_os = "macos") {
         "open"
     } else {
         "xdg-open"
     };
-    // The environment may hold a client's secret: it is not the browser's, nor of what the browser starts.
+    // The environment may hold a client secret, which the browser and its children must not see.
     let environment = std::env::vars_os().filter(|(name, _)| name.to_str().is_some_and(is_passed));
     let child = Command::new(program)
         .arg(url)
@@ -32,7 +32,7 @@ pub(super) fn open(url: &str) {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn();
-    // It lives for as long as it likes, and is not waited for.
+    // The browser outlives this process.
     drop(child);
 }
 

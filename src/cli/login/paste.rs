@@ -1,34 +1,34 @@
-//! What a person copies out of a browser and pastes here.
+//! Input that a person copies out of a browser and pastes.
 
 use std::io::{self, BufRead, Read};
 
 use zeroize::Zeroizing;
 
 /// The longest line, in bytes.
-const LONGEST: u64 = 16 * 1024;
+const MAX_LINE_BYTES: u64 = 16 * 1024;
 
-/// The first line of standard input that is not blank. It may hold a code, and is wiped when dropped.
+/// Reads the first line of standard input that is not blank. It may hold a code, and is wiped when dropped.
 ///
 /// # Errors
 /// Standard input ends, cannot be read, is not UTF-8, or has a longer line than any address.
-pub(super) async fn line() -> io::Result<Zeroizing<String>> {
-    // A thread that waits for a person is left behind when the process ends.
-    tokio::task::spawn_blocking(|| read(&mut io::stdin().lock()))
+pub(super) async fn read_line() -> io::Result<Zeroizing<String>> {
+    // The thread that waits for input does not delay the end of the process.
+    tokio::task::spawn_blocking(|| read_line_from(&mut io::stdin().lock()))
         .await
         .unwrap_or_else(|error| Err(error.into()))
 }
 
-fn read(input: &mut impl BufRead) -> io::Result<Zeroizing<String>> {
+fn read_line_from(input: &mut impl BufRead) -> io::Result<Zeroizing<String>> {
     loop {
         let mut line = Zeroizing::new(String::new());
-        let length = input.by_ref().take(LONGEST).read_line(&mut line)?;
+        let length = input.by_ref().take(MAX_LINE_BYTES).read_line(&mut line)?;
         if length == 0 {
             return Err(io::Error::new(
                 io::ErrorKind::UnexpectedEof,
                 "it ended before anything was pasted",
             ));
         }
-        if length as u64 == LONGEST {
+        if length as u64 == MAX_LINE_BYTES {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
                 "the line is longer than any address",
@@ -45,13 +45,13 @@ mod tests {
     use super::*;
 
     fn line(mut input: &[u8]) -> Result<String, io::ErrorKind> {
-        read(&mut input)
+        read_line_from(&mut input)
             .map(|line| line.to_string())
             .map_err(|error| error.kind())
     }
 
     #[test]
-    fn the_first_line_with_something_on_it_is_taken() {
+    fn the_first_line_that_is_not_blank_is_read() {
         assert_eq!(line(b"code\n").unwrap(), "code");
         assert_eq!(
             line(b"\r\n  \n myapp://callback?code=c&state=s \r\nmore").unwrap(),
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_line_is_an_error() {
+    fn an_invalid_line_is_an_error() {
         assert_eq!(line(b""), Err(io::ErrorKind::UnexpectedEof));
         assert_eq!(line(b"\n\n"), Err(io::ErrorKind::UnexpectedEof));
         assert_eq!(line(b"\xff\n"), Err(io::ErrorKind::InvalidData));

@@ -1,174 +1,138 @@
-//! A sidecar that is already running on the address where a login has to come back to.
+//! A running sidecar that has the address to which the login returns.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::Duration};
 
-use bytes::Bytes;
-use http::{Request, header};
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper_util::rt::TokioIo;
-use tokio::{
-    net::TcpStream,
-    time::{sleep, timeout},
-};
+use serde_json::Value;
+use tokio::time::sleep;
 use url::Url;
 
-use super::{LoginError, load};
+use super::error::LoginError;
 use crate::{
-    admin::kept::Kept,
-    cli::status::{AdminAddress, StatusError, status},
+    cli::{
+        admin_client::{AdminAddress, AdminClient, AdminError},
+        configured,
+    },
+    login::StoreIdentity,
     secret::Secret,
     token::store::{Record, Store, StoreLocation},
 };
 
-/// For the whole question whether it is one.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The pause between two looks for the login.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// How often the store is read while a login is waited for, and after how many looks the sidecar is asked whether it is
-/// still there.
-const PERIOD: Duration = Duration::from_millis(500);
-const ROUNDS: u32 = 4;
+/// The number of looks at the store for each question whether the sidecar still runs.
+const LOOKS_PER_LIVENESS_CHECK: u32 = 4;
 
-/// Whether the admin listener of a sidecar answers at the address in `uri`.
-pub(super) async fn answers(uri: &Url) -> bool {
-    timeout(PATIENCE, livez(uri))
-        .await
-        .ok()
-        .flatten()
-        .is_some_and(|body| body == "ok\n")
-}
-
-async fn livez(uri: &Url) -> Option<Bytes> {
-    let (name, port) = (uri.host_str()?, uri.port_or_known_default()?);
-    let stream = TcpStream::connect((name.trim_matches(['[', ']']), port))
-        .await
-        .ok()?;
-    let request = Request::get("/livez")
-        .header(header::HOST, format!("{name}:{port}"))
-        .header(header::CONNECTION, "close")
-        .body(Empty::<Bytes>::new())
-        .ok()?;
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .ok()?;
-    let answer = async {
-        let answer = sender.send_request(request).await.ok()?;
-        let is_fine = answer.status().is_success();
-        let body = Limited::new(answer.into_body(), 1024)
-            .collect()
-            .await
-            .ok()?;
-        is_fine.then(|| body.to_bytes())
-    };
-    let mut answer = std::pin::pin!(answer);
-    tokio::select! {
-        answer = &mut answer => answer,
-        // It ends when it has handed over all it had, which may be before the answer was read.
-        _ = connection => answer.await,
+/// Whether the admin listener of a live sidecar has the address in `uri`.
+pub(super) async fn is_sidecar_at(uri: &Url) -> bool {
+    match admin_address(uri) {
+        // Without the key: the listener may be another program's.
+        Some(address) => AdminClient::new(address, None).is_live().await,
+        None => false,
     }
 }
 
-/// A sidecar that runs, and is asked about itself.
-pub(super) struct Asked {
+fn admin_address(uri: &Url) -> Option<AdminAddress> {
+    let (name, port) = (uri.host_str()?, uri.port_or_known_default()?);
+    format!("http://{name}:{port}").parse().ok()
+}
+
+/// A running sidecar, which is asked about one provider.
+pub(super) struct RunningSidecar {
     uri: Url,
-    admin: AdminAddress,
-    key: Option<Secret>,
+    client: AdminClient,
     provider: Arc<str>,
 }
 
-impl Asked {
-    /// The one at the address in `uri`, which `key` opens.
+impl RunningSidecar {
+    /// The sidecar at the address in `uri`; `key` is the key to its admin listener.
     pub(super) fn new(uri: &Url, key: Option<Secret>, provider: Arc<str>) -> Option<Self> {
-        let admin = format!(
-            "http://{}:{}",
-            uri.host_str()?,
-            uri.port_or_known_default()?
-        )
-        .parse()
-        .ok()?;
         Some(Self {
             uri: uri.clone(),
-            admin,
-            key,
+            client: AdminClient::new(admin_address(uri)?, key),
             provider,
         })
     }
 
-    /// Makes sure that somebody can log in there, and that the login then shows in the store at `location`.
-    pub(super) async fn check(&self, location: &StoreLocation) -> Result<(), LoginError> {
+    /// Checks that a login is possible there, and then shows in the store at `location`.
+    pub(super) async fn check_configuration(
+        &self,
+        location: &StoreLocation,
+    ) -> Result<(), LoginError> {
         let status = self.status().await?;
         let provider = &status["providers"][&*self.provider];
         if provider.is_null() {
-            return Err(LoginError::OtherSidecar("has no such provider"));
+            return Err(LoginError::OtherConfiguration("has no such provider"));
         }
         if provider["can_log_in"] == false {
-            return Err(LoginError::OtherSidecar(
-                "has a provider of that name at which nobody logs in there",
+            return Err(LoginError::OtherConfiguration(
+                "has a provider of that name without a login there",
             ));
         }
+        let theirs: StoreIdentity = serde_json::from_value(status["store"].clone())
+            .map_err(|_| LoginError::Sidecar(AdminError::NotASidecar))?;
         let location = location.clone();
-        let ours = tokio::task::spawn_blocking(move || Kept::at(&location)).await;
-        let ours = ours.map_err(|error| LoginError::System(error.into()))?;
-        let memory = Kept::at(&StoreLocation::Memory);
-        match serde_json::from_value::<Kept>(status["store"].clone()) {
-            Ok(theirs) if theirs.is_shared_with(&ours) || theirs == memory && ours == memory => {
-                Ok(())
-            }
-            Ok(theirs) => Err(LoginError::OtherStore {
-                theirs: theirs.into(),
-                ours: ours.into(),
-            }),
-            Err(_) => Err(LoginError::Sidecar(StatusError::Nonsense)),
+        let ours = tokio::task::spawn_blocking(move || StoreIdentity::at(&location))
+            .await
+            .map_err(|error| LoginError::System(error.into()))?;
+        let memory = StoreIdentity::at(&StoreLocation::Memory);
+        if theirs.is_shared_with(&ours) || theirs == memory && ours == memory {
+            return Ok(());
         }
+        Err(LoginError::OtherStore {
+            theirs: theirs.into(),
+            ours: ours.into(),
+        })
     }
 
-    /// Whether it has a login.
+    /// Whether the sidecar has a login.
     pub(super) async fn has_login(&self) -> Result<bool, LoginError> {
         let status = self.status().await?;
         let provider = &status["providers"][&*self.provider];
         Ok(provider["has_refresh_token"] == true || provider["state"] == "ready")
     }
 
-    /// Waits until it has one.
-    pub(super) async fn arrival(&self) -> Result<(), LoginError> {
+    /// Waits until the sidecar has a login.
+    pub(super) async fn wait_for_login(&self) -> Result<(), LoginError> {
         while !self.has_login().await? {
-            sleep(PERIOD).await;
+            sleep(POLL_INTERVAL).await;
         }
         Ok(())
     }
 
-    /// Waits until the store, which is the sidecar's too, holds a login that it did not hold `before`.
-    pub(super) async fn arrival_in(
+    /// Waits until the store, which the sidecar shares, holds another login than `before`.
+    pub(super) async fn wait_for_stored_login(
         &self,
         store: &Arc<dyn Store>,
         before: Option<&Record>,
     ) -> Result<(), LoginError> {
-        let mut rounds = 0_u32;
+        let mut looks = 0_u32;
         loop {
-            sleep(PERIOD).await;
-            rounds += 1;
-            // A sidecar that has gone took the login on its way along, unless it is in the store already.
-            let is_there = !rounds.is_multiple_of(ROUNDS) || answers(&self.uri).await;
-            if is_new(before, load(store, &self.provider).await?.as_ref()) {
+            sleep(POLL_INTERVAL).await;
+            looks += 1;
+            // Asked before the look: a sidecar that has ended may have stored the login just before.
+            let is_live =
+                !looks.is_multiple_of(LOOKS_PER_LIVENESS_CHECK) || is_sidecar_at(&self.uri).await;
+            let now = configured::load_record(store, &self.provider)
+                .await
+                .map_err(LoginError::Store)?;
+            if is_new_login(before, now.as_ref()) {
                 return Ok(());
             }
-            if !is_there {
-                return Err(LoginError::Gone);
+            if !is_live {
+                return Err(LoginError::SidecarEnded);
             }
         }
     }
 
-    async fn status(&self) -> Result<serde_json::Value, LoginError> {
-        let answer = status(&self.admin, self.key.clone(), true, SystemTime::now()).await;
-        serde_json::from_str(&answer.map_err(LoginError::Sidecar)?)
-            .map_err(|_| LoginError::Sidecar(StatusError::Nonsense))
+    async fn status(&self) -> Result<Value, LoginError> {
+        let document = self.client.status().await.map_err(LoginError::Sidecar)?;
+        Ok(document.json)
     }
 }
 
-/// Whether `now` is a login, and another one than `before`: what a sidecar does to keep the one alive is none.
-fn is_new(before: Option<&Record>, now: Option<&Record>) -> bool {
+/// Whether `now` is a valid login other than `before`. A refresh of the same login does not count.
+fn is_new_login(before: Option<&Record>, now: Option<&Record>) -> bool {
     let Some(now) = now.filter(|now| !now.is_logged_out() && !now.refused) else {
         return false;
     };
@@ -190,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_is_told_from_what_keeps_another_one_alive() {
+    fn a_new_login_is_told_from_a_refresh_of_the_old_one() {
         let (old, new) = (
             record(Some("1"), Some("a"), false),
             record(Some("2"), Some("b"), false),
@@ -207,25 +171,25 @@ mod tests {
             Some(&old),
             Some(&before_names),
         ] {
-            assert!(is_new(before, Some(&new)), "{before:?}");
+            assert!(is_new_login(before, Some(&new)), "{before:?}");
             for now in [None, Some(&forgotten), Some(&refused), Some(&before_names)] {
-                assert!(!is_new(before, now), "{before:?} {now:?}");
+                assert!(!is_new_login(before, now), "{before:?} {now:?}");
             }
         }
         let renewed = record(Some("1"), Some("b"), false);
         assert!(
-            !is_new(Some(&old), Some(&renewed)),
+            !is_new_login(Some(&old), Some(&renewed)),
             "the same one with another refresh token"
         );
         let again = record(Some("2"), Some("a"), false);
         assert!(
-            is_new(Some(&old), Some(&again)),
+            is_new_login(Some(&old), Some(&again)),
             "another one that brought the same refresh token"
         );
     }
 
     #[tokio::test]
-    async fn who_does_not_answer_like_a_sidecar_is_none() {
+    async fn a_server_that_does_not_respond_like_a_sidecar_is_not_one() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let uri: Url = format!("http://{}/callback", listener.local_addr().unwrap())
             .parse()
@@ -239,9 +203,9 @@ mod tests {
             // Until the other side has read it.
             let _ = tokio::io::AsyncReadExt::read_to_end(&mut stream, &mut Vec::new()).await;
         });
-        assert!(!answers(&uri).await);
+        assert!(!is_sidecar_at(&uri).await);
         other.abort();
-        let nobody: Url = "http://127.0.0.1:1/callback".parse().unwrap();
-        assert!(!answers(&nobody).await);
+        let closed: Url = "http://127.0.0.1:1/callback".parse().unwrap();
+        assert!(!is_sidecar_at(&closed).await);
     }
 }

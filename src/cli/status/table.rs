@@ -1,29 +1,31 @@
-//! A status for people: providers, then routes, in columns.
+//! The status as a table for people: providers, then routes.
 
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value};
 
-/// The status document as of `now`.
+use crate::cli::terminal::printable;
+
+/// Formats the status document as of `now`.
 pub(super) fn render(status: &Value, now: SystemTime) -> String {
-    let word = |member: &str| printable(status[member].as_str().unwrap_or("?"));
+    let word = |name: &str| printable(status[name].as_str().unwrap_or("?"));
     let mut text = format!("bearward {}, admin {}\n\n", word("version"), word("admin"));
     let providers = members(&status["providers"]).map(|(name, provider)| {
         [
             printable(name),
-            of(provider, "state"),
+            member(provider, "state"),
             instant(&provider["expires_at"], now),
             instant(&provider["refresh_at"], now),
-            of(provider, "token_requests"),
+            member(provider, "token_requests"),
             last_error(&provider["last_error"]),
-            of(provider, "grant_type"),
+            member(provider, "grant_type"),
         ]
     });
     let head = [
         "PROVIDER",
         "STATE",
-        "TOKEN ENDS",
-        "RENEWAL",
+        "TOKEN EXPIRES",
+        "REFRESH",
         "REQUESTS",
         "LAST ERROR",
         "GRANT",
@@ -33,38 +35,25 @@ pub(super) fn render(status: &Value, now: SystemTime) -> String {
     let routes = members(&status["routes"]).map(|(name, route)| {
         [
             printable(name),
-            of(route, "listen"),
-            of(route, "upstream"),
-            of(route, "provider"),
+            member(route, "listen"),
+            member(route, "upstream"),
+            member(route, "provider"),
         ]
     });
     columns(
         &mut text,
-        ["ROUTE", "LISTENS ON", "LEADS TO", "PROVIDER"],
+        ["ROUTE", "LISTENER", "UPSTREAM", "PROVIDER"],
         routes.collect(),
     );
     text
-}
-
-/// Text without anything that could steer a terminal or begin a line.
-pub(super) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|character| {
-            if character.is_control() {
-                '\u{fffd}'
-            } else {
-                character
-            }
-        })
-        .collect()
 }
 
 fn members(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
     value.as_object().into_iter().flat_map(Map::iter)
 }
 
-fn of(value: &Value, member: &str) -> String {
-    match &value[member] {
+fn member(value: &Value, name: &str) -> String {
+    match &value[name] {
         Value::Null => "-".into(),
         Value::String(text) => printable(text),
         other => printable(&other.to_string()),
@@ -75,11 +64,11 @@ fn last_error(error: &Value) -> String {
     if error.is_null() {
         "-".into()
     } else {
-        format!("{}: {}", of(error, "kind"), of(error, "message"))
+        format!("{}: {}", member(error, "kind"), member(error, "message"))
     }
 }
 
-/// `in 4m 12s`, `3s ago`.
+/// Formats a time stamp relative to `now`: `in 4m 12s`, `3s ago`.
 fn instant(stamp: &Value, now: SystemTime) -> String {
     let Some(stamp) = stamp.as_str() else {
         return "-".into();
@@ -95,7 +84,7 @@ fn instant(stamp: &Value, now: SystemTime) -> String {
     }
 }
 
-/// Writes `head` and `rows` aligned, two spaces between them and none at the end of a line.
+/// Writes `head` and `rows` in aligned columns, two spaces apart, with no space at the end of a line.
 fn columns<const N: usize>(text: &mut String, head: [&str; N], rows: Vec<[String; N]>) {
     let rows: Vec<[String; N]> = std::iter::once(head.map(str::to_owned))
         .chain(rows)
@@ -145,11 +134,11 @@ mod tests {
         let expected = [
             "bearward 0.1.0, admin 127.0.0.1:9900",
             "",
-            "PROVIDER            STATE    TOKEN ENDS  RENEWAL  REQUESTS  LAST ERROR           GRANT",
-            "a-much-longer-name  failing  -           -        12        connect: \u{fffd}[2Jno\u{fffd}way  client_credentials",
-            "hapn                ready    in 4m 12s   3s ago   3         -                    client_credentials",
+            "PROVIDER            STATE    TOKEN EXPIRES  REFRESH  REQUESTS  LAST ERROR           GRANT",
+            "a-much-longer-name  failing  -              -        12        connect: \u{fffd}[2Jno\u{fffd}way  client_credentials",
+            "hapn                ready    in 4m 12s      3s ago   3         -                    client_credentials",
             "",
-            "ROUTE    LISTENS ON      LEADS TO               PROVIDER",
+            "ROUTE    LISTENER        UPSTREAM               PROVIDER",
             "devices  127.0.0.1:8080  https://api.iotgps.io  hapn",
             "open     unix:/x         http://127.0.0.1:1     -",
         ];

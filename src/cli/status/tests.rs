@@ -1,4 +1,4 @@
-//! `status` against a real admin listener, and against what is none.
+//! `status` against a real admin listener, and against other servers.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -59,14 +59,10 @@ fn sidecar(listen: &ListenAddress, key: Option<&str>) -> (ListenAddress, JoinHan
     (address, task)
 }
 
-async fn ask(admin: &str, key: Option<&str>, json: bool) -> Result<String, StatusError> {
-    status(
-        &admin.parse().unwrap(),
-        key.map(Secret::new),
-        json,
-        SystemTime::now(),
-    )
-    .await
+async fn ask(admin: &str, key: Option<&str>, json: bool) -> Result<String, AdminError> {
+    let client = AdminClient::new(admin.parse().unwrap(), key.map(Secret::new));
+    let format = if json { Format::Json } else { Format::Text };
+    status(&client, format, SystemTime::now()).await
 }
 
 #[tokio::test]
@@ -106,7 +102,7 @@ async fn a_key_comes_from_the_address_or_from_the_environment() {
     }
     assert!(matches!(
         ask(&admin, None, false).await,
-        Err(StatusError::KeyRequired)
+        Err(AdminError::KeyRequired)
     ));
     assert!(ask(&admin, Some("canary/key"), false).await.is_ok());
     assert!(
@@ -150,7 +146,7 @@ async fn stranger(answer: &'static [u8]) -> SocketAddr {
 }
 
 #[tokio::test]
-async fn whoever_is_no_sidecar_is_told_apart() {
+async fn other_servers_are_told_apart_from_a_sidecar() {
     let gone = TcpListener::bind("127.0.0.1:0")
         .await
         .unwrap()
@@ -158,7 +154,7 @@ async fn whoever_is_no_sidecar_is_told_apart() {
         .unwrap();
     assert!(matches!(
         ask(&gone.to_string(), None, false).await,
-        Err(StatusError::Unreachable(_))
+        Err(AdminError::Unreachable(_))
     ));
     for answer in [
         &b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"[..],
@@ -167,7 +163,7 @@ async fn whoever_is_no_sidecar_is_told_apart() {
         let address = stranger(answer).await;
         assert!(matches!(
             ask(&address.to_string(), None, false).await,
-            Err(StatusError::Nonsense)
+            Err(AdminError::NotASidecar)
         ));
     }
     for answer in [
@@ -178,7 +174,7 @@ async fn whoever_is_no_sidecar_is_told_apart() {
         let address = stranger(answer).await;
         assert!(matches!(
             ask(&address.to_string(), None, false).await,
-            Err(StatusError::Unreachable(_))
+            Err(AdminError::Unreachable(_))
         ));
     }
     let address =

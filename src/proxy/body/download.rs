@@ -8,6 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::Full;
 use hyper::body::Incoming;
 use thiserror::Error;
 use tokio::time::Instant;
@@ -29,7 +30,7 @@ pub struct ResponseBody {
 #[derive(Debug)]
 enum Content {
     /// A response of bearward's own.
-    Own(Bytes),
+    Own(Full<Bytes>),
     /// The upstream's response.
     Upstream(Download),
 }
@@ -167,7 +168,7 @@ impl Download {
 
 impl ResponseBody {
     /// Makes the body of a response of bearward's own.
-    pub fn own(content: Bytes, exchange: Exchange) -> Self {
+    pub fn own(content: Full<Bytes>, exchange: Exchange) -> Self {
         Self {
             content: Content::Own(content),
             exchange: Some(exchange),
@@ -185,7 +186,7 @@ impl ResponseBody {
     /// Makes the body of a 101.
     pub fn empty() -> Self {
         Self {
-            content: Content::Own(Bytes::new()),
+            content: Content::Own(Full::default()),
             exchange: None,
         }
     }
@@ -201,8 +202,8 @@ impl Body for ResponseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
         let frame = match &mut this.content {
-            Content::Own(bytes) if bytes.is_empty() => None,
-            Content::Own(bytes) => Some(Ok(Frame::data(std::mem::take(bytes)))),
+            Content::Own(content) => ready!(Pin::new(content).poll_frame(cx))
+                .map(|frame| frame.map_err(|never| match never {})),
             Content::Upstream(download) => ready!(download.poll_frame(cx, this.exchange.as_mut())),
         };
         if let Some(exchange) = &mut this.exchange {
@@ -217,7 +218,7 @@ impl Body for ResponseBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.content {
-            Content::Own(bytes) => bytes.is_empty(),
+            Content::Own(content) => content.is_end_stream(),
             Content::Upstream(download) => {
                 download.incoming.is_end_stream() && download.broken.is_none()
             }
@@ -226,7 +227,7 @@ impl Body for ResponseBody {
 
     fn size_hint(&self) -> SizeHint {
         match &self.content {
-            Content::Own(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Content::Own(content) => content.size_hint(),
             Content::Upstream(download) => download.incoming.size_hint(),
         }
     }

@@ -26,9 +26,10 @@ use super::{
     io::{ReceivedFlag, UpstreamIo, UpstreamStream},
     pool::Pool,
 };
+use crate::server::problem::ProblemKind;
 use crate::{
     proxy::{
-        error::{ProxyRefusal, RefusalKind},
+        error::ProxyRefusal,
         route::{Http2, Upstream},
     },
     server::{limits::Limits, serve::LocalExecutor},
@@ -130,7 +131,7 @@ impl ActiveUpstream {
             Ok(opened) => opened,
             Err(_) => {
                 let refusal = ProxyRefusal::new(
-                    RefusalKind::UpstreamTimeout,
+                    ProblemKind::UpstreamTimeout,
                     "no connection to the upstream within `timeouts.connect`",
                 );
                 Err(refusal.with_proxy_error("connection_timeout"))
@@ -161,7 +162,7 @@ impl ActiveUpstream {
         }
         let name = ServerName::try_from(self.config.host.clone()).map_err(|_| {
             ProxyRefusal::new(
-                RefusalKind::UpstreamTls,
+                ProblemKind::UpstreamTls,
                 "the upstream's host is no name that a certificate can carry",
             )
         })?;
@@ -240,7 +241,7 @@ impl ActiveUpstream {
                 Err(error) => {
                     tracing::debug!(host, %error, "the name look-up failed");
                     let refusal = ProxyRefusal::new(
-                        RefusalKind::UpstreamUnreachable,
+                        ProblemKind::UpstreamUnreachable,
                         "the upstream's name cannot be looked up",
                     );
                     return Err(refusal.with_proxy_error("dns_error"));
@@ -264,7 +265,7 @@ impl ActiveUpstream {
 
 fn not_http() -> ProxyRefusal {
     ProxyRefusal::new(
-        RefusalKind::UpstreamProtocol,
+        ProblemKind::UpstreamProtocol,
         "the upstream ended the connection during the HTTP handshake",
     )
 }
@@ -278,7 +279,7 @@ fn unreachable(error: &io::Error) -> ProxyRefusal {
         _ => ("the upstream cannot be reached", "destination_unavailable"),
     };
     tracing::debug!(%error, "{detail}");
-    ProxyRefusal::new(RefusalKind::UpstreamUnreachable, detail).with_proxy_error(word)
+    ProxyRefusal::new(ProblemKind::UpstreamUnreachable, detail).with_proxy_error(word)
 }
 
 fn handshake_failed(error: &io::Error) -> ProxyRefusal {
@@ -303,5 +304,5 @@ fn handshake_failed(error: &io::Error) -> ProxyRefusal {
             "tls_protocol_error",
         ),
     };
-    ProxyRefusal::new(RefusalKind::UpstreamTls, detail).with_proxy_error(word)
+    ProxyRefusal::new(ProblemKind::UpstreamTls, detail).with_proxy_error(word)
 }

@@ -1,4 +1,4 @@
-//! Where a process keeps its logins, told so that another process can see whether that is where it keeps its own.
+//! The identity of a store, by which two processes find out whether they share it.
 
 use std::{fmt, fs, os::unix::fs::MetadataExt, path::Path};
 
@@ -6,17 +6,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::token::store::StoreLocation;
 
-/// A store, as it looks at one instant.
+/// Identifies a store's folder by device and inode, so that two processes can tell whether they share it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Kept {
+pub struct StoreIdentity {
     kind: String,
     path: Option<String>,
-    /// What the folder is called by the system, whatever name it is reached by: a device and a number on it.
+    /// `DEVICE:INODE` in hexadecimal, the same by whatever path the folder is reached.
     folder: Option<String>,
 }
 
-impl Kept {
-    /// Of the store at `location`. Blocks for a look at the folder.
+impl StoreIdentity {
+    /// Identifies the store at `location`. Blocks on the file system.
     pub fn at(location: &StoreLocation) -> Self {
         match location {
             StoreLocation::Memory => Self {
@@ -27,23 +27,23 @@ impl Kept {
             StoreLocation::File(path) | StoreLocation::SealedFile { path, .. } => Self {
                 kind: "file".into(),
                 path: Some(path.display().to_string()),
-                folder: identity(path),
+                folder: folder_identity(path),
             },
         }
     }
 
-    /// Whether what is kept in one is seen in the other. What is in memory is seen by its own process alone.
+    /// Whether both are the same folder. A store in memory is shared with no process.
     pub fn is_shared_with(&self, other: &Self) -> bool {
         self.folder.is_some() && self.folder == other.folder
     }
 }
 
-fn identity(path: &Path) -> Option<String> {
+fn folder_identity(path: &Path) -> Option<String> {
     let folder = fs::metadata(path).ok()?;
     Some(format!("{:x}:{:x}", folder.dev(), folder.ino()))
 }
 
-impl fmt::Display for Kept {
+impl fmt::Display for StoreIdentity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.path {
             // Quoted, since it may come from another process.
@@ -62,15 +62,13 @@ mod tests {
         let [one, other] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
         let link = other.path().join("link");
         std::os::unix::fs::symlink(one.path(), &link).unwrap();
-        let at = |path: &Path| Kept::at(&StoreLocation::File(path.into()));
+        let at = |path: &Path| StoreIdentity::at(&StoreLocation::File(path.into()));
         assert!(at(one.path()).is_shared_with(&at(&link)));
         assert!(!at(one.path()).is_shared_with(&at(other.path())));
-        let (nowhere, memory) = (
-            at(&other.path().join("nowhere")),
-            Kept::at(&StoreLocation::Memory),
-        );
-        for kept in [&nowhere, &memory] {
-            assert!(!kept.is_shared_with(kept), "{kept:?}");
+        let missing = at(&other.path().join("missing"));
+        let memory = StoreIdentity::at(&StoreLocation::Memory);
+        for identity in [&missing, &memory] {
+            assert!(!identity.is_shared_with(identity), "{identity:?}");
         }
     }
 }

@@ -1,55 +1,73 @@
-//! Where a consent page leads back to: whether that is this listener, and which of its names a login has to start at.
+//! The redirect target of a login: whether it is this listener, and under which of its names the login has to start.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use http::uri::Authority;
 use url::{Host, Url};
 
+use super::{CALLBACK_PATH, supports_browser_login};
 use crate::{
     oauth::{provider::Provider, redirect_uri::RedirectUri},
     server::address::ListenAddress,
 };
 
-/// The path at which the admin listener takes callbacks.
-pub const CALLBACK: &str = "/callback";
-
-/// The `redirect_uri` of a provider that sets none, with the admin listener at `admin`, which is the real address.
+/// The `redirect_uri` of a login at `provider`: the configured one, or the admin listener's.
 ///
-/// `None` where no browser gets to such a listener; a request without a `redirect_uri` then leads to the one that is
-/// registered (RFC 6749 §3.1.2.3).
-pub fn default_uri(admin: &ListenAddress) -> Option<RedirectUri> {
-    format!("{}{CALLBACK}", origin(admin)?).parse().ok()
+/// `admin` is the real address, port 0 resolved.
+pub fn redirect_uri_for(provider: &Provider, admin: Option<&ListenAddress>) -> Option<RedirectUri> {
+    let configured = provider
+        .authorization
+        .as_ref()
+        .and_then(|authorization| authorization.redirect_uri.clone());
+    configured.or_else(|| default_redirect_uri(admin?))
 }
 
-/// `http://127.0.0.1:9900`, where a browser on this machine finds the admin listener at `admin`.
-pub fn origin(admin: &ListenAddress) -> Option<String> {
+/// The `redirect_uri` of a provider that sets none, with the admin listener at `admin`.
+///
+/// `None` for a listener that no browser reaches. A request without a `redirect_uri` then leads to the registered one
+/// (RFC 6749 §3.1.2.3).
+pub fn default_redirect_uri(admin: &ListenAddress) -> Option<RedirectUri> {
+    format!("{}{CALLBACK_PATH}", admin_origin(admin)?)
+        .parse()
+        .ok()
+}
+
+/// The origin at which a browser on this machine reaches the admin listener, such as `http://127.0.0.1:9900`.
+pub fn admin_origin(admin: &ListenAddress) -> Option<String> {
     let ListenAddress::Tcp(address) = admin else {
         return None;
     };
     let mut address = *address;
     if address.ip().is_unspecified() {
-        address.set_ip(if address.is_ipv4() {
-            std::net::Ipv4Addr::LOCALHOST.into()
-        } else {
-            std::net::Ipv6Addr::LOCALHOST.into()
+        address.set_ip(match address.is_ipv4() {
+            true => Ipv4Addr::LOCALHOST.into(),
+            false => Ipv6Addr::LOCALHOST.into(),
         });
     }
     Some(format!("http://{address}"))
 }
 
-/// The `redirect_uri` of a login at `provider`.
-pub fn uri_for(provider: &Provider, admin: Option<&ListenAddress>) -> Option<RedirectUri> {
-    let configured = provider
-        .authorization
-        .as_ref()
-        .and_then(|authorization| authorization.redirect_uri.clone());
-    configured.or_else(|| default_uri(admin?))
+/// Whether a login at `provider` can start at the admin listener at `admin`, and returns to it.
+pub fn can_log_in_at(provider: &Provider, admin: &ListenAddress) -> bool {
+    let Some(uri) = redirect_uri_for(provider, Some(admin)) else {
+        return false;
+    };
+    supports_browser_login(provider)
+        && own_authority(uri.url())
+            .is_some_and(|host| redirects_to_this_listener(uri.url(), &host, admin))
 }
 
-/// Whether `uri` leads to loopback over plain HTTP: to a listener on the machine of whoever logs in (RFC 8252 §7.3).
+fn own_authority(uri: &Url) -> Option<Authority> {
+    let (name, port) = (uri.host_str()?, uri.port_or_known_default()?);
+    format!("{name}:{port}").parse().ok()
+}
+
+/// Whether `uri` leads to loopback over plain HTTP, to a listener on the browser's own machine (RFC 8252 §7.3).
 pub fn is_loopback(uri: &Url) -> bool {
-    uri.scheme() == "http" && uri.host().is_some_and(is_local)
+    uri.scheme() == "http" && uri.host().is_some_and(is_loopback_host)
 }
 
-fn is_local<S: AsRef<str>>(host: Host<S>) -> bool {
+fn is_loopback_host<S: AsRef<str>>(host: Host<S>) -> bool {
     match host {
         Host::Domain(name) => name.as_ref().eq_ignore_ascii_case("localhost"),
         Host::Ipv4(address) => address.is_loopback(),
@@ -57,33 +75,32 @@ fn is_local<S: AsRef<str>>(host: Host<S>) -> bool {
     }
 }
 
-/// Whether a browser that asked for `host` comes back to the listener at `admin` by way of `uri`.
+/// Whether `uri` brings a browser that requested `host` back to the listener at `admin`.
 ///
-/// What is not loopback may be anything that is passed on to the listener. Loopback has to be its own port, or the one
-/// that the browser came by, which may be forwarded; and it is another machine's where the browser did not come by it.
-pub(super) fn leads_here(uri: &Url, host: &Authority, admin: &ListenAddress) -> bool {
-    if !matches!(uri.scheme(), "http" | "https") || uri.path() != CALLBACK {
+/// A URI that is not loopback may be forwarded to the listener, and counts. Loopback has to have the listener's port, or
+/// the requested one, which may be forwarded; and it is another machine's where the browser did not request loopback.
+pub fn redirects_to_this_listener(uri: &Url, host: &Authority, admin: &ListenAddress) -> bool {
+    if !matches!(uri.scheme(), "http" | "https") || uri.path() != CALLBACK_PATH {
         return false;
     }
     if !is_loopback(uri) {
         return true;
     }
-    if !Host::parse(host.host()).is_ok_and(is_local) {
+    if !Host::parse(host.host()).is_ok_and(is_loopback_host) {
         return false;
     }
     let port = uri.port_or_known_default();
-    let own = match admin {
+    let has_own_port = match admin {
         ListenAddress::Tcp(address) => port == Some(address.port()),
         ListenAddress::Unix(_) => false,
     };
-    own || port == Some(host.port_u16().unwrap_or(80))
+    has_own_port || port == Some(host.port_u16().unwrap_or(80))
 }
 
-/// The authority to start the login at instead of `host`: the same listener by the name that `uri` has for it.
+/// The authority at which the login has to start instead of `host`: the listener's name in `uri`.
 ///
-/// A browser keeps cookies by host, `localhost` and `127.0.0.1` apart: what is set at one does not come back by way of
-/// the other.
-pub(super) fn start_elsewhere(uri: &Url, host: &Authority) -> Option<String> {
+/// A browser keeps the cookies of `localhost` and `127.0.0.1` apart: one set for the first is not sent to the second.
+pub fn canonical_start_host(uri: &Url, host: &Authority) -> Option<String> {
     let (name, port) = (uri.host_str()?, uri.port_or_known_default()?);
     let same_port = port == host.port_u16().unwrap_or(80);
     (is_loopback(uri) && same_port && !name.eq_ignore_ascii_case(host.host()))
@@ -104,7 +121,8 @@ mod tests {
 
     #[test]
     fn the_default_is_what_a_browser_on_this_machine_can_open() {
-        let default = |admin| default_uri(&address(admin)).map(|uri| uri.as_str().to_owned());
+        let default =
+            |admin| default_redirect_uri(&address(admin)).map(|uri| uri.as_str().to_owned());
         assert_eq!(
             default("127.0.0.1:9900").as_deref(),
             Some("http://127.0.0.1:9900/callback")
@@ -145,9 +163,9 @@ mod tests {
     }
 
     #[test]
-    fn a_callback_leads_here_by_its_port_or_by_a_way_that_is_not_ours_to_know() {
+    fn a_callback_returns_here_by_its_port_or_through_an_unknown_forwarder() {
         let here = |uri, host: &'static str, admin| {
-            leads_here(&url(uri), &Authority::from_static(host), &address(admin))
+            redirects_to_this_listener(&url(uri), &Authority::from_static(host), &address(admin))
         };
         assert!(here(
             "http://127.0.0.1:9900/callback",
@@ -202,8 +220,9 @@ mod tests {
 
     #[test]
     fn a_login_starts_at_the_name_it_comes_back_to() {
-        let start =
-            |uri, host: &'static str| start_elsewhere(&url(uri), &Authority::from_static(host));
+        let start = |uri, host: &'static str| {
+            canonical_start_host(&url(uri), &Authority::from_static(host))
+        };
         assert_eq!(
             start("http://127.0.0.1:9900/callback", "localhost:9900").as_deref(),
             Some("127.0.0.1:9900")

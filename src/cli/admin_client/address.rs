@@ -1,14 +1,15 @@
-//! Where a sidecar's admin listener is, as it is written on a command line.
+//! The address of a sidecar's admin listener, as it is written on a command line.
 
-use std::{fmt, path::PathBuf, str::FromStr};
+use std::{path::PathBuf, str::FromStr};
 
+use percent_encoding::percent_decode_str;
 use url::Url;
 
-use crate::{admin::segment, secret::Secret};
+use crate::secret::Secret;
 
 /// `http://127.0.0.1:9900`, with `http://:KEY@…` where it asks for one, or `unix:/run/bearward/admin.sock`.
 #[derive(Clone, Debug)]
-pub struct AdminAddress {
+pub(in crate::cli) struct AdminAddress {
     peer: Peer,
     authority: String,
     base_path: String,
@@ -16,7 +17,7 @@ pub struct AdminAddress {
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Peer {
+pub(in crate::cli) enum Peer {
     Tcp { host: String, port: u16 },
     Unix(PathBuf),
 }
@@ -26,13 +27,14 @@ impl AdminAddress {
         &self.peer
     }
 
-    /// What `Host` says.
+    /// The value of `Host`.
     pub(super) fn authority(&self) -> &str {
         &self.authority
     }
 
-    pub(super) fn status_path(&self) -> String {
-        format!("{}/api/status", self.base_path)
+    /// The path of an endpoint, below the path of the address.
+    pub(super) fn path(&self, endpoint: &str) -> String {
+        format!("{}{endpoint}", self.base_path)
     }
 
     pub(super) fn key(&self) -> Option<&Secret> {
@@ -53,7 +55,7 @@ impl FromStr for AdminAddress {
                 key: None,
             });
         }
-        // 127.0.0.1:9900 is what `listen` says, so it is understood here too.
+        // `[admin] listen` is written 127.0.0.1:9900, so that is accepted here too.
         let url = if text.contains("://") {
             text.to_owned()
         } else {
@@ -70,7 +72,7 @@ impl FromStr for AdminAddress {
         let key = match credential {
             "" => None,
             _ => Some(Secret::new(
-                segment::decoded(credential).ok_or(InvalidAddress)?,
+                percent_decode(credential).ok_or(InvalidAddress)?,
             )),
         };
         let host = name
@@ -90,19 +92,23 @@ impl FromStr for AdminAddress {
     }
 }
 
-/// What is no address of an admin listener. The text is not repeated, since it may hold a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct InvalidAddress;
-
-impl fmt::Display for InvalidAddress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "an admin listener is written http://127.0.0.1:9900 or unix:/run/bearward/admin.sock",
-        )
+/// Decodes percent-encoded text; `None` for an incomplete escape, which the decoder would keep, and for invalid UTF-8.
+fn percent_decode(text: &str) -> Option<String> {
+    let is_escape = |rest: &str| {
+        let digits = rest.as_bytes().get(..2);
+        digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    };
+    if !text.split('%').skip(1).all(is_escape) {
+        return None;
     }
+    let decoded = percent_decode_str(text).decode_utf8().ok()?;
+    Some(decoded.into_owned())
 }
 
-impl std::error::Error for InvalidAddress {}
+/// An address of an admin listener that cannot be parsed. The text is not repeated, since it may hold a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("an admin listener is written http://127.0.0.1:9900 or unix:/run/bearward/admin.sock")]
+pub(in crate::cli) struct InvalidAddress;
 
 #[cfg(test)]
 mod tests {
@@ -118,7 +124,7 @@ mod tests {
         (
             peer,
             address.authority().to_owned(),
-            address.status_path(),
+            address.path("/api/status"),
             key,
         )
     }
@@ -173,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_is_refused_without_repeating_it() {
+    fn an_invalid_address_is_refused_without_repeating_it() {
         for text in [
             "",
             "https://canary@h",
@@ -181,6 +187,8 @@ mod tests {
             "http://h/?q",
             "h:port",
             "http://:%zz@h",
+            "http://:%4@h",
+            "http://:%ff@h",
         ] {
             let error = text.parse::<AdminAddress>().unwrap_err();
             assert!(!error.to_string().contains("canary"));

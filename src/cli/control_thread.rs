@@ -1,0 +1,28 @@
+//! The runtime of commands that do network work.
+
+use super::print_error;
+use crate::{
+    app::{Failure, privacy},
+    tls,
+};
+
+/// Runs `work` on a runtime of this thread, after the process has been hardened.
+///
+/// # Errors
+/// Those of `work`, and a runtime that cannot be started.
+pub(super) fn on_control_thread<T>(
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    if let Err(error) = privacy::forbid_core_dumps() {
+        print_error(&format!("core dumps cannot be turned off: {error}"));
+    }
+    tls::install_crypto_provider();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::Worker)?;
+    let outcome = runtime.block_on(work);
+    // A DNS look-up that hangs in a blocking thread must not delay the exit.
+    runtime.shutdown_background();
+    outcome
+}

@@ -1,0 +1,319 @@
+//! The listener for one callback: on the literal address and path of the `redirect_uri`, while the login is under way
+//! (RFC 8252 §7.3).
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    pin::pin,
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    extract::State,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use http::Uri;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{mpsc, oneshot},
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+use url::Host;
+
+use crate::{
+    login::LoginOutcome,
+    oauth::redirect_uri::RedirectUri,
+    server::problem::{Problem, ProblemFormat, ProblemKind},
+};
+
+/// Connections at a time; further ones wait to be accepted.
+const MAX_CONNECTIONS: usize = 32;
+
+/// The time for a request head: a browser opens connections that it may never use.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The buffer of a connection, which bounds a request head.
+const MAX_HEAD_BYTES: usize = 64 * 1024;
+
+/// The time for the last page to reach the browser.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The pause after a failed `accept`, when the system has no more descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A browser that returned from the authorization server.
+#[derive(Debug)]
+pub(super) struct Callback {
+    /// The query of the request.
+    pub(super) query: String,
+    /// Receives the page for the browser.
+    pub(super) reply: oneshot::Sender<LoginOutcome>,
+}
+
+/// Routes the callback at `path` to `callbacks`, and refuses everything else.
+fn router(path: &str, callbacks: mpsc::Sender<Callback>) -> Router {
+    let refuse_method = || async {
+        let detail = "A login returns by GET.";
+        respond(Problem::new(ProblemKind::MethodNotAllowed, detail).with_allow("GET"))
+    };
+    let refuse_path = || async {
+        let detail = "This listener serves the end of a login only.";
+        respond(Problem::new(ProblemKind::NotFound, detail))
+    };
+    Router::new()
+        // A path of a redirect_uri is literal, whatever characters it has.
+        .without_v07_checks()
+        .route(
+            path,
+            get(receive).head(refuse_method).fallback(refuse_method),
+        )
+        .fallback(refuse_path)
+        .with_state(callbacks)
+}
+
+fn respond(problem: Problem<'_>) -> Response {
+    problem.to_response(ProblemFormat::Json).into_response()
+}
+
+async fn receive(State(callbacks): State<mpsc::Sender<Callback>>, uri: Uri) -> Response {
+    let (reply, outcome) = oneshot::channel();
+    let query = uri.query().unwrap_or_default().to_owned();
+    let outcome = match callbacks.send(Callback { query, reply }).await {
+        Ok(()) => outcome.await.ok(),
+        Err(_) => None,
+    };
+    // Without an outcome the login is over.
+    let outcome = outcome.unwrap_or_else(LoginOutcome::unknown);
+    outcome.to_response(false).into_response()
+}
+
+/// A listener on the address of a `redirect_uri`.
+#[derive(Debug)]
+pub(super) struct CallbackListener {
+    listeners: Vec<TcpListener>,
+    uri: RedirectUri,
+}
+
+impl CallbackListener {
+    /// Listens on the address in `uri`; the system chooses a port for port 0.
+    ///
+    /// # Errors
+    /// Those of `bind`; the address is in use, above all.
+    pub(super) async fn bind(uri: &RedirectUri) -> io::Result<Self> {
+        let port = uri.url().port_or_known_default().unwrap_or(80);
+        let literal = match uri.url().host() {
+            Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
+            Some(Host::Ipv6(address)) => Some(IpAddr::V6(address)),
+            _ => None,
+        };
+        let address = literal.unwrap_or(Ipv4Addr::LOCALHOST.into());
+        let first = TcpListener::bind((address, port)).await?;
+        let port = first.local_addr()?.port();
+        let mut listeners = vec![first];
+        if literal.is_none() {
+            // A browser may try either address of `localhost`. A host without IPv6 has only one.
+            match TcpListener::bind(SocketAddr::from((Ipv6Addr::LOCALHOST, port))).await {
+                Ok(second) => listeners.push(second),
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(error),
+                Err(_) => {}
+            }
+        }
+        let uri = match uri.url().port() {
+            Some(0) => uri.with_port(port).ok_or(io::ErrorKind::AddrNotAvailable)?,
+            _ => uri.clone(),
+        };
+        Ok(Self { listeners, uri })
+    }
+
+    /// The `redirect_uri`, with the real port.
+    pub(super) fn uri(&self) -> &RedirectUri {
+        &self.uri
+    }
+
+    /// Serves until the returned handle is finished or dropped; callbacks come out of the receiver.
+    pub(super) fn serve(self) -> (mpsc::Receiver<Callback>, Listening) {
+        let (sender, callbacks) = mpsc::channel(MAX_CONNECTIONS);
+        let router = router(self.uri.url().path(), sender);
+        let cancel = CancellationToken::new();
+        let mut tasks = JoinSet::new();
+        for listener in self.listeners {
+            tasks.spawn(accept_connections(listener, router.clone(), cancel.clone()));
+        }
+        (callbacks, Listening { cancel, tasks })
+    }
+}
+
+/// A listener at work. Dropping it cuts its connections.
+#[derive(Debug)]
+pub(super) struct Listening {
+    cancel: CancellationToken,
+    tasks: JoinSet<()>,
+}
+
+impl Listening {
+    /// Closes the listener, and gives the last page [`DRAIN_TIMEOUT`] to reach the browser.
+    pub(super) async fn finish(mut self) {
+        self.cancel.cancel();
+        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        // A connection that takes longer is cut: the login itself is over.
+        let _ = timeout(DRAIN_TIMEOUT, ended).await;
+    }
+}
+
+async fn accept_connections(listener: TcpListener, router: Router, cancel: CancellationToken) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            () = cancel.cancelled() => break,
+            // A panic ends its own connection alone, and the panic hook has described it.
+            Some(_) = connections.join_next() => {}
+            accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
+                Ok((stream, _)) => {
+                    connections.spawn(serve_connection(stream, router.clone(), cancel.clone()));
+                }
+                Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+            },
+        }
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+async fn serve_connection(stream: TcpStream, router: Router, cancel: CancellationToken) {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let mut connection = pin!(connection);
+    // A connection that breaks is the browser's concern.
+    tokio::select! {
+        _ = &mut connection => {}
+        () = cancel.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use url::Url;
+
+    use super::*;
+    use crate::server::exchange::{Answer, ask};
+
+    async fn served(uri: &str) -> (Url, mpsc::Receiver<Callback>, Listening) {
+        let listener = CallbackListener::bind(&uri.parse().unwrap()).await.unwrap();
+        let uri = listener.uri().url().clone();
+        let (callbacks, listening) = listener.serve();
+        (uri, callbacks, listening)
+    }
+
+    async fn get(uri: &Url, target: &str) -> Answer {
+        let address = (uri.host_str().unwrap(), uri.port().unwrap());
+        ask(address, "GET", target, &[], "")
+            .await
+            .expect("a response")
+    }
+
+    #[tokio::test]
+    async fn a_browser_gets_its_page_before_the_listener_closes() {
+        let (uri, mut callbacks, listening) = served("http://127.0.0.1:0/back/here").await;
+        assert_ne!(uri.port(), Some(0));
+        let idle = TcpStream::connect(("127.0.0.1", uri.port().unwrap()))
+            .await
+            .unwrap();
+        let (theirs, asked) = (uri.clone(), "/back/here?code=c&state=s");
+        let browser = tokio::spawn(async move { get(&theirs, asked).await });
+        let callback = callbacks.recv().await.unwrap();
+        assert_eq!(callback.query, "code=c&state=s");
+        callback.reply.send(LoginOutcome::logged_in("x")).unwrap();
+        listening.finish().await;
+        let response = browser.await.unwrap();
+        assert_eq!(
+            (response.status, response.header("referrer-policy")),
+            (200, "no-referrer")
+        );
+        assert_eq!(response.header("cache-control"), "no-store");
+        assert!(response.body.contains("Logged in"));
+        drop(idle);
+        assert!(
+            TcpStream::connect(("127.0.0.1", uri.port().unwrap()))
+                .await
+                .is_err(),
+            "the listener is closed"
+        );
+    }
+
+    #[tokio::test]
+    async fn nothing_else_is_served() {
+        let (uri, mut callbacks, _listening) = served("http://127.0.0.1:0/callback").await;
+        for target in ["/", "/callback/", "/favicon.ico", "/callback2?code=c"] {
+            assert_eq!(get(&uri, target).await.status, 404, "{target}");
+        }
+        let address = ("127.0.0.1", uri.port().unwrap());
+        for method in ["HEAD", "POST"] {
+            let response = ask(address, method, "/callback?code=c", &[], "")
+                .await
+                .unwrap();
+            assert_eq!(
+                (response.status, response.header("allow")),
+                (405, "GET"),
+                "{method}"
+            );
+        }
+        assert!(callbacks.try_recv().is_err());
+    }
+
+    #[tokio::test]
+    async fn an_address_in_use_is_an_error() {
+        let (uri, _callbacks, _listening) = served("http://127.0.0.1:0/callback").await;
+        let error = CallbackListener::bind(&uri.as_str().parse().unwrap())
+            .await
+            .unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[tokio::test]
+    async fn a_path_is_literal_whatever_characters_it_has() {
+        for path in ["/:x/*y", "/%7Bz%7D", "/"] {
+            let (uri, mut callbacks, _listening) =
+                served(&format!("http://127.0.0.1:0{path}")).await;
+            assert_eq!(get(&uri, "/other").await.status, 404, "{path}");
+            let (theirs, target) = (uri.clone(), format!("{}?code=c", uri.path()));
+            let browser = tokio::spawn(async move { get(&theirs, &target).await });
+            assert_eq!(callbacks.recv().await.unwrap().query, "code=c", "{path}");
+            // The reply was dropped: the login is over.
+            assert_eq!(browser.await.unwrap().status, 400, "{path}");
+        }
+    }
+
+    #[tokio::test]
+    async fn localhost_is_served_at_its_addresses() {
+        let (uri, _callbacks, _listening) = served("http://localhost:0/callback").await;
+        assert_eq!(uri.host_str(), Some("localhost"));
+        assert_eq!(
+            get(
+                &format!("http://127.0.0.1:{}/", uri.port().unwrap())
+                    .parse()
+                    .unwrap(),
+                "/"
+            )
+            .await
+            .status,
+            404
+        );
+    }
+}

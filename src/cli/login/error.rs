@@ -1,0 +1,81 @@
+//! The failures of `bearward login`, with what to do about each.
+
+use std::io;
+
+use crate::{
+    cli::admin_client::AdminError,
+    login::{ExchangeError, LOGIN_TIMEOUT, StoreIdentity},
+    oauth::{authorization::CallbackError, redirect_uri::RedirectUri},
+    token::store::StoreError,
+};
+
+/// The failure of a login.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LoginError {
+    /// The provider has no login in a browser.
+    #[error("no login is possible: {0}")]
+    NotSupported(&'static str),
+    /// The store is this process's memory.
+    #[error(
+        "the configuration keeps logins in memory ([store] kind), where no other process finds this one; \
+         open /login/ on the admin listener of the sidecar instead"
+    )]
+    StoreInMemory,
+    /// The sidecar keeps its login in memory and had one before.
+    #[error(
+        "the sidecar has a login already and keeps it in memory, so whether another one comes cannot be seen from \
+         here; the browser shows it"
+    )]
+    NotObservable,
+    /// A sidecar has the address of the callback, and gives no status.
+    #[error(
+        "a sidecar has the address of redirect_uri, and cannot be asked about the login: {0}; \
+         with --paste it need not be"
+    )]
+    Sidecar(#[source] AdminError),
+    /// That sidecar runs with another configuration.
+    #[error(
+        "the sidecar that has the address of redirect_uri runs with another configuration than this one: it {0}; \
+         restart it with this one, or log in with --paste"
+    )]
+    OtherConfiguration(&'static str),
+    /// That sidecar keeps its logins elsewhere, where this configuration would not find one.
+    #[error(
+        "the sidecar that has the address of redirect_uri keeps its logins in {theirs}, this configuration in {ours}; \
+         log in with the sidecar's own configuration, or make [store] the same and restart it"
+    )]
+    OtherStore {
+        theirs: Box<StoreIdentity>,
+        ours: Box<StoreIdentity>,
+    },
+    /// That sidecar has ended.
+    #[error(
+        "the sidecar that was to receive the login has ended, and the login with it if it was under way; \
+         run the command again"
+    )]
+    SidecarEnded,
+    #[error(
+        "cannot listen on the address of redirect_uri {}: {error}; with --paste nothing has to listen there",
+        uri.as_str()
+    )]
+    Listen {
+        uri: RedirectUri,
+        #[source]
+        error: io::Error,
+    },
+    #[error(
+        "no login came within {} minutes: if the browser showed an error, that says why; run the command again",
+        LOGIN_TIMEOUT.as_secs() / 60
+    )]
+    Timeout,
+    #[error("standard input: {0}")]
+    StandardInput(#[source] io::Error),
+    #[error(transparent)]
+    Callback(CallbackError),
+    #[error(transparent)]
+    Exchange(ExchangeError),
+    #[error(transparent)]
+    Store(StoreError),
+    #[error(transparent)]
+    System(io::Error),
+}

@@ -1,0 +1,196 @@
+//! One login, by each of the ways in which it can return.
+
+use std::{io, process::ExitCode, sync::Arc};
+
+use tokio::time::timeout;
+use url::Url;
+
+use super::{
+    browser,
+    callback_listener::{Callback, CallbackListener},
+    error::LoginError,
+    paste,
+    sidecar::RunningSidecar,
+};
+use crate::{
+    cli::{configured, print, print_diagnostic},
+    clock::{Clock, SystemClock},
+    login::{ExchangeError, LOGIN_TIMEOUT, LoginOutcome, TokenReceiver, exchange_code, login_path},
+    oauth::{
+        authorization::{Attempt, CallbackError},
+        provider::Provider,
+        redirect_uri::RedirectUri,
+    },
+    secret::Secret,
+    token::{
+        grant::StoredGrant,
+        store::{Store, StoreLocation},
+    },
+};
+
+/// One login at a provider.
+pub(super) struct LoginFlow<'a> {
+    pub(super) provider: &'a Arc<Provider>,
+    pub(super) location: &'a StoreLocation,
+    /// The key for a sidecar that has to be asked.
+    pub(super) admin_key: Option<Secret>,
+    pub(super) opens_browser: bool,
+}
+
+impl LoginFlow<'_> {
+    /// Logs in with a callback to `listener`.
+    pub(super) async fn log_in_by_callback(
+        &self,
+        listener: CallbackListener,
+    ) -> Result<(), LoginError> {
+        let store = self.open_store().await?;
+        let attempt = self.new_attempt(Some(listener.uri()))?;
+        let (mut callbacks, listening) = listener.serve();
+        self.show_authorization_url(&attempt)?;
+        let returned = timeout(LOGIN_TIMEOUT, async {
+            while let Some(Callback { query, reply }) = callbacks.recv().await {
+                let (outcome, result) = self.handle_callback(&attempt, &query, &store).await;
+                // A browser that has gone does not need its page.
+                let _ = reply.send(outcome);
+                if let Some(result) = result {
+                    return result;
+                }
+            }
+            Err(LoginError::Timeout)
+        });
+        let result = returned.await.unwrap_or(Err(LoginError::Timeout));
+        listening.finish().await;
+        result
+    }
+
+    /// Returns the page for the browser, and the result of the login unless the callback was forged.
+    async fn handle_callback(
+        &self,
+        attempt: &Attempt,
+        query: &str,
+        store: &Arc<dyn Store>,
+    ) -> (LoginOutcome, Option<Result<(), LoginError>>) {
+        let name = &self.provider.name;
+        let code = match attempt.read_callback(self.provider, query) {
+            Ok(code) => code,
+            Err(CallbackError::State | CallbackError::Repeated | CallbackError::TooLong) => {
+                return (LoginOutcome::unknown(), None);
+            }
+            Err(error) => {
+                let outcome = LoginOutcome::declined(name, &error);
+                return (outcome, Some(Err(LoginError::Callback(error))));
+            }
+        };
+        let result = self.exchange(attempt, &code, store).await;
+        let outcome = LoginOutcome::from_exchange(name, &result);
+        (outcome, Some(result.map_err(LoginError::Exchange)))
+    }
+
+    /// Logs in with an address or a code that a person pastes.
+    pub(super) async fn log_in_by_paste(
+        &self,
+        uri: Option<&RedirectUri>,
+    ) -> Result<(), LoginError> {
+        let store = self.open_store().await?;
+        let attempt = self.new_attempt(uri)?;
+        self.show_authorization_url(&attempt)?;
+        print_diagnostic(
+            "Then paste the address that the browser was sent back to, or the code alone:\n",
+        );
+        let line = timeout(LOGIN_TIMEOUT, paste::read_line())
+            .await
+            .map_err(|_| LoginError::Timeout)?
+            .map_err(LoginError::StandardInput)?;
+        let code = attempt
+            .read_pasted(self.provider, &line)
+            .map_err(LoginError::Callback)?;
+        self.exchange(&attempt, &code, &store)
+            .await
+            .map_err(LoginError::Exchange)
+    }
+
+    /// Has the running sidecar at `uri` log in, and waits until the login shows.
+    pub(super) async fn log_in_at_sidecar(&self, uri: &Url) -> Result<(), LoginError> {
+        let name = &self.provider.name;
+        let sidecar = RunningSidecar::new(uri, self.admin_key.clone(), name.clone()).ok_or(
+            LoginError::OtherConfiguration("cannot be asked by its address"),
+        )?;
+        let mut start = uri.clone();
+        start.set_path(&login_path(name));
+        start.set_query(None);
+        let prompt = "A sidecar is running that takes the login. Open this address in a browser:";
+
+        if *self.location == StoreLocation::Memory {
+            sidecar.check_configuration(self.location).await?;
+            let had_login = sidecar.has_login().await?;
+            self.show(prompt, &start);
+            if had_login {
+                return Err(LoginError::NotObservable);
+            }
+            return timeout(LOGIN_TIMEOUT, sidecar.wait_for_login())
+                .await
+                .unwrap_or(Err(LoginError::Timeout));
+        }
+        let store = self.open_store().await?;
+        sidecar.check_configuration(self.location).await?;
+        let before = configured::load_record(&store, name)
+            .await
+            .map_err(LoginError::Store)?;
+        self.show(prompt, &start);
+        timeout(
+            LOGIN_TIMEOUT,
+            sidecar.wait_for_stored_login(&store, before.as_ref()),
+        )
+        .await
+        .unwrap_or(Err(LoginError::Timeout))
+    }
+
+    async fn exchange(
+        &self,
+        attempt: &Attempt,
+        code: &Secret,
+        store: &Arc<dyn Store>,
+    ) -> Result<(), ExchangeError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let login = StoredGrant::new(self.provider.clone(), store.clone(), clock.clone());
+        let receiver = TokenReceiver::Store(&login);
+        exchange_code(receiver, self.provider, clock, attempt, code).await
+    }
+
+    /// Opens the store, which is known to be usable before the person is sent anywhere.
+    async fn open_store(&self) -> Result<Arc<dyn Store>, LoginError> {
+        if *self.location == StoreLocation::Memory {
+            return Err(LoginError::StoreInMemory);
+        }
+        let store = configured::open_store(self.location)
+            .await
+            .map_err(LoginError::Store)?;
+        configured::load_record(&store, &self.provider.name)
+            .await
+            .map_err(LoginError::Store)?;
+        Ok(store)
+    }
+
+    fn new_attempt(&self, uri: Option<&RedirectUri>) -> Result<Attempt, LoginError> {
+        Attempt::new(self.provider, uri)
+            .map_err(|error| LoginError::System(io::Error::other(error.to_string())))
+    }
+
+    fn show_authorization_url(&self, attempt: &Attempt) -> Result<(), LoginError> {
+        let url = attempt
+            .url(self.provider)
+            .ok_or(LoginError::NotSupported("it has no authorization_endpoint"))?;
+        self.show("Open this address in a browser and log in there:", &url);
+        Ok(())
+    }
+
+    fn show(&self, prompt: &str, url: &Url) {
+        print_diagnostic(&format!("{prompt}\n\n"));
+        // A reader that has gone shows in a login that does not come.
+        print(&format!("{url}\n"), ExitCode::SUCCESS);
+        print_diagnostic("\n");
+        if self.opens_browser {
+            browser::open(url.as_str());
+        }
+    }
+}

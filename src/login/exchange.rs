@@ -1,0 +1,112 @@
+//! The exchange of a login's code for tokens, and their storage (RFC 6749 §4.1.3).
+
+use std::sync::Arc;
+
+use crate::{
+    clock::Clock,
+    oauth::{
+        authorization::{self, Attempt},
+        endpoint::TokenEndpoint,
+        error::TokenRequestError,
+        provider::Provider,
+    },
+    secret::Secret,
+    token::{
+        credential::Credential,
+        grant::{PreparedLogin, RecordedLogin, StoredGrant},
+        store::StoreError,
+    },
+};
+
+/// Warns of a login without a refresh token, and says what to do.
+const WITHOUT_REFRESH_TOKEN: &str = "the login brought no refresh token, so that it ends with its access token and \
+     cannot be kept alive, and any earlier one is not kept either; ask the authorization server for one (scope offline_access, \
+     or authorization.params access_type = \"offline\" and prompt = \"consent\") and log in again";
+
+/// The recipient of a login's tokens.
+#[derive(Clone, Copy, Debug)]
+pub enum TokenReceiver<'a> {
+    /// A credential in use, which publishes the access token at once.
+    Credential(&'a Credential),
+    /// The store alone, for a process that ends after the login.
+    Store(&'a StoredGrant),
+}
+
+/// Why a code brought no login that lasts.
+#[derive(Debug, thiserror::Error)]
+pub enum ExchangeError {
+    /// The store cannot be used; the code was not spent.
+    #[error(transparent)]
+    Store(StoreError),
+    /// The authorization server gave no token.
+    #[error(transparent)]
+    Request(TokenRequestError),
+    /// The login is in use, but in memory only.
+    #[error("the login is in use, but cannot be stored: {0}")]
+    NotStored(StoreError),
+    /// The login was issued, but could not be stored before the process ends.
+    #[error("the login was issued, but could not be stored, and is lost: {0}")]
+    Lost(StoreError),
+    /// The login is stored, but ends with its access token.
+    #[error("{WITHOUT_REFRESH_TOKEN}")]
+    WithoutRefreshToken,
+}
+
+/// Exchanges `code`, which `attempt` brought, and gives the tokens to `receiver`.
+///
+/// Cancellation between the request and its response loses the login; callers run this in a task of its own.
+///
+/// # Errors
+/// See [`ExchangeError`]; with `NotStored` and `WithoutRefreshToken` there is a login all the same.
+pub async fn exchange_code(
+    receiver: TokenReceiver<'_>,
+    provider: &Arc<Provider>,
+    clock: Arc<dyn Clock>,
+    attempt: &Attempt,
+    code: &Secret,
+) -> Result<(), ExchangeError> {
+    // The store is locked and proven writable before the code is spent, which is valid once.
+    let prepared = receiver.prepare().await.map_err(ExchangeError::Store)?;
+    let endpoint = TokenEndpoint::new(provider.clone(), clock);
+    let issued = authorization::exchange(&endpoint, attempt, code)
+        .await
+        .map_err(ExchangeError::Request)?;
+    let stored = match receiver {
+        TokenReceiver::Credential(credential) => credential.complete_login(prepared, issued).await,
+        TokenReceiver::Store(login) => {
+            let mut prepared = prepared;
+            let stored = prepared.record(issued).await;
+            drop(prepared);
+            if stored.unsaved.is_some() {
+                login
+                    .save_before_exit()
+                    .await
+                    .map_err(ExchangeError::Lost)?;
+            }
+            RecordedLogin {
+                unsaved: None,
+                ..stored
+            }
+        }
+    };
+    match stored {
+        RecordedLogin {
+            unsaved: Some(error),
+            ..
+        } => Err(ExchangeError::NotStored(error)),
+        RecordedLogin {
+            has_refresh_token: false,
+            ..
+        } => Err(ExchangeError::WithoutRefreshToken),
+        RecordedLogin { .. } => Ok(()),
+    }
+}
+
+impl<'a> TokenReceiver<'a> {
+    async fn prepare(self) -> Result<PreparedLogin<'a>, StoreError> {
+        match self {
+            Self::Credential(credential) => credential.prepare_login().await,
+            Self::Store(login) => login.prepare().await,
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! The end of a login in words, as a page for the browser.
+//!
+//! Nothing that an authorization server sent is repeated but its `error` code.
+
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use http_body_util::Full;
+use maud::html;
+
+use super::{ExchangeError, attempts::ClaimError};
+use crate::{oauth::authorization::CallbackError, server::html::Page};
+
+const NOT_LOGGED_IN: &str = "Not logged in";
+const NOT_STORED: &str = "The login is not stored";
+
+/// The end of a login, for the browser and the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoginOutcome {
+    /// 200, or the status that says whose fault it is.
+    pub status: StatusCode,
+    /// The heading of the page.
+    pub title: &'static str,
+    /// The event and the next step, in sentences.
+    pub detail: String,
+}
+
+impl LoginOutcome {
+    /// The outcome of an exchange at `provider`.
+    pub fn from_exchange(provider: &str, result: &Result<(), ExchangeError>) -> Self {
+        let (status, title, sentence) = match result {
+            Ok(()) => return Self::logged_in(provider),
+            Err(ExchangeError::Store(error)) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                NOT_STORED,
+                format!("the login cannot be stored: {error}."),
+            ),
+            Err(ExchangeError::Request(error)) => (
+                match error.is_transient() {
+                    true => StatusCode::SERVICE_UNAVAILABLE,
+                    false => StatusCode::BAD_GATEWAY,
+                },
+                NOT_LOGGED_IN,
+                format!("{error}. Nothing was changed."),
+            ),
+            Err(error @ ExchangeError::NotStored(_)) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                NOT_STORED,
+                format!(
+                    "{error}. It is tried again until it can be, and lost if bearward ends before."
+                ),
+            ),
+            Err(error @ ExchangeError::Lost(_)) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                NOT_STORED,
+                format!("{error}."),
+            ),
+            Err(error @ ExchangeError::WithoutRefreshToken) => (
+                StatusCode::OK,
+                "Logged in, but not for long",
+                format!("{error}."),
+            ),
+        };
+        Self {
+            status,
+            title,
+            detail: format!("Provider {provider:?}: {sentence}"),
+        }
+    }
+
+    /// A login that is stored and kept alive.
+    pub fn logged_in(provider: &str) -> Self {
+        let detail = format!(
+            "bearward has a login at {provider:?} and keeps it alive. This page can be closed."
+        );
+        Self {
+            status: StatusCode::OK,
+            title: "Logged in",
+            detail,
+        }
+    }
+
+    /// A callback that claims no attempt.
+    pub fn unclaimed(error: ClaimError) -> Self {
+        match error {
+            ClaimError::UnknownState => Self::unknown(),
+            ClaimError::OtherBrowser => Self::bad_request(
+                "This login began elsewhere",
+                "This login began in another browser, or this browser keeps no cookies. Nothing was changed. Begin and \
+                 end it in the same browser.",
+            ),
+        }
+    }
+
+    /// A callback that is forged, repeated or late.
+    pub fn unknown() -> Self {
+        Self::bad_request(
+            "This login is not known",
+            "No login that is under way belongs to this address: it was used already, took longer than ten minutes, or \
+             began before bearward was started. Nothing was changed. Begin again.",
+        )
+    }
+
+    /// A callback for a provider whose configuration has changed since the login started.
+    pub fn reconfigured(provider: &str) -> Self {
+        Self::bad_request(
+            "This login is out of date",
+            format!("The configuration of {provider:?} was changed on the way. Begin again."),
+        )
+    }
+
+    /// A callback without a code.
+    pub fn declined(provider: &str, error: &CallbackError) -> Self {
+        Self::bad_request(
+            NOT_LOGGED_IN,
+            format!("Provider {provider:?}: {error}. Nothing was changed."),
+        )
+    }
+
+    /// A callback during shutdown, when the exchange would be cut off.
+    pub fn shutting_down(provider: &str) -> Self {
+        Self::unavailable(format!(
+            "Provider {provider:?}: bearward is ending. Nothing was changed. Begin again once it runs."
+        ))
+    }
+
+    /// An exchange that ended by a panic.
+    pub fn interrupted(provider: &str) -> Self {
+        Self::unavailable(format!(
+            "Provider {provider:?}: the login was interrupted; the log says more."
+        ))
+    }
+
+    fn unavailable(detail: String) -> Self {
+        Self {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            title: NOT_LOGGED_IN,
+            detail,
+        }
+    }
+
+    fn bad_request(title: &'static str, detail: impl Into<String>) -> Self {
+        Self {
+            status: StatusCode::BAD_REQUEST,
+            title,
+            detail: detail.into(),
+        }
+    }
+
+    /// The page for the browser; with `status_link` it leads on to the status page.
+    pub fn to_response(&self, status_link: bool) -> Response<Full<Bytes>> {
+        self.page(status_link).to_response(self.status)
+    }
+
+    fn page(&self, status_link: bool) -> Page {
+        let body = html! {
+            header { h1 { (self.title) } }
+            main {
+                p { (self.detail) }
+                @if status_link {
+                    p { a href="/" { "Status of all providers" } }
+                }
+            }
+        };
+        Page {
+            title: format!("{} · bearward", self.title),
+            body,
+            script: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oauth::error::{Fault, Refusal, TokenRequestError};
+
+    #[test]
+    fn nothing_that_is_shown_becomes_markup() {
+        let page = LoginOutcome::logged_in("<script>alert(1)</script>")
+            .page(true)
+            .render();
+        assert!(!page.contains("<script") && page.contains("&lt;script&gt;"));
+    }
+
+    #[test]
+    fn a_failed_exchange_says_whose_fault_it_is() {
+        let status = |fault| {
+            let error = ExchangeError::Request(TokenRequestError::new(fault));
+            LoginOutcome::from_exchange("x", &Err(error))
+                .status
+                .as_u16()
+        };
+        assert_eq!(status(Fault::Refused(Refusal::InvalidGrant)), 502);
+        assert_eq!(status(Fault::Refused(Refusal::InvalidClient)), 502);
+        assert_eq!(status(Fault::Connect), 503);
+        assert_eq!(status(Fault::Server(500)), 503);
+    }
+}
