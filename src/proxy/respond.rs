@@ -1,8 +1,9 @@
 //! Refusals as responses: the only place of the request path with status codes.
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header, request::Parts};
-
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, header, request::Parts,
+};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::{
@@ -60,8 +61,24 @@ pub fn refusal(
         "refused"
     );
     exchange.set_status(made.status);
-    made.response
-        .map(|content| ResponseBody::own(content, exchange))
+    let mut response = made.response;
+    if ends_connection(refusal.kind) && request.version != Version::HTTP_2 {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
+    response.map(|content| ResponseBody::own(content, exchange))
+}
+
+/// Whether it is doubtful where the next request of the connection begins, or not worth the wait.
+fn ends_connection(kind: RefusalKind) -> bool {
+    matches!(
+        kind,
+        RefusalKind::BadRequest
+            | RefusalKind::MethodNotAllowed
+            | RefusalKind::RequestTimeout
+            | RefusalKind::BodyTooLarge
+            | RefusalKind::HeadersTooLarge
+    )
 }
 
 /// Makes the problem response of a refusal.
