@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 
 use http::{
     HeaderMap, Method, Uri, Version,
-    header::{EXPECT, HOST, TRANSFER_ENCODING},
+    header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING},
     request::Parts,
 };
 
@@ -32,7 +32,7 @@ pub struct Admitted<'a> {
 /// Admits a request or refuses it.
 ///
 /// # Errors
-/// `bad-request`, `method-not-allowed`, `expectation-failed`, `path-too-long`.
+/// `bad-request`, `method-not-allowed`, `expectation-failed`, `path-too-long`, `headers-too-large`.
 pub fn admit<'a>(parts: &'a Parts, limits: &Limits) -> Result<Admitted<'a>, ProxyRefusal> {
     if matches!(parts.method, Method::CONNECT | Method::TRACE) {
         return Err(ProxyRefusal::new(
@@ -40,7 +40,14 @@ pub fn admit<'a>(parts: &'a Parts, limits: &Limits) -> Result<Admitted<'a>, Prox
             "CONNECT and TRACE are not served",
         ));
     }
+    if parts.headers.len() > limits.head_fields {
+        return Err(ProxyRefusal::new(
+            RefusalKind::HeadersTooLarge,
+            "the request head has more fields than `limits.head_fields`",
+        ));
+    }
     check_transfer_coding(&parts.headers)?;
+    check_length(&parts.headers)?;
     check_target(parts)?;
     let requested = requested_host(parts)?;
     let path = parts.uri.path();
@@ -69,6 +76,14 @@ fn check_transfer_coding(headers: &HeaderMap) -> Result<(), ProxyRefusal> {
         _ => Err(ProxyRefusal::bad_request(
             "a Transfer-Encoding other than one `chunked`",
         )),
+    }
+}
+
+/// One length at most. The framing gate sees to it in HTTP/1, nothing else in HTTP/2.
+fn check_length(headers: &HeaderMap) -> Result<(), ProxyRefusal> {
+    match headers.get_all(CONTENT_LENGTH).iter().nth(1) {
+        None => Ok(()),
+        Some(_) => Err(ProxyRefusal::bad_request("Content-Length is repeated")),
     }
 }
 
@@ -318,6 +333,23 @@ mod tests {
             Err(RefusalKind::PathTooLong)
         );
         assert_eq!(with_target("GET", &format!("/?{long}")), Ok(()));
+    }
+
+    #[test]
+    fn a_head_has_a_largest_number_of_fields_and_one_length() {
+        let fields = |count| vec![("x", "1"); count];
+        let parts = |fields: &[(&str, &str)]| request(Version::HTTP_2, "GET", "http://a/", fields);
+        assert_eq!(kind(&parts(&fields(100))), Ok(()));
+        assert_eq!(
+            kind(&parts(&fields(101))),
+            Err(RefusalKind::HeadersTooLarge)
+        );
+        let length = ("content-length", "5");
+        assert_eq!(kind(&parts(&[length])), Ok(()));
+        assert_eq!(
+            kind(&parts(&[length, length])),
+            Err(RefusalKind::BadRequest)
+        );
     }
 
     proptest! {
