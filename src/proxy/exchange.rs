@@ -6,7 +6,7 @@ use http::{Method, StatusCode, Version, request::Parts, uri::PathAndQuery};
 
 use super::{error::ProxyRefusal, service::ClientConnection, table::ActiveRoute};
 use crate::{
-    server::{framing_gate::GateRefusal, timer::Timer},
+    server::{framing_gate::GateRefusal, stream_watch::StreamWatch, timer::Timer},
     telemetry::access_log::{self, AccessEntry, TokenCost},
 };
 
@@ -27,6 +27,8 @@ pub struct Exchange {
     status: u16,
     bytes: u64,
     timer: Option<Timer>,
+    /// The watch of the request's HTTP/2 stream.
+    watch: Option<StreamWatch>,
 }
 
 impl Exchange {
@@ -44,6 +46,7 @@ impl Exchange {
             status: CLIENT_GONE,
             bytes: 0,
             timer: connection.timer.take(),
+            watch: StreamWatch::current(),
         }
     }
 
@@ -79,6 +82,20 @@ impl Exchange {
     /// Sets the status of the response.
     pub fn set_status(&mut self, status: StatusCode) {
         self.status = status.as_u16();
+    }
+
+    /// Tells that a part of the response waits for the client now.
+    pub fn wait_for_client(&self) {
+        if let Some(watch) = &self.watch {
+            watch.wait_for_client(self.connection.state.write_timeout());
+        }
+    }
+
+    /// Tells that the next part of the response is waited for now.
+    pub fn wait_for_upstream(&self) {
+        if let Some(watch) = &self.watch {
+            watch.proceed();
+        }
     }
 
     /// Counts bytes of the response's body.

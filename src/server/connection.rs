@@ -17,6 +17,7 @@ pub struct ConnectionState {
     /// What the framing gate knows of the connection.
     pub gate: GateVerdicts,
     requests: AtomicUsize,
+    began: AtomicU64,
     write_timeout_ms: AtomicU64,
     reset_on_close: AtomicBool,
     upgraded: AtomicBool,
@@ -27,6 +28,12 @@ impl ConnectionState {
     /// Counts a request in, until [`ConnectionState::request_ended`].
     pub fn request_began(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
+        self.began.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The number of requests that have begun.
+    pub fn requests_begun(&self) -> u64 {
+        self.began.load(Ordering::Relaxed)
     }
 
     /// Counts a request out.

@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IoSlice},
+    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -29,6 +30,8 @@ pub struct Deadlines {
     head_timeout: Duration,
     keep_alive: Duration,
     waiting: Waiting,
+    /// The requests that had begun at the last look.
+    seen_requests: u64,
     read_timer: Timer,
     /// Since when the client has not read.
     blocked_since: Option<Instant>,
@@ -58,6 +61,7 @@ impl Deadlines {
             head_timeout: limits.head_timeout,
             keep_alive: limits.keep_alive,
             waiting: Waiting::FirstByte(now),
+            seen_requests: 0,
             read_timer: Timer::new(now + limits.head_timeout),
             blocked_since: None,
             write_timer: None,
@@ -65,14 +69,20 @@ impl Deadlines {
     }
 
     /// Decides what a read that found nothing waits for.
-    fn next_waiting(&self) -> Waiting {
+    fn next_waiting(&mut self) -> Waiting {
+        let begun = self.state.requests_begun();
+        let has_served = mem::replace(&mut self.seen_requests, begun) != begun;
+        if has_served {
+            self.waiting = Waiting::Busy;
+        }
         let is_first = matches!(self.waiting, Waiting::FirstByte(_));
         match (self.state.gate.phase(), self.waiting) {
             _ if self.state.is_busy() || self.state.is_upgraded() => Waiting::Busy,
             (GatePhase::Head, Waiting::Head(since)) => Waiting::Head(since),
             (GatePhase::Head, _) => Waiting::Head(Instant::now()),
             (_, Waiting::Idle(since)) => Waiting::Idle(since),
-            (GatePhase::BetweenMessages, waiting) if is_first => waiting,
+            // Pings and settings of HTTP/2 are no request.
+            (GatePhase::BetweenMessages | GatePhase::PassThrough, waiting) if is_first => waiting,
             _ => Waiting::Idle(Instant::now()),
         }
     }
@@ -124,9 +134,6 @@ impl AsyncRead for Deadlines {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if let Poll::Ready(read) = Pin::new(&mut this.gate).poll_read(cx, buffer) {
-            if this.state.is_http2() {
-                this.waiting = Waiting::Busy;
-            }
             return Poll::Ready(read);
         }
         ready!(this.poll_read_deadline(cx));
@@ -137,7 +144,7 @@ impl AsyncRead for Deadlines {
                 Pin::new(&mut this.gate).poll_read(cx, buffer)
             }
             // The service ends the connection with GOAWAY.
-            Waiting::Idle(_) if this.state.is_http2() => {
+            Waiting::Idle(_) | Waiting::FirstByte(_) if this.state.is_http2() => {
                 this.state.expire();
                 Poll::Pending
             }

@@ -7,6 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::Version;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use thiserror::Error;
@@ -51,6 +52,11 @@ pub struct Download {
 #[derive(Clone, Copy, Debug, Error)]
 #[error("no byte of the body moved for `timeouts.idle`")]
 struct IdleError;
+
+/// The upstream reset the stream before the end of the body.
+#[derive(Clone, Copy, Debug, Error)]
+#[error("the upstream reset the stream")]
+struct CutError;
 
 impl Download {
     /// Makes the body of a response whose head has come by `checkout`.
@@ -99,6 +105,7 @@ impl Download {
                 }
                 Poll::Ready(Some(Ok(self.filter(frame))))
             }
+            Poll::Ready(None) if self.is_cut() => self.fail(cx, CutError.into()),
             Poll::Ready(None) => {
                 self.release();
                 Poll::Ready(None)
@@ -111,6 +118,13 @@ impl Download {
                 self.fail(cx, IdleError.into())
             }
         }
+    }
+
+    /// Whether the body has ended before its end. hyper takes a reset stream for an ended one where the reason is
+    /// `NO_ERROR`.
+    fn is_cut(&self) -> bool {
+        let is_http2 = |checkout: &Checkout| checkout.version() == Version::HTTP_2;
+        self.checkout.as_ref().is_some_and(is_http2) && !self.incoming.is_end_stream()
     }
 
     fn poll_incoming(
@@ -200,6 +214,9 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
+        if let Some(exchange) = &this.exchange {
+            exchange.wait_for_upstream();
+        }
         let frame = match &mut this.content {
             Content::Own(bytes) if bytes.is_empty() => None,
             Content::Own(bytes) => Some(Ok(Frame::data(std::mem::take(bytes)))),
@@ -207,7 +224,10 @@ impl Body for ResponseBody {
         };
         if let Some(exchange) = &mut this.exchange {
             match &frame {
-                Some(Ok(frame)) => exchange.count_bytes(frame.data_ref().map_or(0, Bytes::len)),
+                Some(Ok(frame)) => {
+                    exchange.count_bytes(frame.data_ref().map_or(0, Bytes::len));
+                    exchange.wait_for_client();
+                }
                 Some(Err(_)) => exchange.break_off(),
                 None => {}
             }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, request::Parts};
+use http::{HeaderMap, Version, request::Parts};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use thiserror::Error;
@@ -36,6 +36,7 @@ pub struct RequestBody {
 #[derive(Debug)]
 struct Upload {
     incoming: RefCell<Incoming>,
+    is_http2: bool,
     trailer_filter: TrailerFilter,
     /// `guard.max_body`.
     limit: Option<u64>,
@@ -85,6 +86,7 @@ impl RequestBody {
             return Self::default();
         }
         let upload = Upload {
+            is_http2: parts.version == Version::HTTP_2,
             trailer_filter: TrailerFilter::of_request(&parts.headers, route),
             limit: route.guard.max_body,
             announced: incoming.size_hint().exact(),
@@ -165,6 +167,11 @@ impl Upload {
         let received = Pin::new(&mut *incoming).poll_frame(cx);
         self.is_waiting.set(received.is_pending());
         let Some(frame) = ready!(received) else {
+            if self.is_http2 && !incoming.is_end_stream() {
+                // hyper takes a reset stream for an ended one where the reason is `NO_ERROR`.
+                self.fault.set(Some(UploadFault::Disconnected));
+                return Poll::Ready(Some(Err(UploadError)));
+            }
             self.is_ended.set(true);
             return Poll::Ready(None);
         };
