@@ -81,9 +81,13 @@ pub async fn send(
         let request = upstream_request(outgoing, &checkout)?;
         match attempt(outgoing, &mut checkout, request, exchange.timer()).await {
             Ok(response) => {
-                response::check(&response)?;
+                response::check(&response, outgoing.active.upstream.limits())?;
                 upgrade::check(&response, outgoing.upgrade)?;
-                match replay_token(outgoing, &response).await {
+                let replay = replay_token(outgoing, &response).await;
+                if let Some(fault) = outgoing.body.fault() {
+                    return Err(upload_failed(fault));
+                }
+                match replay {
                     None => return Ok(Sent { response, checkout }),
                     Some(token) => {
                         outgoing.token = Some(token);
@@ -215,11 +219,7 @@ enum AttemptError {
 impl AttemptError {
     fn into_proxy_error(self, body: &RequestBody) -> ProxyError {
         match (body.fault(), self) {
-            (Some(UploadFault::Disconnected), _) => ProxyError::ClientGone,
-            (Some(UploadFault::Malformed), _) => {
-                ProxyRefusal::bad_request("a malformed body").into()
-            }
-            (Some(UploadFault::TooLarge), _) => guard::body_too_large().into(),
+            (Some(fault), _) => upload_failed(fault),
             (None, Self::Timeout) if body.is_waiting_for_client() => ProxyRefusal::new(
                 RefusalKind::RequestTimeout,
                 "no byte of the body came for `timeouts.idle`",
@@ -235,14 +235,20 @@ impl AttemptError {
     }
 }
 
+fn upload_failed(fault: UploadFault) -> ProxyError {
+    match fault {
+        UploadFault::Disconnected => ProxyError::ClientGone,
+        UploadFault::Malformed => ProxyRefusal::bad_request("a malformed body").into(),
+        UploadFault::TooLarge => guard::body_too_large().into(),
+    }
+}
+
 fn upstream_failed(failed: &SendError) -> ProxyRefusal {
     tracing::debug!(error = %failed.error, "the upstream did not respond");
-    let (detail, word) = if failed.error.is_parse_too_large() {
-        (
-            "the upstream sent a head above `limits.head_bytes` or `limits.head_fields`",
-            "http_response_header_section_size",
-        )
-    } else if failed.error.is_parse() {
+    if failed.error.is_parse_too_large() {
+        return response::head_too_large();
+    }
+    let (detail, word) = if failed.error.is_parse() {
         ("the upstream sent a malformed head", "http_protocol_error")
     } else if failed.has_received {
         ("the upstream broke the request off", "http_protocol_error")

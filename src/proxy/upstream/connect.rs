@@ -100,6 +100,11 @@ impl ActiveUpstream {
         self.http2
     }
 
+    /// The bounds of its responses' heads.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
     /// The value of `Host`.
     pub fn host_field(&self) -> &HeaderValue {
         &self.host_field
