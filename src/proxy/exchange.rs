@@ -20,6 +20,8 @@ pub struct Exchange {
     started: Instant,
     /// The method and target, when the access log is on.
     logged: Option<(Method, Option<PathAndQuery>)>,
+    /// Whether the head was refused before it was parsed, so that its method and path are unknown.
+    is_head_refused: bool,
     /// Whether the client may take the end of the connection for the end of the body.
     reads_to_end: bool,
     route: Option<Arc<ActiveRoute>>,
@@ -40,6 +42,7 @@ impl Exchange {
             connection: connection.clone(),
             started: Instant::now(),
             logged: access_log::enabled().then(logged),
+            is_head_refused: false,
             reads_to_end: parts.version == Version::HTTP_10,
             route: None,
             token_cost: TokenCost::Unneeded,
@@ -52,7 +55,7 @@ impl Exchange {
 
     /// Refuses a request that stands for one that the framing gate refused: its line is not the client's.
     pub fn refuse_at_gate(&mut self, refused: GateRefusal) -> ProxyRefusal {
-        self.logged = None;
+        self.is_head_refused = true;
         refused.into()
     }
 
@@ -82,6 +85,11 @@ impl Exchange {
     /// Sets the status of the response.
     pub fn set_status(&mut self, status: StatusCode) {
         self.status = status.as_u16();
+    }
+
+    /// Whether the response goes out on an HTTP/2 stream.
+    pub fn is_watched(&self) -> bool {
+        self.watch.is_some()
     }
 
     /// Tells that a part of the response waits for the client now.
@@ -123,10 +131,15 @@ impl Drop for Exchange {
         };
         metrics.answered(self.status, elapsed);
         if let Some((method, target)) = &self.logged {
+            let path = target.as_ref().map_or("", PathAndQuery::path);
+            let (method, path) = match self.is_head_refused {
+                true => ("-", "-"),
+                false => (method.as_str(), path),
+            };
             access_log::log(&AccessEntry {
                 route: route.map(|active| &*active.route.name),
-                method: method.as_str(),
-                path: target.as_ref().map_or("", PathAndQuery::path),
+                method,
+                path,
                 status: self.status,
                 bytes: self.bytes,
                 elapsed,

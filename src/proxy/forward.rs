@@ -7,7 +7,7 @@ use std::{
     task::{Poll, ready},
 };
 
-use http::{Method, Request, Response, StatusCode, request::Parts};
+use http::{Method, Request, Response, StatusCode, Version, request::Parts};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
@@ -154,10 +154,14 @@ async fn attempt(
 ) -> Result<Response<Incoming>, AttemptError> {
     let (body, timeouts) = (&outgoing.body, &outgoing.active.route.timeouts);
     let started = Instant::now();
+    let has_own_task = checkout.version() == Version::HTTP_2;
     let mut sending = pin!(checkout.send(request));
     poll_fn(|cx| {
         if let Poll::Ready(sent) = sending.as_mut().poll(cx) {
             return Poll::Ready(sent.map_err(AttemptError::Send));
+        }
+        if has_own_task {
+            body.watch_end(cx);
         }
         loop {
             let deadline = deadline(body, timeouts, started);

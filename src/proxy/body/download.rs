@@ -1,6 +1,7 @@
 //! A response's body on its way to the client.
 
 use std::{
+    mem,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
@@ -19,10 +20,18 @@ use crate::{
     server::timer::Timer,
 };
 
+/// The largest part of a body that is given to an HTTP/2 stream at a time, as large as its frames.
+///
+/// hyper asks for the next part when this one has gone out, so this bounds what waits for a window, and tells that the
+/// client goes on reading.
+const MAX_PART: usize = 16 * 1024;
+
 /// The body of any response of the proxy. When it ends, the request is recorded.
 #[derive(Debug)]
 pub struct ResponseBody {
     content: Content,
+    /// What is left of a part that is too large for one frame of HTTP/2.
+    rest: Bytes,
     /// Absent for a tunnel, which is recorded at its own end.
     exchange: Option<Exchange>,
 }
@@ -184,6 +193,7 @@ impl ResponseBody {
     pub fn own(content: Bytes, exchange: Exchange) -> Self {
         Self {
             content: Content::Own(content),
+            rest: Bytes::new(),
             exchange: Some(exchange),
         }
     }
@@ -192,6 +202,7 @@ impl ResponseBody {
     pub fn upstream(download: Download, exchange: Exchange) -> Self {
         Self {
             content: Content::Upstream(download),
+            rest: Bytes::new(),
             exchange: Some(exchange),
         }
     }
@@ -200,6 +211,7 @@ impl ResponseBody {
     pub fn empty() -> Self {
         Self {
             content: Content::Own(Bytes::new()),
+            rest: Bytes::new(),
             exchange: None,
         }
     }
@@ -218,9 +230,22 @@ impl Body for ResponseBody {
             exchange.wait_for_upstream();
         }
         let frame = match &mut this.content {
+            _ if !this.rest.is_empty() => Some(Ok(Frame::data(mem::take(&mut this.rest)))),
             Content::Own(bytes) if bytes.is_empty() => None,
-            Content::Own(bytes) => Some(Ok(Frame::data(std::mem::take(bytes)))),
+            Content::Own(bytes) => Some(Ok(Frame::data(mem::take(bytes)))),
             Content::Upstream(download) => ready!(download.poll_frame(cx, this.exchange.as_mut())),
+        };
+        let is_watched = |exchange: &Exchange| exchange.is_watched();
+        let frame = match frame.map(|frame| frame.map(Frame::into_data)) {
+            Some(Ok(Ok(mut data)))
+                if data.len() > MAX_PART && this.exchange.as_ref().is_some_and(is_watched) =>
+            {
+                this.rest = data.split_off(MAX_PART);
+                Some(Ok(Frame::data(data)))
+            }
+            frame => {
+                frame.map(|frame| frame.map(|frame| frame.map_or_else(|other| other, Frame::data)))
+            }
         };
         if let Some(exchange) = &mut this.exchange {
             match &frame {
@@ -237,6 +262,7 @@ impl Body for ResponseBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.content {
+            _ if !self.rest.is_empty() => false,
             Content::Own(bytes) => bytes.is_empty(),
             Content::Upstream(download) => {
                 download.incoming.is_end_stream() && download.broken.is_none()
