@@ -175,10 +175,13 @@ async fn a_repeated_length_is_refused_whatever_it_stands_beside() {
             let request = fields.iter().fold(request, |request, (name, value)| {
                 request.header(*name, *value)
             });
-            let got = client
-                .send(request.body(full("hello")).unwrap())
-                .await
-                .unwrap();
+            let got = client.send(request.body(full("hello")).unwrap()).await;
+            let Ok(got) = got else {
+                // A first length that the body does not have is malformed before it is a request.
+                assert_ne!(first, second, "{fields:?}");
+                client = H2Client::connect(sidecar.address()).await;
+                continue;
+            };
             if signs
                 .iter()
                 .any(|(_, value)| value.starts_with("application/grpc"))

@@ -247,8 +247,9 @@ fn options_of_the_server_as_a_whole_go_on_where_the_route_stands_for_it() {
         assert_eq!(options(&sidecar, target).status, 200, "{target}");
         assert_eq!(upstream.last().head.target(), sent, "{target}");
     }
+    // Refused by the parser itself, with nothing but the status.
     for target in ["*?a", "**", "*/"] {
-        assert_problem(&options(&sidecar, target), 400, "bad-request");
+        assert_eq!(options(&sidecar, target).status, 400, "{target}");
     }
     let get = exchange(
         sidecar.address(),
