@@ -18,7 +18,7 @@ use http::{
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls_pki_types::ServerName;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{net::TcpStream, sync::Notify, time::timeout};
 use tokio_rustls::TlsConnector;
 
 use super::{
@@ -40,6 +40,9 @@ const STREAM_WINDOW: u32 = 128 * 1024;
 /// Bytes that an upstream may send ahead on an HTTP/2 connection: enough for all streams, so that a client that does not
 /// read holds up no other.
 const CONNECTION_WINDOW: u32 = STREAM_WINDOW * super::pool::MAX_STREAMS as u32;
+
+/// Stands for the streams that an upstream allows, before its settings say.
+const UNKNOWN_STREAMS: usize = usize::MAX - 1;
 
 /// The interval of HTTP/2 PINGs, and the time for their answer.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
@@ -218,18 +221,28 @@ impl ActiveUpstream {
         stream: UpstreamStream,
         pool: &Rc<Pool>,
     ) -> Result<Checkout, ProxyRefusal> {
-        let io = TokioIo::new(UpstreamIo::new(stream, ReceivedFlag::default()));
+        let on_read = Arc::new(Notify::new());
+        let io = UpstreamIo::new(stream, ReceivedFlag::default()).with_notice(on_read.clone());
         let head_bytes = self.limits.head_bytes + self.limits.head_fields * FIELD_OVERHEAD;
-        let (sender, connection) = http2::Builder::new(LocalExecutor)
+        let (sender, mut connection) = http2::Builder::new(LocalExecutor)
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX))
+            .initial_max_send_streams(UNKNOWN_STREAMS)
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_TIMEOUT)
-            .handshake(io)
+            .handshake(TokioIo::new(io))
             .await
             .map_err(|_| not_http())?;
+        // Before its settings are known, an upstream refuses streams that are too many for it.
+        while connection.current_max_send_streams() == UNKNOWN_STREAMS {
+            tokio::select! {
+                biased;
+                _ = &mut connection => return Err(not_http()),
+                () = on_read.notified() => {}
+            }
+        }
         let session = Http2Session::start(sender, connection);
         pool.share(self, session.clone());
         Ok(Checkout::http2(session.open_stream(false)))
