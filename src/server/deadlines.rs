@@ -93,7 +93,13 @@ impl Deadlines {
         let deadline = match self.waiting {
             Waiting::FirstByte(since) | Waiting::Head(since) => since + self.head_timeout,
             Waiting::Idle(since) => since + self.keep_alive,
-            Waiting::Busy => return Poll::Pending,
+            Waiting::Busy => {
+                if self.state.is_http2() {
+                    // Its requests end in tasks of their own.
+                    self.state.wake_when_idle(cx.waker());
+                }
+                return Poll::Pending;
+            }
         };
         self.read_timer.set(deadline);
         self.read_timer.poll_elapsed(cx)
@@ -102,7 +108,11 @@ impl Deadlines {
     /// Fails when the client has read nothing for `timeouts.idle` of the route.
     fn poll_write_deadline(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let since = *self.blocked_since.get_or_insert_with(Instant::now);
-        let deadline = since + self.state.write_timeout().max(self.keep_alive);
+        let timeout = match self.state.write_timeout() {
+            Duration::ZERO => self.keep_alive,
+            timeout => timeout,
+        };
+        let deadline = since + timeout;
         let timer = self.write_timer.get_or_insert_with(|| Timer::new(deadline));
         timer.set(deadline);
         ready!(timer.poll_elapsed(cx));
