@@ -48,8 +48,10 @@ const UNKNOWN_STREAMS: usize = usize::MAX - 1;
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The read buffer of an HTTP/1.1 connection, in bytes.
-const MAX_BUFFER: usize = 128 * 1024;
+/// What the buffers of an HTTP/1.1 connection hold beside the largest head, in bytes.
+///
+/// A response that its client does not read costs one such buffer here and one on the client's side.
+const EXTRA_BUFFER: usize = 8 * 1024;
 
 /// What HTTP/2 counts for each field beside its name and value (RFC 9113 §6.5.2).
 const FIELD_OVERHEAD: usize = 32;
@@ -206,7 +208,7 @@ impl ActiveUpstream {
             .title_case_headers(true)
             .allow_spaces_after_header_name_in_responses(true)
             .max_header_size(self.limits.head_bytes)
-            .max_buf_size(MAX_BUFFER.max(2 * self.limits.head_bytes));
+            .max_buf_size(self.limits.head_bytes + EXTRA_BUFFER);
         if self.limits.head_fields != Limits::default().head_fields {
             builder.max_headers(self.limits.head_fields);
         }
