@@ -15,4 +15,5 @@ pub mod problem;
 pub mod serve;
 pub mod share;
 pub mod stream;
+pub mod stream_watch;
 pub mod timer;

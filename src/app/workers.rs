@@ -28,6 +28,7 @@ use crate::{
         serve::{LocalExecutor, Server},
         share::{ConnectionPermit, Share, shares},
         stream::Stream,
+        stream_watch::StreamExecutor,
     },
 };
 
@@ -137,7 +138,7 @@ impl WorkerThread {
             cancel: self.cancel.clone(),
             tracker: self.tracker.clone(),
         };
-        let server = Rc::new(Server::new(LocalExecutor, listener.state.limits));
+        let server = Rc::new(Server::new(StreamExecutor, listener.state.limits));
         let (state, worker, cancel) = (listener.state, worker.clone(), self.cancel.clone());
         let serve = move |stream, permit| {
             serve(
@@ -159,7 +160,7 @@ impl WorkerThread {
 async fn serve(
     stream: Stream,
     permit: ConnectionPermit,
-    server: Rc<Server<LocalExecutor>>,
+    server: Rc<Server<StreamExecutor>>,
     listener: Arc<ListenerState>,
     worker: Rc<Worker>,
     cancel: CancellationToken,

@@ -106,7 +106,7 @@ impl<'a> TokenReceiver<'a> {
     async fn prepare(self) -> Result<PreparedLogin<'a>, StoreError> {
         match self {
             Self::Credential(credential) => credential.prepare_login().await,
-            Self::Store(login) => login.prepare().await,
+            Self::Store(login) => login.prepare_login().await,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::net::Ipv6Addr;
 
 use http::{
     HeaderMap, Method, Uri, Version,
-    header::{EXPECT, HOST, TRANSFER_ENCODING},
+    header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING},
     request::Parts,
 };
 
@@ -27,12 +27,14 @@ pub struct Admitted<'a> {
     pub path: &'a str,
     /// The query, without `?`.
     pub query: Option<&'a str>,
+    /// Whether the path came with bytes outside ASCII, which the framing gate has percent-encoded.
+    pub had_raw_path: bool,
 }
 
 /// Admits a request or refuses it.
 ///
 /// # Errors
-/// `bad-request`, `method-not-allowed`, `expectation-failed`, `path-too-long`.
+/// `bad-request`, `method-not-allowed`, `expectation-failed`, `path-too-long`, `headers-too-large`.
 pub fn admit<'a>(parts: &'a Parts, limits: &Limits) -> Result<Admitted<'a>, ProxyRefusal> {
     if matches!(parts.method, Method::CONNECT | Method::TRACE) {
         return Err(ProxyRefusal::new(
@@ -40,7 +42,16 @@ pub fn admit<'a>(parts: &'a Parts, limits: &Limits) -> Result<Admitted<'a>, Prox
             "CONNECT and TRACE are not served",
         ));
     }
+    // `:authority` stands for Host.
+    let has_authority = parts.version == Version::HTTP_2 && !parts.headers.contains_key(HOST);
+    if parts.headers.len() + usize::from(has_authority) > limits.head_fields {
+        return Err(ProxyRefusal::new(
+            ProblemKind::HeadersTooLarge,
+            "the request head has more fields than `limits.head_fields`",
+        ));
+    }
     check_transfer_coding(&parts.headers)?;
+    check_length(&parts.headers)?;
     check_target(parts)?;
     let requested = requested_host(parts)?;
     let path = parts.uri.path();
@@ -57,6 +68,7 @@ pub fn admit<'a>(parts: &'a Parts, limits: &Limits) -> Result<Admitted<'a>, Prox
         port: requested.and_then(|requested| requested.port),
         path,
         query: parts.uri.query(),
+        had_raw_path: false,
     })
 }
 
@@ -69,6 +81,14 @@ fn check_transfer_coding(headers: &HeaderMap) -> Result<(), ProxyRefusal> {
         _ => Err(ProxyRefusal::bad_request(
             "a Transfer-Encoding other than one `chunked`",
         )),
+    }
+}
+
+/// One length at most. The framing gate sees to it in HTTP/1, nothing else in HTTP/2.
+fn check_length(headers: &HeaderMap) -> Result<(), ProxyRefusal> {
+    match headers.get_all(CONTENT_LENGTH).iter().nth(1) {
+        None => Ok(()),
+        Some(_) => Err(ProxyRefusal::bad_request("Content-Length is repeated")),
     }
 }
 
@@ -318,6 +338,23 @@ mod tests {
             Err(ProblemKind::PathTooLong)
         );
         assert_eq!(with_target("GET", &format!("/?{long}")), Ok(()));
+    }
+
+    #[test]
+    fn a_head_has_a_largest_number_of_fields_and_one_length() {
+        let fields = |count| vec![("x", "1"); count];
+        let parts = |fields: &[(&str, &str)]| request(Version::HTTP_2, "GET", "http://a/", fields);
+        assert_eq!(kind(&parts(&fields(99))), Ok(()));
+        assert_eq!(
+            kind(&parts(&fields(100))),
+            Err(ProblemKind::HeadersTooLarge)
+        );
+        let length = ("content-length", "5");
+        assert_eq!(kind(&parts(&[length])), Ok(()));
+        assert_eq!(
+            kind(&parts(&[length, length])),
+            Err(ProblemKind::BadRequest)
+        );
     }
 
     proptest! {

@@ -6,7 +6,7 @@ use http::{Method, StatusCode, Version, request::Parts, uri::PathAndQuery};
 
 use super::{error::ProxyRefusal, service::ClientConnection, table::ActiveRoute};
 use crate::{
-    server::{framing_gate::GateRefusal, timer::Timer},
+    server::{framing_gate::GateRefusal, stream_watch::StreamWatch, timer::Timer},
     telemetry::access_log::{self, AccessEntry, TokenCost},
 };
 
@@ -20,6 +20,8 @@ pub struct Exchange {
     started: Instant,
     /// The method and target, when the access log is on.
     logged: Option<(Method, Option<PathAndQuery>)>,
+    /// Whether the head was refused before it was parsed, so that its method and path are unknown.
+    is_head_refused: bool,
     /// Whether the client may take the end of the connection for the end of the body.
     reads_to_end: bool,
     route: Option<Arc<ActiveRoute>>,
@@ -27,6 +29,8 @@ pub struct Exchange {
     status: u16,
     bytes: u64,
     timer: Option<Timer>,
+    /// The watch of the request's HTTP/2 stream.
+    watch: Option<StreamWatch>,
 }
 
 impl Exchange {
@@ -38,18 +42,20 @@ impl Exchange {
             connection: connection.clone(),
             started: Instant::now(),
             logged: access_log::enabled().then(logged),
+            is_head_refused: false,
             reads_to_end: parts.version == Version::HTTP_10,
             route: None,
             token_cost: TokenCost::Unneeded,
             status: CLIENT_GONE,
             bytes: 0,
             timer: connection.timer.take(),
+            watch: StreamWatch::current(),
         }
     }
 
     /// Refuses a request that stands for one that the framing gate refused: its line is not the client's.
     pub fn refuse_at_gate(&mut self, refused: GateRefusal) -> ProxyRefusal {
-        self.logged = None;
+        self.is_head_refused = true;
         refused.into()
     }
 
@@ -81,6 +87,25 @@ impl Exchange {
         self.status = status.as_u16();
     }
 
+    /// Whether the response goes out on an HTTP/2 stream.
+    pub fn is_watched(&self) -> bool {
+        self.watch.is_some()
+    }
+
+    /// Tells that a part of the response waits for the client now.
+    pub fn wait_for_client(&self) {
+        if let Some(watch) = &self.watch {
+            watch.wait_for_client(self.connection.state.write_timeout());
+        }
+    }
+
+    /// Tells that the next part of the response is waited for now.
+    pub fn wait_for_upstream(&self) {
+        if let Some(watch) = &self.watch {
+            watch.proceed();
+        }
+    }
+
     /// Counts bytes of the response's body.
     pub fn count_bytes(&mut self, bytes: usize) {
         self.bytes += bytes as u64;
@@ -106,10 +131,15 @@ impl Drop for Exchange {
         };
         metrics.answered(self.status, elapsed);
         if let Some((method, target)) = &self.logged {
+            let path = target.as_ref().map_or("", PathAndQuery::path);
+            let (method, path) = match self.is_head_refused {
+                true => ("-", "-"),
+                false => (method.as_str(), path),
+            };
             access_log::log(&AccessEntry {
                 route: route.map(|active| &*active.route.name),
-                method: method.as_str(),
-                path: target.as_ref().map_or("", PathAndQuery::path),
+                method,
+                path,
                 status: self.status,
                 bytes: self.bytes,
                 elapsed,

@@ -7,7 +7,7 @@ use std::{
     task::{Poll, ready},
 };
 
-use http::{Method, Request, Response, StatusCode, request::Parts};
+use http::{Method, Request, Response, StatusCode, Version, request::Parts};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
@@ -82,9 +82,13 @@ pub async fn send(
         let request = upstream_request(outgoing, &checkout)?;
         match attempt(outgoing, &mut checkout, request, exchange.timer()).await {
             Ok(response) => {
-                response::check(&response)?;
+                response::check(&response, outgoing.active.upstream.limits())?;
                 upgrade::check(&response, outgoing.upgrade)?;
-                match replay_token(outgoing, &response).await {
+                let replay = replay_token(outgoing, &response).await;
+                if let Some(fault) = outgoing.body.fault() {
+                    return Err(upload_failed(fault));
+                }
+                match replay {
                     None => return Ok(Sent { response, checkout }),
                     Some(token) => {
                         outgoing.token = Some(token);
@@ -151,10 +155,14 @@ async fn attempt(
 ) -> Result<Response<Incoming>, AttemptError> {
     let (body, timeouts) = (&outgoing.body, &outgoing.active.route.timeouts);
     let started = Instant::now();
+    let has_own_task = checkout.version() == Version::HTTP_2;
     let mut sending = pin!(checkout.send(request));
     poll_fn(|cx| {
         if let Poll::Ready(sent) = sending.as_mut().poll(cx) {
             return Poll::Ready(sent.map_err(AttemptError::Send));
+        }
+        if has_own_task {
+            body.watch_end(cx);
         }
         loop {
             let deadline = deadline(body, timeouts, started);
@@ -216,11 +224,7 @@ enum AttemptError {
 impl AttemptError {
     fn into_proxy_error(self, body: &RequestBody) -> ProxyError {
         match (body.fault(), self) {
-            (Some(UploadFault::Disconnected), _) => ProxyError::ClientGone,
-            (Some(UploadFault::Malformed), _) => {
-                ProxyRefusal::bad_request("a malformed body").into()
-            }
-            (Some(UploadFault::TooLarge), _) => guard::body_too_large().into(),
+            (Some(fault), _) => upload_failed(fault),
             (None, Self::Timeout) if body.is_waiting_for_client() => ProxyRefusal::new(
                 ProblemKind::RequestTimeout,
                 "no byte of the body came for `timeouts.idle`",
@@ -236,14 +240,20 @@ impl AttemptError {
     }
 }
 
+fn upload_failed(fault: UploadFault) -> ProxyError {
+    match fault {
+        UploadFault::Disconnected => ProxyError::ClientGone,
+        UploadFault::Malformed => ProxyRefusal::bad_request("a malformed body").into(),
+        UploadFault::TooLarge => guard::body_too_large().into(),
+    }
+}
+
 fn upstream_failed(failed: &SendError) -> ProxyRefusal {
     tracing::debug!(error = %failed.error, "the upstream did not respond");
-    let (detail, word) = if failed.error.is_parse_too_large() {
-        (
-            "the upstream sent a head above `limits.head_bytes` or `limits.head_fields`",
-            "http_response_header_section_size",
-        )
-    } else if failed.error.is_parse() {
+    if failed.error.is_parse_too_large() {
+        return response::head_too_large();
+    }
+    let (detail, word) = if failed.error.is_parse() {
         ("the upstream sent a malformed head", "http_protocol_error")
     } else if failed.has_received {
         ("the upstream broke the request off", "http_protocol_error")

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Uri, Version,
-    header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE},
+    header::{CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE},
     request::Parts,
     uri::PathAndQuery,
 };
@@ -46,6 +46,9 @@ pub fn for_upstream(
     }
 
     let headers = &mut upstream.headers;
+    if parts.version == Version::HTTP_2 && !is_http2 {
+        join_cookies(headers);
+    }
     if has_body && !is_http2 && !headers.contains_key(CONTENT_LENGTH) {
         headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
@@ -97,6 +100,17 @@ fn fields(headers: &HeaderMap, active: &ActiveRoute, is_http2: bool) -> HeaderMa
     };
     kept.insert(HOST, active.upstream.host_field().clone());
     kept
+}
+
+/// Joins the cookies that an HTTP/2 client may send in fields of their own (RFC 9113 §8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let cookies = headers.get_all(COOKIE).iter();
+    let cookies: Vec<&[u8]> = cookies.map(HeaderValue::as_bytes).collect();
+    if cookies.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&cookies.join(&b"; "[..]))
+    {
+        headers.insert(COOKIE, joined);
+    }
 }
 
 /// The target: the upstream's base path, then the client's path and query byte for byte.

@@ -1,7 +1,7 @@
 //! Refusals as responses: the table of kinds is in [`crate::server::problem`].
 
 use bytes::Bytes;
-use http::{Response, StatusCode, request::Parts};
+use http::{HeaderValue, Response, StatusCode, Version, header, request::Parts};
 use http_body_util::Full;
 
 use super::{
@@ -38,7 +38,24 @@ pub fn refusal(
         "refused"
     );
     exchange.set_status(status);
-    response.map(|content| ResponseBody::own(content, exchange))
+    let mut response = response.map(|content| ResponseBody::own(content, exchange));
+    if ends_connection(refusal.kind) && request.version != Version::HTTP_2 {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
+    response
+}
+
+/// Whether the end of the refused request is in doubt, or not worth the wait.
+fn ends_connection(kind: ProblemKind) -> bool {
+    matches!(
+        kind,
+        ProblemKind::BadRequest
+            | ProblemKind::MethodNotAllowed
+            | ProblemKind::RequestTimeout
+            | ProblemKind::BodyTooLarge
+            | ProblemKind::HeadersTooLarge
+    )
 }
 
 /// Makes the problem response of a refusal.

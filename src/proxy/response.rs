@@ -15,14 +15,18 @@ use super::{
     location::LocationRewriter,
     redact,
 };
-use crate::server::problem::ProblemKind;
+use crate::server::{limits::Limits, problem::ProblemKind};
 
 /// Checks a response head for what hyper lets through.
 ///
 /// # Errors
-/// `upstream-protocol`: framing that another reader may take otherwise (RFC 9112 §6.3).
-pub fn check(response: &Response<Incoming>) -> Result<(), ProxyRefusal> {
+/// `upstream-protocol`: more fields than `limits` allow, or framing that another reader may take otherwise
+/// (RFC 9112 §6.3).
+pub fn check(response: &Response<Incoming>, limits: &Limits) -> Result<(), ProxyRefusal> {
     let headers = response.headers();
+    if headers.len() > limits.head_fields {
+        return Err(head_too_large());
+    }
     let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
     let coding = codings.next();
     let has_other_coding = coding
@@ -45,6 +49,15 @@ pub fn check(response: &Response<Incoming>) -> Result<(), ProxyRefusal> {
         ProblemKind::UpstreamProtocol,
         format!("the upstream sent {fault}"),
     ))
+}
+
+/// Makes the refusal of a response head that is above the limits.
+pub fn head_too_large() -> ProxyRefusal {
+    ProxyRefusal::new(
+        ProblemKind::UpstreamProtocol,
+        "the upstream sent a head above `limits.head_bytes` or `limits.head_fields`",
+    )
+    .with_proxy_error("http_response_header_section_size")
 }
 
 /// Turns the upstream's response into the client's.

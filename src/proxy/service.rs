@@ -128,7 +128,8 @@ impl Proxy {
         if let Some(refused) = state.gate.next_request() {
             return Err(exchange.refuse_at_gate(refused).into());
         }
-        let admitted = admission::admit(parts, &listener.limits)?;
+        let mut admitted = admission::admit(parts, &listener.limits)?;
+        admitted.had_raw_path = state.gate.had_raw_path();
         let selected = listener.routes.load().select(&admitted)?;
         let active = &*selected.route;
         exchange.set_route(&selected.route);

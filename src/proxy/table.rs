@@ -109,6 +109,9 @@ impl Table {
             || (falls_through && self.any.reads_path);
         // No prefix matches `*`.
         let is_asterisk = admitted.path == ASTERISK;
+        if reads_path && admitted.had_raw_path {
+            return Err(self.ambiguous(host, "a byte outside ASCII in the path"));
+        }
         let decoded = match reads_path && !is_asterisk {
             true => Some(
                 path::decode(admitted.path.as_bytes())

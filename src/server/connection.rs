@@ -1,7 +1,11 @@
 //! What a connection's stream adapters and its service tell each other.
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    task::Waker,
     time::Duration,
 };
 
@@ -17,9 +21,11 @@ pub struct ConnectionState {
     /// What the framing gate knows of the connection.
     pub gate: GateVerdicts,
     requests: AtomicUsize,
+    began: AtomicU64,
     write_timeout_ms: AtomicU64,
     reset_on_close: AtomicBool,
     upgraded: AtomicBool,
+    waits_for_idle: Mutex<Option<Waker>>,
     expired: Notify,
 }
 
@@ -27,11 +33,32 @@ impl ConnectionState {
     /// Counts a request in, until [`ConnectionState::request_ended`].
     pub fn request_began(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
+        self.began.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The number of requests that have begun.
+    pub fn requests_begun(&self) -> u64 {
+        self.began.load(Ordering::Relaxed)
     }
 
     /// Counts a request out.
     pub fn request_ended(&self) {
-        self.requests.fetch_sub(1, Ordering::Relaxed);
+        if self.requests.fetch_sub(1, Ordering::Relaxed) == 1
+            && self.gate.phase() == GatePhase::PassThrough
+            && let Some(waker) = self.waits_for_idle().take()
+        {
+            waker.wake();
+        }
+    }
+
+    /// Wakes a task when the last request of an HTTP/2 connection has ended.
+    pub fn wake_when_idle(&self, waker: &Waker) {
+        self.waits_for_idle().replace(waker.clone());
+    }
+
+    fn waits_for_idle(&self) -> MutexGuard<'_, Option<Waker>> {
+        let waiting = self.waits_for_idle.lock();
+        waiting.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether a request is being served.

@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IoSlice},
+    mem,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -29,6 +30,8 @@ pub struct Deadlines {
     head_timeout: Duration,
     keep_alive: Duration,
     waiting: Waiting,
+    /// The requests that had begun at the last look.
+    seen_requests: u64,
     read_timer: Timer,
     /// Since when the client has not read.
     blocked_since: Option<Instant>,
@@ -58,6 +61,7 @@ impl Deadlines {
             head_timeout: limits.head_timeout,
             keep_alive: limits.keep_alive,
             waiting: Waiting::FirstByte(now),
+            seen_requests: 0,
             read_timer: Timer::new(now + limits.head_timeout),
             blocked_since: None,
             write_timer: None,
@@ -65,14 +69,20 @@ impl Deadlines {
     }
 
     /// Decides what a read that found nothing waits for.
-    fn next_waiting(&self) -> Waiting {
+    fn next_waiting(&mut self) -> Waiting {
+        let begun = self.state.requests_begun();
+        let has_served = mem::replace(&mut self.seen_requests, begun) != begun;
+        if has_served {
+            self.waiting = Waiting::Busy;
+        }
         let is_first = matches!(self.waiting, Waiting::FirstByte(_));
         match (self.state.gate.phase(), self.waiting) {
             _ if self.state.is_busy() || self.state.is_upgraded() => Waiting::Busy,
             (GatePhase::Head, Waiting::Head(since)) => Waiting::Head(since),
             (GatePhase::Head, _) => Waiting::Head(Instant::now()),
             (_, Waiting::Idle(since)) => Waiting::Idle(since),
-            (GatePhase::BetweenMessages, waiting) if is_first => waiting,
+            // Pings and settings of HTTP/2 are no request.
+            (GatePhase::BetweenMessages | GatePhase::PassThrough, waiting) if is_first => waiting,
             _ => Waiting::Idle(Instant::now()),
         }
     }
@@ -83,7 +93,13 @@ impl Deadlines {
         let deadline = match self.waiting {
             Waiting::FirstByte(since) | Waiting::Head(since) => since + self.head_timeout,
             Waiting::Idle(since) => since + self.keep_alive,
-            Waiting::Busy => return Poll::Pending,
+            Waiting::Busy => {
+                if self.state.is_http2() {
+                    // Its requests end in tasks of their own.
+                    self.state.wake_when_idle(cx.waker());
+                }
+                return Poll::Pending;
+            }
         };
         self.read_timer.set(deadline);
         self.read_timer.poll_elapsed(cx)
@@ -92,7 +108,11 @@ impl Deadlines {
     /// Fails when the client has read nothing for `timeouts.idle` of the route.
     fn poll_write_deadline(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let since = *self.blocked_since.get_or_insert_with(Instant::now);
-        let deadline = since + self.state.write_timeout().max(self.keep_alive);
+        let timeout = match self.state.write_timeout() {
+            Duration::ZERO => self.keep_alive,
+            timeout => timeout,
+        };
+        let deadline = since + timeout;
         let timer = self.write_timer.get_or_insert_with(|| Timer::new(deadline));
         timer.set(deadline);
         ready!(timer.poll_elapsed(cx));
@@ -124,9 +144,6 @@ impl AsyncRead for Deadlines {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if let Poll::Ready(read) = Pin::new(&mut this.gate).poll_read(cx, buffer) {
-            if this.state.is_http2() {
-                this.waiting = Waiting::Busy;
-            }
             return Poll::Ready(read);
         }
         ready!(this.poll_read_deadline(cx));
@@ -137,7 +154,7 @@ impl AsyncRead for Deadlines {
                 Pin::new(&mut this.gate).poll_read(cx, buffer)
             }
             // The service ends the connection with GOAWAY.
-            Waiting::Idle(_) if this.state.is_http2() => {
+            Waiting::Idle(_) | Waiting::FirstByte(_) if this.state.is_http2() => {
                 this.state.expire();
                 Poll::Pending
             }

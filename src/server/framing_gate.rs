@@ -107,6 +107,9 @@ impl<S> FramingGate<S> {
                 }
                 Rest::Encode { head_len, target } => {
                     self.ready.extend_from_slice(&left[..target.start]);
+                    if head::has_raw_path(&left[target.clone()]) {
+                        self.verdicts.mark_raw_path(self.scanner.heads());
+                    }
                     head::encode_target(&left[target.clone()], &mut self.ready);
                     self.ready.extend_from_slice(&left[target.end..head_len]);
                     bytes = &left[head_len..];

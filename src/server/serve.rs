@@ -58,8 +58,8 @@ impl<E: Clone> Server<E> {
             .auto_date_header(false)
             .preserve_header_case(true)
             .title_case_headers(true)
-            // The gate refuses larger heads before hyper sees them.
-            .max_buf_size((2 * limits.head_bytes).max(MIN_BUFFER));
+            // The gate refuses larger heads before hyper sees them. The same bound holds for what waits to be written.
+            .max_buf_size(limits.head_bytes + MIN_BUFFER);
         if limits.head_fields > Limits::default().head_fields {
             builder.http1().max_headers(limits.head_fields);
         }

@@ -2,11 +2,14 @@
 
 use std::{
     future::Future,
-    pin::Pin,
-    task::{Context, Poll},
+    pin::{Pin, pin},
+    task::{Context, Poll, ready},
 };
 
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::{
+    task::unconstrained,
+    time::{Instant, Sleep, sleep_until},
+};
 
 /// A deadline that is cheap to move.
 ///
@@ -36,13 +39,15 @@ impl Timer {
 
     /// Completes when the deadline has passed.
     pub fn poll_elapsed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while self.sleep.as_mut().poll(cx).is_ready() {
+        loop {
+            // A task that always has something to read spends its budget on that, and would never see its deadline.
+            let elapsed = pin!(unconstrained(self.sleep.as_mut()));
+            ready!(elapsed.poll(cx));
             if Instant::now() >= self.deadline {
                 return Poll::Ready(());
             }
             self.sleep.as_mut().reset(self.deadline);
         }
-        Poll::Pending
     }
 }
 
@@ -64,5 +69,19 @@ mod tests {
         timer.set(after(5));
         poll_fn(|cx| timer.poll_elapsed(cx)).await;
         assert_eq!(start.elapsed().as_secs(), 65);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_whose_budget_is_spent_still_sees_its_deadline() {
+        let mut timer = Timer::new(Instant::now());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        poll_fn(|cx| {
+            while tokio::task::coop::has_budget_remaining() {
+                let _ = tokio::task::coop::poll_proceed(cx).map(|spent| spent.made_progress());
+            }
+            assert!(timer.poll_elapsed(cx).is_ready());
+            Poll::Ready(())
+        })
+        .await;
     }
 }

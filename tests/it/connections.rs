@@ -100,13 +100,25 @@ fn close_is_respected() {
 }
 
 #[test]
-fn a_caller_that_has_sent_all_still_gets_its_answer() {
-    let upstream = Upstream::answering(|request| ok(&request.body));
+fn a_client_that_closes_its_sending_side_counts_as_gone() {
+    let gate = Arc::new(Gate::default());
+    let upstream = Upstream::answering({
+        let gate = gate.clone();
+        move |request| {
+            gate.pass();
+            ok(&request.body)
+        }
+    });
     let sidecar = world(&upstream);
     let mut client = Client::connect(sidecar.address());
     client.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello");
+    upstream.wait_for(1);
     client.finish_sending();
-    assert_eq!(client.answer().text(), "hello");
+    assert!(client.is_closed());
+    until("the end of the request at the upstream", || {
+        (sidecar.connections_to(upstream.address().port()) == 0).then_some(())
+    });
+    gate.open();
 }
 
 #[test]

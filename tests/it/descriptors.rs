@@ -47,7 +47,7 @@ fn when_none_is_left_connections_wait_and_are_served_when_there_are_some_again()
     let idle: Vec<Client> = (0..40)
         .map(|_| Client::connect(sidecar.address()))
         .collect();
-    let complaint = "connections cannot be accepted for now";
+    let complaint = "cannot accept connections";
     until("a word about it", || {
         sidecar.written().contains(complaint).then_some(())
     });

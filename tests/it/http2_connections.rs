@@ -12,7 +12,7 @@ use std::{
 use crate::support::{
     client::A_WHILE,
     frames::{Frame, FrameClient, STATUS_200, kind},
-    patience::until,
+    patience::{Gate, until},
     setup::Setup,
     sidecar::Sidecar,
     token_endpoint::TokenEndpoint,
@@ -171,4 +171,23 @@ fn an_idle_connection_is_ended_whatever_pings_it_answers() {
     // The next request in time is served; only after that the connection idles.
     assert_served(&mut client, 3, b"small");
     assert_told_goodbye(&client.read_to_end("the end of an idle connection"));
+}
+
+#[test]
+fn a_connection_whose_only_request_was_reset_is_idle() {
+    let gate = Arc::new(Gate::default());
+    let upstream = Upstream::answering({
+        let gate = gate.clone();
+        move |_| {
+            gate.pass();
+            ok("small")
+        }
+    });
+    let sidecar = world(&upstream, "head_timeout = \"30s\"\nkeep_alive = \"1s\"");
+    let mut client = FrameClient::connect(sidecar.address(), WINDOW);
+    client.get(1, "/");
+    upstream.wait_for(1);
+    client.cancel(1);
+    assert_told_goodbye(&client.read_to_end("the end of an idle connection"));
+    gate.open();
 }

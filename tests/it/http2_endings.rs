@@ -190,7 +190,7 @@ fn streams_that_are_opened_and_given_up_at_once_end_the_connection() {
         frame.kind == kind::GOAWAY
     });
     assert!(!ended, "no GOAWAY before the end: {frames:?}");
-    assert_eq!(frames.last().unwrap().payload[4..], ENHANCE_YOUR_CALM);
+    assert_eq!(frames.last().unwrap().payload[4..8], ENHANCE_YOUR_CALM);
     client.read_to_end("the end of the connection");
     gate.open();
     assert_eq!(sidecar.get("/").text(), "fine");

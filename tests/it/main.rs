@@ -57,7 +57,6 @@ mod forwarding;
 mod grpc;
 mod hostile_upstreams;
 mod injection;
-mod interim_answers;
 mod streaming;
 mod tunnels;
 mod upstream_failures;

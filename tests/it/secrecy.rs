@@ -223,10 +223,16 @@ fn logs_hold_no_more_of_a_target_than_its_path() {
     }
     let written = || {
         let written = sidecar.written();
-        ["/with-user-information", "/with-fragment", "/with-query"]
-            .iter()
-            .all(|path| written.contains(path))
-            .then_some(written)
+        // The head with a fragment is refused before its path is known.
+        let path = |path: &str| format!("\"path\":\"{path}\"");
+        [
+            path("/with-user-information"),
+            path("-"),
+            path("/with-query"),
+        ]
+        .iter()
+        .all(|path| written.contains(path))
+        .then_some(written)
     };
     assert_clean(
         "the log",

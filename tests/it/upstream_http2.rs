@@ -287,7 +287,7 @@ fn a_length_that_the_upstream_tells_reaches_the_caller() {
 fn trailers_pass_both_ways_but_for_those_that_would_be_believed() {
     let upstream = H2Upstream::start(|mut call| async move {
         call.collect().await?;
-        let mut stream = call.begin()?;
+        let mut stream = call.begin_with(&[("trailer", "x-sum")])?;
         stream.send_data("hello".into(), false)?;
         let mut trailers = HeaderMap::new();
         for (name, value) in [

@@ -360,7 +360,7 @@ fn the_head_limits_hold_for_answers_too() {
 #[test]
 fn trailers_have_limits_too() {
     let upstream = H2Upstream::start(|mut call| async move {
-        let mut stream = call.begin()?;
+        let mut stream = call.begin_with(&[("trailer", "x-large-0")])?;
         stream.send_data("fine".into(), false)?;
         let mut trailers = HeaderMap::new();
         let count = if call.target() == "/" { 1 } else { 50 };
@@ -380,7 +380,9 @@ fn trailers_have_limits_too() {
             got.as_ref().map_or(true, |told| told.status == 502),
             "{protocol:?}: {got:?}"
         );
-        let told = Ask::get("/").told(protocol, sidecar.address());
+        let told = Ask::get("/")
+            .field("te", "trailers")
+            .told(protocol, sidecar.address());
         assert_eq!(
             (told.text().as_str(), told.trailers.len()),
             ("fine", 1),

@@ -13,12 +13,12 @@ use http::{HeaderMap, HeaderValue};
 
 use crate::support::{
     client::{A_WHILE, Client},
-    either::{Ask, BOTH, Protocol},
+    either::{Ask, BOTH},
     frame_server::FrameServer,
     frames::{Frame, FrameClient, ODD_TARGET, STATUS_200, flag, kind, request_block},
     h2_upstream::H2Upstream,
     h2c::{H2Client, with_trailers},
-    patience::{Gate, lock},
+    patience::Gate,
     setup::Setup,
     sidecar::Sidecar,
     token_endpoint::TokenEndpoint,
@@ -216,40 +216,25 @@ fn as_many_fields_as_a_head_may_have_pass() {
 }
 
 #[test]
-fn a_target_that_is_no_uri_passes_byte_for_byte_here_too() {
-    let blocks: Arc<std::sync::Mutex<Vec<Vec<u8>>>> = Arc::default();
-    let upstream = FrameServer::start({
-        let blocks = blocks.clone();
-        move |mut wire, _| {
-            while let Ok(frame) = wire.next_of(kind::HEADERS) {
-                lock(&blocks).push(frame.payload);
-                let whole = flag::END_HEADERS | flag::END_STREAM;
-                let _ = wire.send(kind::HEADERS, whole, frame.stream, &[STATUS_200]);
-            }
-        }
-    });
+fn a_target_with_bytes_that_uris_encode_passes_here_too() {
+    let upstream = H2Upstream::start(|mut call| async move { call.answer(200, &[], "fine") });
     let sidecar = sidecar(&upstream.origin(), "", "");
-    for protocol in BOTH {
-        if protocol == Protocol::Http1 {
-            let mut client = Client::connect(sidecar.address());
-            client.send([b"GET ", ODD_TARGET, b" HTTP/1.1\r\nHost: localhost\r\n\r\n"].concat());
-            assert_eq!(client.answer().status, 200);
-        } else {
-            let mut client = FrameClient::connect(sidecar.address(), 65_535);
-            client.ask(1, &request_block("GET", ODD_TARGET, &[]), true);
-            let (frames, _) = client.read_until("the answer", |frame| frame.kind == kind::HEADERS);
-            assert_eq!(frames[frames.len() - 1].payload[0], STATUS_200);
-        }
-        let block = lock(&blocks).pop().expect("a request at the upstream");
-        // `:path` as a literal of that length: the sidecar never packs values.
-        let wanted = [&[4, u8::try_from(ODD_TARGET.len()).unwrap()], ODD_TARGET].concat();
-        let is_there = block.windows(wanted.len()).any(|window| window == wanted);
-        assert!(
-            is_there,
-            "{protocol:?}: {:?}",
-            String::from_utf8_lossy(&block)
-        );
-    }
+    let mut client = Client::connect(sidecar.address());
+    let mut sent_on = |target: &[u8]| {
+        client.send([b"GET ", target, b" HTTP/1.1\r\nHost: localhost\r\n\r\n"].concat());
+        assert_eq!(client.answer().status, 200);
+        upstream.last().head.uri.to_string()
+    };
+    let odd = std::str::from_utf8(ODD_TARGET).unwrap();
+    assert!(sent_on(ODD_TARGET).ends_with(odd));
+    // What `http::Uri` refuses arrives encoded.
+    assert!(sent_on(b"/<a>/\xff?\"`").ends_with("/%3Ca%3E/%FF?%22%60"));
+
+    let mut client = FrameClient::connect(sidecar.address(), 65_535);
+    client.ask(1, &request_block("GET", ODD_TARGET, &[]), true);
+    let (frames, _) = client.read_until("the answer", |frame| frame.kind == kind::HEADERS);
+    assert_eq!(frames[frames.len() - 1].payload[0], STATUS_200);
+    assert!(upstream.last().head.uri.to_string().ends_with(odd));
 }
 
 #[tokio::test]

@@ -1,12 +1,14 @@
 //! A response's body on its way to the client.
 
 use std::{
+    mem,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
 };
 
 use bytes::Bytes;
+use http::Version;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 use hyper::body::Incoming;
@@ -19,10 +21,18 @@ use crate::{
     server::timer::Timer,
 };
 
+/// The largest part of a body that is given to an HTTP/2 stream at a time, as large as its frames.
+///
+/// hyper asks for the next part when this one has gone out, so this bounds what waits for a window, and tells that the
+/// client goes on reading.
+const MAX_PART: usize = 16 * 1024;
+
 /// The body of any response of the proxy. When it ends, the request is recorded.
 #[derive(Debug)]
 pub struct ResponseBody {
     content: Content,
+    /// What is left of a part that is too large for one frame of HTTP/2.
+    rest: Bytes,
     /// Absent for a tunnel, which is recorded at its own end.
     exchange: Option<Exchange>,
 }
@@ -52,6 +62,11 @@ pub struct Download {
 #[derive(Clone, Copy, Debug, Error)]
 #[error("no byte of the body moved for `timeouts.idle`")]
 struct IdleError;
+
+/// The upstream reset the stream before the end of the body.
+#[derive(Clone, Copy, Debug, Error)]
+#[error("the upstream reset the stream")]
+struct CutError;
 
 impl Download {
     /// Makes the body of a response whose head has come by `checkout`.
@@ -100,6 +115,7 @@ impl Download {
                 }
                 Poll::Ready(Some(Ok(self.filter(frame))))
             }
+            Poll::Ready(None) if self.is_cut() => self.fail(cx, CutError.into()),
             Poll::Ready(None) => {
                 self.release();
                 Poll::Ready(None)
@@ -112,6 +128,13 @@ impl Download {
                 self.fail(cx, IdleError.into())
             }
         }
+    }
+
+    /// Whether the body has ended before its end. hyper takes a reset stream for an ended one where the reason is
+    /// `NO_ERROR`.
+    fn is_cut(&self) -> bool {
+        let is_http2 = |checkout: &Checkout| checkout.version() == Version::HTTP_2;
+        self.checkout.as_ref().is_some_and(is_http2) && !self.incoming.is_end_stream()
     }
 
     fn poll_incoming(
@@ -171,6 +194,7 @@ impl ResponseBody {
     pub fn own(content: Full<Bytes>, exchange: Exchange) -> Self {
         Self {
             content: Content::Own(content),
+            rest: Bytes::new(),
             exchange: Some(exchange),
         }
     }
@@ -179,6 +203,7 @@ impl ResponseBody {
     pub fn upstream(download: Download, exchange: Exchange) -> Self {
         Self {
             content: Content::Upstream(download),
+            rest: Bytes::new(),
             exchange: Some(exchange),
         }
     }
@@ -187,6 +212,7 @@ impl ResponseBody {
     pub fn empty() -> Self {
         Self {
             content: Content::Own(Full::default()),
+            rest: Bytes::new(),
             exchange: None,
         }
     }
@@ -201,14 +227,33 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = &mut *self;
+        if let Some(exchange) = &this.exchange {
+            exchange.wait_for_upstream();
+        }
         let frame = match &mut this.content {
+            _ if !this.rest.is_empty() => Some(Ok(Frame::data(mem::take(&mut this.rest)))),
             Content::Own(content) => ready!(Pin::new(content).poll_frame(cx))
                 .map(|frame| frame.map_err(|never| match never {})),
             Content::Upstream(download) => ready!(download.poll_frame(cx, this.exchange.as_mut())),
         };
+        let is_watched = |exchange: &Exchange| exchange.is_watched();
+        let frame = match frame.map(|frame| frame.map(Frame::into_data)) {
+            Some(Ok(Ok(mut data)))
+                if data.len() > MAX_PART && this.exchange.as_ref().is_some_and(is_watched) =>
+            {
+                this.rest = data.split_off(MAX_PART);
+                Some(Ok(Frame::data(data)))
+            }
+            frame => {
+                frame.map(|frame| frame.map(|frame| frame.map_or_else(|other| other, Frame::data)))
+            }
+        };
         if let Some(exchange) = &mut this.exchange {
             match &frame {
-                Some(Ok(frame)) => exchange.count_bytes(frame.data_ref().map_or(0, Bytes::len)),
+                Some(Ok(frame)) => {
+                    exchange.count_bytes(frame.data_ref().map_or(0, Bytes::len));
+                    exchange.wait_for_client();
+                }
                 Some(Err(_)) => exchange.break_off(),
                 None => {}
             }
@@ -218,6 +263,7 @@ impl Body for ResponseBody {
 
     fn is_end_stream(&self) -> bool {
         match &self.content {
+            _ if !self.rest.is_empty() => false,
             Content::Own(content) => content.is_end_stream(),
             Content::Upstream(download) => {
                 download.incoming.is_end_stream() && download.broken.is_none()

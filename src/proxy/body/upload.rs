@@ -6,11 +6,11 @@ use std::{
     io,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, ready},
+    task::{Context, Poll, Waker, ready},
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, request::Parts};
+use http::{HeaderMap, Version, request::Parts};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use thiserror::Error;
@@ -36,6 +36,7 @@ pub struct RequestBody {
 #[derive(Debug)]
 struct Upload {
     incoming: RefCell<Incoming>,
+    is_http2: bool,
     trailer_filter: TrailerFilter,
     /// `guard.max_body`.
     limit: Option<u64>,
@@ -46,6 +47,8 @@ struct Upload {
     is_ended: Cell<bool>,
     is_waiting: Cell<bool>,
     moved_at: Cell<Instant>,
+    /// The task that waits for the response, where another one sends the body.
+    watcher: RefCell<Option<Waker>>,
     fault: Cell<Option<UploadFault>>,
 }
 
@@ -85,6 +88,7 @@ impl RequestBody {
             return Self::default();
         }
         let upload = Upload {
+            is_http2: parts.version == Version::HTTP_2,
             trailer_filter: TrailerFilter::of_request(&parts.headers, route),
             limit: route.guard.max_body,
             announced: incoming.size_hint().exact(),
@@ -94,6 +98,7 @@ impl RequestBody {
             is_ended: Cell::new(false),
             is_waiting: Cell::new(false),
             moved_at: Cell::new(Instant::now()),
+            watcher: RefCell::default(),
             fault: Cell::new(None),
         };
         Self {
@@ -123,6 +128,15 @@ impl RequestBody {
     /// When the body last moved; `None` without a body.
     pub fn moved_at(&self) -> Option<Instant> {
         self.upload.as_ref().map(|upload| upload.moved_at.get())
+    }
+
+    /// Wakes the task of `cx` when the client's part of the body is over, since other deadlines count from then.
+    pub fn watch_end(&self, cx: &Context<'_>) {
+        if let Some(upload) = &self.upload
+            && !upload.is_ended.get()
+        {
+            upload.watcher.replace(Some(cx.waker().clone()));
+        }
     }
 
     /// What the client did wrong, if anything.
@@ -165,7 +179,12 @@ impl Upload {
         let received = Pin::new(&mut *incoming).poll_frame(cx);
         self.is_waiting.set(received.is_pending());
         let Some(frame) = ready!(received) else {
-            self.is_ended.set(true);
+            if self.is_http2 && !incoming.is_end_stream() {
+                // hyper takes a reset stream for an ended one where the reason is `NO_ERROR`.
+                self.fault.set(Some(UploadFault::Disconnected));
+                return Poll::Ready(Some(Err(UploadError)));
+            }
+            self.end();
             return Poll::Ready(None);
         };
         self.moved_at.set(Instant::now());
@@ -174,13 +193,22 @@ impl Upload {
             .and_then(|frame| self.accept(frame));
         match kept {
             Ok(frame) => {
-                self.is_ended.set(incoming.is_end_stream());
+                if incoming.is_end_stream() {
+                    self.end();
+                }
                 Poll::Ready(Some(Ok(frame)))
             }
             Err(fault) => {
                 self.fault.set(Some(fault));
                 Poll::Ready(Some(Err(UploadError)))
             }
+        }
+    }
+
+    fn end(&self) {
+        self.is_ended.set(true);
+        if let Some(watcher) = self.watcher.take() {
+            watcher.wake();
         }
     }
 

@@ -18,7 +18,7 @@ use http::{
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls_pki_types::ServerName;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{net::TcpStream, sync::Notify, time::timeout};
 use tokio_rustls::TlsConnector;
 
 use super::{
@@ -42,12 +42,17 @@ const STREAM_WINDOW: u32 = 128 * 1024;
 /// read holds up no other.
 const CONNECTION_WINDOW: u32 = STREAM_WINDOW * super::pool::MAX_STREAMS as u32;
 
+/// Stands for the streams that an upstream allows, before its settings say.
+const UNKNOWN_STREAMS: usize = usize::MAX - 1;
+
 /// The interval of HTTP/2 PINGs, and the time for their answer.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The read buffer of an HTTP/1.1 connection, in bytes.
-const MAX_BUFFER: usize = 128 * 1024;
+/// What the buffers of an HTTP/1.1 connection hold beside the largest head, in bytes.
+///
+/// A response that its client does not read costs one such buffer here and one on the client's side.
+const EXTRA_BUFFER: usize = 8 * 1024;
 
 /// What HTTP/2 counts for each field beside its name and value (RFC 9113 §6.5.2).
 const FIELD_OVERHEAD: usize = 32;
@@ -99,6 +104,11 @@ impl ActiveUpstream {
     /// The version to speak.
     pub(super) fn http2(&self) -> Http2 {
         self.http2
+    }
+
+    /// The bounds of its responses' heads.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// The value of `Host`.
@@ -199,7 +209,7 @@ impl ActiveUpstream {
             .title_case_headers(true)
             .allow_spaces_after_header_name_in_responses(true)
             .max_header_size(self.limits.head_bytes)
-            .max_buf_size(MAX_BUFFER.max(2 * self.limits.head_bytes));
+            .max_buf_size(self.limits.head_bytes + EXTRA_BUFFER);
         if self.limits.head_fields != Limits::default().head_fields {
             builder.max_headers(self.limits.head_fields);
         }
@@ -214,18 +224,28 @@ impl ActiveUpstream {
         stream: UpstreamStream,
         pool: &Rc<Pool>,
     ) -> Result<Checkout, ProxyRefusal> {
-        let io = TokioIo::new(UpstreamIo::new(stream, ReceivedFlag::default()));
+        let on_read = Arc::new(Notify::new());
+        let io = UpstreamIo::new(stream, ReceivedFlag::default()).with_notice(on_read.clone());
         let head_bytes = self.limits.head_bytes + self.limits.head_fields * FIELD_OVERHEAD;
-        let (sender, connection) = http2::Builder::new(LocalExecutor)
+        let (sender, mut connection) = http2::Builder::new(LocalExecutor)
             .timer(TokioTimer::new())
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX))
+            .initial_max_send_streams(UNKNOWN_STREAMS)
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_TIMEOUT)
-            .handshake(io)
+            .handshake(TokioIo::new(io))
             .await
             .map_err(|_| not_http())?;
+        // Before its settings are known, an upstream refuses streams that are too many for it.
+        while connection.current_max_send_streams() == UNKNOWN_STREAMS {
+            tokio::select! {
+                biased;
+                _ = &mut connection => return Err(not_http()),
+                () = on_read.notified() => {}
+            }
+        }
         let session = Http2Session::start(sender, connection);
         pool.share(self, session.clone());
         Ok(Checkout::http2(session.open_stream(false)))

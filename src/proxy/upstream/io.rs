@@ -13,6 +13,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    sync::Notify,
 };
 use tokio_rustls::client::TlsStream;
 
@@ -40,6 +41,8 @@ impl ReceivedFlag {
 pub(super) struct UpstreamIo {
     stream: UpstreamStream,
     received: ReceivedFlag,
+    /// Is notified of each read.
+    on_read: Option<Arc<Notify>>,
 }
 
 /// The transport of an upstream connection.
@@ -54,7 +57,19 @@ pub(super) enum UpstreamStream {
 impl UpstreamIo {
     /// Wraps `stream`; sets `received` when a byte comes.
     pub(super) fn new(stream: UpstreamStream, received: ReceivedFlag) -> Self {
-        Self { stream, received }
+        Self {
+            stream,
+            received,
+            on_read: None,
+        }
+    }
+
+    /// Notifies `on_read` of each read.
+    pub(super) fn with_notice(self, on_read: Arc<Notify>) -> Self {
+        Self {
+            on_read: Some(on_read),
+            ..self
+        }
     }
 }
 
@@ -70,6 +85,9 @@ impl AsyncRead for UpstreamIo {
             UpstreamStream::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
             UpstreamStream::Tls(stream) => Pin::new(stream).poll_read(cx, buffer),
         })?;
+        if let Some(on_read) = &this.on_read {
+            on_read.notify_one();
+        }
         if buffer.filled().len() > before {
             this.received.0.store(true, Ordering::Relaxed);
         }

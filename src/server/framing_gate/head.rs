@@ -250,6 +250,13 @@ pub(super) fn encode_target(target: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// Whether the path of `target` has bytes outside ASCII.
+pub(super) fn has_raw_path(target: &[u8]) -> bool {
+    let path = &target[path_start(target)..];
+    let end = memchr(b'?', path).unwrap_or(path.len());
+    !path[..end].is_ascii()
+}
+
 /// Where a target's path begins: behind the authority of an absolute form. The authority is left to hyper to refuse.
 fn path_start(target: &[u8]) -> usize {
     if target.starts_with(b"/") {

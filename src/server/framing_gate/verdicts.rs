@@ -1,7 +1,7 @@
 //! The state of a connection's gate, shared with its service and with outer layers.
 
 use std::sync::{
-    Arc, OnceLock,
+    Arc, Mutex, OnceLock, PoisonError,
     atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering::Relaxed},
 };
 
@@ -70,6 +70,9 @@ struct Shared {
     phase: AtomicU8,
     head_bytes: AtomicUsize,
     passes_through: AtomicBool,
+    has_raw_paths: AtomicBool,
+    /// The numbers of the heads whose path had bytes outside ASCII.
+    raw_paths: Mutex<Vec<u64>>,
 }
 
 impl GateVerdicts {
@@ -82,6 +85,18 @@ impl GateVerdicts {
         self.0.requests.store(number, Relaxed);
         let (refused, why) = self.0.refused.get()?;
         (*refused == number).then_some(*why)
+    }
+
+    /// Whether the path of the request that the service received last came with bytes outside ASCII.
+    pub fn had_raw_path(&self) -> bool {
+        if !self.0.has_raw_paths.load(Relaxed) {
+            return false;
+        }
+        let number = self.0.requests.load(Relaxed);
+        let mut raw_paths = (self.0.raw_paths.lock()).unwrap_or_else(PoisonError::into_inner);
+        raw_paths.retain(|raw| *raw >= number);
+        self.0.has_raw_paths.store(!raw_paths.is_empty(), Relaxed);
+        raw_paths.first() == Some(&number)
     }
 
     /// Lets all later bytes pass untouched. The service calls this before it returns a 101.
@@ -123,6 +138,12 @@ impl GateVerdicts {
 
     pub(super) fn passes_through(&self) -> bool {
         self.0.passes_through.load(Relaxed)
+    }
+
+    pub(super) fn mark_raw_path(&self, number: u64) {
+        let mut raw_paths = (self.0.raw_paths.lock()).unwrap_or_else(PoisonError::into_inner);
+        raw_paths.push(number);
+        self.0.has_raw_paths.store(true, Relaxed);
     }
 
     pub(super) fn refuse(&self, number: u64, why: GateRefusal) {

@@ -109,7 +109,20 @@ impl Call {
 
     /// Sends the head of a 200; the body is to follow.
     pub fn begin(&mut self) -> Result<SendStream<Bytes>, h2::Error> {
-        self.respond.send_response(Response::new(()), false)
+        self.begin_with(&[])
+    }
+
+    /// Sends the head of a 200 with fields; the body is to follow.
+    pub fn begin_with(
+        &mut self,
+        fields: &[(&'static str, &'static str)],
+    ) -> Result<SendStream<Bytes>, h2::Error> {
+        let mut response = Response::new(());
+        for (name, value) in fields {
+            let value = http::HeaderValue::from_static(value);
+            response.headers_mut().append(*name, value);
+        }
+        self.respond.send_response(response, false)
     }
 
     /// Sends a whole answer with fields.

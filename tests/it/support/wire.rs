@@ -320,7 +320,9 @@ impl<S: Read + Write> Wire<S> {
         loop {
             let line = self.line()?;
             match line.split_once(':') {
-                Some((name, value)) => trailers.push((name.to_owned(), value.trim().to_owned())),
+                Some((name, value)) => {
+                    trailers.push((name.to_ascii_lowercase(), value.trim().to_owned()))
+                }
                 None if line.is_empty() => return Ok(trailers),
                 None => return Err(invalid(&format!("trailer {line:?}"))),
             }
