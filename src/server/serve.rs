@@ -21,6 +21,9 @@ const MAX_STREAMS: u32 = 256;
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
+/// Bytes of a response that wait for an HTTP/2 connection's socket.
+const STREAM_BUFFER: usize = 32 * 1024;
+
 /// What HTTP/2 counts for each field beside its name and value (RFC 9113 §6.5.2).
 const FIELD_OVERHEAD: usize = 32;
 
@@ -71,6 +74,7 @@ impl<E: Clone> Server<E> {
             .max_concurrent_streams(MAX_STREAMS)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_send_buf_size(STREAM_BUFFER)
             .max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX));
         Self { builder, limits }
     }
