@@ -6,6 +6,7 @@ use tungstenite::{Message, protocol::frame::CloseFrame, protocol::frame::coding:
 
 use crate::support::{
     client::{A_WHILE, Client},
+    patience::lock,
     problem::assert_problem,
     server::Server,
     setup::Setup,
@@ -223,4 +224,24 @@ fn where_the_upstream_declines_what_follows_is_the_next_request() {
     ));
     assert_eq!(client.answer().text(), "/chat");
     assert_eq!(client.answer().text(), "/next");
+}
+
+#[test]
+fn what_a_client_sends_after_the_upstreams_last_byte_arrives() {
+    let (heard, hears) = std::sync::mpsc::channel();
+    let heard = std::sync::Mutex::new(heard);
+    let upstream = Upstream::scripted(move |mut connection| {
+        connection.request().unwrap();
+        connection.wire.send(format!("{SWITCH}bye")).unwrap();
+        connection.finish_sending();
+        let _ = lock(&heard).send(connection.wire.rest().unwrap());
+    });
+    let sidecar = sidecar(&upstream.origin(), "upgrade = [\"websocket\"]");
+    let mut client = Client::connect(sidecar.address());
+    client.send(ASK);
+    assert_eq!(client.head().status(), 101);
+    assert_eq!(client.wire().rest().unwrap(), b"bye");
+    client.send("last words");
+    client.finish_sending();
+    assert_eq!(hears.recv().unwrap(), b"last words");
 }
