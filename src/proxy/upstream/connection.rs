@@ -348,8 +348,8 @@ impl Http2Stream {
             let error = failed.into_error();
             SendError {
                 is_unsent: is_unsent || is_unprocessed(&error),
-                // A stream that broke tells nothing of bytes that came; GOAWAY and REFUSED_STREAM say all.
-                has_received: true,
+                // A stream that was reset is at work, or was.
+                has_received: !has_lost_connection(&error),
                 error,
             }
         })
@@ -361,6 +361,13 @@ impl Drop for Http2Stream {
         let streams = &self.session.streams;
         streams.set(streams.get() - 1);
     }
+}
+
+/// Whether the connection of a stream broke, rather than the stream or a rule of HTTP/2.
+fn has_lost_connection(error: &hyper::Error) -> bool {
+    std::error::Error::source(error)
+        .and_then(|source| source.downcast_ref::<h2::Error>())
+        .is_none_or(h2::Error::is_io)
 }
 
 /// Whether the upstream said that it has not processed the request (RFC 9113 §8.7).
