@@ -22,10 +22,10 @@ use super::{
 use crate::{clock::Clock, tls};
 
 /// The part of the time that may go by before there is a connection.
-const CONNECTING: f64 = 0.9;
+const CONNECT_SHARE: f64 = 0.9;
 
 /// The most that is read of an answer, in bytes.
-pub const LARGEST_ANSWER: usize = 64 * 1024;
+pub const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
 /// The token endpoint of one provider. Cheap to make: its client is built at the first request.
 pub struct TokenEndpoint {
@@ -91,7 +91,7 @@ impl TokenEndpoint {
         // A connection that is not made in its part of the time ends with an error of its own. So when all of the time is
         // over, the request was on its way; unless the client took long to build, and then it may have been.
         let exchanged = timeout_at(deadline, exchange(client, request)).await;
-        exchanged.unwrap_or_else(|_| Err(timed_out.after_sending()))
+        exchanged.unwrap_or_else(|_| Err(timed_out.possibly_sent()))
     }
 }
 
@@ -130,11 +130,11 @@ async fn exchange(client: &Client, request: Prepared) -> Result<Answer, TokenReq
 
 type Body = Zeroizing<Vec<u8>>;
 
-/// Reads up to [`LARGEST_ANSWER`] bytes and gives up on an answer that has more, whatever length it promised.
+/// Reads up to [`MAX_RESPONSE_BYTES`] bytes and gives up on an answer that has more, whatever length it promised.
 async fn read_body(answer: &mut Response) -> Result<Body, TokenRequestError> {
     let mut body = Body::default();
     while let Some(chunk) = answer.chunk().await.map_err(|error| failed(&error))? {
-        if body.len() + chunk.len() > LARGEST_ANSWER {
+        if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
             return Err(TokenRequestError::new(Fault::NotAToken(
                 "it is larger than 64 KiB",
             )));
@@ -169,7 +169,7 @@ fn client(provider: &Provider) -> Result<Client, &'static str> {
     let tls = if needs_tls {
         settings.trust.client_config(&[b"h2", b"http/1.1"])
     } else {
-        trusting_nobody()?
+        config_without_roots()?
     };
     let mut builder = Client::builder()
         // A redirect would be followed with the secret in the form.
@@ -177,7 +177,7 @@ fn client(provider: &Provider) -> Result<Client, &'static str> {
         .referer(false)
         .retry(retry::never())
         .no_proxy()
-        .connect_timeout(settings.timeout.mul_f64(CONNECTING))
+        .connect_timeout(settings.timeout.mul_f64(CONNECT_SHARE))
         .tls_backend_preconfigured(tls)
         // Renewals are far apart: a connection kept that long is as good as dead, and finding out costs an attempt.
         .pool_max_idle_per_host(0);
@@ -193,7 +193,7 @@ fn client(provider: &Provider) -> Result<Client, &'static str> {
 }
 
 /// For an endpoint without TLS: reading the system's roots would take longer than all the rest of the start.
-fn trusting_nobody() -> Result<ClientConfig, &'static str> {
+fn config_without_roots() -> Result<ClientConfig, &'static str> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder =
         ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
@@ -209,7 +209,7 @@ fn failed(error: &reqwest::Error) -> TokenRequestError {
     if error.is_connect() || error.is_builder() {
         failed
     } else {
-        failed.after_sending()
+        failed.possibly_sent()
     }
 }
 

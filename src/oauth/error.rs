@@ -112,12 +112,12 @@ impl TokenRequestError {
     }
 
     /// The same of another endpoint.
-    pub fn at(self, target: Target) -> Self {
+    pub fn for_endpoint(self, target: Target) -> Self {
         Self { target, ..self }
     }
 
     /// The same of a request that went out, or may have.
-    pub fn after_sending(self) -> Self {
+    pub fn possibly_sent(self) -> Self {
         Self {
             unanswered: true,
             ..self
@@ -375,14 +375,14 @@ mod tests {
 
     #[test]
     fn a_refused_sign_in_is_not_repeated_soon() {
-        let refused =
-            TokenRequestError::new(Fault::SignInRefused { code: None }).at(Target::SignIn);
+        let refused = TokenRequestError::new(Fault::SignInRefused { code: None })
+            .for_endpoint(Target::SignIn);
         assert!(
             refused.wants_a_change()
                 && !refused.is_transient()
                 && !refused.may_have_been_received()
         );
-        let down = TokenRequestError::new(Fault::Connect).at(Target::SignIn);
+        let down = TokenRequestError::new(Fault::Connect).for_endpoint(Target::SignIn);
         assert!(!down.wants_a_change() && down.is_transient());
         assert_eq!(down.to_string(), "no connection to the sign-in endpoint");
     }

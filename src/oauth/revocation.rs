@@ -41,7 +41,7 @@ pub async fn revoke(
     );
     acknowledged
         .map(|()| true)
-        .map_err(|error| error.at(Target::Revocation))
+        .map_err(|error| error.for_endpoint(Target::Revocation))
 }
 
 #[cfg(test)]

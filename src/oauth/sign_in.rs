@@ -21,7 +21,7 @@ use crate::secret::Secret;
 /// # Errors
 /// The provider has no account, one of the two exchanges failed, or the answer to the sign-in was not to this one.
 pub async fn sign_in(endpoint: &TokenEndpoint) -> Result<Issued, TokenRequestError> {
-    let failed = |fault| TokenRequestError::new(fault).at(Target::SignIn);
+    let failed = |fault| TokenRequestError::new(fault).for_endpoint(Target::SignIn);
     let provider = endpoint.provider();
     let settings = provider
         .sign_in
@@ -36,8 +36,9 @@ pub async fn sign_in(endpoint: &TokenEndpoint) -> Result<Issued, TokenRequestErr
     let answer = endpoint
         .send(prepare(&attempt, provider, settings))
         .await
-        .map_err(|error| error.at(Target::SignIn))?;
-    let code = read(&attempt, endpoint, &answer).map_err(|error| error.at(Target::SignIn))?;
+        .map_err(|error| error.for_endpoint(Target::SignIn))?;
+    let code =
+        read(&attempt, endpoint, &answer).map_err(|error| error.for_endpoint(Target::SignIn))?;
     authorization::exchange(endpoint, &attempt, &code).await
 }
 

@@ -106,14 +106,14 @@ struct Counted(Arc<Ingress>);
 
 impl Counted {
     fn new(ingress: &Arc<Ingress>) -> Self {
-        ingress.connections.add(1);
+        ingress.connections.inc();
         Self(ingress.clone())
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.connections.add(-1);
+        self.0.connections.dec();
     }
 }
 

@@ -219,7 +219,7 @@ async fn replays(
     }
     match credential.renew(seen).await {
         Ok(token) => {
-            active.metrics.replayed();
+            active.metrics.record_replay();
             prepared.token = Some(token);
             prepared.cost = TokenCost::Replayed;
             Ok(true)

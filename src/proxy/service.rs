@@ -143,7 +143,7 @@ pub fn tell(
 ) {
     active
         .map_or(&ingress.unrouted, |active| &active.metrics)
-        .answered(status, elapsed);
+        .record(status, elapsed);
     if !access_log::enabled() {
         return;
     }

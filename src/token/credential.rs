@@ -298,7 +298,7 @@ impl Credential {
             }
             progress.discarded = Some(seen.secret.clone());
             self.cache.remove(self.key);
-            self.metrics.expiry(None);
+            self.metrics.set_expiry(None);
             true
         });
         match verdict {

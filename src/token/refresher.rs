@@ -188,7 +188,7 @@ impl Refresher {
         let word = answer.as_ref().map_or_else(|error| error.kind(), |_| "ok");
         self.credential
             .metrics()
-            .request(grant, word, clock.now().since(asked_at));
+            .record_request(grant, word, clock.now().since(asked_at));
         (answer, asked_at)
     }
 

@@ -82,7 +82,7 @@ impl Credential {
     }
 
     fn put(&self, token: Token, until: Moment, is_new: bool) {
-        self.metrics.login_required(false);
+        self.metrics.set_login_required(false);
         self.progress.send_modify(|progress| {
             if progress.discarded.as_ref() == Some(&token.secret) {
                 if !is_new {
@@ -92,7 +92,7 @@ impl Credential {
                 // The authorization server stands by it: it is as good on record as it is in hand.
                 progress.discarded = None;
             }
-            self.metrics.expiry(Some(token.expires_at_wall));
+            self.metrics.set_expiry(Some(token.expires_at_wall));
             self.cache.insert(self.key, token);
             progress.succeed(until);
         });
@@ -100,7 +100,7 @@ impl Credential {
 
     /// The token in hand is good enough. Where it was discarded meanwhile, another is wanted.
     pub(in crate::token) fn keep(&self) {
-        self.metrics.login_required(false);
+        self.metrics.set_login_required(false);
         self.progress.send_modify(|progress| match self.current() {
             Some(token) => progress.succeed(token.refresh_at),
             None => progress.wanted = true,
@@ -108,21 +108,21 @@ impl Credential {
     }
 
     pub(in crate::token) fn fail(&self, failure: Failure, retry: Retry) {
-        self.metrics.login_required(false);
+        self.metrics.set_login_required(false);
         self.progress
             .send_modify(|progress| progress.fail(failure, retry));
     }
 
     /// Nothing can be asked for before there is a login. The token in hand stays until it ends.
     pub(in crate::token) fn require_login(&self, failure: Option<Failure>) {
-        self.metrics.login_required(true);
+        self.metrics.set_login_required(true);
         self.progress
             .send_modify(|progress| progress.require_login(failure));
     }
 
     /// Gives up the token in hand.
     pub(in crate::token) fn forget(&self) {
-        self.metrics.expiry(None);
+        self.metrics.set_expiry(None);
         self.progress.send_modify(|_| self.cache.remove(self.key));
     }
 
