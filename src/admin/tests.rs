@@ -371,11 +371,11 @@ async fn metrics_and_page_are_served_as_what_they_are() {
         .state
         .metrics()
         .route("devices")
-        .answered(200, Duration::from_millis(1));
+        .record(200, Duration::from_millis(1));
     let metrics = world.get("/metrics").await;
     assert_eq!(
         metrics.header("content-type"),
-        "text/plain; version=0.0.4; charset=utf-8"
+        "application/openmetrics-text; version=1.0.0; charset=utf-8"
     );
     assert!(
         metrics

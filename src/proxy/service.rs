@@ -41,7 +41,7 @@ pub struct ListenerState {
 impl ListenerState {
     /// Counts a connection until the guard is dropped.
     pub fn count_connection(&self) -> ConnectionCount {
-        self.connections.add(1);
+        self.connections.inc();
         ConnectionCount(self.connections.clone())
     }
 }
@@ -52,7 +52,7 @@ pub struct ConnectionCount(Arc<Gauge>);
 
 impl Drop for ConnectionCount {
     fn drop(&mut self) {
-        self.0.add(-1);
+        self.0.dec();
     }
 }
 

@@ -1,6 +1,7 @@
 //! The deadlines of a client's connection: the first byte, the head, the idle time, and a client that does not read.
 
 use std::{
+    future::poll_fn,
     io::{self, IoSlice},
     mem,
     pin::Pin,
@@ -16,7 +17,7 @@ use tokio::{
 
 use super::{
     connection::ConnectionState,
-    framing_gate::{FramingGate, GatePhase},
+    framing_gate::{FramingGate, GatePhase, GateProtocol},
     limits::Limits,
     stream::Stream,
     timer::Timer,
@@ -66,6 +67,25 @@ impl Deadlines {
             blocked_since: None,
             write_timer: None,
         }
+    }
+
+    /// Waits for the first bytes, which tell the protocol. `None`: none came in time, or the client left.
+    pub async fn protocol(&mut self) -> Option<GateProtocol> {
+        poll_fn(|cx| {
+            if let Poll::Ready(protocol) = self.gate.poll_protocol(cx) {
+                return Poll::Ready(protocol.ok());
+            }
+            ready!(self.poll_read_deadline(cx));
+            match self.waiting {
+                // The beginning of a preface is that of a request too.
+                Waiting::Head(_) => {
+                    self.gate.expire_head();
+                    Poll::Ready(Some(GateProtocol::Http1))
+                }
+                _ => Poll::Ready(None),
+            }
+        })
+        .await
     }
 
     /// Decides what a read that found nothing waits for.

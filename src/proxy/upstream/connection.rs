@@ -9,8 +9,11 @@ use std::{
     future::poll_fn,
     pin::{Pin, pin},
     rc::Rc,
-    sync::Arc,
-    task::{Context, Poll, Waker},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, Wake, Waker},
 };
 
 use bytes::Bytes;
@@ -142,7 +145,7 @@ impl Checkout {
             upstream,
             pool,
         } = self.protocol
-            && connection.is_ready()
+            && connection.poll_idle()
         {
             connection.is_reused = true;
             pool.give_back(&upstream, connection);
@@ -156,6 +159,7 @@ pub(super) struct Http1Connection {
     sender: http1::SendRequest<RequestBody>,
     driver: Driver,
     received: ReceivedFlag,
+    idle: IdleWaker,
     is_reused: bool,
 }
 
@@ -169,6 +173,7 @@ impl Http1Connection {
             sender,
             driver: Driver::Inline(connection),
             received,
+            idle: IdleWaker::new(),
             is_reused: false,
         }
     }
@@ -188,22 +193,66 @@ impl Http1Connection {
         })
     }
 
-    /// Whether the connection can take a request: the upstream has neither closed it nor sent anything unasked.
+    /// Whether an idle connection can take a request: the upstream has neither closed it nor sent anything unasked.
     ///
-    /// As far as the runtime knows; no system call is made for an idle connection.
-    pub(super) fn is_ready(&mut self) -> bool {
+    /// As far as the runtime knows; no system call is made while nothing has happened.
+    pub(super) fn is_usable(&mut self) -> bool {
+        !self.idle.is_woken() || self.poll_idle()
+    }
+
+    /// Drives the connection while no request does; tells whether it can take a request.
+    fn poll_idle(&mut self) -> bool {
         let Driver::Inline(connection) = &mut self.driver else {
             return false;
         };
+        self.idle.clear();
         // A task whose budget is spent would see no event at all.
         let ended = pin!(unconstrained(connection));
         let is_open = ended
-            .poll(&mut Context::from_waker(Waker::noop()))
+            .poll(&mut Context::from_waker(&self.idle.waker))
             .is_pending();
         if !is_open {
             self.driver = Driver::Ended;
         }
         is_open && self.sender.is_ready()
+    }
+}
+
+/// The waker of an idle connection: it remembers that something happened, and wakes no task.
+#[derive(Debug)]
+struct IdleWaker {
+    flag: Arc<WakeFlag>,
+    waker: Waker,
+}
+
+#[derive(Debug, Default)]
+struct WakeFlag(AtomicBool);
+
+impl IdleWaker {
+    fn new() -> Self {
+        let flag = Arc::new(WakeFlag::default());
+        Self {
+            waker: flag.clone().into(),
+            flag,
+        }
+    }
+
+    fn clear(&self) {
+        self.flag.0.store(false, Ordering::Relaxed);
+    }
+
+    fn is_woken(&self) -> bool {
+        self.flag.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Wake for WakeFlag {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
