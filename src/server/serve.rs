@@ -21,7 +21,7 @@ const MAX_STREAMS: u32 = 256;
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
-/// What HTTP/2 counts for each field beside its name and value (RFC 9113 §6.5.2).
+/// Bytes that HTTP/2 counts for each field beside its name and value (RFC 9113 §6.5.2).
 const FIELD_OVERHEAD: usize = 32;
 
 /// The least buffer that hyper accepts, in bytes.
@@ -73,6 +73,21 @@ impl<E: Clone> Server<E> {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX));
         Self { builder, limits }
+    }
+
+    /// Adds `Date` to every response, as an origin server does (RFC 9110 §6.6.1).
+    pub fn with_date(mut self) -> Self {
+        self.builder.http1().auto_date_header(true);
+        self.builder.http2().auto_date_header(true);
+        self
+    }
+
+    /// Refuses HTTP/2.
+    pub fn http1_only(self) -> Self {
+        Self {
+            builder: self.builder.http1_only(),
+            ..self
+        }
     }
 
     /// The bounds of its connections.
