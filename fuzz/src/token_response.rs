@@ -1,11 +1,12 @@
-//! What a token endpoint answers: a token that is taken can be sent and lives for a while, and an error shows nothing of it.
+//! Token responses: an accepted token can be sent and has a bounded lifetime, and an error shows nothing of it.
 
 use std::time::{Duration, SystemTime};
 
 use bearward::oauth::{
     provider::TokenResponse,
     response::{
-        LONGEST_LIFETIME, LONGEST_REFRESH_TOKEN, SHORTEST_LIFETIME, acknowledged, members, read,
+        MAX_LIFETIME, MAX_REFRESH_TOKEN_BYTES, MIN_LIFETIME, check_success, read_members,
+        read_token,
     },
 };
 use http::{
@@ -44,15 +45,15 @@ pub fn check(data: &[u8]) {
     };
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
 
-    let answer = read(status, &headers, body, &layout, with_refresh_token, now);
-    let succeeded = members(status, &headers, body, now).is_ok();
-    assert!(!succeeded || acknowledged(status, &headers, body, now).is_ok());
-    match answer {
+    let response = read_token(status, &headers, body, &layout, with_refresh_token, now);
+    let succeeded = read_members(status, &headers, body, now).is_ok();
+    assert!(!succeeded || check_success(status, &headers, body, now).is_ok());
+    match response {
         Ok(issued) => {
             assert!(status.is_success() && succeeded);
             let token = issued.access_token.expose();
             assert!(!token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()));
-            assert!((SHORTEST_LIFETIME..=LONGEST_LIFETIME).contains(&issued.lifetime));
+            assert!((MIN_LIFETIME..=MAX_LIFETIME).contains(&issued.lifetime));
             let shown = format!("{issued:?}");
             assert!(
                 token.len() < 12 || !shown.contains(token),
@@ -61,7 +62,7 @@ pub fn check(data: &[u8]) {
             if let Some(refresh_token) = &issued.refresh_token {
                 let refresh_token = refresh_token.expose();
                 assert!(with_refresh_token && !refresh_token.is_empty());
-                assert!(refresh_token.len() <= LONGEST_REFRESH_TOKEN);
+                assert!(refresh_token.len() <= MAX_REFRESH_TOKEN_BYTES);
                 assert!(
                     refresh_token
                         .bytes()
@@ -81,7 +82,7 @@ pub fn check(data: &[u8]) {
                 return;
             }
             // Of the body an error shows the value of `error` alone.
-            let member = members(StatusCode::OK, &headers, body, now);
+            let member = read_members(StatusCode::OK, &headers, body, now);
             assert!(member.is_err(), "a byte of the body in {shown:?}");
         }
     }
