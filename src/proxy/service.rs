@@ -19,7 +19,7 @@ use super::{
     worker::Worker,
 };
 use crate::{
-    server::{connection::ConnectionState, limits::Limits, timer::Timer},
+    server::{connection::ConnectionState, limits::Limits, share::ConnectionPermit, timer::Timer},
     telemetry::metrics::{Gauge, RouteMetrics},
 };
 
@@ -67,6 +67,8 @@ pub struct ClientConnection {
     pub state: Arc<ConnectionState>,
     /// The timer that its requests use one after another.
     pub timer: RefCell<Option<Timer>>,
+    /// Its permit, and its part of the count; a tunnel holds both to its end.
+    pub admission: (ConnectionPermit, ConnectionCount),
 }
 
 /// The proxy, as one client connection uses it.
