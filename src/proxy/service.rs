@@ -19,15 +19,13 @@ use super::{
     worker::Worker,
 };
 use crate::{
-    server::{connection::ConnectionState, limits::Limits, timer::Timer},
+    server::{connection::ConnectionState, limits::Limits, share::ConnectionPermit, timer::Timer},
     telemetry::metrics::{Gauge, RouteMetrics},
 };
 
 /// What all connections of one listener share.
 #[derive(Debug)]
 pub struct ListenerState {
-    /// The port it listens on; a Unix socket has none.
-    pub port: Option<u16>,
     /// The bounds of its connections.
     pub limits: Limits,
     /// Its routes at present.
@@ -67,6 +65,8 @@ pub struct ClientConnection {
     pub state: Arc<ConnectionState>,
     /// The timer that its requests use one after another.
     pub timer: RefCell<Option<Timer>>,
+    /// Its permit, and its part of the count; a tunnel holds both to its end.
+    pub admission: (ConnectionPermit, ConnectionCount),
 }
 
 /// The proxy, as one client connection uses it.
@@ -133,14 +133,7 @@ impl Proxy {
         let selected = listener.routes.load().select(&admitted)?;
         let active = &*selected.route;
         exchange.set_route(&selected.route);
-        guard::check(
-            active,
-            parts,
-            &admitted,
-            selected.path.as_deref(),
-            &body,
-            listener.port,
-        )?;
+        guard::check(active, parts, &admitted, selected.path.as_deref(), &body)?;
 
         let (token, cost) = inject::obtain(active, &worker.header_values).await?;
         exchange.set_token_cost(cost);
