@@ -62,8 +62,8 @@ pub struct FramingGate<S> {
 impl<S> FramingGate<S> {
     /// Wraps an accepted `stream`. Heads above `limits.head_bytes` or `limits.head_fields` are refused.
     ///
-    /// An incomplete head is held back, so that this also bounds the gate's memory. hyper's own limits should be no
-    /// lower than three times this, for targets grow when they are encoded.
+    /// An incomplete head is held back, so that this also bounds the gate's memory. Encoded targets grow: where one
+    /// makes a head larger than hyper's buffer, hyper answers with a bare 431.
     pub fn new(stream: S, verdicts: GateVerdicts, limits: &Limits) -> Self {
         Self {
             stream,
