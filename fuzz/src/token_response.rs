@@ -4,9 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use bearward::oauth::{
     provider::TokenResponse,
-    response::{
-        LONGEST_LIFETIME, LONGEST_REFRESH_TOKEN, SHORTEST_LIFETIME, acknowledged, members, read,
-    },
+    response::{MAX_LIFETIME, MAX_REFRESH_TOKEN_BYTES, MIN_LIFETIME, acknowledged, members, read},
 };
 use http::{
     HeaderMap, HeaderValue, StatusCode,
@@ -52,7 +50,7 @@ pub fn check(data: &[u8]) {
             assert!(status.is_success() && succeeded);
             let token = issued.access_token.expose();
             assert!(!token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()));
-            assert!((SHORTEST_LIFETIME..=LONGEST_LIFETIME).contains(&issued.lifetime));
+            assert!((MIN_LIFETIME..=MAX_LIFETIME).contains(&issued.lifetime));
             let shown = format!("{issued:?}");
             assert!(
                 token.len() < 12 || !shown.contains(token),
@@ -61,7 +59,7 @@ pub fn check(data: &[u8]) {
             if let Some(refresh_token) = &issued.refresh_token {
                 let refresh_token = refresh_token.expose();
                 assert!(with_refresh_token && !refresh_token.is_empty());
-                assert!(refresh_token.len() <= LONGEST_REFRESH_TOKEN);
+                assert!(refresh_token.len() <= MAX_REFRESH_TOKEN_BYTES);
                 assert!(
                     refresh_token
                         .bytes()

@@ -362,11 +362,11 @@ async fn metrics_and_page_are_served_as_what_they_are() {
         .state
         .metrics()
         .route("devices")
-        .answered(200, Duration::from_millis(1));
+        .record(200, Duration::from_millis(1));
     let metrics = world.get("/metrics").await;
     assert_eq!(
         metrics.header("content-type"),
-        "text/plain; version=0.0.4; charset=utf-8"
+        "application/openmetrics-text; version=1.0.0; charset=utf-8"
     );
     assert!(
         metrics
@@ -710,6 +710,18 @@ async fn refused_heads_get_their_problem() {
         assert_eq!(response.header("content-type"), "application/problem+json");
         assert_eq!(response.header("connection"), "close");
     }
+}
+
+#[tokio::test]
+async fn http2_is_not_served() {
+    let world = World::start(Setup::default()).await;
+    let mut stream = tokio::net::TcpStream::connect(world.address).await.unwrap();
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    stream.write_all(preface).await.unwrap();
+    let mut response = Vec::new();
+    // The end may be a reset.
+    let _ = stream.read_to_end(&mut response).await;
+    assert_eq!(response, b"");
 }
 
 /// Time is paused: the deadline passes as soon as the connection waits for it.

@@ -165,16 +165,16 @@ async fn serve(
     worker: Rc<Worker>,
     cancel: CancellationToken,
 ) {
-    let _counted = listener.count_connection();
+    let counted = listener.count_connection();
     let state = Arc::new(ConnectionState::default());
     let proxy = Proxy::new(ClientConnection {
         listener,
         worker,
         state: state.clone(),
         timer: RefCell::default(),
+        admission: (permit, counted),
     });
     server.serve(stream, state, proxy, cancel).await;
-    drop(permit);
 }
 
 async fn sweep(worker: Rc<Worker>) {

@@ -140,7 +140,7 @@ impl Attempt {
     /// Reads the query of the callback, without its `?`, and returns the code.
     ///
     /// # Errors
-    /// It is not the answer to this attempt, or the answer is no.
+    /// It is not the response to this attempt, or the response is no.
     pub fn read_callback(&self, provider: &Provider, query: &str) -> Result<Secret, CallbackError> {
         callback::read(self, provider, query)
     }

@@ -1,5 +1,5 @@
 //! The only place that calls an authorization server: no redirect is followed, no proxy of the system used, nothing repeated,
-//! and both the time and the size of an answer are bounded.
+//! and both the time and the size of a response are bounded.
 
 use std::{error::Error as StdError, io, sync::Arc, time::SystemTime};
 
@@ -22,10 +22,10 @@ use super::{
 use crate::{clock::Clock, tls};
 
 /// The part of the time that may go by before there is a connection.
-const CONNECTING: f64 = 0.9;
+const CONNECT_SHARE: f64 = 0.9;
 
-/// The most that is read of an answer, in bytes.
-pub const LARGEST_ANSWER: usize = 64 * 1024;
+/// The most that is read of a response, in bytes.
+pub const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
 /// The token endpoint of one provider. Cheap to make: its client is built at the first request.
 pub struct TokenEndpoint {
@@ -54,7 +54,7 @@ impl TokenEndpoint {
     /// # Errors
     /// Whatever kept a token from coming; nothing is tried again.
     pub async fn request(&self, grant: Grant<'_>) -> Result<Issued, TokenRequestError> {
-        let Answer {
+        let EndpointResponse {
             status,
             headers,
             body,
@@ -78,8 +78,11 @@ impl TokenEndpoint {
     /// Sends a request to one of this authorization server's endpoints, once, within the provider's timeout.
     ///
     /// # Errors
-    /// Whatever kept a whole answer from coming.
-    pub(super) async fn send(&self, request: Prepared) -> Result<Answer, TokenRequestError> {
+    /// Whatever kept a whole response from coming.
+    pub(super) async fn send(
+        &self,
+        request: Prepared,
+    ) -> Result<EndpointResponse, TokenRequestError> {
         let timeout = self.provider.token_request.timeout;
         let deadline = Instant::now() + timeout;
         let timed_out = TokenRequestError::new(Fault::Timeout);
@@ -91,18 +94,21 @@ impl TokenEndpoint {
         // A connection that is not made in its part of the time ends with an error of its own. So when all of the time is
         // over, the request was on its way; unless the client took long to build, and then it may have been.
         let exchanged = timeout_at(deadline, exchange(client, request)).await;
-        exchanged.unwrap_or_else(|_| Err(timed_out.after_sending()))
+        exchanged.unwrap_or_else(|_| Err(timed_out.possibly_sent()))
     }
 }
 
-/// An answer whose body is whole, or was not wanted.
-pub(super) struct Answer {
+/// A response whose body is whole, or was not wanted.
+pub(super) struct EndpointResponse {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Body,
 }
 
-async fn exchange(client: &Client, request: Prepared) -> Result<Answer, TokenRequestError> {
+async fn exchange(
+    client: &Client,
+    request: Prepared,
+) -> Result<EndpointResponse, TokenRequestError> {
     let Prepared {
         method,
         url,
@@ -115,26 +121,26 @@ async fn exchange(client: &Client, request: Prepared) -> Result<Answer, TokenReq
         .body(body)
         .send()
         .await;
-    let mut answer = sent.map_err(|error| failed(&error))?;
-    let body = if response::wants_body(answer.status()) {
-        read_body(&mut answer).await?
+    let mut response = sent.map_err(|error| failed(&error))?;
+    let body = if response::wants_body(response.status()) {
+        read_body(&mut response).await?
     } else {
         Body::default()
     };
-    Ok(Answer {
-        status: answer.status(),
-        headers: std::mem::take(answer.headers_mut()),
+    Ok(EndpointResponse {
+        status: response.status(),
+        headers: std::mem::take(response.headers_mut()),
         body,
     })
 }
 
 type Body = Zeroizing<Vec<u8>>;
 
-/// Reads up to [`LARGEST_ANSWER`] bytes and gives up on an answer that has more, whatever length it promised.
-async fn read_body(answer: &mut Response) -> Result<Body, TokenRequestError> {
+/// Reads up to [`MAX_RESPONSE_BYTES`] bytes and gives up on a response that has more, whatever length it promised.
+async fn read_body(response: &mut Response) -> Result<Body, TokenRequestError> {
     let mut body = Body::default();
-    while let Some(chunk) = answer.chunk().await.map_err(|error| failed(&error))? {
-        if body.len() + chunk.len() > LARGEST_ANSWER {
+    while let Some(chunk) = response.chunk().await.map_err(|error| failed(&error))? {
+        if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
             return Err(TokenRequestError::new(Fault::NotAToken(
                 "it is larger than 64 KiB",
             )));
@@ -169,7 +175,7 @@ fn client(provider: &Provider) -> Result<Client, &'static str> {
     let tls = if needs_tls {
         settings.trust.client_config(&[b"h2", b"http/1.1"])
     } else {
-        trusting_nobody()?
+        config_without_roots()?
     };
     let mut builder = Client::builder()
         // A redirect would be followed with the secret in the form.
@@ -177,7 +183,7 @@ fn client(provider: &Provider) -> Result<Client, &'static str> {
         .referer(false)
         .retry(retry::never())
         .no_proxy()
-        .connect_timeout(settings.timeout.mul_f64(CONNECTING))
+        .connect_timeout(settings.timeout.mul_f64(CONNECT_SHARE))
         .tls_backend_preconfigured(tls)
         // Renewals are far apart: a connection kept that long is as good as dead, and finding out costs an attempt.
         .pool_max_idle_per_host(0);
@@ -192,8 +198,8 @@ fn client(provider: &Provider) -> Result<Client, &'static str> {
         .map_err(|_| "its HTTP client cannot be built")
 }
 
-/// For an endpoint without TLS: reading the system's roots would take longer than all the rest of the start.
-fn trusting_nobody() -> Result<ClientConfig, &'static str> {
+/// Builds a TLS configuration without roots, since reading the system roots would delay plain HTTP.
+fn config_without_roots() -> Result<ClientConfig, &'static str> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder =
         ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
@@ -209,7 +215,7 @@ fn failed(error: &reqwest::Error) -> TokenRequestError {
     if error.is_connect() || error.is_builder() {
         failed
     } else {
-        failed.after_sending()
+        failed.possibly_sent()
     }
 }
 

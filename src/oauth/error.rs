@@ -39,9 +39,9 @@ pub enum Fault {
     Connect,
     /// No TLS; the text says why.
     Tls(&'static str),
-    /// No whole answer in time.
+    /// No whole response in time.
     Timeout,
-    /// An answer that is no HTTP, or was cut.
+    /// A response that is no HTTP, or was cut.
     Protocol,
     /// 429.
     Limited,
@@ -51,7 +51,7 @@ pub enum Fault {
     Redirect(u16),
     /// An `error` of RFC 6749 §5.2.
     Refused(Refusal),
-    /// Another error answer, with its code where it has one.
+    /// Another error response, with its code where it has one.
     Rejected {
         /// The HTTP status.
         status: u16,
@@ -111,20 +111,20 @@ impl TokenRequestError {
         }
     }
 
-    /// The same of another endpoint.
-    pub fn at(self, target: Target) -> Self {
+    /// Names the endpoint that failed.
+    pub fn for_endpoint(self, target: Target) -> Self {
         Self { target, ..self }
     }
 
-    /// The same of a request that went out, or may have.
-    pub fn after_sending(self) -> Self {
+    /// Marks that the request may have reached the server.
+    pub fn possibly_sent(self) -> Self {
         Self {
             unanswered: true,
             ..self
         }
     }
 
-    /// The same with what `Retry-After` asked for.
+    /// Sets the pause from `Retry-After`.
     pub fn retry_after(self, retry_after: Option<Duration>) -> Self {
         Self {
             retry_after,
@@ -132,7 +132,7 @@ impl TokenRequestError {
         }
     }
 
-    /// The same with a refresh token that came all the same.
+    /// Attaches a refresh token from the unusable response.
     pub fn with_refresh_token(self, refresh_token: Option<Secret>) -> Self {
         Self {
             refresh_token,
@@ -140,7 +140,7 @@ impl TokenRequestError {
         }
     }
 
-    /// The refresh token of an answer whose access token cannot be used: the one before it is most likely spent.
+    /// The refresh token of a response whose access token cannot be used: the one before it is most likely spent.
     pub fn refresh_token(&self) -> Option<&Secret> {
         self.refresh_token.as_ref()
     }
@@ -163,7 +163,7 @@ impl TokenRequestError {
         }
     }
 
-    /// Whether the request was sent, as far as can be told, and no whole answer came back: the connection broke, or the
+    /// Whether the request was sent, as far as can be told, and no whole response came back: the connection broke, or the
     /// time was over. The server may have done what it was asked, and have spent a refresh token or a code over it.
     ///
     /// False where the request never left, and where it was answered, with whatever.
@@ -317,18 +317,18 @@ impl Refusal {
     }
 }
 
-/// The `error` of an answer: 1 to 64 characters of RFC 6749 §5.2's alphabet, so that it can stand anywhere.
+/// The `error` of a response: 1 to 64 characters of RFC 6749 §5.2's alphabet, so that it can stand anywhere.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorCode(Arc<str>);
 
 impl ErrorCode {
     /// The longest code, in bytes.
-    pub const LONGEST: usize = 64;
+    pub const MAX_BYTES: usize = 64;
 
     /// `text`, if it is a code.
     pub fn parse(text: &str) -> Option<Self> {
         let allowed = |byte| matches!(byte, 0x20..=0x21 | 0x23..=0x5B | 0x5D..=0x7E);
-        ((1..=Self::LONGEST).contains(&text.len()) && text.bytes().all(allowed))
+        ((1..=Self::MAX_BYTES).contains(&text.len()) && text.bytes().all(allowed))
             .then(|| Self(text.into()))
     }
 
@@ -375,14 +375,14 @@ mod tests {
 
     #[test]
     fn a_refused_sign_in_is_not_repeated_soon() {
-        let refused =
-            TokenRequestError::new(Fault::SignInRefused { code: None }).at(Target::SignIn);
+        let refused = TokenRequestError::new(Fault::SignInRefused { code: None })
+            .for_endpoint(Target::SignIn);
         assert!(
             refused.wants_a_change()
                 && !refused.is_transient()
                 && !refused.may_have_been_received()
         );
-        let down = TokenRequestError::new(Fault::Connect).at(Target::SignIn);
+        let down = TokenRequestError::new(Fault::Connect).for_endpoint(Target::SignIn);
         assert!(!down.wants_a_change() && down.is_transient());
         assert_eq!(down.to_string(), "no connection to the sign-in endpoint");
     }

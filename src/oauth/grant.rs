@@ -36,7 +36,7 @@ impl Grant<'_> {
         }
     }
 
-    /// Whether an answer may bring a refresh token; to client credentials none is due (RFC 6749 §4.4.3).
+    /// Whether a response may bring a refresh token; to client credentials none is due (RFC 6749 §4.4.3).
     pub const fn brings_refresh_token(self) -> bool {
         !matches!(self, Self::ClientCredentials)
     }

@@ -116,7 +116,7 @@ pub struct TokenRequest {
     pub omit_on_refresh: Vec<String>,
     /// Parameters left out of the exchange of an authorization code.
     pub omit_on_exchange: Vec<String>,
-    /// The bound on one exchange, from look-up to the end of the answer.
+    /// The bound on one exchange, from look-up to the end of the response.
     pub timeout: Duration,
     /// Extra trust roots.
     pub trust: Trust,
@@ -164,7 +164,7 @@ pub struct TokenResponse {
     pub refresh_token: String,
     /// Default `/expires_in`.
     pub expires_in: String,
-    /// The lifetime when the answer gives none; 5 minutes when this is absent too.
+    /// The lifetime when the response gives none; 5 minutes when this is absent too.
     pub default_lifetime: Option<Duration>,
 }
 

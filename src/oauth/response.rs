@@ -16,34 +16,34 @@ use super::{
 };
 use crate::secret::Secret;
 
-/// The lifetime of a token when neither the answer nor the configuration gives one.
+/// The lifetime of a token when neither the response nor the configuration gives one.
 pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(5 * 60);
 /// No lifetime is taken for shorter.
-pub const SHORTEST_LIFETIME: Duration = Duration::from_secs(1);
+pub const MIN_LIFETIME: Duration = Duration::from_secs(1);
 /// No lifetime is taken for longer.
-pub const LONGEST_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
+pub const MAX_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The longest refresh token, in bytes.
-pub const LONGEST_REFRESH_TOKEN: usize = 16 * 1024;
+pub const MAX_REFRESH_TOKEN_BYTES: usize = 16 * 1024;
 
 /// A token as it was issued.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Issued {
     /// Only visible ASCII: it can stand in a header field.
     pub access_token: Secret,
-    /// Between [`SHORTEST_LIFETIME`] and [`LONGEST_LIFETIME`].
+    /// Between [`MIN_LIFETIME`] and [`MAX_LIFETIME`].
     pub lifetime: Duration,
     /// What the next one can be had with; absent: what this one was had with stays good (RFC 6749 §6). Printable ASCII,
-    /// up to [`LONGEST_REFRESH_TOKEN`]. Never there for client credentials (RFC 6749 §4.4.3).
+    /// up to [`MAX_REFRESH_TOKEN_BYTES`]. Never there for client credentials (RFC 6749 §4.4.3).
     pub refresh_token: Option<Secret>,
 }
 
-/// Whether the body of an answer with this status says anything; that of another need not be read.
+/// Whether the body of a response with this status says anything; that of another need not be read.
 pub fn wants_body(status: StatusCode) -> bool {
     status.is_success() || (status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS)
 }
 
-/// Reads a token answer or an error answer under a grant that brings refresh tokens or does not; `now` is for a
+/// Reads a token answer or an error response under a grant that brings refresh tokens or does not; `now` is for a
 /// `Retry-After` that is a date.
 ///
 /// # Errors
@@ -56,10 +56,10 @@ pub fn read(
     with_refresh_token: bool,
     now: SystemTime,
 ) -> Result<Issued, TokenRequestError> {
-    let mut answer = members(status, headers, body, now)?;
-    issued(&mut answer, layout, with_refresh_token).map_err(|why| {
+    let mut response = members(status, headers, body, now)?;
+    issued(&mut response, layout, with_refresh_token).map_err(|why| {
         let kept = if with_refresh_token {
-            refresh_token(answer.pointer_mut(&layout.refresh_token))
+            refresh_token(response.pointer_mut(&layout.refresh_token))
         } else {
             Ok(None)
         };
@@ -69,7 +69,7 @@ pub fn read(
     })
 }
 
-/// Reads the members of a success, or an error answer.
+/// Reads the members of a success, or an error response.
 ///
 /// # Errors
 /// Everything but a success with members, none of which is an error.
@@ -80,12 +80,12 @@ pub fn members(
     now: SystemTime,
 ) -> Result<Value, TokenRequestError> {
     let failed = |fault| TokenRequestError::new(fault).retry_after(retry_after(headers, now));
-    let answer = parse(headers, body);
-    success(status, answer.as_ref()).map_err(failed)?;
-    answer.ok_or_else(|| failed(Fault::NotAToken("it is neither a JSON object nor a form")))
+    let response = parse(headers, body);
+    success(status, response.as_ref()).map_err(failed)?;
+    response.ok_or_else(|| failed(Fault::NotAToken("it is neither a JSON object nor a form")))
 }
 
-/// Reads an answer of which only the success matters.
+/// Reads a response of which only the success matters.
 ///
 /// # Errors
 /// Everything but a success without an error in it.
@@ -99,7 +99,7 @@ pub fn acknowledged(
         .map_err(|fault| TokenRequestError::new(fault).retry_after(retry_after(headers, now)))
 }
 
-fn success(status: StatusCode, answer: Option<&Value>) -> Result<(), Fault> {
+fn success(status: StatusCode, response: Option<&Value>) -> Result<(), Fault> {
     if status == StatusCode::TOO_MANY_REQUESTS {
         return Err(Fault::Limited);
     }
@@ -109,8 +109,8 @@ fn success(status: StatusCode, answer: Option<&Value>) -> Result<(), Fault> {
     if !wants_body(status) {
         return Err(Fault::Server(status.as_u16()));
     }
-    if let Some(error) = answer
-        .and_then(|answer| answer.get("error"))
+    if let Some(error) = response
+        .and_then(|response| response.get("error"))
         .filter(|error| is_set(error))
     {
         // A 200 that holds an error is an error: GitHub, for one, answers so.
@@ -141,7 +141,7 @@ fn is_set(error: &Value) -> bool {
 }
 
 fn issued(
-    answer: &mut Value,
+    response: &mut Value,
     layout: &TokenResponse,
     with_refresh_token: bool,
 ) -> Result<Issued, &'static str> {
@@ -150,14 +150,17 @@ fn issued(
         "/token_type".into(),
     ] {
         // RFC 6749 §5.1 demands a type; where there is none, what else than Bearer could be meant.
-        match answer.pointer(&place) {
+        match response.pointer(&place) {
             None | Some(Value::Null) => {}
             Some(Value::String(kind)) if kind.eq_ignore_ascii_case("bearer") => {}
             Some(_) => return Err("its token_type is not Bearer"),
         }
     }
-    let lifetime = lifetime(answer.pointer(&layout.expires_in), layout.default_lifetime);
-    let token = match answer.pointer_mut(&layout.access_token).map(Value::take) {
+    let lifetime = lifetime(
+        response.pointer(&layout.expires_in),
+        layout.default_lifetime,
+    );
+    let token = match response.pointer_mut(&layout.access_token).map(Value::take) {
         Some(Value::String(token)) => Secret::new(token),
         Some(Value::Null) | None => return Err("there is no access token in it"),
         Some(_) => return Err("its access token is not a string"),
@@ -173,7 +176,7 @@ fn issued(
         return Err("its access token has bytes that cannot stand in a header field");
     }
     let refresh_token = if with_refresh_token {
-        refresh_token(answer.pointer_mut(&layout.refresh_token))?
+        refresh_token(response.pointer_mut(&layout.refresh_token))?
     } else {
         None
     };
@@ -192,7 +195,7 @@ fn refresh_token(member: Option<&mut Value>) -> Result<Option<Secret>, &'static 
         Some(Value::String(token)) => Secret::new(token),
         Some(_) => return Err("its refresh token is not a string"),
     };
-    if token.expose().len() > LONGEST_REFRESH_TOKEN {
+    if token.expose().len() > MAX_REFRESH_TOKEN_BYTES {
         return Err("its refresh token is longer than 16 KiB");
     }
     if !token
@@ -219,13 +222,12 @@ fn lifetime(expires_in: Option<&Value>, default: Option<Duration>) -> Duration {
         _ => None,
     };
     match seconds.filter(|seconds| seconds.is_finite()) {
-        Some(seconds) => Duration::from_secs_f64(seconds.clamp(
-            SHORTEST_LIFETIME.as_secs_f64(),
-            LONGEST_LIFETIME.as_secs_f64(),
-        )),
+        Some(seconds) => Duration::from_secs_f64(
+            seconds.clamp(MIN_LIFETIME.as_secs_f64(), MAX_LIFETIME.as_secs_f64()),
+        ),
         None => default
             .unwrap_or(DEFAULT_LIFETIME)
-            .clamp(SHORTEST_LIFETIME, LONGEST_LIFETIME),
+            .clamp(MIN_LIFETIME, MAX_LIFETIME),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Takes a token back (RFC 7009).
 
 use super::{
-    endpoint::{Answer, TokenEndpoint},
+    endpoint::{EndpointResponse, TokenEndpoint},
     error::{Target, TokenRequestError},
     request, response,
 };
@@ -33,7 +33,7 @@ pub async fn revoke(
         return Ok(false);
     };
     let acknowledged = endpoint.send(request).await.and_then(
-        |Answer {
+        |EndpointResponse {
              status,
              headers,
              body,
@@ -41,7 +41,7 @@ pub async fn revoke(
     );
     acknowledged
         .map(|()| true)
-        .map_err(|error| error.at(Target::Revocation))
+        .map_err(|error| error.for_endpoint(Target::Revocation))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     authorization::{self, Attempt},
-    endpoint::{Answer, TokenEndpoint},
+    endpoint::{EndpointResponse, TokenEndpoint},
     error::{ErrorCode, Fault, Target, TokenRequestError},
     provider::{Provider, SignIn},
     request::{self, Prepared},
@@ -19,9 +19,9 @@ use crate::secret::Secret;
 /// The `redirect_uri` is the configured one; where there is none, none is sent.
 ///
 /// # Errors
-/// The provider has no account, one of the two exchanges failed, or the answer to the sign-in was not to this one.
+/// The provider has no account, one of the two exchanges failed, or the response to the sign-in was not to this one.
 pub async fn sign_in(endpoint: &TokenEndpoint) -> Result<Issued, TokenRequestError> {
-    let failed = |fault| TokenRequestError::new(fault).at(Target::SignIn);
+    let failed = |fault| TokenRequestError::new(fault).for_endpoint(Target::SignIn);
     let provider = endpoint.provider();
     let settings = provider
         .sign_in
@@ -33,11 +33,12 @@ pub async fn sign_in(endpoint: &TokenEndpoint) -> Result<Issued, TokenRequestErr
         .and_then(|authorization| authorization.redirect_uri.as_ref());
     let attempt = Attempt::with_state_length(provider, redirect_uri, settings.state_length)
         .map_err(|_| failed(Fault::Setup("the system gives no randomness")))?;
-    let answer = endpoint
+    let response = endpoint
         .send(prepare(&attempt, provider, settings))
         .await
-        .map_err(|error| error.at(Target::SignIn))?;
-    let code = read(&attempt, endpoint, &answer).map_err(|error| error.at(Target::SignIn))?;
+        .map_err(|error| error.for_endpoint(Target::SignIn))?;
+    let code =
+        read(&attempt, endpoint, &response).map_err(|error| error.for_endpoint(Target::SignIn))?;
     authorization::exchange(endpoint, &attempt, &code).await
 }
 
@@ -49,17 +50,17 @@ fn prepare(attempt: &Attempt, provider: &Provider, settings: &SignIn) -> Prepare
     request::post(settings.endpoint.clone(), settings.encoding, &parameters)
 }
 
-/// The code in the answer.
+/// The code in the response.
 fn read(
     attempt: &Attempt,
     endpoint: &TokenEndpoint,
-    answer: &Answer,
+    response: &EndpointResponse,
 ) -> Result<Secret, TokenRequestError> {
-    let Answer {
+    let EndpointResponse {
         status,
         headers,
         body,
-    } = answer;
+    } = response;
     let members = response::members(*status, headers, body, endpoint.wall())
         .map_err(|error| refused(*status, error))?;
     let failed = |why| TokenRequestError::new(Fault::NotACode(why));

@@ -129,7 +129,7 @@ impl Drop for Exchange {
             Some(route) => &route.metrics,
             None => &self.connection.listener.unrouted,
         };
-        metrics.answered(self.status, elapsed);
+        metrics.record(self.status, elapsed);
         if let Some((method, target)) = &self.logged {
             let path = target.as_ref().map_or("", PathAndQuery::path);
             let (method, path) = match self.is_head_refused {

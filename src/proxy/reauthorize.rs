@@ -39,6 +39,6 @@ pub async fn token_for_replay(
     }
     let renewed = credential.replace(sent).await.ok()?;
     let replay = values.format(active, renewed).ok()?;
-    active.metrics.replayed();
+    active.metrics.record_replay();
     Some(replay)
 }

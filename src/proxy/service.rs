@@ -19,7 +19,7 @@ use super::{
     worker::Worker,
 };
 use crate::{
-    server::{connection::ConnectionState, limits::Limits, timer::Timer},
+    server::{connection::ConnectionState, limits::Limits, share::ConnectionPermit, timer::Timer},
     telemetry::metrics::{Gauge, RouteMetrics},
 };
 
@@ -39,7 +39,7 @@ pub struct ListenerState {
 impl ListenerState {
     /// Counts a connection until the guard is dropped.
     pub fn count_connection(&self) -> ConnectionCount {
-        self.connections.add(1);
+        self.connections.inc();
         ConnectionCount(self.connections.clone())
     }
 }
@@ -50,7 +50,7 @@ pub struct ConnectionCount(Arc<Gauge>);
 
 impl Drop for ConnectionCount {
     fn drop(&mut self) {
-        self.0.add(-1);
+        self.0.dec();
     }
 }
 
@@ -65,6 +65,8 @@ pub struct ClientConnection {
     pub state: Arc<ConnectionState>,
     /// The timer that its requests use one after another.
     pub timer: RefCell<Option<Timer>>,
+    /// Its permit, and its part of the count; a tunnel holds both to its end.
+    pub admission: (ConnectionPermit, ConnectionCount),
 }
 
 /// The proxy, as one client connection uses it.

@@ -2,6 +2,7 @@
 
 mod connect;
 mod connection;
+mod driver;
 mod io;
 mod pool;
 

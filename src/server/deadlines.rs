@@ -1,6 +1,7 @@
 //! The deadlines of a client's connection: the first byte, the head, the idle time, and a client that does not read.
 
 use std::{
+    future::poll_fn,
     io::{self, IoSlice},
     mem,
     pin::Pin,
@@ -16,7 +17,7 @@ use tokio::{
 
 use super::{
     connection::ConnectionState,
-    framing_gate::{FramingGate, GatePhase},
+    framing_gate::{FramingGate, GatePhase, GateProtocol},
     limits::Limits,
     stream::Stream,
     timer::Timer,
@@ -68,6 +69,25 @@ impl Deadlines {
         }
     }
 
+    /// Waits for the first bytes, which tell the protocol. `None`: none came in time, or the client left.
+    pub async fn protocol(&mut self) -> Option<GateProtocol> {
+        poll_fn(|cx| {
+            if let Poll::Ready(protocol) = self.gate.poll_protocol(cx) {
+                return Poll::Ready(protocol.ok());
+            }
+            ready!(self.poll_read_deadline(cx));
+            match self.waiting {
+                // The beginning of a preface is that of a request too.
+                Waiting::Head(_) => {
+                    self.gate.expire_head();
+                    Poll::Ready(Some(GateProtocol::Http1))
+                }
+                _ => Poll::Ready(None),
+            }
+        })
+        .await
+    }
+
     /// Decides what a read that found nothing waits for.
     fn next_waiting(&mut self) -> Waiting {
         let begun = self.state.requests_begun();
@@ -77,7 +97,7 @@ impl Deadlines {
         }
         let is_first = matches!(self.waiting, Waiting::FirstByte(_));
         match (self.state.gate.phase(), self.waiting) {
-            _ if self.state.is_busy() || self.state.is_upgraded() => Waiting::Busy,
+            _ if self.is_busy() => Waiting::Busy,
             (GatePhase::Head, Waiting::Head(since)) => Waiting::Head(since),
             (GatePhase::Head, _) => Waiting::Head(Instant::now()),
             (_, Waiting::Idle(since)) => Waiting::Idle(since),
@@ -85,6 +105,11 @@ impl Deadlines {
             (GatePhase::BetweenMessages | GatePhase::PassThrough, waiting) if is_first => waiting,
             _ => Waiting::Idle(Instant::now()),
         }
+    }
+
+    /// Whether nothing is waited for from the client: its last response may still be on its way to it.
+    fn is_busy(&self) -> bool {
+        self.state.is_busy() || self.state.is_upgraded() || self.blocked_since.is_some()
     }
 
     /// Completes when the client has taken too long.
@@ -129,7 +154,10 @@ impl Deadlines {
             Poll::Pending if self.state.is_upgraded() => Poll::Pending,
             Poll::Pending => self.poll_write_deadline(cx),
             written => {
-                self.blocked_since = None;
+                if self.blocked_since.take().is_some() {
+                    // The next read sets the deadline of the idle time.
+                    cx.waker().wake_by_ref();
+                }
                 written
             }
         }
@@ -191,7 +219,12 @@ impl AsyncWrite for Deadlines {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().gate).poll_shutdown(cx)
+        let this = self.get_mut();
+        match this.state.is_upgraded() {
+            // The other direction of a tunnel goes on.
+            true => this.gate.get_mut().poll_close_write(cx),
+            false => Pin::new(&mut this.gate).poll_shutdown(cx),
+        }
     }
 }
 

@@ -31,6 +31,15 @@ use self::scanner::{Rest, Scan, Scanner};
 pub use self::verdicts::{GatePhase, GateRefusal, GateVerdicts};
 use super::limits::Limits;
 
+/// The protocol that a connection begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GateProtocol {
+    /// HTTP/1.1 or HTTP/1.0.
+    Http1,
+    /// HTTP/2 with prior knowledge (RFC 9113 §3.3).
+    Http2,
+}
+
 /// How much is read at a time while a head is incomplete.
 const READ_BYTES: usize = 4096;
 
@@ -220,6 +229,23 @@ impl<S: AsyncRead + Unpin> FramingGate<S> {
     fn poll_undecided<T>(&mut self, cx: &mut Context<'_>) -> Poll<T> {
         self.waiting = Some(cx.waker().clone());
         Poll::Pending
+    }
+
+    /// Reads the first bytes, until they tell HTTP/2 from HTTP/1. They are read again by `poll_read`.
+    ///
+    /// # Errors
+    /// The stream failed.
+    pub fn poll_protocol(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<GateProtocol>> {
+        while self.scanner.is_first() {
+            let count = ready!(self.poll_held(cx))?;
+            if count == 0 && self.held.is_empty() && self.ready.is_empty() {
+                break;
+            }
+        }
+        Poll::Ready(Ok(match self.scanner.is_passing_through() {
+            true => GateProtocol::Http2,
+            false => GateProtocol::Http1,
+        }))
     }
 
     /// Reads more of a head that is held back.

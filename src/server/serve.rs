@@ -4,15 +4,20 @@ use std::{error::Error, future::Future, pin::pin, sync::Arc, time::Duration};
 
 use http::{Request, Response};
 use http_body::Body;
-use hyper::{body::Incoming, rt::Executor, service::Service};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::conn::auto,
+use hyper::{
+    body::Incoming,
+    rt::{Executor, bounds::Http2ServerConnExec},
+    server::conn::{http1, http2},
+    service::Service,
 };
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{task::spawn_local, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{connection::ConnectionState, deadlines::Deadlines, limits::Limits, stream::Stream};
+use super::{
+    connection::ConnectionState, deadlines::Deadlines, framing_gate::GateProtocol, limits::Limits,
+    stream::Stream,
+};
 
 /// Requests on one HTTP/2 connection at a time.
 const MAX_STREAMS: u32 = 256;
@@ -20,6 +25,9 @@ const MAX_STREAMS: u32 = 256;
 /// Bytes that a client may send ahead, on a request and on a connection.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 1024 * 1024;
+
+/// Bytes of a response that wait for an HTTP/2 connection's socket.
+const STREAM_BUFFER: usize = 32 * 1024;
 
 /// Bytes that HTTP/2 counts for each field beside its name and value (RFC 9113 §6.5.2).
 const FIELD_OVERHEAD: usize = 32;
@@ -45,47 +53,54 @@ impl<F: Future + 'static> Executor<F> for LocalExecutor {
 /// The HTTP settings of a listener.
 #[derive(Clone, Debug)]
 pub struct Server<E> {
-    builder: auto::Builder<E>,
+    http1: http1::Builder,
+    http2: http2::Builder<E>,
+    is_http1_only: bool,
     limits: Limits,
 }
 
 impl<E: Clone> Server<E> {
     /// Makes a server within `limits`, whose HTTP/2 streams run on `executor`.
     pub fn new(executor: E, limits: Limits) -> Self {
-        let mut builder = auto::Builder::new(executor);
-        builder
-            .http1()
+        let mut http1 = http1::Builder::new();
+        http1
             .auto_date_header(false)
             .preserve_header_case(true)
             .title_case_headers(true)
             // The gate refuses larger heads before hyper sees them. The same bound holds for what waits to be written.
             .max_buf_size(limits.head_bytes + MIN_BUFFER);
         if limits.head_fields > Limits::default().head_fields {
-            builder.http1().max_headers(limits.head_fields);
+            http1.max_headers(limits.head_fields);
         }
         let head_bytes = limits.head_bytes + limits.head_fields * FIELD_OVERHEAD;
-        builder
-            .http2()
+        let mut http2 = http2::Builder::new(executor);
+        http2
             .timer(TokioTimer::new())
             .auto_date_header(false)
             .max_concurrent_streams(MAX_STREAMS)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_send_buf_size(STREAM_BUFFER)
             .max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX));
-        Self { builder, limits }
+        Self {
+            http1,
+            http2,
+            is_http1_only: false,
+            limits,
+        }
     }
 
     /// Adds `Date` to every response, as an origin server does (RFC 9110 §6.6.1).
     pub fn with_date(mut self) -> Self {
-        self.builder.http1().auto_date_header(true);
-        self.builder.http2().auto_date_header(true);
+        self.http1.auto_date_header(true);
+        self.http2.auto_date_header(true);
         self
     }
 
-    /// Refuses HTTP/2.
+    /// Closes connections that speak HTTP/2.
     pub fn http1_only(self) -> Self {
         Self {
-            builder: self.builder.http1_only(),
+            is_http1_only: true,
             ..self
         }
     }
@@ -108,12 +123,59 @@ impl<E: Clone> Server<E> {
         S::Error: Into<Box<dyn Error + Send + Sync>>,
         B: Body + 'static,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
-        E: hyper::rt::bounds::Http2ServerConnExec<S::Future, B>,
+        E: Http2ServerConnExec<S::Future, B>,
     {
-        let stream = Deadlines::new(stream, state.clone(), &self.limits);
-        let connection = self
-            .builder
-            .serve_connection_with_upgrades(TokioIo::new(stream), service);
+        let mut stream = Deadlines::new(stream, state.clone(), &self.limits);
+        let protocol = tokio::select! {
+            biased;
+            protocol = stream.protocol() => protocol,
+            () = cancel.cancelled() => None,
+        };
+        match protocol {
+            None => {}
+            Some(GateProtocol::Http2) if self.is_http1_only => {}
+            Some(GateProtocol::Http1) => self.serve_http1(stream, service, cancel).await,
+            // Boxed: few connections speak HTTP/2, and all would hold the room for it.
+            Some(GateProtocol::Http2) => {
+                Box::pin(self.serve_http2(stream, state, service, cancel)).await;
+            }
+        }
+    }
+
+    async fn serve_http1<S, B>(&self, stream: Deadlines, service: S, cancel: CancellationToken)
+    where
+        S: Service<Request<Incoming>, Response = Response<B>>,
+        S::Future: 'static,
+        S::Error: Into<Box<dyn Error + Send + Sync>>,
+        B: Body + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
+        let connection = self.http1.serve_connection(TokioIo::new(stream), service);
+        let mut connection = pin!(connection.with_upgrades());
+        tokio::select! {
+            biased;
+            ended = &mut connection => return log_end(ended),
+            () = cancel.cancelled() => {}
+        }
+        connection.as_mut().graceful_shutdown();
+        log_end(connection.await);
+    }
+
+    async fn serve_http2<S, B>(
+        &self,
+        stream: Deadlines,
+        state: Arc<ConnectionState>,
+        service: S,
+        cancel: CancellationToken,
+    ) where
+        S: Service<Request<Incoming>, Response = Response<B>>,
+        S::Future: 'static,
+        S::Error: Into<Box<dyn Error + Send + Sync>>,
+        B: Body + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+        E: Http2ServerConnExec<S::Future, B>,
+    {
+        let connection = self.http2.serve_connection(TokioIo::new(stream), service);
         let mut connection = pin!(connection);
         let has_expired = tokio::select! {
             biased;
@@ -133,8 +195,8 @@ impl<E: Clone> Server<E> {
     }
 }
 
-fn log_end(ended: Result<(), Box<dyn Error + Send + Sync>>) {
+fn log_end(ended: hyper::Result<()>) {
     if let Err(error) = ended {
-        tracing::debug!(error, "a client's connection broke");
+        tracing::debug!(%error, "a client's connection broke");
     }
 }

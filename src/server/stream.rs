@@ -64,6 +64,14 @@ impl Stream {
         }
     }
 
+    /// Closes the write side alone: the client may go on sending.
+    pub fn poll_close_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.socket {
+            Socket::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Socket::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Self { socket, linger } = self;
         let linger = linger.get_or_insert_with(|| Linger {
@@ -146,10 +154,7 @@ impl AsyncWrite for Stream {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.linger.is_none() {
-            match &mut this.socket {
-                Socket::Tcp(stream) => ready!(Pin::new(stream).poll_shutdown(cx))?,
-                Socket::Unix(stream) => ready!(Pin::new(stream).poll_shutdown(cx))?,
-            }
+            ready!(this.poll_close_write(cx))?;
         }
         this.poll_linger(cx)
     }

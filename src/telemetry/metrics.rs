@@ -1,7 +1,7 @@
 //! Every metric, named here and nowhere else.
 //!
-//! Handles are injected: whoever counts holds one and never looks it up by name while a request waits. Labels come from
-//! the configuration alone, never from a request, so the number of series is known beforehand.
+//! Handles are injected: the code that counts holds one and never looks it up by name while a request waits. Labels come
+//! from the configuration alone, never from a request, so the number of series is known beforehand.
 
 mod buckets;
 mod exposition;
@@ -10,179 +10,112 @@ mod route;
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicI64},
 };
 
-use exposition::{Exposition, Kind};
+use prometheus_client::{encoding::text, metrics::gauge::Gauge as AtomicGauge, registry::Registry};
 pub use provider::ProviderMetrics;
 pub use route::RouteMetrics;
 
-/// The media type of [`Metrics::render`].
-pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+/// The media type of [`Metrics::render`]: OpenMetrics 1.0 text.
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The name, the kind and the meaning of each metric, in the order they are shown.
-#[rustfmt::skip]
-mod names {
-    use super::{exposition::Family, Kind};
+/// A number that goes up and down.
+pub type Gauge = AtomicGauge<i64, AtomicI64>;
 
-    pub(super) const BUILD_INFO: Family =
-        Family::new("bearward_build_info", Kind::Gauge, "The version that runs; always 1.");
-    pub(super) const REQUESTS: Family =
-        Family::new("bearward_requests_total", Kind::Counter, "Requests answered, by route and by status.");
-    pub(super) const REQUEST_DURATION: Family =
-        Family::new("bearward_request_duration_seconds", Kind::Histogram, "From the request's head to the end of its answer.");
-    pub(super) const TOKEN_REPLAYS: Family =
-        Family::new("bearward_token_replays_total", Kind::Counter, "Requests repeated with a new token after the upstream refused the old one.");
-    pub(super) const CONNECTIONS: Family =
-        Family::new("bearward_connections", Kind::Gauge, "Connections of callers that are open.");
-    pub(super) const TOKEN_REQUESTS: Family =
-        Family::new("bearward_token_requests_total", Kind::Counter, "Requests made to the token endpoint, by grant and by outcome.");
-    pub(super) const TOKEN_REQUEST_DURATION: Family =
-        Family::new("bearward_token_request_duration_seconds", Kind::Histogram, "How long the token endpoint took.");
-    pub(super) const TOKEN_EXPIRY: Family =
-        Family::new("bearward_token_expiry_timestamp_seconds", Kind::Gauge, "When the last token ends or ended, in seconds since 1970; 0 if there was none or it was discarded.");
-    pub(super) const LOGIN_REQUIRED: Family =
-        Family::new("bearward_login_required", Kind::Gauge, "1 while a person has to log in.");
-    pub(super) const RELOADS: Family =
-        Family::new("bearward_config_reloads_total", Kind::Counter, "Reloads of the configuration, by outcome.");
-}
-
-/// The registry: one for a process.
-#[derive(Debug, Default)]
+/// The process's metrics registry.
+#[derive(Debug)]
 pub struct Metrics {
-    routes: Registry<RouteMetrics>,
-    providers: Registry<ProviderMetrics>,
-    listeners: Registry<Gauge>,
-    reloads: Mutex<BTreeMap<&'static str, u64>>,
+    series: Arc<Series>,
+    registry: Registry,
 }
 
 impl Metrics {
-    /// A registry without any series but the build's.
+    /// Creates a registry that holds the series of the process, but of no route, provider or listener.
     pub fn new() -> Arc<Self> {
-        Arc::default()
+        let series = Arc::<Series>::default();
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(series.clone()));
+        Arc::new(Self { series, registry })
     }
 
-    /// The handle of the route `name`; the same one each time.
+    /// Returns the handle of the route `name`; the same one each time.
     pub fn route(&self, name: &str) -> Arc<RouteMetrics> {
-        self.routes.handle(name)
+        self.series.routes.handle(name)
     }
 
-    /// The handle of the provider `name`; the same one each time.
+    /// Returns the handle of the provider `name`; the same one each time.
     pub fn provider(&self, name: &str) -> Arc<ProviderMetrics> {
-        self.providers.handle(name)
+        self.series.providers.handle(name)
     }
 
-    /// The connections of the listener `name`, which is its address as configured; the same handle each time.
+    /// Returns the gauge of open connections for the listener `name`, its address as configured; the same one each time.
     pub fn listener(&self, name: &str) -> Arc<Gauge> {
-        self.listeners.handle(name)
+        self.series.listeners.handle(name)
     }
 
     /// Counts one reload of the configuration.
-    pub fn reload(&self, outcome: &'static str) {
-        *lock(&self.reloads).entry(outcome).or_default() += 1;
+    pub fn record_reload(&self, outcome: ReloadOutcome) {
+        let mut reloads = lock(&self.series.reloads);
+        match outcome {
+            ReloadOutcome::Success => reloads.success += 1,
+            ReloadOutcome::Failure => reloads.failure += 1,
+        }
     }
 
-    /// Forgets the routes that `keep` refuses. Who still holds a handle may go on counting; nobody sees it.
+    /// Removes the routes that `keep` rejects. A handle that is still held counts on, unseen.
     pub fn retain_routes(&self, keep: impl Fn(&str) -> bool) {
-        self.routes.retain(keep);
+        self.series.routes.retain(keep);
     }
 
-    /// Forgets the providers that `keep` refuses; see [`Metrics::retain_routes`].
+    /// Removes the providers that `keep` rejects; see [`Metrics::retain_routes`].
     pub fn retain_providers(&self, keep: impl Fn(&str) -> bool) {
-        self.providers.retain(keep);
+        self.series.providers.retain(keep);
     }
 
-    /// Forgets the listeners that `keep` refuses; see [`Metrics::retain_routes`].
+    /// Removes the listeners that `keep` rejects; see [`Metrics::retain_routes`].
     pub fn retain_listeners(&self, keep: impl Fn(&str) -> bool) {
-        self.listeners.retain(keep);
+        self.series.listeners.retain(keep);
     }
 
-    /// All of it in the Prometheus text format, in a stable order. Takes long where there are thousands of routes.
+    /// Writes every series as OpenMetrics text, in a stable order. Slow with thousands of routes.
     pub fn render(&self) -> String {
-        let (routes, providers) = (self.routes.all(), self.providers.all());
-        let mut out = Exposition::default();
-
-        out.family(&names::BUILD_INFO)
-            .sample(&[("version", env!("CARGO_PKG_VERSION"))], 1);
-
-        let mut family = out.family(&names::REQUESTS);
-        for (name, route) in &routes {
-            for (code, count) in route.codes() {
-                family.sample(&[("route", name), ("code", &code.to_string())], count);
-            }
-        }
-        let mut family = out.family(&names::REQUEST_DURATION);
-        for (name, route) in &routes {
-            family.histogram(&[("route", name)], &route.durations());
-        }
-        let mut family = out.family(&names::TOKEN_REPLAYS);
-        for (name, route) in &routes {
-            family.sample(&[("route", name)], route.replays());
-        }
-
-        let mut family = out.family(&names::CONNECTIONS);
-        for (name, listener) in self.listeners.all() {
-            family.sample(&[("listener", &name)], listener.value());
-        }
-
-        let mut family = out.family(&names::TOKEN_REQUESTS);
-        for (name, provider) in &providers {
-            for ((grant_type, outcome), count) in provider.requests() {
-                family.sample(
-                    &[
-                        ("provider", name),
-                        ("grant_type", grant_type),
-                        ("outcome", outcome),
-                    ],
-                    count,
-                );
-            }
-        }
-        let mut family = out.family(&names::TOKEN_REQUEST_DURATION);
-        for (name, provider) in &providers {
-            family.histogram(&[("provider", name)], &provider.durations());
-        }
-        let mut family = out.family(&names::TOKEN_EXPIRY);
-        for (name, provider) in &providers {
-            family.sample(&[("provider", name)], provider.expiry_seconds());
-        }
-        let mut family = out.family(&names::LOGIN_REQUIRED);
-        for (name, provider) in &providers {
-            family.sample(&[("provider", name)], u8::from(provider.needs_login()));
-        }
-
-        let mut family = out.family(&names::RELOADS);
-        for (outcome, count) in lock(&self.reloads).iter() {
-            family.sample(&[("outcome", outcome)], count);
-        }
-        out.finish()
+        let mut out = String::new();
+        text::encode(&mut out, &self.registry)
+            .unwrap_or_else(|_| unreachable!("writing to a String does not fail"));
+        out
     }
 }
 
-/// A number that goes up and down.
+/// How a reload of the configuration ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReloadOutcome {
+    /// The new configuration is in use.
+    Success,
+    /// The old configuration stays in use.
+    Failure,
+}
+
+/// All series, read by the registry at each scrape.
 #[derive(Debug, Default)]
-pub struct Gauge(AtomicI64);
-
-impl Gauge {
-    /// Moves it by `difference`.
-    pub fn add(&self, difference: i64) {
-        self.0.fetch_add(difference, Ordering::Relaxed);
-    }
-
-    /// Where it stands.
-    pub fn value(&self) -> i64 {
-        self.0.load(Ordering::Relaxed)
-    }
+struct Series {
+    routes: Handles<RouteMetrics>,
+    providers: Handles<ProviderMetrics>,
+    listeners: Handles<Gauge>,
+    reloads: Mutex<Reloads>,
 }
 
-/// The handles of one kind, by name.
-#[derive(Debug)]
-struct Registry<T>(Mutex<BTreeMap<Arc<str>, Arc<T>>>);
+#[derive(Clone, Copy, Debug, Default)]
+struct Reloads {
+    success: u64,
+    failure: u64,
+}
 
-impl<T: Default> Registry<T> {
+/// Handles of one kind, by name.
+#[derive(Debug)]
+struct Handles<T>(Mutex<BTreeMap<Arc<str>, Arc<T>>>);
+
+impl<T: Default> Handles<T> {
     fn handle(&self, name: &str) -> Arc<T> {
         let mut handles = lock(&self.0);
         if let Some(handle) = handles.get(name) {
@@ -195,7 +128,7 @@ impl<T: Default> Registry<T> {
         lock(&self.0).retain(|name, _| keep(name));
     }
 
-    /// A copy, so that a slow rendering holds up nobody.
+    /// Copies the handles, so that a slow rendering blocks no other thread.
     fn all(&self) -> Vec<(Arc<str>, Arc<T>)> {
         lock(&self.0)
             .iter()
@@ -204,13 +137,13 @@ impl<T: Default> Registry<T> {
     }
 }
 
-impl<T> Default for Registry<T> {
+impl<T> Default for Handles<T> {
     fn default() -> Self {
         Self(Mutex::default())
     }
 }
 
-/// The maps are whole between any two statements, so a panic elsewhere is no reason to stop counting.
+/// Locks a map; a poisoned one is still consistent, since no statement leaves it half changed.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -234,27 +167,39 @@ mod tests {
     fn every_metric_has_its_help_and_its_type_exactly_once() {
         let text = Metrics::new().render();
         for (name, kind) in [
-            ("bearward_build_info", "gauge"),
-            ("bearward_requests_total", "counter"),
+            ("bearward_build", "info"),
+            ("bearward_requests", "counter"),
             ("bearward_request_duration_seconds", "histogram"),
-            ("bearward_token_replays_total", "counter"),
+            ("bearward_token_replays", "counter"),
             ("bearward_connections", "gauge"),
-            ("bearward_token_requests_total", "counter"),
+            ("bearward_token_requests", "counter"),
             ("bearward_token_request_duration_seconds", "histogram"),
             ("bearward_token_expiry_timestamp_seconds", "gauge"),
             ("bearward_login_required", "gauge"),
-            ("bearward_config_reloads_total", "counter"),
+            ("bearward_config_reloads", "counter"),
+            ("bearward_log_lines_lost", "counter"),
         ] {
-            assert_eq!(
-                text.matches(&format!("# HELP {name} ")).count(),
-                1,
-                "{name}"
-            );
-            assert_eq!(
-                text.matches(&format!("# TYPE {name} {kind}\n")).count(),
-                1,
-                "{name}"
-            );
+            let (help, kind) = (format!("# HELP {name} "), format!("# TYPE {name} {kind}\n"));
+            assert_eq!(text.matches(&help).count(), 1, "{name}");
+            assert_eq!(text.matches(&kind).count(), 1, "{name}");
+        }
+        assert!(text.ends_with("\n# EOF\n"), "{text}");
+    }
+
+    #[test]
+    fn reloads_and_lost_lines_are_shown_from_the_start() {
+        let text = Metrics::new().render();
+        for line in [
+            "bearward_config_reloads_total{outcome=\"success\"} 0\n",
+            "bearward_config_reloads_total{outcome=\"failure\"} 0\n",
+            "bearward_log_lines_lost_total ",
+            concat!(
+                "bearward_build_info{version=\"",
+                env!("CARGO_PKG_VERSION"),
+                "\"} 1\n"
+            ),
+        ] {
+            assert!(text.contains(line), "{line} is missing from\n{text}");
         }
     }
 
@@ -262,30 +207,30 @@ mod tests {
     fn what_was_counted_is_shown() {
         let metrics = Metrics::new();
         let route = metrics.route("devices");
-        route.answered(200, Duration::from_millis(3));
-        route.answered(200, Duration::from_millis(70));
-        route.answered(503, Duration::from_secs(20));
-        route.replayed();
+        route.record(200, Duration::from_millis(3));
+        route.record(200, Duration::from_millis(70));
+        route.record(503, Duration::from_secs(20));
+        route.record_replay();
         let provider = metrics.provider("hapn");
-        provider.request("client_credentials", "ok", Duration::from_millis(90));
-        provider.expiry(Some(
+        provider.record_request("client_credentials", "ok", Duration::from_millis(90));
+        provider.set_expiry(Some(
             SystemTime::UNIX_EPOCH + Duration::from_millis(1_800_000_000_250),
         ));
-        provider.login_required(true);
+        provider.set_login_required(true);
         let listener = metrics.listener("127.0.0.1:8080");
-        listener.add(3);
-        listener.add(-1);
-        metrics.reload("ok");
+        listener.inc_by(3);
+        listener.dec();
+        metrics.record_reload(ReloadOutcome::Success);
 
         let text = metrics.render();
         for line in [
             "bearward_requests_total{route=\"devices\",code=\"200\"} 2",
             "bearward_requests_total{route=\"devices\",code=\"503\"} 1",
-            "bearward_request_duration_seconds_bucket{route=\"devices\",le=\"0.0025\"} 0",
-            "bearward_request_duration_seconds_bucket{route=\"devices\",le=\"0.005\"} 1",
-            "bearward_request_duration_seconds_bucket{route=\"devices\",le=\"0.1\"} 2",
-            "bearward_request_duration_seconds_bucket{route=\"devices\",le=\"10\"} 2",
-            "bearward_request_duration_seconds_bucket{route=\"devices\",le=\"+Inf\"} 3",
+            "bearward_request_duration_seconds_bucket{le=\"0.0025\",route=\"devices\"} 0",
+            "bearward_request_duration_seconds_bucket{le=\"0.005\",route=\"devices\"} 1",
+            "bearward_request_duration_seconds_bucket{le=\"0.1\",route=\"devices\"} 2",
+            "bearward_request_duration_seconds_bucket{le=\"10.0\",route=\"devices\"} 2",
+            "bearward_request_duration_seconds_bucket{le=\"+Inf\",route=\"devices\"} 3",
             "bearward_request_duration_seconds_sum{route=\"devices\"} 20.073",
             "bearward_request_duration_seconds_count{route=\"devices\"} 3",
             "bearward_token_replays_total{route=\"devices\"} 1",
@@ -294,7 +239,7 @@ mod tests {
             "bearward_token_request_duration_seconds_count{provider=\"hapn\"} 1",
             "bearward_token_expiry_timestamp_seconds{provider=\"hapn\"} 1800000000.25",
             "bearward_login_required{provider=\"hapn\"} 1",
-            "bearward_config_reloads_total{outcome=\"ok\"} 1",
+            "bearward_config_reloads_total{outcome=\"success\"} 1",
         ] {
             assert!(
                 text.lines().any(|shown| shown == line),
@@ -312,9 +257,9 @@ mod tests {
         assert!(!text.contains("bearward_requests_total{"));
         assert!(!text.contains("bearward_token_requests_total{"));
         assert!(text.contains("bearward_request_duration_seconds_count{route=\"quiet\"} 0\n"));
-        assert!(text.contains("bearward_request_duration_seconds_sum{route=\"quiet\"} 0\n"));
+        assert!(text.contains("bearward_request_duration_seconds_sum{route=\"quiet\"} 0.0\n"));
         assert!(text.contains("bearward_token_replays_total{route=\"quiet\"} 0\n"));
-        assert!(text.contains("bearward_token_expiry_timestamp_seconds{provider=\"quiet\"} 0\n"));
+        assert!(text.contains("bearward_token_expiry_timestamp_seconds{provider=\"quiet\"} 0.0\n"));
         assert!(text.contains("bearward_login_required{provider=\"quiet\"} 0\n"));
     }
 
@@ -355,7 +300,7 @@ mod tests {
         metrics.retain_routes(|name| name == "new");
         metrics.retain_providers(|_| false);
         metrics.retain_listeners(|_| false);
-        old.answered(200, Duration::ZERO);
+        old.record(200, Duration::ZERO);
         let text = metrics.render();
         assert!(!text.contains("\"old\""), "{text}");
         assert!(text.contains("route=\"new\""));

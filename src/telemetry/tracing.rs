@@ -1,79 +1,77 @@
-//! Log lines: which are written, in which shape, and by whom.
+//! Log lines: filter, format and output.
 //!
-//! They go to standard error through [`queue`], so that a reader of standard error that stands still holds up nobody.
+//! Lines go to standard error through a bounded queue and a thread of its own, so that a slow reader of standard error
+//! blocks no request. Lines that do not fit are dropped and counted.
 
 mod level;
-mod queue;
+mod line_writer;
 
 use std::{
-    fmt,
-    io::{self, IsTerminal},
+    io::{self, IsTerminal, Write},
     os::fd::AsFd,
-    time::SystemTime,
+    sync::OnceLock,
 };
 
+use thiserror::Error;
 use tracing::Subscriber;
-use tracing_subscriber::{
-    Layer,
-    filter::{LevelFilter, Targets},
-    fmt::MakeWriter,
-    layer::SubscriberExt,
-};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
+use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt};
 
+use self::line_writer::{EscapingLines, PatientWriter};
 use super::{LogFormat, LogSettings};
 pub use level::{InvalidLevel, validate_level};
-use queue::{Lines, Writer};
 
-/// Installs the process's log. What is logged before the guard is dropped is written; wait for nothing else.
+/// Lines that wait for standard error; further ones are dropped.
+const MAX_QUEUED_LINES: usize = 4096;
+
+/// Counts the dropped lines of the process's log.
+static LOST_LINES: OnceLock<ErrorCounter> = OnceLock::new();
+
+/// Installs the process's log. Lines logged before the guard is dropped are written.
 ///
 /// # Errors
 /// See [`InitError`].
 pub fn init(settings: &LogSettings) -> Result<Guard, InitError> {
-    let targets = level::parse(&settings.level).map_err(InitError::Level)?;
+    let targets = level::parse(&settings.level)?;
     let shape = Shape::of(settings.format, io::stderr().is_terminal());
     // A file of its own: `io::Stderr` has a lock, and a panic's message has to come out even when the writer hangs.
-    let stderr = io::stderr()
-        .as_fd()
-        .try_clone_to_owned()
-        .map_err(InitError::Writer)?;
-    let (lines, writer) = queue::start(std::fs::File::from(stderr), move |lost| shape.lost(lost))
-        .map_err(InitError::Writer)?;
+    let stderr = io::stderr().as_fd().try_clone_to_owned()?;
+    let (lines, worker) = start_worker(std::fs::File::from(stderr));
+    let lost_lines = lines.error_counter();
     tracing::subscriber::set_global_default(subscriber(targets, shape, lines))
         .map_err(|_| InitError::Twice)?;
-    Ok(Guard { _writer: writer })
+    LOST_LINES.get_or_init(|| lost_lines);
+    Ok(Guard { _worker: worker })
 }
 
-/// Keeps the log going; dropping it writes what is left, for no longer than a second.
+/// Returns how many lines of the process's log were dropped; 0 without a log.
+pub fn lost_lines() -> u64 {
+    let dropped = LOST_LINES.get().map_or(0, ErrorCounter::dropped_lines);
+    u64::try_from(dropped).unwrap_or(u64::MAX)
+}
+
+/// Keeps the log running; dropping it flushes the queue, for at most about a second.
 #[derive(Debug)]
 #[must_use = "the log ends when this is dropped"]
 pub struct Guard {
-    _writer: Writer,
+    _worker: WorkerGuard,
 }
 
-/// Why there is no log.
-#[derive(Debug)]
+/// Why the log could not be set up.
+#[derive(Debug, Error)]
 pub enum InitError {
-    /// The level or its directives.
-    Level(InvalidLevel),
-    /// The thread that writes, or standard error itself.
-    Writer(io::Error),
-    /// There is one already.
+    /// The level or one of its directives is invalid.
+    #[error(transparent)]
+    Level(#[from] InvalidLevel),
+    /// Standard error cannot be duplicated.
+    #[error("cannot write the log to standard error: {0}")]
+    Writer(#[from] io::Error),
+    /// The process has a log already.
+    #[error("the log is already set up")]
     Twice,
 }
 
-impl fmt::Display for InitError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Level(error) => error.fmt(f),
-            Self::Writer(error) => write!(f, "the log cannot be written: {error}"),
-            Self::Twice => f.write_str("the log was set up already"),
-        }
-    }
-}
-
-impl std::error::Error for InitError {}
-
-/// The shape of a line; time stamps are RFC 3339 in UTC in both.
+/// The format of a line; time stamps are RFC 3339 in UTC in both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shape {
     Text,
@@ -87,26 +85,25 @@ impl Shape {
             (LogFormat::Json, _) | (LogFormat::Auto, false) => Self::Json,
         }
     }
-
-    /// The line that says how many others are missing.
-    fn lost(self, lines: u64) -> String {
-        let now = humantime::format_rfc3339_micros(SystemTime::now());
-        let message = "standard error was not read fast enough: log lines are missing here";
-        match self {
-            Self::Text => format!("{now}  WARN bearward::log: {message} lines={lines}\n"),
-            Self::Json => format!(
-                "{{\"timestamp\":\"{now}\",\"level\":\"WARN\",\"message\":\"{message}\",\"lines\":{lines},\
-                 \"target\":\"bearward::log\"}}\n"
-            ),
-        }
-    }
 }
 
-fn subscriber(targets: Targets, shape: Shape, lines: Lines) -> Box<dyn Subscriber + Send + Sync> {
-    // No colours: then every control character in a line comes from a value, and the queue escapes it.
+fn start_worker(output: impl Write + Send + 'static) -> (NonBlocking, WorkerGuard) {
+    NonBlockingBuilder::default()
+        .lossy(true)
+        .buffered_lines_limit(MAX_QUEUED_LINES)
+        .thread_name("log")
+        .finish(PatientWriter(output))
+}
+
+fn subscriber(
+    targets: Targets,
+    shape: Shape,
+    lines: NonBlocking,
+) -> Box<dyn Subscriber + Send + Sync> {
+    // No colours: then every control character in a line comes from a value, and `EscapingLines` escapes it.
     let layer = tracing_subscriber::fmt::layer()
         .with_ansi(false)
-        .with_writer(lines);
+        .with_writer(EscapingLines(lines));
     let layer = match shape {
         Shape::Text => layer.boxed(),
         Shape::Json => layer
@@ -119,43 +116,17 @@ fn subscriber(targets: Targets, shape: Shape, lines: Lines) -> Box<dyn Subscribe
     Box::new(tracing_subscriber::registry().with(targets).with(layer))
 }
 
-impl<'a> MakeWriter<'a> for Lines {
-    type Writer = &'a Lines;
-
-    fn make_writer(&'a self) -> Self::Writer {
-        self
-    }
-}
-
-/// The formatter writes each line whole, in one call.
-impl io::Write for &Lines {
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.push(&String::from_utf8_lossy(line));
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// What [`level::parse`] gives a target without a directive of its own.
-const FOREIGN: LevelFilter = LevelFilter::WARN;
-
 /// Records what is logged on this thread, for tests anywhere that promise what is not.
 #[cfg(test)]
 pub(crate) mod recording {
-    use std::{
-        io::Write,
-        sync::{Arc, Mutex},
-    };
+    use std::sync::{Arc, Mutex};
 
     use super::*;
 
     /// Until it is finished, lines of this thread go here.
     pub(crate) struct Recording {
         text: Arc<Mutex<Vec<u8>>>,
-        writer: Writer,
+        worker: WorkerGuard,
         subscriber: tracing::subscriber::DefaultGuard,
     }
 
@@ -163,13 +134,12 @@ pub(crate) mod recording {
     pub(crate) fn start(level: &str, format: LogFormat) -> Recording {
         let shape = Shape::of(format, true);
         let text = Arc::<Mutex<Vec<u8>>>::default();
-        let (lines, writer) =
-            queue::start(Shared(text.clone()), move |lost| shape.lost(lost)).unwrap();
+        let (lines, worker) = start_worker(Shared(text.clone()));
         let targets = level::parse(level).unwrap();
         let subscriber = tracing::subscriber::set_default(subscriber(targets, shape, lines));
         Recording {
             text,
-            writer,
+            worker,
             subscriber,
         }
     }
@@ -178,7 +148,7 @@ pub(crate) mod recording {
         /// Ends it: all that was logged.
         pub(crate) fn finish(self) -> String {
             drop(self.subscriber);
-            drop(self.writer);
+            drop(self.worker);
             String::from_utf8(self.text.lock().unwrap().clone()).unwrap()
         }
     }
@@ -292,12 +262,5 @@ mod tests {
         assert_eq!(Shape::of(LogFormat::Auto, false), Shape::Json);
         assert_eq!(Shape::of(LogFormat::Text, false), Shape::Text);
         assert_eq!(Shape::of(LogFormat::Json, true), Shape::Json);
-    }
-
-    #[test]
-    fn the_line_about_lost_lines_has_the_shape_of_the_others() {
-        let line: serde_json::Value = serde_json::from_str(&Shape::Json.lost(7)).unwrap();
-        assert_eq!(line["lines"], 7);
-        assert!(Shape::Text.lost(7).ends_with("lines=7\n"));
     }
 }

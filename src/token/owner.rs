@@ -222,11 +222,11 @@ impl StateOwner {
         if !is_same(self.publisher.borrow().token.as_ref(), token) {
             self.slot.set(token);
             self.metrics
-                .expiry(token.map(|token| token.expires_at_wall));
+                .set_expiry(token.map(|token| token.expires_at_wall));
         }
         match self.snapshot.phase {
-            Phase::LoginRequired => self.metrics.login_required(true),
-            Phase::Idle { .. } | Phase::BackingOff(_) => self.metrics.login_required(false),
+            Phase::LoginRequired => self.metrics.set_login_required(true),
+            Phase::Idle { .. } | Phase::BackingOff(_) => self.metrics.set_login_required(false),
             Phase::Fetching | Phase::Ended => {}
         }
         self.publisher.send_replace(Arc::new(self.snapshot.clone()));

@@ -6,6 +6,7 @@ use socket2::SockRef;
 
 use crate::support::{
     client::{A_WHILE, Client, exchange},
+    h2_upstream::H2Upstream,
     patience::{Gate, until},
     problem::assert_problem,
     setup::Setup,
@@ -125,6 +126,61 @@ fn all_other_fields_pass_as_they_came_and_in_their_order() {
         assert_eq!(head.values(name), sent, "{head:?}");
     }
     assert_eq!(head.value("x-obs-text"), Some("caf\u{e9}"));
+}
+
+#[test]
+fn names_keep_their_spelling_both_ways() {
+    let tokens = TokenEndpoint::issuing("token-1");
+    let upstream = Upstream::answering(|_| {
+        b"HTTP/1.1 200 OK\r\ncontent-LENGTH: 4\r\nX-ReQuEsT-iD: 1\r\netag: \"a\"\r\n\r\nfine"
+            .to_vec()
+    });
+    let sidecar = Setup::new(&tokens, upstream.origin()).start_ready();
+    let request = "GET / HTTP/1.1\r\nHost: localhost\r\nX-ReQuEsT-iD: 1\r\naccept: */*\r\nSOAPAction: x\r\n\r\n";
+    let answer = exchange(sidecar.address(), request);
+    let has = |raw: &[u8], line: &str| String::from_utf8_lossy(raw).contains(line);
+    let sent = upstream.last().head.raw;
+    for line in [
+        "X-ReQuEsT-iD: 1\r\n",
+        "accept: */*\r\n",
+        "SOAPAction: x\r\n",
+        "Host: 127.0.0.1",
+        "Authorization: Bearer token-1\r\n",
+    ] {
+        assert!(
+            has(&sent, line),
+            "{line}: {}",
+            String::from_utf8_lossy(&sent)
+        );
+    }
+    for line in [
+        "content-LENGTH: 4\r\n",
+        "X-ReQuEsT-iD: 1\r\n",
+        "etag: \"a\"\r\n",
+    ] {
+        assert!(has(&answer.head.raw, line), "{line}: {answer:?}");
+    }
+}
+
+#[test]
+fn what_the_sidecar_writes_itself_is_spelled_in_the_usual_way() {
+    let tokens = TokenEndpoint::issuing("token-1");
+    let upstream =
+        H2Upstream::start(|mut call| async move { call.answer(200, &[("x-own", "1")], "fine") });
+    let http2 = Setup::new(&tokens, upstream.origin())
+        .route("http2 = \"prior-knowledge\"")
+        .start_ready();
+    let head = http2.get("/").head;
+    let raw = String::from_utf8_lossy(&head.raw);
+    assert!(raw.contains("X-Own: 1\r\n"), "{raw}");
+    let (sidecar, _upstream) = world();
+    let refused = exchange(
+        sidecar.address(),
+        "GET / HTTP/1.1\r\nHost: evil.example\r\n\r\n",
+    );
+    let raw = String::from_utf8_lossy(&refused.head.raw);
+    assert!(raw.contains("\r\nContent-Length: "), "{raw}");
+    assert!(raw.contains("\r\nContent-Type: "), "{raw}");
 }
 
 #[test]

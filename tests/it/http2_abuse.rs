@@ -313,3 +313,38 @@ fn requests_that_are_reset_leave_nothing_behind_at_the_upstream() {
     }
     assert_eq!(sidecar.get("/").text(), "fine");
 }
+
+#[test]
+fn answers_that_nobody_reads() {
+    let _alone = heavy();
+    let tokens = TokenEndpoint::issuing("token-1");
+    let upstream = Upstream::scripted(|mut connection| {
+        while let Ok(Some(request)) = connection.request() {
+            if request.head.target() != "/large" {
+                let _ = connection.wire.send(ok("fine"));
+                continue;
+            }
+            let head = "HTTP/1.1 200 OK\r\ncontent-length: 100000000\r\n\r\n";
+            let _ = connection.wire.send(head);
+            while connection.wire.send(vec![b'x'; 65_536]).is_ok() {}
+            return;
+        }
+    });
+    let sidecar = Setup::new(&tokens, upstream.origin())
+        .log("level = \"warn\"")
+        .tables("[runtime]\nworkers = 1")
+        .start_ready();
+    // The windows are as large as can be; the socket alone stops what comes.
+    let largest = 0x7fff_ffff;
+    let mut client = FrameClient::connect(sidecar.address(), largest);
+    client.open_window(0, (largest - WINDOW) / 2);
+    for number in 0..STREAMS_AT_ONCE {
+        client.get(2 * number + 1, "/large");
+    }
+    // Once the socket is full no more is taken from it either.
+    upstream.wait_for(1);
+    thread::sleep(Duration::from_secs(2));
+    assert_eq!(sidecar.get("/").text(), "fine");
+    let peak = sidecar.peak_resident_kib();
+    assert!(peak < LARGEST_KIB, "{peak} KiB were resident at the peak");
+}

@@ -54,6 +54,7 @@ mod answers;
 mod connections;
 mod descriptors;
 mod forwarding;
+mod gone_clients;
 mod grpc;
 mod hostile_upstreams;
 mod injection;

@@ -14,6 +14,7 @@ use crate::support::{
     setup::Setup,
     sidecar::Sidecar,
     token_endpoint::{Issuer, TokenEndpoint},
+    upstream::Upstream,
     wire::Framing,
 };
 
@@ -212,4 +213,33 @@ fn callers_that_come_and_go_leave_no_memory_behind() {
         "{before} KiB after 150 callers, {after} KiB after 650"
     );
     assert_small(&sidecar);
+}
+
+#[test]
+fn bodies_of_single_bytes_cost_no_more_than_others() {
+    let _alone = heavy();
+    const UPLOADS: usize = 50;
+    let upstream = Upstream::scripted(|mut connection| {
+        let _ = connection.head();
+        let _ = connection.wire.rest();
+    });
+    let tokens = TokenEndpoint::issuing("token-1");
+    let sidecar = Setup::new(&tokens, upstream.origin())
+        .log("level = \"warn\"")
+        .tables("[runtime]\nworkers = 1")
+        .start_ready();
+    // As much as is kept for a replay, in as many parts as can be.
+    let chunks = b"1\r\nx\r\n".repeat(60_000);
+    let clients: Vec<Client> = (0..UPLOADS)
+        .map(|_| {
+            let mut client = Client::connect(sidecar.address());
+            client.send("POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
+            client.send(&chunks);
+            client
+        })
+        .collect();
+    upstream.wait_for(UPLOADS);
+    let peak = settled("the memory", || sidecar.peak_resident_kib());
+    assert!(peak < 64 * 1024, "{peak} KiB were resident at the peak");
+    drop(clients);
 }

@@ -5,8 +5,15 @@ use std::{io::Read as _, net::TcpStream};
 use tungstenite::{Message, protocol::frame::CloseFrame, protocol::frame::coding::CloseCode};
 
 use crate::support::{
-    client::Client, problem::assert_problem, server::Server, setup::Setup, sidecar::Sidecar,
-    token_endpoint::TokenEndpoint, upstream::Upstream, wire::ok,
+    client::{A_WHILE, Client},
+    patience::lock,
+    problem::assert_problem,
+    server::Server,
+    setup::Setup,
+    sidecar::Sidecar,
+    token_endpoint::TokenEndpoint,
+    upstream::Upstream,
+    wire::ok,
 };
 
 const SWITCH: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\nX-Own: 1\r\n\r\n";
@@ -179,4 +186,62 @@ fn a_switch_to_a_protocol_that_was_not_passed_on_is_refused() {
     let mut client = Client::connect(sidecar.address());
     client.send(ASK.replace("websocket", "foo, websocket"));
     assert_problem(&client.answer(), 502, "upstream-protocol");
+}
+
+#[test]
+fn a_tunnel_counts_as_a_connection_to_its_end() {
+    let upstream = Upstream::scripted(|mut connection| {
+        connection.request().unwrap();
+        let _ = connection.wire.send(SWITCH);
+        let _ = connection.wire.rest();
+    });
+    let sidecar = Setup::new(&TokenEndpoint::issuing("token-1"), upstream.origin())
+        .route("upgrade = [\"websocket\"]")
+        .tables("[limits]\nconnections = 1")
+        .start_ready();
+    let mut first = Client::connect(sidecar.address());
+    first.send(ASK);
+    assert_eq!(first.head().status(), 101);
+    let mut second = Client::connect(sidecar.address());
+    second.send(ASK);
+    std::thread::sleep(A_WHILE);
+    assert_eq!(
+        upstream.count(),
+        1,
+        "a connection above the limit was served"
+    );
+    drop(first);
+    assert_eq!(second.head().status(), 101);
+}
+
+#[test]
+fn where_the_upstream_declines_what_follows_is_the_next_request() {
+    let upstream = Upstream::answering(|request| ok(request.head.target()));
+    let sidecar = sidecar(&upstream.origin(), "upgrade = [\"websocket\"]");
+    let mut client = Client::connect(sidecar.address());
+    client.send(format!(
+        "{ASK}GET /next HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    ));
+    assert_eq!(client.answer().text(), "/chat");
+    assert_eq!(client.answer().text(), "/next");
+}
+
+#[test]
+fn what_a_client_sends_after_the_upstreams_last_byte_arrives() {
+    let (heard, hears) = std::sync::mpsc::channel();
+    let heard = std::sync::Mutex::new(heard);
+    let upstream = Upstream::scripted(move |mut connection| {
+        connection.request().unwrap();
+        connection.wire.send(format!("{SWITCH}bye")).unwrap();
+        connection.finish_sending();
+        let _ = lock(&heard).send(connection.wire.rest().unwrap());
+    });
+    let sidecar = sidecar(&upstream.origin(), "upgrade = [\"websocket\"]");
+    let mut client = Client::connect(sidecar.address());
+    client.send(ASK);
+    assert_eq!(client.head().status(), 101);
+    assert_eq!(client.wire().rest().unwrap(), b"bye");
+    client.send("last words");
+    client.finish_sending();
+    assert_eq!(hears.recv().unwrap(), b"last words");
 }

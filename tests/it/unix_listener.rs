@@ -134,3 +134,28 @@ fn one_that_a_killed_sidecar_left_behind_is_replaced() {
         "fine"
     );
 }
+
+#[test]
+fn a_client_that_pauses_before_the_last_bytes_gets_them() {
+    // All of the response has left the upstream, and a part of it waits for the client.
+    let body = vec![b'x'; 260_000];
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("api.sock");
+    let upstream = Upstream::answering({
+        let body = body.clone();
+        move |_| ok(&body)
+    });
+    let tokens = TokenEndpoint::issuing("token-1");
+    let _sidecar = Setup::new(&tokens, upstream.origin())
+        .listen(format!("unix:{}", path.display()))
+        .tables("[limits]\nkeep_alive = \"500ms\"")
+        .start_ready();
+    let mut wire = connect(&path);
+    wire.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        .unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1500));
+    let answer = wire.answer("GET").unwrap();
+    assert_eq!((answer.status, answer.body.len()), (200, body.len()));
+    // Only now it idles.
+    assert_eq!(wire.rest().unwrap(), b"");
+}

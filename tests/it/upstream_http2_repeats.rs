@@ -201,3 +201,25 @@ fn a_request_that_may_be_at_work_is_not_repeated() {
         assert_eq!(sidecar.get("/").status, 200);
     }
 }
+
+#[test]
+fn a_get_on_a_connection_that_turns_out_to_be_dead_is_repeated_once() {
+    let upstream = H2Upstream::start(|mut call| async move {
+        let is_first = call.connection.number() == 0;
+        if call.target() == "/always" || (call.target() == "/dies" && is_first) {
+            call.connection.cut();
+            return std::future::pending().await;
+        }
+        call.answer(200, &[], "fine")
+    });
+    let sidecar = sidecar(&upstream.origin(), "");
+    assert_eq!(sidecar.get("/").status, 200);
+    assert_eq!(sidecar.get("/dies").text(), "fine");
+    assert_eq!(upstream.count(), 3);
+    // On a connection that served a request before, and once more on a new one.
+    assert_eq!(sidecar.get("/always").status, 502);
+    assert_eq!(upstream.count(), 5);
+    // A new connection is not a dead one.
+    assert_eq!(sidecar.get("/always").status, 502);
+    assert_eq!(upstream.count(), 6);
+}

@@ -13,7 +13,7 @@ use crate::{
 /// The longest query, or pasted text, in bytes.
 const LONGEST: usize = 16 * 1024;
 /// The longest code, in bytes.
-const LONGEST_CODE: usize = 8 * 1024;
+const MAX_CODE_BYTES: usize = 8 * 1024;
 
 /// Why a callback brought no code. Its `Display` can go anywhere: of what the server sent, it has the `error` code alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,19 +67,19 @@ impl fmt::Display for CallbackError {
 
 impl std::error::Error for CallbackError {}
 
-/// The `error_description` of an answer: up to 256 characters of RFC 6749 §4.1.2.1's alphabet. Words of the server's:
+/// The `error_description` of a response: up to 256 characters of RFC 6749 §4.1.2.1's alphabet. Words of the server's:
 /// for the person who logs in, and not for logs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description(Arc<str>);
 
 impl Description {
     /// The longest description, in bytes.
-    pub const LONGEST: usize = 256;
+    pub const MAX_BYTES: usize = 256;
 
     /// `text`, if it is a description.
     pub fn parse(text: &str) -> Option<Self> {
         let allowed = |byte| matches!(byte, 0x20..=0x21 | 0x23..=0x5B | 0x5D..=0x7E);
-        ((1..=Self::LONGEST).contains(&text.len()) && text.bytes().all(allowed))
+        ((1..=Self::MAX_BYTES).contains(&text.len()) && text.bytes().all(allowed))
             .then(|| Self(text.into()))
     }
 
@@ -167,7 +167,7 @@ pub(super) fn read_pasted(
 pub(in crate::oauth) fn code(text: &str) -> Result<Secret, CallbackError> {
     match text.len() {
         0 => Err(CallbackError::NoCode),
-        1..=LONGEST_CODE if text.bytes().all(|byte| matches!(byte, 0x20..=0x7E)) => {
+        1..=MAX_CODE_BYTES if text.bytes().all(|byte| matches!(byte, 0x20..=0x7E)) => {
             Ok(Secret::new(text))
         }
         _ => Err(CallbackError::NotACode),
@@ -198,7 +198,7 @@ fn is_of(provider: &Provider, issuer: &str) -> bool {
     issuer.has_host() && ours.any(|url| url.origin() == issuer.origin())
 }
 
-/// The parameters of an answer, none of which may come twice; empty ones count as absent (RFC 6749 §3.1).
+/// The parameters of a response, none of which may come twice; empty ones count as absent (RFC 6749 §3.1).
 struct Parameters<'a>(Vec<(std::borrow::Cow<'a, str>, std::borrow::Cow<'a, str>)>);
 
 impl<'a> Parameters<'a> {

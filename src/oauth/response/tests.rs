@@ -74,9 +74,9 @@ fn a_refresh_token_is_taken_where_it_is_due() {
         assert_eq!(read(&with(none)), Ok(None), "{none}");
     }
     assert_eq!(read(r#"{"access_token":"abc"}"#), Ok(None));
-    let long = format!("\"{}\"", "r".repeat(LONGEST_REFRESH_TOKEN));
+    let long = format!("\"{}\"", "r".repeat(MAX_REFRESH_TOKEN_BYTES));
     assert!(read(&with(&long)).is_ok_and(|token| token.is_some()));
-    let too_long = format!("\"{}\"", "r".repeat(LONGEST_REFRESH_TOKEN + 1));
+    let too_long = format!("\"{}\"", "r".repeat(MAX_REFRESH_TOKEN_BYTES + 1));
     for bad in ["7", "{}", "\"a\\nb\"", "\"\\u0000\"", "\"ä\"", &too_long] {
         let error = read(&with(bad)).unwrap_err();
         assert!(
@@ -362,7 +362,7 @@ proptest! {
         if let Ok(issued) = answer(status, None, &body) {
             prop_assert!((200..300).contains(&status));
             prop_assert!(HeaderValue::from_str(issued.access_token.expose()).is_ok());
-            prop_assert!((SHORTEST_LIFETIME..=LONGEST_LIFETIME).contains(&issued.lifetime));
+            prop_assert!((MIN_LIFETIME..=MAX_LIFETIME).contains(&issued.lifetime));
         }
     }
 
@@ -374,7 +374,7 @@ proptest! {
             Ok(issued) => {
                 prop_assert!(sendable);
                 prop_assert_eq!(issued.access_token.expose(), token);
-                prop_assert!((SHORTEST_LIFETIME..=LONGEST_LIFETIME).contains(&issued.lifetime));
+                prop_assert!((MIN_LIFETIME..=MAX_LIFETIME).contains(&issued.lifetime));
             }
             Err(_) => prop_assert!(!sendable),
         }

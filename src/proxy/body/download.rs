@@ -38,6 +38,7 @@ pub struct ResponseBody {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are the upstream's")]
 enum Content {
     /// A response of bearward's own.
     Own(Full<Bytes>),

@@ -28,8 +28,9 @@ const MAX_REPLAY_BYTES: u64 = 64 * 1024;
 #[derive(Clone, Debug, Default)]
 pub struct RequestBody {
     upload: Option<Rc<Upload>>,
-    /// The next frame among the kept ones.
+    /// The bytes that were read so far.
     position: usize,
+    has_read_trailers: bool,
 }
 
 /// The client's body, and what is known of it.
@@ -43,7 +44,7 @@ struct Upload {
     /// The length as the client announced it.
     announced: Option<u64>,
     received: Cell<u64>,
-    kept: RefCell<KeptFrames>,
+    kept: RefCell<Kept>,
     is_ended: Cell<bool>,
     is_waiting: Cell<bool>,
     moved_at: Cell<Instant>,
@@ -52,17 +53,14 @@ struct Upload {
     fault: Cell<Option<UploadFault>>,
 }
 
-/// The frames of a body from its beginning, while they may be sent again.
+/// A body from its beginning, while it may be sent again.
+///
+/// A copy: the parts that arrive may be small, and each would hold a whole buffer of the connection.
 #[derive(Debug, Default)]
-struct KeptFrames {
-    frames: Vec<KeptFrame>,
+struct Kept {
+    data: Vec<u8>,
+    trailers: Option<HeaderMap>,
     is_dropped: bool,
-}
-
-#[derive(Clone, Debug)]
-enum KeptFrame {
-    Data(Bytes),
-    Trailers(HeaderMap),
 }
 
 /// What a client did wrong while its body was on its way.
@@ -104,6 +102,7 @@ impl RequestBody {
         Self {
             upload: Some(Rc::new(upload)),
             position: 0,
+            has_read_trailers: false,
         }
     }
 
@@ -171,7 +170,10 @@ impl RequestBody {
 }
 
 impl Upload {
-    fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<Option<Result<KeptFrame, UploadError>>> {
+    fn poll_receive(
+        &self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
         if self.is_ended.get() {
             return Poll::Ready(None);
         }
@@ -188,10 +190,10 @@ impl Upload {
             return Poll::Ready(None);
         };
         self.moved_at.set(Instant::now());
-        let kept = frame
+        let accepted = frame
             .map_err(|error| classify(&error))
             .and_then(|frame| self.accept(frame));
-        match kept {
+        match accepted {
             Ok(frame) => {
                 if incoming.is_end_stream() {
                     self.end();
@@ -212,46 +214,50 @@ impl Upload {
         }
     }
 
-    fn accept(&self, frame: Frame<Bytes>) -> Result<KeptFrame, UploadFault> {
-        let frame = match frame.into_data() {
+    fn accept(&self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, UploadFault> {
+        match frame.into_data() {
             Ok(data) => {
                 let received = self.received.get() + data.len() as u64;
                 self.received.set(received);
                 if self.limit.is_some_and(|limit| received > limit) {
                     return Err(UploadFault::TooLarge);
                 }
-                KeptFrame::Data(data)
+                let total = self.announced.unwrap_or(received).max(received);
+                self.kept.borrow_mut().push(&data, total);
+                Ok(Frame::data(data))
             }
             Err(frame) => {
                 let mut trailers = frame.into_trailers().unwrap_or_default();
                 self.trailer_filter.apply(&mut trailers);
-                KeptFrame::Trailers(trailers)
+                self.kept.borrow_mut().trailers = Some(trailers.clone());
+                Ok(Frame::trailers(trailers))
             }
-        };
-        self.kept
-            .borrow_mut()
-            .push(frame.clone(), self.received.get());
-        Ok(frame)
+        }
     }
 }
 
-impl KeptFrames {
-    fn push(&mut self, frame: KeptFrame, received: u64) {
-        if received > MAX_REPLAY_BYTES {
+impl Kept {
+    /// Keeps more of a body of `total` bytes, as far as that is known.
+    fn push(&mut self, data: &[u8], total: u64) {
+        if total > MAX_REPLAY_BYTES {
             self.is_dropped = true;
-            self.frames = Vec::new();
+            self.data = Vec::new();
         }
         if !self.is_dropped {
-            self.frames.push(frame);
+            self.data.extend_from_slice(data);
         }
     }
-}
 
-impl From<KeptFrame> for Frame<Bytes> {
-    fn from(frame: KeptFrame) -> Self {
-        match frame {
-            KeptFrame::Data(data) => Self::data(data),
-            KeptFrame::Trailers(trailers) => Self::trailers(trailers),
+    fn has_unread(&self, body: &RequestBody) -> bool {
+        body.position < self.data.len() || (self.trailers.is_some() && !body.has_read_trailers)
+    }
+
+    /// What is kept and `body` has not read yet.
+    fn unread(&self, body: &RequestBody) -> Option<Frame<Bytes>> {
+        match self.data.get(body.position..) {
+            Some(data) if !data.is_empty() => Some(Frame::data(Bytes::copy_from_slice(data))),
+            _ if body.has_read_trailers => None,
+            _ => self.trailers.clone().map(Frame::trailers),
         }
     }
 }
@@ -267,19 +273,22 @@ impl Body for RequestBody {
         let Some(upload) = self.upload.clone() else {
             return Poll::Ready(None);
         };
-        let kept = upload.kept.borrow().frames.get(self.position).cloned();
+        let kept = upload.kept.borrow().unread(&self);
         let frame = match kept {
             Some(frame) => Some(Ok(frame)),
             None => ready!(upload.poll_receive(cx)),
         };
-        self.position += 1;
-        Poll::Ready(frame.map(|frame| frame.map(Frame::from)))
+        if let Some(Ok(frame)) = &frame {
+            self.position += frame.data_ref().map_or(0, Bytes::len);
+            self.has_read_trailers |= frame.is_trailers();
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.upload.as_ref().is_none_or(|upload| {
-            upload.is_ended.get() && self.position >= upload.kept.borrow().frames.len()
-        })
+        self.upload
+            .as_ref()
+            .is_none_or(|upload| upload.is_ended.get() && !upload.kept.borrow().has_unread(self))
     }
 
     fn size_hint(&self) -> SizeHint {

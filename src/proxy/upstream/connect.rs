@@ -45,6 +45,9 @@ const CONNECTION_WINDOW: u32 = STREAM_WINDOW * super::pool::MAX_STREAMS as u32;
 /// Stands for the streams that an upstream allows, before its settings say.
 const UNKNOWN_STREAMS: usize = usize::MAX - 1;
 
+/// Bytes of a request that wait for an HTTP/2 connection's socket.
+const STREAM_BUFFER: usize = 64 * 1024;
+
 /// The interval of HTTP/2 PINGs, and the time for their answer.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
@@ -233,6 +236,7 @@ impl ActiveUpstream {
             .initial_connection_window_size(CONNECTION_WINDOW)
             .max_header_list_size(u32::try_from(head_bytes).unwrap_or(u32::MAX))
             .initial_max_send_streams(UNKNOWN_STREAMS)
+            .max_send_buf_size(STREAM_BUFFER)
             .keep_alive_interval(PING_INTERVAL)
             .keep_alive_timeout(PING_TIMEOUT)
             .handshake(TokioIo::new(io))

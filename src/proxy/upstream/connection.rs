@@ -5,12 +5,11 @@
 
 use std::{
     cell::Cell,
-    fmt,
     future::poll_fn,
     pin::{Pin, pin},
     rc::Rc,
     sync::Arc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
 use bytes::Bytes;
@@ -21,10 +20,14 @@ use hyper::{
     client::conn::{http1, http2},
     rt::{Read, Write, bounds::Http2ClientConnExec},
 };
-use tokio::task::{spawn_local, unconstrained};
-use tokio_util::task::AbortOnDropHandle;
+use tokio::task::spawn_local;
 
-use super::{connect::ActiveUpstream, io::ReceivedFlag, pool::Pool};
+use super::{
+    connect::ActiveUpstream,
+    driver::{ConnectionFuture, Driver},
+    io::ReceivedFlag,
+    pool::Pool,
+};
 use crate::proxy::body::RequestBody;
 
 /// A connection that serves one request.
@@ -121,9 +124,7 @@ impl Checkout {
         body: &mut Incoming,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         match &mut self.protocol {
-            Protocol::Http1 { connection, .. } => connection
-                .driver
-                .poll_after(cx, |cx| Pin::new(&mut *body).poll_frame(cx)),
+            Protocol::Http1 { connection, .. } => connection.driver.poll_body(cx, body),
             Protocol::Http2(_) => Pin::new(body).poll_frame(cx),
         }
     }
@@ -142,7 +143,7 @@ impl Checkout {
             upstream,
             pool,
         } = self.protocol
-            && connection.is_ready()
+            && connection.is_usable()
         {
             connection.is_reused = true;
             pool.give_back(&upstream, connection);
@@ -167,7 +168,7 @@ impl Http1Connection {
     ) -> Self {
         Self {
             sender,
-            driver: Driver::Inline(connection),
+            driver: Driver::new(connection),
             received,
             is_reused: false,
         }
@@ -180,7 +181,7 @@ impl Http1Connection {
         self.received.clear();
         let mut response = pin!(self.sender.try_send_request(request));
         let driver = &mut self.driver;
-        let sent = poll_fn(|cx| driver.poll_after(cx, |cx| response.as_mut().poll(cx))).await;
+        let sent = poll_fn(|cx| driver.poll_response(cx, response.as_mut())).await;
         sent.map_err(|mut failed| SendError {
             is_unsent: failed.take_message().is_some(),
             has_received: self.received.is_set(),
@@ -190,82 +191,9 @@ impl Http1Connection {
 
     /// Whether the connection can take a request: the upstream has neither closed it nor sent anything unasked.
     ///
-    /// As far as the runtime knows; no system call is made for an idle connection.
-    pub(super) fn is_ready(&mut self) -> bool {
-        let Driver::Inline(connection) = &mut self.driver else {
-            return false;
-        };
-        // A task whose budget is spent would see no event at all.
-        let ended = pin!(unconstrained(connection));
-        let is_open = ended
-            .poll(&mut Context::from_waker(Waker::noop()))
-            .is_pending();
-        if !is_open {
-            self.driver = Driver::Ended;
-        }
-        is_open && self.sender.is_ready()
-    }
-}
-
-/// The future that moves a connection's bytes.
-type ConnectionFuture = Pin<Box<dyn Future<Output = hyper::Result<()>>>>;
-
-/// Who polls the connection's future.
-enum Driver {
-    /// The task of the request that uses it.
-    Inline(ConnectionFuture),
-    /// A task of its own.
-    Detached(#[expect(dead_code, reason = "held to be aborted on drop")] AbortOnDropHandle<()>),
-    /// The connection is closed.
-    Ended,
-}
-
-impl Driver {
-    /// Drives the connection, then polls what depends on it.
-    ///
-    /// Inline, only the driver can make progress for `poll`, so `poll` gets no waker: it would wake this very task.
-    fn poll_after<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
-    ) -> Poll<T> {
-        if let Self::Inline(connection) = self {
-            if connection.as_mut().poll(cx).is_pending() {
-                // Without the task's budget, whose end is told to a waker alone.
-                let polled = pin!(unconstrained(poll_fn(poll)));
-                return polled.poll(&mut Context::from_waker(Waker::noop()));
-            }
-            // Dropping it completes what waits for it.
-            *self = Self::Ended;
-        }
-        poll(cx)
-    }
-
-    fn detach(&mut self) {
-        if let Self::Inline(connection) = std::mem::replace(self, Self::Ended) {
-            let task = spawn_local(async move {
-                // The error is the response body's too.
-                let _ = connection.await;
-            });
-            *self = Self::Detached(AbortOnDropHandle::new(task));
-        }
-    }
-
-    async fn finish(self) {
-        if let Self::Inline(connection) = self {
-            // An upgraded connection ends without an error; any other has told of it already.
-            let _ = connection.await;
-        }
-    }
-}
-
-impl fmt::Debug for Driver {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Inline(_) => "Inline",
-            Self::Detached(_) => "Detached",
-            Self::Ended => "Ended",
-        })
+    /// As far as the runtime knows; no system call is made while nothing has happened.
+    pub(super) fn is_usable(&mut self) -> bool {
+        self.driver.drive_idle() && self.sender.is_ready()
     }
 }
 
@@ -348,8 +276,8 @@ impl Http2Stream {
             let error = failed.into_error();
             SendError {
                 is_unsent: is_unsent || is_unprocessed(&error),
-                // A stream that broke tells nothing of bytes that came; GOAWAY and REFUSED_STREAM say all.
-                has_received: true,
+                // A stream that was reset is at work, or was.
+                has_received: !has_lost_connection(&error),
                 error,
             }
         })
@@ -361,6 +289,13 @@ impl Drop for Http2Stream {
         let streams = &self.session.streams;
         streams.set(streams.get() - 1);
     }
+}
+
+/// Whether the connection of a stream broke, rather than the stream or a rule of HTTP/2.
+fn has_lost_connection(error: &hyper::Error) -> bool {
+    std::error::Error::source(error)
+        .and_then(|source| source.downcast_ref::<h2::Error>())
+        .is_none_or(h2::Error::is_io)
 }
 
 /// Whether the upstream said that it has not processed the request (RFC 9113 §8.7).

@@ -117,6 +117,6 @@ impl Pool {
 
 impl IdleConnection {
     fn is_usable(&mut self) -> bool {
-        self.since.elapsed() < IDLE_TIMEOUT && self.connection.is_ready()
+        self.since.elapsed() < IDLE_TIMEOUT && self.connection.is_usable()
     }
 }

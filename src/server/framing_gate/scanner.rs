@@ -160,6 +160,11 @@ impl Scanner {
         self.position = Position::PassThrough;
     }
 
+    /// Whether it is not known yet whether the connection speaks HTTP/2.
+    pub(super) fn is_first(&self) -> bool {
+        self.position == Position::First
+    }
+
     pub(super) fn is_passing_through(&self) -> bool {
         self.position == Position::PassThrough
     }

@@ -1,11 +1,11 @@
-//! How durations are sorted into a histogram, and what a histogram looks like when it is read.
+//! Histograms of durations: lock-free recording, and snapshots for exposition.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
-/// The upper bounds, in nanoseconds: from what a cached token costs to what a caller still waits for.
+/// The upper bounds, in nanoseconds: from the cost of a cached token to the longest wait of a client.
 const BOUNDS: [u64; 14] = [
     500_000,
     1_000_000,
@@ -23,10 +23,10 @@ const BOUNDS: [u64; 14] = [
     10_000_000_000,
 ];
 
-/// A histogram that may be counted into from any thread.
+/// A histogram that any thread can record into.
 #[derive(Debug, Default)]
 pub(super) struct Buckets {
-    /// One for each bound, and one for what is above them all.
+    /// One count for each bound, and one for longer durations.
     counts: [AtomicU64; BOUNDS.len() + 1],
     nanoseconds: AtomicU64,
 }
@@ -52,7 +52,7 @@ impl Buckets {
     }
 }
 
-/// A histogram as it was at one instant.
+/// A snapshot of a histogram.
 #[derive(Debug, Default)]
 pub(super) struct Durations {
     counts: [u64; BOUNDS.len() + 1],
@@ -60,15 +60,10 @@ pub(super) struct Durations {
 }
 
 impl Durations {
-    /// The upper bound of each bucket in seconds, and how many were no longer than that; without the last, `+Inf`.
-    pub(super) fn cumulative(&self) -> impl Iterator<Item = (f64, u64)> {
-        BOUNDS
-            .iter()
-            .zip(&self.counts)
-            .scan(0, |total, (bound, count)| {
-                *total += count;
-                Some((seconds(*bound), *total))
-            })
+    /// Yields each bucket's upper bound in seconds and its own count, the last bound being infinite.
+    pub(super) fn buckets(&self) -> impl Iterator<Item = (f64, u64)> {
+        let bounds = BOUNDS.iter().map(|bound| seconds(*bound));
+        bounds.chain([f64::INFINITY]).zip(self.counts)
     }
 
     pub(super) fn count(&self) -> u64 {
@@ -96,9 +91,9 @@ mod tests {
         buckets.record(Duration::MAX);
         let mut seen = Durations::default();
         buckets.add_to(&mut seen);
-        let cumulative: Vec<_> = seen.cumulative().collect();
-        assert_eq!(cumulative[..3], [(0.0005, 0), (0.001, 1), (0.0025, 2)]);
-        assert_eq!(cumulative.last(), Some(&(10.0, 2)));
+        let buckets: Vec<_> = seen.buckets().collect();
+        assert_eq!(buckets[..3], [(0.0005, 0), (0.001, 1), (0.0025, 1)]);
+        assert_eq!(buckets[13..], [(10.0, 0), (f64::INFINITY, 1)]);
         assert_eq!(seen.count(), 3);
     }
 }

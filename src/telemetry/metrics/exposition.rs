@@ -1,138 +1,141 @@
-//! The Prometheus text format, version 0.0.4.
+//! Encodes every series for the registry. The encoder appends `_total`, `_info`, `_bucket` and the like to the names.
 
-use std::fmt::{Display, Write};
+use std::fmt;
 
-use super::buckets::Durations;
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet},
+    metrics::MetricType::{self, Counter, Gauge, Histogram, Info},
+};
 
-/// What a metric is.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Kind {
-    Counter,
-    Gauge,
-    Histogram,
-}
+use super::{Series, buckets::Durations, lock};
+use crate::telemetry::tracing::lost_lines;
 
-impl Kind {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Counter => "counter",
-            Self::Gauge => "gauge",
-            Self::Histogram => "histogram",
-        }
+impl Collector for Series {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let out = &mut encoder;
+        family(out, &BUILD)?.encode_info(&[("version", env!("CARGO_PKG_VERSION"))])?;
+        self.encode_routes(out)?;
+        self.encode_listeners(out)?;
+        self.encode_providers(out)?;
+        self.encode_reloads(out)?;
+        count(&mut family(out, &LOG_LINES_LOST)?, lost_lines())
     }
 }
 
-/// A metric's name, kind and meaning. The meaning holds neither a line break nor a backslash.
-#[derive(Debug)]
-pub(super) struct Family {
-    name: &'static str,
-    kind: Kind,
-    help: &'static str,
-}
-
-impl Family {
-    pub(super) const fn new(name: &'static str, kind: Kind, help: &'static str) -> Self {
-        Self { name, kind, help }
-    }
-}
-
-type Labels<'a> = [(&'static str, &'a str)];
-
-/// The text as it grows.
-#[derive(Debug, Default)]
-pub(super) struct Exposition(String);
-
-impl Exposition {
-    /// Begins a metric; its samples have to follow at once.
-    pub(super) fn family(&mut self, family: &Family) -> Samples<'_> {
-        let Family { name, kind, help } = family;
-        self.line(format_args!("# HELP {name} {help}"));
-        self.line(format_args!("# TYPE {name} {}", kind.as_str()));
-        Samples { out: self, name }
-    }
-
-    pub(super) fn finish(self) -> String {
-        self.0
-    }
-
-    fn line(&mut self, line: std::fmt::Arguments<'_>) {
-        // Writing to a String does not fail.
-        let _ = writeln!(self.0, "{line}");
-    }
-
-    fn sample(
-        &mut self,
-        name: &str,
-        suffix: &str,
-        labels: &Labels<'_>,
-        le: Option<&str>,
-        value: impl Display,
-    ) {
-        self.0.push_str(name);
-        self.0.push_str(suffix);
-        self.0.push('{');
-        for (place, (label, value)) in labels
-            .iter()
-            .copied()
-            .chain(le.map(|bound| ("le", bound)))
-            .enumerate()
-        {
-            if place > 0 {
-                self.0.push(',');
+impl Series {
+    fn encode_routes(&self, out: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let routes = self.routes.all();
+        let mut requests = family(out, &REQUESTS)?;
+        for (name, route) in &routes {
+            for (code, total) in route.codes() {
+                let labels = [("route", &**name), ("code", &code.to_string())];
+                count(&mut requests.encode_family(&labels)?, total)?;
             }
-            self.0.push_str(label);
-            self.0.push_str("=\"");
-            escape(value, &mut self.0);
-            self.0.push('"');
         }
-        self.line(format_args!("}} {value}"));
+        let mut durations = family(out, &REQUEST_DURATION)?;
+        for (name, route) in &routes {
+            histogram(
+                &mut durations.encode_family(&[("route", &**name)])?,
+                &route.durations(),
+            )?;
+        }
+        let mut replays = family(out, &TOKEN_REPLAYS)?;
+        for (name, route) in &routes {
+            count(
+                &mut replays.encode_family(&[("route", &**name)])?,
+                route.replays(),
+            )?;
+        }
+        Ok(())
+    }
+
+    fn encode_listeners(&self, out: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let mut connections = family(out, &CONNECTIONS)?;
+        for (name, listener) in self.listeners.all() {
+            listener.encode(connections.encode_family(&[("listener", &*name)])?)?;
+        }
+        Ok(())
+    }
+
+    fn encode_providers(&self, out: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let providers = self.providers.all();
+        let mut requests = family(out, &TOKEN_REQUESTS)?;
+        for (name, provider) in &providers {
+            for ((grant_type, outcome), total) in provider.requests() {
+                let labels = [
+                    ("provider", &**name),
+                    ("grant_type", grant_type),
+                    ("outcome", outcome),
+                ];
+                count(&mut requests.encode_family(&labels)?, total)?;
+            }
+        }
+        let mut durations = family(out, &TOKEN_REQUEST_DURATION)?;
+        for (name, provider) in &providers {
+            histogram(
+                &mut durations.encode_family(&[("provider", &**name)])?,
+                &provider.durations(),
+            )?;
+        }
+        let mut expiry = family(out, &TOKEN_EXPIRY)?;
+        for (name, provider) in &providers {
+            expiry
+                .encode_family(&[("provider", &**name)])?
+                .encode_gauge(&provider.expiry_seconds())?;
+        }
+        let mut login_required = family(out, &LOGIN_REQUIRED)?;
+        for (name, provider) in &providers {
+            login_required
+                .encode_family(&[("provider", &**name)])?
+                .encode_gauge(&i64::from(provider.needs_login()))?;
+        }
+        Ok(())
+    }
+
+    fn encode_reloads(&self, out: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let totals = *lock(&self.reloads);
+        let mut reloads = family(out, &RELOADS)?;
+        for (outcome, total) in [("success", totals.success), ("failure", totals.failure)] {
+            count(&mut reloads.encode_family(&[("outcome", outcome)])?, total)?;
+        }
+        Ok(())
     }
 }
 
-/// Where the samples of one metric go.
-#[derive(Debug)]
-pub(super) struct Samples<'a> {
-    out: &'a mut Exposition,
-    name: &'static str,
+/// The name without the kind's suffix, the kind, and the help text.
+type Family = (&'static str, MetricType, &'static str);
+
+#[rustfmt::skip]
+mod families {
+    use super::{Counter, Family, Gauge, Histogram, Info};
+
+    pub(super) const BUILD: Family = ("bearward_build", Info, "The running version; always 1.");
+    pub(super) const REQUESTS: Family = ("bearward_requests", Counter, "Requests by route and response status.");
+    pub(super) const REQUEST_DURATION: Family = ("bearward_request_duration_seconds", Histogram, "Time from the request head to the end of the response.");
+    pub(super) const TOKEN_REPLAYS: Family = ("bearward_token_replays", Counter, "Requests repeated with a new token after the upstream rejected the old one.");
+    pub(super) const CONNECTIONS: Family = ("bearward_connections", Gauge, "Open client connections.");
+    pub(super) const TOKEN_REQUESTS: Family = ("bearward_token_requests", Counter, "Requests to the token endpoint by grant and outcome.");
+    pub(super) const TOKEN_REQUEST_DURATION: Family = ("bearward_token_request_duration_seconds", Histogram, "Time that a request to the token endpoint took.");
+    pub(super) const TOKEN_EXPIRY: Family = ("bearward_token_expiry_timestamp_seconds", Gauge, "Expiry of the last token in seconds since 1970; 0 without one.");
+    pub(super) const LOGIN_REQUIRED: Family = ("bearward_login_required", Gauge, "1 while a person has to log in.");
+    pub(super) const RELOADS: Family = ("bearward_config_reloads", Counter, "Reloads of the configuration by outcome.");
+    pub(super) const LOG_LINES_LOST: Family = ("bearward_log_lines_lost", Counter, "Log lines dropped because standard error was read too slowly.");
+}
+use families::*;
+
+fn family<'a>(
+    out: &'a mut DescriptorEncoder<'_>,
+    (name, kind, help): &Family,
+) -> Result<MetricEncoder<'a>, fmt::Error> {
+    out.encode_descriptor(name, help, None, *kind)
 }
 
-impl Samples<'_> {
-    pub(super) fn sample(&mut self, labels: &Labels<'_>, value: impl Display) {
-        self.out.sample(self.name, "", labels, None, value);
-    }
-
-    pub(super) fn histogram(&mut self, labels: &Labels<'_>, durations: &Durations) {
-        for (bound, count) in durations.cumulative() {
-            self.out.sample(
-                self.name,
-                "_bucket",
-                labels,
-                Some(&bound.to_string()),
-                count,
-            );
-        }
-        self.out.sample(
-            self.name,
-            "_bucket",
-            labels,
-            Some("+Inf"),
-            durations.count(),
-        );
-        self.out
-            .sample(self.name, "_sum", labels, None, durations.sum_seconds());
-        self.out
-            .sample(self.name, "_count", labels, None, durations.count());
-    }
+fn count(out: &mut MetricEncoder<'_>, total: u64) -> fmt::Result {
+    out.encode_counter::<NoLabelSet, _, f64>(&total, None)
 }
 
-/// What may not stand in a label's value as it is: backslash, quote and line feed.
-fn escape(value: &str, out: &mut String) {
-    for character in value.chars() {
-        match character {
-            '\\' => out.push_str("\\\\"),
-            '"' => out.push_str("\\\""),
-            '\n' => out.push_str("\\n"),
-            other => out.push(other),
-        }
-    }
+fn histogram(out: &mut MetricEncoder<'_>, durations: &Durations) -> fmt::Result {
+    let buckets: Vec<_> = durations.buckets().collect();
+    out.encode_histogram::<NoLabelSet>(durations.sum_seconds(), durations.count(), &buckets, None)
 }

@@ -1,4 +1,4 @@
-//! What is counted of a provider. Token requests are rare, so plainness comes before speed here.
+//! Metrics of one provider. Token requests are rare, so a mutex is fast enough.
 
 use std::{
     collections::BTreeMap,
@@ -26,15 +26,20 @@ pub struct ProviderMetrics {
 
 impl ProviderMetrics {
     /// Counts one request to the token endpoint: its grant (RFC 6749), `ok` or the kind of its failure, and its time.
-    pub fn request(&self, grant_type: &'static str, outcome: &'static str, elapsed: Duration) {
+    pub fn record_request(
+        &self,
+        grant_type: &'static str,
+        outcome: &'static str,
+        elapsed: Duration,
+    ) {
         *lock(&self.requests)
             .entry((grant_type, outcome))
             .or_default() += 1;
         self.durations.record(elapsed);
     }
 
-    /// Says when the token in hand ends, by the time of day.
-    pub fn expiry(&self, expiry: Option<SystemTime>) {
+    /// Sets the expiry of the current token; `None` without a token.
+    pub fn set_expiry(&self, expiry: Option<SystemTime>) {
         let since_1970 =
             expiry.and_then(|expiry| expiry.duration_since(SystemTime::UNIX_EPOCH).ok());
         let milliseconds = since_1970.map_or(0, |since| {
@@ -43,8 +48,8 @@ impl ProviderMetrics {
         self.expiry.store(milliseconds, Ordering::Relaxed);
     }
 
-    /// Says whether a person has to log in.
-    pub fn login_required(&self, required: bool) {
+    /// Sets whether a person has to log in.
+    pub fn set_login_required(&self, required: bool) {
         self.login_required.store(required, Ordering::Relaxed);
     }
 

@@ -1,7 +1,7 @@
-//! What is counted of a route, once a request and from every worker thread at a time.
+//! Metrics of one route, recorded once a request by every worker thread.
 //!
 //! Each thread counts in a shard of its own, so that no cache line travels between processors; reading adds them up. A
-//! shard is made when its thread first answers a request of the route: ten thousand idle routes cost next to nothing.
+//! shard is made when its thread first records a request of the route: ten thousand idle routes cost next to nothing.
 
 use std::{
     collections::BTreeMap,
@@ -31,19 +31,19 @@ pub struct RouteMetrics {
 }
 
 impl RouteMetrics {
-    /// Counts one request that was answered with `status` after `elapsed`.
-    pub fn answered(&self, status: u16, elapsed: Duration) {
+    /// Counts one request with the `status` of its response; allocates nothing after the first in a thread.
+    pub fn record(&self, status: u16, elapsed: Duration) {
         let shard = self.shards[shard_of_this_thread()].get_or_init(Box::default);
         shard.durations.record(elapsed);
         shard.codes.record(status);
     }
 
     /// Counts one request that was repeated with a new token.
-    pub fn replayed(&self) {
+    pub fn record_replay(&self) {
         self.replays.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How often each status was answered, those never seen left out.
+    /// Sums the responses by status, without unseen statuses.
     pub(super) fn codes(&self) -> BTreeMap<u16, u64> {
         let mut sum = BTreeMap::new();
         for shard in self.shards.iter().filter_map(OnceLock::get) {
@@ -146,7 +146,7 @@ mod tests {
                 let route = &route;
                 scope.spawn(move || {
                     for round in 0..1000_u16 {
-                        route.answered(200 + (thread + round) % 40, Duration::from_millis(1));
+                        route.record(200 + (thread + round) % 40, Duration::from_millis(1));
                     }
                 });
             }
@@ -161,7 +161,7 @@ mod tests {
         let route = RouteMetrics::default();
         for status in 100..=999 {
             for _ in 0..status % 3 + 1 {
-                route.answered(status, Duration::ZERO);
+                route.record(status, Duration::ZERO);
             }
         }
         let codes = route.codes();

@@ -1,101 +1,86 @@
 //! `[log] level`: a level, or directives such as `info,bearward::oauth=debug`.
 //!
-//! The libraries below print header fields and frames when they are asked for details, so whatever is not our own stays
-//! at `warn`, or at `info` where a directive names it, and never tells more than that.
+//! Libraries print header fields and frames at `debug` and `trace`. So foreign targets stay at `warn`, or at `info`
+//! where a directive names them.
 
-use std::fmt;
-
+use thiserror::Error;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 
-use super::FOREIGN;
+/// The crate's own target.
+const OWN: &str = "bearward";
 
-/// Checks what a configuration says without setting anything up.
+/// The most detailed level of a foreign target that no directive names.
+const MAX_FOREIGN: LevelFilter = LevelFilter::WARN;
+
+/// The most detailed level of a foreign target that a directive names.
+const MAX_NAMED_FOREIGN: LevelFilter = LevelFilter::INFO;
+
+/// Checks a level or directives without setting up a log.
 ///
 /// # Errors
-/// The directive that is none.
+/// The first invalid directive.
 pub fn validate_level(text: &str) -> Result<(), InvalidLevel> {
     parse(text).map(drop)
 }
 
-/// Reads a level or directives.
+/// Parses a level or directives, and clamps foreign targets.
 pub(super) fn parse(text: &str) -> Result<Targets, InvalidLevel> {
-    let mut default = None;
+    let mut default = LevelFilter::INFO;
     let mut named = Vec::new();
     for directive in text.split(',').map(str::trim) {
         let invalid = || InvalidLevel {
             directive: directive.to_owned(),
         };
-        match directive.split_once('=') {
-            None => default = Some(level(directive).ok_or_else(invalid)?),
-            Some((target, word)) if is_target(target) => {
-                named.push((target, level(word).ok_or_else(invalid)?))
+        let (target, level) = directive
+            .split_once('=')
+            .map_or((None, directive), |(target, level)| (Some(target), level));
+        // `Targets` also reads a misspelt level as a target, and a number as a level.
+        let is_word = !level.is_empty() && level.bytes().all(|byte| byte.is_ascii_alphabetic());
+        let level = level.parse().ok().filter(|_| is_word).ok_or_else(invalid)?;
+        match target {
+            None => default = level,
+            Some(target) => {
+                let is_target = is_target(target);
+                named.push((target, is_target.then_some(level).ok_or_else(invalid)?));
             }
-            Some(_) => return Err(invalid()),
         }
     }
-    let default = default.unwrap_or(LevelFilter::INFO);
-    let targets = Targets::new()
-        .with_default(default.min(FOREIGN))
-        .with_target(OURS, default);
-    Ok(targets.with_targets(
-        named
-            .into_iter()
-            .map(|(target, level)| (target, bounded(target, level))),
-    ))
-}
 
-const OURS: &str = "bearward";
-
-fn bounded(target: &str, level: LevelFilter) -> LevelFilter {
-    let ours = target
-        .strip_prefix(OURS)
-        .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
-    if ours {
-        level
-    } else {
-        level.min(LevelFilter::INFO)
-    }
-}
-
-fn level(word: &str) -> Option<LevelFilter> {
-    const LEVELS: [(&str, LevelFilter); 6] = [
-        ("off", LevelFilter::OFF),
-        ("error", LevelFilter::ERROR),
-        ("warn", LevelFilter::WARN),
-        ("info", LevelFilter::INFO),
-        ("debug", LevelFilter::DEBUG),
-        ("trace", LevelFilter::TRACE),
-    ];
-    LEVELS
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case(word))
-        .map(|(_, level)| *level)
+    Ok(Targets::new()
+        .with_default(default.min(MAX_FOREIGN))
+        .with_target(OWN, default)
+        .with_targets(
+            named
+                .into_iter()
+                .map(|(target, level)| (target, clamped(target, level))),
+        ))
 }
 
 fn is_target(text: &str) -> bool {
-    !text.is_empty()
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':' | b'-'))
+    let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b':' | b'-');
+    !text.is_empty() && text.bytes().all(is_allowed)
 }
 
-/// A directive that is none.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct InvalidLevel {
-    directive: String,
-}
-
-impl fmt::Display for InvalidLevel {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:?} is neither a level (off, error, warn, info, debug, trace) nor a directive such as bearward::oauth=debug",
-            self.directive
-        )
+fn clamped(target: &str, level: LevelFilter) -> LevelFilter {
+    let own = target
+        .strip_prefix(OWN)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
+    if own {
+        level
+    } else {
+        level.min(MAX_NAMED_FOREIGN)
     }
 }
 
-impl std::error::Error for InvalidLevel {}
+/// An invalid log directive.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error(
+    "{directive:?} is neither a level (off, error, warn, info, debug, trace) nor a directive such as \
+     bearward::oauth=debug"
+)]
+pub struct InvalidLevel {
+    directive: String,
+}
 
 #[cfg(test)]
 mod tests {

@@ -72,7 +72,7 @@ impl TokenRequester {
             .as_ref()
             .map_or_else(|error| error.kind(), |_| "ok");
         let elapsed = self.clock.now().since(requested_at);
-        self.metrics.request(grant_type, outcome, elapsed);
+        self.metrics.record_request(grant_type, outcome, elapsed);
         (response, requested_at)
     }
 

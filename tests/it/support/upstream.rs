@@ -49,6 +49,11 @@ impl Connection {
         Ok(head)
     }
 
+    /// Sends no more; more may still come.
+    pub fn finish_sending(&self) {
+        let _ = self.tcp.shutdown(Shutdown::Write);
+    }
+
     /// Ends the connection with a reset.
     pub fn reset(self) {
         let _ = SockRef::from(&self.tcp).set_linger(Some(Duration::ZERO));
