@@ -1,8 +1,8 @@
-//! The OAuth 2.0 protocol (RFC 6749): what is asked of an authorization server and how its answers are read.
+//! The OAuth 2.0 protocol (RFC 6749): requests to an authorization server, and its responses.
 //!
-//! Knows nothing of caching, renewing or proxying. One exchange goes
-//! [`grant`] → [`client_auth`] → [`request`] → [`endpoint`] → [`response`], and all but `endpoint` are pure. A login goes before it
-//! once: [`authorization`] in a browser, or [`sign_in`] without one; [`revocation`] ends it.
+//! One exchange goes [`grant`] → [`client_auth`] → [`request`] → [`endpoint`] → [`response`], and only `endpoint` does
+//! input and output. A login comes before it: [`authorization`] in a browser, or [`sign_in`] without one. [`revocation`]
+//! ends it. Caching, refreshing and proxying belong to other modules.
 
 pub mod authorization;
 pub mod client_auth;

@@ -1,4 +1,4 @@
-//! What the program tells of itself: logs and metrics.
+//! Logs and metrics.
 
 pub mod access_log;
 pub mod metrics;

@@ -1,4 +1,4 @@
-//! Trust: from PEM files and the system's roots to rustls configurations.
+//! TLS trust: PEM files and the system's roots become rustls configurations.
 
 use std::{
     io,
@@ -9,7 +9,9 @@ use std::{
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 
-/// Whom a connection believes: the system's roots (`SSL_CERT_FILE` and `SSL_CERT_DIR` are respected) and these.
+/// The certificate authorities that a connection trusts: the system's, and those of a PEM file.
+///
+/// `SSL_CERT_FILE` and `SSL_CERT_DIR` replace the system's.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trust {
     extra: Vec<CertificateDer<'static>>,
@@ -17,7 +19,7 @@ pub struct Trust {
 }
 
 impl Trust {
-    /// The system's roots and the certificates in the PEM file at `path`.
+    /// Trusts the system's roots and the certificates in the PEM file at `path`.
     ///
     /// # Errors
     /// The file cannot be read, or holds no certificate.
@@ -47,7 +49,7 @@ impl Trust {
         self.file.as_deref()
     }
 
-    /// A client configuration that believes these roots and offers `alpn`.
+    /// Builds a client configuration that trusts these roots and offers `alpn`.
     pub fn client_config(&self, alpn: &[&[u8]]) -> ClientConfig {
         let mut roots = system_roots().clone();
         for certificate in &self.extra {
@@ -65,18 +67,20 @@ impl Trust {
     }
 }
 
-/// Makes ring the process's crypto provider; rustls panics at first use when there is none. Harmless when repeated.
+/// Makes ring the process's crypto provider. Repeating it changes nothing.
+///
+/// rustls panics at its first use without a provider.
 pub fn install_crypto_provider() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
-/// The system's roots, read once and only when a connection needs them.
+/// Returns the system's roots, read once and only when a connection needs them.
 fn system_roots() -> &'static RootCertStore {
     static ROOTS: OnceLock<RootCertStore> = OnceLock::new();
     ROOTS.get_or_init(|| {
         let found = rustls_native_certs::load_native_certs();
         for error in &found.errors {
-            tracing::warn!(%error, "a system trust root cannot be read");
+            tracing::warn!(%error, "a system trust root cannot be read; connections do not trust it");
         }
         let mut roots = RootCertStore::empty();
         let (added, ignored) = roots.add_parsable_certificates(found.certs);

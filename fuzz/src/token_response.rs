@@ -1,10 +1,13 @@
-//! What a token endpoint answers: a token that is taken can be sent and lives for a while, and an error shows nothing of it.
+//! Token responses: an accepted token can be sent and has a bounded lifetime, and an error shows nothing of it.
 
 use std::time::{Duration, SystemTime};
 
 use bearward::oauth::{
     provider::TokenResponse,
-    response::{MAX_LIFETIME, MAX_REFRESH_TOKEN_BYTES, MIN_LIFETIME, acknowledged, members, read},
+    response::{
+        MAX_LIFETIME, MAX_REFRESH_TOKEN_BYTES, MIN_LIFETIME, check_success, read_members,
+        read_token,
+    },
 };
 use http::{
     HeaderMap, HeaderValue, StatusCode,
@@ -42,10 +45,10 @@ pub fn check(data: &[u8]) {
     };
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
 
-    let answer = read(status, &headers, body, &layout, with_refresh_token, now);
-    let succeeded = members(status, &headers, body, now).is_ok();
-    assert!(!succeeded || acknowledged(status, &headers, body, now).is_ok());
-    match answer {
+    let response = read_token(status, &headers, body, &layout, with_refresh_token, now);
+    let succeeded = read_members(status, &headers, body, now).is_ok();
+    assert!(!succeeded || check_success(status, &headers, body, now).is_ok());
+    match response {
         Ok(issued) => {
             assert!(status.is_success() && succeeded);
             let token = issued.access_token.expose();
@@ -79,7 +82,7 @@ pub fn check(data: &[u8]) {
                 return;
             }
             // Of the body an error shows the value of `error` alone.
-            let member = members(StatusCode::OK, &headers, body, now);
+            let member = read_members(StatusCode::OK, &headers, body, now);
             assert!(member.is_err(), "a byte of the body in {shown:?}");
         }
     }

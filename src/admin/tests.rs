@@ -366,7 +366,7 @@ async fn metrics_and_page_are_served_as_what_they_are() {
     let metrics = world.get("/metrics").await;
     assert_eq!(
         metrics.header("content-type"),
-        "application/openmetrics-text; version=1.0.0; charset=utf-8"
+        "text/plain; version=0.0.4; charset=utf-8"
     );
     assert!(
         metrics

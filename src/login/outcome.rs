@@ -172,7 +172,7 @@ impl LoginOutcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oauth::error::{Fault, Refusal, TokenRequestError};
+    use crate::oauth::error::{Fault, TokenRefusal, TokenRequestError};
 
     #[test]
     fn nothing_that_is_shown_becomes_markup() {
@@ -190,8 +190,8 @@ mod tests {
                 .status
                 .as_u16()
         };
-        assert_eq!(status(Fault::Refused(Refusal::InvalidGrant)), 502);
-        assert_eq!(status(Fault::Refused(Refusal::InvalidClient)), 502);
+        assert_eq!(status(Fault::Refused(TokenRefusal::InvalidGrant)), 502);
+        assert_eq!(status(Fault::Refused(TokenRefusal::InvalidClient)), 502);
         assert_eq!(status(Fault::Connect), 503);
         assert_eq!(status(Fault::Server(500)), 503);
     }

@@ -1,6 +1,6 @@
-//! One attempt at a user's consent (RFC 6749 §4.1): the URL to send a browser to, and the reading of what comes back.
+//! One attempt at a user's consent (RFC 6749 §4.1): the authorization request and its callback.
 //!
-//! Pure but for the randomness of a new attempt and for [`exchange`].
+//! Only [`exchange`] does input or output.
 
 mod callback;
 
@@ -23,10 +23,10 @@ use super::{
 };
 use crate::secret::Secret;
 
-/// The random bytes in a `state`, and in a code verifier (RFC 7636 §4.1 recommends as many).
+/// Random bytes of a `state` and of a code verifier, as RFC 7636 §4.1 recommends.
 const RANDOM_BYTES: usize = 32;
 
-/// What one attempt has to remember between the consent redirect and the exchange of the code. Good for one use.
+/// The secrets of one attempt, from the authorization request to the exchange of the code. Good for one use.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Attempt {
     state: Secret,
@@ -34,7 +34,7 @@ pub struct Attempt {
     redirect_uri: Option<RedirectUri>,
 }
 
-/// Neither state nor verifier is shown.
+/// Shows neither state nor verifier.
 impl fmt::Debug for Attempt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Attempt")
@@ -44,10 +44,10 @@ impl fmt::Debug for Attempt {
 }
 
 impl Attempt {
-    /// A new attempt whose consent comes back to `redirect_uri`; `None` where the vendor knows it without being told.
+    /// Starts an attempt whose callback goes to `redirect_uri`; `None` sends no such parameter.
     ///
     /// # Errors
-    /// The system gives no randomness.
+    /// The system has no randomness.
     pub fn new(
         provider: &Provider,
         redirect_uri: Option<&RedirectUri>,
@@ -56,7 +56,7 @@ impl Attempt {
         Self::with_state(provider, redirect_uri, state)
     }
 
-    /// The same with a `state` of so many characters, for a vendor that demands a length.
+    /// Starts an attempt whose `state` has the length that the vendor demands, in characters.
     pub(super) fn with_state_length(
         provider: &Provider,
         redirect_uri: Option<&RedirectUri>,
@@ -92,26 +92,28 @@ impl Attempt {
         })
     }
 
-    /// What ties the callback to this attempt.
+    /// Returns the `state`, which ties the callback to this attempt.
     pub fn state(&self) -> &Secret {
         &self.state
     }
 
-    /// Where the consent comes back to.
+    /// Returns the address of the callback.
     pub fn redirect_uri(&self) -> Option<&RedirectUri> {
         self.redirect_uri.as_ref()
     }
 
-    /// Where to send the browser (RFC 6749 §4.1.1, RFC 7636 §4.3); `None` for a provider without an authorization endpoint.
+    /// Builds the URL of the authorization request (RFC 6749 §4.1.1, RFC 7636 §4.3).
+    ///
+    /// `None` for a provider without an authorization endpoint.
     pub fn url(&self, provider: &Provider) -> Option<Url> {
         let mut url = provider.authorization.as_ref()?.endpoint.clone()?;
-        // What the endpoint's query holds already is kept (RFC 6749 §3.1).
+        // RFC 6749 §3.1: the endpoint's own query stays.
         url.query_pairs_mut()
             .extend_pairs(self.parameters(provider).iter());
         Some(url)
     }
 
-    /// The parameters of the consent redirect. The configured ones come last and replace what they name.
+    /// Lists the parameters of the authorization request. Configured ones replace others of their name.
     pub(super) fn parameters(&self, provider: &Provider) -> Parameters {
         let mut parameters = Parameters::default();
         parameters.set("response_type", "code");
@@ -140,14 +142,14 @@ impl Attempt {
     /// Reads the query of the callback, without its `?`, and returns the code.
     ///
     /// # Errors
-    /// It is not the response to this attempt, or the response is no.
+    /// The callback belongs to another attempt, is a refusal, or holds no valid code.
     pub fn read_callback(&self, provider: &Provider, query: &str) -> Result<Secret, CallbackError> {
         callback::read(self, provider, query)
     }
 
-    /// Reads what a person copied: the address that the browser was sent back to, its query, or the code alone.
+    /// Reads copied text: the address of the callback, its query, or the code alone.
     ///
-    /// A code alone comes without a state, and what ties it to this attempt is the person, and the verifier.
+    /// A code alone has no state. The person and the verifier tie it to this attempt.
     ///
     /// # Errors
     /// As [`Attempt::read_callback`].
@@ -155,7 +157,7 @@ impl Attempt {
         callback::read_pasted(self, provider, text)
     }
 
-    /// The grant that `code`, of this attempt, is exchanged under.
+    /// Returns the grant for the `code` of this attempt.
     pub fn grant<'a>(&'a self, code: &'a Secret) -> Grant<'a> {
         Grant::AuthorizationCode {
             code,
@@ -165,7 +167,7 @@ impl Attempt {
     }
 }
 
-/// Exchanges the `code` that `attempt` brought for tokens, once (RFC 6749 §4.1.3).
+/// Exchanges the `code` of `attempt` for tokens, once (RFC 6749 §4.1.3).
 ///
 /// # Errors
 /// As [`TokenEndpoint::request`].
@@ -177,12 +179,12 @@ pub async fn exchange(
     endpoint.request(attempt.grant(code)).await
 }
 
-/// RFC 7636 §4.2, S256.
+/// Derives the code challenge by S256 (RFC 7636 §4.2).
 pub(super) fn challenge(verifier: &Secret) -> String {
     BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(verifier.expose()))
 }
 
-/// So many random bytes in base64url.
+/// Returns `bytes` random bytes in base64url.
 fn random(bytes: usize) -> Result<Secret, getrandom::Error> {
     let mut random = Zeroizing::new(vec![0; bytes]);
     getrandom::fill(&mut random)?;

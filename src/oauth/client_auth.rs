@@ -1,4 +1,4 @@
-//! How a client proves itself to the token endpoint (RFC 6749 §2.3).
+//! Client authentication at the token endpoint (RFC 6749 §2.3).
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
@@ -10,9 +10,9 @@ use super::{
     provider::{ClientAuth, Provider},
 };
 
-/// Adds the client's authentication to a request, with its secret as it is at this moment.
+/// Adds the client's authentication to a request, with the current secret.
 ///
-/// A parameter that the configuration gives by the same name stands.
+/// A configured parameter of the same name stays.
 pub fn authenticate(provider: &Provider, parameters: &mut Parameters, headers: &mut HeaderMap) {
     let secret = provider
         .client_secret
@@ -29,7 +29,7 @@ pub fn authenticate(provider: &Provider, parameters: &mut Parameters, headers: &
         }
         ClientAuth::SecretPost => {
             parameters.set_default("client_id", &provider.client_id);
-            // RFC 6749 §2.3.1: the parameter may be left out when the secret is empty.
+            // RFC 6749 §2.3.1: an empty secret may be left out.
             if let Some(secret) = secret {
                 parameters.set_default("client_secret", secret);
             }
@@ -37,8 +37,9 @@ pub fn authenticate(provider: &Provider, parameters: &mut Parameters, headers: &
     }
 }
 
-/// RFC 6749 §2.3.1: both halves are form-encoded before RFC 7617 joins them, so that a `:` in the identifier, or a
-/// byte outside ASCII, arrives.
+/// Builds HTTP Basic credentials (RFC 7617) of form-encoded halves (RFC 6749 §2.3.1).
+///
+/// The encoding lets the identifier hold a `:`, and both hold bytes outside ASCII.
 fn basic(id: &str, secret: &str) -> HeaderValue {
     let mut pair = Zeroizing::new(String::new());
     pair.extend(byte_serialize(id.as_bytes()));

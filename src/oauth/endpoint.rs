@@ -1,5 +1,7 @@
-//! The only place that calls an authorization server: no redirect is followed, no proxy of the system used, nothing repeated,
-//! and both the time and the size of a response are bounded.
+//! Calls an authorization server.
+//!
+//! No redirect is followed, the system's proxy is not used, and nothing is repeated. Time and size of a response are
+//! bounded.
 
 use std::{error::Error as StdError, io, sync::Arc, time::SystemTime};
 
@@ -13,21 +15,21 @@ use tokio::{
 use zeroize::Zeroizing;
 
 use super::{
-    error::{Fault, TokenRequestError},
+    error::{EndpointKey, Fault, TokenRequestError},
     grant::Grant,
     provider::Provider,
-    request::{self, Prepared},
+    request::{self, PreparedRequest},
     response::{self, Issued},
 };
 use crate::{clock::Clock, tls};
 
-/// The part of the time that may go by before there is a connection.
+/// The share of the timeout within which the connection has to be made.
 const CONNECT_SHARE: f64 = 0.9;
 
-/// The most that is read of a response, in bytes.
+/// The maximum size of a response body, in bytes.
 pub const MAX_RESPONSE_BYTES: usize = 64 * 1024;
 
-/// The token endpoint of one provider. Cheap to make: its client is built at the first request.
+/// The token endpoint of one provider. The first request builds its HTTP client.
 pub struct TokenEndpoint {
     provider: Arc<Provider>,
     clock: Arc<dyn Clock>,
@@ -35,7 +37,7 @@ pub struct TokenEndpoint {
 }
 
 impl TokenEndpoint {
-    /// The token endpoint of `provider`.
+    /// Creates the token endpoint of `provider`.
     pub fn new(provider: Arc<Provider>, clock: Arc<dyn Clock>) -> Self {
         Self {
             provider,
@@ -44,61 +46,66 @@ impl TokenEndpoint {
         }
     }
 
-    /// Whose it is.
+    /// Returns the provider.
     pub fn provider(&self) -> &Provider {
         &self.provider
     }
 
-    /// Asks for a token, once, within the provider's timeout.
+    /// Requests a token, once, within the provider's timeout.
     ///
     /// # Errors
-    /// Whatever kept a token from coming; nothing is tried again.
+    /// The request failed, or the response holds no usable token.
     pub async fn request(&self, grant: Grant<'_>) -> Result<Issued, TokenRequestError> {
-        let EndpointResponse {
-            status,
-            headers,
-            body,
-        } = self.send(request::prepare(&self.provider, grant)).await?;
-        let layout = &self.provider.token_response;
-        response::read(
-            status,
-            &headers,
-            &body,
-            layout,
+        let issued = self.request_token(grant).await;
+        issued.map_err(|error| {
+            error.for_endpoint(EndpointKey::Token, Some(&self.provider.token_endpoint))
+        })
+    }
+
+    async fn request_token(&self, grant: Grant<'_>) -> Result<Issued, TokenRequestError> {
+        let request = request::token_request(&self.provider, grant);
+        let response = self.send(request).await?;
+        response::read_token(
+            response.status,
+            &response.headers,
+            &response.body,
+            &self.provider.token_response,
             grant.brings_refresh_token(),
             self.clock.wall(),
         )
     }
 
-    /// The wall clock that answers are read by.
-    pub(super) fn wall(&self) -> SystemTime {
+    /// Returns the wall clock's time, for dates in responses.
+    pub(super) fn wall_time(&self) -> SystemTime {
         self.clock.wall()
     }
 
     /// Sends a request to one of this authorization server's endpoints, once, within the provider's timeout.
     ///
     /// # Errors
-    /// Whatever kept a whole response from coming.
+    /// No complete response arrived.
     pub(super) async fn send(
         &self,
-        request: Prepared,
+        request: PreparedRequest,
     ) -> Result<EndpointResponse, TokenRequestError> {
         let timeout = self.provider.token_request.timeout;
         let deadline = Instant::now() + timeout;
         let timed_out = TokenRequestError::new(Fault::Timeout);
-        // What has no client yet was not sent.
-        let client = self.client.get_or_try_init(|| build(self.provider.clone()));
+        // Without a client nothing was sent.
+        let client = self
+            .client
+            .get_or_try_init(|| build_client(self.provider.clone()));
         let client = timeout_at(deadline, client)
             .await
             .map_err(|_| timed_out.clone())??;
-        // A connection that is not made in its part of the time ends with an error of its own. So when all of the time is
-        // over, the request was on its way; unless the client took long to build, and then it may have been.
+        // A connection that takes longer than its share ends with an error of its own. So at this timeout the request
+        // was sent, or may have been if the client took long to build.
         let exchanged = timeout_at(deadline, exchange(client, request)).await;
         exchanged.unwrap_or_else(|_| Err(timed_out.possibly_sent()))
     }
 }
 
-/// A response whose body is whole, or was not wanted.
+/// A response with its complete body, or without a body that matters.
 pub(super) struct EndpointResponse {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
@@ -107,9 +114,9 @@ pub(super) struct EndpointResponse {
 
 async fn exchange(
     client: &Client,
-    request: Prepared,
+    request: PreparedRequest,
 ) -> Result<EndpointResponse, TokenRequestError> {
-    let Prepared {
+    let PreparedRequest {
         method,
         url,
         headers,
@@ -121,7 +128,7 @@ async fn exchange(
         .body(body)
         .send()
         .await;
-    let mut response = sent.map_err(|error| failed(&error))?;
+    let mut response = sent.map_err(|error| convert_error(&error))?;
     let body = if response::wants_body(response.status()) {
         read_body(&mut response).await?
     } else {
@@ -136,10 +143,14 @@ async fn exchange(
 
 type Body = Zeroizing<Vec<u8>>;
 
-/// Reads up to [`MAX_RESPONSE_BYTES`] bytes and gives up on a response that has more, whatever length it promised.
+/// Reads the body; more than [`MAX_RESPONSE_BYTES`] bytes are an error, whatever `Content-Length` says.
 async fn read_body(response: &mut Response) -> Result<Body, TokenRequestError> {
     let mut body = Body::default();
-    while let Some(chunk) = response.chunk().await.map_err(|error| failed(&error))? {
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|error| convert_error(&error))?
+    {
         if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
             return Err(TokenRequestError::new(Fault::NotAToken(
                 "it is larger than 64 KiB",
@@ -150,16 +161,16 @@ async fn read_body(response: &mut Response) -> Result<Body, TokenRequestError> {
     Ok(body)
 }
 
-/// Builds the client apart from the runtime's threads: the system's roots are read from disk.
-async fn build(provider: Arc<Provider>) -> Result<Client, TokenRequestError> {
+/// Builds the client on a blocking thread, because the system's roots are read from disk.
+async fn build_client(provider: Arc<Provider>) -> Result<Client, TokenRequestError> {
     let setup = |why| TokenRequestError::new(Fault::Setup(why));
-    tokio::task::spawn_blocking(move || client(&provider))
+    tokio::task::spawn_blocking(move || configure_client(&provider))
         .await
-        .map_err(|_| setup("building its client was interrupted"))?
+        .map_err(|_| setup("building its HTTP client was interrupted"))?
         .map_err(setup)
 }
 
-fn client(provider: &Provider) -> Result<Client, &'static str> {
+fn configure_client(provider: &Provider) -> Result<Client, &'static str> {
     tls::install_crypto_provider();
     let settings = &provider.token_request;
     let needs_tls = [
@@ -178,21 +189,21 @@ fn client(provider: &Provider) -> Result<Client, &'static str> {
         config_without_roots()?
     };
     let mut builder = Client::builder()
-        // A redirect would be followed with the secret in the form.
+        // A followed redirect would send the secret to another address.
         .redirect(Policy::none())
         .referer(false)
         .retry(retry::never())
         .no_proxy()
         .connect_timeout(settings.timeout.mul_f64(CONNECT_SHARE))
         .tls_backend_preconfigured(tls)
-        // Renewals are far apart: a connection kept that long is as good as dead, and finding out costs an attempt.
+        // Refreshes are far apart. An idle connection is likely dead by the next one, which would cost an attempt.
         .pool_max_idle_per_host(0);
     if let Some(proxy) = &settings.proxy {
         builder = builder.proxy(
-            Proxy::all(proxy.clone()).map_err(|_| "its proxy is not a URL that can be used")?,
+            Proxy::all(proxy.clone()).map_err(|_| "`token_request.proxy` is not a usable URL")?,
         );
     }
-    // The error is not passed on: it may print the URL of the proxy, and with it a password.
+    // The error is dropped: its text may hold the URL of the proxy, with a password.
     builder
         .build()
         .map_err(|_| "its HTTP client cannot be built")
@@ -209,21 +220,20 @@ fn config_without_roots() -> Result<ClientConfig, &'static str> {
         .with_no_client_auth())
 }
 
-/// The error, and whether the request may have arrived all the same.
-fn failed(error: &reqwest::Error) -> TokenRequestError {
-    let failed = TokenRequestError::new(fault(error));
+/// Converts an error of the HTTP client, and marks a request that may have arrived.
+fn convert_error(error: &reqwest::Error) -> TokenRequestError {
+    let converted = TokenRequestError::new(fault(error));
     if error.is_connect() || error.is_builder() {
-        failed
+        converted
     } else {
-        failed.possibly_sent()
+        converted.possibly_sent()
     }
 }
 
-/// What an error of the HTTP client means. The error itself goes no further: it prints the URL, and a query may hold
-/// the secret.
+/// Classifies an error of the HTTP client. Its text is dropped: it holds the URL, whose query may hold the secret.
 fn fault(error: &reqwest::Error) -> Fault {
     if let Some(tls) = causes(error).find_map(|cause| tls_error(cause)) {
-        return Fault::Tls(describe(tls));
+        return Fault::Tls(describe_tls_error(tls));
     }
     if error.is_timeout() {
         Fault::Timeout
@@ -232,7 +242,7 @@ fn fault(error: &reqwest::Error) -> Fault {
     } else if error.is_connect() {
         Fault::Connect
     } else if error.is_builder() {
-        Fault::Setup("its URL or a header field of its request is not valid")
+        Fault::Setup("its URL or a configured header is not valid")
     } else {
         Fault::Protocol
     }
@@ -244,7 +254,7 @@ fn causes<'a>(
     std::iter::successors(Some(error), |&error| error.source())
 }
 
-/// An `io::Error` does not name what it wraps as its source, so it is looked into.
+/// Finds the TLS error in a cause. `io::Error` does not name its inner error as its source.
 fn tls_error<'a>(cause: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
     if let Some(error) = cause.downcast_ref::<rustls::Error>() {
         return Some(error);
@@ -252,25 +262,31 @@ fn tls_error<'a>(cause: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Erro
     tls_error(cause.downcast_ref::<io::Error>()?.get_ref()?)
 }
 
-/// In words of our own: rustls prints the names in the certificate that the server sent.
-fn describe(error: &rustls::Error) -> &'static str {
+/// Describes a TLS error without the names in the server's certificate, which rustls prints.
+fn describe_tls_error(error: &rustls::Error) -> &'static str {
     use CertificateError as C;
     match error {
         rustls::Error::InvalidCertificate(certificate) => match certificate {
             C::UnknownIssuer => {
-                "its certificate is not signed by an authority that is trusted here"
+                "its certificate is not signed by a trusted authority; add that to `token_request.ca_file`"
             }
-            C::Expired | C::ExpiredContext { .. } => "its certificate has expired",
-            C::NotValidYet | C::NotValidYetContext { .. } => "its certificate is not valid yet",
+            C::Expired | C::ExpiredContext { .. } => {
+                "its certificate has expired; renew it, or check the clock"
+            }
+            C::NotValidYet | C::NotValidYetContext { .. } => {
+                "its certificate is not valid yet; check the clock"
+            }
             C::NotValidForName | C::NotValidForNameContext { .. } => {
-                "its certificate is for another name"
+                "its certificate is for another name; check the address"
             }
-            C::Revoked => "its certificate is revoked",
-            _ => "its certificate is not acceptable",
+            C::Revoked => "its certificate is revoked; replace it",
+            _ => "its certificate is not acceptable; replace it",
         },
-        rustls::Error::InvalidMessage(_) => "it does not speak TLS",
-        rustls::Error::AlertReceived(_) => "it ended the handshake with an alert",
-        _ => "the handshake failed",
+        rustls::Error::InvalidMessage(_) => "it does not speak TLS; check the address",
+        rustls::Error::AlertReceived(_) => {
+            "it ended the handshake with an alert; see the log of the server"
+        }
+        _ => "the handshake failed; see the log of the server",
     }
 }
 

@@ -1,131 +1,140 @@
-//! Why a request to an authorization server failed: whose fault it is, and when it is worth asking again.
+//! The failures of requests to an authorization server, and what can be done about each.
 //!
-//! Nothing here holds a byte that the authorization server sent, but for its `error` code, which is bounded in length
-//! and in alphabet before it gets here.
+//! An error holds no byte from the authorization server except its `error` code, which is bounded in length and alphabet.
 
-use std::{fmt, sync::Arc, time::Duration};
+mod code;
+mod endpoint_name;
+mod refusal;
 
+use std::time::Duration;
+
+use thiserror::Error;
+use url::Url;
+
+pub(super) use self::code::quoted;
+use self::endpoint_name::EndpointName;
+pub use self::{code::ErrorCode, endpoint_name::EndpointKey, refusal::TokenRefusal};
 use crate::secret::Secret;
 
-/// A token request that failed, or another request to the same authorization server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A failed request to an authorization server.
+///
+/// Its text names the endpoint by its key and origin, without path and query, and says what to do next.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("{endpoint} {fault}")]
 pub struct TokenRequestError {
+    endpoint: EndpointName,
     fault: Fault,
     retry_after: Option<Duration>,
-    target: Target,
-    unanswered: bool,
+    is_possibly_sent: bool,
     refresh_token: Option<Secret>,
 }
 
-/// Which of an authorization server's endpoints was asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// RFC 6749 §3.2.
-    Token,
-    /// RFC 7009.
-    Revocation,
-    /// Headless consent.
-    SignIn,
-}
-
-/// What went wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The kind of a failure. Its text is the predicate of a sentence about the endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Fault {
-    /// The client for the token endpoint cannot be built; the text says why.
+    /// No request can be made; the text gives the reason.
+    #[error("cannot be called: {0}")]
     Setup(&'static str),
-    /// The endpoint's name was not found.
+    /// The endpoint's host name was not found.
+    #[error("has a host name that is not found: check the address and the name servers")]
     Dns,
-    /// No connection.
+    /// The connection failed.
+    #[error("accepts no connection: check the address, the server and the network between")]
     Connect,
-    /// No TLS; the text says why.
+    /// The TLS handshake failed; the text gives the reason.
+    #[error("has no working TLS: {0}")]
     Tls(&'static str),
-    /// No whole response in time.
+    /// No complete response arrived in time.
+    #[error(
+        "sent no complete response in time: check the server, or raise `token_request.timeout`"
+    )]
     Timeout,
-    /// A response that is no HTTP, or was cut.
+    /// The response is not HTTP, or was cut.
+    #[error("sent no complete HTTP response: check the address, and the log of the server")]
     Protocol,
-    /// 429.
+    /// The status is 429.
+    #[error("limits requests (status 429): wait, and let fewer clients share the account")]
     Limited,
-    /// A 5xx.
+    /// The status is 5xx.
+    #[error("responded with status {0}: see the log of the server")]
     Server(u16),
-    /// A 3xx: never followed, for the request that would be repeated holds the client's secret.
+    /// The status is 3xx. A redirect is never followed, because the request holds the client's secret.
+    #[error("responded with status {0}, a redirect that is not followed: configure its target")]
     Redirect(u16),
-    /// An `error` of RFC 6749 §5.2.
-    Refused(Refusal),
-    /// Another error response, with its code where it has one.
+    /// The response has an `error` of RFC 6749 §5.2.
+    #[error("refuses this client with the error \"{}\": {}", .0.as_str(), .0.advice())]
+    Refused(TokenRefusal),
+    /// The response is another error.
+    #[error(
+        "responded with status {status} and {}: check the address and the request's settings",
+        .code.as_ref().map_or("no OAuth error code".to_owned(), |code| format!("the error \"{code}\""))
+    )]
     Rejected {
         /// The HTTP status.
         status: u16,
         /// The value of `error`.
         code: Option<ErrorCode>,
     },
-    /// A success that brings no token that can be used; the text says why.
+    /// A success holds no usable token; the text gives the reason.
+    #[error("responded without a usable token: {0}; check the address and `token_response`")]
     NotAToken(&'static str),
-    /// A sign-in answered with a 4xx, or with an error: the account, its password, or the client is not accepted.
+    /// The sign-in got a 4xx status or an error, because of the account, its password, or the client.
+    #[error(
+        "refused the sign-in{}: check `sign_in.email`, `sign_in.password` and `client_id`",
+        quoted(.code.as_ref())
+    )]
     SignInRefused {
         /// The value of `error`.
         code: Option<ErrorCode>,
     },
-    /// A sign-in succeeded and brings no code that can be used; the text says why.
+    /// The sign-in succeeded without a usable code; the text gives the reason.
+    #[error(
+        "responded without a usable code: {0}; check the address and `authorization.code_parameter`"
+    )]
     NotACode(&'static str),
 }
 
-/// The codes of RFC 6749 by which an authorization server refuses a client.
+/// The party that has to act on a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// RFC 6749 §5.2.
-    InvalidRequest,
-    /// RFC 6749 §5.2.
-    InvalidClient,
-    /// RFC 6749 §5.2.
-    InvalidGrant,
-    /// RFC 6749 §5.2.
-    UnauthorizedClient,
-    /// RFC 6749 §5.2.
-    UnsupportedGrantType,
-    /// RFC 6749 §5.2.
-    InvalidScope,
-    /// RFC 6749 §4.1.2.1; some servers answer so to a client that may not have the audience it asks for.
-    AccessDenied,
-}
-
-/// Who has to do something about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Side {
+pub enum FaultSide {
     /// The client's settings or registration.
     Client,
     /// The authorization server.
     Server,
-    /// What lies between.
+    /// The network between them.
     Network,
 }
 
 impl TokenRequestError {
-    /// An error that says nothing of when to ask again.
+    /// Creates an error of the token endpoint, without an address.
     pub const fn new(fault: Fault) -> Self {
         Self {
+            endpoint: EndpointName::new(EndpointKey::Token),
             fault,
             retry_after: None,
-            target: Target::Token,
-            unanswered: false,
+            is_possibly_sent: false,
             refresh_token: None,
         }
     }
 
     /// Names the endpoint that failed.
-    pub fn for_endpoint(self, target: Target) -> Self {
-        Self { target, ..self }
+    pub fn for_endpoint(self, key: EndpointKey, url: Option<&Url>) -> Self {
+        Self {
+            endpoint: EndpointName::new(key).with_address(url),
+            ..self
+        }
     }
 
     /// Marks that the request may have reached the server.
     pub fn possibly_sent(self) -> Self {
         Self {
-            unanswered: true,
+            is_possibly_sent: true,
             ..self
         }
     }
 
     /// Sets the pause from `Retry-After`.
-    pub fn retry_after(self, retry_after: Option<Duration>) -> Self {
+    pub fn with_retry_after(self, retry_after: Option<Duration>) -> Self {
         Self {
             retry_after,
             ..self
@@ -140,61 +149,63 @@ impl TokenRequestError {
         }
     }
 
-    /// The refresh token of a response whose access token cannot be used: the one before it is most likely spent.
+    /// Returns the refresh token of a response without a usable access token.
+    ///
+    /// The refresh token before it is most likely spent.
     pub fn refresh_token(&self) -> Option<&Secret> {
         self.refresh_token.as_ref()
     }
 
-    /// What went wrong.
+    /// Returns the kind of the failure.
     pub fn fault(&self) -> &Fault {
         &self.fault
     }
 
-    /// How long the server asked to be left alone (RFC 9110 §10.2.3).
-    pub fn asked_to_wait(&self) -> Option<Duration> {
+    /// Returns the pause that the server asks for (RFC 9110 §10.2.3).
+    pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
     }
 
-    /// The code, where the server refuses this client by RFC 6749; anything else means that no token is available.
-    pub fn refusal(&self) -> Option<Refusal> {
+    /// Returns the code of RFC 6749 with which the server refuses this client, if it does.
+    pub fn refusal(&self) -> Option<TokenRefusal> {
         match self.fault {
             Fault::Refused(refusal) => Some(refusal),
             _ => None,
         }
     }
 
-    /// Whether the request was sent, as far as can be told, and no whole response came back: the connection broke, or the
-    /// time was over. The server may have done what it was asked, and have spent a refresh token or a code over it.
+    /// Returns whether the request may have reached the server without a complete response coming back.
     ///
-    /// False where the request never left, and where it was answered, with whatever.
+    /// The connection broke, or the time was over. The server may have spent a refresh token or a code on the request.
+    /// False if the request was not sent, and after any complete response.
     pub fn may_have_been_received(&self) -> bool {
-        self.unanswered
+        self.is_possibly_sent
     }
 
-    /// Whether only a change to the client or its account can help, so that asking often may at best lock it out.
-    pub fn wants_a_change(&self) -> bool {
+    /// Returns whether only a change to the client or its account helps. Frequent retries may lock it out.
+    pub fn needs_change(&self) -> bool {
         match &self.fault {
-            Fault::Refused(refusal) => refusal.wants_a_change(),
+            Fault::Refused(refusal) => refusal.needs_change(),
             Fault::SignInRefused { .. } => true,
             _ => false,
         }
     }
 
-    /// Whether the same request may succeed later without anybody changing the client.
+    /// Returns whether the same request may succeed later without a change to the client.
     pub fn is_transient(&self) -> bool {
-        self.side() != Side::Client
+        self.side() != FaultSide::Client
     }
 
-    /// Whose fault it is.
-    pub fn side(&self) -> Side {
+    /// Returns the party that has to act.
+    pub fn side(&self) -> FaultSide {
         match self.fault {
-            Fault::Setup(_) | Fault::Refused(_) | Fault::SignInRefused { .. } => Side::Client,
-            Fault::Dns | Fault::Connect | Fault::Timeout => Side::Network,
-            _ => Side::Server,
+            Fault::Setup(_) | Fault::Refused(_) | Fault::SignInRefused { .. } => FaultSide::Client,
+            Fault::Dns | Fault::Connect | Fault::Timeout => FaultSide::Network,
+            _ => FaultSide::Server,
         }
     }
 
-    /// A short stable word, for metrics and machines: the code of a refusal, or the kind of the fault.
+    /// Returns a stable word for metrics and machines: the code of a refusal, or the kind of the failure.
     pub const fn kind(&self) -> &'static str {
         match self.fault {
             Fault::Setup(_) => "setup",
@@ -215,184 +226,80 @@ impl TokenRequestError {
     }
 }
 
-impl fmt::Display for TokenRequestError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let endpoint = self.target.as_str();
-        match &self.fault {
-            Fault::Setup(why) => write!(f, "the {endpoint} cannot be called: {why}"),
-            Fault::Dns => write!(f, "the {endpoint}'s name cannot be found"),
-            Fault::Connect => write!(f, "no connection to the {endpoint}"),
-            Fault::Tls(why) => write!(f, "no TLS with the {endpoint}: {why}"),
-            Fault::Timeout => write!(f, "the {endpoint} did not answer in time"),
-            Fault::Protocol => write!(f, "the {endpoint}'s answer is not valid HTTP, or was cut"),
-            Fault::Limited => write!(f, "the {endpoint} limits requests (429)"),
-            Fault::Server(status) => write!(f, "the {endpoint} answered {status}"),
-            Fault::Redirect(status) => {
-                write!(
-                    f,
-                    "the {endpoint} answered {status}, a redirect, which is never followed"
-                )
-            }
-            Fault::Refused(refusal) => {
-                write!(
-                    f,
-                    "the authorization server refuses this client: {}",
-                    refusal.as_str()
-                )
-            }
-            Fault::Rejected {
-                status,
-                code: Some(code),
-            } => {
-                write!(
-                    f,
-                    "the {endpoint} answered {status} with the error \"{code}\""
-                )
-            }
-            Fault::Rejected { status, code: None } => {
-                write!(
-                    f,
-                    "the {endpoint} answered {status} without an error code of OAuth"
-                )
-            }
-            Fault::NotAToken(why) => write!(f, "the {endpoint}'s answer brings no token: {why}"),
-            Fault::SignInRefused { code: Some(code) } => {
-                write!(f, "the sign-in was refused with the error \"{code}\"")
-            }
-            Fault::SignInRefused { code: None } => f.write_str("the sign-in was refused"),
-            Fault::NotACode(why) => write!(f, "the {endpoint}'s answer brings no code: {why}"),
-        }
-    }
-}
-
-impl std::error::Error for TokenRequestError {}
-
-impl Target {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Token => "token endpoint",
-            Self::Revocation => "revocation endpoint",
-            Self::SignIn => "sign-in endpoint",
-        }
-    }
-}
-
-impl Refusal {
-    const ALL: [Self; 7] = [
-        Self::InvalidRequest,
-        Self::InvalidClient,
-        Self::InvalidGrant,
-        Self::UnauthorizedClient,
-        Self::UnsupportedGrantType,
-        Self::InvalidScope,
-        Self::AccessDenied,
-    ];
-
-    /// The refusal of that code; `None` for a code that RFC 6749 does not know.
-    pub fn of(code: &str) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|refusal| refusal.as_str() == code)
-    }
-
-    /// The code.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::InvalidRequest => "invalid_request",
-            Self::InvalidClient => "invalid_client",
-            Self::InvalidGrant => "invalid_grant",
-            Self::UnauthorizedClient => "unauthorized_client",
-            Self::UnsupportedGrantType => "unsupported_grant_type",
-            Self::InvalidScope => "invalid_scope",
-            Self::AccessDenied => "access_denied",
-        }
-    }
-
-    /// Whether only a change to the client can help, so that asking often may at best lock it out.
-    pub const fn wants_a_change(self) -> bool {
-        matches!(
-            self,
-            Self::InvalidClient | Self::InvalidScope | Self::UnauthorizedClient
-        )
-    }
-}
-
-/// The `error` of a response: 1 to 64 characters of RFC 6749 §5.2's alphabet, so that it can stand anywhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ErrorCode(Arc<str>);
-
-impl ErrorCode {
-    /// The longest code, in bytes.
-    pub const MAX_BYTES: usize = 64;
-
-    /// `text`, if it is a code.
-    pub fn parse(text: &str) -> Option<Self> {
-        let allowed = |byte| matches!(byte, 0x20..=0x21 | 0x23..=0x5B | 0x5D..=0x7E);
-        ((1..=Self::MAX_BYTES).contains(&text.len()) && text.bytes().all(allowed))
-            .then(|| Self(text.into()))
-    }
-
-    /// The code.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for ErrorCode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_code_is_bounded_in_length_and_alphabet() {
-        assert!(ErrorCode::parse("invalid_client").is_some());
-        assert!(ErrorCode::parse(&"a".repeat(64)).is_some());
-        for bad in ["", "a\"b", "a\\b", "a\nb", "ä", &"a".repeat(65)] {
-            assert_eq!(ErrorCode::parse(bad), None, "{bad:?}");
+    fn the_text_names_the_key_and_the_origin_without_secrets() {
+        let url: Url = "https://user:pw@as.example:8443/tenant/token?key=canary"
+            .parse()
+            .unwrap();
+        let error =
+            TokenRequestError::new(Fault::Server(503)).for_endpoint(EndpointKey::Token, Some(&url));
+        assert_eq!(
+            error.to_string(),
+            "`token_endpoint` (https://as.example:8443) responded with status 503: see the log of the server"
+        );
+    }
+
+    #[test]
+    fn every_text_says_what_to_do_next() {
+        for fault in [
+            Fault::Dns,
+            Fault::Connect,
+            Fault::Timeout,
+            Fault::Protocol,
+            Fault::Limited,
+            Fault::Server(500),
+            Fault::Redirect(302),
+            Fault::Refused(TokenRefusal::InvalidClient),
+            Fault::Rejected {
+                status: 404,
+                code: None,
+            },
+            Fault::NotAToken("it is empty"),
+            Fault::SignInRefused { code: None },
+            Fault::NotACode("it is empty"),
+        ] {
+            let text = TokenRequestError::new(fault).to_string();
+            let advice = ["check ", "see ", "wait", "configure "];
+            assert!(advice.iter().any(|word| text.contains(word)), "{text}");
         }
     }
 
     #[test]
-    fn only_three_refusals_wait_for_a_change() {
-        let waiting: Vec<_> = Refusal::ALL
-            .into_iter()
-            .filter(|refusal| refusal.wants_a_change())
-            .collect();
-        assert_eq!(
-            waiting,
-            [
-                Refusal::InvalidClient,
-                Refusal::UnauthorizedClient,
-                Refusal::InvalidScope
-            ]
-        );
+    fn an_error_code_is_shown_in_quotes() {
+        let rejected = |code| Fault::Rejected { status: 400, code };
+        let texts = [
+            rejected(ErrorCode::parse("slow_down")).to_string(),
+            rejected(None).to_string(),
+        ];
+        assert!(texts[0].starts_with("responded with status 400 and the error \"slow_down\": "));
+        assert!(texts[1].starts_with("responded with status 400 and no OAuth error code: "));
     }
 
     #[test]
     fn a_refused_sign_in_is_not_repeated_soon() {
         let refused = TokenRequestError::new(Fault::SignInRefused { code: None })
-            .for_endpoint(Target::SignIn);
+            .for_endpoint(EndpointKey::SignIn, None);
         assert!(
-            refused.wants_a_change()
-                && !refused.is_transient()
-                && !refused.may_have_been_received()
+            refused.needs_change() && !refused.is_transient() && !refused.may_have_been_received()
         );
-        let down = TokenRequestError::new(Fault::Connect).for_endpoint(Target::SignIn);
-        assert!(!down.wants_a_change() && down.is_transient());
-        assert_eq!(down.to_string(), "no connection to the sign-in endpoint");
+        let down = TokenRequestError::new(Fault::Connect).for_endpoint(EndpointKey::SignIn, None);
+        assert!(!down.needs_change() && down.is_transient());
+        assert!(
+            down.to_string()
+                .starts_with("`sign_in.endpoint` accepts no connection: ")
+        );
     }
 
     #[test]
     fn a_refusal_is_the_clients_fault_and_the_rest_passes() {
-        let refused = TokenRequestError::new(Fault::Refused(Refusal::InvalidClient));
+        let refused = TokenRequestError::new(Fault::Refused(TokenRefusal::InvalidClient));
         assert_eq!(
             (refused.side(), refused.is_transient(), refused.kind()),
-            (Side::Client, false, "invalid_client")
+            (FaultSide::Client, false, "invalid_client")
         );
         for fault in [
             Fault::Dns,

@@ -1,33 +1,33 @@
-//! What a token is asked for with: a grant and the parameters it puts into a request.
+//! Grants and their request parameters.
 
 use zeroize::Zeroizing;
 
 use super::provider::{GrantType, Provider};
 use crate::secret::Secret;
 
-/// An authorization grant (RFC 6749 §1.3), with whatever it needs beyond the provider's settings.
+/// An authorization grant (RFC 6749 §1.3) with its credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grant<'a> {
     /// RFC 6749 §4.4.
     ClientCredentials,
-    /// RFC 6749 §6, of which nothing is asked but the same scope again.
+    /// RFC 6749 §6, for the same scope again.
     RefreshToken {
-        /// What was issued with the last token.
+        /// The refresh token of the last response.
         refresh_token: &'a Secret,
     },
     /// RFC 6749 §4.1.3, RFC 7636 §4.5.
     AuthorizationCode {
-        /// What consent brought.
+        /// The code of the callback.
         code: &'a Secret,
-        /// As in the consent redirect, if it had one.
+        /// The `redirect_uri` of the authorization request, if it had one.
         redirect_uri: Option<&'a str>,
-        /// What the challenge in the consent redirect was made from.
+        /// The secret behind the code challenge of the authorization request.
         code_verifier: Option<&'a Secret>,
     },
 }
 
 impl Grant<'_> {
-    /// The value of `grant_type`.
+    /// Returns the value of `grant_type`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::ClientCredentials => GrantType::ClientCredentials.as_str(),
@@ -36,14 +36,14 @@ impl Grant<'_> {
         }
     }
 
-    /// Whether a response may bring a refresh token; to client credentials none is due (RFC 6749 §4.4.3).
+    /// Tells whether a response may hold a refresh token. Client credentials get none (RFC 6749 §4.4.3).
     pub const fn brings_refresh_token(self) -> bool {
         !matches!(self, Self::ClientCredentials)
     }
 
-    /// The parameters of a token request under this grant, those of the client's authentication not among them.
+    /// Lists the parameters of a token request, without those of client authentication.
     ///
-    /// The provider's extra parameters come last and replace what they name: they are how a deviation is described.
+    /// The provider's additional parameters come last and replace others of their name.
     pub fn parameters(self, provider: &Provider) -> Parameters {
         let mut parameters = Parameters::default();
         parameters.set("grant_type", self.name());
@@ -54,7 +54,7 @@ impl Grant<'_> {
                 }
             }
             Self::RefreshToken { refresh_token } => {
-                parameters.set("refresh_token", refresh_token.expose())
+                parameters.set("refresh_token", refresh_token.expose());
             }
             Self::AuthorizationCode {
                 code,
@@ -76,7 +76,7 @@ impl Grant<'_> {
         parameters
     }
 
-    /// The names of the parameters that this server does not want under this grant, the client's authentication among them.
+    /// Lists the parameters that a request under this grant omits, client authentication included.
     pub fn omitted(self, provider: &Provider) -> &[String] {
         match self {
             Self::ClientCredentials => &[],
@@ -86,12 +86,12 @@ impl Grant<'_> {
     }
 }
 
-/// The parameters of a request in their order, each name once (RFC 6749 §3.2). They may be secret: no `Debug`.
+/// The parameters of a request in order, each name once (RFC 6749 §3.2). They may be secret: no `Debug`.
 #[derive(Default)]
 pub struct Parameters(Vec<(String, Zeroizing<String>)>);
 
 impl Parameters {
-    /// Adds a parameter, or replaces the one of that name where it stands.
+    /// Adds a parameter, or replaces the one of that name in place.
     pub fn set(&mut self, name: &str, value: &str) {
         let value = Zeroizing::new(value.to_owned());
         match self.0.iter_mut().find(|(known, _)| known == name) {
@@ -107,12 +107,12 @@ impl Parameters {
         }
     }
 
-    /// Takes these out.
+    /// Removes the parameters of these names.
     pub fn remove(&mut self, names: &[String]) {
         self.0.retain(|(name, _)| !names.contains(name));
     }
 
-    /// Names and values in their order.
+    /// Yields names and values in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0
             .iter()

@@ -13,7 +13,7 @@ use crate::{secret::LiveSecret, tls::Trust};
 pub struct Provider {
     /// The key of its `[providers.NAME]` table.
     pub name: Arc<str>,
-    /// How tokens are obtained.
+    /// The grant that obtains tokens.
     pub grant_type: GrantType,
     /// RFC 6749 §3.2.
     pub token_endpoint: Url,
@@ -25,19 +25,19 @@ pub struct Provider {
     pub client_secret: Option<Arc<LiveSecret>>,
     /// RFC 6749 §2.3.
     pub client_auth: ClientAuth,
-    /// The scopes asked for, joined by the provider's separator.
+    /// The requested scopes, joined by the provider's separator.
     pub scope: Option<String>,
     /// A first refresh token, given by configuration.
     pub refresh_token: Option<Arc<LiveSecret>>,
-    /// How this server's token requests deviate from RFC 6749.
+    /// Deviations of this server's token requests from RFC 6749.
     pub token_request: TokenRequest,
-    /// Where the members of its token answers are.
+    /// Pointers to the members of its token responses.
     pub token_response: TokenResponse,
-    /// The consent redirect; there for `authorization_code`.
+    /// The authorization request; present for `authorization_code`.
     pub authorization: Option<Authorization>,
     /// Headless consent.
     pub sign_in: Option<SignIn>,
-    /// `[providers.x.refresh] before`: how long before the expiry a renewal is due.
+    /// `[providers.x.refresh] before`: the time between the refresh and the expiry.
     pub refresh_before: Option<Duration>,
 }
 
@@ -89,7 +89,7 @@ pub enum TokenMethod {
     Get,
 }
 
-/// Where and how the parameters of a request are written.
+/// The encoding of a request's parameters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Encoding {
     /// `application/x-www-form-urlencoded`.
@@ -101,12 +101,12 @@ pub enum Encoding {
     Query,
 }
 
-/// How a token request deviates from RFC 6749.
+/// Deviations of token requests from RFC 6749.
 #[derive(Clone, PartialEq)]
 pub struct TokenRequest {
     /// The HTTP method.
     pub method: TokenMethod,
-    /// Where the parameters go.
+    /// The encoding of the parameters.
     pub encoding: Encoding,
     /// Extra parameters of every grant.
     pub params: BTreeMap<String, String>,
@@ -116,11 +116,11 @@ pub struct TokenRequest {
     pub omit_on_refresh: Vec<String>,
     /// Parameters left out of the exchange of an authorization code.
     pub omit_on_exchange: Vec<String>,
-    /// The bound on one exchange, from look-up to the end of the response.
+    /// The time for one exchange, from the name look-up to the end of the response.
     pub timeout: Duration,
     /// Extra trust roots.
     pub trust: Trust,
-    /// An HTTP proxy for token calls; the system's is never used.
+    /// An HTTP proxy for token requests. The system's proxy is never used.
     pub proxy: Option<Url>,
 }
 
@@ -140,7 +140,7 @@ impl Default for TokenRequest {
     }
 }
 
-/// Parameters may hold a credential, and so are shown by name alone; header values are marked sensitive.
+/// Shows parameters by name alone, since they may hold a credential. Header values are marked sensitive.
 impl fmt::Debug for TokenRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenRequest")
@@ -155,7 +155,7 @@ impl fmt::Debug for TokenRequest {
     }
 }
 
-/// JSON Pointers (RFC 6901) into the token answer.
+/// JSON Pointers (RFC 6901) into the token response.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TokenResponse {
     /// Default `/access_token`.
@@ -179,14 +179,14 @@ impl Default for TokenResponse {
     }
 }
 
-/// The consent redirect (RFC 6749 §4.1.1, RFC 7636).
+/// The authorization request (RFC 6749 §4.1.1, RFC 7636).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Authorization {
-    /// RFC 6749 §3.1; absent where every code comes from [`SignIn`].
+    /// RFC 6749 §3.1; absent if every code comes from [`SignIn`].
     pub endpoint: Option<Url>,
-    /// RFC 6749 §3.1.2; absent: the admin listener's `/callback`, or for a vendor that has it registered, none.
+    /// RFC 6749 §3.1.2; absent for the admin listener's `/callback`, or for a vendor that needs none.
     pub redirect_uri: Option<RedirectUri>,
-    /// Whether a PKCE challenge is sent (`S256`), or none.
+    /// Whether a PKCE challenge (`S256`) is sent.
     pub pkce: bool,
     /// Extra query parameters.
     pub params: BTreeMap<String, String>,
@@ -206,16 +206,16 @@ impl Default for Authorization {
     }
 }
 
-/// A sign-in endpoint that answers with the code as JSON.
+/// A sign-in endpoint that returns the code as JSON.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SignIn {
-    /// Where the parameters are posted.
+    /// The URL that the parameters are posted to.
     pub endpoint: Url,
     /// The account.
     pub email: String,
     /// Its password.
     pub password: Arc<LiveSecret>,
-    /// How the parameters are written.
+    /// The encoding of the parameters.
     pub encoding: Encoding,
     /// Characters in `state`, where the vendor demands a length.
     pub state_length: usize,

@@ -1,13 +1,13 @@
-//! A `redirect_uri` (RFC 6749 §3.1.2) as it was written.
+//! A `redirect_uri` (RFC 6749 §3.1.2) in its original text.
 //!
-//! Authorization servers compare it as a string with the one that is registered (§3.1.2.3), so that what a URL parser
-//! makes of it, a host in lower case, a port or dot segments left out, is not the same.
+//! Authorization servers compare it as a string with the registered one (§3.1.2.3). A URL parser would change it: the
+//! host becomes lower case, and default ports and dot segments go.
 
 use std::str::FromStr;
 
 use url::Url;
 
-/// An absolute URI without a fragment, and the very text of it.
+/// An absolute URI without a fragment, and its original text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RedirectUri {
     text: String,
@@ -15,18 +15,17 @@ pub struct RedirectUri {
 }
 
 impl RedirectUri {
-    /// The text, which is what is sent.
+    /// Returns the original text, as it is sent.
     pub fn as_str(&self) -> &str {
         &self.text
     }
 
-    /// What a browser takes it for.
+    /// Returns the parsed URL, as a browser reads it.
     pub fn url(&self) -> &Url {
         &self.url
     }
 
-    /// The same with `port` in the place of the port 0 that was written; all else stays as it is. `None` where no port 0
-    /// was.
+    /// Replaces port 0 by `port`, and nothing else; `None` if the port is not 0.
     pub fn with_port(&self, port: u16) -> Option<Self> {
         let start = self.text.find("://")? + 3;
         let end = self.text[start..]
@@ -42,7 +41,7 @@ impl RedirectUri {
     }
 }
 
-/// Why a text is no `redirect_uri`: it is not absolute, has a fragment or user information, or blanks.
+/// An invalid `redirect_uri`: not absolute, or with a fragment, user information or blanks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidRedirectUri;
 
@@ -50,7 +49,7 @@ impl FromStr for RedirectUri {
     type Err = InvalidRedirectUri;
 
     fn from_str(text: &str) -> Result<Self, InvalidRedirectUri> {
-        // A parser would drop them; a server that compares would not.
+        // A parser would drop them, but the server compares them.
         if text.contains(|c: char| c.is_whitespace() || c.is_control()) {
             return Err(InvalidRedirectUri);
         }
@@ -84,8 +83,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_is_refused() {
-        let none = [
+    fn an_invalid_uri_is_refused() {
+        let invalid = [
             "",
             "/callback",
             "https://a/#f",
@@ -95,7 +94,7 @@ mod tests {
             "https://a/\n",
             "https://a/b c",
         ];
-        for text in none {
+        for text in invalid {
             assert_eq!(
                 text.parse::<RedirectUri>(),
                 Err(InvalidRedirectUri),
@@ -105,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_is_put_in_the_place_of_none() {
+    fn port_0_is_replaced() {
         let with_port = |text: &str| {
             let uri: RedirectUri = text.parse().unwrap();
             uri.with_port(7).map(|uri| uri.as_str().to_owned())

@@ -1,4 +1,4 @@
-//! A request to an authorization server as it goes out: method, URL, fields and body, with the provider's deviations.
+//! Builds requests to an authorization server, with the provider's deviations.
 
 use std::fmt;
 
@@ -15,31 +15,31 @@ use super::{
 };
 use crate::secret::Secret;
 
-/// A request ready to be sent.
-pub struct Prepared {
+/// A request to an authorization server, ready to be sent.
+pub struct PreparedRequest {
     /// The method.
     pub method: Method,
-    /// The endpoint, with the parameters in its query where they go there.
+    /// The endpoint; its query may hold the parameters.
     pub url: Url,
-    /// All fields but those of the framing and `Host`.
+    /// All headers except `Host` and those of the framing.
     pub headers: HeaderMap,
-    /// The body; empty where the parameters are in the query.
+    /// The body; empty if the parameters are in the query.
     pub body: Vec<u8>,
 }
 
-/// Shows neither query, fields nor body: any of them may carry the client's secret.
-impl fmt::Debug for Prepared {
+/// Shows neither query, headers nor body: each may hold the client's secret.
+impl fmt::Debug for PreparedRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Prepared")
+        f.debug_struct("PreparedRequest")
             .field("method", &self.method)
             .finish_non_exhaustive()
     }
 }
 
-/// Builds the request that asks `provider` for a token under `grant`.
-pub fn prepare(provider: &Provider, grant: Grant<'_>) -> Prepared {
+/// Builds a token request under `grant`.
+pub fn token_request(provider: &Provider, grant: Grant<'_>) -> PreparedRequest {
     let settings = &provider.token_request;
-    let mut headers = fields();
+    let mut headers = default_headers();
     let mut parameters = grant.parameters(provider);
     client_auth::authenticate(provider, &mut parameters, &mut headers);
     parameters.remove(grant.omitted(provider));
@@ -54,30 +54,35 @@ pub fn prepare(provider: &Provider, grant: Grant<'_>) -> Prepared {
         encoding,
         &parameters,
     );
-    replace(&mut request.headers, &settings.headers);
+    set_configured(&mut request.headers, &settings.headers);
     request
 }
 
-/// Builds the request that takes a token back (RFC 7009 §2.1), if `provider` has an endpoint for it. `hint` is the kind of
-/// the token, as §2.1 names it.
-pub fn revocation(provider: &Provider, token: &Secret, hint: &str) -> Option<Prepared> {
+/// Builds a revocation request (RFC 7009 §2.1); `None` without a revocation endpoint.
+///
+/// `hint` is the `token_type_hint`.
+pub fn revocation_request(
+    provider: &Provider,
+    token: &Secret,
+    hint: &str,
+) -> Option<PreparedRequest> {
     let url = provider.revocation_endpoint.clone()?;
-    let mut headers = fields();
+    let mut headers = default_headers();
     let mut parameters = Parameters::default();
     parameters.set("token", token.expose());
     parameters.set("token_type_hint", hint);
     client_auth::authenticate(provider, &mut parameters, &mut headers);
     let mut request = encode(Method::POST, url, headers, Encoding::Form, &parameters);
-    replace(&mut request.headers, &provider.token_request.headers);
+    set_configured(&mut request.headers, &provider.token_request.headers);
     Some(request)
 }
 
-/// Builds a POST of `parameters` that carries nothing else of the client's.
-pub fn post(url: Url, encoding: Encoding, parameters: &Parameters) -> Prepared {
-    encode(Method::POST, url, fields(), encoding, parameters)
+/// Builds a POST of `parameters`, without client authentication.
+pub fn post_request(url: Url, encoding: Encoding, parameters: &Parameters) -> PreparedRequest {
+    encode(Method::POST, url, default_headers(), encoding, parameters)
 }
 
-fn fields() -> HeaderMap {
+fn default_headers() -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
     headers.insert(
@@ -93,13 +98,13 @@ fn encode(
     mut headers: HeaderMap,
     encoding: Encoding,
     parameters: &Parameters,
-) -> Prepared {
+) -> PreparedRequest {
     let body = match encoding {
         Encoding::Query => {
-            // What the endpoint's query holds already is kept (RFC 6749 §3.2).
+            // RFC 6749 §3.2: the endpoint's own query stays.
             url.query_pairs_mut().extend_pairs(parameters.iter());
             if method == Method::POST {
-                // Servers may insist on a length where a body could be (RFC 9110 §8.6).
+                // A server may require a length (RFC 9110 §8.6).
                 headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
             }
             Vec::new()
@@ -119,7 +124,7 @@ fn encode(
             json(parameters)
         }
     };
-    Prepared {
+    PreparedRequest {
         method,
         url,
         headers,
@@ -135,8 +140,8 @@ fn json(parameters: &Parameters) -> Vec<u8> {
     serde_json::Value::Object(object).to_string().into_bytes()
 }
 
-/// Sets the configured fields: they replace ours of the same name, and may be repeated among themselves.
-fn replace(headers: &mut HeaderMap, configured: &[(http::HeaderName, HeaderValue)]) {
+/// Sets the configured headers. They replace others of the same name, and may be repeated.
+fn set_configured(headers: &mut HeaderMap, configured: &[(http::HeaderName, HeaderValue)]) {
     for (name, _) in configured {
         headers.remove(name);
     }
@@ -152,7 +157,7 @@ mod tests {
     use super::*;
     use crate::oauth::{fake, provider::ClientAuth};
 
-    fn text(prepared: &Prepared) -> &str {
+    fn text(prepared: &PreparedRequest) -> &str {
         std::str::from_utf8(&prepared.body).unwrap()
     }
 
@@ -160,7 +165,7 @@ mod tests {
     fn a_form_is_posted_by_default() {
         let mut provider = fake::provider("https://as.example/token");
         provider.scope = Some("a b&c".into());
-        let request = prepare(&provider, Grant::ClientCredentials);
+        let request = token_request(&provider, Grant::ClientCredentials);
         assert_eq!(request.method, Method::POST);
         assert_eq!(request.url.as_str(), "https://as.example/token");
         assert_eq!(
@@ -183,7 +188,7 @@ mod tests {
         let mut provider = fake::provider("https://as.example/token");
         provider.token_request.encoding = Encoding::Json;
         provider.client_auth = ClientAuth::SecretPost;
-        let request = prepare(&provider, Grant::ClientCredentials);
+        let request = token_request(&provider, Grant::ClientCredentials);
         assert_eq!(request.headers[CONTENT_TYPE], "application/json");
         let value: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
         assert_eq!(
@@ -196,7 +201,7 @@ mod tests {
     fn a_get_puts_all_into_the_query_and_keeps_what_is_there() {
         let mut provider = fake::provider("https://as.example/token?tenant=7");
         provider.token_request.method = TokenMethod::Get;
-        let request = prepare(&provider, Grant::ClientCredentials);
+        let request = token_request(&provider, Grant::ClientCredentials);
         assert_eq!(request.method, Method::GET);
         assert_eq!(
             request.url.as_str(),
@@ -210,7 +215,7 @@ mod tests {
     fn a_post_may_put_all_into_the_query() {
         let mut provider = fake::provider("https://as.example/token");
         provider.token_request.encoding = Encoding::Query;
-        let request = prepare(&provider, Grant::ClientCredentials);
+        let request = token_request(&provider, Grant::ClientCredentials);
         assert_eq!(request.method, Method::POST);
         assert_eq!(request.url.query(), Some("grant_type=client_credentials"));
         assert!(request.body.is_empty());
@@ -223,7 +228,7 @@ mod tests {
         provider.token_request.omit_on_refresh = vec!["client_id".into()];
         provider.token_request.omit_on_exchange = vec!["redirect_uri".into()];
         let secret = Secret::new("s");
-        let refresh = prepare(
+        let refresh = token_request(
             &provider,
             Grant::RefreshToken {
                 refresh_token: &secret,
@@ -236,10 +241,10 @@ mod tests {
             code_verifier: None,
         };
         assert_eq!(
-            text(&prepare(&provider, exchange)),
+            text(&token_request(&provider, exchange)),
             "grant_type=authorization_code&code=s&client_id=client"
         );
-        let credentials = prepare(&provider, Grant::ClientCredentials);
+        let credentials = token_request(&provider, Grant::ClientCredentials);
         assert_eq!(
             text(&credentials),
             "grant_type=client_credentials&client_id=client"
@@ -256,7 +261,7 @@ mod tests {
                 HeaderValue::from_static("2"),
             ),
         ];
-        let request = prepare(&provider, Grant::ClientCredentials);
+        let request = token_request(&provider, Grant::ClientCredentials);
         assert_eq!(
             request.headers.get_all(ACCEPT).iter().collect::<Vec<_>>(),
             ["text/plain"]
@@ -269,7 +274,7 @@ mod tests {
         let mut provider = fake::provider("https://as.example/token");
         provider.token_request.method = TokenMethod::Get;
         provider.client_auth = ClientAuth::SecretPost;
-        let request = prepare(&provider, Grant::ClientCredentials);
+        let request = token_request(&provider, Grant::ClientCredentials);
         assert!(request.url.as_str().contains(fake::CANARY));
         assert!(!format!("{request:?}").contains(fake::CANARY));
     }

@@ -1,4 +1,4 @@
-//! Reads what a token endpoint answers (RFC 6749 §5), leniently where servers differ and strictly where it matters.
+//! Reads token responses (RFC 6749 §5): leniently where servers differ, strictly where it matters.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,44 +11,46 @@ use url::form_urlencoded;
 use zeroize::Zeroizing;
 
 use super::{
-    error::{ErrorCode, Fault, Refusal, TokenRequestError},
+    error::{ErrorCode, Fault, TokenRefusal, TokenRequestError},
     provider::TokenResponse,
 };
 use crate::secret::Secret;
 
 /// The lifetime of a token when neither the response nor the configuration gives one.
 pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(5 * 60);
-/// No lifetime is taken for shorter.
+/// The minimum lifetime; shorter ones are raised to it.
 pub const MIN_LIFETIME: Duration = Duration::from_secs(1);
-/// No lifetime is taken for longer.
+/// The maximum lifetime; longer ones are cut to it.
 pub const MAX_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The longest refresh token, in bytes.
+/// The maximum length of a refresh token, in bytes.
 pub const MAX_REFRESH_TOKEN_BYTES: usize = 16 * 1024;
 
-/// A token as it was issued.
+/// An issued token.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Issued {
-    /// Only visible ASCII: it can stand in a header field.
+    /// The access token: visible ASCII, as a header value needs.
     pub access_token: Secret,
-    /// Between [`MIN_LIFETIME`] and [`MAX_LIFETIME`].
+    /// The lifetime, between [`MIN_LIFETIME`] and [`MAX_LIFETIME`].
     pub lifetime: Duration,
-    /// What the next one can be had with; absent: what this one was had with stays good (RFC 6749 §6). Printable ASCII,
-    /// up to [`MAX_REFRESH_TOKEN_BYTES`]. Never there for client credentials (RFC 6749 §4.4.3).
+    /// The new refresh token: printable ASCII, up to [`MAX_REFRESH_TOKEN_BYTES`].
+    ///
+    /// Without one the old refresh token stays valid (RFC 6749 §6). Client credentials have none (§4.4.3).
     pub refresh_token: Option<Secret>,
 }
 
-/// Whether the body of a response with this status says anything; that of another need not be read.
+/// Tells whether the body of a response with this status is read.
 pub fn wants_body(status: StatusCode) -> bool {
     status.is_success() || (status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS)
 }
 
-/// Reads a token answer or an error response under a grant that brings refresh tokens or does not; `now` is for a
-/// `Retry-After` that is a date.
+/// Reads a token response.
+///
+/// `with_refresh_token` says whether the grant allows a refresh token. `now` is for a date in `Retry-After`.
 ///
 /// # Errors
-/// Everything but a success with a usable Bearer token.
-pub fn read(
+/// The response is not a success with a usable Bearer token.
+pub fn read_token(
     status: StatusCode,
     headers: &HeaderMap,
     body: &[u8],
@@ -56,7 +58,7 @@ pub fn read(
     with_refresh_token: bool,
     now: SystemTime,
 ) -> Result<Issued, TokenRequestError> {
-    let mut response = members(status, headers, body, now)?;
+    let mut response = read_members(status, headers, body, now)?;
     issued(&mut response, layout, with_refresh_token).map_err(|why| {
         let kept = if with_refresh_token {
             refresh_token(response.pointer_mut(&layout.refresh_token))
@@ -64,42 +66,42 @@ pub fn read(
             Ok(None)
         };
         TokenRequestError::new(Fault::NotAToken(why))
-            .retry_after(retry_after(headers, now))
+            .with_retry_after(retry_after(headers, now))
             .with_refresh_token(kept.unwrap_or_default())
     })
 }
 
-/// Reads the members of a success, or an error response.
+/// Reads the members of a success.
 ///
 /// # Errors
-/// Everything but a success with members, none of which is an error.
-pub fn members(
+/// The response is an error, or has no members.
+pub fn read_members(
     status: StatusCode,
     headers: &HeaderMap,
     body: &[u8],
     now: SystemTime,
 ) -> Result<Value, TokenRequestError> {
-    let failed = |fault| TokenRequestError::new(fault).retry_after(retry_after(headers, now));
+    let failed = |fault| TokenRequestError::new(fault).with_retry_after(retry_after(headers, now));
     let response = parse(headers, body);
-    success(status, response.as_ref()).map_err(failed)?;
+    check_status(status, response.as_ref()).map_err(failed)?;
     response.ok_or_else(|| failed(Fault::NotAToken("it is neither a JSON object nor a form")))
 }
 
-/// Reads a response of which only the success matters.
+/// Checks a response whose members do not matter.
 ///
 /// # Errors
-/// Everything but a success without an error in it.
-pub fn acknowledged(
+/// The response is an error.
+pub fn check_success(
     status: StatusCode,
     headers: &HeaderMap,
     body: &[u8],
     now: SystemTime,
 ) -> Result<(), TokenRequestError> {
-    success(status, parse(headers, body).as_ref())
-        .map_err(|fault| TokenRequestError::new(fault).retry_after(retry_after(headers, now)))
+    check_status(status, parse(headers, body).as_ref())
+        .map_err(|fault| TokenRequestError::new(fault).with_retry_after(retry_after(headers, now)))
 }
 
-fn success(status: StatusCode, response: Option<&Value>) -> Result<(), Fault> {
+fn check_status(status: StatusCode, response: Option<&Value>) -> Result<(), Fault> {
     if status == StatusCode::TOO_MANY_REQUESTS {
         return Err(Fault::Limited);
     }
@@ -113,7 +115,7 @@ fn success(status: StatusCode, response: Option<&Value>) -> Result<(), Fault> {
         .and_then(|response| response.get("error"))
         .filter(|error| is_set(error))
     {
-        // A 200 that holds an error is an error: GitHub, for one, answers so.
+        // GitHub, for one, sends errors with status 200.
         return Err(error_fault(status, error.as_str()));
     }
     if !status.is_success() {
@@ -126,7 +128,7 @@ fn success(status: StatusCode, response: Option<&Value>) -> Result<(), Fault> {
 }
 
 fn error_fault(status: StatusCode, code: Option<&str>) -> Fault {
-    match code.and_then(Refusal::of) {
+    match code.and_then(TokenRefusal::parse) {
         Some(refusal) => Fault::Refused(refusal),
         None => Fault::Rejected {
             status: status.as_u16(),
@@ -135,7 +137,7 @@ fn error_fault(status: StatusCode, code: Option<&str>) -> Fault {
     }
 }
 
-/// Some servers send `"error": null` or `""` with every token.
+/// Tells whether `error` is one. Some servers send `null` or `""` with every token.
 fn is_set(error: &Value) -> bool {
     !matches!(error, Value::Null | Value::Bool(false)) && error.as_str() != Some("")
 }
@@ -149,7 +151,7 @@ fn issued(
         sibling(&layout.access_token, "token_type"),
         "/token_type".into(),
     ] {
-        // RFC 6749 §5.1 demands a type; where there is none, what else than Bearer could be meant.
+        // RFC 6749 §5.1 requires a type, but servers that omit it mean Bearer.
         match response.pointer(&place) {
             None | Some(Value::Null) => {}
             Some(Value::String(kind)) if kind.eq_ignore_ascii_case("bearer") => {}
@@ -187,8 +189,9 @@ fn issued(
     })
 }
 
-/// RFC 6749 §A.17 allows printable ASCII alone. One that is something else is an error rather than none: the old one is
-/// most likely spent, and whoever goes on with it only learns so later.
+/// Reads the refresh token: printable ASCII (RFC 6749 §A.17).
+///
+/// An invalid one is an error: the old one is most likely spent, and using it would only fail later.
 fn refresh_token(member: Option<&mut Value>) -> Result<Option<Secret>, &'static str> {
     let token = match member.map(Value::take) {
         None | Some(Value::Null) => return Ok(None),
@@ -208,13 +211,13 @@ fn refresh_token(member: Option<&mut Value>) -> Result<Option<Secret>, &'static 
     Ok((!token.expose().is_empty()).then_some(token))
 }
 
-/// The pointer to `name` beside what `pointer` points to.
+/// Returns the pointer to `name` beside the target of `pointer`.
 fn sibling(pointer: &str, name: &str) -> String {
     let parent = pointer.rsplit_once('/').map_or("", |(parent, _)| parent);
     format!("{parent}/{name}")
 }
 
-/// A number, or a string that is one, in seconds; what is neither counts as absent.
+/// Reads a lifetime in seconds: a number, or a number in a string. Anything else counts as absent.
 fn lifetime(expires_in: Option<&Value>, default: Option<Duration>) -> Duration {
     let seconds = match expires_in {
         Some(Value::Number(number)) => number.as_f64(),
@@ -231,7 +234,7 @@ fn lifetime(expires_in: Option<&Value>, default: Option<Duration>) -> Duration {
     }
 }
 
-/// The members of a JSON object, whatever type it claims to be, or else of a form.
+/// Parses a JSON object of any media type, or else a form.
 fn parse(headers: &HeaderMap, body: &[u8]) -> Option<Value> {
     let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
     if let Ok(value) = serde_json::from_slice::<Value>(body)
@@ -250,10 +253,11 @@ fn parse(headers: &HeaderMap, body: &[u8]) -> Option<Value> {
     })
 }
 
-/// The parser takes no number that a float cannot hold, such as `1e999`, though JSON allows it (RFC 8259 §6): `null` in
-/// its place, so that a lifetime of that kind does not cost the tokens beside it.
+/// Replaces numbers beyond the range of a float, such as `1e999`, by `null`.
+///
+/// JSON allows them (RFC 8259 §6), but the parser rejects them. Such a lifetime must not cost the token beside it.
 fn without_boundless_numbers(body: &[u8]) -> Zeroizing<Vec<u8>> {
-    // Room enough not to grow: `null` is shorter than any such number.
+    // `null` is shorter than any such number, so the buffer never grows and leaves no copy of a secret.
     let mut cleaned = Zeroizing::new(Vec::with_capacity(body.len()));
     let (mut rest, mut quoted) = (body, false);
     while let Some(&first) = rest.first() {
@@ -292,7 +296,7 @@ fn is_form(headers: &HeaderMap) -> bool {
     essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }
 
-/// A form that is sent as `text/plain`, or as `text/html` even: no blank, no markup, `name=value` from the start.
+/// Recognizes a form of another media type: `name=value` from the start, without blanks and markup.
 fn looks_like_a_form(text: &str) -> bool {
     let blank_or_markup =
         |byte: u8| byte.is_ascii_whitespace() || matches!(byte, b'<' | b'>' | b'{' | b'"');
@@ -303,11 +307,11 @@ fn looks_like_a_form(text: &str) -> bool {
         })
 }
 
-/// `Retry-After` (RFC 9110 §10.2.3): seconds, or a date.
+/// Reads `Retry-After` (RFC 9110 §10.2.3): seconds, or a date.
 fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More digits than fit mean a very long time.
+        // Too many digits mean a very long time.
         return Some(Duration::from_secs(
             text.parse().unwrap_or(u64::from(u32::MAX)),
         ));

@@ -1,26 +1,28 @@
-//! Takes a token back (RFC 7009).
+//! Token revocation (RFC 7009).
 
 use super::{
-    endpoint::{EndpointResponse, TokenEndpoint},
-    error::{Target, TokenRequestError},
+    endpoint::TokenEndpoint,
+    error::{EndpointKey, TokenRequestError},
     request, response,
 };
 use crate::secret::Secret;
 
-/// What is taken back.
+/// A token to be revoked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Revoked {
-    /// A refresh token, and with it what was issued by it (RFC 7009 §2.1).
+    /// A refresh token, with the tokens that it issued (RFC 7009 §2.1).
     RefreshToken(Secret),
-    /// An access token that no refresh token came with. Servers need not be able to take it back (§2.2.1).
+    /// An access token without a refresh token. Servers need not support this (§2.2.1).
     AccessToken(Secret),
 }
 
-/// Asks the authorization server to forget `revoked`. True when it did, also when it never knew it; false for a provider
-/// without a revocation endpoint, which is told nothing.
+/// Revokes a token at the authorization server, once.
+///
+/// Returns true when the server confirms it, also for a token unknown to the server. Returns false for a provider
+/// without a revocation endpoint, without a request.
 ///
 /// # Errors
-/// Whatever kept the server from doing so; nothing is tried again.
+/// The request failed, or the server refused it.
 pub async fn revoke(
     endpoint: &TokenEndpoint,
     revoked: &Revoked,
@@ -29,19 +31,23 @@ pub async fn revoke(
         Revoked::RefreshToken(token) => (token, "refresh_token"),
         Revoked::AccessToken(token) => (token, "access_token"),
     };
-    let Some(request) = request::revocation(endpoint.provider(), token, hint) else {
+    let Some(request) = request::revocation_request(endpoint.provider(), token, hint) else {
         return Ok(false);
     };
-    let acknowledged = endpoint.send(request).await.and_then(
-        |EndpointResponse {
-             status,
-             headers,
-             body,
-         }| response::acknowledged(status, &headers, &body, endpoint.wall()),
-    );
-    acknowledged
-        .map(|()| true)
-        .map_err(|error| error.for_endpoint(Target::Revocation))
+    let sent = endpoint.send(request).await;
+    sent.and_then(|response| {
+        response::check_success(
+            response.status,
+            &response.headers,
+            &response.body,
+            endpoint.wall_time(),
+        )
+    })
+    .map(|()| true)
+    .map_err(|error| {
+        let url = endpoint.provider().revocation_endpoint.as_ref();
+        error.for_endpoint(EndpointKey::Revocation, url)
+    })
 }
 
 #[cfg(test)]

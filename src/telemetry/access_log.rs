@@ -1,36 +1,36 @@
-//! One line a request.
+//! The access log: one line for each request.
 
 use std::{fmt, time::Duration};
 
-/// What the line says. No header field and no query: nothing in it can hold a credential.
+/// One request in the access log. It has no header field and no query, so it holds no credential.
 #[derive(Clone, Copy, Debug)]
 pub struct AccessEntry<'a> {
-    /// The route that answered; `None` when nothing matched.
+    /// The matching route; `None` when no route matched.
     pub route: Option<&'a str>,
-    /// The method as the caller wrote it.
+    /// The method as the client wrote it.
     pub method: &'a str,
-    /// The path as the caller wrote it, without the query.
+    /// The path as the client wrote it, without the query.
     pub path: &'a str,
-    /// The status the caller got.
+    /// The status of the response.
     pub status: u16,
-    /// Bytes of the answer's body that were handed to the caller.
+    /// Bytes of the response body that were passed on to the client.
     pub bytes: u64,
-    /// From the request's head to the end of its answer.
+    /// Time from the request head to the end of the response.
     pub elapsed: Duration,
-    /// See [`TokenCost`].
+    /// The cost of the token.
     pub token: TokenCost,
 }
 
-/// What the token cost this request.
+/// The cost of a token for one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenCost {
-    /// The route has no provider, or the request did not come that far.
+    /// The route has no provider, or the request ended before it needed a token.
     Unneeded,
-    /// It was there.
+    /// The token was cached.
     Cached,
-    /// The request waited for it.
+    /// The request waited this long for the token.
     Waited(Duration),
-    /// The upstream refused the first one, and the request was repeated with another.
+    /// The upstream rejected the first token, and the request was repeated with another.
     Replayed,
 }
 
@@ -45,12 +45,12 @@ impl fmt::Display for TokenCost {
     }
 }
 
-/// Whether [`log`] writes anything: ask before gathering what an entry needs.
+/// Tells whether [`log`] writes anything, so that no entry is gathered in vain.
 pub fn enabled() -> bool {
     tracing::enabled!(target: "bearward::access", tracing::Level::INFO)
 }
 
-/// Writes the line, at `info`. Costs next to nothing when that level is off.
+/// Writes one line at `info`. It costs next to nothing when that level is off.
 pub fn log(entry: &AccessEntry<'_>) {
     let AccessEntry {
         route,

@@ -13,12 +13,14 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::AtomicI64},
 };
 
-use prometheus_client::{encoding::text, metrics::gauge::Gauge as AtomicGauge, registry::Registry};
+use prometheus_client::{
+    encoding::prometheus_text, metrics::gauge::Gauge as AtomicGauge, registry::Registry,
+};
 pub use provider::ProviderMetrics;
 pub use route::RouteMetrics;
 
-/// The media type of [`Metrics::render`]: OpenMetrics 1.0 text.
-pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// The media type of [`Metrics::render`]: the Prometheus text format, version 0.0.4.
+pub const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
 
 /// A number that goes up and down.
 pub type Gauge = AtomicGauge<i64, AtomicI64>;
@@ -78,16 +80,16 @@ impl Metrics {
         self.series.listeners.retain(keep);
     }
 
-    /// Writes every series as OpenMetrics text, in a stable order. Slow with thousands of routes.
+    /// Writes every series in the Prometheus text format, in a stable order. Slow with thousands of routes.
     pub fn render(&self) -> String {
         let mut out = String::new();
-        text::encode(&mut out, &self.registry)
+        prometheus_text::encode(&mut out, &self.registry)
             .unwrap_or_else(|_| unreachable!("writing to a String does not fail"));
         out
     }
 }
 
-/// How a reload of the configuration ended.
+/// The outcome of a reload of the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReloadOutcome {
     /// The new configuration is in use.
@@ -167,23 +169,22 @@ mod tests {
     fn every_metric_has_its_help_and_its_type_exactly_once() {
         let text = Metrics::new().render();
         for (name, kind) in [
-            ("bearward_build", "info"),
-            ("bearward_requests", "counter"),
+            ("bearward_build_info", "gauge"),
+            ("bearward_requests_total", "counter"),
             ("bearward_request_duration_seconds", "histogram"),
-            ("bearward_token_replays", "counter"),
+            ("bearward_token_replays_total", "counter"),
             ("bearward_connections", "gauge"),
-            ("bearward_token_requests", "counter"),
+            ("bearward_token_requests_total", "counter"),
             ("bearward_token_request_duration_seconds", "histogram"),
             ("bearward_token_expiry_timestamp_seconds", "gauge"),
             ("bearward_login_required", "gauge"),
-            ("bearward_config_reloads", "counter"),
-            ("bearward_log_lines_lost", "counter"),
+            ("bearward_config_reloads_total", "counter"),
+            ("bearward_log_lines_lost_total", "counter"),
         ] {
             let (help, kind) = (format!("# HELP {name} "), format!("# TYPE {name} {kind}\n"));
             assert_eq!(text.matches(&help).count(), 1, "{name}");
             assert_eq!(text.matches(&kind).count(), 1, "{name}");
         }
-        assert!(text.ends_with("\n# EOF\n"), "{text}");
     }
 
     #[test]
@@ -226,11 +227,11 @@ mod tests {
         for line in [
             "bearward_requests_total{route=\"devices\",code=\"200\"} 2",
             "bearward_requests_total{route=\"devices\",code=\"503\"} 1",
-            "bearward_request_duration_seconds_bucket{le=\"0.0025\",route=\"devices\"} 0",
-            "bearward_request_duration_seconds_bucket{le=\"0.005\",route=\"devices\"} 1",
-            "bearward_request_duration_seconds_bucket{le=\"0.1\",route=\"devices\"} 2",
-            "bearward_request_duration_seconds_bucket{le=\"10.0\",route=\"devices\"} 2",
-            "bearward_request_duration_seconds_bucket{le=\"+Inf\",route=\"devices\"} 3",
+            "bearward_request_duration_seconds_bucket{route=\"devices\",le=\"0.0025\"} 0",
+            "bearward_request_duration_seconds_bucket{route=\"devices\",le=\"0.005\"} 1",
+            "bearward_request_duration_seconds_bucket{route=\"devices\",le=\"0.1\"} 2",
+            "bearward_request_duration_seconds_bucket{route=\"devices\",le=\"10\"} 2",
+            "bearward_request_duration_seconds_bucket{route=\"devices\",le=\"+Inf\"} 3",
             "bearward_request_duration_seconds_sum{route=\"devices\"} 20.073",
             "bearward_request_duration_seconds_count{route=\"devices\"} 3",
             "bearward_token_replays_total{route=\"devices\"} 1",

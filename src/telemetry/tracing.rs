@@ -21,8 +21,8 @@ use self::line_writer::{EscapingLines, PatientWriter};
 use super::{LogFormat, LogSettings};
 pub use level::{InvalidLevel, validate_level};
 
-/// Lines that wait for standard error; further ones are dropped.
-const MAX_QUEUED_LINES: usize = 4096;
+/// Lines that wait for standard error; further ones are dropped. With 8 KiB each they hold 8 MiB.
+const MAX_QUEUED_LINES: usize = 1024;
 
 /// Counts the dropped lines of the process's log.
 static LOST_LINES: OnceLock<ErrorCounter> = OnceLock::new();
@@ -57,7 +57,7 @@ pub struct Guard {
     _worker: WorkerGuard,
 }
 
-/// Why the log could not be set up.
+/// An error that keeps the log from being set up.
 #[derive(Debug, Error)]
 pub enum InitError {
     /// The level or one of its directives is invalid.
@@ -116,21 +116,21 @@ fn subscriber(
     Box::new(tracing_subscriber::registry().with(targets).with(layer))
 }
 
-/// Records what is logged on this thread, for tests anywhere that promise what is not.
+/// Records the log lines of this thread, for tests of what is never logged.
 #[cfg(test)]
 pub(crate) mod recording {
     use std::sync::{Arc, Mutex};
 
     use super::*;
 
-    /// Until it is finished, lines of this thread go here.
+    /// A recording of this thread's log lines, until it is finished.
     pub(crate) struct Recording {
         text: Arc<Mutex<Vec<u8>>>,
         worker: WorkerGuard,
         subscriber: tracing::subscriber::DefaultGuard,
     }
 
-    /// Begins one at `level`, in the shape of `format`.
+    /// Starts a recording at `level`, in `format`.
     pub(crate) fn start(level: &str, format: LogFormat) -> Recording {
         let shape = Shape::of(format, true);
         let text = Arc::<Mutex<Vec<u8>>>::default();
@@ -145,7 +145,7 @@ pub(crate) mod recording {
     }
 
     impl Recording {
-        /// Ends it: all that was logged.
+        /// Ends the recording and returns its text.
         pub(crate) fn finish(self) -> String {
             drop(self.subscriber);
             drop(self.worker);
@@ -170,11 +170,24 @@ pub(crate) mod recording {
 mod tests {
     use super::*;
 
-    /// What `log` writes under these settings.
+    /// Returns the lines that `log` writes under these settings.
     fn written(level: &str, format: LogFormat, log: impl FnOnce()) -> String {
         let recording = recording::start(level, format);
         log();
         recording.finish()
+    }
+
+    #[test]
+    fn lines_logged_before_the_end_are_written() {
+        let text = written("info", LogFormat::Text, || {
+            for number in 0..MAX_QUEUED_LINES {
+                tracing::info!(target: "bearward", "line {number};");
+            }
+        });
+        assert_eq!(text.lines().count(), MAX_QUEUED_LINES);
+        assert!(
+            text.contains("line 0;") && text.contains(&format!("line {};", MAX_QUEUED_LINES - 1))
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::SystemTime};
 
 use super::{status::LastError, store::StoreError};
-use crate::oauth::error::{Refusal, TokenRequestError};
+use crate::oauth::error::{TokenRefusal, TokenRequestError};
 
 /// The kind of every store failure.
 const STORE: &str = "store";
@@ -11,7 +11,7 @@ const STORE: &str = "store";
 /// Why an attempt failed.
 #[derive(Clone, Debug)]
 pub(super) struct AttemptFailure {
-    refusal: Option<Refusal>,
+    refusal: Option<TokenRefusal>,
     needs_operator: bool,
     kind: &'static str,
     message: Arc<str>,
@@ -23,7 +23,7 @@ impl AttemptFailure {
     pub(super) fn of_request(error: &TokenRequestError, at: SystemTime) -> Self {
         Self {
             refusal: error.refusal(),
-            needs_operator: error.refusal().is_some() || error.wants_a_change(),
+            needs_operator: error.refusal().is_some() || error.needs_change(),
             kind: error.kind(),
             message: error.to_string().into(),
             at,
@@ -57,7 +57,7 @@ impl AttemptFailure {
     }
 
     /// Returns the error with which the authorization server refused the client.
-    pub(super) fn refusal(&self) -> Option<Refusal> {
+    pub(super) fn refusal(&self) -> Option<TokenRefusal> {
         self.refusal
     }
 

@@ -132,8 +132,8 @@ pub struct Setback {
 impl From<&TokenRequestError> for Setback {
     fn from(error: &TokenRequestError) -> Self {
         Self {
-            retry_after: error.asked_to_wait(),
-            needs_operator: error.wants_a_change(),
+            retry_after: error.retry_after(),
+            needs_operator: error.needs_change(),
         }
     }
 }
@@ -163,7 +163,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::oauth::error::{Fault, Refusal};
+    use crate::oauth::error::{Fault, TokenRefusal};
 
     const START: BootInstant = BootInstant::from_boot(Duration::from_secs(1000));
 
@@ -179,7 +179,7 @@ mod tests {
     }
 
     fn error(fault: Fault, pause: Option<u64>) -> TokenRequestError {
-        TokenRequestError::new(fault).retry_after(pause.map(Duration::from_secs))
+        TokenRequestError::new(fault).with_retry_after(pause.map(Duration::from_secs))
     }
 
     fn wait(
@@ -256,9 +256,9 @@ mod tests {
     fn refusals_that_need_an_operator_are_spaced_and_no_others() {
         let mut backoff = Backoff::default();
         let waits: Vec<_> = [
-            Refusal::InvalidClient,
-            Refusal::InvalidScope,
-            Refusal::UnauthorizedClient,
+            TokenRefusal::InvalidClient,
+            TokenRefusal::InvalidScope,
+            TokenRefusal::UnauthorizedClient,
         ]
         .into_iter()
         .cycle()
@@ -274,9 +274,9 @@ mod tests {
         .collect();
         assert_eq!(waits, [60.0, 120.0, 240.0, 480.0, 600.0, 600.0]);
         for refusal in [
-            Refusal::InvalidRequest,
-            Refusal::InvalidGrant,
-            Refusal::UnsupportedGrantType,
+            TokenRefusal::InvalidRequest,
+            TokenRefusal::InvalidGrant,
+            TokenRefusal::UnsupportedGrantType,
         ] {
             assert!(
                 wait(

@@ -1,89 +1,79 @@
-//! Reads what the authorization server sent back with the browser (RFC 6749 §4.1.2), of which nothing can be trusted.
+//! Reads the callback of a consent (RFC 6749 §4.1.2). Nothing in it can be trusted.
 
-use std::{fmt, sync::Arc};
+use std::{borrow::Cow, fmt, sync::Arc};
 
+use thiserror::Error;
 use url::{Url, form_urlencoded};
 
 use super::Attempt;
 use crate::{
-    oauth::{error::ErrorCode, provider::Provider},
+    oauth::{
+        error::{ErrorCode, quoted},
+        provider::Provider,
+    },
     secret::Secret,
 };
 
-/// The longest query, or pasted text, in bytes.
-const LONGEST: usize = 16 * 1024;
-/// The longest code, in bytes.
+/// The maximum length of a query, or of pasted text, in bytes.
+const MAX_CALLBACK_BYTES: usize = 16 * 1024;
+/// The maximum length of a code, in bytes.
 const MAX_CODE_BYTES: usize = 8 * 1024;
 
-/// Why a callback brought no code. Its `Display` can go anywhere: of what the server sent, it has the `error` code alone.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The reason why a callback holds no usable code.
+///
+/// Of the server's text, the message holds the `error` code alone.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum CallbackError {
-    /// It is longer than any answer.
+    /// The callback is longer than [`MAX_CALLBACK_BYTES`].
+    #[error("the callback is longer than 16 KiB: start the login again")]
     TooLong,
     /// A parameter comes twice (RFC 6749 §3.1).
+    #[error("a parameter of the callback comes twice: start the login again")]
     Repeated,
-    /// `state` is missing, or of another attempt: forged, replayed, or too old.
+    /// `state` is missing or belongs to another attempt: it is forged, replayed, or too old.
+    #[error(
+        "the callback belongs to another login, or to one that has ended: start the login again"
+    )]
     State,
     /// `iss` names another authorization server (RFC 9207 §2.4).
+    #[error("the callback comes from another authorization server: start the login again")]
     Issuer,
-    /// The server, or the user, said no.
+    /// The server or the user refused the login.
+    #[error("the authorization server refused the login{}", quoted(.code.as_ref()))]
     Denied {
-        /// The value of `error`, where it is a code.
+        /// The value of `error`, if it is a valid code.
         code: Option<ErrorCode>,
-        /// What the server says of it, for the page that the person sees.
+        /// The server's explanation, for the page that the person sees.
         description: Option<Description>,
     },
-    /// There is no code in it.
+    /// The callback has no code.
+    #[error("there is no code in the callback: start the login again")]
     NoCode,
-    /// What it brings as the code cannot be one (RFC 6749 §A.11).
+    /// The code is too long or has invalid characters (RFC 6749 §A.11).
+    #[error(
+        "the code is longer than 8 KiB or is not printable ASCII: copy it again, or start the login again"
+    )]
     NotACode,
 }
 
-impl fmt::Display for CallbackError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooLong => f.write_str("the answer is too long"),
-            Self::Repeated => f.write_str("a parameter of the answer comes twice"),
-            Self::State => {
-                f.write_str("the answer belongs to another login, or to one that is over")
-            }
-            Self::Issuer => f.write_str("the answer comes from another authorization server"),
-            Self::Denied {
-                code: Some(code), ..
-            } => {
-                write!(
-                    f,
-                    "the authorization server refused the login with the error \"{code}\""
-                )
-            }
-            Self::Denied { code: None, .. } => {
-                f.write_str("the authorization server refused the login")
-            }
-            Self::NoCode => f.write_str("there is no code in the answer"),
-            Self::NotACode => f.write_str("the code in the answer cannot be one"),
-        }
-    }
-}
-
-impl std::error::Error for CallbackError {}
-
-/// The `error_description` of a response: up to 256 characters of RFC 6749 §4.1.2.1's alphabet. Words of the server's:
-/// for the person who logs in, and not for logs.
+/// An `error_description`: up to 256 characters of RFC 6749 §4.1.2.1's alphabet.
+///
+/// The server wrote it. It is shown to the person who logs in, and never logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description(Arc<str>);
 
 impl Description {
-    /// The longest description, in bytes.
+    /// The maximum length in bytes.
     pub const MAX_BYTES: usize = 256;
 
-    /// `text`, if it is a description.
+    /// Parses a description; `None` if it is too long or has other characters.
     pub fn parse(text: &str) -> Option<Self> {
         let allowed = |byte| matches!(byte, 0x20..=0x21 | 0x23..=0x5B | 0x5D..=0x7E);
         ((1..=Self::MAX_BYTES).contains(&text.len()) && text.bytes().all(allowed))
             .then(|| Self(text.into()))
     }
 
-    /// The text.
+    /// Returns the text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -95,17 +85,17 @@ impl fmt::Display for Description {
     }
 }
 
-/// As [`Attempt::read_callback`].
+/// Implements [`Attempt::read_callback`].
 pub(super) fn read(
     attempt: &Attempt,
     provider: &Provider,
     query: &str,
 ) -> Result<Secret, CallbackError> {
-    if query.len() > LONGEST {
+    if query.len() > MAX_CALLBACK_BYTES {
         return Err(CallbackError::TooLong);
     }
-    let parameters = Parameters::parse(query)?;
-    // First of all, so that a forged answer has no effect, and its words are shown to nobody.
+    let parameters = CallbackParameters::parse(query)?;
+    // Checked first, so that a forged callback has no effect and none of its text is shown.
     if !parameters
         .find("state")
         .is_some_and(|state| attempt.state.matches(state.as_bytes()))
@@ -114,7 +104,7 @@ pub(super) fn read(
     }
     if parameters
         .find("iss")
-        .is_some_and(|issuer| !is_of(provider, issuer))
+        .is_some_and(|issuer| !is_issuer_of(provider, issuer))
     {
         return Err(CallbackError::Issuer);
     }
@@ -135,13 +125,13 @@ pub(super) fn read(
     self::code(code)
 }
 
-/// As [`Attempt::read_pasted`].
+/// Implements [`Attempt::read_pasted`].
 pub(super) fn read_pasted(
     attempt: &Attempt,
     provider: &Provider,
     text: &str,
 ) -> Result<Secret, CallbackError> {
-    if text.len() > LONGEST {
+    if text.len() > MAX_CALLBACK_BYTES {
         return Err(CallbackError::TooLong);
     }
     let text = text.trim();
@@ -156,14 +146,17 @@ pub(super) fn read_pasted(
     {
         return read(attempt, provider, query);
     }
-    // A code may hold blanks by the letter of the RFC; a slip of the clipboard is more likely.
+    // RFC 6749 allows blanks in a code, but a mistake of the clipboard is more likely.
     if text.contains(' ') {
         return Err(CallbackError::NotACode);
     }
     code(text)
 }
 
-/// `text`, if it can be a code (RFC 6749 §A.11).
+/// Parses a code (RFC 6749 §A.11).
+///
+/// # Errors
+/// The text is empty, longer than [`MAX_CODE_BYTES`], or not printable ASCII.
 pub(in crate::oauth) fn code(text: &str) -> Result<Secret, CallbackError> {
     match text.len() {
         0 => Err(CallbackError::NoCode),
@@ -174,7 +167,7 @@ pub(in crate::oauth) fn code(text: &str) -> Result<Secret, CallbackError> {
     }
 }
 
-/// The parameter that carries the code.
+/// Returns the name of the parameter that carries the code.
 pub(in crate::oauth) fn code_parameter(provider: &Provider) -> &str {
     provider
         .authorization
@@ -182,9 +175,10 @@ pub(in crate::oauth) fn code_parameter(provider: &Provider) -> &str {
         .map_or("code", |authorization| &authorization.code_parameter)
 }
 
-/// Whether `issuer` is the provider's, as far as that is known: the identifiers of issuers are not configured, but they
-/// share the origin of one of the endpoints. An attacker's server (RFC 9207 §1) shares none.
-fn is_of(provider: &Provider, issuer: &str) -> bool {
+/// Tells whether `issuer` has the origin of one of the provider's endpoints.
+///
+/// Issuer identifiers are not configured. An attacker's server (RFC 9207 §1) has another origin.
+fn is_issuer_of(provider: &Provider, issuer: &str) -> bool {
     let Ok(issuer) = Url::parse(issuer) else {
         return false;
     };
@@ -198,10 +192,10 @@ fn is_of(provider: &Provider, issuer: &str) -> bool {
     issuer.has_host() && ours.any(|url| url.origin() == issuer.origin())
 }
 
-/// The parameters of a response, none of which may come twice; empty ones count as absent (RFC 6749 §3.1).
-struct Parameters<'a>(Vec<(std::borrow::Cow<'a, str>, std::borrow::Cow<'a, str>)>);
+/// The parameters of a callback, each name once. Empty ones count as absent (RFC 6749 §3.1).
+struct CallbackParameters<'a>(Vec<(Cow<'a, str>, Cow<'a, str>)>);
 
-impl<'a> Parameters<'a> {
+impl<'a> CallbackParameters<'a> {
     fn parse(query: &'a str) -> Result<Self, CallbackError> {
         let mut parameters = Vec::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {

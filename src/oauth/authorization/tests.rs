@@ -1,4 +1,4 @@
-//! The consent redirect, and what is taken for an answer to it.
+//! The authorization request and its callback.
 
 use std::collections::HashSet;
 
@@ -151,7 +151,7 @@ fn debug_shows_nothing_that_ties_it_to_the_callback() {
 }
 
 #[test]
-fn the_code_is_taken_from_the_answer_to_this_attempt_alone() {
+fn the_code_is_read_from_the_callback_of_this_attempt_alone() {
     let provider = provider();
     let read = |query: &str| attempt().read_callback(&provider, query);
     assert_eq!(
@@ -218,7 +218,7 @@ fn the_issuer_is_checked_when_it_comes() {
 }
 
 #[test]
-fn a_denial_is_told_in_words_that_can_stand_anywhere() {
+fn a_denial_is_reported_with_its_code_alone() {
     let provider = provider();
     let read = |query: &str| attempt().read_callback(&provider, query).unwrap_err();
     let denied = read("error=access_denied&error_description=not+today&state=right");
@@ -229,10 +229,10 @@ fn a_denial_is_told_in_words_that_can_stand_anywhere() {
             description: Description::parse("not today")
         }
     );
-    let told = "the authorization server refused the login with the error \"access_denied\"";
+    let expected = "the authorization server refused the login with the error \"access_denied\"";
     assert_eq!(
         denied.to_string(),
-        told,
+        expected,
         "the server's own words are for a page, and not for a log"
     );
     let long = format!(

@@ -63,7 +63,7 @@ async fn a_redirect_is_never_followed() {
 }
 
 #[tokio::test]
-async fn an_endless_answer_is_cut() {
+async fn an_endless_response_is_cut() {
     let server = TokenServer::start(Reply::Endless).await;
     let fault = fault_of(fake::provider(&server.url())).await;
     assert_eq!(fault, Fault::NotAToken("it is larger than 64 KiB"));
@@ -72,7 +72,7 @@ async fn an_endless_answer_is_cut() {
 }
 
 #[tokio::test]
-async fn a_slow_answer_ends_at_the_timeout() {
+async fn a_slow_response_ends_at_the_timeout() {
     let server = TokenServer::start(Reply::Token(60)).await;
     server.hold_responses();
     let mut provider = fake::provider(&server.url());
@@ -81,7 +81,7 @@ async fn a_slow_answer_ends_at_the_timeout() {
 }
 
 #[tokio::test]
-async fn an_answer_that_stops_halfway_ends_at_the_timeout() {
+async fn a_response_that_stops_halfway_ends_at_the_timeout() {
     // The length promises more than comes, and the connection stays open.
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut provider = fake::provider(&format!("http://{}/token", listener.local_addr().unwrap()));
@@ -136,7 +136,7 @@ async fn faults_of_the_network_are_told_apart() {
     let https = plain.url().replace("http://", "https://");
     assert_eq!(
         fault_of(fake::provider(&https)).await,
-        Fault::Tls("it does not speak TLS")
+        Fault::Tls("it does not speak TLS; check the address")
     );
 }
 
@@ -145,7 +145,7 @@ async fn error_of(provider: Provider) -> TokenRequestError {
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_told_from_a_request_that_never_left() {
+async fn a_lost_response_differs_from_a_request_that_was_not_sent() {
     let server = TokenServer::start(Reply::Hangup).await;
     assert!(
         error_of(fake::provider(&server.url()))
@@ -160,7 +160,7 @@ async fn a_lost_answer_is_told_from_a_request_that_never_left() {
         error_of(fake::provider(&server.url()))
             .await
             .may_have_been_received(),
-        "the answer was cut"
+        "the response was cut"
     );
     server.hold_responses();
     let mut slow = fake::provider(&server.url());
@@ -183,7 +183,7 @@ async fn a_lost_answer_is_told_from_a_request_that_never_left() {
             !error_of(fake::provider(&server.url()))
                 .await
                 .may_have_been_received(),
-            "answered {status}"
+            "status {status}"
         );
     }
     let address = server.url();
@@ -255,7 +255,7 @@ async fn a_secret_in_the_query_is_in_no_error() {
     assert!(server.requests()[0].starts_with("GET /token?"));
     assert!(
         server.requests()[0].contains(CANARY),
-        "the secret went out, only the error is without it"
+        "the secret is sent, but not in the error"
     );
 }
 
@@ -264,7 +264,7 @@ async fn limits_are_passed_on_with_their_time() {
     let server = TokenServer::start(Reply::response(429, "retry-after: 17\r\n", "slow")).await;
     let error = ask(fake::provider(&server.url())).await.unwrap_err();
     assert_eq!(
-        (error.fault(), error.asked_to_wait()),
+        (error.fault(), error.retry_after()),
         (&Fault::Limited, Some(Duration::from_secs(17)))
     );
 }
@@ -295,7 +295,9 @@ async fn a_private_authority_is_trusted_when_it_is_configured() {
     let stranger = fault_of(fake::provider(&server.url())).await;
     assert_eq!(
         stranger,
-        Fault::Tls("its certificate is not signed by an authority that is trusted here")
+        Fault::Tls(
+            "its certificate is not signed by a trusted authority; add that to `token_request.ca_file`"
+        )
     );
     assert_eq!(server.count(), 0);
 
@@ -311,7 +313,7 @@ async fn a_private_authority_is_trusted_when_it_is_configured() {
         .unwrap();
     assert_eq!(
         fault_of(provider).await,
-        Fault::Tls("its certificate is for another name")
+        Fault::Tls("its certificate is for another name; check the address")
     );
 }
 
@@ -342,7 +344,7 @@ async fn http2_is_spoken_where_the_server_offers_it() {
             .accept(stream)
             .await
             .unwrap();
-        let answer = hyper::service::service_fn(
+        let service = hyper::service::service_fn(
             |request: http::Request<hyper::body::Incoming>| async move {
                 assert_eq!(request.version(), http::Version::HTTP_2);
                 Ok::<_, std::convert::Infallible>(http::Response::new(
@@ -351,7 +353,7 @@ async fn http2_is_spoken_where_the_server_offers_it() {
             },
         );
         let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
-            .serve_connection(TokioIo::new(stream), answer)
+            .serve_connection(TokioIo::new(stream), service)
             .await;
     });
     let mut provider = fake::provider(&format!("https://localhost:{port}/token"));

@@ -1,4 +1,4 @@
-//! What is taken for a token, and what is not.
+//! Responses with and without a usable token.
 
 use http::HeaderValue;
 use proptest::prelude::*;
@@ -8,16 +8,16 @@ use crate::oauth::fake;
 
 const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
-fn answer(
+fn response(
     status: u16,
     kind: Option<&'static str>,
     body: &[u8],
 ) -> Result<Issued, TokenRequestError> {
     let layout = fake::provider("http://127.0.0.1/").token_response;
-    answer_at(status, kind, body, &layout)
+    response_at(status, kind, body, &layout)
 }
 
-fn answer_at(
+fn response_at(
     status: u16,
     kind: Option<&'static str>,
     body: &[u8],
@@ -27,7 +27,7 @@ fn answer_at(
     if let Some(kind) = kind {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
     }
-    read(
+    read_token(
         StatusCode::from_u16(status).unwrap(),
         &headers,
         body,
@@ -38,24 +38,24 @@ fn answer_at(
 }
 
 fn fault(status: u16, body: &str) -> Fault {
-    answer(status, None, body.as_bytes())
+    response(status, None, body.as_bytes())
         .unwrap_err()
         .fault()
         .clone()
 }
 
 fn seconds(body: &str) -> f64 {
-    answer(200, None, body.as_bytes())
+    response(200, None, body.as_bytes())
         .unwrap()
         .lifetime
         .as_secs_f64()
 }
 
 #[test]
-fn an_ordinary_answer_brings_its_token() {
+fn an_ordinary_response_holds_its_token() {
     let body = br#"{"access_token":"abc","token_type":"Bearer","expires_in":3600,"scope":"x","refresh_token":"r"}"#;
     for status in [200, 201] {
-        let issued = answer(status, Some("application/json"), body).unwrap();
+        let issued = response(status, Some("application/json"), body).unwrap();
         assert_eq!(issued.access_token.expose(), "abc");
         assert_eq!(issued.lifetime, Duration::from_secs(3600));
     }
@@ -63,7 +63,7 @@ fn an_ordinary_answer_brings_its_token() {
 
 #[test]
 fn a_refresh_token_is_taken_where_it_is_due() {
-    let read = |body: &str| answer(200, None, body.as_bytes()).map(|issued| issued.refresh_token);
+    let read = |body: &str| response(200, None, body.as_bytes()).map(|issued| issued.refresh_token);
     let with = |member: &str| format!(r#"{{"access_token":"abc","refresh_token":{member}}}"#);
     assert_eq!(read(&with("\"r e\"")), Ok(Some(Secret::new("r e"))));
     assert_eq!(
@@ -89,7 +89,7 @@ fn a_refresh_token_is_taken_where_it_is_due() {
     layout.refresh_token = "/data/next".into();
     let body = br#"{"access_token":"abc","refresh_token":"no","data":{"next":"r"}}"#;
     assert_eq!(
-        answer_at(200, None, body, &layout).unwrap().refresh_token,
+        response_at(200, None, body, &layout).unwrap().refresh_token,
         Some(Secret::new("r"))
     );
 }
@@ -99,7 +99,7 @@ fn a_refresh_token_that_is_not_due_is_not_even_looked_at() {
     let layout = fake::provider("http://127.0.0.1/").token_response;
     for member in ["\"r\"", "7", "\"\\n\""] {
         let body = format!(r#"{{"access_token":"abc","refresh_token":{member}}}"#);
-        let issued = read(
+        let issued = read_token(
             StatusCode::OK,
             &HeaderMap::new(),
             body.as_bytes(),
@@ -144,7 +144,7 @@ fn a_number_beyond_all_bounds_costs_nothing_but_itself() {
         let body = format!(
             r#"{{"access_token":"a\"1e999","expires_in":{written},"refresh_token":"r 1e999,"}}"#
         );
-        let issued = answer(200, None, body.as_bytes()).unwrap();
+        let issued = response(200, None, body.as_bytes()).unwrap();
         assert_eq!(issued.access_token.expose(), "a\"1e999", "{written}");
         assert_eq!(
             issued.refresh_token.unwrap().expose(),
@@ -154,7 +154,7 @@ fn a_number_beyond_all_bounds_costs_nothing_but_itself() {
         assert_eq!(issued.lifetime, DEFAULT_LIFETIME, "{written}");
     }
     assert!(
-        answer(200, None, br#"{"access_token":"a","expires_in":1e999"#).is_err(),
+        response(200, None, br#"{"access_token":"a","expires_in":1e999"#).is_err(),
         "what is broken stays so"
     );
 }
@@ -163,9 +163,9 @@ fn a_number_beyond_all_bounds_costs_nothing_but_itself() {
 fn the_configured_lifetime_stands_in_for_a_missing_one() {
     let mut layout = fake::provider("http://127.0.0.1/").token_response;
     layout.default_lifetime = Some(Duration::from_secs(3600));
-    let missing = answer_at(200, None, br#"{"access_token":"a"}"#, &layout).unwrap();
+    let missing = response_at(200, None, br#"{"access_token":"a"}"#, &layout).unwrap();
     assert_eq!(missing.lifetime, Duration::from_secs(3600));
-    let given = answer_at(
+    let given = response_at(
         200,
         None,
         br#"{"access_token":"a","expires_in":60}"#,
@@ -179,7 +179,7 @@ fn the_configured_lifetime_stands_in_for_a_missing_one() {
 fn only_bearer_will_do() {
     for good in [r#""bearer""#, r#""BEARER""#, "null"] {
         assert!(
-            answer(
+            response(
                 200,
                 None,
                 format!(r#"{{"access_token":"a","token_type":{good}}}"#).as_bytes()
@@ -203,13 +203,13 @@ fn pointers_say_where_the_members_are() {
     layout.access_token = "/data/tokens/0/value".into();
     layout.expires_in = "/data/ttl".into();
     let body = br#"{"data":{"tokens":[{"value":"abc","token_type":"bearer"}],"ttl":"90"}}"#;
-    let issued = answer_at(200, None, body, &layout).unwrap();
+    let issued = response_at(200, None, body, &layout).unwrap();
     assert_eq!(
         (issued.access_token.expose(), issued.lifetime.as_secs()),
         ("abc", 90)
     );
     let other_type = br#"{"data":{"tokens":[{"value":"abc","token_type":"mac"}]}}"#;
-    assert!(answer_at(200, None, other_type, &layout).is_err());
+    assert!(response_at(200, None, other_type, &layout).is_err());
 }
 
 #[test]
@@ -220,14 +220,14 @@ fn forms_are_read_too() {
         Some("text/plain"),
         None,
     ] {
-        let issued = answer(200, kind, body).unwrap();
+        let issued = response(200, kind, body).unwrap();
         assert_eq!(
             (issued.access_token.expose(), issued.lifetime.as_secs()),
             ("a+b", 60)
         );
     }
-    let error = answer(200, None, b"error=invalid_client&error_description=x").unwrap_err();
-    assert_eq!(error.refusal(), Some(Refusal::InvalidClient));
+    let error = response(200, None, b"error=invalid_client&error_description=x").unwrap_err();
+    assert_eq!(error.refusal(), Some(TokenRefusal::InvalidClient));
 }
 
 #[test]
@@ -252,7 +252,7 @@ fn what_is_no_token_is_refused() {
         "<!doctype html>access_token=abc",
     ] {
         assert!(matches!(fault(200, body), Fault::NotAToken(_)), "{body:?}");
-        let page = answer(200, Some("text/html"), body.as_bytes()).unwrap_err();
+        let page = response(200, Some("text/html"), body.as_bytes()).unwrap_err();
         assert_eq!(page.kind(), "not_a_token", "{body:?}");
     }
 }
@@ -269,7 +269,7 @@ fn an_error_of_the_rfc_refuses_the_client() {
         let body =
             format!(r#"{{"error":"{code}","error_description":"canary","access_token":"a"}}"#);
         for status in [200, 400, 401, 403] {
-            let error = answer(status, None, body.as_bytes()).unwrap_err();
+            let error = response(status, None, body.as_bytes()).unwrap_err();
             assert_eq!(error.kind(), code);
             assert!(!format!("{error} {error:?}").contains("canary"));
         }
@@ -285,7 +285,7 @@ fn a_client_error_without_such_an_error_is_the_servers_fault() {
         r#"{"error":{"code":"canary"}}"#,
         "{\"error\":\"canary\n\"}",
     ] {
-        let error = answer(401, None, body.as_bytes()).unwrap_err();
+        let error = response(401, None, body.as_bytes()).unwrap_err();
         assert_eq!(
             error.fault(),
             &Fault::Rejected {
@@ -296,7 +296,7 @@ fn a_client_error_without_such_an_error_is_the_servers_fault() {
         );
         assert!(!format!("{error} {error:?}").contains("canary"));
     }
-    let error = answer(400, None, br#"{"error":"slow_down"}"#).unwrap_err();
+    let error = response(400, None, br#"{"error":"slow_down"}"#).unwrap_err();
     assert_eq!((error.refusal(), error.is_transient()), (None, true));
     assert!(error.to_string().contains("slow_down"));
 }
@@ -305,7 +305,7 @@ fn a_client_error_without_such_an_error_is_the_servers_fault() {
 fn an_empty_error_beside_a_token_is_none() {
     for none in ["null", "\"\"", "false"] {
         assert!(
-            answer(
+            response(
                 200,
                 None,
                 format!(r#"{{"access_token":"a","error":{none}}}"#).as_bytes()
@@ -337,7 +337,7 @@ fn retry_after_is_seconds_or_a_date() {
     ] {
         let mut headers = HeaderMap::new();
         headers.insert(RETRY_AFTER, HeaderValue::from_static(text));
-        let error = read(
+        let error = read_token(
             StatusCode::SERVICE_UNAVAILABLE,
             &headers,
             b"",
@@ -347,7 +347,7 @@ fn retry_after_is_seconds_or_a_date() {
         )
         .unwrap_err();
         assert_eq!(
-            error.asked_to_wait(),
+            error.retry_after(),
             expected.map(Duration::from_secs),
             "{text:?}"
         );
@@ -359,7 +359,7 @@ proptest! {
     fn whatever_comes_nothing_but_a_sendable_token_gets_through(
         status in 100u16..600, body in prop::collection::vec(any::<u8>(), 0..200)
     ) {
-        if let Ok(issued) = answer(status, None, &body) {
+        if let Ok(issued) = response(status, None, &body) {
             prop_assert!((200..300).contains(&status));
             prop_assert!(HeaderValue::from_str(issued.access_token.expose()).is_ok());
             prop_assert!((MIN_LIFETIME..=MAX_LIFETIME).contains(&issued.lifetime));
@@ -370,7 +370,7 @@ proptest! {
     fn any_token_is_read_whole_or_refused(token in "\\PC{0,40}", expires_in in any::<f64>()) {
         let body = serde_json::json!({"access_token": token, "expires_in": expires_in}).to_string();
         let sendable = !token.is_empty() && token.bytes().all(|byte| (0x21..=0x7E).contains(&byte));
-        match answer(200, None, body.as_bytes()) {
+        match response(200, None, body.as_bytes()) {
             Ok(issued) => {
                 prop_assert!(sendable);
                 prop_assert_eq!(issued.access_token.expose(), token);
@@ -383,7 +383,7 @@ proptest! {
     #[test]
     fn an_error_shows_only_its_code(description in "[a-z]{12,30}", code in "\\PC{0,80}") {
         let body = serde_json::json!({"error": code, "error_description": description, "x": description}).to_string();
-        if let Err(error) = answer(400, None, body.as_bytes()) {
+        if let Err(error) = response(400, None, body.as_bytes()) {
             let shown = format!("{error} {error:?}");
             prop_assert!(!shown.contains(&description) || code.contains(&description));
             prop_assert!(error.to_string().len() < 160);

@@ -15,7 +15,7 @@ use crate::{
 /// A code and a token at once; `STATE` stands for what was sent.
 const BOTH: &str = r#"{"authorization_code":"c0de","expires_in":300,"access_token":"a","refresh_token":"r","state":"STATE"}"#;
 
-/// An answer with the state that the request has.
+/// Replies with the state of the request.
 fn reply(status: u16, body: &str) -> Reply {
     let body = body.to_owned();
     Reply::by(move |request| {
@@ -144,7 +144,7 @@ async fn another_state_ends_it() {
         .await;
         assert_eq!(
             error.fault(),
-            &Fault::NotACode("its state is not the one that was sent")
+            &Fault::NotACode("its state belongs to another sign-in")
         );
     }
 }
@@ -153,10 +153,7 @@ async fn another_state_ends_it() {
 async fn no_state_ends_it() {
     for state in ["", r#","state":null"#] {
         let error = fault(200, &format!(r#"{{"authorization_code":"c"{state}}}"#)).await;
-        assert_eq!(
-            error.fault(),
-            &Fault::NotACode("the state that was sent is not in it")
-        );
+        assert_eq!(error.fault(), &Fault::NotACode("it has no state"));
     }
 }
 
@@ -180,7 +177,7 @@ async fn what_brings_no_code_ends_it() {
 }
 
 #[tokio::test]
-async fn a_refusal_is_told_from_an_outage() {
+async fn a_refusal_differs_from_an_outage() {
     for (status, body) in [
         (401, ""),
         (400, r#"{"error":"invalid_grant"}"#),
@@ -188,11 +185,8 @@ async fn a_refusal_is_told_from_an_outage() {
         (200, r#"{"error":"locked"}"#),
     ] {
         let error = fault(status, body).await;
-        assert!(error.wants_a_change(), "{status} {body}");
-        assert!(
-            error.to_string().starts_with("the sign-in was refused"),
-            "{error}"
-        );
+        assert!(error.needs_change(), "{status} {body}");
+        assert!(error.to_string().contains("refused the sign-in"), "{error}");
         assert_eq!(
             error.refusal(),
             None,
@@ -201,8 +195,11 @@ async fn a_refusal_is_told_from_an_outage() {
     }
     for status in [302, 408, 429, 500, 503] {
         let error = fault(status, "").await;
-        assert!(!error.wants_a_change(), "{status}");
-        assert!(error.to_string().contains("sign-in endpoint"), "{error}");
+        assert!(!error.needs_change(), "{status}");
+        assert!(
+            error.to_string().starts_with("`sign_in.endpoint` (http://"),
+            "{error}"
+        );
     }
 }
 

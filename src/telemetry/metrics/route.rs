@@ -14,13 +14,13 @@ use std::{
 
 use super::buckets::{Buckets, Durations};
 
-/// A power of two; with more threads than this, some share a shard, which costs them time but no count.
+/// Shards per route. With more threads than this, some share a shard, which costs time but no count.
 const SHARDS: usize = 8;
 
-/// Different statuses that a shard holds in itself. Few routes ever see more.
+/// The statuses that a shard counts without an allocation. Few routes see more.
 const SLOTS: usize = 12;
 
-/// All that [`http::StatusCode`] can be: 100 to 999.
+/// The number of valid values of [`http::StatusCode`]: 100 to 999.
 const CODES: usize = 900;
 
 /// The counters of one route.
@@ -73,7 +73,7 @@ struct Shard {
     codes: Codes,
 }
 
-/// A small table that statuses enter as they are seen, and a full one for a route that sees too many.
+/// Counts by status: a small table, and a full one for a route with more statuses than slots.
 #[derive(Debug, Default)]
 struct Codes {
     /// The status in the upper 16 bits, its count in the others; 0 is a free slot. Slots fill from the front.
@@ -125,7 +125,7 @@ impl Codes {
     }
 }
 
-/// Threads take shards in turn, so that as many workers as there are shards never meet.
+/// Assigns shards to threads in turn, so that up to [`SHARDS`] workers share none.
 fn shard_of_this_thread() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {

@@ -98,7 +98,7 @@ mod tests {
     use crate::telemetry::tracing::{MAX_QUEUED_LINES, start_worker};
 
     #[test]
-    fn an_output_that_blocks_delays_no_caller_and_lost_lines_are_counted() {
+    fn an_output_that_blocks_delays_no_thread_and_lost_lines_are_counted() {
         struct Blocked(mpsc::Sender<()>, mpsc::Receiver<()>);
         impl Write for Blocked {
             fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     clock::{BootInstant, Clock},
     oauth::{
-        error::{Fault, Refusal, TokenRequestError},
+        error::{Fault, TokenRefusal, TokenRequestError},
         grant::Grant,
         provider::Provider,
         response::Issued,
@@ -193,7 +193,7 @@ impl Acquirer {
             RefreshInput::OtherClient => (LoginReason::OtherClient, None),
             RefreshInput::Missing => (LoginReason::Missing, None),
             RefreshInput::Refused => {
-                let refusal = Fault::Refused(Refusal::InvalidGrant);
+                let refusal = Fault::Refused(TokenRefusal::InvalidGrant);
                 let last = locked
                     .access_token()
                     .filter(|_| start.current.is_none() && start.invalidated.is_none());
@@ -222,7 +222,7 @@ impl Acquirer {
         }
         match response {
             Ok(issued) => self.record_issued(locked, issued, requested_at, true).await,
-            Err(error) if error.refusal() == Some(Refusal::InvalidGrant) => {
+            Err(error) if error.refusal() == Some(TokenRefusal::InvalidGrant) => {
                 self.record_refusal(locked, error).await
             }
             Err(error) => {

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use super::*;
 use crate::{
     clock::{Clock, ManualClock},
-    oauth::error::{Fault, Refusal, TokenRequestError},
+    oauth::error::{Fault, TokenRefusal, TokenRequestError},
     secret::Secret,
     token::{access_token::AccessToken, schedule::TokenDeadlines, store::StoreError},
 };
@@ -126,7 +126,7 @@ fn a_request_that_an_attempt_has_overtaken_causes_no_other() {
 
 #[test]
 fn a_refusal_is_reported_to_clients_by_its_code_alone() {
-    let mut snapshot = failed(Fault::Refused(Refusal::InvalidScope), 60);
+    let mut snapshot = failed(Fault::Refused(TokenRefusal::InvalidScope), 60);
     assert_eq!(
         demand(&mut snapshot, NOW, Demand::AnyToken),
         Err(TokenError::Refused {

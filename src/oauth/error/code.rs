@@ -1,0 +1,49 @@
+//! The `error` code of a response.
+
+use std::{fmt, sync::Arc};
+
+/// An `error` code: 1 to 64 characters of RFC 6749 §5.2's alphabet, harmless in any text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ErrorCode(Arc<str>);
+
+impl ErrorCode {
+    /// The maximum length in bytes.
+    pub const MAX_BYTES: usize = 64;
+
+    /// Parses a code; `None` if it is too long or has other characters.
+    pub fn parse(text: &str) -> Option<Self> {
+        let allowed = |byte| matches!(byte, 0x20..=0x21 | 0x23..=0x5B | 0x5D..=0x7E);
+        ((1..=Self::MAX_BYTES).contains(&text.len()) && text.bytes().all(allowed))
+            .then(|| Self(text.into()))
+    }
+
+    /// Returns the code.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Returns ` with the error "…"`, or an empty text without a code.
+pub(in crate::oauth) fn quoted(code: Option<&ErrorCode>) -> String {
+    code.map_or_else(String::new, |code| format!(" with the error \"{code}\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_bounded_in_length_and_alphabet() {
+        assert!(ErrorCode::parse("invalid_client").is_some());
+        assert!(ErrorCode::parse(&"a".repeat(64)).is_some());
+        for bad in ["", "a\"b", "a\\b", "a\nb", "ä", &"a".repeat(65)] {
+            assert_eq!(ErrorCode::parse(bad), None, "{bad:?}");
+        }
+    }
+}
