@@ -41,7 +41,7 @@ pub struct Deadlines {
     write_timer: Option<Timer>,
 }
 
-/// What the connection waits for from the client.
+/// The next event that the connection awaits from the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Waiting {
     /// The first byte, since this instant.
