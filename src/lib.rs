@@ -31,6 +31,14 @@
 //! | Where is a token response parsed? | `oauth::response` |
 //! | Where does the process start and end? | `cli::run`, `app` |
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::disallowed_methods,
+        reason = "a test aborts its tasks with its runtime, and may measure real time"
+    )
+)]
+
 #[cfg(test)]
 extern crate self as bearward;
 

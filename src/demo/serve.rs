@@ -37,6 +37,10 @@ impl Server {
     ///
     /// # Errors
     /// No port can be bound.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the handle is kept, and dropping the server aborts the task"
+    )]
     pub(super) async fn start(router: Router) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         Ok(Self {
