@@ -1,4 +1,4 @@
-# What a developer runs, and CI too: `make test` is everything.
+# The commands of developers and CI. `make test` runs every check.
 
 CARGO ?= cargo
 IMAGE ?= bearward
@@ -13,7 +13,7 @@ build:
 test: fmt-check lint deny tools peers
 	$(CARGO) test --workspace --locked --no-fail-fast
 
-# The tests that need nothing but Rust.
+# The tests that need only Rust.
 unit:
 	$(CARGO) test --workspace --locked --lib --bins
 	$(CARGO) test --locked --test layers
@@ -27,13 +27,13 @@ fmt-check:
 lint:
 	$(CARGO) clippy --workspace --locked --all-targets -- -D warnings
 
-# Licences, sources and duplicate crates; known vulnerabilities are asked for apart, since that needs the network:
+# Licences, sources and duplicate crates. Known vulnerabilities are a separate check, which needs the network:
 # `cargo deny check advisories`.
 deny:
 	@if command -v cargo-deny >/dev/null 2>&1; then $(CARGO) deny --log-level error check bans licenses sources; \
 	else echo "cargo-deny is not installed: licences and sources are not checked"; fi
 
-# The authorization server that the tests run against; npm writes the stamp itself.
+# The authorization server that the tests run against. npm writes the stamp.
 peers: $(PEERS)/node_modules/.package-lock.json
 
 $(PEERS)/node_modules/.package-lock.json: $(PEERS)/package.json $(PEERS)/package-lock.json | tools
@@ -43,17 +43,17 @@ $(PEERS)/node_modules/.package-lock.json: $(PEERS)/package.json $(PEERS)/package
 tools:
 	@sh $(PEERS)/tools.sh
 
-# Side by side with whichever of nginx, HAProxy and Envoy is installed, with TLS and HTTP/2 too: `make bench BENCH="--kinds plain,h2c"`
-# measures these alone. `cargo bench` times the steps of a request.
+# Compares the release build with the installed ones of nginx, HAProxy and Envoy, with TLS and HTTP/2 too.
+# `make bench BENCH="--kinds plain,h2c"` measures only these kinds; docs/PERFORMANCE.md has the rest.
 bench:
 	python3 benches/compare/compare.py $(BENCH)
 
-# Each target for a while: `make fuzz SECONDS=600 TARGETS=admission`. Needs a nightly toolchain and cargo-fuzz; without them the same
-# promises are checked by `cargo test --test fuzz`, with FUZZ_ROUNDS and FUZZ_SEED for other mutations.
+# Runs each target for a while: `make fuzz SECONDS=600 TARGETS=framing_gate`. It needs a nightly toolchain and cargo-fuzz.
+# `cargo test --test fuzz` checks the same promises without them, with FUZZ_ROUNDS and FUZZ_SEED for other mutations.
 SECONDS ?= 120
 TARGETS ?= framing_gate path token_response configuration
 fuzz:
-	@# The very dependencies that the proxy is built with, and libFuzzer's.
+	@# The same dependencies as the proxy's, and libFuzzer.
 	cp Cargo.lock fuzz/Cargo.lock
 	@for target in $(TARGETS); do \
 		mkdir -p fuzz/corpus/$$target; \

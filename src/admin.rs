@@ -1,7 +1,7 @@
 //! The admin listener: health, metrics, status, logins, and the page for people.
 //!
-//! A request is admitted by the guard, routed, and answered from the state of the layers below. Nothing is kept here but
-//! the logins under way.
+//! A request is admitted by the guard and routed; its response comes from the state of the layers below. Only logins
+//! under way have their state here.
 
 mod drained_body;
 mod guard;
@@ -18,7 +18,7 @@ use std::{net::Ipv4Addr, sync::Arc};
 
 use crate::{secret::LiveSecret, server::address::ListenAddress};
 pub use router::router;
-pub use serve::{serve, serve_connection};
+pub use serve::serve;
 pub use state::{AdminState, RouteView, View};
 
 /// `[admin]`.

@@ -3,16 +3,27 @@
 
 pub mod api;
 pub mod authorization_server;
-mod serve;
 mod tokens;
 
-use std::fmt::Display;
+use std::{
+    fmt::Display,
+    io,
+    net::{Ipv4Addr, SocketAddr},
+};
 
-use axum::response::{IntoResponse, Response};
+use axum::{
+    Router,
+    response::{IntoResponse, Response},
+};
 use http::{StatusCode, header};
+use hyper_util::{rt::TokioExecutor, service::TowerToHyperService};
 
 use api::Api;
 use authorization_server::AuthorizationServer;
+
+use crate::server::{
+    address::ListenAddress, limits::Limits, listener::Bound, listening::Listening, serve::Server,
+};
 
 /// The configuration of a sidecar on `port` of loopback, in TOML; port 0 is any free port.
 ///
@@ -68,6 +79,18 @@ pub fn banner(
         "\nTry it:\n\n  curl http://{sidecar}/v1/devices\n\nPress Ctrl-C to stop.\n"
     ));
     text
+}
+
+/// Serves `router` on any free port of loopback, by HTTP/1.1 and by HTTP/2 with prior knowledge.
+///
+/// # Errors
+/// No port can be bound.
+fn serve(router: Router) -> io::Result<(SocketAddr, Listening)> {
+    let bound = Bound::bind(&ListenAddress::Tcp((Ipv4Addr::LOCALHOST, 0).into()))?;
+    let port = bound.address().port().unwrap_or_default();
+    let server = Server::new(TokioExecutor::new(), Limits::default()).with_date();
+    let listening = Listening::start(bound, server, TowerToHyperService::new(router))?;
+    Ok(((Ipv4Addr::LOCALHOST, port).into(), listening))
 }
 
 /// A response with a JSON body.

@@ -1,4 +1,8 @@
 //! Listening, accepting and serving HTTP by hyper, for any service.
+//!
+//! All listeners share one code path. [`accept`] accepts, and [`serve`] serves each connection through
+//! [`deadlines`] and [`framing_gate`]. [`listening`] does both for a service that lives on one runtime: admin, login
+//! callback and demo. The proxy does it on each of its worker threads.
 
 pub mod accept;
 pub mod address;
@@ -10,6 +14,7 @@ pub mod framing_gate;
 pub mod html;
 pub mod limits;
 pub mod listener;
+pub mod listening;
 pub mod origin_guard;
 pub mod problem;
 pub mod serve;
@@ -17,3 +22,4 @@ pub mod share;
 pub mod stream;
 pub mod stream_watch;
 pub mod timer;
+pub mod tracked_service;

@@ -1,4 +1,4 @@
-"""An authority, and a certificate from it for the origin, made by openssl for one run."""
+"""A certificate authority, and a certificate of it for the origin, made by openssl for one run."""
 import os
 import subprocess
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ extendedKeyUsage = serverAuth
 
 @dataclass(frozen=True)
 class Certificates:
-    """Paths of PEM files."""
+    """The paths of PEM files."""
 
     authority: str
     chain: str
@@ -24,7 +24,7 @@ class Certificates:
 
 
 def make(folder):
-    """Good for two days: a run takes minutes, but a clock may be set meanwhile."""
+    """Makes certificates that are valid for two days: a run takes minutes, but the clock may be set meanwhile."""
     write(folder, "leaf.cnf", LEAF)
     openssl(folder, "req", "-x509", *KEY, "-keyout", "ca.key", "-out", "ca.pem", "-days", "2", "-subj", "/CN=benchmark",
             "-addext", "keyUsage=critical,keyCertSign")

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Compares bearward with whichever of nginx, HAProxy and Envoy is installed: the same requests through each in turn,
-for each kind of exchange (--kinds): HTTP/1.1 on both sides, https or HTTP/2 to the origin, HTTP/2 from the callers.
+"""Compares bearward with the installed ones of nginx, HAProxy and Envoy: the same requests through each in turn, for each
+kind of exchange (--kinds): HTTP/1.1 on both sides, https or HTTP/2 to the origin, HTTP/2 from the clients.
 
-Everything runs on loopback and ends with this script. nginx is needed (it is the origin), and wrk, or h2load (of
-nghttp2) for HTTP/2 from the callers; openssl for https; perf adds rows.
-A machine that others use is noisy: read the ratios, which are medians over rounds of two measures taken side by side,
-and of those the instructions first."""
+Everything runs on loopback and ends with this script. It needs nginx (the origin) and wrk; h2load (of nghttp2) for HTTP/2
+from the clients; openssl for https. perf adds rows.
+A shared machine is noisy: read the ratios, which are medians over rounds of two measures taken side by side, and of
+those the instructions first."""
 import argparse
 import atexit
 import os
@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 
-# The folder is the project's: nothing is left in it.
+# No files are left in the project's folder.
 sys.dont_write_bytecode = True
 
 import counters
@@ -27,14 +27,14 @@ from process import stop_all, tool
 from running import Proxy
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-# How often each is started to see how long that takes.
+# The number of starts that are timed.
 STARTS = 5
 
 
 def main():
     chosen = arguments()
     if not tool("nginx"):
-        sys.exit("nginx is not installed: it is needed to compare anything")
+        sys.exit("nginx is not installed: install it, or set NGINX; it is the origin")
     measured = kinds.chosen(chosen.kinds)
     bearward = os.path.abspath(chosen.bearward) if chosen.bearward else build()
 
@@ -45,7 +45,7 @@ def main():
         signal.signal(sign, lambda *_: sys.exit(130))
     os.environ["BENCH_CLIENT_SECRET"] = proxies.CLIENT_SECRET
 
-    # The proxy has a processor to itself where there are two.
+    # With two processors or more, the proxy has one of its own.
     cpus = sorted(os.sched_getaffinity(0))
     own, others = set(cpus[:1]), set(cpus[1:] or cpus)
     values = servers.begin(folder, measured, others)
@@ -55,7 +55,7 @@ def main():
         if chosen.only:
             ways = {name: way for name, way in ways.items() if name in chosen.only}
         if not ways:
-            print(f"{kind.name}: none of {', '.join(chosen.only)} takes part", file=sys.stderr)
+            print(f"{kind.name}: {', '.join(chosen.only)}: no such proxy takes part", file=sys.stderr)
             continue
         compare(kind, ways, chosen, lambda name: Proxy(name, ways[name], kind, folder, values, own), others, perf)
 
@@ -63,10 +63,10 @@ def main():
 def arguments():
     names = lambda text: text.split(",")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bearward", help="the binary; left out: it is built")
+    parser.add_argument("--bearward", help="the binary; default: a new release build")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=int, default=1, help="of one measure")
-    parser.add_argument("--only", type=names, help="names of proxies, with commas between them")
+    parser.add_argument("--only", type=names, help="names of proxies, separated by commas")
     parser.add_argument("--kinds", type=names, help="of " + ",".join(kind.name for kind in kinds.KINDS)
                         + "; left out: all whose programs are installed")
     return parser.parse_args()
@@ -79,11 +79,11 @@ def build():
 
 
 def compare(kind, names, chosen, begin, cpus, perf):
-    """Measures one kind with each proxy in turn, and shows what came out."""
+    """Measures one kind with each proxy in turn, and prints the table."""
     running = [begin(name) for name in names]
     if kind.whole:
         for _ in range(STARTS):
-            # The others have nothing to do meanwhile.
+            # The other proxies are idle meanwhile.
             for proxy in running:
                 again = begin(proxy.name)
                 again.stop()
@@ -91,7 +91,7 @@ def compare(kind, names, chosen, begin, cpus, perf):
         for proxy in running:
             proxy.samples.append(proxy.grow(cpus))
     for proxy in running:
-        # Connections are made and keys agreed upon before anything counts.
+        # Opens connections and agrees on keys before the measures.
         proxy.load(kind.connections, 1, cpus)
     for number in range(chosen.rounds):
         turn = number % len(running)

@@ -1,4 +1,4 @@
-"""Instructions, which perf counts where the processor lets it."""
+"""Instructions, which perf counts if the processor lets it."""
 import os
 import subprocess
 import tempfile
@@ -9,7 +9,7 @@ EVENTS = ["instructions:u", "instructions:k"]
 
 
 def working():
-    """perf, if it counts instructions here."""
+    """The path of perf, if it counts instructions on this machine."""
     perf = tool("perf")
     if not perf:
         return None
@@ -22,7 +22,7 @@ def working():
 
 
 def counting(perf, pid, argv, path):
-    """The command with perf before it, which counts for this process and its children while the command runs."""
+    """The command line of `argv` under perf, which counts for the process `pid` and its children meanwhile."""
     return [*words(perf, path), "-p", ",".join(map(str, tree(pid))), "--", *argv]
 
 
@@ -31,13 +31,13 @@ def words(perf, path):
 
 
 def place():
-    """Where perf may write."""
+    """The path of perf's output."""
     return os.path.join(tempfile.gettempdir(), f"bearward-perf-{os.getpid()}")
 
 
 def read(path):
-    """Of the user and of the kernel, or None: perf writes words where the processor, or the machine it is simulated on,
-    counts nothing. The file is removed."""
+    """The instructions of user and kernel. None if the processor or its virtual machine counts nothing: perf then writes
+    words. Removes the file."""
     try:
         with open(path) as file:
             counts = {line.split(",")[2]: line.split(",")[0] for line in file if line.count(",") > 2}

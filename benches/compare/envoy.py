@@ -3,13 +3,13 @@ from process import HOST
 
 
 def configuration(kind, values):
-    """One listener and one cluster, with the token put in by `credential_injector`."""
+    """One listener and one cluster; `credential_injector` adds the token."""
     secret = {"name": "credential", "generic_secret": {"secret": {"inline_string": "Bearer " + values["token"]}}}
     return {"static_resources": {"secrets": [secret], "listeners": [listener(values)], "clusters": [cluster(kind, values)]}}
 
 
 def listener(values):
-    """The codec is told by the first bytes: HTTP/2 needs no setting."""
+    """The first bytes decide on the codec: HTTP/2 needs no setting."""
     injected = {
         "name": "envoy.http.injected_credentials.generic",
         "typed_config": {**typed("http.injected_credentials.generic.v3.Generic"), "credential": {"name": "credential"}},
@@ -40,7 +40,7 @@ def cluster(kind, values):
     if kind.tls:
         found["transport_socket"] = {"name": "envoy.transport_sockets.tls", "typed_config": tls(values)}
     if kind.out == "https-h2":
-        # As ALPN has it.
+        # As ALPN decides.
         both = {"http_protocol_options": {}, "http2_protocol_options": {}}
         found["typed_extension_protocol_options"] = {
             "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
@@ -49,7 +49,7 @@ def cluster(kind, values):
 
 
 def tls(values):
-    """Without a name to match, Envoy takes a certificate of the authority for any host; without a version, TLS 1.2."""
+    """Without a name to match, Envoy accepts a certificate of the authority for any host; without a version, TLS 1.2."""
     version = {"tls_minimum_protocol_version": "TLSv1_3", "tls_maximum_protocol_version": "TLSv1_3"}
     name = {"san_type": "DNS", "matcher": {"exact": "localhost"}}
     trusted = {"trusted_ca": {"filename": values["ca"]}, "match_typed_subject_alt_names": [name]}

@@ -1,4 +1,4 @@
-"""The kinds of exchange that are compared: what the callers speak, what the origin speaks, and who can take part."""
+"""The kinds of exchange that are compared: the protocols of clients and origin, and the programs that each needs."""
 import sys
 from dataclasses import dataclass
 
@@ -9,14 +9,14 @@ from process import tool
 class Kind:
     name: str
     heading: str
-    # The listener of the origin that it goes to: http, https or https-h2.
+    # The listener of the origin: http, https or https-h2.
     out: str = "http"
-    # HTTP/2 with prior knowledge from the callers.
+    # HTTP/2 with prior knowledge from the clients.
     h2_in: bool = False
     connections: int = 64
     # Requests at a time on each connection.
     streams: int = 1
-    # Start, memory and many connections are measured too.
+    # Whether start, memory and many connections are measured too.
     whole: bool = False
 
     @property
@@ -25,12 +25,12 @@ class Kind:
 
     @property
     def needs(self):
-        """The programs without which it cannot be measured."""
+        """The programs that the measures of this kind need."""
         return ["h2load" if self.h2_in else "wrk"] + (["openssl"] if self.tls else [])
 
     @property
     def load(self):
-        """How much is asked at a time, in words."""
+        """The number of requests at a time, in words."""
         return f"{self.connections} connections" + (f" of {self.streams} streams" if self.streams > 1 else "")
 
 
@@ -43,17 +43,17 @@ KINDS = [
 
 
 def chosen(names):
-    """The kinds of these names, or all whose programs are installed. Ends with a message where that cannot be."""
+    """The kinds of these names, or all whose programs are installed. Exits with a message if there is none."""
     known = {kind.name: kind for kind in KINDS}
     if unknown := [name for name in names or [] if name not in known]:
-        sys.exit(f"no such kind: {', '.join(unknown)}; there are {', '.join(known)}")
+        sys.exit(f"no such kind: {', '.join(unknown)}; choose from {', '.join(known)}")
     found = []
     for kind in [known[name] for name in names] if names else KINDS:
         missing = [name for name in kind.needs if not tool(name)]
         if not missing:
             found.append(kind)
             continue
-        lack = f"{kind.name} cannot be measured without {' and '.join(missing)}"
+        lack = f"{kind.name} needs {' and '.join(missing)}, which is not installed"
         if names:
             sys.exit(lack)
         print(lack, file=sys.stderr)

@@ -1,4 +1,4 @@
-"""The programs that send the requests: how they are called, and what their reports say."""
+"""The programs that send the requests: their command lines, and their reports."""
 import re
 import subprocess
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ HEADERS = ["User-Agent: service/1.0", "Accept: application/json", "Accept-Encodi
 class Report:
     requests: int
     rate: float
-    # What was not answered with success, in words.
+    # The requests that got no success, in words.
     wrong: str
 
 
 def command(kind, port, connections, seconds):
-    """A load of this kind, for so long."""
+    """The command line of a load of this kind."""
     fields = [word for header in HEADERS for word in ("-H", header)]
     if kind.h2_in:
         return [tool("h2load"), "-t1", f"-c{connections}", f"-m{kind.streams}", f"-D{seconds}", *fields, url(port)]
@@ -26,7 +26,7 @@ def command(kind, port, connections, seconds):
 
 
 def report(kind, text):
-    """What the program says it did, or None where nothing was answered."""
+    """The program's report, or None if there was no response."""
     found = of_h2load(text) if kind.h2_in else of_wrk(text)
     return found if found and found.requests else None
 
@@ -46,7 +46,7 @@ def of_h2load(text):
     return Report(int(requests[1]), float(rate[1]), f"{requests[2]} failed" if int(requests[2]) else "")
 
 
-def answers(kind, port):
+def responds(kind, port):
     """Whether one request of this kind gets a 200."""
     if not kind.h2_in:
         return status(port, PATH) == 200

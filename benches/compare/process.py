@@ -1,4 +1,4 @@
-"""Finds programs, starts them, ends those that were started here, and reads off the kernel what they cost."""
+"""Finds programs, starts them, ends those that it started, and reads their cost from the kernel."""
 import os
 import shutil
 import signal
@@ -11,12 +11,12 @@ _started = []
 
 
 def tool(name):
-    """Where a program is: as its variable says (NGINX, WRK…), else on the path."""
+    """The path of a program: from its variable (NGINX, WRK…), else on the path."""
     return os.environ.get(name.upper()) or shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
 
 
 def write(folder, name, text):
-    """A file for a program to read, and where it is."""
+    """Writes a file for a program, and returns its path."""
     path = os.path.join(folder, name)
     with open(path, "w") as file:
         file.write(text)
@@ -24,7 +24,7 @@ def write(folder, name, text):
 
 
 def start(argv, folder, name, cpus=None, stdout=None):
-    """Starts a process with its output in a file of the folder, on these processors alone."""
+    """Starts a process on these processors only, with its output in a file of the folder."""
     def prepare():
         if cpus:
             os.sched_setaffinity(0, cpus)
@@ -36,7 +36,7 @@ def start(argv, folder, name, cpus=None, stdout=None):
 
 
 def stop(process):
-    """Ends one process that was started here, and the children that it leaves behind."""
+    """Ends one process that `start` has started, and its children."""
     if process.poll() is None:
         family = tree(process.pid)[1:]
         process.terminate()
@@ -47,7 +47,7 @@ def stop(process):
             process.wait()
         for pid in family:
             try:
-                # Still in the session that began with our process: the number was not given to anybody else.
+                # Still in our process's session: the number has not been given to another process.
                 if os.getsid(pid) == process.pid:
                     os.kill(pid, signal.SIGKILL)
             except OSError:
@@ -62,7 +62,7 @@ def stop_all():
 
 
 def tree(pid):
-    """The process and all that descend from it."""
+    """The process and its descendants."""
     children = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit():
@@ -79,7 +79,7 @@ def tree(pid):
 
 
 def cpu_ns(pid):
-    """Time on a processor, of every thread of the tree: from the scheduler, or in ticks where it keeps no account."""
+    """CPU time of every thread of the tree, in ns: from the scheduler, or in ticks if it keeps no account."""
     total = 0
     for one in tree(pid):
         try:
@@ -97,7 +97,7 @@ def cpu_ns(pid):
 
 
 def memory_kib(pid):
-    """Memory in use by the tree, pages that are shared within it counted once."""
+    """Memory of the tree in KiB. Pages that are shared within it count once."""
     total = 0
     for one in tree(pid):
         try:
@@ -115,19 +115,19 @@ def free_port():
 
 
 def status(port, path, headers=(), wait=0.5):
-    """The status of one GET, or 0 where nobody answers in time."""
+    """The status of one GET, or 0 if there is no response in time."""
     lines = "".join(f"{header}\r\n" for header in headers)
     try:
         with socket.create_connection((HOST, port), timeout=wait) as connection:
             connection.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{lines}\r\n".encode())
-            answer = connection.recv(64)
-        return int(answer.split(b" ", 2)[1])
+            response = connection.recv(64)
+        return int(response.split(b" ", 2)[1])
     except (OSError, ValueError, IndexError):
         return 0
 
 
 def until(process, ready, bound=15.0):
-    """Waits until `ready` says so; gives the seconds since the call."""
+    """Waits until `ready` is true; returns the seconds since the call."""
     begun = time.monotonic()
     while time.monotonic() - begun < bound:
         if process.poll() is not None:

@@ -1,4 +1,4 @@
-"""The proxies that are compared, each with the configuration that does what bearward does."""
+"""The proxies that are compared, each with a configuration that does what bearward does."""
 import json
 
 import envoy
@@ -29,7 +29,7 @@ NGINX_TLS = """
       proxy_ssl_protocols TLSv1.3;
 """
 
-# More connections are allowed than are used: with a fifth of its descriptors taken, HAProxy closes idle servers' ones.
+# More connections than are used: with a fifth of its descriptors in use, HAProxy closes idle connections to servers.
 HAPROXY = """
 global
     nbthread 1
@@ -79,9 +79,9 @@ BEARWARD_TLS = 'ca_file = "%(ca)s"'
 
 
 def installed(bearward, kind):
-    """Name and way to start of every proxy that is there and can do this kind: (folder, settings) -> argv."""
+    """The installed proxies that can do this kind, by name, each with the function that makes its command line."""
     found = {"bearward": lambda folder, values: run_bearward(bearward, kind, folder, values)}
-    # The nginx that distributions carry speaks no HTTP/2 to an origin.
+    # nginx as packaged speaks no HTTP/2 to an origin.
     if kind.out != "https-h2" and (nginx := tool("nginx")):
         found["nginx"] = lambda folder, values: run_nginx(nginx, kind, folder, values)
     if haproxy := tool("haproxy"):
@@ -92,7 +92,7 @@ def installed(bearward, kind):
 
 
 def run_bearward(bearward, kind, folder, values):
-    # It takes HTTP/2 from a caller, and from ALPN, without being told.
+    # It accepts HTTP/2 from clients, and negotiates it by ALPN, without settings.
     values = dict(settings(kind, values), client_id=CLIENT_ID, tls=BEARWARD_TLS % values if kind.tls else "")
     return [bearward, "run", "-c", write(folder, "bearward.toml", BEARWARD % values)]
 
@@ -115,5 +115,5 @@ def run_envoy(binary, kind, folder, values):
 
 
 def settings(kind, values):
-    """What is the same for all of them."""
+    """The settings of all proxies."""
     return dict(values, origin=values[kind.out], scheme="https" if kind.tls else "http")

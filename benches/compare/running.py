@@ -1,4 +1,4 @@
-"""One proxy that runs, and what is measured of it."""
+"""One running proxy, and its measures."""
 import os
 import subprocess
 import sys
@@ -13,12 +13,12 @@ from process import cpu_ns, free_port, memory_kib, start, stop, until
 class Proxy:
     def __init__(self, name, way, kind, folder, values, cpus):
         self.name, self.kind, self.port, self.samples = name, kind, free_port(), []
-        # A folder of its own: its files must not change while it runs.
+        # A folder of its own, so that its files do not change while it runs.
         folder = tempfile.mkdtemp(dir=folder)
         argv = way(folder, dict(values, port=self.port))
         self.process = start(argv, folder, name, cpus)
         try:
-            self.begin = until(self.process, lambda: load.answers(kind, self.port)) * 1000
+            self.begin = until(self.process, lambda: load.responds(kind, self.port)) * 1000
         except RuntimeError as error:
             with open(os.path.join(folder, name + ".log"), errors="replace") as log:
                 raise RuntimeError(f"{name} ({kind.name}): {error}: {log.read()[-500:].strip()}") from None
@@ -27,7 +27,7 @@ class Proxy:
         stop(self.process)
 
     def load(self, connections, seconds, cpus, perf=None):
-        """One measure: what the load says, what the kernel says, and what perf says where it can."""
+        """One measure: of the load, of the kernel, and of perf if it is there."""
         argv = load.command(self.kind, self.port, connections, seconds)
         counted = counters.place()
         if perf:

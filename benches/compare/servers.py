@@ -1,4 +1,4 @@
-"""The servers round the proxies: the origin, which wants the token, and the token endpoint, which gives it."""
+"""The servers around the proxies: the origin, which requires the token, and the token endpoint, which issues it."""
 import json
 import os
 import subprocess
@@ -7,12 +7,11 @@ import sys
 import certificates
 from process import HOST, free_port, start, status, tool, until, write
 
-# As long as a small JWT; the peers are given it, bearward asks for it.
+# As long as a small JWT. The peers have it in their configuration; bearward requests it.
 TOKEN = ("eyJhbGciOiJSUzI1NiIsInR5cCI6ImF0K2p3dCJ9." + "bench0Token_9-" * 60)[:640]
 PATH = "/small"
 
-# A request in another version of HTTP than its listener is there for is refused, so that nobody is measured at what
-# it was not asked to do.
+# Each listener refuses requests in another version of HTTP than its own, so that every proxy does the same work.
 ORIGIN = """
 daemon off; user %(user)s; worker_processes 1; pid origin.pid; error_log origin.err warn; worker_rlimit_nofile 8192;
 events { worker_connections 4096; multi_accept on; }
@@ -36,7 +35,7 @@ http {
 }
 """
 
-# One version and one cipher suite for all, or a proxy's own preference for a cheaper one would be measured.
+# One version and one cipher suite for all: otherwise a proxy's preference for a cheaper one would be measured.
 TLS = """
     listen %(host)s:%(https)d ssl backlog=4096;
     listen %(host)s:%(https-h2)d ssl http2 backlog=4096;
@@ -45,7 +44,7 @@ TLS = """
 
 
 def begin(folder, kinds, cpus):
-    """Starts both on these processors; gives what the proxies have to know of them."""
+    """Starts both on these processors; returns their addresses and files for the proxies."""
     endpoint = start(token_endpoint(), folder, "token_endpoint", cpus, stdout=subprocess.PIPE)
     values = {
         "host": HOST, "user": "root" if os.geteuid() == 0 else "nobody", "token": TOKEN, "ca": None,
@@ -62,10 +61,10 @@ def begin(folder, kinds, cpus):
     process = start([tool("nginx"), "-p", folder, "-e", "origin.err", "-c", configuration], folder, "origin", cpus)
     until(process, lambda: status(values["http"], PATH, [f"Authorization: Bearer {TOKEN}"]) == 200)
     if status(values["http"], PATH) != 401:
-        sys.exit("the origin does not ask for the token")
+        sys.exit("the origin does not require the token")
     return values
 
 
 def token_endpoint():
-    """A token endpoint that always gives the same token."""
+    """The command line of a token endpoint that always issues the same token."""
     return [sys.executable, os.path.join(os.path.dirname(os.path.abspath(__file__)), "token_endpoint.py"), TOKEN]

@@ -1,4 +1,4 @@
-"""A token endpoint (RFC 6749) on loopback that gives the token of its command line to any client. Prints its port."""
+"""A token endpoint (RFC 6749) on loopback that issues the token of its command line to any client. Prints its port."""
 import json
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer

@@ -6,14 +6,10 @@ mod token_endpoint;
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    sync::oneshot,
-    task::JoinHandle,
-};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::task::TaskTracker;
 
-use self::token_endpoint::{Answers, TokenEndpoint};
+use self::token_endpoint::{TokenEndpoint, TokenResponse};
 use super::*;
 use crate::{
     clock::{Clock, ManualClock, SystemClock},
@@ -24,9 +20,9 @@ use crate::{
     },
     secret::Secret,
     server::{
-        exchange::{Answer, ask},
-        limits::Limits,
+        exchange::{ClientResponse, ask, exchange},
         listener::Bound,
+        listening::Listening,
     },
     telemetry::metrics::Metrics,
     token::{
@@ -45,13 +41,12 @@ struct World {
     /// The logins for which shutdown waits.
     drain: TaskTracker,
     address: SocketAddr,
-    shutdown: Option<oneshot::Sender<()>>,
-    task: JoinHandle<()>,
+    listening: Listening,
 }
 
 #[derive(Default)]
 struct Setup {
-    answers: Answers,
+    token_response: TokenResponse,
     key: Option<&'static str>,
     /// Says that the listener is one that others can reach.
     public: bool,
@@ -62,7 +57,7 @@ struct Setup {
 
 impl World {
     async fn start(setup: Setup) -> Self {
-        let endpoint = TokenEndpoint::start(setup.answers).await;
+        let endpoint = TokenEndpoint::start(setup.token_response).await;
         let mut provider = provider(&endpoint);
         if setup.login {
             provider.grant_type = GrantType::AuthorizationCode;
@@ -114,10 +109,7 @@ impl World {
             view,
             drain.clone(),
         ));
-        let (shutdown, signal) = oneshot::channel::<()>();
-        let task = tokio::spawn(serve(bound.listener().unwrap(), state.clone(), async {
-            let _ = signal.await;
-        }));
+        let listening = serve(bound, state.clone()).unwrap();
         Self {
             endpoint,
             provider,
@@ -125,8 +117,7 @@ impl World {
             state,
             drain,
             address,
-            shutdown: Some(shutdown),
-            task,
+            listening,
         }
     }
 
@@ -138,18 +129,18 @@ impl World {
         }
     }
 
-    async fn ask(&self, method: &str, target: &str, fields: &[(&str, &str)]) -> Answer {
+    async fn ask(&self, method: &str, target: &str, fields: &[(&str, &str)]) -> ClientResponse {
         ask(self.address, method, target, fields, "")
             .await
             .expect("a response")
     }
 
-    async fn get(&self, target: &str) -> Answer {
+    async fn get(&self, target: &str) -> ClientResponse {
         self.ask("GET", target, &[]).await
     }
 
     /// Waits until `/readyz` responds with `status`.
-    async fn until_readyz(&self, status: u16) -> Answer {
+    async fn until_readyz(&self, status: u16) -> ClientResponse {
         let wait = async {
             loop {
                 let response = self.get("/readyz").await;
@@ -211,7 +202,7 @@ fn route(name: &str, provider: Option<&str>) -> RouteView {
 type Fields<'a> = &'a [(&'a str, &'a str)];
 
 /// An error response of the documented shape, and its type.
-fn kind(response: &Answer) -> String {
+fn kind(response: &ClientResponse) -> String {
     assert_eq!(
         response.header("content-type"),
         "application/problem+json",
@@ -236,7 +227,7 @@ fn kind(response: &Answer) -> String {
 #[tokio::test]
 async fn health_follows_the_tokens_that_routes_need() {
     let world = World::start(Setup {
-        answers: Answers::Unavailable,
+        token_response: TokenResponse::Unavailable,
         ..Setup::default()
     })
     .await;
@@ -250,7 +241,7 @@ async fn health_follows_the_tokens_that_routes_need() {
     );
     assert_eq!(response.json()["not_ready"], json!({ "hapn": "failing" }));
 
-    world.endpoint.respond_with(Answers::Token);
+    world.endpoint.respond_with(TokenResponse::Token);
     assert_eq!(
         world
             .ask("POST", "/api/providers/hapn/refresh", &[])
@@ -273,7 +264,7 @@ async fn health_follows_the_tokens_that_routes_need() {
 #[tokio::test]
 async fn a_provider_that_no_route_uses_does_not_count() {
     let world = World::start(Setup {
-        answers: Answers::Unavailable,
+        token_response: TokenResponse::Unavailable,
         ..Setup::default()
     })
     .await;
@@ -337,7 +328,7 @@ async fn an_operator_refreshes_now_and_sees_the_status() {
 #[tokio::test]
 async fn a_refresh_that_fails_is_a_502_that_says_why_without_a_secret() {
     let world = World::start(Setup {
-        answers: Answers::InvalidClient,
+        token_response: TokenResponse::InvalidClient,
         ..Setup::default()
     })
     .await;
@@ -353,7 +344,7 @@ async fn a_refresh_that_fails_is_a_502_that_says_why_without_a_secret() {
     let provider = world.until_provider("refused").await;
     assert_eq!(provider["last_error"]["kind"], "invalid_client");
 
-    world.endpoint.respond_with(Answers::Unavailable);
+    world.endpoint.respond_with(TokenResponse::Unavailable);
     let response = world.ask("POST", "/api/providers/hapn/refresh", &[]).await;
     assert_eq!(
         (response.status, kind(&response).as_str()),
@@ -665,7 +656,7 @@ async fn a_reload_shows_at_once() {
 
 #[tokio::test]
 async fn shutting_down_ends_idle_connections_and_the_listener() {
-    let mut world = World::start(Setup::default()).await;
+    let world = World::start(Setup::default()).await;
     let mut idle = tokio::net::TcpStream::connect(world.address).await.unwrap();
     idle.write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n")
         .await
@@ -673,15 +664,18 @@ async fn shutting_down_ends_idle_connections_and_the_listener() {
     let mut response = [0; 12];
     idle.read_exact(&mut response).await.unwrap();
     assert_eq!(&response, b"HTTP/1.1 200");
-    drop(world.shutdown.take());
+    let drained = tokio::spawn(world.listening.drain(Duration::from_secs(60)));
     let mut rest = Vec::new();
     let ended = async {
         idle.read_to_end(&mut rest).await.unwrap();
-        world.task.await.unwrap();
+        drop(idle);
+        drained.await.unwrap();
     };
     tokio::time::timeout(Duration::from_secs(10), ended)
         .await
         .expect("an end within 10 s");
+    let refused = tokio::net::TcpStream::connect(world.address).await;
+    assert!(refused.is_err(), "the listener is closed");
 }
 
 #[tokio::test]
@@ -689,11 +683,7 @@ async fn a_unix_socket_serves_as_well() {
     let world = World::start(Setup::default()).await;
     let folder = tempfile::tempdir().unwrap();
     let bound = Bound::bind(&ListenAddress::Unix(folder.path().join("admin.sock"))).unwrap();
-    let task = tokio::spawn(serve(
-        bound.listener().unwrap(),
-        world.state.clone(),
-        std::future::pending(),
-    ));
+    let _listening = serve(bound, world.state.clone()).unwrap();
     let mut stream = tokio::net::UnixStream::connect(folder.path().join("admin.sock"))
         .await
         .unwrap();
@@ -704,44 +694,34 @@ async fn a_unix_socket_serves_as_well() {
     let mut response = String::new();
     stream.read_to_string(&mut response).await.unwrap();
     assert!(response.starts_with("HTTP/1.1 200"));
-    task.abort();
 }
 
-/// Time is paused, and there is no socket in it but one in memory.
-#[tokio::test(start_paused = true)]
-async fn a_head_that_does_not_come_and_an_answer_that_is_not_read_end_the_connection() {
-    let metrics = Metrics::new();
-    let view = View {
-        tokens: tokens(&[], &metrics),
-        routes: Vec::new(),
-        key: None,
-        store: StoreLocation::Memory,
-    };
-    let address = "127.0.0.1:1".parse().unwrap();
-    let state = Arc::new(AdminState::new(
-        address,
-        metrics,
-        Arc::new(SystemClock),
-        view,
-        TaskTracker::new(),
-    ));
-    for sent in [
-        "GET /livez HTTP/1.1\r\nhost: loc",
-        "GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n",
+#[tokio::test]
+async fn refused_heads_get_their_problem() {
+    let world = World::start(Setup::default()).await;
+    let long = format!("x: {}\r\n", "a".repeat(70_000));
+    for (fields, status) in [
+        ("content-length: 1\r\ntransfer-encoding: chunked\r\n", 400),
+        (long.as_str(), 431),
     ] {
-        // Eight bytes of room: the response gets stuck.
-        let (mut ours, theirs) = tokio::io::duplex(8);
-        let connection = tokio::spawn(serve_connection(
-            theirs,
-            router(state.clone()),
-            Limits::default(),
-            std::future::pending(),
-        ));
-        ours.write_all(sent.as_bytes()).await.unwrap();
-        let bound = Duration::from_secs(400);
-        tokio::time::timeout(bound, connection)
-            .await
-            .expect("the connection ends")
-            .unwrap();
+        let request = format!("GET /livez HTTP/1.1\r\nhost: localhost\r\n{fields}\r\n");
+        let response = exchange(world.address, &request).await.unwrap();
+        assert_eq!(response.status, status);
+        assert_eq!(response.header("content-type"), "application/problem+json");
+        assert_eq!(response.header("connection"), "close");
     }
+}
+
+/// Time is paused: the deadline passes as soon as the connection waits for it.
+#[tokio::test(start_paused = true)]
+async fn a_head_that_stays_incomplete_gets_a_408() {
+    let world = World::start(Setup::default()).await;
+    let mut stream = tokio::net::TcpStream::connect(world.address).await.unwrap();
+    stream
+        .write_all(b"GET /livez HTTP/1.1\r\nhost: loc")
+        .await
+        .unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).await.unwrap();
+    assert!(response.starts_with("HTTP/1.1 408"), "{response}");
 }

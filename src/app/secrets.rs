@@ -1,4 +1,4 @@
-//! Secrets that come from files are followed: a new one is in force within seconds of its change.
+//! Secrets that come from files: a changed one is in force within seconds.
 
 use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
@@ -9,68 +9,77 @@ use tokio::{
 
 use crate::{config::Config, secret::LiveSecret};
 
-/// How often the files are read. They are few and small, and a comparison of contents is the one test that also sees
-/// a symbolic link being swapped far above them.
-const PERIOD: Duration = Duration::from_secs(2);
+/// The interval at which the files are read. They are few and small, and a comparison of contents is the one test that
+/// also sees a replaced symbolic link far above them.
+const RELOAD_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Follows all secrets of a configuration until the task is aborted.
-pub(super) fn follow(config: &Config) -> JoinHandle<()> {
-    let files: Vec<_> = live(config)
-        .filter(|secret| secret.path().is_some())
-        .collect();
-    tokio::spawn(async move {
-        if files.is_empty() {
-            return;
-        }
-        let mut complained = HashMap::new();
-        let mut ticks = interval(PERIOD);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            for secret in &files {
-                look(secret, &mut complained);
-            }
-        }
-    })
+/// The task that reloads secrets from their files. Dropping it ends the task.
+#[derive(Debug)]
+pub(super) struct SecretsWatcher(JoinHandle<()>);
+
+impl SecretsWatcher {
+    /// Watches the files of all secrets of a configuration.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the handle is kept, and dropping the watcher aborts the task"
+    )]
+    pub(super) fn start(config: &Config) -> Self {
+        let mut files = secrets(config);
+        files.retain(|secret| secret.path().is_some());
+        Self(tokio::spawn(watch(files)))
+    }
 }
 
-fn live(config: &Config) -> impl Iterator<Item = Arc<LiveSecret>> {
-    let providers = config.providers.iter().flat_map(|provider| {
-        let password = provider.sign_in.as_ref().map(|sign_in| &sign_in.password);
-        [
-            provider.client_secret.as_ref(),
-            provider.refresh_token.as_ref(),
-            password,
-        ]
-    });
-    let routes = config
-        .routes
-        .iter()
-        .map(|route| route.guard.client_key.as_ref());
-    let admin = config.admin.iter().map(|admin| admin.key.as_ref());
-    providers
-        .chain(routes)
-        .chain(admin)
-        .flatten()
-        .cloned()
-        .collect::<Vec<_>>()
-        .into_iter()
+impl Drop for SecretsWatcher {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
-fn look(secret: &LiveSecret, complained: &mut HashMap<PathBuf, String>) {
+fn secrets(config: &Config) -> Vec<Arc<LiveSecret>> {
+    let mut secrets = Vec::new();
+    for provider in &config.providers {
+        secrets.extend(&provider.client_secret);
+        secrets.extend(&provider.refresh_token);
+        secrets.extend(provider.sign_in.as_ref().map(|sign_in| &sign_in.password));
+    }
+    let client_keys = config.routes.iter().map(|route| &route.guard.client_key);
+    secrets.extend(client_keys.flatten());
+    let admin_keys = config.admin.iter().map(|admin| &admin.key);
+    secrets.extend(admin_keys.flatten());
+    secrets.into_iter().cloned().collect()
+}
+
+async fn watch(files: Vec<Arc<LiveSecret>>) {
+    if files.is_empty() {
+        return;
+    }
+    let mut reported = HashMap::new();
+    let mut ticks = interval(RELOAD_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        for secret in &files {
+            reload(secret, &mut reported);
+        }
+    }
+}
+
+/// Reloads a secret, and logs a change, or an error that was not `reported` before.
+fn reload(secret: &LiveSecret, reported: &mut HashMap<PathBuf, String>) {
     let Some(path) = secret.path() else { return };
     match secret.reload() {
         Ok(changed) => {
-            complained.remove(path);
+            reported.remove(path);
             if changed {
                 tracing::info!(file = %path.display(), "secret.changed");
             }
         }
         Err(error) => {
             let error = error.to_string();
-            if complained.get(path) != Some(&error) {
+            if reported.get(path) != Some(&error) {
                 tracing::warn!(file = %path.display(), error, "secret.unreadable: the one in force stays");
-                complained.insert(path.to_owned(), error);
+                reported.insert(path.to_owned(), error);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use super::print_error;
 use crate::{
-    app::{Failure, privacy},
+    app::{Failure, core_dumps::disable_core_dumps},
     tls,
 };
 
@@ -13,8 +13,8 @@ use crate::{
 pub(super) fn on_control_thread<T>(
     work: impl Future<Output = Result<T, Failure>>,
 ) -> Result<T, Failure> {
-    if let Err(error) = privacy::forbid_core_dumps() {
-        print_error(&format!("core dumps cannot be turned off: {error}"));
+    if let Err(error) = disable_core_dumps() {
+        print_error(&format!("core dumps cannot be disabled: {error}"));
     }
     tls::install_crypto_provider();
     let runtime = tokio::runtime::Builder::new_current_thread()

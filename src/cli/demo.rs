@@ -4,7 +4,7 @@ use std::{io, process::ExitCode, sync::Arc};
 
 use super::{control_thread::on_control_thread, fail, print};
 use crate::{
-    app::{App, Failure, signal::Ending},
+    app::{App, Failure, shutdown_signals::ShutdownSignals},
     clock::SystemClock,
     config,
     demo::{self, api::Api, authorization_server::AuthorizationServer},
@@ -30,7 +30,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 async fn serve(port: u16) -> Result<ExitCode, Failure> {
-    let mut ending = Ending::new().map_err(Failure::Worker)?;
+    let mut signals = ShutdownSignals::new().map_err(Failure::Worker)?;
     let server = AuthorizationServer::start(Arc::new(SystemClock))
         .await
         .map_err(Failure::Worker)?;
@@ -53,9 +53,9 @@ async fn serve(port: u16) -> Result<ExitCode, Failure> {
         &demo::banner(&server, &api, sidecar, admin.as_deref()),
         ExitCode::SUCCESS,
     );
-    ending.next().await;
+    signals.recv().await;
     tokio::select! {
         ended = running.drain() => ended.map(|()| ExitCode::SUCCESS),
-        () = ending.next() => Ok(ExitCode::FAILURE),
+        () = signals.recv() => Ok(ExitCode::FAILURE),
     }
 }

@@ -90,7 +90,7 @@ async fn log_in(
 
 /// Receives the callback on a listener of this process, or at the sidecar that has its address.
 async fn log_in_at_loopback(flow: &LoginFlow<'_>, uri: RedirectUri) -> Result<(), LoginError> {
-    let error = match CallbackListener::bind(&uri).await {
+    let error = match CallbackListener::bind(&uri) {
         Ok(listener) => return flow.log_in_by_callback(listener).await,
         Err(error) => error,
     };

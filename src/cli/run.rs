@@ -4,7 +4,7 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use super::{BAD_INPUT, control_thread::on_control_thread, fail, print_diagnostic};
 use crate::{
-    app::{App, Failure, signal::Ending},
+    app::{App, Failure, shutdown_signals::ShutdownSignals},
     clock::SystemClock,
     config::{self, Config},
     telemetry,
@@ -43,16 +43,16 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 async fn serve(config: Config) -> Result<ExitCode, Failure> {
-    let mut signals = Ending::new().map_err(Failure::Worker)?;
+    let mut signals = ShutdownSignals::new().map_err(Failure::Worker)?;
 
     // Opens the store, binds every address, then starts everything and logs the real addresses.
     let app = App::bind(config)?;
     let running = app.start(Arc::new(SystemClock))?;
 
-    signals.next().await;
+    signals.recv().await;
     tokio::select! {
         drained = running.drain() => drained.map(|()| ExitCode::SUCCESS),
-        () = signals.next() => {
+        () = signals.recv() => {
             tracing::warn!("a second signal: ending at once");
             Ok(ExitCode::FAILURE)
         }

@@ -13,12 +13,14 @@ use axum::{
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, header};
 use serde_json::{Value, json};
 
-use super::{authorization_server::AuthorizationServer, json, serve::Server, tokens::IssuedTokens};
+use super::{authorization_server::AuthorizationServer, json, serve, tokens::IssuedTokens};
+use crate::server::listening::Listening;
 
 /// A running API on any free port of loopback. Dropping it ends it.
 #[derive(Debug)]
 pub struct Api {
-    server: Server,
+    address: SocketAddr,
+    _listening: Listening,
 }
 
 impl Api {
@@ -27,13 +29,16 @@ impl Api {
     /// # Errors
     /// No port can be bound.
     pub async fn start(authorization_server: &AuthorizationServer) -> io::Result<Self> {
-        let server = Server::start(router(authorization_server.tokens())).await?;
-        Ok(Self { server })
+        let (address, listening) = serve(router(authorization_server.tokens()))?;
+        Ok(Self {
+            address,
+            _listening: listening,
+        })
     }
 
     /// The address that the API listens on.
     pub fn address(&self) -> SocketAddr {
-        self.server.address()
+        self.address
     }
 }
 

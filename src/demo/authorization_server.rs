@@ -1,6 +1,6 @@
 //! The demo's authorization server (RFC 6749): client credentials for one client, in memory.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -14,8 +14,8 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde_json::json;
 use url::form_urlencoded;
 
-use super::{json, serve::Server, tokens::IssuedTokens};
-use crate::clock::Clock;
+use super::{json, serve, tokens::IssuedTokens};
+use crate::{clock::Clock, server::listening::Listening};
 
 /// The id of the registered client.
 pub const CLIENT_ID: &str = "demo";
@@ -35,7 +35,8 @@ const MAX_BODY_BYTES: usize = 64 * 1024;
 /// A running authorization server on any free port of loopback. Dropping it ends it.
 #[derive(Debug)]
 pub struct AuthorizationServer {
-    server: Server,
+    address: SocketAddr,
+    _listening: Listening,
     tokens: Arc<IssuedTokens>,
 }
 
@@ -46,13 +47,17 @@ impl AuthorizationServer {
     /// No port can be bound.
     pub async fn start(clock: Arc<dyn Clock>) -> io::Result<Self> {
         let tokens = Arc::new(IssuedTokens::new(clock));
-        let server = Server::start(router(tokens.clone())).await?;
-        Ok(Self { server, tokens })
+        let (address, listening) = serve(router(tokens.clone()))?;
+        Ok(Self {
+            address,
+            tokens,
+            _listening: listening,
+        })
     }
 
     /// The URL of the token endpoint.
     pub fn token_endpoint(&self) -> String {
-        format!("http://{}{TOKEN_PATH}", self.server.address())
+        format!("http://{}{TOKEN_PATH}", self.address)
     }
 
     /// The issued tokens, which the demo's API accepts.
@@ -154,7 +159,7 @@ mod tests {
     }
 
     async fn post(server: &AuthorizationServer, headers: Headers<'_>, body: &str) -> Response {
-        send(server.server.address(), "POST", TOKEN_PATH, headers, body)
+        send(server.address, "POST", TOKEN_PATH, headers, body)
             .await
             .unwrap()
     }
@@ -213,7 +218,7 @@ mod tests {
                 status != 401
             );
         }
-        let address = server.server.address();
+        let address = server.address;
         let response = send(address, "GET", TOKEN_PATH, &[], "").await.unwrap();
         assert_eq!((response.status, response.header("allow")), (405, "POST"));
     }
@@ -221,7 +226,7 @@ mod tests {
     #[tokio::test]
     async fn it_ends_when_it_is_dropped() {
         let server = started().await;
-        let address = server.server.address();
+        let address = server.address;
         drop(server);
         let deadline = tokio::time::Instant::now() + Duration::from_secs(10);
         while tokio::net::TcpStream::connect(address).await.is_ok() {

@@ -54,7 +54,7 @@ pub enum ExchangeError {
 
 /// Exchanges `code`, which `attempt` brought, and gives the tokens to `receiver`.
 ///
-/// Cancellation between the request and its response loses the login; callers run this in a task of its own.
+/// Cancellation between the request and its response loses the login; clients run this in a task of its own.
 ///
 /// # Errors
 /// See [`ExchangeError`]; with `NotStored` and `WithoutRefreshToken` there is a login all the same.

@@ -1,4 +1,4 @@
-//! What an operator does about `login-required`, in words.
+//! The login hint: the words that tell an operator how to log in.
 
 use super::{login_path, redirect, supports_browser_login};
 use crate::{

@@ -101,11 +101,6 @@ impl ProxyRefusal {
 
 impl From<GateRefusal> for ProxyRefusal {
     fn from(refused: GateRefusal) -> Self {
-        let kind = match refused {
-            GateRefusal::HeadTooLong | GateRefusal::TooManyFields => ProblemKind::HeadersTooLarge,
-            GateRefusal::HeadTimeout => ProblemKind::RequestTimeout,
-            _ => ProblemKind::BadRequest,
-        };
-        Self::new(kind, refused.to_string())
+        Self::new(refused.kind(), refused.to_string())
     }
 }

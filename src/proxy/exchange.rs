@@ -96,7 +96,9 @@ impl Exchange {
     /// Tells that a part of the response waits for the client now.
     pub fn wait_for_client(&self) {
         if let Some(watch) = &self.watch {
-            watch.wait_for_client(self.connection.state.write_timeout());
+            let keep_alive = self.connection.listener.limits.keep_alive;
+            let idle = |active: &ActiveRoute| active.route.timeouts.idle;
+            watch.wait_for_client(self.route().map_or(keep_alive, idle));
         }
     }
 

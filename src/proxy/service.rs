@@ -26,8 +26,6 @@ use crate::{
 /// What all connections of one listener share.
 #[derive(Debug)]
 pub struct ListenerState {
-    /// The port it listens on; a Unix socket has none.
-    pub port: Option<u16>,
     /// The bounds of its connections.
     pub limits: Limits,
     /// Its routes at present.
@@ -135,14 +133,7 @@ impl Proxy {
         let selected = listener.routes.load().select(&admitted)?;
         let active = &*selected.route;
         exchange.set_route(&selected.route);
-        guard::check(
-            active,
-            parts,
-            &admitted,
-            selected.path.as_deref(),
-            &body,
-            listener.port,
-        )?;
+        guard::check(active, parts, &admitted, selected.path.as_deref(), &body)?;
 
         let (token, cost) = inject::obtain(active, &worker.header_values).await?;
         exchange.set_token_cost(cost);

@@ -14,8 +14,11 @@ use super::{
     route::Route,
     upstream::ActiveUpstream,
 };
-use crate::server::problem::ProblemKind;
-use crate::{telemetry::metrics::RouteMetrics, token::credential::Credential};
+use crate::{
+    server::{origin_guard::OriginGuard, problem::ProblemKind},
+    telemetry::metrics::RouteMetrics,
+    token::credential::Credential,
+};
 
 /// A route in service.
 #[derive(Debug)]
@@ -30,6 +33,8 @@ pub struct ActiveRoute {
     pub upstream: Arc<ActiveUpstream>,
     /// Its counters.
     pub metrics: Arc<RouteMetrics>,
+    /// The guard of `guard.hosts` at the listener's port.
+    pub origin_guard: OriginGuard,
 }
 
 /// All routes of one listener.

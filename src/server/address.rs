@@ -24,6 +24,14 @@ impl ListenAddress {
             Self::Unix(_) => true,
         }
     }
+
+    /// The port; a Unix socket has none.
+    pub fn port(&self) -> Option<u16> {
+        match self {
+            Self::Tcp(address) => Some(address.port()),
+            Self::Unix(_) => None,
+        }
+    }
 }
 
 impl FromStr for ListenAddress {

@@ -1,8 +1,8 @@
-//! What a connection's stream adapters and its service tell each other.
+//! The state that a connection's stream adapters and its service share.
 
 use std::{
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     task::Waker,
@@ -18,7 +18,7 @@ use super::framing_gate::{GatePhase, GateVerdicts};
 /// All of it lives on one worker thread; the atomics make it `Send`, as hyper asks of streams that can be upgraded.
 #[derive(Debug, Default)]
 pub struct ConnectionState {
-    /// What the framing gate knows of the connection.
+    /// The framing gate's state.
     pub gate: GateVerdicts,
     requests: AtomicUsize,
     began: AtomicU64,
@@ -30,7 +30,7 @@ pub struct ConnectionState {
 }
 
 impl ConnectionState {
-    /// Counts a request in, until [`ConnectionState::request_ended`].
+    /// Counts a request in, until [`ConnectionState::request_ended`]. See also [`ActiveRequest`].
     pub fn request_began(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.began.fetch_add(1, Ordering::Relaxed);
@@ -72,7 +72,7 @@ impl ConnectionState {
         self.write_timeout_ms.store(millis, Ordering::Relaxed);
     }
 
-    /// How long a response may wait for a client that does not read.
+    /// The time that a response may wait for a client that does not read.
     pub fn write_timeout(&self) -> Duration {
         Duration::from_millis(self.write_timeout_ms.load(Ordering::Relaxed))
     }
@@ -111,5 +111,23 @@ impl ConnectionState {
     /// Completes when the connection has been idle for too long.
     pub async fn expired(&self) {
         self.expired.notified().await;
+    }
+}
+
+/// A request that counts as being served until this is dropped.
+#[derive(Debug)]
+pub struct ActiveRequest(Arc<ConnectionState>);
+
+impl ActiveRequest {
+    /// Counts a request in.
+    pub fn new(connection: Arc<ConnectionState>) -> Self {
+        connection.request_began();
+        Self(connection)
+    }
+}
+
+impl Drop for ActiveRequest {
+    fn drop(&mut self) {
+        self.0.request_ended();
     }
 }

@@ -9,15 +9,15 @@ use tokio::{
     time::timeout,
 };
 
-/// An answer, taken apart.
+/// A response, parsed.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct ClientResponse {
     pub(crate) status: u16,
     pub(crate) headers: HeaderMap,
     pub(crate) body: String,
 }
 
-impl Answer {
+impl ClientResponse {
     pub(crate) fn header(&self, name: &str) -> &str {
         self.headers
             .get(name)
@@ -30,8 +30,8 @@ impl Answer {
     }
 }
 
-/// Sends `request` as it is and reads until the other side closes; `None` when it closes without an answer.
-pub(crate) async fn exchange(address: impl ToSocketAddrs, request: &str) -> Option<Answer> {
+/// Sends `request` as it is and reads until the other side closes; `None` when it closes without a response.
+pub(crate) async fn exchange(address: impl ToSocketAddrs, request: &str) -> Option<ClientResponse> {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await.unwrap();
         stream.write_all(request.as_bytes()).await.unwrap();
@@ -42,7 +42,7 @@ pub(crate) async fn exchange(address: impl ToSocketAddrs, request: &str) -> Opti
     };
     let bytes = timeout(Duration::from_secs(10), exchange)
         .await
-        .expect("an answer within 10 s");
+        .expect("a response within 10 s");
     if bytes.is_empty() {
         return None;
     }
@@ -60,7 +60,7 @@ pub(crate) async fn exchange(address: impl ToSocketAddrs, request: &str) -> Opti
         })
         .collect();
     let body = String::from_utf8_lossy(&bytes[length..]).into_owned();
-    Some(Answer {
+    Some(ClientResponse {
         status: head.code.unwrap(),
         headers,
         body,
@@ -74,7 +74,7 @@ pub(crate) async fn ask(
     target: &str,
     fields: &[(&str, &str)],
     body: &str,
-) -> Option<Answer> {
+) -> Option<ClientResponse> {
     let mut request = format!(
         "{method} {target} HTTP/1.1\r\nconnection: close\r\ncontent-length: {}\r\n",
         body.len()

@@ -5,9 +5,13 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderMap, header, uri::Authority};
+use http::{HeaderMap, HeaderName, header, uri::Authority};
 
 use super::address::ListenAddress;
+
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 /// The names by which every listener may be asked, in the form of a `Host`.
 const LOOPBACK_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
@@ -35,7 +39,7 @@ enum AcceptedHosts {
 /// The requests that count as another site's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CrossSiteRule {
-    /// `Sec-Fetch-Site` is `cross-site` or `same-site`, or `Origin` is none of the listener's. For listeners whose
+    /// `Sec-Fetch-Site` is `cross-site` or `same-site`, or `Origin` is not the listener's. For listeners whose
     /// clients are programs: an unknown `Sec-Fetch-Site` passes.
     RefuseForeign,
     /// `Sec-Fetch-Site` is anything but `same-origin` or `none`, or `Origin` differs from the requested Host. For
@@ -79,13 +83,9 @@ impl OriginGuard {
 
     /// The guard of the listener at `address`, which accepts the loopback names and its own literal addresses.
     pub fn for_address(address: &ListenAddress) -> Self {
-        let port = match address {
-            ListenAddress::Tcp(address) => Some(address.port()),
-            ListenAddress::Unix(_) => None,
-        };
         Self {
             hosts: AcceptedHosts::Addresses(address.clone()),
-            port,
+            port: address.port(),
             rule: CrossSiteRule::RefuseForeign,
         }
     }
@@ -114,7 +114,7 @@ impl OriginGuard {
     ///
     /// A request without `Sec-Fetch-Site` and without `Origin` passes: a program sent it, or an old browser a navigation.
     pub fn is_cross_site(&self, headers: &HeaderMap, requested: Option<RequestedHost<'_>>) -> bool {
-        let sites = headers.get_all("sec-fetch-site");
+        let sites = headers.get_all(SEC_FETCH_SITE);
         let mut origins = headers.get_all(header::ORIGIN).iter();
         match self.rule {
             CrossSiteRule::RefuseForeign => {
@@ -154,8 +154,8 @@ impl OriginGuard {
 /// Browsers that send `Sec-Fetch-Site` send `Sec-Fetch-Mode` too. For others the absence of `Origin` decides, which no
 /// navigation by GET carries.
 pub fn is_navigation(headers: &HeaderMap) -> bool {
-    let mut modes = headers.get_all("sec-fetch-mode").iter();
-    let mut destinations = headers.get_all("sec-fetch-dest").iter();
+    let mut modes = headers.get_all(SEC_FETCH_MODE).iter();
+    let mut destinations = headers.get_all(SEC_FETCH_DEST).iter();
     match (modes.next(), modes.next()) {
         (None, _) => !headers.contains_key(header::ORIGIN),
         (Some(mode), None) if mode == "navigate" => {
@@ -214,8 +214,6 @@ fn parse_origin(origin: &[u8]) -> Option<RequestedHost<'_>> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderName;
-
     use super::*;
 
     fn headers(fields: &[(&'static str, &str)]) -> HeaderMap {

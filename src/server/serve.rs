@@ -29,7 +29,7 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// Bytes of a response that wait for an HTTP/2 connection's socket.
 const STREAM_BUFFER: usize = 32 * 1024;
 
-/// What HTTP/2 counts for each field beside its name and value (RFC 9113 §6.5.2).
+/// Bytes that HTTP/2 counts for each field beside its name and value (RFC 9113 §6.5.2).
 const FIELD_OVERHEAD: usize = 32;
 
 /// The least buffer that hyper accepts, in bytes.
@@ -55,6 +55,7 @@ impl<F: Future + 'static> Executor<F> for LocalExecutor {
 pub struct Server<E> {
     http1: http1::Builder,
     http2: http2::Builder<E>,
+    is_http1_only: bool,
     limits: Limits,
 }
 
@@ -84,7 +85,23 @@ impl<E: Clone> Server<E> {
         Self {
             http1,
             http2,
+            is_http1_only: false,
             limits,
+        }
+    }
+
+    /// Adds `Date` to every response, as an origin server does (RFC 9110 §6.6.1).
+    pub fn with_date(mut self) -> Self {
+        self.http1.auto_date_header(true);
+        self.http2.auto_date_header(true);
+        self
+    }
+
+    /// Refuses HTTP/2.
+    pub fn http1_only(self) -> Self {
+        Self {
+            is_http1_only: true,
+            ..self
         }
     }
 
@@ -116,6 +133,10 @@ impl<E: Clone> Server<E> {
         };
         match protocol {
             None => {}
+            Some(GateProtocol::Http2) if self.is_http1_only => {
+                // hyper's HTTP/1 parser refuses the preface.
+                self.serve_http1(stream, service, cancel).await;
+            }
             Some(GateProtocol::Http1) => self.serve_http1(stream, service, cancel).await,
             // Boxed: few connections speak HTTP/2, and all would hold the room for it.
             Some(GateProtocol::Http2) => {

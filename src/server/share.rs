@@ -73,6 +73,20 @@ pub fn shares(count: usize) -> Vec<Share> {
 }
 
 impl Share {
+    /// Makes the share of a listener that has one worker.
+    pub fn single() -> Self {
+        let (sender, handoffs) = mpsc::unbounded_channel();
+        let workers = Workers {
+            loads: vec![AtomicUsize::new(0)],
+            senders: vec![sender],
+        };
+        Self {
+            workers: Arc::new(workers),
+            own: 0,
+            handoffs,
+        }
+    }
+
     /// Assigns an accepted connection to a worker. Returns it when that is the own worker.
     ///
     /// # Errors

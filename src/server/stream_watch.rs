@@ -5,10 +5,10 @@
 
 use std::{
     cell::Cell,
-    future::Future,
-    pin::Pin,
+    future::{Future, poll_fn},
+    pin::pin,
     rc::Rc,
-    task::{Context, Poll, ready},
+    task::{Poll, ready},
     time::Duration,
 };
 
@@ -63,51 +63,35 @@ pub struct StreamExecutor;
 impl<F: Future + 'static> Executor<F> for StreamExecutor {
     fn execute(&self, stream: F) {
         let watch = StreamWatch::default();
-        let task = WatchedStream {
-            stream: Box::pin(stream),
-            watch: watch.clone(),
-            timer: None,
-            timed_wait: 0,
-        };
-        spawn_local(WATCH.scope(watch, task));
+        spawn_local(WATCH.scope(watch.clone(), run(stream, watch)));
     }
 }
 
-struct WatchedStream<F> {
-    stream: Pin<Box<F>>,
-    watch: StreamWatch,
-    timer: Option<Timer>,
-    /// The wait that the timer is set for.
-    timed_wait: u64,
-}
-
-impl<F: Future> Future for WatchedStream<F> {
-    type Output = ();
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.get_mut();
-        if this.stream.as_mut().poll(cx).is_ready() {
+/// Runs a stream to its end, or until its client has taken too long.
+async fn run(stream: impl Future, watch: StreamWatch) {
+    let mut stream = pin!(stream);
+    // The timer, and the wait that it is set for.
+    let mut timer: Option<(Timer, u64)> = None;
+    poll_fn(|cx| {
+        if stream.as_mut().poll(cx).is_ready() {
             return Poll::Ready(());
         }
-        let Watched { timeout, waits } = this.watch.0.get();
+        let Watched { timeout, waits } = watch.0.get();
         let Some(timeout) = timeout else {
             return Poll::Pending;
         };
-        if this.timed_wait != waits {
-            this.timed_wait = waits;
-            let deadline = Instant::now() + timeout;
-            match &mut this.timer {
-                Some(timer) => timer.set(deadline),
-                None => this.timer = Some(Timer::new(deadline)),
-            }
+        let (timer, timed) =
+            timer.get_or_insert_with(|| (Timer::new(Instant::now() + timeout), waits));
+        if *timed != waits {
+            timer.set(Instant::now() + timeout);
+            *timed = waits;
         }
-        if let Some(timer) = &mut this.timer {
-            ready!(timer.poll_elapsed(cx));
-        }
+        ready!(timer.poll_elapsed(cx));
         tracing::debug!("a client opened no window for its response");
         // Dropping the stream resets it.
         Poll::Ready(())
-    }
+    })
+    .await;
 }
 
 #[cfg(test)]

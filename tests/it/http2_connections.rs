@@ -11,7 +11,7 @@ use std::{
 
 use crate::support::{
     client::A_WHILE,
-    frames::{Frame, FrameClient, STATUS_200, kind},
+    frames::{Frame, FrameClient, STATUS_200, field, get_block, kind},
     patience::{Gate, until},
     setup::Setup,
     sidecar::Sidecar,
@@ -190,4 +190,21 @@ fn a_connection_whose_only_request_was_reset_is_idle() {
     client.cancel(1);
     assert_told_goodbye(&client.read_to_end("the end of an idle connection"));
     gate.open();
+}
+
+#[test]
+fn a_refusal_waits_for_its_window_too() {
+    let upstream = Upstream::answering(|_| ok("small"));
+    let sidecar = world(&upstream, "");
+    let mut client = FrameClient::connect(sidecar.address(), 0);
+    // Without a route there is no timeout of a route.
+    let block = [get_block("/"), field("expect", b"tea")].concat();
+    client.ask(1, &block, true);
+    thread::sleep(A_WHILE);
+    client.open_window(1, 10_000);
+    let (frames, ended) = client.read_until("the body of a refusal", |frame| {
+        frame.kind == kind::DATA || frame.kind == kind::RST_STREAM
+    });
+    assert!(!ended, "{frames:?}");
+    assert_eq!(frames.last().unwrap().kind, kind::DATA, "{frames:?}");
 }

@@ -14,6 +14,8 @@ const ADAPTERS: &[&str] = &[
     "src/server/deadlines.rs",
     "src/server/framing_gate*",
     "src/server/stream.rs",
+    "src/server/timer.rs",
+    "src/server/tracked_service.rs",
 ];
 
 /// Checks a file; each finding is `FILE:LINE: text`.

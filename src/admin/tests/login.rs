@@ -7,7 +7,7 @@ use super::*;
 /// The status page of an admin listener in front of one provider at which a person logs in.
 async fn world() -> World {
     World::start(Setup {
-        answers: Answers::Login,
+        token_response: TokenResponse::Login,
         login: true,
         ..Setup::default()
     })
@@ -41,7 +41,7 @@ impl Out {
 
 impl World {
     /// Sends a GET as a browser does that opened the listener's own address.
-    async fn browse(&self, target: &str, fields: Fields<'_>) -> Answer {
+    async fn browse(&self, target: &str, fields: Fields<'_>) -> ClientResponse {
         let host = self.address.to_string();
         self.ask("GET", target, &[fields, &[("host", &host)]].concat())
             .await
@@ -62,11 +62,11 @@ impl World {
         }
     }
 
-    async fn come_back(&self, target: &str, cookie: &str) -> Answer {
+    async fn come_back(&self, target: &str, cookie: &str) -> ClientResponse {
         self.browse(target, &[("cookie", cookie)]).await
     }
 
-    /// Nothing was asked of the token endpoint, and nobody is logged in.
+    /// Nothing was asked of the token endpoint, and no login is stored.
     async fn assert_unchanged(&self, about: &str) {
         assert_eq!(self.endpoint.requests(), 0, "{about}");
         let provider = self.until_provider("login_required").await;
@@ -75,7 +75,7 @@ impl World {
 }
 
 /// A response of a login that is for people, and shows nothing that is not for them.
-fn is_page(response: &Answer, status: u16, title: &str) {
+fn is_page(response: &ClientResponse, status: u16, title: &str) {
     assert_eq!(
         (response.status, response.header("content-type")),
         (status, "text/html; charset=utf-8"),
@@ -267,8 +267,11 @@ async fn what_the_authorization_server_refuses_is_told_and_changes_nothing() {
 #[tokio::test]
 async fn an_exchange_that_fails_is_told_and_changes_nothing() {
     let world = world().await;
-    for (answers, status) in [(Answers::InvalidClient, 502), (Answers::Unavailable, 503)] {
-        world.endpoint.respond_with(answers);
+    for (token_response, status) in [
+        (TokenResponse::InvalidClient, 502),
+        (TokenResponse::Unavailable, 503),
+    ] {
+        world.endpoint.respond_with(token_response);
         let out = world.set_out().await;
         is_page(
             &world.come_back(&out.callback(), &out.cookie).await,
@@ -399,7 +402,7 @@ async fn a_login_that_begins_under_another_name_is_sent_to_the_one_it_comes_back
 #[tokio::test]
 async fn the_key_is_asked_for_on_the_way_out_and_not_on_the_way_back() {
     let world = World::start(Setup {
-        answers: Answers::Login,
+        token_response: TokenResponse::Login,
         login: true,
         key: Some("canary-key"),
         ..Setup::default()
@@ -437,7 +440,7 @@ async fn who_cannot_log_in_is_told_why() {
         (response.status, kind(&response).as_str()),
         (409, "no-login")
     );
-    let response = world.browse("/login/nobody", &[]).await;
+    let response = world.browse("/login/unknown", &[]).await;
     assert_eq!(
         (response.status, kind(&response).as_str()),
         (404, "unknown-provider")
@@ -503,7 +506,7 @@ async fn a_provider_that_was_reconfigured_on_the_way_is_not_logged_in_at() {
 #[tokio::test]
 async fn the_end_waits_for_a_code_that_is_being_exchanged() {
     let world = World::start(Setup {
-        answers: Answers::HeldLogin,
+        token_response: TokenResponse::HeldLogin,
         login: true,
         ..Setup::default()
     })

@@ -14,7 +14,7 @@ use tokio::{
 
 /// The response to every token request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Answers {
+pub(super) enum TokenResponse {
     #[default]
     Token,
     /// A token with a refresh token.
@@ -27,7 +27,7 @@ pub(super) enum Answers {
 
 #[derive(Default)]
 struct State {
-    answers: Answers,
+    token_response: TokenResponse,
     requests: u64,
     last: String,
     release: Arc<Notify>,
@@ -40,11 +40,11 @@ pub(super) struct TokenEndpoint {
 }
 
 impl TokenEndpoint {
-    pub(super) async fn start(answers: Answers) -> Self {
+    pub(super) async fn start(token_response: TokenResponse) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(Mutex::new(State {
-            answers,
+            token_response,
             ..State::default()
         }));
         let task = tokio::spawn(serve(listener, state.clone()));
@@ -55,8 +55,8 @@ impl TokenEndpoint {
         }
     }
 
-    pub(super) fn respond_with(&self, answers: Answers) {
-        self.state.lock().unwrap().answers = answers;
+    pub(super) fn respond_with(&self, token_response: TokenResponse) {
+        self.state.lock().unwrap().token_response = token_response;
     }
 
     /// Lets one response go that is held.
@@ -90,26 +90,26 @@ async fn serve(listener: TcpListener, state: Arc<Mutex<State>>) {
                 break;
             }
         }
-        let (answers, release) = {
+        let (token_response, release) = {
             let mut state = state.lock().unwrap();
             state.requests += 1;
             state.last = String::from_utf8_lossy(&request).into_owned();
-            (state.answers, state.release.clone())
+            (state.token_response, state.release.clone())
         };
-        if answers == Answers::HeldLogin {
+        if token_response == TokenResponse::HeldLogin {
             release.notified().await;
         }
-        let (status, body) = match answers {
-            Answers::Token => (
+        let (status, body) = match token_response {
+            TokenResponse::Token => (
                 "200 OK",
                 r#"{"access_token":"canary-token","token_type":"Bearer","expires_in":300}"#,
             ),
-            Answers::Login | Answers::HeldLogin => (
+            TokenResponse::Login | TokenResponse::HeldLogin => (
                 "200 OK",
                 r#"{"access_token":"canary-token","token_type":"Bearer","expires_in":300,"refresh_token":"canary-refresh"}"#,
             ),
-            Answers::InvalidClient => ("401 Unauthorized", r#"{"error":"invalid_client"}"#),
-            Answers::Unavailable => ("503 Service Unavailable", "<html>canary-page</html>"),
+            TokenResponse::InvalidClient => ("401 Unauthorized", r#"{"error":"invalid_client"}"#),
+            TokenResponse::Unavailable => ("503 Service Unavailable", "<html>canary-page</html>"),
         };
         let response = format!(
             "HTTP/1.1 {status}\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",

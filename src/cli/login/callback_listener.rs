@@ -4,7 +4,6 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    pin::pin,
     time::Duration,
 };
 
@@ -15,40 +14,31 @@ use axum::{
     routing::get,
 };
 use http::Uri;
-use hyper::server::conn::http1;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use hyper_util::{rt::TokioExecutor, service::TowerToHyperService};
 use tokio::{
-    net::{TcpListener, TcpStream},
     sync::{mpsc, oneshot},
     task::JoinSet,
-    time::timeout,
 };
-use tokio_util::sync::CancellationToken;
 use url::Host;
 
 use crate::{
     login::LoginOutcome,
     oauth::redirect_uri::RedirectUri,
-    server::problem::{Problem, ProblemFormat, ProblemKind},
+    server::{
+        address::ListenAddress,
+        limits::Limits,
+        listener::Bound,
+        listening::Listening,
+        problem::{Problem, ProblemFormat, ProblemKind},
+        serve::Server,
+    },
 };
 
-/// Connections at a time; further ones wait to be accepted.
+/// Connections of one listener at a time; further ones wait to be accepted.
 const MAX_CONNECTIONS: usize = 32;
-
-/// The time for a request head: a browser opens connections that it may never use.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The buffer of a connection, which bounds a request head.
-const MAX_HEAD_BYTES: usize = 64 * 1024;
 
 /// The time for the last page to reach the browser.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// The pause after a failed `accept`, when the system has no more descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A browser that returned from the authorization server.
 #[derive(Debug)]
@@ -99,7 +89,7 @@ async fn receive(State(callbacks): State<mpsc::Sender<Callback>>, uri: Uri) -> R
 /// A listener on the address of a `redirect_uri`.
 #[derive(Debug)]
 pub(super) struct CallbackListener {
-    listeners: Vec<TcpListener>,
+    sockets: Vec<Bound>,
     uri: RedirectUri,
 }
 
@@ -108,7 +98,7 @@ impl CallbackListener {
     ///
     /// # Errors
     /// Those of `bind`; the address is in use, above all.
-    pub(super) async fn bind(uri: &RedirectUri) -> io::Result<Self> {
+    pub(super) fn bind(uri: &RedirectUri) -> io::Result<Self> {
         let port = uri.url().port_or_known_default().unwrap_or(80);
         let literal = match uri.url().host() {
             Some(Host::Ipv4(address)) => Some(IpAddr::V4(address)),
@@ -116,13 +106,14 @@ impl CallbackListener {
             _ => None,
         };
         let address = literal.unwrap_or(Ipv4Addr::LOCALHOST.into());
-        let first = TcpListener::bind((address, port)).await?;
-        let port = first.local_addr()?.port();
-        let mut listeners = vec![first];
+        let first = Bound::bind(&ListenAddress::Tcp((address, port).into()))?;
+        let port = first.address().port().unwrap_or(port);
+        let mut sockets = vec![first];
         if literal.is_none() {
             // A browser may try either address of `localhost`. A host without IPv6 has only one.
-            match TcpListener::bind(SocketAddr::from((Ipv6Addr::LOCALHOST, port))).await {
-                Ok(second) => listeners.push(second),
+            let second = SocketAddr::from((Ipv6Addr::LOCALHOST, port));
+            match Bound::bind(&ListenAddress::Tcp(second)) {
+                Ok(second) => sockets.push(second),
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(error),
                 Err(_) => {}
             }
@@ -131,7 +122,7 @@ impl CallbackListener {
             Some(0) => uri.with_port(port).ok_or(io::ErrorKind::AddrNotAvailable)?,
             _ => uri.clone(),
         };
-        Ok(Self { listeners, uri })
+        Ok(Self { sockets, uri })
     }
 
     /// The `redirect_uri`, with the real port.
@@ -140,88 +131,60 @@ impl CallbackListener {
     }
 
     /// Serves until the returned handle is finished or dropped; callbacks come out of the receiver.
-    pub(super) fn serve(self) -> (mpsc::Receiver<Callback>, Listening) {
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub(super) fn serve(self) -> io::Result<(mpsc::Receiver<Callback>, CallbackServer)> {
         let (sender, callbacks) = mpsc::channel(MAX_CONNECTIONS);
         let router = router(self.uri.url().path(), sender);
-        let cancel = CancellationToken::new();
-        let mut tasks = JoinSet::new();
-        for listener in self.listeners {
-            tasks.spawn(accept_connections(listener, router.clone(), cancel.clone()));
-        }
-        (callbacks, Listening { cancel, tasks })
+        let limits = Limits {
+            connections: MAX_CONNECTIONS,
+            ..Limits::default()
+        };
+        let server = Server::new(TokioExecutor::new(), limits)
+            .http1_only()
+            .with_date();
+        let listening = self.sockets.into_iter().map(|socket| {
+            let service = TowerToHyperService::new(router.clone());
+            Listening::start(socket, server.clone(), service)
+        });
+        let listening = listening.collect::<io::Result<_>>()?;
+        Ok((callbacks, CallbackServer { listening }))
     }
 }
 
-/// A listener at work. Dropping it cuts its connections.
+/// A callback listener in service. Dropping it cuts its connections.
 #[derive(Debug)]
-pub(super) struct Listening {
-    cancel: CancellationToken,
-    tasks: JoinSet<()>,
+pub(super) struct CallbackServer {
+    listening: Vec<Listening>,
 }
 
-impl Listening {
+impl CallbackServer {
     /// Closes the listener, and gives the last page [`DRAIN_TIMEOUT`] to reach the browser.
-    pub(super) async fn finish(mut self) {
-        self.cancel.cancel();
-        let ended = async { while self.tasks.join_next().await.is_some() {} };
+    pub(super) async fn finish(self) {
+        let drains = self.listening.into_iter();
         // A connection that takes longer is cut: the login itself is over.
-        let _ = timeout(DRAIN_TIMEOUT, ended).await;
-    }
-}
-
-async fn accept_connections(listener: TcpListener, router: Router, cancel: CancellationToken) {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            biased;
-            () = cancel.cancelled() => break,
-            // A panic ends its own connection alone, and the panic hook has described it.
-            Some(_) = connections.join_next() => {}
-            accepted = listener.accept(), if connections.len() < MAX_CONNECTIONS => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn(serve_connection(stream, router.clone(), cancel.clone()));
-                }
-                Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
-            },
-        }
-    }
-    drop(listener);
-    while connections.join_next().await.is_some() {}
-}
-
-async fn serve_connection(stream: TcpStream, router: Router, cancel: CancellationToken) {
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(MAX_HEAD_BYTES)
-        .keep_alive(false)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    let mut connection = pin!(connection);
-    // A connection that breaks is the browser's concern.
-    tokio::select! {
-        _ = &mut connection => {}
-        () = cancel.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            let _ = connection.await;
-        }
+        let drains: JoinSet<()> = drains.map(|at| at.drain(DRAIN_TIMEOUT)).collect();
+        drains.join_all().await;
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tokio::net::TcpStream;
     use url::Url;
 
     use super::*;
-    use crate::server::exchange::{Answer, ask};
+    use crate::server::exchange::{ClientResponse, ask};
 
-    async fn served(uri: &str) -> (Url, mpsc::Receiver<Callback>, Listening) {
-        let listener = CallbackListener::bind(&uri.parse().unwrap()).await.unwrap();
+    async fn served(uri: &str) -> (Url, mpsc::Receiver<Callback>, CallbackServer) {
+        let listener = CallbackListener::bind(&uri.parse().unwrap()).unwrap();
         let uri = listener.uri().url().clone();
-        let (callbacks, listening) = listener.serve();
+        let (callbacks, listening) = listener.serve().unwrap();
         (uri, callbacks, listening)
     }
 
-    async fn get(uri: &Url, target: &str) -> Answer {
+    async fn get(uri: &Url, target: &str) -> ClientResponse {
         let address = (uri.host_str().unwrap(), uri.port().unwrap());
         ask(address, "GET", target, &[], "")
             .await
@@ -280,9 +243,7 @@ mod tests {
     #[tokio::test]
     async fn an_address_in_use_is_an_error() {
         let (uri, _callbacks, _listening) = served("http://127.0.0.1:0/callback").await;
-        let error = CallbackListener::bind(&uri.as_str().parse().unwrap())
-            .await
-            .unwrap_err();
+        let error = CallbackListener::bind(&uri.as_str().parse().unwrap()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
     }
 

@@ -45,7 +45,7 @@ impl LoginFlow<'_> {
     ) -> Result<(), LoginError> {
         let store = self.open_store().await?;
         let attempt = self.new_attempt(Some(listener.uri()))?;
-        let (mut callbacks, listening) = listener.serve();
+        let (mut callbacks, listening) = listener.serve().map_err(LoginError::System)?;
         self.show_authorization_url(&attempt)?;
         let returned = timeout(LOGIN_TIMEOUT, async {
             while let Some(Callback { query, reply }) = callbacks.recv().await {

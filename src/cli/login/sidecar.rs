@@ -196,8 +196,8 @@ mod tests {
             .unwrap();
         let other = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
-            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
-            tokio::io::AsyncWriteExt::write_all(&mut stream, answer)
+            let response = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
+            tokio::io::AsyncWriteExt::write_all(&mut stream, response)
                 .await
                 .unwrap();
             // Until the other side has read it.

@@ -5,7 +5,6 @@ use std::{net::SocketAddr, sync::Arc};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
-    task::JoinHandle,
 };
 
 use super::*;
@@ -13,7 +12,7 @@ use crate::{
     admin::{AdminState, RouteView, View, serve},
     clock::SystemClock,
     secret::LiveSecret,
-    server::{address::ListenAddress, listener::Bound},
+    server::{address::ListenAddress, listener::Bound, listening::Listening},
     telemetry::metrics::Metrics,
     token::{
         Tokens,
@@ -22,7 +21,7 @@ use crate::{
 };
 
 /// A sidecar's admin listener with one route and no provider.
-fn sidecar(listen: &ListenAddress, key: Option<&str>) -> (ListenAddress, JoinHandle<()>) {
+fn sidecar(listen: &ListenAddress, key: Option<&str>) -> (ListenAddress, Listening) {
     let metrics = Metrics::new();
     let clock = Arc::new(SystemClock);
     let route = RouteView {
@@ -51,12 +50,7 @@ fn sidecar(listen: &ListenAddress, key: Option<&str>) -> (ListenAddress, JoinHan
         view,
         tokio_util::task::TaskTracker::new(),
     ));
-    let listener = bound.listener().unwrap();
-    let task = tokio::spawn(async move {
-        let _bound = bound;
-        serve(listener, state, std::future::pending()).await;
-    });
-    (address, task)
+    (address, serve(bound, state).unwrap())
 }
 
 async fn ask(admin: &str, key: Option<&str>, json: bool) -> Result<String, AdminError> {
@@ -67,7 +61,7 @@ async fn ask(admin: &str, key: Option<&str>, json: bool) -> Result<String, Admin
 
 #[tokio::test]
 async fn a_running_sidecar_is_shown_as_a_table_or_as_its_json() {
-    let (address, task) = sidecar(&"127.0.0.1:0".parse().unwrap(), None);
+    let (address, _listening) = sidecar(&"127.0.0.1:0".parse().unwrap(), None);
     let admin = format!("http://{address}");
     let table = ask(&admin, None, false).await.unwrap();
     assert!(
@@ -85,12 +79,11 @@ async fn a_running_sidecar_is_shown_as_a_table_or_as_its_json() {
     let document: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(document["admin"], address.to_string());
     assert!(json.ends_with("}\n") && json.lines().count() == 1);
-    task.abort();
 }
 
 #[tokio::test]
 async fn a_key_comes_from_the_address_or_from_the_environment() {
-    let (address, task) = sidecar(&"127.0.0.1:0".parse().unwrap(), Some("canary/key"));
+    let (address, _listening) = sidecar(&"127.0.0.1:0".parse().unwrap(), Some("canary/key"));
     let admin = format!("http://{address}");
     for key in [None, Some("canary/wrong"), Some("line\nbreak")] {
         let error = ask(&admin, key, false).await.unwrap_err();
@@ -114,32 +107,30 @@ async fn a_key_comes_from_the_address_or_from_the_environment() {
         .await
         .is_ok()
     );
-    task.abort();
 }
 
 #[tokio::test]
 async fn a_unix_socket_is_asked_as_well() {
     let folder = tempfile::tempdir().unwrap();
     let listen = ListenAddress::Unix(folder.path().join("admin.sock"));
-    let (_, task) = sidecar(&listen, None);
+    let (_, _listening) = sidecar(&listen, None);
     assert!(
         ask(&listen.to_string(), None, false)
             .await
             .unwrap()
             .contains("devices")
     );
-    task.abort();
 }
 
-/// Something else on a port, which answers every connection with `answer`.
-async fn stranger(answer: &'static [u8]) -> SocketAddr {
+/// Another server, which responds to every connection with `response`.
+async fn stranger(response: &'static [u8]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut request = [0; 1024];
             let _ = stream.read(&mut request).await;
-            let _ = stream.write_all(answer).await;
+            let _ = stream.write_all(response).await;
         }
     });
     address
@@ -156,22 +147,22 @@ async fn other_servers_are_told_apart_from_a_sidecar() {
         ask(&gone.to_string(), None, false).await,
         Err(AdminError::Unreachable(_))
     ));
-    for answer in [
+    for response in [
         &b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"[..],
         b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}",
     ] {
-        let address = stranger(answer).await;
+        let address = stranger(response).await;
         assert!(matches!(
             ask(&address.to_string(), None, false).await,
             Err(AdminError::NotASidecar)
         ));
     }
-    for answer in [
+    for response in [
         &b"SSH-2.0-x\r\n"[..],
         b"",
         b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{",
     ] {
-        let address = stranger(answer).await;
+        let address = stranger(response).await;
         assert!(matches!(
             ask(&address.to_string(), None, false).await,
             Err(AdminError::Unreachable(_))

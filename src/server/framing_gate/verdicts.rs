@@ -7,6 +7,8 @@ use std::sync::{
 
 use thiserror::Error;
 
+use crate::server::problem::ProblemKind;
+
 /// Why a request head never reaches the parser. The text suits the `detail` of a problem response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum GateRefusal {
@@ -40,6 +42,17 @@ pub enum GateRefusal {
     /// The head did not become whole in time; the status is 408.
     #[error("the request head did not come within `limits.head_timeout`")]
     HeadTimeout,
+}
+
+impl GateRefusal {
+    /// The kind of the problem response.
+    pub fn kind(self) -> ProblemKind {
+        match self {
+            Self::HeadTooLong | Self::TooManyFields => ProblemKind::HeadersTooLarge,
+            Self::HeadTimeout => ProblemKind::RequestTimeout,
+            _ => ProblemKind::BadRequest,
+        }
+    }
 }
 
 /// How far the messages of a connection have arrived.

@@ -1,16 +1,16 @@
-//! What the memory of the process holds is nobody else's: no core dump, no debugger of the same user.
+//! Disables core dumps and ptrace, so that no other process reads secrets from the memory.
 
 use std::io;
 
 use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
 
-/// Keeps secrets out of core dumps.
+/// Disables core dumps, and debuggers of the same user.
 ///
-/// The limit alone would not do: where dumps go to a program (core(5)), the kernel does not ask for it.
+/// The resource limit is not enough: where dumps go to a program (core(5)), the kernel ignores it.
 ///
 /// # Errors
 /// The system refuses.
-pub fn forbid_core_dumps() -> io::Result<()> {
+pub fn disable_core_dumps() -> io::Result<()> {
     setrlimit(
         Resource::Core,
         Rlimit {

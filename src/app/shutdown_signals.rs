@@ -1,4 +1,4 @@
-//! Signals: the first SIGTERM or SIGINT drains, the second ends at once.
+//! SIGTERM and SIGINT: the first one drains, the second one ends the process at once.
 
 use std::io;
 
@@ -6,16 +6,20 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The signals that end the process.
 #[derive(Debug)]
-pub struct Ending {
+pub struct ShutdownSignals {
     terminate: Signal,
     interrupt: Signal,
 }
 
-impl Ending {
-    /// Takes the signals over from their default, which ends the process at once; SIGHUP is taken over too.
+impl ShutdownSignals {
+    /// Replaces the default actions of SIGTERM, SIGINT and SIGHUP, which end the process at once.
     ///
     /// # Errors
     /// The system refuses.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the task ends with the runtime and has no work to finish"
+    )]
     pub fn new() -> io::Result<Self> {
         let mut hangup = signal(SignalKind::hangup())?;
         tokio::spawn(async move {
@@ -31,8 +35,8 @@ impl Ending {
         })
     }
 
-    /// Waits for the next one.
-    pub async fn next(&mut self) {
+    /// Waits for the next signal.
+    pub async fn recv(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

@@ -1,0 +1,58 @@
+//! The admin listener in service. It outlives the drain of the proxy, so that readiness can be asked for meanwhile.
+
+use std::{io, sync::Arc, time::Duration};
+
+use crate::{
+    admin::{self, AdminState, RouteView},
+    proxy::route::{Route, Upstream},
+    server::{address::ListenAddress, listener::Bound, listening::Listening},
+};
+
+/// The time for requests in flight. Their responses come from memory.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// The admin listener in service.
+#[derive(Debug)]
+pub(super) struct AdminListener {
+    state: Arc<AdminState>,
+    listening: Listening,
+}
+
+impl AdminListener {
+    /// Starts to serve at a bound socket.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub(super) fn start(bound: Bound, state: AdminState) -> io::Result<Self> {
+        let state = Arc::new(state);
+        let listening = admin::serve(bound, state.clone())?;
+        tracing::info!(listen = %listening.address(), "admin listening");
+        Ok(Self { state, listening })
+    }
+
+    /// Turns readiness off.
+    pub(super) fn start_draining(&self) {
+        self.state.start_draining();
+    }
+
+    /// Closes the listener, once requests in flight have finished or 1 s has passed.
+    pub(super) async fn drain(self) {
+        self.listening.drain(DRAIN_TIMEOUT).await;
+    }
+}
+
+/// A route as the admin listener shows it.
+pub(super) fn route_view(route: &Route, address: &ListenAddress) -> RouteView {
+    let provider = route.provider.as_ref();
+    RouteView {
+        name: route.name.clone(),
+        listen: address.to_string(),
+        upstream: upstream_url(&route.upstream),
+        provider: provider.map(|binding| binding.provider.clone()),
+    }
+}
+
+fn upstream_url(upstream: &Upstream) -> String {
+    let scheme = if upstream.tls { "https" } else { "http" };
+    format!("{scheme}://{}{}", upstream.authority, upstream.base_path)
+}

@@ -1,0 +1,30 @@
+//! The failures of a sidecar as a whole, as the command line prints them.
+
+use std::{io, sync::Arc};
+
+use thiserror::Error;
+
+use crate::{server::address::ListenAddress, token::store::StoreError};
+
+/// The failure of a sidecar to start, or to end without a loss.
+#[derive(Debug, Error)]
+pub enum Failure {
+    /// An address cannot be bound.
+    #[error("cannot listen on {address}: {error}")]
+    Listen {
+        /// The address as configured.
+        address: ListenAddress,
+        /// The error of `bind`.
+        #[source]
+        error: io::Error,
+    },
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(StoreError),
+    /// Logins of these providers could not be stored before the end.
+    #[error("the login could not be stored before the end, and is lost: {}", .0.join(", "))]
+    Lost(Vec<Arc<str>>),
+    /// The system gives no thread, runtime or descriptor.
+    #[error("cannot start a worker: {0}")]
+    Worker(#[source] io::Error),
+}
