@@ -87,6 +87,10 @@ pub type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
 const MAX_FILE_BYTES: u64 = 32 * 1024 * 1024;
 
 /// Returns a variable of the process's environment, unless it is absent or not Unicode.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads a variable"
+)]
 pub fn environment(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }

@@ -33,6 +33,14 @@
 //! | Where is the text of a 503 written? | `server::problem::kind` (type, title, status), `proxy::error` (detail) |
 //! | Where is a configuration key added? | `config/keys.rs`; the header of `config.rs` lists every step |
 
+#![cfg_attr(
+    test,
+    allow(
+        clippy::disallowed_methods,
+        reason = "a test aborts its tasks with its runtime, and may measure real time"
+    )
+)]
+
 #[cfg(test)]
 extern crate self as bearward;
 

@@ -184,6 +184,10 @@ struct RunningCredential {
 }
 
 impl RunningCredential {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the handle is kept, and dropping the credential stops its task"
+    )]
     fn spawn(
         provider: &Arc<Provider>,
         environment: &TokenEnvironment,

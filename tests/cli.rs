@@ -1,5 +1,9 @@
 //! The real binary: exit statuses, and what goes to which output.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test aborts its tasks with its runtime, and may measure real time"
+)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::{

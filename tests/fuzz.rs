@@ -3,6 +3,10 @@
 //! `FUZZ_ROUNDS` makes it more mutations than a few seconds' worth, `FUZZ_SEED` others.
 
 #![allow(
+    clippy::disallowed_methods,
+    reason = "the environment sets how long the test runs"
+)]
+#![allow(
     missing_docs,
     unreachable_pub,
     reason = "nobody is outside of a test binary"

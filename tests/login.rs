@@ -1,5 +1,9 @@
 //! Logins against `testkit`'s authorization server: with the real binary by command line and browser, and by presets.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test aborts its tasks with its runtime, and may measure real time"
+)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 #[path = "login/presets.rs"]

@@ -58,9 +58,9 @@ fn unambiguous(path: &[u8], decoded: &str) {
     let mut escaped = String::new();
     for byte in decoded.bytes() {
         if byte == b'/' {
-            escaped.push('/')
+            escaped.push('/');
         } else {
-            escaped.push_str(&format!("%{byte:02X}"))
+            escaped.push_str(&format!("%{byte:02X}"));
         }
     }
     assert_eq!(

@@ -169,14 +169,12 @@ async fn complete(state: &Arc<AdminState>, login: StartedLogin, query: &str) -> 
     if tracker.is_closed() && tracker.is_empty() {
         return LoginOutcome::shutting_down(&name);
     }
-    let tracked = tracker.token();
     // In a task of its own: a browser that disconnects would otherwise cancel it. It ends within the timeouts of the
     // provider and the store.
     let clock = state.shared_clock();
-    let exchange = tokio::spawn(async move {
+    let exchange = tracker.spawn(async move {
         let receiver = TokenReceiver::Credential(&credential);
         let result = exchange_code(receiver, &provider, clock, &attempt, &code).await;
-        drop(tracked);
         LoginOutcome::from_exchange(&provider.name, &result)
     });
     exchange

@@ -19,6 +19,10 @@ pub(super) struct SecretsWatcher(JoinHandle<()>);
 
 impl SecretsWatcher {
     /// Watches the files of all secrets of a configuration.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the handle is kept, and dropping the watcher aborts the task"
+    )]
     pub(super) fn start(config: &Config) -> Self {
         let mut files = secrets(config);
         files.retain(|secret| secret.path().is_some());

@@ -16,6 +16,10 @@ impl ShutdownSignals {
     ///
     /// # Errors
     /// The system refuses.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the task ends with the runtime and has no work to finish"
+    )]
     pub fn new() -> io::Result<Self> {
         let mut hangup = signal(SignalKind::hangup())?;
         tokio::spawn(async move {

@@ -107,7 +107,7 @@ fn admin_key(config: &Config) -> Option<Secret> {
     let configured = config.admin.as_ref().and_then(|admin| admin.key.as_ref());
     match configured {
         Some(key) => Some(Secret::clone(&key.current())),
-        None => std::env::var(KEY_VARIABLE).ok().map(Secret::new),
+        None => crate::config::environment(KEY_VARIABLE).map(Secret::new),
     }
 }
 

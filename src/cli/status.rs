@@ -35,7 +35,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             return ExitCode::from(BAD_INPUT);
         }
     };
-    let key = std::env::var(KEY_VARIABLE).ok().map(Secret::new);
+    let key = crate::config::environment(KEY_VARIABLE).map(Secret::new);
     let client = AdminClient::new(address, key);
 
     let runtime = match tokio::runtime::Builder::new_current_thread()

@@ -1,8 +1,9 @@
 //! One request and its response, from the head to the last byte: what the access log and the metrics tell of it.
 
-use std::{rc::Rc, sync::Arc, time::Instant};
+use std::{rc::Rc, sync::Arc};
 
 use http::{Method, StatusCode, Version, request::Parts, uri::PathAndQuery};
+use tokio::time::Instant;
 
 use super::{error::ProxyRefusal, service::ClientConnection, table::ActiveRoute};
 use crate::{

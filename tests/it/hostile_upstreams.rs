@@ -246,7 +246,7 @@ fn the_caller_gets_a_failure_or_a_cut_and_the_next_answer_is_the_next_requests()
                 let may_fail = matches!(may, May::Fail | May::FailOrBreak | May::FailOrBe(_));
                 match (&got, may) {
                     (Ok(told), _) if may_fail && told.status == 502 => {
-                        told.assert_problem(502, "upstream-protocol")
+                        told.assert_problem(502, "upstream-protocol");
                     }
                     (Ok(told), May::Be(body) | May::FailOrBe(body)) => {
                         assert_eq!(told.text(), body, "{name}: {told:?}");

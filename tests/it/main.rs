@@ -1,5 +1,9 @@
 //! Promises, tested from outside on the built binary: each file is a group of them, each test is one.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test aborts its tasks with its runtime, and may measure real time"
+)]
 #![allow(unreachable_pub, reason = "nobody is outside of a test binary")]
 #![allow(
     clippy::unwrap_used,

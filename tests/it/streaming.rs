@@ -54,7 +54,7 @@ fn a_gibibyte_each_way_fits_into_64_mebibytes() {
         client
             .wire()
             .stream_body(head.answer_framing("GET"), &mut |bytes| {
-                received += bytes.len() as u64
+                received += bytes.len() as u64;
             })
             .unwrap();
         assert_eq!(received, GIB);
@@ -119,7 +119,7 @@ fn a_caller_that_reads_nothing_stops_the_upstream() {
     client
         .wire()
         .stream_body(Framing::Length(64 << 20), &mut |bytes| {
-            received += bytes.len()
+            received += bytes.len();
         })
         .unwrap();
     assert_eq!(received, 64 << 20);

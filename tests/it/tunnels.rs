@@ -117,10 +117,10 @@ fn ten_thousand_messages_pass_each_way_and_the_close_code_is_kept() {
         loop {
             match socket.read() {
                 Ok(message @ (Message::Text(_) | Message::Binary(_))) => {
-                    socket.send(message).unwrap()
+                    socket.send(message).unwrap();
                 }
                 Ok(Message::Close(frame)) => {
-                    assert_eq!(frame.unwrap().code, CloseCode::Library(4321))
+                    assert_eq!(frame.unwrap().code, CloseCode::Library(4321));
                 }
                 Ok(_) => {}
                 Err(tungstenite::Error::ConnectionClosed) => break,

@@ -542,9 +542,9 @@ fn an_idle_connection_that_the_upstream_ends_is_no_error() {
     for goodbye in [true, false, true, false] {
         for connection in upstream.connections() {
             if goodbye {
-                connection.say_goodbye()
+                connection.say_goodbye();
             } else {
-                connection.cut()
+                connection.cut();
             }
         }
         until("the end of the connections", || {

@@ -74,7 +74,7 @@ fn an_answer_that_is_reset_in_its_body_is_never_whole() {
         let end = client
             .wire()
             .stream_body(head.answer_framing("GET"), &mut |bytes| {
-                body.extend_from_slice(bytes)
+                body.extend_from_slice(bytes);
             });
         assert!(end.is_err(), "{path}: a cut answer looked whole");
         assert_eq!(body, b"hello", "{path}");

@@ -118,7 +118,7 @@ fn a_gibibyte_down_fits_into_64_mebibytes() {
     client
         .wire()
         .stream_body(head.answer_framing("GET"), &mut |bytes| {
-            received += bytes.len() as u64
+            received += bytes.len() as u64;
         })
         .unwrap();
     assert_eq!(received, GIB);

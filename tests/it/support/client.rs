@@ -120,7 +120,7 @@ pub fn raw(address: SocketAddr, bytes: impl AsRef<[u8]>) -> io::Result<Vec<u8>> 
     let read = client
         .wire
         .stream_body(super::wire::Framing::UntilClose, &mut |bytes| {
-            all.extend_from_slice(bytes)
+            all.extend_from_slice(bytes);
         });
     match read {
         Ok(_) => Ok(all),

@@ -321,7 +321,7 @@ impl<S: Read + Write> Wire<S> {
             let line = self.line()?;
             match line.split_once(':') {
                 Some((name, value)) => {
-                    trailers.push((name.to_ascii_lowercase(), value.trim().to_owned()))
+                    trailers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
                 }
                 None if line.is_empty() => return Ok(trailers),
                 None => return Err(invalid(&format!("trailer {line:?}"))),

@@ -7,6 +7,10 @@
 //! The crate does not depend on `bearward`, so the library's unit tests can use it too.
 
 #![allow(
+    clippy::disallowed_methods,
+    reason = "a server of a test ends with the test's runtime"
+)]
+#![allow(
     clippy::expect_used,
     clippy::unwrap_used,
     clippy::panic,
