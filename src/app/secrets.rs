@@ -3,7 +3,7 @@
 use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::{
-    task::JoinHandle,
+    task::JoinSet,
     time::{MissedTickBehavior, interval},
 };
 
@@ -15,24 +15,18 @@ const RELOAD_INTERVAL: Duration = Duration::from_secs(2);
 
 /// The task that reloads secrets from their files. Dropping it ends the task.
 #[derive(Debug)]
-pub(super) struct SecretsWatcher(JoinHandle<()>);
+pub(super) struct SecretsWatcher {
+    _task: JoinSet<()>,
+}
 
 impl SecretsWatcher {
     /// Watches the files of all secrets of a configuration.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the handle is kept, and dropping the watcher aborts the task"
-    )]
     pub(super) fn start(config: &Config) -> Self {
         let mut files = secrets(config);
         files.retain(|secret| secret.path().is_some());
-        Self(tokio::spawn(watch(files)))
-    }
-}
-
-impl Drop for SecretsWatcher {
-    fn drop(&mut self) {
-        self.0.abort();
+        let mut task = JoinSet::new();
+        task.spawn(watch(files));
+        Self { _task: task }
     }
 }
 
