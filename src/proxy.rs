@@ -7,6 +7,7 @@
 pub mod admission;
 pub mod allow;
 pub mod body;
+pub mod client_connection;
 pub mod error;
 pub mod exchange;
 pub mod forward;

@@ -9,8 +9,8 @@ use crate::{
     config::Config,
     login::login_hint,
     proxy::{
+        client_connection::ListenerState,
         route::Route,
-        service::ListenerState,
         table::{ActiveRoute, Table},
         upstream::ActiveUpstream,
     },

@@ -18,7 +18,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     proxy::{
-        service::{ClientConnection, ListenerState, Proxy},
+        client_connection::{ClientConnection, ListenerState},
+        service::Proxy,
         worker::Worker,
     },
     server::{

@@ -60,6 +60,22 @@ impl ProxyRefusal {
         Self::new(ProblemKind::BadRequest, detail)
     }
 
+    /// Makes the refusal of a Host that is not in `guard.hosts`.
+    pub fn host_not_allowed() -> Self {
+        Self::new(
+            ProblemKind::HostNotAllowed,
+            "this Host is not one of `guard.hosts`",
+        )
+    }
+
+    /// Makes the refusal of a body above `guard.max_body`.
+    pub fn body_too_large() -> Self {
+        Self::new(
+            ProblemKind::BodyTooLarge,
+            "the body is larger than the route's `guard.max_body`",
+        )
+    }
+
     /// Makes the refusal of a request whose token cannot stand in a header field.
     pub fn unsendable_token(route: &str) -> Self {
         Self::new(

@@ -5,7 +5,7 @@ use std::{rc::Rc, sync::Arc};
 use http::{Method, StatusCode, Version, request::Parts, uri::PathAndQuery};
 use tokio::time::Instant;
 
-use super::{error::ProxyRefusal, service::ClientConnection, table::ActiveRoute};
+use super::{client_connection::ClientConnection, error::ProxyRefusal, table::ActiveRoute};
 use crate::{
     server::{framing_gate::GateRefusal, stream_watch::StreamWatch, timer::Timer},
     telemetry::access_log::{self, AccessEntry, TokenCost},

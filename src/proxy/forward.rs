@@ -16,7 +16,6 @@ use super::{
     body::{RequestBody, UploadFault},
     error::{ProxyError, ProxyRefusal},
     exchange::Exchange,
-    guard,
     inject::InjectedToken,
     reauthorize, request, response,
     route::Timeouts,
@@ -244,7 +243,7 @@ fn upload_failed(fault: UploadFault) -> ProxyError {
     match fault {
         UploadFault::Disconnected => ProxyError::ClientGone,
         UploadFault::Malformed => ProxyRefusal::bad_request("a malformed body").into(),
-        UploadFault::TooLarge => guard::body_too_large().into(),
+        UploadFault::TooLarge => ProxyRefusal::body_too_large().into(),
     }
 }
 

@@ -33,7 +33,7 @@ pub fn check(
     check_key(&route.guard, &parts.headers)?;
     check_rules(route, parts.method.as_str(), decoded_path)?;
     match (body.size_hint().exact(), route.guard.max_body) {
-        (Some(length), Some(limit)) if length > limit => Err(body_too_large()),
+        (Some(length), Some(limit)) if length > limit => Err(ProxyRefusal::body_too_large()),
         _ => Ok(()),
     }
 }
@@ -49,7 +49,7 @@ fn check_origin(
         port: admitted.port,
     });
     if requested.is_some_and(|host| !guard.accepts_host(host.name)) {
-        return Err(host_not_allowed());
+        return Err(ProxyRefusal::host_not_allowed());
     }
     if guard.is_cross_site(headers, requested) {
         return Err(ProxyRefusal::new(
@@ -58,14 +58,6 @@ fn check_origin(
         ));
     }
     Ok(())
-}
-
-/// Makes the refusal of a Host that is not in `guard.hosts`.
-pub fn host_not_allowed() -> ProxyRefusal {
-    ProxyRefusal::new(
-        ProblemKind::HostNotAllowed,
-        "this Host is not one of `guard.hosts`",
-    )
 }
 
 fn check_key(guard: &Guard, headers: &HeaderMap) -> Result<(), ProxyRefusal> {
@@ -98,12 +90,4 @@ fn check_rules(
             "this method and path are not in the route's `allow`",
         )),
     }
-}
-
-/// Makes the refusal of a body above `guard.max_body`.
-pub fn body_too_large() -> ProxyRefusal {
-    ProxyRefusal::new(
-        ProblemKind::BodyTooLarge,
-        "the body is larger than the route's `guard.max_body`",
-    )
 }

@@ -1,8 +1,7 @@
 //! The request path: admit → route → guard → token → forward → respond.
 
-use std::{cell::RefCell, pin::Pin, rc::Rc, sync::Arc};
+use std::{pin::Pin, rc::Rc};
 
-use arc_swap::ArcSwap;
 use http::{Request, Response, request::Parts};
 use hyper::{body::Incoming, service::Service, upgrade::OnUpgrade};
 use thiserror::Error;
@@ -10,64 +9,13 @@ use thiserror::Error;
 use super::{
     admission,
     body::{Download, RequestBody, ResponseBody},
+    client_connection::ClientConnection,
     error::ProxyError,
     exchange::Exchange,
     forward::{self, Outgoing},
     guard, inject, respond, response,
-    table::Table,
     upgrade::{self, Tunnel},
-    worker::Worker,
 };
-use crate::{
-    server::{connection::ConnectionState, limits::Limits, share::ConnectionPermit, timer::Timer},
-    telemetry::metrics::{Gauge, RouteMetrics},
-};
-
-/// The state that all connections of one listener share.
-#[derive(Debug)]
-pub struct ListenerState {
-    /// The bounds of its connections.
-    pub limits: Limits,
-    /// Its routes at present.
-    pub routes: ArcSwap<Table>,
-    /// The number of its connections.
-    pub connections: Arc<Gauge>,
-    /// Counts the requests that no route takes.
-    pub unrouted: Arc<RouteMetrics>,
-}
-
-impl ListenerState {
-    /// Counts a connection until the guard is dropped.
-    pub fn count_connection(&self) -> ConnectionCount {
-        self.connections.inc();
-        ConnectionCount(self.connections.clone())
-    }
-}
-
-/// A counted connection.
-#[derive(Debug)]
-pub struct ConnectionCount(Arc<Gauge>);
-
-impl Drop for ConnectionCount {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
-}
-
-/// A client's connection, as its requests see it.
-#[derive(Debug)]
-pub struct ClientConnection {
-    /// Its listener.
-    pub listener: Arc<ListenerState>,
-    /// The worker that serves it.
-    pub worker: Rc<Worker>,
-    /// The state that its stream and its requests share.
-    pub state: Arc<ConnectionState>,
-    /// The timer that its requests use one after another.
-    pub timer: RefCell<Option<Timer>>,
-    /// Its permit, and its part of the count; a tunnel holds both to its end.
-    pub admission: (ConnectionPermit, ConnectionCount),
-}
 
 /// The proxy, as one client connection uses it.
 #[derive(Clone, Debug)]

@@ -10,7 +10,7 @@ use std::{
 use super::{
     admission::{ASTERISK, Admitted},
     error::ProxyRefusal,
-    guard, path,
+    path,
     route::Route,
     upstream::ActiveUpstream,
 };
@@ -139,7 +139,7 @@ impl Table {
                 path: decoded,
             }),
             None if host.is_some_and(|host| !self.is_known_host(host)) => {
-                Err(guard::host_not_allowed())
+                Err(ProxyRefusal::host_not_allowed())
             }
             None => Err(ProxyRefusal::new(
                 ProblemKind::NoRoute,
@@ -150,7 +150,7 @@ impl Table {
 
     fn ambiguous(&self, host: Option<&str>, fault: &'static str) -> ProxyRefusal {
         match host {
-            Some(host) if !self.is_known_host(host) => guard::host_not_allowed(),
+            Some(host) if !self.is_known_host(host) => ProxyRefusal::host_not_allowed(),
             _ => ProxyRefusal::bad_request(fault),
         }
     }

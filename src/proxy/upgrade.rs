@@ -21,8 +21,8 @@ use tokio::{
 };
 
 use super::{
-    body::ResponseBody, error::ProxyRefusal, exchange::Exchange, forward::Sent, hop, route::Route,
-    service::ClientConnection,
+    body::ResponseBody, client_connection::ClientConnection, error::ProxyRefusal,
+    exchange::Exchange, forward::Sent, hop, route::Route,
 };
 use crate::server::problem::ProblemKind;
 use crate::server::timer::Timer;
