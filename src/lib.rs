@@ -8,7 +8,7 @@
 //! | [`clock`] | time, which tests control |
 //! | [`telemetry`] | log, access log and metrics |
 //! | [`tls`] | trust anchors and the TLS client |
-//! | [`server`] | listeners, connections, shutdown, own error responses, Host and origin checks |
+//! | [`server`] | listeners, connections, the one HTTP server, own error responses, Host and origin checks |
 //! | [`oauth`] | the OAuth protocol: requests to and responses from authorization servers |
 //! | [`token`] | the life of a token: schedule, refresh, cache, store |
 //! | [`login`] | the life of a login in a browser: attempt, redirect, exchange, outcome |
@@ -23,13 +23,15 @@
 //!
 //! | question | place |
 //! | --- | --- |
+//! | Where does the process start and end? | `cli::run` (the story), `app` (the wiring) |
+//! | Where is a connection accepted and served? | `server::accept`, `server::serve`, for all four listeners |
+//! | Where are Host and origin checked? | `server::origin_guard` |
 //! | Where is `Authorization` set? | `proxy::request` |
 //! | Where is a 401 of the API handled? | `proxy::reauthorize` |
 //! | Where is the time of a refresh decided? | `token::schedule` |
-//! | Where is a configuration key added? | `config::keys` |
-//! | Where is the text of a 503 written? | `server::problem` (status, type, title), `proxy::error` (detail) |
 //! | Where is a token response parsed? | `oauth::response` |
-//! | Where does the process start and end? | `cli::run`, `app` |
+//! | Where is the text of a 503 written? | `server::problem::kind` (type, title, status), `proxy::error` (detail) |
+//! | Where is a configuration key added? | `config/keys.rs`; the header of `config.rs` lists every step |
 
 #![cfg_attr(
     test,

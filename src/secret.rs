@@ -24,7 +24,7 @@ impl Secret {
         Self(Zeroizing::new(value.into()))
     }
 
-    /// Returns the plain value. The caller is responsible for where it goes.
+    /// Returns the plain value. It must not reach a log, an error or a client.
     pub fn expose(&self) -> &str {
         &self.0
     }

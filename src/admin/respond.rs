@@ -106,7 +106,7 @@ pub(super) fn refusal(refusal: Refusal) -> Response {
         ),
         Refusal::UnknownHost => (
             ProblemKind::HostNotAllowed,
-            "The Host is none of the admin listener's: localhost, 127.0.0.1, [::1], the address it listens on.",
+            "The Host is not the admin listener's: use localhost, 127.0.0.1, [::1], or the address it listens on.",
         ),
         Refusal::CrossSite => (
             ProblemKind::CrossSite,

@@ -712,6 +712,18 @@ async fn refused_heads_get_their_problem() {
     }
 }
 
+#[tokio::test]
+async fn http2_is_not_served() {
+    let world = World::start(Setup::default()).await;
+    let mut stream = tokio::net::TcpStream::connect(world.address).await.unwrap();
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    stream.write_all(preface).await.unwrap();
+    let mut response = Vec::new();
+    // The end may be a reset.
+    let _ = stream.read_to_end(&mut response).await;
+    assert_eq!(response, b"");
+}
+
 /// Time is paused: the deadline passes as soon as the connection waits for it.
 #[tokio::test(start_paused = true)]
 async fn a_head_that_stays_incomplete_gets_a_408() {

@@ -12,7 +12,7 @@ pub(crate) struct Arguments {
     /// The configuration; else $BEARWARD_CONFIG, ./bearward.toml, /etc/bearward/bearward.toml
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// How problems are printed
+    /// The format of the problems
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }

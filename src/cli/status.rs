@@ -20,7 +20,7 @@ pub(super) struct Arguments {
     /// Its admin listener; a key for it comes from $BEARWARD_ADMIN_KEY
     #[arg(long, value_name = "URL", default_value = DEFAULT_ADMIN)]
     admin: String,
-    /// How the status is printed
+    /// The format of the status
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }

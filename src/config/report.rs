@@ -34,7 +34,7 @@ impl Severity {
 pub struct Problem {
     /// Whether it is an error or a warning.
     pub severity: Severity,
-    /// The file name as the caller gave it.
+    /// The file name as given to the parser.
     pub file: String,
     /// The line, from 1.
     pub line: usize,
@@ -42,9 +42,9 @@ pub struct Problem {
     pub column: usize,
     /// The dotted key, if the problem belongs to one.
     pub key: Option<String>,
-    /// What is wrong.
+    /// The mistake.
     pub message: String,
-    /// What to do.
+    /// The next step for the operator.
     pub hint: String,
     /// The masked line, and the line of carets below it.
     pub(super) excerpt: Option<(String, String)>,

@@ -32,7 +32,7 @@ impl<'a> Section<'a> {
         }
     }
 
-    /// The same table with the keys of `preset` under its own.
+    /// Adds the keys of `preset`, which the table's own keys override.
     pub(super) fn with_preset(self, preset: Rc<ParsedTable<'a>>) -> Self {
         Self {
             preset: Some(preset),

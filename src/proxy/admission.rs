@@ -14,7 +14,7 @@ use crate::server::{limits::Limits, problem::ProblemKind};
 /// The path of a request for the server as a whole (RFC 9112 §3.2.4).
 pub const ASTERISK: &str = "*";
 
-/// What every later step may rely on.
+/// The facts about an admitted request on which every later step relies.
 #[derive(Clone, Copy, Debug)]
 pub struct Admitted<'a> {
     /// The requested host and port, as the client wrote them; HTTP/1.0 may name none.

@@ -27,7 +27,7 @@ impl From<ProxyRefusal> for ProxyError {
 pub struct ProxyRefusal {
     /// The kind, which decides status and type.
     pub kind: ProblemKind,
-    /// What happened and what helps. Holds no secret.
+    /// The cause and the remedy, for people. Holds no secret.
     pub detail: Cow<'static, str>,
     /// The RFC 6749 error code of the authorization server.
     pub code: Option<Arc<str>>,

@@ -125,8 +125,9 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.connection.timer.replace(self.timer.take());
-        self.connection.state.request_ended();
-        let elapsed = self.started.elapsed();
+        let now = Instant::now();
+        self.connection.state.request_ended(now.into());
+        let elapsed = now - self.started;
         let route = self.route.as_deref();
         let metrics = match route {
             Some(route) => &route.metrics,

@@ -37,13 +37,13 @@ pub struct Outgoing<'a> {
     pub active: &'a ActiveRoute,
     /// The client's head.
     pub parts: &'a Parts,
-    /// What admission found.
+    /// The result of admission.
     pub admitted: &'a Admitted<'a>,
     /// The client's body.
     pub body: RequestBody,
     /// The token that the route demands.
     pub token: Option<InjectedToken>,
-    /// What the token cost.
+    /// The cost of the token.
     pub cost: TokenCost,
     /// The client's wish to switch protocols.
     pub upgrade: Option<&'a UpgradeRequest>,

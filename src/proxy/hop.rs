@@ -154,11 +154,29 @@ pub fn may_trail(name: &HeaderName) -> bool {
 
 /// Keeps the fields that `keep` accepts, in their order.
 ///
-/// `HeaderMap::remove` would move the last field into the gap, so the map is rebuilt; nothing happens when all stay.
+/// `HeaderMap::remove` moves the last field into the gap, so the map is rebuilt unless that field is the only one to go,
+/// as `Connection` often is.
 pub fn retain(headers: &mut HeaderMap, keep: impl Fn(&HeaderName, &HeaderValue) -> bool) {
-    if headers.iter().all(|(name, value)| keep(name, value)) {
-        return;
+    let mut dropped = headers
+        .iter()
+        .enumerate()
+        .filter(|(_, (name, value))| !keep(name, value));
+    match (dropped.next(), dropped.next()) {
+        (None, _) => {}
+        (Some((index, (name, _))), None) if index + 1 == headers.len() => {
+            let name = name.clone();
+            // Only when none of its other values stays.
+            if headers.get_all(&name).iter().count() == 1 {
+                headers.remove(name);
+            } else {
+                rebuild(headers, keep);
+            }
+        }
+        _ => rebuild(headers, keep),
     }
+}
+
+fn rebuild(headers: &mut HeaderMap, keep: impl Fn(&HeaderName, &HeaderValue) -> bool) {
     let mut kept = HeaderMap::with_capacity(headers.capacity());
     let mut current = None;
     for (name, value) in headers.drain() {
@@ -217,6 +235,18 @@ mod tests {
             .map(|(name, value)| format!("{name}{}", value.to_str().unwrap()))
             .collect();
         assert_eq!(left, ["a1", "a4", "c3", "d5"]);
+    }
+
+    #[test]
+    fn the_last_field_goes_alone_and_with_its_like() {
+        let mut map = headers(&[("a", "1"), ("b", "2"), ("c", "3")]);
+        retain(&mut map, |name, _| name != "c");
+        assert_eq!(map.keys().collect::<Vec<_>>(), ["a", "b"]);
+        let mut map = headers(&[("a", "1"), ("b", "2"), ("b", "3")]);
+        retain(&mut map, |_, value| value != "3");
+        assert_eq!(map.get_all("b").iter().collect::<Vec<_>>(), ["2"]);
+        retain(&mut map, |name, _| name != "b");
+        assert_eq!(map.len(), 1);
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub fn decode(path: &[u8]) -> Result<Cow<'_, str>, &'static str> {
     }
 }
 
-/// The part of `path` after its first `segments` segments; empty when there is none.
+/// The part of `path` after its first `segments` segments; empty without one.
 pub fn after_segments(path: &[u8], segments: usize) -> &[u8] {
     let mut slashes = memchr::memchr_iter(b'/', path).skip(segments);
     slashes.next().map_or(&[], |at| &path[at..])

@@ -63,11 +63,8 @@ pub fn for_upstream(
     if let Some(Injection::Header { name, .. }) = inject
         && let Some(value) = token.and_then(|token| token.header.as_ref())
     {
-        let mut value = value.clone();
-        // HTTP/2 may index the token: it has full entropy, and a client cannot set this field to probe for it
-        // (RFC 7541 §7.1.3). A sensitive value would be encoded anew in each request.
-        value.set_sensitive(!is_http2);
-        headers.insert(name.clone(), value);
+        // The value is sensitive, so HTTP/2 marks it as never indexed (RFC 7541 §7.1.3).
+        headers.insert(name.clone(), value.clone());
     }
     Ok(upstream)
 }

@@ -1,4 +1,4 @@
-//! One way in and one way out, as the configuration describes it.
+//! A route of the configuration: a listener, the requests that it serves, and their upstream.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,19 +14,19 @@ pub struct Route {
     pub name: Arc<str>,
     /// Where it listens; several routes may share one address.
     pub listen: ListenAddress,
-    /// The exact `Host` it answers, in lower case and without a port.
+    /// The exact `Host` that it serves, in lower case and without a port.
     pub host: Option<String>,
-    /// The prefix it answers: starts with `/`, does not end with one; `/` alone is `None`.
+    /// The path prefix that it serves: starts with `/`, does not end with one; `/` alone is `None`.
     pub path: Option<String>,
     /// `path` as it stands in a URL.
     pub escaped_path: Option<String>,
     /// Whether `path` is removed before forwarding.
     pub strip_path: bool,
-    /// Where it leads.
+    /// The upstream that it leads to.
     pub upstream: Upstream,
-    /// Whose token is injected; without one the caller's `Authorization` passes.
+    /// The provider whose token is injected; without one the client's `Authorization` passes.
     pub provider: Option<Binding>,
-    /// What may pass; all when absent.
+    /// The methods and paths that may pass; all when absent.
     pub allow: Option<Vec<AllowRule>>,
     /// Protocols that may be tunnelled, in lower case.
     pub upgrade: Vec<String>,
@@ -37,8 +37,9 @@ pub struct Route {
 }
 
 impl Route {
-    /// Whether it leads to all of its upstream, so that the server as a whole (RFC 9112 §3.2.4) is the same to both sides.
-    /// A token in the query could not go with a request for that.
+    /// Whether it leads to all of its upstream.
+    ///
+    /// Then the server as a whole (RFC 9112 §3.2.4) is the same to both sides. A token in the query could not go with a request for that.
     pub fn is_whole(&self) -> bool {
         let in_query = |binding: &Binding| matches!(binding.inject, Injection::Query { .. });
         self.path.is_none()
@@ -48,14 +49,14 @@ impl Route {
     }
 }
 
-/// The token that a route demands, and how it is put on a request.
+/// The token that a route demands, and its place in a request.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Binding {
     /// The key of the provider's table.
     pub provider: Arc<str>,
     /// `[providers.x.inject]`.
     pub inject: Injection,
-    /// `[providers.x.refresh] reauthorize_on`: statuses that mean "this token is no longer good".
+    /// `[providers.x.refresh] reauthorize_on`: statuses that mean that the token is no longer valid.
     pub reauthorize_on: Vec<u16>,
 }
 
@@ -64,14 +65,14 @@ impl Binding {
     pub const DEFAULT_REAUTHORIZE_ON: &[u16] = &[401];
 }
 
-/// Where the token goes.
+/// The place of the token in a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Injection {
     /// A header field: `authorization` with `Bearer ` before the token, unless configured.
     Header {
         /// The field's name.
         name: HeaderName,
-        /// What stands before the token.
+        /// The text before the token.
         prefix: String,
     },
     /// A query parameter (RFC 6750 §2.3).
@@ -97,13 +98,13 @@ pub struct Upstream {
     pub host: String,
     /// The port, the scheme's own filled in.
     pub port: u16,
-    /// What `Host` says: the host with brackets where due, and the port unless it is the scheme's own.
+    /// The value of `Host`: the host with brackets where due, and the port unless it is the scheme's own.
     pub authority: String,
     /// The base path, prefixed to every path: empty, or starts with `/` and does not end with one.
     pub base_path: String,
-    /// Whom to believe.
+    /// The trust anchors for its certificate.
     pub trust: Trust,
-    /// Which HTTP to speak.
+    /// The HTTP versions for its connections.
     pub http2: Http2,
 }
 
@@ -140,7 +141,7 @@ impl Default for Timeouts {
     }
 }
 
-/// `[routes.NAME.guard]`: who may pass.
+/// `[routes.NAME.guard]`: the demands on clients.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Guard {
     /// Accepted Host names, in lower case, without ports, IPv6 in brackets; the defaults filled in.

@@ -23,7 +23,7 @@ use crate::{
     telemetry::metrics::{Gauge, RouteMetrics},
 };
 
-/// What all connections of one listener share.
+/// The state that all connections of one listener share.
 #[derive(Debug)]
 pub struct ListenerState {
     /// The bounds of its connections.
@@ -61,7 +61,7 @@ pub struct ClientConnection {
     pub listener: Arc<ListenerState>,
     /// The worker that serves it.
     pub worker: Rc<Worker>,
-    /// What its stream and its requests tell each other.
+    /// The state that its stream and its requests share.
     pub state: Arc<ConnectionState>,
     /// The timer that its requests use one after another.
     pub timer: RefCell<Option<Timer>>,
@@ -159,7 +159,7 @@ impl Proxy {
     }
 }
 
-/// What a request came to.
+/// The outcome of a request.
 enum Outcome {
     Response(Response<Download>),
     Tunnel(Tunnel),

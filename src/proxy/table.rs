@@ -27,7 +27,7 @@ pub struct ActiveRoute {
     pub route: Route,
     /// The credential whose token it demands.
     pub credential: Option<Arc<Credential>>,
-    /// How to log in at its provider, in words; empty without a provider.
+    /// The words that say how to log in at its provider; empty without a provider.
     pub login_hint: Arc<str>,
     /// The upstream it leads to.
     pub upstream: Arc<ActiveUpstream>,

@@ -99,7 +99,7 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
-    /// Makes the tunnel of a request that the upstream answered with 101.
+    /// Makes the tunnel of a request to which the upstream responded with 101.
     pub fn new(asked: UpgradeRequest, sent: Sent, route: &Route) -> Self {
         Self {
             asked,

@@ -1,4 +1,4 @@
-//! What the connections of one worker thread share without locks.
+//! The state that the connections of one worker thread share without locks.
 
 use std::rc::Rc;
 

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 use super::framing_gate::{GatePhase, GateVerdicts};
 
@@ -25,6 +25,7 @@ pub struct ConnectionState {
     write_timeout_ms: AtomicU64,
     reset_on_close: AtomicBool,
     upgraded: AtomicBool,
+    idle_since: Mutex<Option<Instant>>,
     waits_for_idle: Mutex<Option<Waker>>,
     expired: Notify,
 }
@@ -42,10 +43,11 @@ impl ConnectionState {
     }
 
     /// Counts a request out.
-    pub fn request_ended(&self) {
+    pub fn request_ended(&self, now: Instant) {
+        *lock(&self.idle_since) = Some(now);
         if self.requests.fetch_sub(1, Ordering::Relaxed) == 1
             && self.gate.phase() == GatePhase::PassThrough
-            && let Some(waker) = self.waits_for_idle().take()
+            && let Some(waker) = lock(&self.waits_for_idle).take()
         {
             waker.wake();
         }
@@ -53,12 +55,12 @@ impl ConnectionState {
 
     /// Wakes a task when the last request of an HTTP/2 connection has ended.
     pub fn wake_when_idle(&self, waker: &Waker) {
-        self.waits_for_idle().replace(waker.clone());
+        lock(&self.waits_for_idle).replace(waker.clone());
     }
 
-    fn waits_for_idle(&self) -> MutexGuard<'_, Option<Waker>> {
-        let waiting = self.waits_for_idle.lock();
-        waiting.unwrap_or_else(PoisonError::into_inner)
+    /// When the last request ended, if there was one.
+    pub fn idle_since(&self) -> Option<Instant> {
+        *lock(&self.idle_since)
     }
 
     /// Whether a request is being served.
@@ -128,6 +130,10 @@ impl ActiveRequest {
 
 impl Drop for ActiveRequest {
     fn drop(&mut self) {
-        self.0.request_ended();
+        self.0.request_ended(Instant::now());
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -36,10 +36,12 @@ pub struct Deadlines {
     read_timer: Timer,
     /// Since when the client has not read.
     blocked_since: Option<Instant>,
+    /// When it last read on.
+    unblocked_at: Option<Instant>,
     write_timer: Option<Timer>,
 }
 
-/// What the connection waits for from the client.
+/// The next event that the connection awaits from the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Waiting {
     /// The first byte, since this instant.
@@ -65,6 +67,7 @@ impl Deadlines {
             seen_requests: 0,
             read_timer: Timer::new(now + limits.head_timeout),
             blocked_since: None,
+            unblocked_at: None,
             write_timer: None,
         }
     }
@@ -103,8 +106,13 @@ impl Deadlines {
             (_, Waiting::Idle(since)) => Waiting::Idle(since),
             // Pings and settings of HTTP/2 are no request.
             (GatePhase::BetweenMessages | GatePhase::PassThrough, waiting) if is_first => waiting,
-            _ => Waiting::Idle(Instant::now()),
+            _ => Waiting::Idle(self.idle_since()),
         }
+    }
+
+    fn idle_since(&self) -> Instant {
+        let since = self.state.idle_since().unwrap_or_else(Instant::now);
+        self.unblocked_at.map_or(since, |at| at.max(since))
     }
 
     /// Whether nothing is waited for from the client: its last response may still be on its way to it.
@@ -114,6 +122,7 @@ impl Deadlines {
 
     /// Completes when the client has taken too long.
     fn poll_read_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let was_busy = self.waiting == Waiting::Busy;
         self.waiting = self.next_waiting();
         let deadline = match self.waiting {
             Waiting::FirstByte(since) | Waiting::Head(since) => since + self.head_timeout,
@@ -122,6 +131,11 @@ impl Deadlines {
                 if self.state.is_http2() {
                     // Its requests end in tasks of their own.
                     self.state.wake_when_idle(cx.waker());
+                }
+                // hyper need not read when the request has ended, so the timer looks after it.
+                if !was_busy || self.read_timer.has_fired() {
+                    self.read_timer.set(Instant::now() + self.keep_alive);
+                    let _ = self.read_timer.poll_elapsed(cx);
                 }
                 return Poll::Pending;
             }
@@ -155,6 +169,7 @@ impl Deadlines {
             Poll::Pending => self.poll_write_deadline(cx),
             written => {
                 if self.blocked_since.take().is_some() {
+                    self.unblocked_at = Some(Instant::now());
                     // The next read sets the deadline of the idle time.
                     cx.waker().wake_by_ref();
                 }

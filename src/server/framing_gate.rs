@@ -8,8 +8,8 @@
 //!
 //! A head goes on only when it is whole, since a later line may change what an earlier one means. One that arrives in
 //! one read, as nearly all do, is examined in place and never copied. In place of a refused head goes a minimal valid
-//! one, the last of its connection: the service learns through [`GateVerdicts`] what it stands for and answers it in
-//! its order behind pipelined requests.
+//! one, the last of its connection: the service learns through [`GateVerdicts`] what it stands for and responds in its
+//! order behind pipelined requests.
 
 mod chunked;
 mod head;
@@ -40,7 +40,7 @@ pub enum GateProtocol {
     Http2,
 }
 
-/// How much is read at a time while a head is incomplete.
+/// Bytes that are read at a time while a head is incomplete.
 const READ_BYTES: usize = 4096;
 
 /// A client's connection that checks and encodes request heads before hyper parses them.
@@ -49,9 +49,9 @@ pub struct FramingGate<S> {
     stream: S,
     scanner: Scanner,
     verdicts: GateVerdicts,
-    /// What has arrived of an incomplete head.
+    /// The part of an incomplete head that has arrived.
     held: Vec<u8>,
-    /// What may go on but has not been read yet, from `ready_at`.
+    /// Bytes that may go on but have not been read yet, from `ready_at`.
     ready: Vec<u8>,
     ready_at: usize,
     is_refused: bool,
@@ -62,8 +62,8 @@ pub struct FramingGate<S> {
 impl<S> FramingGate<S> {
     /// Wraps an accepted `stream`. Heads above `limits.head_bytes` or `limits.head_fields` are refused.
     ///
-    /// An incomplete head is held back, so that this also bounds the gate's memory. hyper's own limits should be no
-    /// lower than three times this, for targets grow when they are encoded.
+    /// An incomplete head is held back, so that this also bounds the gate's memory. Encoded targets grow: where one
+    /// makes a head larger than hyper's buffer, hyper answers with a bare 431.
     pub fn new(stream: S, verdicts: GateVerdicts, limits: &Limits) -> Self {
         Self {
             stream,

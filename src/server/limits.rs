@@ -15,7 +15,7 @@ pub struct Limits {
     pub head_fields: usize,
     /// Bytes of the path, the query not counted.
     pub path_bytes: usize,
-    /// How long an idle connection is kept.
+    /// The time that an idle connection is kept.
     pub keep_alive: Duration,
 }
 
@@ -35,9 +35,9 @@ impl Default for Limits {
 /// `[drain]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drain {
-    /// How long requests in flight may take.
+    /// The time for requests in flight.
     pub timeout: Duration,
-    /// How long readiness is off while connections are still accepted.
+    /// The time for which readiness is off while connections are still accepted.
     pub lame_duck: Duration,
 }
 

@@ -97,7 +97,7 @@ impl<E: Clone> Server<E> {
         self
     }
 
-    /// Refuses HTTP/2.
+    /// Closes connections that speak HTTP/2.
     pub fn http1_only(self) -> Self {
         Self {
             is_http1_only: true,
@@ -133,10 +133,7 @@ impl<E: Clone> Server<E> {
         };
         match protocol {
             None => {}
-            Some(GateProtocol::Http2) if self.is_http1_only => {
-                // hyper's HTTP/1 parser refuses the preface.
-                self.serve_http1(stream, service, cancel).await;
-            }
+            Some(GateProtocol::Http2) if self.is_http1_only => {}
             Some(GateProtocol::Http1) => self.serve_http1(stream, service, cancel).await,
             // Boxed: few connections speak HTTP/2, and all would hold the room for it.
             Some(GateProtocol::Http2) => {

@@ -21,13 +21,13 @@ task_local! {
     static WATCH: StreamWatch;
 }
 
-/// What a response body tells the task of its stream.
+/// The state of a response body that the task of its stream watches.
 #[derive(Clone, Debug, Default)]
 pub struct StreamWatch(Rc<Cell<Watched>>);
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Watched {
-    /// How long the client may take with what it has; absent while nothing waits for it.
+    /// The time for the client to read what it has; absent while nothing waits for it.
     timeout: Option<Duration>,
     /// The number of waits that have begun.
     waits: u64,

@@ -37,6 +37,11 @@ impl Timer {
         }
     }
 
+    /// Whether it wakes its task no more until it is polled again.
+    pub fn has_fired(&self) -> bool {
+        self.sleep.is_elapsed()
+    }
+
     /// Completes when the deadline has passed.
     pub fn poll_elapsed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {

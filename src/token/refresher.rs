@@ -333,7 +333,7 @@ impl Refresher {
     }
 }
 
-/// Waits for an instant, forever if there is none.
+/// Waits for an instant, forever without one.
 async fn sleep_until(clock: &dyn Clock, instant: Option<BootInstant>) {
     match instant {
         Some(instant) => clock.sleep_until(instant).await,

@@ -1,6 +1,9 @@
 //! What is too large or too slow.
 
-use std::{thread, time::Duration};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use crate::support::{
     client::{A_WHILE, Client, exchange, get, raw},
@@ -225,6 +228,37 @@ fn an_idle_connection_is_closed_in_silence() {
     assert_eq!(client.get("/").status, 200);
     thread::sleep(Duration::from_millis(100));
     assert!(client.is_closed());
+}
+
+#[test]
+fn an_idle_connection_is_closed_however_long_its_requests_took() {
+    let upstream = Upstream::answering(|request| {
+        if request.head.target() == "/slow" {
+            thread::sleep(Duration::from_millis(1200));
+        }
+        ok("fine")
+    });
+    let tokens = TokenEndpoint::issuing("token-1");
+    for limits in [
+        // The request outlasts both.
+        "head_timeout = \"500ms\"\nkeep_alive = \"500ms\"",
+        // The first is no reason to wait for the second.
+        "head_timeout = \"60s\"\nkeep_alive = \"500ms\"",
+        "head_timeout = \"500ms\"\nkeep_alive = \"2s\"",
+    ] {
+        let sidecar = Setup::new(&tokens, upstream.origin())
+            .tables(&format!("[limits]\n{limits}"))
+            .start_ready();
+        let mut client = Client::connect(sidecar.address());
+        assert_eq!(client.get("/slow").status, 200);
+        let since = Instant::now();
+        assert_eq!(client.wire().rest().unwrap(), b"");
+        let idle = since.elapsed();
+        assert!(
+            idle > Duration::from_millis(400) && idle < Duration::from_millis(3500),
+            "{limits}: {idle:?}"
+        );
+    }
 }
 
 #[test]

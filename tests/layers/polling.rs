@@ -7,8 +7,7 @@ const MODULES: &[&str] = &["src/proxy", "src/server"];
 
 /// The files of adapters; a folder or a stem that ends in `*` stands for all that begin so.
 const ADAPTERS: &[&str] = &[
-    "src/proxy/body.rs",
-    "src/proxy/replay.rs",
+    "src/proxy/body/*",
     "src/proxy/upgrade.rs",
     "src/proxy/upstream/*",
     "src/server/deadlines.rs",
@@ -60,7 +59,7 @@ mod rules {
             );
         }
         for file in [
-            "src/proxy/body.rs",
+            "src/proxy/body/upload.rs",
             "src/proxy/upstream/pool.rs",
             "src/server/framing_gate/scan.rs",
             "src/admin/page.rs",

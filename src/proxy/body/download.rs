@@ -21,7 +21,7 @@ use crate::{
     server::timer::Timer,
 };
 
-/// The largest part of a body that is given to an HTTP/2 stream at a time, as large as its frames.
+/// Bytes of a body that are given to an HTTP/2 stream at a time, as many as a frame has.
 ///
 /// hyper asks for the next part when this one has gone out, so this bounds what waits for a window, and tells that the
 /// client goes on reading.
@@ -31,7 +31,7 @@ const MAX_PART: usize = 16 * 1024;
 #[derive(Debug)]
 pub struct ResponseBody {
     content: Content,
-    /// What is left of a part that is too large for one frame of HTTP/2.
+    /// The rest of a part that is too large for one frame of HTTP/2.
     rest: Bytes,
     /// Absent for a tunnel, which is recorded at its own end.
     exchange: Option<Exchange>,

@@ -63,7 +63,7 @@ struct Kept {
     is_dropped: bool,
 }
 
-/// What a client did wrong while its body was on its way.
+/// A client's fault while its body was on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UploadFault {
     /// It disconnected.
@@ -138,7 +138,7 @@ impl RequestBody {
         }
     }
 
-    /// What the client did wrong, if anything.
+    /// The client's fault, if there was one.
     pub fn fault(&self) -> Option<UploadFault> {
         self.upload.as_ref().and_then(|upload| upload.fault.get())
     }
@@ -252,7 +252,7 @@ impl Kept {
         body.position < self.data.len() || (self.trailers.is_some() && !body.has_read_trailers)
     }
 
-    /// What is kept and `body` has not read yet.
+    /// The kept part that `body` has not read yet.
     fn unread(&self, body: &RequestBody) -> Option<Frame<Bytes>> {
         match self.data.get(body.position..) {
             Some(data) if !data.is_empty() => Some(Frame::data(Bytes::copy_from_slice(data))),

@@ -48,16 +48,16 @@ const UNKNOWN_STREAMS: usize = usize::MAX - 1;
 /// Bytes of a request that wait for an HTTP/2 connection's socket.
 const STREAM_BUFFER: usize = 64 * 1024;
 
-/// The interval of HTTP/2 PINGs, and the time for their answer.
+/// The interval of HTTP/2 PINGs, and the time for their acknowledgement.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What the buffers of an HTTP/1.1 connection hold beside the largest head, in bytes.
+/// Bytes that the buffers of an HTTP/1.1 connection hold beside the largest head.
 ///
 /// A response that its client does not read costs one such buffer here and one on the client's side.
 const EXTRA_BUFFER: usize = 8 * 1024;
 
-/// What HTTP/2 counts for each field beside its name and value (RFC 9113 §6.5.2).
+/// Bytes that HTTP/2 counts for each field beside its name and value (RFC 9113 §6.5.2).
 const FIELD_OVERHEAD: usize = 32;
 
 /// An upstream in service: what its connections need, shared by all workers.

@@ -1,6 +1,6 @@
 //! Where a chunked body ends (RFC 9112 §7.1), by hyper's own rules.
 
-/// How far into a chunked body the bytes so far have led.
+/// The state of a chunked body after the bytes so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Chunked {
     part: Part,

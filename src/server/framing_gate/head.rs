@@ -16,7 +16,7 @@ const VERSION: &[u8] = b"HTTP/1.";
 /// `http::Uri` refuses these and all bytes above 7F, in the path or in the query.
 const UNACCEPTABLE: &AsciiSet = &AsciiSet::EMPTY.add(b'"').add(b'<').add(b'>').add(b'`');
 
-/// How far a head has been examined. Offsets count from the head's first byte.
+/// The state of a partly examined head. Offsets count from the head's first byte.
 #[derive(Debug, Default)]
 pub(super) struct HeadScan {
     request_line: RequestLine,
@@ -35,7 +35,7 @@ pub(super) struct Head {
     pub(super) len: usize,
     /// The number of its fields.
     pub(super) fields: usize,
-    /// What follows it.
+    /// The body that follows it.
     pub(super) body: BodyKind,
     /// Whether the connection may change its protocol behind this message (RFC 9110 §7.8).
     ///
@@ -45,7 +45,7 @@ pub(super) struct Head {
     pub(super) raw_target: Option<Range<usize>>,
 }
 
-/// How a message goes on behind its head.
+/// The framing of the bytes behind a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodyKind {
     Empty,
@@ -143,7 +143,7 @@ impl HeadScan {
     }
 }
 
-/// How far a request line has been examined: `token SP target SP HTTP/1.x`, as hyper's parser reads it.
+/// The state of a partly examined request line: `token SP target SP HTTP/1.x`, as hyper's parser reads it.
 #[derive(Debug, Default)]
 struct RequestLine {
     part: Part,

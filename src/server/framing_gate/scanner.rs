@@ -40,9 +40,9 @@ enum Position {
 /// The result of scanning new bytes.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Scan {
-    /// How many bytes may pass as they are.
+    /// The number of bytes that may pass as they are.
     pub(super) passed: usize,
-    /// What is done with the bytes behind those.
+    /// The action for the bytes behind those.
     pub(super) rest: Rest,
 }
 
@@ -173,7 +173,7 @@ impl Scanner {
         self.position == Position::Stopped
     }
 
-    /// How many heads have been complete or refused.
+    /// The number of heads that were complete or refused.
     pub(super) fn heads(&self) -> u64 {
         self.heads
     }

@@ -37,7 +37,7 @@ fn gate<R: AsyncRead + Unpin>(reader: R) -> Gate<R> {
     )
 }
 
-/// What may be read now, and whether the end was.
+/// The bytes that may be read now, and whether the end was reached.
 fn read<R: AsyncRead + Unpin>(gate: &mut Gate<R>) -> (Vec<u8>, bool) {
     let mut bytes = Vec::new();
     let mut cx = Context::from_waker(Waker::noop());
@@ -60,7 +60,7 @@ fn write<R: AsyncRead + Unpin>(gate: &mut Gate<R>) {
     assert!(Pin::new(gate).poll_write(&mut cx, b"HTTP/1.1").is_ready());
 }
 
-/// What passes of `bytes`.
+/// The part of `bytes` that passes.
 fn passed(bytes: &[u8]) -> String {
     String::from_utf8(read(&mut gate(bytes)).0).unwrap()
 }
@@ -339,7 +339,7 @@ fn the_stream_comes_back_with_what_was_read_from_it() {
     assert_eq!(gate.into_parts().1, b"GET / HTTP/1.1\r\nHost: a");
 }
 
-/// What a server behind a gate writes, to its end.
+/// The output of a server behind a gate, to its end.
 async fn served(requests: &[u8]) -> String {
     let (mut client, server) = tokio::io::duplex(64 * 1024);
     let gate = FramingGate::new(server, GateVerdicts::default(), &limits());
@@ -362,7 +362,7 @@ async fn served(requests: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn a_refused_head_is_answered_in_its_turn_and_is_the_last() {
+async fn a_refused_head_gets_its_response_in_its_turn_and_is_the_last() {
     let text = served(b"GET /1 HTTP/1.1\r\n\r\nGET /2 HTTP/1.1\r\n\r\nGET /3#x HTTP/1.1\r\n\r\nGET /4 HTTP/1.1\r\n\r\n").await;
     let (one, two) = (text.find("/1").unwrap(), text.find("/2").unwrap());
     let refused = text
@@ -373,7 +373,7 @@ async fn a_refused_head_is_answered_in_its_turn_and_is_the_last() {
 }
 
 #[tokio::test]
-async fn a_refused_head_is_answered_in_its_own_kind() {
+async fn a_refused_head_request_gets_a_response_without_a_body() {
     let text = served(b"HEAD /3#x HTTP/1.1\r\n\r\n").await;
     assert!(text.starts_with("HTTP/1.1 400 ") && text.ends_with("\r\n\r\n"));
     let text = served(b"POST / HTTP/1.0\r\nContent-Length: x\r\n\r\n").await;

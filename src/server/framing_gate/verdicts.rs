@@ -55,7 +55,7 @@ impl GateRefusal {
     }
 }
 
-/// How far the messages of a connection have arrived.
+/// The progress of the messages on a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GatePhase {
     /// The last message has arrived whole, and nothing of the next one.
@@ -119,7 +119,7 @@ impl GateVerdicts {
         self.0.passes_through.store(true, Relaxed);
     }
 
-    /// How far the messages have arrived.
+    /// The progress of the messages.
     pub fn phase(&self) -> GatePhase {
         match self.0.phase.load(Relaxed) {
             0 => GatePhase::BetweenMessages,
@@ -135,12 +135,12 @@ impl GateVerdicts {
         self.phase() == GatePhase::BetweenMessages
     }
 
-    /// How many bytes of an incomplete head are held back. Not zero from the head's first byte on.
+    /// The number of bytes of an incomplete head that are held back. Not zero from the head's first byte on.
     pub fn head_bytes_pending(&self) -> usize {
         self.0.head_bytes.load(Relaxed)
     }
 
-    /// How many heads have arrived whole, a refused one included.
+    /// The number of heads that have arrived whole, a refused one included.
     pub fn heads(&self) -> u64 {
         self.0.heads.load(Relaxed)
     }

@@ -59,7 +59,7 @@ impl WatchedSecrets {
     }
 }
 
-/// Waits for a secret to change, forever if there is none that could.
+/// Waits for a secret to change, forever without one that could.
 async fn changed(secret: &mut Option<watch::Receiver<Arc<Secret>>>) {
     if let Some(secret) = secret
         && secret.changed().await.is_ok()
