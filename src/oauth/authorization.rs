@@ -11,8 +11,8 @@ use sha2::{Digest, Sha256};
 use url::Url;
 use zeroize::Zeroizing;
 
-pub use self::callback::{CallbackError, Description};
-pub(super) use self::callback::{code, code_parameter};
+pub use self::callback::{CallbackError, ErrorDescription};
+pub(super) use self::callback::{code_parameter, parse_code};
 use super::{
     endpoint::TokenEndpoint,
     error::TokenRequestError,
@@ -52,7 +52,7 @@ impl Attempt {
         provider: &Provider,
         redirect_uri: Option<&RedirectUri>,
     ) -> Result<Self, getrandom::Error> {
-        let state = random(RANDOM_BYTES)?;
+        let state = random_secret(RANDOM_BYTES)?;
         Self::with_state(provider, redirect_uri, state)
     }
 
@@ -63,7 +63,7 @@ impl Attempt {
         characters: usize,
     ) -> Result<Self, getrandom::Error> {
         // Three bytes make four characters.
-        let long = random(characters.div_ceil(4) * 3)?;
+        let long = random_secret(characters.div_ceil(4) * 3)?;
         Self::with_state(
             provider,
             redirect_uri,
@@ -81,7 +81,7 @@ impl Attempt {
             .as_ref()
             .is_none_or(|authorization| authorization.pkce);
         let code_verifier = if pkce {
-            Some(random(RANDOM_BYTES)?)
+            Some(random_secret(RANDOM_BYTES)?)
         } else {
             None
         };
@@ -144,7 +144,7 @@ impl Attempt {
     /// # Errors
     /// The callback belongs to another attempt, is a refusal, or holds no valid code.
     pub fn read_callback(&self, provider: &Provider, query: &str) -> Result<Secret, CallbackError> {
-        callback::read(self, provider, query)
+        callback::read_callback(self, provider, query)
     }
 
     /// Reads copied text: the address of the callback, its query, or the code alone.
@@ -185,7 +185,7 @@ pub(super) fn challenge(verifier: &Secret) -> String {
 }
 
 /// Returns `bytes` random bytes in base64url.
-fn random(bytes: usize) -> Result<Secret, getrandom::Error> {
+fn random_secret(bytes: usize) -> Result<Secret, getrandom::Error> {
     let mut random = Zeroizing::new(vec![0; bytes]);
     getrandom::fill(&mut random)?;
     Ok(Secret::new(BASE64_URL_SAFE_NO_PAD.encode(&*random)))

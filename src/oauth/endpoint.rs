@@ -70,7 +70,7 @@ impl TokenEndpoint {
             &response.headers,
             &response.body,
             &self.provider.token_response,
-            grant.brings_refresh_token(),
+            grant.allows_refresh_token(),
             self.clock.wall(),
         )
     }

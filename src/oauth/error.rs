@@ -78,7 +78,7 @@ pub enum Fault {
     /// A success holds no usable token; the text gives the reason.
     #[error("responded without a usable token: {0}; check the address and `token_response`")]
     NotAToken(&'static str),
-    /// The sign-in got a 4xx status or an error, because of the account, its password, or the client.
+    /// The sign-in got a 4xx status or an error: account, password or client are wrong.
     #[error(
         "refused the sign-in{}: check `sign_in.email`, `sign_in.password` and `client_id`",
         quoted(.code.as_ref())
@@ -166,7 +166,7 @@ impl TokenRequestError {
         self.retry_after
     }
 
-    /// Returns the code of RFC 6749 with which the server refuses this client, if it does.
+    /// Returns the code of RFC 6749, if the server refuses this client.
     pub fn refusal(&self) -> Option<TokenRefusal> {
         match self.fault {
             Fault::Refused(refusal) => Some(refusal),
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_the_clients_fault_and_the_rest_passes() {
+    fn a_refusal_is_the_clients_fault_and_other_faults_are_transient() {
         let refused = TokenRequestError::new(Fault::Refused(TokenRefusal::InvalidClient));
         assert_eq!(
             (refused.side(), refused.is_transient(), refused.kind()),

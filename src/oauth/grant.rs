@@ -37,7 +37,7 @@ impl Grant<'_> {
     }
 
     /// Tells whether a response may hold a refresh token. Client credentials get none (RFC 6749 §4.4.3).
-    pub const fn brings_refresh_token(self) -> bool {
+    pub const fn allows_refresh_token(self) -> bool {
         !matches!(self, Self::ClientCredentials)
     }
 
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_code_goes_with_what_the_consent_redirect_had() {
+    fn a_code_is_sent_with_the_redirect_uri_and_the_verifier() {
         let mut provider = fake::provider("http://127.0.0.1/token");
         provider.scope = Some("a b".into());
         let (code, verifier) = (Secret::new("c"), Secret::new("v"));
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn extra_parameters_replace_what_they_name() {
+    fn additional_parameters_replace_others_of_their_name() {
         let mut provider = fake::provider("http://127.0.0.1/token");
         provider.token_request.params = [("grant_type", "urn:x"), ("audience", "api")]
             .map(|(name, value)| (name.to_owned(), value.to_owned()))

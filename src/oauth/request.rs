@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn a_get_puts_all_into_the_query_and_keeps_what_is_there() {
+    fn a_get_adds_the_parameters_to_the_query() {
         let mut provider = fake::provider("https://as.example/token?tenant=7");
         provider.token_request.method = TokenMethod::Get;
         let request = token_request(&provider, Grant::ClientCredentials);
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn a_post_may_put_all_into_the_query() {
+    fn a_post_may_have_its_parameters_in_the_query() {
         let mut provider = fake::provider("https://as.example/token");
         provider.token_request.encoding = Encoding::Query;
         let request = token_request(&provider, Grant::ClientCredentials);
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_does_not_want_is_left_out_under_that_grant_alone() {
+    fn omitted_parameters_are_left_out_of_their_grant_alone() {
         let mut provider = fake::provider("https://as.example/token");
         provider.client_auth = ClientAuth::None;
         provider.token_request.omit_on_refresh = vec!["client_id".into()];
@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn configured_fields_replace_ours() {
+    fn configured_headers_replace_the_defaults() {
         let mut provider = fake::provider("https://as.example/token");
         provider.token_request.headers = vec![
             (ACCEPT, HeaderValue::from_static("text/plain")),

@@ -83,7 +83,7 @@ fn read_code(
         .into_iter()
         .find_map(|name| members.get(name)?.as_str());
     let code = code.ok_or_else(|| failed("it has no code"))?;
-    authorization::code(code)
+    authorization::parse_code(code)
         .map_err(|_| failed("its code is empty, too long, or not printable ASCII"))
 }
 

@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directive_turns_it_off_and_leaves_the_rest() {
+    fn a_directive_disables_the_access_log_alone() {
         let recording = recording::start("info,bearward::access=warn", LogFormat::Text);
         assert!(!enabled());
         log(&ENTRY);

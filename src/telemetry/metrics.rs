@@ -33,7 +33,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Creates a registry that holds the series of the process, but of no route, provider or listener.
+    /// Creates a registry with the series of the process, without routes, providers and listeners.
     pub fn new() -> Arc<Self> {
         let series = Arc::<Series>::default();
         let mut registry = Registry::default();
@@ -188,6 +188,39 @@ mod tests {
     }
 
     #[test]
+    fn every_sample_follows_the_type_of_its_family() {
+        let metrics = Metrics::new();
+        metrics.route("a").record(200, Duration::ZERO);
+        metrics.route("b").record(404, Duration::ZERO);
+        metrics
+            .provider("p")
+            .record_request("refresh_token", "ok", Duration::ZERO);
+        metrics.listener("l").inc();
+        let text = metrics.render();
+        assert!(text.ends_with('\n'));
+
+        let (mut family, mut kind) = ("", "");
+        let mut seen = std::collections::HashSet::new();
+        for line in text.lines() {
+            if let Some(declared) = line.strip_prefix("# TYPE ") {
+                (family, kind) = declared.split_once(' ').unwrap();
+                assert!(seen.insert(family), "{family} is declared twice");
+                assert_eq!(kind == "counter", family.ends_with("_total"), "{line}");
+            } else if !line.starts_with("# HELP ") {
+                let (sample, value) = line.rsplit_once(' ').unwrap();
+                let name = sample.split('{').next().unwrap();
+                let suffix = name.strip_prefix(family).unwrap_or("another family");
+                match kind {
+                    "histogram" => assert!(["_bucket", "_sum", "_count"].contains(&suffix)),
+                    "counter" | "gauge" => assert_eq!(suffix, "", "{line}"),
+                    _ => panic!("{kind} is not a type of version 0.0.4"),
+                }
+                assert!(value.parse::<f64>().is_ok(), "{line}");
+            }
+        }
+    }
+
+    #[test]
     fn reloads_and_lost_lines_are_shown_from_the_start() {
         let text = Metrics::new().render();
         for line in [
@@ -205,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_counted_is_shown() {
+    fn recorded_values_are_shown() {
         let metrics = Metrics::new();
         let route = metrics.route("devices");
         route.record(200, Duration::from_millis(3));
@@ -292,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_reload_removed_is_gone() {
+    fn removed_series_are_not_shown() {
         let metrics = Metrics::new();
         let old = metrics.route("old");
         metrics.route("new");

@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn the_insides_of_libraries_stay_silent_at_any_level() {
+    fn libraries_log_no_details_at_any_level() {
         for level in [
             "trace",
             "trace,hyper=trace,h2=trace,rustls=trace,reqwest=trace",
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directive_brings_a_library_to_info_and_us_to_trace() {
+    fn a_directive_raises_a_library_to_info_and_bearward_to_trace() {
         let text = written(
             "warn,h2=trace,bearward::oauth=trace",
             LogFormat::Text,

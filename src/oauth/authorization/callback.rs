@@ -44,7 +44,7 @@ pub enum CallbackError {
         /// The value of `error`, if it is a valid code.
         code: Option<ErrorCode>,
         /// The server's explanation, for the page that the person sees.
-        description: Option<Description>,
+        description: Option<ErrorDescription>,
     },
     /// The callback has no code.
     #[error("there is no code in the callback: start the login again")]
@@ -60,9 +60,9 @@ pub enum CallbackError {
 ///
 /// The server wrote it. It is shown to the person who logs in, and never logged.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Description(Arc<str>);
+pub struct ErrorDescription(Arc<str>);
 
-impl Description {
+impl ErrorDescription {
     /// The maximum length in bytes.
     pub const MAX_BYTES: usize = 256;
 
@@ -79,14 +79,14 @@ impl Description {
     }
 }
 
-impl fmt::Display for Description {
+impl fmt::Display for ErrorDescription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
 /// Implements [`Attempt::read_callback`].
-pub(super) fn read(
+pub(super) fn read_callback(
     attempt: &Attempt,
     provider: &Provider,
     query: &str,
@@ -111,7 +111,7 @@ pub(super) fn read(
     if let Some(error) = parameters.find("error") {
         let description = parameters
             .find("error_description")
-            .and_then(Description::parse);
+            .and_then(ErrorDescription::parse);
         return Err(CallbackError::Denied {
             code: ErrorCode::parse(error),
             description,
@@ -122,7 +122,7 @@ pub(super) fn read(
         .find(named)
         .or_else(|| parameters.find("code"))
         .ok_or(CallbackError::NoCode)?;
-    self::code(code)
+    parse_code(code)
 }
 
 /// Implements [`Attempt::read_pasted`].
@@ -138,26 +138,26 @@ pub(super) fn read_pasted(
     if let Ok(url) = Url::parse(text)
         && (url.has_host() || url.query().is_some())
     {
-        return read(attempt, provider, url.query().unwrap_or_default());
+        return read_callback(attempt, provider, url.query().unwrap_or_default());
     }
     let query = text.strip_prefix('?').unwrap_or(text);
     let first = query.split(['=', '&']).next().unwrap_or_default();
     if query != text || [code_parameter(provider), "code", "state", "iss", "error"].contains(&first)
     {
-        return read(attempt, provider, query);
+        return read_callback(attempt, provider, query);
     }
     // RFC 6749 allows blanks in a code, but a mistake of the clipboard is more likely.
     if text.contains(' ') {
         return Err(CallbackError::NotACode);
     }
-    code(text)
+    parse_code(text)
 }
 
 /// Parses a code (RFC 6749 §A.11).
 ///
 /// # Errors
 /// The text is empty, longer than [`MAX_CODE_BYTES`], or not printable ASCII.
-pub(in crate::oauth) fn code(text: &str) -> Result<Secret, CallbackError> {
+pub(in crate::oauth) fn parse_code(text: &str) -> Result<Secret, CallbackError> {
     match text.len() {
         0 => Err(CallbackError::NoCode),
         1..=MAX_CODE_BYTES if text.bytes().all(|byte| matches!(byte, 0x20..=0x7E)) => {

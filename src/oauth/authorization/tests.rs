@@ -30,7 +30,7 @@ fn pairs(url: &Url) -> Vec<String> {
 }
 
 #[test]
-fn the_consent_redirect_has_every_parameter_once() {
+fn the_authorization_request_has_every_parameter_once() {
     let mut provider = provider();
     provider.scope = Some("a b".into());
     let authorization = provider.authorization.as_mut().unwrap();
@@ -61,7 +61,7 @@ fn the_consent_redirect_has_every_parameter_once() {
 }
 
 #[test]
-fn the_redirect_uri_is_sent_as_it_was_written() {
+fn the_redirect_uri_is_sent_unchanged() {
     for text in [
         "https://App.Example.com",
         "http://127.0.0.1:80/callback",
@@ -115,14 +115,14 @@ fn without_pkce_there_is_neither_challenge_nor_verifier() {
 }
 
 #[test]
-fn without_an_authorization_endpoint_there_is_nowhere_to_go() {
+fn without_an_authorization_endpoint_there_is_no_url() {
     let mut provider = provider();
     provider.authorization.as_mut().unwrap().endpoint = None;
     assert_eq!(attempt().url(&provider), None);
 }
 
 #[test]
-fn no_two_attempts_share_anything() {
+fn no_two_attempts_share_a_secret() {
     let provider = provider();
     let mut seen = HashSet::new();
     for _ in 0..100 {
@@ -145,7 +145,7 @@ fn no_two_attempts_share_anything() {
 }
 
 #[test]
-fn debug_shows_nothing_that_ties_it_to_the_callback() {
+fn debug_shows_neither_state_nor_verifier() {
     let shown = format!("{:?}", attempt());
     assert!(!shown.contains("right") && !shown.contains(VERIFIER));
 }
@@ -226,7 +226,7 @@ fn a_denial_is_reported_with_its_code_alone() {
         denied,
         CallbackError::Denied {
             code: ErrorCode::parse("access_denied"),
-            description: Description::parse("not today")
+            description: ErrorDescription::parse("not today")
         }
     );
     let expected = "the authorization server refused the login with the error \"access_denied\"";
@@ -269,7 +269,7 @@ fn the_code_may_have_another_name() {
 }
 
 #[test]
-fn what_cannot_be_a_code_is_refused() {
+fn an_invalid_code_is_refused() {
     let provider = provider();
     for (code, expected) in [
         ("%0A".to_owned(), CallbackError::NotACode),
@@ -284,7 +284,7 @@ fn what_cannot_be_a_code_is_refused() {
 }
 
 #[test]
-fn a_person_may_paste_the_address_its_query_or_the_code_alone() {
+fn the_address_its_query_or_the_code_alone_can_be_pasted() {
     let provider = provider();
     let read = |text: &str| attempt().read_pasted(&provider, text);
     for whole in [
@@ -314,7 +314,7 @@ fn a_person_may_paste_the_address_its_query_or_the_code_alone() {
 
 proptest! {
     #[test]
-    fn whatever_is_sent_back_only_the_right_state_brings_a_code(
+    fn only_the_right_state_gives_a_code(
         query in "((code|state|iss|error|x)=[a-z%0-9+é]{0,8}&?){0,6}",
         noise in any::<String>(),
     ) {

@@ -28,7 +28,7 @@ async fn fault_of(provider: Provider) -> Fault {
 }
 
 #[tokio::test]
-async fn a_token_is_asked_for_as_the_rfc_has_it() {
+async fn a_token_request_follows_the_rfc() {
     let server = TokenServer::start(Reply::Token(60)).await;
     let issued = ask(fake::provider(&server.url())).await.unwrap();
     assert_eq!(issued.access_token.expose(), format!("{CANARY}-1"));
@@ -102,7 +102,7 @@ async fn a_response_that_stops_halfway_ends_at_the_timeout() {
 }
 
 #[tokio::test]
-async fn faults_of_the_network_are_told_apart() {
+async fn network_failures_have_distinct_faults() {
     let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = free.local_addr().unwrap();
     drop(free);
@@ -200,7 +200,7 @@ async fn a_lost_response_differs_from_a_request_that_was_not_sent() {
 }
 
 #[tokio::test]
-async fn a_handshake_that_never_ends_leaves_nothing_to_be_received() {
+async fn a_request_without_a_handshake_was_not_received() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let mut provider = fake::provider(&format!("https://{}/token", listener.local_addr().unwrap()));
     // Without the system's roots, the client is ready at once.
@@ -221,7 +221,7 @@ async fn a_handshake_that_never_ends_leaves_nothing_to_be_received() {
 }
 
 #[tokio::test]
-async fn a_refresh_token_comes_back_for_every_grant_but_client_credentials() {
+async fn every_grant_but_client_credentials_returns_a_refresh_token() {
     let body = r#"{"access_token":"a","refresh_token":"r2"}"#;
     let server = TokenServer::start(Reply::response(200, "", body)).await;
     let provider = Arc::new(fake::provider(&server.url()));
@@ -260,7 +260,7 @@ async fn a_secret_in_the_query_is_in_no_error() {
 }
 
 #[tokio::test]
-async fn limits_are_passed_on_with_their_time() {
+async fn a_429_is_reported_with_its_retry_after() {
     let server = TokenServer::start(Reply::response(429, "retry-after: 17\r\n", "slow")).await;
     let error = ask(fake::provider(&server.url())).await.unwrap_err();
     assert_eq!(

@@ -62,7 +62,7 @@ fn an_ordinary_response_holds_its_token() {
 }
 
 #[test]
-fn a_refresh_token_is_taken_where_it_is_due() {
+fn a_valid_refresh_token_is_returned() {
     let read = |body: &str| response(200, None, body.as_bytes()).map(|issued| issued.refresh_token);
     let with = |member: &str| format!(r#"{{"access_token":"abc","refresh_token":{member}}}"#);
     assert_eq!(read(&with("\"r e\"")), Ok(Some(Secret::new("r e"))));
@@ -95,7 +95,7 @@ fn a_refresh_token_is_taken_where_it_is_due() {
 }
 
 #[test]
-fn a_refresh_token_that_is_not_due_is_not_even_looked_at() {
+fn client_credentials_ignore_a_refresh_token() {
     let layout = fake::provider("http://127.0.0.1/").token_response;
     for member in ["\"r\"", "7", "\"\\n\""] {
         let body = format!(r#"{{"access_token":"abc","refresh_token":{member}}}"#);
@@ -139,7 +139,7 @@ fn a_lifetime_may_be_written_in_many_ways() {
 }
 
 #[test]
-fn a_number_beyond_all_bounds_costs_nothing_but_itself() {
+fn a_number_beyond_a_float_costs_only_itself() {
     for written in ["1e999", "-1E+999", "[1e400, {\"x\": 2e999}]"] {
         let body = format!(
             r#"{{"access_token":"a\"1e999","expires_in":{written},"refresh_token":"r 1e999,"}}"#
@@ -176,7 +176,7 @@ fn the_configured_lifetime_stands_in_for_a_missing_one() {
 }
 
 #[test]
-fn only_bearer_will_do() {
+fn only_bearer_tokens_are_accepted() {
     for good in [r#""bearer""#, r#""BEARER""#, "null"] {
         assert!(
             response(
@@ -198,7 +198,7 @@ fn only_bearer_will_do() {
 }
 
 #[test]
-fn pointers_say_where_the_members_are() {
+fn pointers_select_the_members() {
     let mut layout = fake::provider("http://127.0.0.1/").token_response;
     layout.access_token = "/data/tokens/0/value".into();
     layout.expires_in = "/data/ttl".into();
@@ -213,7 +213,7 @@ fn pointers_say_where_the_members_are() {
 }
 
 #[test]
-fn forms_are_read_too() {
+fn a_form_is_read_as_a_response() {
     let body = b"access_token=a%2Bb&token_type=bearer&expires_in=60";
     for kind in [
         Some("application/x-www-form-urlencoded; charset=utf-8"),
@@ -231,7 +231,7 @@ fn forms_are_read_too() {
 }
 
 #[test]
-fn what_is_no_token_is_refused() {
+fn a_response_without_a_usable_token_is_refused() {
     for body in [
         "",
         "null",
@@ -302,7 +302,7 @@ fn a_client_error_without_such_an_error_is_the_servers_fault() {
 }
 
 #[test]
-fn an_empty_error_beside_a_token_is_none() {
+fn an_empty_error_beside_a_token_is_ignored() {
     for none in ["null", "\"\"", "false"] {
         assert!(
             response(
@@ -316,7 +316,7 @@ fn an_empty_error_beside_a_token_is_none() {
 }
 
 #[test]
-fn servers_that_fail_limit_or_redirect_are_told_apart() {
+fn server_errors_limits_and_redirects_have_distinct_faults() {
     let refusal = r#"{"error":"invalid_client"}"#;
     assert_eq!(fault(429, refusal), Fault::Limited);
     assert_eq!(fault(500, refusal), Fault::Server(500));

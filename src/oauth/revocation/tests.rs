@@ -21,7 +21,7 @@ async fn revoked(server: &TokenServer, client_auth: ClientAuth) -> Result<bool, 
 }
 
 #[tokio::test]
-async fn the_refresh_token_is_named_as_one_by_the_client_it_belongs_to() {
+async fn a_refresh_token_is_revoked_with_client_authentication() {
     let server = TokenServer::start(Reply::response(200, "", "")).await;
     for (auth, client) in [
         (ClientAuth::SecretBasic, String::new()),
@@ -51,7 +51,7 @@ async fn the_refresh_token_is_named_as_one_by_the_client_it_belongs_to() {
 }
 
 #[tokio::test]
-async fn an_access_token_is_named_as_one() {
+async fn an_access_token_is_revoked_with_its_hint() {
     let server = TokenServer::start(Reply::response(200, "", "")).await;
     let mut provider = fake::provider(&server.url());
     provider.revocation_endpoint = Some(server.url().replace("/token", "/revoke").parse().unwrap());
@@ -68,7 +68,7 @@ async fn an_access_token_is_named_as_one() {
 }
 
 #[tokio::test]
-async fn a_provider_that_cannot_revoke_is_told_nothing() {
+async fn without_a_revocation_endpoint_nothing_is_sent() {
     let server = TokenServer::start(Reply::Hangup).await;
     let provider = Arc::new(fake::provider(&server.url()));
     let endpoint = TokenEndpoint::new(provider, Arc::new(ManualClock::new()));
@@ -80,7 +80,7 @@ async fn a_provider_that_cannot_revoke_is_told_nothing() {
 }
 
 #[tokio::test]
-async fn a_failure_is_not_taken_for_a_revocation() {
+async fn a_failed_request_is_no_revocation() {
     for (reply, expected) in [
         (Reply::response(503, "", ""), Fault::Server(503)),
         (

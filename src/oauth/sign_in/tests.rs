@@ -83,7 +83,7 @@ fn sent(request: &str, encoding: Encoding) -> BTreeMap<String, String> {
 }
 
 #[tokio::test]
-async fn the_account_goes_with_the_parameters_of_the_consent_redirect_and_the_code_is_exchanged() {
+async fn a_sign_in_sends_the_account_and_exchanges_the_code() {
     for encoding in [Encoding::Json, Encoding::Form, Encoding::Query] {
         let server = TokenServer::start(reply(200, BOTH)).await;
         let issued = signed_in(provider(&server, encoding)).await.unwrap();
@@ -135,7 +135,7 @@ async fn the_account_goes_with_the_parameters_of_the_consent_redirect_and_the_co
 }
 
 #[tokio::test]
-async fn another_state_ends_it() {
+async fn a_wrong_state_ends_the_sign_in() {
     for state in ["\"wrong\"", "7", "\"\""] {
         let error = fault(
             200,
@@ -150,7 +150,7 @@ async fn another_state_ends_it() {
 }
 
 #[tokio::test]
-async fn no_state_ends_it() {
+async fn a_missing_state_ends_the_sign_in() {
     for state in ["", r#","state":null"#] {
         let error = fault(200, &format!(r#"{{"authorization_code":"c"{state}}}"#)).await;
         assert_eq!(error.fault(), &Fault::NotACode("it has no state"));
@@ -158,7 +158,7 @@ async fn no_state_ends_it() {
 }
 
 #[tokio::test]
-async fn what_brings_no_code_ends_it() {
+async fn a_missing_code_ends_the_sign_in() {
     for body in [
         r#"{"state":"STATE"}"#,
         r#"{"state":"STATE","authorization_code":7}"#,

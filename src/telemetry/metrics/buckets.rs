@@ -60,7 +60,7 @@ pub(super) struct Durations {
 }
 
 impl Durations {
-    /// Yields each bucket's upper bound in seconds and its own count, the last bound being infinite.
+    /// Yields the upper bound of each bucket in seconds, and its own count. The last bound is infinite.
     pub(super) fn buckets(&self) -> impl Iterator<Item = (f64, u64)> {
         let bounds = BOUNDS.iter().map(|bound| seconds(*bound));
         bounds.chain([f64::INFINITY]).zip(self.counts)

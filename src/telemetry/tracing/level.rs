@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_target_that_only_looks_like_ours_is_not() {
+    fn a_target_with_a_similar_name_is_foreign() {
         let targets = parse("bear=trace,bearwardish=trace").unwrap();
         assert!(!targets.would_enable("bearwardish", &tracing::Level::DEBUG));
         assert!(!targets.would_enable("bears", &tracing::Level::DEBUG));

@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn an_output_that_would_block_gets_its_line_all_the_same() {
+    fn a_line_is_written_to_an_output_that_would_block() {
         struct Shy(u8, mpsc::Sender<u8>);
         impl Write for Shy {
             fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
