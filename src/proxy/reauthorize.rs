@@ -1,4 +1,4 @@
-//! A token that the upstream refuses: discarded, renewed, and the request replayed once (`reauthorize_on`).
+//! A token that the upstream refuses by 401 (`reauthorize_on`): discarded, replaced, and the request replayed once.
 
 use http::StatusCode;
 

@@ -1,4 +1,6 @@
 //! The head that goes upstream: the client's, less what ends here, with the upstream's Host and the token.
+//!
+//! This is where `Authorization`, or whatever field or parameter `inject` names, is set.
 
 use bytes::Bytes;
 use http::{
@@ -63,7 +65,7 @@ pub fn for_upstream(
     if let Some(Injection::Header { name, .. }) = inject
         && let Some(value) = token.and_then(|token| token.header.as_ref())
     {
-        // The value is sensitive, so HTTP/2 marks it as never indexed (RFC 7541 §7.1.3).
+        // `Authorization: Bearer …`, unless configured. The value is sensitive, so HTTP/2 marks it as never indexed (RFC 7541 §7.1.3).
         headers.insert(name.clone(), value.clone());
     }
     Ok(upstream)

@@ -67,8 +67,6 @@ impl<E: Clone> Server<E> {
             .auto_date_header(false)
             .preserve_header_case(true)
             .title_case_headers(true)
-            // One copy of a small response costs less than a second slice in the system call.
-            .writev(false)
             // The gate refuses larger heads before hyper sees them. The same bound holds for what waits to be written.
             .max_buf_size(limits.head_bytes + MIN_BUFFER);
         if limits.head_fields > Limits::default().head_fields {

@@ -210,7 +210,6 @@ impl ActiveUpstream {
         builder
             .preserve_header_case(true)
             .title_case_headers(true)
-            .writev(false)
             .allow_spaces_after_header_name_in_responses(true)
             .max_header_size(self.limits.head_bytes)
             .max_buf_size(self.limits.head_bytes + EXTRA_BUFFER);

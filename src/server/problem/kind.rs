@@ -1,4 +1,6 @@
 //! The table of error responses: each kind with its status, words, codes, side and retry advice.
+//!
+//! The details, which say what happened to one request, are written where a request is refused: `proxy::error`.
 
 use http::StatusCode;
 
