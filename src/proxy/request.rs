@@ -65,7 +65,8 @@ pub fn for_upstream(
     if let Some(Injection::Header { name, .. }) = inject
         && let Some(value) = token.and_then(|token| token.header.as_ref())
     {
-        // `Authorization: Bearer …`, unless configured. The value is sensitive, so HTTP/2 marks it as never indexed (RFC 7541 §7.1.3).
+        // `Authorization: Bearer …`, unless configured. The value is sensitive: HTTP/2 marks it as never indexed
+        // (RFC 7541 §7.1.3).
         headers.insert(name.clone(), value.clone());
     }
     Ok(upstream)
@@ -83,21 +84,16 @@ fn fields(headers: &HeaderMap, active: &ActiveRoute, is_http2: bool) -> HeaderMa
             || nominated.contains(name);
         !ends_here
     };
-    let mut kept = if !is_http2 && headers.contains_key(HOST) && headers.keys().all(&passes) {
-        headers.clone()
-    } else {
-        let mut kept = HeaderMap::with_capacity(headers.len() + 2);
-        if !is_http2 {
-            kept.insert(HOST, active.upstream.host_field().clone());
-        }
-        for (name, value) in headers.iter().filter(|(name, _)| passes(name)) {
-            if name != HOST {
-                kept.append(name.clone(), value.clone());
-            }
-        }
-        return kept;
-    };
-    kept.insert(HOST, active.upstream.host_field().clone());
+    // Host, the token and one framing field may be added.
+    let mut kept = HeaderMap::with_capacity(headers.len() + 3);
+    let host = active.upstream.host_field();
+    if !is_http2 && !headers.contains_key(HOST) {
+        kept.insert(HOST, host.clone());
+    }
+    for (name, value) in headers.iter().filter(|(name, _)| passes(name)) {
+        let value = if name == HOST { host } else { value };
+        kept.append(name.clone(), value.clone());
+    }
     kept
 }
 
