@@ -63,7 +63,7 @@ impl<S> FramingGate<S> {
     /// Wraps an accepted `stream`. Heads above `limits.head_bytes` or `limits.head_fields` are refused.
     ///
     /// An incomplete head is held back, so that this also bounds the gate's memory. Encoded targets grow: where one
-    /// makes a head larger than hyper's buffer, hyper answers with a bare 431.
+    /// makes a head larger than hyper's buffer, hyper responds with a bare 431.
     pub fn new(stream: S, verdicts: GateVerdicts, limits: &Limits) -> Self {
         Self {
             stream,

@@ -245,8 +245,9 @@ impl Upload {
 }
 
 impl Kept {
-    /// Keeps more of a body with this announced length, and the first part that makes it too large for a replay: the
-    /// attempt that reads the body may not have read so far.
+    /// Keeps more of a body with this announced length.
+    ///
+    /// That includes the part that makes it too large for a replay: the attempt that reads the body may be behind.
     fn push(&mut self, data: &[u8], announced: Option<u64>) {
         if self.is_dropped {
             return;
