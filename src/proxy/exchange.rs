@@ -126,7 +126,7 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         self.connection.timer.replace(self.timer.take());
         let now = Instant::now();
-        self.connection.state.request_ended(now.into());
+        self.connection.state.request_ended(now);
         let elapsed = now - self.started;
         let route = self.route.as_deref();
         let metrics = match route {
