@@ -224,11 +224,9 @@ impl AttemptError {
     fn into_proxy_error(self, body: &RequestBody) -> ProxyError {
         match (body.fault(), self) {
             (Some(fault), _) => upload_failed(fault),
-            (None, Self::Timeout) if body.is_waiting_for_client() => ProxyRefusal::new(
-                ProblemKind::RequestTimeout,
-                "no byte of the body came for `timeouts.idle`",
-            )
-            .into(),
+            (None, Self::Timeout) if body.is_waiting_for_client() => {
+                upload_failed(UploadFault::Stalled)
+            }
             (None, Self::Timeout) => ProxyRefusal::new(
                 ProblemKind::UpstreamTimeout,
                 "the upstream did not respond within `timeouts.response`",
@@ -244,6 +242,11 @@ fn upload_failed(fault: UploadFault) -> ProxyError {
         UploadFault::Disconnected => ProxyError::ClientGone,
         UploadFault::Malformed => ProxyRefusal::bad_request("a malformed body").into(),
         UploadFault::TooLarge => ProxyRefusal::body_too_large().into(),
+        UploadFault::Stalled => ProxyRefusal::new(
+            ProblemKind::RequestTimeout,
+            "no byte of the body came for `timeouts.idle`",
+        )
+        .into(),
     }
 }
 

@@ -32,7 +32,7 @@ pub async fn token_for_replay(
         sent.mark_refused_when_fresh();
         return None;
     }
-    if !body.receive_for_replay().await {
+    if !body.receive_for_replay(active.route.timeouts.idle).await {
         // Where another token would not help, the credential keeps this one and has reported so.
         let _ = credential.invalidate(sent).await;
         return None;

@@ -18,7 +18,7 @@ use crate::support::{
     setup::Setup,
     token_endpoint::{TokenEndpoint, token_response},
     upstream::Upstream,
-    wire::{answer, ok},
+    wire::{answer, chunked, ok},
 };
 
 fn numbered_tokens() -> TokenEndpoint {
@@ -237,6 +237,54 @@ fn a_refusal_that_comes_before_a_malformed_body_leaves_no_doubt_where_the_next_r
         .send("0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert!(client.is_closed());
     assert_eq!(upstream.count(), 1);
+}
+
+#[test]
+fn a_body_that_proves_too_large_for_a_replay_goes_on_without_a_gap() {
+    let tokens = numbered_tokens();
+    let received = Arc::new(Mutex::new(None));
+    let recorded = received.clone();
+    let upstream = Upstream::scripted(move |mut connection| {
+        while let Ok(Some(head)) = connection.head() {
+            let (start, end) = (
+                "HTTP/1.1 401 Unauthorized\r\nContent-Length: 7\r\n\r\nrefus",
+                "ed",
+            );
+            if connection.wire.send(start).is_err() {
+                return;
+            }
+            let body = connection.wire.body(head.request_framing());
+            *lock(&recorded) = body.ok().map(|(body, _)| body);
+            if connection.wire.send(end).is_err() {
+                return;
+            }
+        }
+    });
+    let sidecar = Setup::new(&tokens, upstream.origin()).start_ready();
+    let body: Vec<u8> = (0..200_000_u32).map(|at| (at / 100) as u8).collect();
+    let bytes = chunked(&body, 1000, "");
+    let (first, rest) = bytes.split_at(1007);
+    let mut client = Client::connect(sidecar.address());
+    client.send("POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
+    client.send(first);
+    upstream.wait_for(1);
+    thread::sleep(A_WHILE);
+    client.send(rest);
+    let answer = client.answer();
+    assert_eq!((answer.status, answer.text().as_str()), (401, "refused"));
+    assert!(lock(&received).as_ref() == Some(&body), "another body came");
+}
+
+#[test]
+fn a_client_that_stalls_behind_a_refusal_is_not_waited_for_longer_than_elsewhere() {
+    let (tokens, upstream) = (numbered_tokens(), refusing_early());
+    let sidecar = Setup::new(&tokens, upstream.origin())
+        .route("timeouts.idle = \"1s\"")
+        .start_ready();
+    let mut client = Client::connect(sidecar.address());
+    client.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nhello");
+    assert_problem(&client.answer(), 408, "request-timeout");
+    assert!(client.is_closed());
 }
 
 #[test]

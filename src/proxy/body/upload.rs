@@ -7,6 +7,7 @@ use std::{
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, Waker, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -14,7 +15,7 @@ use http::{HeaderMap, Version, request::Parts};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use thiserror::Error;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::TrailerFilter;
 use crate::proxy::route::Route;
@@ -72,6 +73,8 @@ pub enum UploadFault {
     Malformed,
     /// The body is above `guard.max_body`.
     TooLarge,
+    /// No byte of it came for `timeouts.idle`.
+    Stalled,
 }
 
 /// A request's body broke off.
@@ -150,7 +153,9 @@ impl RequestBody {
     }
 
     /// Receives the rest of the body, while it is small enough for a replay; tells whether it is.
-    pub async fn receive_for_replay(&self) -> bool {
+    ///
+    /// Waits for each part no longer than `idle`.
+    pub async fn receive_for_replay(&self, idle: Duration) -> bool {
         let Some(upload) = &self.upload else {
             return true;
         };
@@ -159,10 +164,14 @@ impl RequestBody {
             .is_some_and(|length| length > MAX_REPLAY_BYTES);
         while !announced_too_much && self.can_be_replayed() && !upload.is_ended.get() {
             // The frame is kept.
-            match poll_fn(|cx| upload.poll_receive(cx)).await {
-                Some(Ok(_)) => {}
-                Some(Err(_)) => return false,
-                None => break,
+            match timeout(idle, poll_fn(|cx| upload.poll_receive(cx))).await {
+                Ok(Some(Ok(_))) => {}
+                Ok(Some(Err(_))) => return false,
+                Ok(None) => break,
+                Err(_) => {
+                    upload.fault.set(Some(UploadFault::Stalled));
+                    return false;
+                }
             }
         }
         self.can_be_replayed() && upload.is_ended.get()
@@ -222,8 +231,7 @@ impl Upload {
                 if self.limit.is_some_and(|limit| received > limit) {
                     return Err(UploadFault::TooLarge);
                 }
-                let total = self.announced.unwrap_or(received).max(received);
-                self.kept.borrow_mut().push(&data, total);
+                self.kept.borrow_mut().push(&data, self.announced);
                 Ok(Frame::data(data))
             }
             Err(frame) => {
@@ -237,14 +245,24 @@ impl Upload {
 }
 
 impl Kept {
-    /// Keeps more of a body of `total` bytes, as far as that is known.
-    fn push(&mut self, data: &[u8], total: u64) {
-        if total > MAX_REPLAY_BYTES {
-            self.is_dropped = true;
-            self.data = Vec::new();
+    /// Keeps more of a body with this announced length.
+    ///
+    /// That includes the part that makes it too large for a replay: the attempt that reads the body may be behind.
+    fn push(&mut self, data: &[u8], announced: Option<u64>) {
+        if self.is_dropped {
+            return;
         }
-        if !self.is_dropped {
+        let is_announced = announced.is_some_and(|length| length > MAX_REPLAY_BYTES);
+        if !is_announced {
             self.data.extend_from_slice(data);
+        }
+        self.is_dropped = is_announced || self.data.len() as u64 > MAX_REPLAY_BYTES;
+    }
+
+    /// Frees what every attempt has read, where no other attempt can follow.
+    fn free(&mut self) {
+        if self.is_dropped {
+            self.data = Vec::new();
         }
     }
 
@@ -276,7 +294,11 @@ impl Body for RequestBody {
         let kept = upload.kept.borrow().unread(&self);
         let frame = match kept {
             Some(frame) => Some(Ok(frame)),
-            None => ready!(upload.poll_receive(cx)),
+            None => {
+                let received = ready!(upload.poll_receive(cx));
+                upload.kept.borrow_mut().free();
+                received
+            }
         };
         if let Some(Ok(frame)) = &frame {
             self.position += frame.data_ref().map_or(0, Bytes::len);
