@@ -141,7 +141,10 @@ impl<S> FramingGate<S> {
 
     /// Publishes the state of the connection to the holders of the handle.
     fn publish(&self) {
-        let held = self.held.len();
+        // Empty lines before a head are not its beginning.
+        let is_blank = |byte: &u8| matches!(byte, b'\r' | b'\n');
+        let is_empty = self.held.ends_with(b"\n") && self.held.iter().all(is_blank);
+        let held = if is_empty { 0 } else { self.held.len() };
         let (phase, heads) = (self.scanner.phase(held), self.scanner.heads());
         self.verdicts.publish(phase, heads, held);
     }

@@ -217,3 +217,15 @@ fn a_reset_without_an_error_does_not_complete_a_body() {
     until_released(&upstream, Leaving::Reset);
     assert_logged(&sidecar, 499);
 }
+
+#[test]
+fn an_empty_line_behind_a_body_does_not_hide_that_the_client_has_gone() {
+    let upstream = silent(false);
+    let sidecar = start(&upstream.origin(), "");
+    let mut client = Client::connect(sidecar.address());
+    client.send("POST /gone HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello\r\n");
+    upstream.wait_for(1);
+    drop(client);
+    until_released(&upstream, Leaving::Close);
+    assert_logged(&sidecar, 499);
+}

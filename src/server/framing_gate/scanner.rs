@@ -194,8 +194,11 @@ impl Scanner {
         let mut start = 0;
         loop {
             match bytes[start..] {
-                [] => return (start, None),
-                [b'\r'] => return (start, Some(Rest::Incomplete)),
+                // hyper looks for the end of a connection only while it has nothing to parse: empty lines wait here.
+                [] | [b'\r'] if start <= self.max_head_bytes => {
+                    return (0, Some(Rest::Incomplete));
+                }
+                [] | [b'\r'] => return (start, Some(self.refuse(GateRefusal::HeadTooLong))),
                 [b'\n', ..] => start += 1,
                 [b'\r', b'\n', ..] => start += 2,
                 _ => break,
