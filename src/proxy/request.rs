@@ -90,9 +90,13 @@ fn fields(headers: &HeaderMap, active: &ActiveRoute, is_http2: bool) -> HeaderMa
     if !is_http2 && !headers.contains_key(HOST) {
         kept.insert(HOST, host.clone());
     }
-    for (name, value) in headers.iter().filter(|(name, _)| passes(name)) {
-        let value = if name == HOST { host } else { value };
-        kept.append(name.clone(), value.clone());
+    for (name, value) in headers {
+        if *name == HOST && !is_http2 {
+            // In its place, even if `Connection` names it.
+            kept.insert(HOST, host.clone());
+        } else if passes(name) {
+            kept.append(name.clone(), value.clone());
+        }
     }
     kept
 }

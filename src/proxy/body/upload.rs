@@ -49,6 +49,8 @@ struct Upload {
     is_ended: Cell<bool>,
     is_waiting: Cell<bool>,
     moved_at: Cell<Instant>,
+    /// The tasks that wait for the next part: the one that sends it, and one that decides on a replay.
+    readers: RefCell<Vec<Waker>>,
     /// The task that waits for the response, where another one sends the body.
     watcher: RefCell<Option<Waker>>,
     fault: Cell<Option<UploadFault>>,
@@ -99,6 +101,7 @@ impl RequestBody {
             is_ended: Cell::new(false),
             is_waiting: Cell::new(false),
             moved_at: Cell::new(Instant::now()),
+            readers: RefCell::default(),
             watcher: RefCell::default(),
             fault: Cell::new(None),
         };
@@ -189,6 +192,11 @@ impl Upload {
         let mut incoming = self.incoming.borrow_mut();
         let received = Pin::new(&mut *incoming).poll_frame(cx);
         self.is_waiting.set(received.is_pending());
+        if received.is_pending() {
+            self.add_reader(cx.waker());
+        } else {
+            self.wake_other_readers(cx.waker());
+        }
         let Some(frame) = ready!(received) else {
             if self.is_http2 && !incoming.is_end_stream() {
                 // hyper takes a reset stream for an ended one where the reason is `NO_ERROR`.
@@ -212,6 +220,22 @@ impl Upload {
             Err(fault) => {
                 self.fault.set(Some(fault));
                 Poll::Ready(Some(Err(UploadError)))
+            }
+        }
+    }
+
+    /// Remembers a task that waits: hyper's body wakes the last one alone.
+    fn add_reader(&self, waker: &Waker) {
+        let mut readers = self.readers.borrow_mut();
+        if !readers.iter().any(|reader| reader.will_wake(waker)) {
+            readers.push(waker.clone());
+        }
+    }
+
+    fn wake_other_readers(&self, own: &Waker) {
+        for reader in self.readers.take() {
+            if !reader.will_wake(own) {
+                reader.wake();
             }
         }
     }
