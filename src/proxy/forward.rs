@@ -9,7 +9,7 @@ use std::{
 
 use http::{Method, Request, Response, StatusCode, Version, request::Parts};
 use hyper::body::Incoming;
-use tokio::time::Instant;
+use tokio::{task::yield_now, time::Instant};
 
 use super::{
     admission::Admitted,
@@ -116,6 +116,8 @@ pub async fn send(
 async fn connect(outgoing: &mut Outgoing<'_>) -> Result<Checkout, ProxyRefusal> {
     let Outgoing { active, worker, .. } = *outgoing;
     let bound = active.route.timeouts.connect;
+    // A reset that came with the request ends it here: a flood of such requests must not become one of connections.
+    yield_now().await;
     // Boxed: a request's future would hold the room for a TLS handshake as long as it lives.
     let checkout = Box::pin(active.upstream.connect(&worker.pool, bound)).await?;
     if let (Some(credential), Some(sent)) = (&active.credential, &outgoing.token)

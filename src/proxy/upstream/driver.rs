@@ -115,7 +115,10 @@ impl Driver {
     pub(super) fn drive_idle(&mut self) -> bool {
         match self.state {
             DriverState::Inline(_) if self.events.has_happened.load(Ordering::Relaxed) => {
-                self.drive()
+                // A task whose budget is spent would see no event.
+                let driven = pin!(unconstrained(poll_fn(|_| Poll::Ready(self.drive()))));
+                let driven = driven.poll(&mut Context::from_waker(Waker::noop()));
+                driven == Poll::Ready(true)
             }
             DriverState::Inline(_) => true,
             DriverState::Detached(_) | DriverState::Ended => false,
@@ -128,8 +131,10 @@ impl Driver {
             return false;
         };
         self.events.clear();
-        // A task whose budget is spent would see no event.
-        let ended = pin!(unconstrained(connection)).poll(&mut Context::from_waker(&self.waker));
+        // Within the task's budget: an upstream that sends without end must not keep the worker.
+        let ended = connection
+            .as_mut()
+            .poll(&mut Context::from_waker(&self.waker));
         if ended.is_ready() {
             // Dropping the connection completes what waits for it.
             self.state = DriverState::Ended;
