@@ -11,7 +11,7 @@ use std::time::Duration;
 use thiserror::Error;
 use url::Url;
 
-pub(super) use self::code::quoted;
+pub(super) use self::code::{is_error_text, quoted};
 use self::endpoint_name::EndpointName;
 pub use self::{code::ErrorCode, endpoint_name::EndpointKey, refusal::TokenRefusal};
 use crate::secret::Secret;

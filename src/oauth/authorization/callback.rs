@@ -8,7 +8,7 @@ use url::{Url, form_urlencoded};
 use super::Attempt;
 use crate::{
     oauth::{
-        error::{ErrorCode, quoted},
+        error::{ErrorCode, is_error_text, quoted},
         provider::Provider,
     },
     secret::Secret,
@@ -68,9 +68,7 @@ impl ErrorDescription {
 
     /// Parses a description; `None` if it is too long or has other characters.
     pub fn parse(text: &str) -> Option<Self> {
-        let allowed = |byte| matches!(byte, 0x20..=0x21 | 0x23..=0x5B | 0x5D..=0x7E);
-        ((1..=Self::MAX_BYTES).contains(&text.len()) && text.bytes().all(allowed))
-            .then(|| Self(text.into()))
+        is_error_text(text, Self::MAX_BYTES).then(|| Self(text.into()))
     }
 
     /// Returns the text.

@@ -12,9 +12,7 @@ impl ErrorCode {
 
     /// Parses a code; `None` if it is too long or has other characters.
     pub fn parse(text: &str) -> Option<Self> {
-        let allowed = |byte| matches!(byte, 0x20..=0x21 | 0x23..=0x5B | 0x5D..=0x7E);
-        ((1..=Self::MAX_BYTES).contains(&text.len()) && text.bytes().all(allowed))
-            .then(|| Self(text.into()))
+        is_error_text(text, Self::MAX_BYTES).then(|| Self(text.into()))
     }
 
     /// Returns the code.
@@ -27,6 +25,12 @@ impl fmt::Display for ErrorCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// Whether a text is of the alphabet of errors (RFC 6749 §5.2), not empty, and at most `max_bytes` long.
+pub(in crate::oauth) fn is_error_text(text: &str, max_bytes: usize) -> bool {
+    let is_allowed = |byte| matches!(byte, 0x20..=0x21 | 0x23..=0x5B | 0x5D..=0x7E);
+    (1..=max_bytes).contains(&text.len()) && text.bytes().all(is_allowed)
 }
 
 /// Returns ` with the error "…"`, or an empty text without a code.
