@@ -8,8 +8,6 @@ pub mod accept;
 pub mod address;
 pub mod connection;
 pub mod deadlines;
-#[cfg(test)]
-pub(crate) mod exchange;
 pub mod framing_gate;
 pub mod html;
 pub mod limits;

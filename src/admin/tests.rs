@@ -11,6 +11,8 @@ use tokio_util::task::TaskTracker;
 
 use self::token_endpoint::{TokenEndpoint, TokenResponse};
 use super::*;
+use testkit::client::{Response, send, send_bytes};
+
 use crate::{
     clock::{Clock, ManualClock, SystemClock},
     oauth::{
@@ -19,11 +21,7 @@ use crate::{
         redirect_uri::RedirectUri,
     },
     secret::Secret,
-    server::{
-        exchange::{ClientResponse, ask, exchange},
-        listener::Bound,
-        listening::Listening,
-    },
+    server::{listener::Bound, listening::Listening},
     telemetry::metrics::Metrics,
     token::{
         Tokens,
@@ -129,18 +127,18 @@ impl World {
         }
     }
 
-    async fn ask(&self, method: &str, target: &str, fields: &[(&str, &str)]) -> ClientResponse {
-        ask(self.address, method, target, fields, "")
+    async fn ask(&self, method: &str, target: &str, fields: &[(&str, &str)]) -> Response {
+        send(self.address, method, target, fields, "")
             .await
             .expect("a response")
     }
 
-    async fn get(&self, target: &str) -> ClientResponse {
+    async fn get(&self, target: &str) -> Response {
         self.ask("GET", target, &[]).await
     }
 
     /// Waits until `/readyz` responds with `status`.
-    async fn until_readyz(&self, status: u16) -> ClientResponse {
+    async fn until_readyz(&self, status: u16) -> Response {
         let wait = async {
             loop {
                 let response = self.get("/readyz").await;
@@ -202,7 +200,7 @@ fn route(name: &str, provider: Option<&str>) -> RouteView {
 type Fields<'a> = &'a [(&'a str, &'a str)];
 
 /// An error response of the documented shape, and its type.
-fn kind(response: &ClientResponse) -> String {
+fn kind(response: &Response) -> String {
     assert_eq!(
         response.header("content-type"),
         "application/problem+json",
@@ -627,12 +625,12 @@ async fn a_body_is_thrown_away_and_too_large_a_one_refused() {
     let world = World::start(Setup::default()).await;
     world.until_readyz(200).await;
     let target = "/api/providers/hapn/refresh";
-    let response = ask(world.address, "POST", target, &[], "ignored")
+    let response = send(world.address, "POST", target, &[], "ignored")
         .await
         .unwrap();
     assert_eq!(response.status, 200);
     let before = world.endpoint.requests();
-    let response = ask(world.address, "POST", target, &[], &"x".repeat(65 * 1024))
+    let response = send(world.address, "POST", target, &[], &"x".repeat(65 * 1024))
         .await
         .unwrap();
     assert_eq!(
@@ -705,7 +703,7 @@ async fn refused_heads_get_their_problem() {
         (long.as_str(), 431),
     ] {
         let request = format!("GET /livez HTTP/1.1\r\nhost: localhost\r\n{fields}\r\n");
-        let response = exchange(world.address, &request).await.unwrap();
+        let response = send_bytes(world.address, request.as_bytes()).await.unwrap();
         assert_eq!(response.status, status);
         assert_eq!(response.header("content-type"), "application/problem+json");
         assert_eq!(response.header("connection"), "close");

@@ -41,7 +41,7 @@ impl Out {
 
 impl World {
     /// Sends a GET as a browser does that opened the listener's own address.
-    async fn browse(&self, target: &str, fields: Fields<'_>) -> ClientResponse {
+    async fn browse(&self, target: &str, fields: Fields<'_>) -> Response {
         let host = self.address.to_string();
         self.ask("GET", target, &[fields, &[("host", &host)]].concat())
             .await
@@ -62,7 +62,7 @@ impl World {
         }
     }
 
-    async fn come_back(&self, target: &str, cookie: &str) -> ClientResponse {
+    async fn come_back(&self, target: &str, cookie: &str) -> Response {
         self.browse(target, &[("cookie", cookie)]).await
     }
 
@@ -75,7 +75,7 @@ impl World {
 }
 
 /// A response of a login that is for people, and shows nothing that is not for them.
-fn is_page(response: &ClientResponse, status: u16, title: &str) {
+fn is_page(response: &Response, status: u16, title: &str) {
     assert_eq!(
         (response.status, response.header("content-type")),
         (status, "text/html; charset=utf-8"),
@@ -515,7 +515,7 @@ async fn the_end_waits_for_a_code_that_is_being_exchanged() {
     let (target, host) = (out.callback(), world.address.to_string());
     let address = world.address;
     let browser = tokio::spawn(async move {
-        ask(
+        send(
             address,
             "GET",
             &target,

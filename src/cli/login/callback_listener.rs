@@ -175,7 +175,7 @@ mod tests {
     use url::Url;
 
     use super::*;
-    use crate::server::exchange::{ClientResponse, ask};
+    use testkit::client::{Response, send};
 
     async fn served(uri: &str) -> (Url, mpsc::Receiver<Callback>, CallbackServer) {
         let listener = CallbackListener::bind(&uri.parse().unwrap()).unwrap();
@@ -184,9 +184,9 @@ mod tests {
         (uri, callbacks, listening)
     }
 
-    async fn get(uri: &Url, target: &str) -> ClientResponse {
+    async fn get(uri: &Url, target: &str) -> Response {
         let address = (uri.host_str().unwrap(), uri.port().unwrap());
-        ask(address, "GET", target, &[], "")
+        send(address, "GET", target, &[], "")
             .await
             .expect("a response")
     }
@@ -228,7 +228,7 @@ mod tests {
         }
         let address = ("127.0.0.1", uri.port().unwrap());
         for method in ["HEAD", "POST"] {
-            let response = ask(address, method, "/callback?code=c", &[], "")
+            let response = send(address, method, "/callback?code=c", &[], "")
                 .await
                 .unwrap();
             assert_eq!(
