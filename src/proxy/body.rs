@@ -11,7 +11,7 @@ pub use self::{
 };
 use super::{
     hop::{NominatedNames, is_same_name, may_trail},
-    route::{Injection, Route},
+    route::Route,
 };
 
 /// Why a body ends before its end.
@@ -28,13 +28,9 @@ pub struct TrailerFilter {
 impl TrailerFilter {
     /// Makes the filter for a request with these headers.
     pub fn of_request(headers: &HeaderMap, route: &Route) -> Self {
-        let injected = match route.provider.as_ref().map(|binding| &binding.inject) {
-            Some(Injection::Header { name, .. }) => Some(name.clone()),
-            _ => None,
-        };
         Self {
             nominated: NominatedNames::new(headers),
-            injected,
+            injected: route.injected_header().cloned(),
         }
     }
 
@@ -44,6 +40,11 @@ impl TrailerFilter {
             nominated: NominatedNames::new(headers),
             injected: None,
         }
+    }
+
+    /// The names that the message nominates to end at this hop.
+    pub fn nominated(&self) -> &NominatedNames {
+        &self.nominated
     }
 
     fn apply(&self, trailers: &mut HeaderMap) {

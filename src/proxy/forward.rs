@@ -7,7 +7,7 @@ use std::{
     task::{Poll, ready},
 };
 
-use http::{Method, Request, Response, StatusCode, Version, request::Parts};
+use http::{Request, Response, StatusCode, Version, request::Parts};
 use hyper::body::Incoming;
 use tokio::{task::yield_now, time::Instant};
 
@@ -16,7 +16,7 @@ use super::{
     body::{RequestBody, UploadFault},
     error::{ProxyError, ProxyRefusal},
     exchange::Exchange,
-    inject::InjectedToken,
+    inject::{self, InjectedToken},
     reauthorize, request, response,
     route::Timeouts,
     table::ActiveRoute,
@@ -24,8 +24,10 @@ use super::{
     upstream::{Checkout, SendError},
     worker::Worker,
 };
-use crate::server::problem::ProblemKind;
-use crate::{server::timer::Timer, telemetry::access_log::TokenCost};
+use crate::{
+    server::{problem::ProblemKind, timer::Timer},
+    telemetry::access_log::TokenCost,
+};
 
 /// A request that may go upstream.
 #[derive(Debug)]
@@ -123,10 +125,7 @@ async fn connect(outgoing: &mut Outgoing<'_>) -> Result<Checkout, ProxyRefusal> 
     if let (Some(credential), Some(sent)) = (&active.credential, &outgoing.token)
         && !credential.is_usable(&sent.token)
     {
-        let token = credential.obtain().await.map_err(|error| {
-            ProxyRefusal::no_token(&error, credential.name(), &active.login_hint)
-        })?;
-        outgoing.token = Some(worker.header_values.format(active, token)?);
+        (outgoing.token, _) = inject::obtain(active, &worker.header_values).await?;
     }
     Ok(checkout)
 }
@@ -209,11 +208,7 @@ fn may_retry(outgoing: &Outgoing<'_>, checkout: &Checkout, failed: &SendError) -
         return false;
     }
     failed.is_unsent
-        || (checkout.is_reused() && !failed.has_received && is_idempotent(&outgoing.parts.method))
-}
-
-fn is_idempotent(method: &Method) -> bool {
-    method.is_idempotent()
+        || (checkout.is_reused() && !failed.has_received && outgoing.parts.method.is_idempotent())
 }
 
 /// Why an attempt got no response.

@@ -5,7 +5,7 @@ use http::{
     header::{CONNECTION, TE, UPGRADE},
 };
 
-use super::route::{Injection, Route};
+use super::route::Route;
 
 /// The header that carries a route's client key.
 pub const CLIENT_KEY: HeaderName = HeaderName::from_static("x-bearward-key");
@@ -103,12 +103,8 @@ pub struct CredentialNames<'a> {
 impl<'a> CredentialNames<'a> {
     /// The names of `route`.
     pub fn new(route: &'a Route) -> Self {
-        let injected = match route.provider.as_ref().map(|binding| &binding.inject) {
-            Some(Injection::Header { name, .. }) => Some(name.as_str()),
-            _ => None,
-        };
         Self {
-            injected,
+            injected: route.injected_header().map(HeaderName::as_str),
             is_demanded: route.provider.is_some(),
         }
     }

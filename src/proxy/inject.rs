@@ -60,11 +60,7 @@ impl HeaderValues {
         active: &ActiveRoute,
         token: Token,
     ) -> Result<InjectedToken, ProxyRefusal> {
-        let inject = active
-            .route
-            .provider
-            .as_ref()
-            .map(|binding| &binding.inject);
+        let inject = active.route.injection();
         let Some(Injection::Header { prefix, .. }) = inject else {
             return Ok(InjectedToken {
                 token,

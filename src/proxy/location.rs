@@ -1,6 +1,28 @@
 //! Redirects into the route's own upstream, rewritten to the address and path that the client uses.
 
+use http::{
+    HeaderMap, HeaderValue,
+    header::{CONTENT_LOCATION, Entry, LOCATION},
+};
+
 use super::{admission::Admitted, path, route::Route};
+
+/// Replaces the URLs in `Location` and `Content-Location` by what `map` makes of them; `None` keeps one.
+pub fn map_locations(headers: &mut HeaderMap, map: impl Fn(&[u8]) -> Option<Vec<u8>>) {
+    for name in [LOCATION, CONTENT_LOCATION] {
+        // An entry of a name that is not there would make the map grow.
+        if headers.contains_key(&name)
+            && let Entry::Occupied(mut field) = headers.entry(name)
+        {
+            for value in field.iter_mut() {
+                let url = map(value.as_bytes());
+                if let Some(url) = url.and_then(|url| HeaderValue::from_bytes(&url).ok()) {
+                    *value = url;
+                }
+            }
+        }
+    }
+}
 
 /// Rewrites `Location` and `Content-Location` for the client of one request.
 #[derive(Clone, Copy, Debug)]

@@ -2,13 +2,10 @@
 
 use std::ops::Range;
 
-use http::{
-    HeaderMap, HeaderValue,
-    header::{CONTENT_LOCATION, LOCATION},
-};
+use http::HeaderMap;
 
 use super::{
-    request,
+    location, request,
     route::{Injection, Route},
 };
 use crate::token::access_token::AccessToken;
@@ -18,28 +15,14 @@ const MAX_ESCAPE_LEVELS: usize = 3;
 
 /// Strips the token from `Location` and `Content-Location`, where the route injects it into the query.
 pub fn strip_token(headers: &mut HeaderMap, route: &Route, token: Option<&AccessToken>) {
-    if !headers.contains_key(LOCATION) && !headers.contains_key(CONTENT_LOCATION) {
-        return;
-    }
-    let inject = route.provider.as_ref().map(|binding| &binding.inject);
-    let (Some(Injection::Query { name }), Some(token)) = (inject, token) else {
+    let (Some(Injection::Query { name }), Some(token)) = (route.injection(), token) else {
         return;
     };
     let pairs = [
         request::query_pair(name, token),
         format!("{name}={}", token.secret.expose()),
     ];
-    for name in [LOCATION, CONTENT_LOCATION] {
-        if let http::header::Entry::Occupied(mut field) = headers.entry(name) {
-            for value in field.iter_mut() {
-                let stripped = without(value.as_bytes(), &pairs)
-                    .and_then(|url| HeaderValue::from_bytes(&url).ok());
-                if let Some(stripped) = stripped {
-                    *value = stripped;
-                }
-            }
-        }
-    }
+    location::map_locations(headers, |url| without(url, &pairs));
 }
 
 /// Removes the parameters `pairs` from a URL, at each level of escapes; `None` when it has none of them.

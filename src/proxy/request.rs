@@ -61,8 +61,7 @@ pub fn for_upstream(
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(UPGRADE, protocols.clone());
     }
-    let inject = route.provider.as_ref().map(|binding| &binding.inject);
-    if let Some(Injection::Header { name, .. }) = inject
+    if let Some(name) = route.injected_header()
         && let Some(value) = token.and_then(|token| token.header.as_ref())
     {
         // `Authorization: Bearer …`, unless configured. The value is sensitive: HTTP/2 marks it as never indexed
@@ -141,10 +140,9 @@ fn target(
 
 /// Whether the client's path and query go upstream as they are.
 fn is_unchanged(route: &Route) -> bool {
-    let inject = route.provider.as_ref().map(|binding| &binding.inject);
     route.upstream.base_path.is_empty()
         && !route.strip_path
-        && !matches!(inject, Some(Injection::Query { .. }))
+        && !matches!(route.injection(), Some(Injection::Query { .. }))
 }
 
 fn rewritten_target(
@@ -167,7 +165,7 @@ fn rewritten_target(
     let mut target = Vec::with_capacity(base.len() + path.len() + query.len() + 2);
     target.extend_from_slice(base);
     target.extend_from_slice(if is_complete { path } else { b"/" });
-    match route.provider.as_ref().map(|binding| &binding.inject) {
+    match route.injection() {
         Some(Injection::Query { name }) => write_query(&mut target, query, name, token),
         _ if admitted.query.is_some() => {
             target.push(b'?');

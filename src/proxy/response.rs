@@ -1,8 +1,8 @@
 //! The head that goes to the client: the upstream's, less what ends here, with `Location` as the client uses it.
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version,
-    header::{ALT_SVC, CONTENT_LENGTH, CONTENT_LOCATION, Entry, LOCATION, TRANSFER_ENCODING},
+    Response, StatusCode, Version,
+    header::{ALT_SVC, CONTENT_LENGTH, TRANSFER_ENCODING},
     response::Parts,
 };
 use hyper::body::Incoming;
@@ -12,7 +12,7 @@ use super::{
     error::ProxyRefusal,
     forward::{Outgoing, Sent},
     hop::{self, NominatedNames},
-    location::LocationRewriter,
+    location::{self, LocationRewriter},
     redact,
 };
 use crate::server::{limits::Limits, problem::ProblemKind};
@@ -78,20 +78,17 @@ pub fn for_client(sent: Sent, outgoing: &Outgoing<'_>) -> Response<Download> {
     let (mut parts, incoming) = response.into_parts();
     let filter = TrailerFilter::of_response(&parts.headers);
     parts.version = Version::HTTP_11;
-    strip_hop_by_hop(&mut parts, request.version);
+    strip_hop_by_hop(&mut parts, filter.nominated(), request.version);
     let token = outgoing.token.as_ref().map(|sent| &*sent.token);
     redact::strip_token(&mut parts.headers, &active.route, token);
     let rewriter = LocationRewriter::new(&active.route, outgoing.admitted);
-    for name in [LOCATION, CONTENT_LOCATION] {
-        rewrite(&mut parts.headers, name, &rewriter);
-    }
+    location::map_locations(&mut parts.headers, |url| rewriter.rewrite(url));
     let idle = active.route.timeouts.idle;
     let download = Download::new(incoming, checkout, body.clone(), filter, idle);
     Response::from_parts(parts, download)
 }
 
-fn strip_hop_by_hop(parts: &mut Parts, client_version: Version) {
-    let nominated = NominatedNames::new(&parts.headers);
+fn strip_hop_by_hop(parts: &mut Parts, nominated: &NominatedNames, client_version: Version) {
     let is_http2 = client_version == Version::HTTP_2;
     // RFC 9110 §8.6: a 204 has no length.
     let has_no_length = parts.status == StatusCode::NO_CONTENT;
@@ -103,20 +100,4 @@ fn strip_hop_by_hop(parts: &mut Parts, client_version: Version) {
             || nominated.contains(name);
         !ends_here
     });
-}
-
-fn rewrite(headers: &mut HeaderMap, name: HeaderName, rewriter: &LocationRewriter<'_>) {
-    if !headers.contains_key(&name) {
-        return;
-    }
-    if let Entry::Occupied(mut field) = headers.entry(name) {
-        for value in field.iter_mut() {
-            let rewritten = rewriter
-                .rewrite(value.as_bytes())
-                .and_then(|url| HeaderValue::from_bytes(&url).ok());
-            if let Some(rewritten) = rewritten {
-                *value = rewritten;
-            }
-        }
-    }
 }

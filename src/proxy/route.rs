@@ -37,15 +37,27 @@ pub struct Route {
 }
 
 impl Route {
+    /// The place of the token in a request, when the route demands one.
+    pub fn injection(&self) -> Option<&Injection> {
+        self.provider.as_ref().map(|binding| &binding.inject)
+    }
+
+    /// The name of the header that carries the token, when a header does.
+    pub fn injected_header(&self) -> Option<&HeaderName> {
+        match self.injection()? {
+            Injection::Header { name, .. } => Some(name),
+            Injection::Query { .. } => None,
+        }
+    }
+
     /// Whether it leads to all of its upstream.
     ///
     /// Then the server as a whole (RFC 9112 §3.2.4) is the same to both sides. A token in the query could not go with a request for that.
     pub fn is_whole(&self) -> bool {
-        let in_query = |binding: &Binding| matches!(binding.inject, Injection::Query { .. });
         self.path.is_none()
             && self.allow.is_none()
             && self.upstream.base_path.is_empty()
-            && !self.provider.as_ref().is_some_and(in_query)
+            && !matches!(self.injection(), Some(Injection::Query { .. }))
     }
 }
 
