@@ -7,7 +7,8 @@
 //! | [`secret`] | secrets: redacted in `Debug`, compared in constant time, reloaded from files |
 //! | [`clock`] | time, which tests control |
 //! | [`telemetry`] | log, access log and metrics |
-//! | [`tls`] | trust anchors and the TLS client |
+//! | [`tls`] | trust anchors, client certificates and the TLS client |
+//! | [`forward_proxy`] | the HTTP proxy that outgoing connections go through |
 //! | [`server`] | listeners, connections, the one HTTP server, own error responses, Host and origin checks |
 //! | [`oauth`] | the OAuth protocol: requests to and responses from authorization servers |
 //! | [`token`] | the life of a token: schedule, refresh, cache, store |
@@ -47,6 +48,7 @@ extern crate self as bearward;
 pub mod clock;
 pub mod secret;
 
+pub mod forward_proxy;
 pub mod telemetry;
 pub mod tls;
 

@@ -4,6 +4,7 @@
 //! input and output. A login comes before it: [`authorization`] in a browser, or [`sign_in`] without one. [`revocation`]
 //! ends it. Caching, refreshing and proxying belong to other modules.
 
+pub mod api_context;
 pub mod authorization;
 pub mod client_auth;
 pub mod endpoint;
@@ -15,6 +16,7 @@ pub mod request;
 pub mod response;
 pub mod revocation;
 pub mod sign_in;
+pub mod template;
 
 #[cfg(test)]
 pub(crate) mod fake;

@@ -1,5 +1,7 @@
 //! TLS trust: PEM files and the system's roots become rustls configurations.
 
+mod client_certificate;
+
 use std::{
     io,
     path::{Path, PathBuf},
@@ -8,6 +10,8 @@ use std::{
 
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
+
+pub use self::client_certificate::ClientCertificate;
 
 /// The certificate authorities that a connection trusts: the system's, and those of a PEM file.
 ///

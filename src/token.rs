@@ -39,11 +39,7 @@ use self::{
     cache::TokenCache, credential::Credential, grant::StoredGrant, refresher::Refresher,
     store::Store,
 };
-use crate::{
-    clock::Clock,
-    oauth::provider::{GrantType, Provider},
-    telemetry::metrics::Metrics,
-};
+use crate::{clock::Clock, oauth::provider::Provider, telemetry::metrics::Metrics};
 
 /// The time for the store in [`Tokens::settle_timeout`], beside the token requests.
 const STORE_ALLOWANCE: Duration = Duration::from_secs(15);
@@ -222,13 +218,10 @@ fn new_credential(
         cache,
     } = environment.clone();
     let metrics = metrics.provider(&provider.name);
-    let grant =
-        match provider.grant_type {
-            GrantType::ClientCredentials => None,
-            GrantType::AuthorizationCode | GrantType::RefreshToken => Some(Arc::new(
-                StoredGrant::new(provider.clone(), store, clock.clone()),
-            )),
-        };
+    let grant = provider
+        .grant_type
+        .needs_login()
+        .then(|| Arc::new(StoredGrant::new(provider.clone(), store, clock.clone())));
     let token_requests = Arc::new(AtomicU64::new(0));
 
     let (owner, state) = owner::new_state(

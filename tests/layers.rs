@@ -22,7 +22,7 @@ use source::{Mention, Reading};
 /// The modules of the crate, lowest layer first. A module names itself and modules of earlier rows only.
 const LAYERS: &[&[&str]] = &[
     &["secret", "clock"],
-    &["telemetry", "tls"],
+    &["telemetry", "tls", "forward_proxy"],
     &["server", "oauth"],
     &["token"],
     &["login"],
@@ -44,6 +44,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("hyper", &["server", "proxy", "admin", "demo", "cli"]),
     ("hyper_util", &["server", "proxy", "admin", "demo", "cli"]),
+    ("leon", &["oauth::template"]),
     ("moka", &["token::cache"]),
     ("prometheus_client", &["telemetry"]),
     ("reqwest", &["oauth"]),

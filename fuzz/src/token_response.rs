@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use bearward::oauth::{
-    provider::TokenResponse,
+    provider::{Lifetime, TokenResponse},
     response::{
         MAX_LIFETIME, MAX_REFRESH_TOKEN_BYTES, MIN_LIFETIME, check_success, read_members,
         read_token,
@@ -41,7 +41,8 @@ pub fn check(data: &[u8]) {
         access_token: format!("{prefix}/access_token"),
         refresh_token: format!("{prefix}/refresh_token"),
         expires_in: format!("{prefix}/expires_in"),
-        default_lifetime: (flags & 8 == 8).then_some(Duration::from_secs(7200)),
+        default_lifetime: (flags & 8 == 8).then_some(Lifetime::For(Duration::from_secs(7200))),
+        ..TokenResponse::default()
     };
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
 

@@ -178,7 +178,7 @@ mod tests {
             providers: vec![(
                 name.into(),
                 ProviderStatus {
-                    grant_type: "client_credentials",
+                    grant_type: "client_credentials".into(),
                     state: "login_required",
                     expires_at: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(252)),
                     refresh_at: None,

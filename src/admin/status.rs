@@ -28,7 +28,7 @@ pub(super) struct Status {
 
 #[derive(Debug, Serialize)]
 pub(super) struct ProviderStatus {
-    pub(super) grant_type: &'static str,
+    pub(super) grant_type: String,
     pub(super) state: &'static str,
     #[serde(serialize_with = "stamp")]
     pub(super) expires_at: Option<SystemTime>,
@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn members_are_those_documented_and_in_the_order_of_the_file() {
         let provider = |last_error| ProviderStatus {
-            grant_type: "client_credentials",
+            grant_type: "client_credentials".into(),
             state: "ready",
             expires_at: Some(SystemTime::UNIX_EPOCH),
             refresh_at: None,

@@ -3,7 +3,7 @@
 mod login;
 mod token_endpoint;
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -66,9 +66,7 @@ impl World {
                         .unwrap(),
                 ),
                 redirect_uri: setup.redirect_uri,
-                pkce: true,
-                params: BTreeMap::new(),
-                code_parameter: "code".into(),
+                ..Authorization::default()
             });
         }
         let provider = Arc::new(provider);

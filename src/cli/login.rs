@@ -111,10 +111,12 @@ fn admin_key(config: &Config) -> Option<Secret> {
     }
 }
 
-fn reason(provider: &Provider) -> &'static str {
-    match provider.grant_type {
-        GrantType::ClientCredentials => "its grant_type is client_credentials, which has no login",
-        GrantType::RefreshToken => "its refresh token is given by the configuration",
-        GrantType::AuthorizationCode => "it has no authorization_endpoint, and signs in by itself",
+fn reason(provider: &Provider) -> String {
+    match &provider.grant_type {
+        GrantType::RefreshToken => "its refresh token is given by the configuration".into(),
+        GrantType::AuthorizationCode | GrantType::DeviceCode => {
+            "it has no authorization_endpoint, and signs in by itself".into()
+        }
+        other => format!("its grant_type is {}, which has no login", other.as_str()),
     }
 }

@@ -6,7 +6,7 @@ use super::{configured, control_thread::on_control_thread, fail, print};
 use crate::{
     clock::SystemClock,
     login::login_hint,
-    oauth::provider::{GrantType, Provider},
+    oauth::provider::Provider,
     telemetry::metrics::Metrics,
     token::{
         Tokens,
@@ -28,9 +28,9 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Err(status) => return status,
     };
     // A sidecar may run beside this: the store's lock keeps both from spending the same refresh token.
-    let location = match provider.grant_type {
-        GrantType::ClientCredentials => &StoreLocation::Memory,
-        GrantType::AuthorizationCode | GrantType::RefreshToken => &config.store,
+    let location = match provider.grant_type.needs_login() {
+        true => &config.store,
+        false => &StoreLocation::Memory,
     };
     let store = match store::open(location) {
         Ok(store) => store,

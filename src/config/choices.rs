@@ -25,10 +25,16 @@ pub(super) const LOG_FORMATS: [(&str, LogFormat); 3] = [
     ("auto", LogFormat::Auto),
 ];
 
-pub(super) const GRANT_TYPES: [(&str, GrantType); 3] = [
-    ("client_credentials", GrantType::ClientCredentials),
-    ("authorization_code", GrantType::AuthorizationCode),
-    ("refresh_token", GrantType::RefreshToken),
+/// The grants that bearward knows. Every other name is a grant of the vendor's own.
+pub(super) const GRANT_TYPES: [GrantType; 8] = [
+    GrantType::ClientCredentials,
+    GrantType::AuthorizationCode,
+    GrantType::RefreshToken,
+    GrantType::Password,
+    GrantType::JwtBearer,
+    GrantType::DeviceCode,
+    GrantType::TokenExchange,
+    GrantType::None,
 ];
 
 pub(super) const CLIENT_AUTHS: [(&str, ClientAuth); 3] = [

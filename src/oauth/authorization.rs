@@ -106,7 +106,13 @@ impl Attempt {
     ///
     /// `None` for a provider without an authorization endpoint.
     pub fn url(&self, provider: &Provider) -> Option<Url> {
-        let mut url = provider.authorization.as_ref()?.endpoint.clone()?;
+        let mut url = provider
+            .authorization
+            .as_ref()?
+            .endpoint
+            .as_ref()?
+            .as_fixed()?
+            .clone();
         // RFC 6749 §3.1: the endpoint's own query stays.
         url.query_pairs_mut()
             .extend_pairs(self.parameters(provider).iter());
@@ -134,7 +140,9 @@ impl Attempt {
             .iter()
             .flat_map(|authorization| &authorization.params)
         {
-            parameters.set(name, value);
+            for value in value.resolve(|_| None).unwrap_or_default() {
+                parameters.set(name, &value);
+            }
         }
         parameters
     }

@@ -20,7 +20,11 @@ pub fn authenticate(provider: &Provider, parameters: &mut Parameters, headers: &
         .map(|secret| secret.current());
     let secret = secret.as_ref().map(|secret| secret.expose());
     match provider.client_auth {
-        ClientAuth::None => parameters.set_default("client_id", &provider.client_id),
+        ClientAuth::None
+        | ClientAuth::SecretJwt
+        | ClientAuth::PrivateKeyJwt
+        | ClientAuth::TlsClientAuth
+        | ClientAuth::JwtHeader => parameters.set_default("client_id", &provider.client_id),
         ClientAuth::SecretBasic => {
             headers.insert(
                 AUTHORIZATION,

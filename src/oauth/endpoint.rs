@@ -12,12 +12,13 @@ use tokio::{
     sync::OnceCell,
     time::{Instant, timeout_at},
 };
+use url::Url;
 use zeroize::Zeroizing;
 
 use super::{
     error::{EndpointKey, Fault, TokenRequestError},
     grant::Grant,
-    provider::Provider,
+    provider::{EndpointUrl, Provider},
     request::{self, PreparedRequest},
     response::{self, Issued},
 };
@@ -57,13 +58,12 @@ impl TokenEndpoint {
     /// The request failed, or the response holds no usable token.
     pub async fn request(&self, grant: Grant<'_>) -> Result<Issued, TokenRequestError> {
         let issued = self.request_token(grant).await;
-        issued.map_err(|error| {
-            error.for_endpoint(EndpointKey::Token, Some(&self.provider.token_endpoint))
-        })
+        issued
+            .map_err(|error| error.for_endpoint(EndpointKey::Token, self.token_url().ok().as_ref()))
     }
 
     async fn request_token(&self, grant: Grant<'_>) -> Result<Issued, TokenRequestError> {
-        let request = request::token_request(&self.provider, grant);
+        let request = request::token_request(&self.provider, self.token_url()?, grant);
         let response = self.send(request).await?;
         response::read_token(
             response.status,
@@ -73,6 +73,21 @@ impl TokenEndpoint {
             grant.allows_refresh_token(),
             self.clock.wall(),
         )
+    }
+
+    fn token_url(&self) -> Result<Url, TokenRequestError> {
+        self.resolve(self.provider.token_endpoint.as_ref())
+    }
+
+    /// Completes the URL of an endpoint.
+    ///
+    /// # Errors
+    /// It is not known, or its variables do not make it an allowed URL.
+    pub(super) fn resolve(&self, endpoint: Option<&EndpointUrl>) -> Result<Url, TokenRequestError> {
+        let setup = |reason| TokenRequestError::new(Fault::Setup(reason));
+        let endpoint = endpoint.ok_or_else(|| setup("its address is not known"))?;
+        let resolved = endpoint.resolve(|_| None);
+        resolved.map_err(|_| setup("its variables do not make it an allowed URL"))
     }
 
     /// Returns the wall clock's time, for dates in responses.
@@ -173,16 +188,18 @@ async fn build_client(provider: Arc<Provider>) -> Result<Client, TokenRequestErr
 fn configure_client(provider: &Provider) -> Result<Client, &'static str> {
     tls::install_crypto_provider();
     let settings = &provider.token_request;
-    let needs_tls = [
-        Some(&provider.token_endpoint),
+    let endpoints = [
+        provider.token_endpoint.as_ref(),
         provider.revocation_endpoint.as_ref(),
         provider.sign_in.as_ref().map(|sign_in| &sign_in.endpoint),
-        settings.proxy.as_ref(),
     ];
-    let needs_tls = needs_tls
+    let is_plain = |text: &str| text.starts_with("http://");
+    let needs_tls = endpoints
         .into_iter()
         .flatten()
-        .any(|url| url.scheme() == "https");
+        .map(EndpointUrl::as_str)
+        .chain(settings.proxy.as_ref().map(|proxy| proxy.url.as_str()))
+        .any(|text| !is_plain(text));
     let tls = if needs_tls {
         settings.trust.client_config(&[b"h2", b"http/1.1"])
     } else {
@@ -200,7 +217,8 @@ fn configure_client(provider: &Provider) -> Result<Client, &'static str> {
         .pool_max_idle_per_host(0);
     if let Some(proxy) = &settings.proxy {
         builder = builder.proxy(
-            Proxy::all(proxy.clone()).map_err(|_| "`token_request.proxy` is not a usable URL")?,
+            Proxy::all(proxy.url.clone())
+                .map_err(|_| "`token_request.proxy` is not a usable URL")?,
         );
     }
     // The error is dropped: its text may hold the URL of the proxy, with a password.

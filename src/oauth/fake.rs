@@ -1,51 +1,53 @@
 //! For unit tests: providers with ordinary settings. The token endpoint to test against is `testkit`'s.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::sync::Arc;
 
 pub(crate) use testkit::token_server::{CANARY, Reply, TokenServer};
 
-use super::provider::{
-    Authorization, ClientAuth, Encoding, GrantType, Provider, TokenMethod, TokenRequest,
-    TokenResponse,
+use super::{
+    provider::{
+        ApiFields, Authorization, ClientAuth, GrantType, ParameterValue, Provider, RefreshPolicy,
+        Revocation, TokenRequest, TokenResponse,
+    },
+    template::Template,
 };
-use crate::{
-    secret::{LiveSecret, Secret},
-    tls::Trust,
-};
+use crate::secret::{LiveSecret, Secret};
 
 /// A provider with the client secret [`CANARY`] and the defaults of RFC 6749.
 pub(crate) fn provider(token_endpoint: &str) -> Provider {
     Provider {
         name: "fake".into(),
         grant_type: GrantType::ClientCredentials,
-        token_endpoint: token_endpoint.parse().unwrap(),
+        issuer: None,
+        token_endpoint: Some(token_endpoint.parse().unwrap()),
+        refresh_endpoint: None,
+        device_authorization_endpoint: None,
         revocation_endpoint: None,
         client_id: "client".into(),
         client_secret: Some(Arc::new(LiveSecret::fixed(Secret::new(CANARY)))),
         client_auth: ClientAuth::SecretBasic,
+        client_certificate: None,
+        assertion: None,
         scope: None,
+        username: None,
+        password: None,
         refresh_token: None,
-        token_request: TokenRequest {
-            method: TokenMethod::Post,
-            encoding: Encoding::Form,
-            params: BTreeMap::new(),
-            headers: Vec::new(),
-            omit_on_refresh: Vec::new(),
-            omit_on_exchange: Vec::new(),
-            timeout: Duration::from_secs(10),
-            trust: Trust::default(),
-            proxy: None,
-        },
-        token_response: TokenResponse {
-            access_token: "/access_token".into(),
-            refresh_token: "/refresh_token".into(),
-            expires_in: "/expires_in".into(),
-            default_lifetime: None,
-        },
+        token_request: TokenRequest::default(),
+        token_response: TokenResponse::default(),
         authorization: None,
         sign_in: None,
-        refresh_before: None,
+        captures: Vec::new(),
+        refresh: RefreshPolicy::default(),
+        revocation: Revocation::default(),
+        api_base: None,
+        api: ApiFields::default(),
+        verify: None,
     }
+}
+
+/// A parameter or header with this text.
+pub(crate) fn text(text: &str) -> ParameterValue {
+    ParameterValue::Text(Template::parse(text).unwrap())
 }
 
 /// A provider with the authorization code grant and PKCE.
@@ -55,9 +57,7 @@ pub(crate) fn with_consent(token_endpoint: &str) -> Provider {
     provider.authorization = Some(Authorization {
         endpoint: Some("https://as.example/authorize".parse().unwrap()),
         redirect_uri: Some("http://127.0.0.1:9900/callback".parse().unwrap()),
-        pkce: true,
-        params: BTreeMap::new(),
-        code_parameter: "code".into(),
+        ..Authorization::default()
     });
     provider
 }

@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::provider::{GrantType, Provider};
+use super::provider::Provider;
 use crate::secret::Secret;
 
 /// An authorization grant (RFC 6749 §1.3) with its credentials.
@@ -28,11 +28,11 @@ pub enum Grant<'a> {
 
 impl Grant<'_> {
     /// Returns the value of `grant_type`.
-    pub const fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
-            Self::ClientCredentials => GrantType::ClientCredentials.as_str(),
-            Self::RefreshToken { .. } => GrantType::RefreshToken.as_str(),
-            Self::AuthorizationCode { .. } => GrantType::AuthorizationCode.as_str(),
+            Self::ClientCredentials => "client_credentials",
+            Self::RefreshToken { .. } => "refresh_token",
+            Self::AuthorizationCode { .. } => "authorization_code",
         }
     }
 
@@ -71,7 +71,9 @@ impl Grant<'_> {
             }
         }
         for (name, value) in &provider.token_request.params {
-            parameters.set(name, value);
+            for value in value.resolve(|_| None).unwrap_or_default() {
+                parameters.set(name, &value);
+            }
         }
         parameters
     }
@@ -207,7 +209,7 @@ mod tests {
     fn additional_parameters_replace_others_of_their_name() {
         let mut provider = fake::provider("http://127.0.0.1/token");
         provider.token_request.params = [("grant_type", "urn:x"), ("audience", "api")]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .map(|(name, value)| (name.to_owned(), fake::text(value)))
             .into();
         let parameters = Grant::ClientCredentials.parameters(&provider);
         let all: Vec<_> = parameters.iter().collect();

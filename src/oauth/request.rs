@@ -11,7 +11,7 @@ use url::{Url, form_urlencoded};
 use super::{
     client_auth,
     grant::{Grant, Parameters},
-    provider::{Encoding, Provider, TokenMethod},
+    provider::{Encoding, ParameterValue, Provider, TokenMethod},
 };
 use crate::secret::Secret;
 
@@ -36,8 +36,8 @@ impl fmt::Debug for PreparedRequest {
     }
 }
 
-/// Builds a token request under `grant`.
-pub fn token_request(provider: &Provider, grant: Grant<'_>) -> PreparedRequest {
+/// Builds a token request to `url` under `grant`.
+pub fn token_request(provider: &Provider, url: Url, grant: Grant<'_>) -> PreparedRequest {
     let settings = &provider.token_request;
     let mut headers = default_headers();
     let mut parameters = grant.parameters(provider);
@@ -47,26 +47,20 @@ pub fn token_request(provider: &Provider, grant: Grant<'_>) -> PreparedRequest {
         TokenMethod::Post => (Method::POST, settings.encoding),
         TokenMethod::Get => (Method::GET, Encoding::Query),
     };
-    let mut request = encode(
-        method,
-        provider.token_endpoint.clone(),
-        headers,
-        encoding,
-        &parameters,
-    );
+    let mut request = encode(method, url, headers, encoding, &parameters);
     set_configured(&mut request.headers, &settings.headers);
     request
 }
 
-/// Builds a revocation request (RFC 7009 §2.1); `None` without a revocation endpoint.
+/// Builds a revocation request to `url` (RFC 7009 §2.1).
 ///
 /// `hint` is the `token_type_hint`.
 pub fn revocation_request(
     provider: &Provider,
+    url: Url,
     token: &Secret,
     hint: &str,
-) -> Option<PreparedRequest> {
-    let url = provider.revocation_endpoint.clone()?;
+) -> PreparedRequest {
     let mut headers = default_headers();
     let mut parameters = Parameters::default();
     parameters.set("token", token.expose());
@@ -74,7 +68,7 @@ pub fn revocation_request(
     client_auth::authenticate(provider, &mut parameters, &mut headers);
     let mut request = encode(Method::POST, url, headers, Encoding::Form, &parameters);
     set_configured(&mut request.headers, &provider.token_request.headers);
-    Some(request)
+    request
 }
 
 /// Builds a POST of `parameters`, without client authentication.
@@ -141,14 +135,17 @@ fn json(parameters: &Parameters) -> Vec<u8> {
 }
 
 /// Sets the configured headers. They replace others of the same name, and may be repeated.
-fn set_configured(headers: &mut HeaderMap, configured: &[(http::HeaderName, HeaderValue)]) {
+fn set_configured(headers: &mut HeaderMap, configured: &[(http::HeaderName, ParameterValue)]) {
     for (name, _) in configured {
         headers.remove(name);
     }
     for (name, value) in configured {
-        let mut value = value.clone();
-        value.set_sensitive(true);
-        headers.append(name, value);
+        for value in value.resolve(|_| None).unwrap_or_default() {
+            if let Ok(mut value) = HeaderValue::from_str(&value) {
+                value.set_sensitive(true);
+                headers.append(name, value);
+            }
+        }
     }
 }
 
@@ -156,6 +153,11 @@ fn set_configured(headers: &mut HeaderMap, configured: &[(http::HeaderName, Head
 mod tests {
     use super::*;
     use crate::oauth::{fake, provider::ClientAuth};
+
+    fn to_endpoint(provider: &Provider, grant: Grant<'_>) -> PreparedRequest {
+        let url = provider.token_endpoint.as_ref().unwrap().as_fixed();
+        token_request(provider, url.unwrap().clone(), grant)
+    }
 
     fn text(prepared: &PreparedRequest) -> &str {
         std::str::from_utf8(&prepared.body).unwrap()
@@ -165,7 +167,7 @@ mod tests {
     fn a_form_is_posted_by_default() {
         let mut provider = fake::provider("https://as.example/token");
         provider.scope = Some("a b&c".into());
-        let request = token_request(&provider, Grant::ClientCredentials);
+        let request = to_endpoint(&provider, Grant::ClientCredentials);
         assert_eq!(request.method, Method::POST);
         assert_eq!(request.url.as_str(), "https://as.example/token");
         assert_eq!(
@@ -188,7 +190,7 @@ mod tests {
         let mut provider = fake::provider("https://as.example/token");
         provider.token_request.encoding = Encoding::Json;
         provider.client_auth = ClientAuth::SecretPost;
-        let request = token_request(&provider, Grant::ClientCredentials);
+        let request = to_endpoint(&provider, Grant::ClientCredentials);
         assert_eq!(request.headers[CONTENT_TYPE], "application/json");
         let value: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
         assert_eq!(
@@ -201,7 +203,7 @@ mod tests {
     fn a_get_adds_the_parameters_to_the_query() {
         let mut provider = fake::provider("https://as.example/token?tenant=7");
         provider.token_request.method = TokenMethod::Get;
-        let request = token_request(&provider, Grant::ClientCredentials);
+        let request = to_endpoint(&provider, Grant::ClientCredentials);
         assert_eq!(request.method, Method::GET);
         assert_eq!(
             request.url.as_str(),
@@ -215,7 +217,7 @@ mod tests {
     fn a_post_may_have_its_parameters_in_the_query() {
         let mut provider = fake::provider("https://as.example/token");
         provider.token_request.encoding = Encoding::Query;
-        let request = token_request(&provider, Grant::ClientCredentials);
+        let request = to_endpoint(&provider, Grant::ClientCredentials);
         assert_eq!(request.method, Method::POST);
         assert_eq!(request.url.query(), Some("grant_type=client_credentials"));
         assert!(request.body.is_empty());
@@ -228,7 +230,7 @@ mod tests {
         provider.token_request.omit_on_refresh = vec!["client_id".into()];
         provider.token_request.omit_on_exchange = vec!["redirect_uri".into()];
         let secret = Secret::new("s");
-        let refresh = token_request(
+        let refresh = to_endpoint(
             &provider,
             Grant::RefreshToken {
                 refresh_token: &secret,
@@ -241,10 +243,10 @@ mod tests {
             code_verifier: None,
         };
         assert_eq!(
-            text(&token_request(&provider, exchange)),
+            text(&to_endpoint(&provider, exchange)),
             "grant_type=authorization_code&code=s&client_id=client"
         );
-        let credentials = token_request(&provider, Grant::ClientCredentials);
+        let credentials = to_endpoint(&provider, Grant::ClientCredentials);
         assert_eq!(
             text(&credentials),
             "grant_type=client_credentials&client_id=client"
@@ -255,13 +257,13 @@ mod tests {
     fn configured_headers_replace_the_defaults() {
         let mut provider = fake::provider("https://as.example/token");
         provider.token_request.headers = vec![
-            (ACCEPT, HeaderValue::from_static("text/plain")),
+            (ACCEPT, fake::text("text/plain")),
             (
                 http::HeaderName::from_static("x-api-version"),
-                HeaderValue::from_static("2"),
+                fake::text("2"),
             ),
         ];
-        let request = token_request(&provider, Grant::ClientCredentials);
+        let request = to_endpoint(&provider, Grant::ClientCredentials);
         assert_eq!(
             request.headers.get_all(ACCEPT).iter().collect::<Vec<_>>(),
             ["text/plain"]
@@ -274,7 +276,7 @@ mod tests {
         let mut provider = fake::provider("https://as.example/token");
         provider.token_request.method = TokenMethod::Get;
         provider.client_auth = ClientAuth::SecretPost;
-        let request = token_request(&provider, Grant::ClientCredentials);
+        let request = to_endpoint(&provider, Grant::ClientCredentials);
         assert!(request.url.as_str().contains(fake::CANARY));
         assert!(!format!("{request:?}").contains(fake::CANARY));
     }

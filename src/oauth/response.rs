@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::{
     error::{ErrorCode, Fault, TokenRefusal, TokenRequestError},
-    provider::TokenResponse,
+    provider::{Lifetime, TokenResponse},
 };
 use crate::secret::Secret;
 
@@ -160,7 +160,10 @@ fn issued(
     }
     let lifetime = lifetime(
         response.pointer(&layout.expires_in),
-        layout.default_lifetime,
+        match layout.default_lifetime {
+            Some(Lifetime::For(lifetime)) => Some(lifetime),
+            Some(Lifetime::Never) | None => None,
+        },
     );
     let token = match response.pointer_mut(&layout.access_token).map(Value::take) {
         Some(Value::String(token)) => Secret::new(token),

@@ -31,9 +31,11 @@ pub async fn revoke(
         Revoked::RefreshToken(token) => (token, "refresh_token"),
         Revoked::AccessToken(token) => (token, "access_token"),
     };
-    let Some(request) = request::revocation_request(endpoint.provider(), token, hint) else {
+    let Some(address) = &endpoint.provider().revocation_endpoint else {
         return Ok(false);
     };
+    let url = endpoint.resolve(Some(address))?;
+    let request = request::revocation_request(endpoint.provider(), url.clone(), token, hint);
     let sent = endpoint.send(request).await;
     sent.and_then(|response| {
         response::check_success(
@@ -44,10 +46,7 @@ pub async fn revoke(
         )
     })
     .map(|()| true)
-    .map_err(|error| {
-        let url = endpoint.provider().revocation_endpoint.as_ref();
-        error.for_endpoint(EndpointKey::Revocation, url)
-    })
+    .map_err(|error| error.for_endpoint(EndpointKey::Revocation, Some(&url)))
 }
 
 #[cfg(test)]

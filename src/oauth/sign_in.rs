@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use serde_json::Value;
+use url::Url;
 
 use super::{
     authorization::{self, Attempt},
@@ -24,7 +25,7 @@ pub async fn sign_in(endpoint: &TokenEndpoint) -> Result<Issued, TokenRequestErr
         let settings = endpoint.provider().sign_in.as_ref();
         error.for_endpoint(
             EndpointKey::SignIn,
-            settings.map(|settings| &settings.endpoint),
+            settings.and_then(|settings| settings.endpoint.as_fixed()),
         )
     })?;
     authorization::exchange(endpoint, &attempt, &code).await
@@ -44,18 +45,24 @@ async fn request_code(endpoint: &TokenEndpoint) -> Result<(Attempt, Secret), Tok
     let attempt = Attempt::with_state_length(provider, redirect_uri, settings.state_length)
         .map_err(|_| setup("the system has no randomness"))?;
 
-    let request = sign_in_request(&attempt, provider, settings);
+    let url = endpoint.resolve(Some(&settings.endpoint))?;
+    let request = sign_in_request(&attempt, provider, settings, url);
     let response = endpoint.send(request).await?;
     let code = read_code(&attempt, endpoint, &response)?;
     Ok((attempt, code))
 }
 
 /// Builds the sign-in request: the parameters of an authorization request, and the account.
-fn sign_in_request(attempt: &Attempt, provider: &Provider, settings: &SignIn) -> PreparedRequest {
+fn sign_in_request(
+    attempt: &Attempt,
+    provider: &Provider,
+    settings: &SignIn,
+    url: Url,
+) -> PreparedRequest {
     let mut parameters = attempt.parameters(provider);
     parameters.set("email", &settings.email);
     parameters.set("password", settings.password.current().expose());
-    request::post_request(settings.endpoint.clone(), settings.encoding, &parameters)
+    request::post_request(url, settings.encoding, &parameters)
 }
 
 /// Reads the code from the response.

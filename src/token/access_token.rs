@@ -11,6 +11,7 @@ use std::{
 use super::schedule::TokenDeadlines;
 use crate::{
     clock::{BootInstant, Clock},
+    oauth::api_context::ApiContext,
     secret::Secret,
 };
 
@@ -32,6 +33,8 @@ pub struct AccessToken {
     pub expires_at_wall: SystemTime,
     /// `refresh_at` as time of day, for people and metrics.
     pub refresh_at_wall: SystemTime,
+    /// The parts of a request that come with the token.
+    pub context: Arc<ApiContext>,
     accepted: AtomicBool,
     refused_when_fresh: AtomicBool,
 }
@@ -52,6 +55,7 @@ impl AccessToken {
             expires_at,
             expires_at_wall: wall + expires_at.since(now),
             refresh_at_wall: wall + refresh_at.since(now),
+            context: Arc::default(),
             accepted: AtomicBool::new(false),
             refused_when_fresh: AtomicBool::new(false),
         }

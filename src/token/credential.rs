@@ -192,7 +192,7 @@ impl Credential {
         };
         CredentialStatus {
             state: snapshot.credential_state(now),
-            grant_type: self.provider.grant_type.as_str(),
+            grant_type: self.provider.grant_type.as_str().to_owned(),
             expires_at: token.map(|token| token.expires_at_wall),
             refresh_at,
             has_refresh_token: self

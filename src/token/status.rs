@@ -8,7 +8,7 @@ pub struct CredentialStatus {
     /// The state.
     pub state: CredentialState,
     /// The provider's `grant_type`.
-    pub grant_type: &'static str,
+    pub grant_type: String,
     /// When the current token expires, as time of day.
     pub expires_at: Option<SystemTime>,
     /// When the next token request is due, jitter included: the refresh, or the next attempt after a failure.

@@ -14,7 +14,7 @@ use crate::{
 pub(super) enum LoginError {
     /// The provider has no login in a browser.
     #[error("no login is possible: {0}")]
-    NotSupported(&'static str),
+    NotSupported(String),
     /// The store is this process's memory.
     #[error(
         "the configuration keeps logins in memory ([store] kind), where no other process finds this one; \

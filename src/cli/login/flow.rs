@@ -177,9 +177,9 @@ impl LoginFlow<'_> {
     }
 
     fn show_authorization_url(&self, attempt: &Attempt) -> Result<(), LoginError> {
-        let url = attempt
-            .url(self.provider)
-            .ok_or(LoginError::NotSupported("it has no authorization_endpoint"))?;
+        let url = attempt.url(self.provider).ok_or(LoginError::NotSupported(
+            "it has no authorization_endpoint".into(),
+        ))?;
         self.show("Open this address in a browser and log in there:", &url);
         Ok(())
     }

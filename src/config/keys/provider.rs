@@ -4,9 +4,7 @@ use serde_json::json;
 
 use super::{KeySpec, Kind, duration, key};
 use crate::{
-    config::choices::{
-        CHALLENGE_METHODS, CLIENT_AUTHS, ENCODINGS, GRANT_TYPES, TOKEN_METHODS, word_for, words,
-    },
+    config::choices::{CHALLENGE_METHODS, CLIENT_AUTHS, ENCODINGS, TOKEN_METHODS, word_for, words},
     oauth::provider::{Authorization, Provider, SignIn, TokenRequest, TokenResponse},
     proxy::route::{Binding, Injection},
 };
@@ -19,7 +17,7 @@ pub(in crate::config) const PROVIDER: &[KeySpec] = &[
     ),
     key(
         "grant_type",
-        Kind::Choice(&words(&GRANT_TYPES)),
+        Kind::NonEmptyString,
         "The grant (RFC 6749 §4). Required, unless the preset sets it.",
     ),
     key(

@@ -1,12 +1,13 @@
 //! URLs of endpoints and upstreams. They have no user information, and use TLS unless they are
 //! local or the configuration permits plain text.
 
-use std::net::IpAddr;
-
-use url::{Host, Url};
+use url::Url;
 
 use super::BuildContext;
-use crate::config::{diagnostics::Diagnostic, quote::quote, section::Section, spanned::Spanned};
+use crate::{
+    config::{diagnostics::Diagnostic, quote::quote, section::Section, spanned::Spanned},
+    oauth::provider::{EndpointUrl, is_loopback},
+};
 
 /// The endpoints of one provider table.
 pub(super) struct Endpoints<'s, 'a> {
@@ -61,7 +62,7 @@ impl<'s, 'a> Endpoints<'s, 'a> {
     }
 
     /// Parses the endpoint `name` to an absolute URL.
-    pub(super) fn parse(&self, name: &str) -> Result<Option<Url>, Diagnostic> {
+    pub(super) fn parse(&self, name: &str) -> Result<Option<EndpointUrl>, Diagnostic> {
         let Some(endpoint) = self.section.string(name) else {
             return Ok(None);
         };
@@ -79,7 +80,7 @@ impl<'s, 'a> Endpoints<'s, 'a> {
             return Ok(None);
         };
         check_plaintext(&url, name, "provider", self.allow_plaintext, &endpoint)?;
-        Ok(Some(url))
+        Ok(Some(EndpointUrl::fixed(url)))
     }
 }
 
@@ -158,16 +159,6 @@ pub(super) fn check_plaintext<T>(
             "write https://, or set allow_plaintext = true in the {table} if you trust the network"
         ),
     ))
-}
-
-/// Returns whether `url` is on this machine, whatever a resolver says.
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => IpAddr::V6(address).to_canonical().is_loopback(),
-        None => false,
-    }
 }
 
 fn has_scheme(text: &str) -> bool {

@@ -26,7 +26,7 @@ use crate::{
         spanned::Spanned,
         suggestion::nearest,
     },
-    oauth::provider::{ClientAuth, GrantType, Provider},
+    oauth::provider::{ApiFields, ClientAuth, GrantType, Provider, RefreshPolicy, Revocation},
     proxy::route::{Binding, Injection},
 };
 
@@ -126,9 +126,9 @@ fn build(
     is_complete: bool,
     context: &mut BuildContext<'_>,
 ) -> Option<Provider> {
-    let grant_type = section.choice("grant_type", &GRANT_TYPES);
+    let grant_type = grant_type(section);
     if is_complete {
-        check_required_keys(name, section, grant_type, context);
+        check_required_keys(name, section, grant_type.as_ref(), context);
     }
 
     let endpoints = Endpoints::new(section, context);
@@ -137,7 +137,7 @@ fn build(
     let revocation_endpoint = context.ok_or_push(endpoints.parse("revocation_endpoint"));
 
     let client_secret = secret::read(section, "client_secret", context);
-    let client_auth = client_auth::build(section, grant_type, is_complete, context);
+    let client_auth = client_auth::build(section, grant_type.as_ref(), is_complete, context);
     let refresh_token = secret::read(section, "refresh_token", context);
     let sign_in = sign_in::build(&section.section("sign_in"), &endpoints, context);
     let authorization = authorization::build(section, &endpoints, context);
@@ -146,26 +146,52 @@ fn build(
 
     Some(Provider {
         name: name.into(),
-        grant_type: grant_type?,
-        token_endpoint: token_endpoint.flatten()?,
+        grant_type: grant_type.clone()?,
+        issuer: None,
+        token_endpoint: Some(token_endpoint.flatten()?),
+        refresh_endpoint: None,
+        device_authorization_endpoint: None,
         revocation_endpoint: revocation_endpoint.flatten(),
         client_id: section.string("client_id")?.value.to_owned(),
         client_secret: client_secret.filter(|_| client_auth != ClientAuth::None),
         client_auth,
+        client_certificate: None,
+        assertion: None,
+        username: None,
+        password: None,
         scope: scope(section),
         refresh_token,
         token_request,
         token_response,
         authorization: (grant_type == Some(GrantType::AuthorizationCode)).then_some(authorization),
         sign_in,
-        refresh_before: section.section("refresh").duration("before"),
+        captures: Vec::new(),
+        refresh: RefreshPolicy {
+            before: section.section("refresh").duration("before"),
+            ..RefreshPolicy::default()
+        },
+        revocation: Revocation::default(),
+        api_base: None,
+        api: ApiFields::default(),
+        verify: None,
     })
+}
+
+/// Returns the grant. A name that is not known is a grant of the vendor's own.
+fn grant_type(section: &Section<'_>) -> Option<GrantType> {
+    let name = section.string("grant_type")?.value;
+    let known = GRANT_TYPES.iter().find(|known| known.as_str() == name);
+    Some(
+        known
+            .cloned()
+            .unwrap_or_else(|| GrantType::Other(name.into())),
+    )
 }
 
 fn check_required_keys(
     name: &str,
     section: &Section<'_>,
-    grant_type: Option<GrantType>,
+    grant_type: Option<&GrantType>,
     context: &mut BuildContext<'_>,
 ) {
     let mut required = vec![

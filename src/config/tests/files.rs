@@ -220,7 +220,7 @@ fn the_smallest_file_is_valid_once_its_secret_is_set() {
     assert!(report.problems().is_empty(), "{report}");
     assert_eq!(config.routes[0].upstream.host, "api.iotgps.io");
     assert_eq!(
-        config.providers[0].token_endpoint.as_str(),
+        config.providers[0].server_id(),
         "https://auth.usehapn.com/oauth2/token"
     );
 }

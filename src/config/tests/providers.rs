@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::{bad, good, one_error, provider};
-use crate::oauth::provider::{ClientAuth, Encoding, GrantType, Provider, TokenMethod};
+use crate::oauth::{
+    fake,
+    provider::{ClientAuth, Encoding, GrantType, Lifetime, Provider, TokenMethod},
+};
 
 fn built(text: &str) -> Provider {
     (*good(text).0.providers[0]).clone()
@@ -34,7 +37,7 @@ fn absent_keys_have_the_documented_defaults() {
     assert_eq!(
         (
             provider.scope,
-            provider.refresh_before,
+            provider.refresh.before,
             provider.revocation_endpoint
         ),
         (None, None, None)
@@ -59,24 +62,24 @@ fn every_key_reaches_its_owner() {
     let provider = built(&text);
     assert_eq!(provider.client_auth, ClientAuth::SecretPost);
     assert_eq!(provider.scope.as_deref(), Some("a,b"));
-    assert_eq!(provider.refresh_before, Some(Duration::from_secs(300)));
+    assert_eq!(provider.refresh.before, Some(Duration::from_secs(300)));
     assert_eq!(provider.token_response.access_token, "/data/token");
     assert_eq!(provider.token_response.expires_in, "");
     assert_eq!(
         provider.token_response.default_lifetime,
-        Some(Duration::from_secs(3600))
+        Some(Lifetime::For(Duration::from_secs(3600)))
     );
     let request = provider.token_request;
     assert_eq!(
         (request.encoding, request.timeout),
         (Encoding::Json, Duration::from_secs(3))
     );
-    assert_eq!(request.params["audience"], "https://api");
+    assert_eq!(request.params["audience"], fake::text("https://api"));
     assert_eq!(request.headers[0].0, "x-api-version");
-    assert!(request.headers[0].1.is_sensitive());
+    assert_eq!(request.headers[0].1, fake::text("2"));
     assert_eq!(request.omit_on_refresh, ["scope"]);
     assert_eq!(
-        request.proxy.unwrap().as_str(),
+        request.proxy.unwrap().url.as_str(),
         "http://proxy.internal:3128/"
     );
 }
@@ -158,7 +161,8 @@ fn endpoints_are_absolute_or_below_the_base() {
         built(&provider(&text))
             .revocation_endpoint
             .unwrap()
-            .to_string()
+            .as_str()
+            .to_owned()
     };
     assert_eq!(
         with("https://as.example", "/revoke"),

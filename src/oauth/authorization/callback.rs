@@ -9,7 +9,7 @@ use super::Attempt;
 use crate::{
     oauth::{
         error::{ErrorCode, is_error_text, quoted},
-        provider::Provider,
+        provider::{EndpointUrl, Provider},
     },
     secret::Secret,
 };
@@ -183,10 +183,12 @@ fn is_issuer_of(provider: &Provider, issuer: &str) -> bool {
     let authorization = provider
         .authorization
         .as_ref()
-        .and_then(|authorization| authorization.endpoint.as_ref());
-    let mut ours = [authorization, Some(&provider.token_endpoint)]
-        .into_iter()
-        .flatten();
+        .and_then(|authorization| authorization.endpoint.as_ref()?.as_fixed());
+    let token = provider
+        .token_endpoint
+        .as_ref()
+        .and_then(EndpointUrl::as_fixed);
+    let mut ours = [authorization, token].into_iter().flatten();
     issuer.has_host() && ours.any(|url| url.origin() == issuer.origin())
 }
 

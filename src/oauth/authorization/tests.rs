@@ -37,7 +37,7 @@ fn the_authorization_request_has_every_parameter_once() {
     authorization.endpoint = Some("https://as.example/authorize?tenant=7".parse().unwrap());
     authorization
         .params
-        .insert("access_type".into(), "offline".into());
+        .insert("access_type".into(), fake::text("offline"));
     let url = attempt().url(&provider).unwrap();
     assert!(
         url.as_str()

@@ -305,12 +305,8 @@ async fn a_private_authority_is_trusted_when_it_is_configured() {
     provider.token_request.trust = trust;
     assert!(ask(provider.clone()).await.is_ok());
 
-    provider.token_endpoint = provider
-        .token_endpoint
-        .as_str()
-        .replace("localhost", "127.0.0.1")
-        .parse()
-        .unwrap();
+    let by_address = provider.server_id().replace("localhost", "127.0.0.1");
+    provider.token_endpoint = Some(by_address.parse().unwrap());
     assert_eq!(
         fault_of(provider).await,
         Fault::Tls("its certificate is for another name; check the address")
@@ -321,7 +317,10 @@ async fn a_private_authority_is_trusted_when_it_is_configured() {
 async fn only_the_configured_proxy_is_used() {
     let proxy = TokenServer::start(Reply::Token(60)).await;
     let mut provider = fake::provider("http://as.invalid/token");
-    provider.token_request.proxy = Some(proxy.url().replace("/token", "/").parse().unwrap());
+    provider.token_request.proxy = Some(crate::forward_proxy::ForwardProxy {
+        url: proxy.url().replace("/token", "/").parse().unwrap(),
+        credentials: None,
+    });
     ask(provider).await.unwrap();
     assert!(
         proxy.requests()[0].starts_with("POST http://as.invalid/token HTTP/1.1\r\n"),

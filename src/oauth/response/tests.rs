@@ -162,7 +162,7 @@ fn a_number_beyond_a_float_costs_only_itself() {
 #[test]
 fn the_configured_lifetime_stands_in_for_a_missing_one() {
     let mut layout = fake::provider("http://127.0.0.1/").token_response;
-    layout.default_lifetime = Some(Duration::from_secs(3600));
+    layout.default_lifetime = Some(Lifetime::For(Duration::from_secs(3600)));
     let missing = response_at(200, None, br#"{"access_token":"a"}"#, &layout).unwrap();
     assert_eq!(missing.lifetime, Duration::from_secs(3600));
     let given = response_at(

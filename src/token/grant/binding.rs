@@ -8,17 +8,17 @@ use crate::oauth::provider::Provider;
 ///
 /// The client secret is not among them: a token stays good when the secret changes.
 pub(super) fn settings_digest(provider: &Provider) -> String {
-    let mut parts = vec![provider.token_endpoint.as_str(), &provider.client_id];
+    let mut parts = vec![provider.server_id(), &provider.client_id];
     let mut add = |text| parts.push(text);
     add(provider.scope.as_deref().unwrap_or_default());
     for (name, value) in &provider.token_request.params {
         add(name);
-        add(value);
+        value.texts().for_each(&mut add);
     }
     if let Some(authorization) = &provider.authorization {
         for (name, value) in &authorization.params {
             add(name);
-            add(value);
+            value.texts().for_each(&mut add);
         }
     }
     if let Some(sign_in) = &provider.sign_in {
@@ -29,7 +29,7 @@ pub(super) fn settings_digest(provider: &Provider) -> String {
 
 /// Returns a digest of what a refresh token is bound to (RFC 6749 section 6): its issuer and its client.
 pub(super) fn client_digest(provider: &Provider) -> String {
-    digest(&[provider.token_endpoint.as_str(), &provider.client_id])
+    digest(&[provider.server_id(), &provider.client_id])
 }
 
 /// Creates the name of a new login: 16 hexadecimal digits.

@@ -146,7 +146,7 @@ impl GrantContext {
         let deadlines = TokenDeadlines::new(
             requested_at,
             access.lifetime(),
-            self.provider.refresh_before,
+            self.provider.refresh.before,
             random(),
         );
         let token = AccessToken::new(access.token.clone(), deadlines, &*self.clock);

@@ -85,7 +85,7 @@ impl TokenRequester {
         issued: Issued,
         requested_at: BootInstant,
     ) -> Result<AccessToken, TokenRequestError> {
-        let before = self.provider.refresh_before;
+        let before = self.provider.refresh.before;
         let deadlines = TokenDeadlines::new(requested_at, issued.lifetime, before, random());
         if self.clock.now() >= deadlines.usable_until {
             let expired = Fault::NotAToken("its lifetime was over when it came");

@@ -127,7 +127,7 @@ async fn the_status_shows_token_and_errors() {
     let status = world.credential().status();
     assert_eq!(
         (status.state, status.grant_type),
-        (CredentialState::Ready, "client_credentials")
+        (CredentialState::Ready, "client_credentials".into())
     );
     assert_eq!(
         (status.token_requests, status.has_refresh_token),

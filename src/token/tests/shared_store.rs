@@ -81,7 +81,7 @@ async fn a_successor_with_other_settings_waits_for_the_response_in_flight() {
     let tokens = realm.start();
     realm.server.wait_for_requests(1).await;
     let mut changed = realm.provider.clone();
-    changed.refresh_before = Some(Duration::from_secs(7));
+    changed.refresh.before = Some(Duration::from_secs(7));
     let next = tokens.reconfigured(&[Arc::new(changed)], &Metrics::new());
     drop(tokens);
     realm.server.release_responses();

@@ -9,8 +9,9 @@ use crate::{
         spanned::Spanned,
     },
     oauth::{
-        provider::Authorization,
+        provider::{Authorization, ParameterValue},
         redirect_uri::{InvalidRedirectUri, RedirectUri},
+        template::Template,
     },
 };
 
@@ -45,6 +46,9 @@ pub(super) fn build(
         pkce: provider
             .choice("code_challenge_method", &CHALLENGE_METHODS)
             .unwrap_or(default.pkce),
+        redirect_uri_value: None,
+        rename: default.rename,
+        omit: default.omit,
         params: params(&section, provider, context),
         code_parameter: code_parameter
             .map_or(default.code_parameter, |found| found.value.to_owned()),
@@ -66,7 +70,7 @@ fn params(
     section: &Section<'_>,
     provider: &Section<'_>,
     context: &mut BuildContext<'_>,
-) -> BTreeMap<String, String> {
+) -> BTreeMap<String, ParameterValue> {
     let sets_scope = provider.strings("scope").is_some();
     let mut params = BTreeMap::new();
     for (name, found) in section.string_map("params") {
@@ -78,7 +82,8 @@ fn params(
                 ),
             ));
         }
-        params.insert(name.to_owned(), found.value.to_owned());
+        let value = Template::parse(found.value).unwrap_or_default();
+        params.insert(name.to_owned(), ParameterValue::Text(value));
     }
     params
 }

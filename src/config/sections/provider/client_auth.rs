@@ -10,7 +10,7 @@ use crate::{
 /// method.
 pub(super) fn build(
     section: &Section<'_>,
-    grant_type: Option<GrantType>,
+    grant_type: Option<&GrantType>,
     is_complete: bool,
     context: &mut BuildContext<'_>,
 ) -> ClientAuth {
@@ -37,7 +37,7 @@ pub(super) fn build(
             ));
         }
         // RFC 6749 §4.4 permits this grant to confidential clients only, but some servers do not.
-        _ if grant_type == Some(GrantType::ClientCredentials) && !is_explicit && is_complete => {
+        _ if grant_type == Some(&GrantType::ClientCredentials) && !is_explicit && is_complete => {
             context.push(section.warning(
                 "grant_type = \"client_credentials\" has no `client_secret`",
                 "add client_secret = { env = \"NAME\" }, or set token_endpoint_auth_method = \

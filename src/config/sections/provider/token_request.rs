@@ -19,7 +19,11 @@ use crate::{
         section::Section,
         spanned::Spanned,
     },
-    oauth::provider::{ClientAuth, Encoding, TokenMethod, TokenRequest},
+    forward_proxy::ForwardProxy,
+    oauth::{
+        provider::{ClientAuth, Encoding, ParameterValue, TokenMethod, TokenRequest},
+        template::Template,
+    },
 };
 
 pub(super) fn build(
@@ -49,7 +53,11 @@ pub(super) fn build(
             .unwrap_or(default.omit_on_exchange),
         timeout: section.duration("timeout").unwrap_or(default.timeout),
         trust: context.ok_or_push(trust).unwrap_or_default(),
-        proxy,
+        proxy: proxy.map(|url| ForwardProxy {
+            url,
+            credentials: None,
+        }),
+        ..default
     }
 }
 
@@ -85,7 +93,7 @@ fn params(
     provider: &Section<'_>,
     client_auth: ClientAuth,
     context: &mut BuildContext<'_>,
-) -> BTreeMap<String, String> {
+) -> BTreeMap<String, ParameterValue> {
     let is_own = |name: &str| match name {
         "grant_type" | "client_secret" | "code" | "code_verifier" | "refresh_token"
         | "redirect_uri" => true,
@@ -103,7 +111,8 @@ fn params(
                 ),
             ));
         }
-        params.insert(name.to_owned(), found.value.to_owned());
+        let value = Template::parse(found.value).unwrap_or_default();
+        params.insert(name.to_owned(), ParameterValue::Text(value));
     }
     params
 }
@@ -112,7 +121,7 @@ fn headers(
     section: &Section<'_>,
     client_auth: ClientAuth,
     context: &mut BuildContext<'_>,
-) -> Vec<(HeaderName, HeaderValue)> {
+) -> Vec<(HeaderName, ParameterValue)> {
     let fields = section.string_map("headers");
     fields
         .iter()
@@ -124,7 +133,7 @@ fn parse_field(
     name: &str,
     value: &Spanned<&str>,
     client_auth: ClientAuth,
-) -> Result<(HeaderName, HeaderValue), Diagnostic> {
+) -> Result<(HeaderName, ParameterValue), Diagnostic> {
     let Ok(name) = name.parse::<HeaderName>() else {
         return Err(value.error(
             "this is not the name of a header field",
@@ -144,14 +153,16 @@ fn parse_field(
         ));
     }
 
-    let Ok(mut content) = HeaderValue::from_str(value.value) else {
+    if HeaderValue::from_str(value.value).is_err() {
         return Err(value.error(
             format!("the value of the header field `{name}` contains invalid characters"),
             "use visible characters and spaces only, without line breaks",
         ));
-    };
-    content.set_sensitive(true);
-    Ok((name, content))
+    }
+    Ok((
+        name,
+        ParameterValue::Text(Template::parse(value.value).unwrap_or_default()),
+    ))
 }
 
 fn parse_proxy(found: &Spanned<&str>) -> Result<Url, Diagnostic> {

@@ -3,7 +3,7 @@
 use super::super::BuildContext;
 use crate::{
     config::{diagnostics::Diagnostic, quote::quote, section::Section, spanned::Spanned},
-    oauth::provider::TokenResponse,
+    oauth::provider::{Lifetime, TokenResponse},
 };
 
 pub(super) fn build(section: &Section<'_>, context: &mut BuildContext<'_>) -> TokenResponse {
@@ -17,7 +17,8 @@ pub(super) fn build(section: &Section<'_>, context: &mut BuildContext<'_>) -> To
         access_token: pointer("access_token", default.access_token),
         refresh_token: pointer("refresh_token", default.refresh_token),
         expires_in: pointer("expires_in", default.expires_in),
-        default_lifetime: section.duration("default_lifetime"),
+        default_lifetime: section.duration("default_lifetime").map(Lifetime::For),
+        ..default
     }
 }
 

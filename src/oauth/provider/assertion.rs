@@ -1,0 +1,68 @@
+//! The settings of JWT assertions (RFC 7523).
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+
+use crate::{oauth::template::Template, secret::LiveSecret};
+
+/// `[providers.NAME.assertion]`: a JWT that the client makes (RFC 7523 §3), or a ready one.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Assertion {
+    /// Where the JWT comes from.
+    pub source: AssertionSource,
+    /// `alg`; without one it follows from the kind of the key.
+    pub algorithm: Option<SigningAlgorithm>,
+    /// The header's `kid`.
+    pub kid: Option<Arc<LiveSecret>>,
+    /// The certificate in DER whose thumbprints the header has (`x5t`, `x5t#S256`).
+    pub certificate: Option<Vec<u8>>,
+    /// The time from `iat` to `exp`, `backdate` not counted.
+    pub lifetime: Duration,
+    /// The time that `iat` is set back.
+    pub backdate: Duration,
+    /// Claims that replace or join the defaults; an empty text removes one.
+    pub claims: BTreeMap<String, ClaimValue>,
+}
+
+/// A configured claim.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClaimValue {
+    /// A text with variables.
+    Text(Template),
+    /// An array of such texts.
+    List(Vec<Template>),
+}
+
+/// The origin of an assertion.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AssertionSource {
+    /// Signed with the client secret (`client_secret_jwt`).
+    ClientSecret,
+    /// Signed with this key: PEM (PKCS#8, PKCS#1, SEC1) or a JWK.
+    Key(Arc<LiveSecret>),
+    /// A ready assertion in a file, which is read at every use.
+    File(PathBuf),
+}
+
+/// A signature algorithm (RFC 7518 §3.1, RFC 8037 §3.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of RFC 7518")]
+pub enum SigningAlgorithm {
+    Hs256,
+    Hs384,
+    Hs512,
+    Rs256,
+    Rs384,
+    Rs512,
+    Ps256,
+    Ps384,
+    Ps512,
+    Es256,
+    Es384,
+    Es512,
+    EdDsa,
+}
+
+impl Assertion {
+    /// The default of `lifetime`.
+    pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(60);
+}
