@@ -80,22 +80,18 @@ fn check_fields(headers: &HeaderMap) -> Result<Option<&[u8]>, ProxyRefusal> {
     for (name, value) in headers {
         let value = value.as_bytes();
         match *name {
-            HOST => {
-                if host.replace(value).is_some() {
-                    return Err(ProxyRefusal::bad_request("more than one Host"));
-                }
+            HOST if host.replace(value).is_some() => {
+                return Err(ProxyRefusal::bad_request("more than one Host"));
             }
-            CONTENT_LENGTH => {
-                if length.replace(value).is_some() {
-                    return Err(ProxyRefusal::bad_request("Content-Length is repeated"));
-                }
+            CONTENT_LENGTH if length.replace(value).is_some() => {
+                return Err(ProxyRefusal::bad_request("Content-Length is repeated"));
             }
-            TRANSFER_ENCODING => {
-                if coding.replace(value).is_some() || !value.eq_ignore_ascii_case(b"chunked") {
-                    return Err(ProxyRefusal::bad_request(
-                        "a Transfer-Encoding other than one `chunked`",
-                    ));
-                }
+            TRANSFER_ENCODING
+                if coding.replace(value).is_some() || !value.eq_ignore_ascii_case(b"chunked") =>
+            {
+                return Err(ProxyRefusal::bad_request(
+                    "a Transfer-Encoding other than one `chunked`",
+                ));
             }
             EXPECT => has_other_expectation |= !value.eq_ignore_ascii_case(b"100-continue"),
             _ => {}

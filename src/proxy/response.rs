@@ -41,10 +41,10 @@ fn framing_fault(headers: &HeaderMap) -> Option<&'static str> {
     for (name, value) in headers {
         let value = value.as_bytes();
         match *name {
-            TRANSFER_ENCODING => {
-                if coding.replace(value).is_some() || !value.eq_ignore_ascii_case(b"chunked") {
-                    return Some("a Transfer-Encoding other than one `chunked`");
-                }
+            TRANSFER_ENCODING
+                if coding.replace(value).is_some() || !value.eq_ignore_ascii_case(b"chunked") =>
+            {
+                return Some("a Transfer-Encoding other than one `chunked`");
             }
             CONTENT_LENGTH => {
                 if length.replace(value).is_some() {
