@@ -50,10 +50,9 @@ pub fn admit<'a>(parts: &'a Parts, limits: &Limits) -> Result<Admitted<'a>, Prox
             "the request head has more fields than `limits.head_fields`",
         ));
     }
-    check_transfer_coding(&parts.headers)?;
-    check_length(&parts.headers)?;
+    let host = check_fields(&parts.headers)?;
     check_target(parts)?;
-    let requested = requested_host(parts)?;
+    let requested = requested_host(parts, host)?;
     let path = parts.uri.path();
     if path.len() > limits.path_bytes {
         return Err(ProxyRefusal::new(
@@ -61,7 +60,6 @@ pub fn admit<'a>(parts: &'a Parts, limits: &Limits) -> Result<Admitted<'a>, Prox
             "the path is longer than `limits.path_bytes`",
         ));
     }
-    check_expectation(&parts.headers)?;
     Ok(Admitted {
         authority: requested.map(|requested| requested.authority),
         host: requested.map(|requested| requested.host),
@@ -72,23 +70,40 @@ pub fn admit<'a>(parts: &'a Parts, limits: &Limits) -> Result<Admitted<'a>, Prox
     })
 }
 
-/// One transfer coding, which is `chunked`, or none (RFC 9112 §6.1).
-fn check_transfer_coding(headers: &HeaderMap) -> Result<(), ProxyRefusal> {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    match (codings.next(), codings.next()) {
-        (None, _) => Ok(()),
-        (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
-        _ => Err(ProxyRefusal::bad_request(
-            "a Transfer-Encoding other than one `chunked`",
-        )),
+/// Checks the fields that decide about the message, and returns `Host`, in one pass.
+///
+/// One transfer coding, which is `chunked`, or none (RFC 9112 §6.1). One length at most: the framing gate sees to it in
+/// HTTP/1, nothing else in HTTP/2. No expectation but `100-continue`. One `Host` at most.
+fn check_fields(headers: &HeaderMap) -> Result<Option<&[u8]>, ProxyRefusal> {
+    let (mut host, mut length, mut coding) = (None, None, None);
+    let mut has_other_expectation = false;
+    for (name, value) in headers {
+        let value = value.as_bytes();
+        match *name {
+            HOST if host.replace(value).is_some() => {
+                return Err(ProxyRefusal::bad_request("more than one Host"));
+            }
+            CONTENT_LENGTH if length.replace(value).is_some() => {
+                return Err(ProxyRefusal::bad_request("Content-Length is repeated"));
+            }
+            TRANSFER_ENCODING
+                if coding.replace(value).is_some() || !value.eq_ignore_ascii_case(b"chunked") =>
+            {
+                return Err(ProxyRefusal::bad_request(
+                    "a Transfer-Encoding other than one `chunked`",
+                ));
+            }
+            EXPECT => has_other_expectation |= !value.eq_ignore_ascii_case(b"100-continue"),
+            _ => {}
+        }
     }
-}
-
-/// One length at most. The framing gate sees to it in HTTP/1, nothing else in HTTP/2.
-fn check_length(headers: &HeaderMap) -> Result<(), ProxyRefusal> {
-    match headers.get_all(CONTENT_LENGTH).iter().nth(1) {
-        None => Ok(()),
-        Some(_) => Err(ProxyRefusal::bad_request("Content-Length is repeated")),
+    // After the framing, whose faults end the connection.
+    match has_other_expectation {
+        false => Ok(host),
+        true => Err(ProxyRefusal::new(
+            ProblemKind::ExpectationFailed,
+            "an Expect other than 100-continue",
+        )),
     }
 }
 
@@ -128,18 +143,14 @@ struct RequestedHost<'a> {
 ///
 /// The authority of an absolute form takes precedence over `Host` (RFC 9112 §3.2.2), which HTTP/1.1 needs all the same.
 /// In HTTP/2, `Host` must equal `:authority` (RFC 9113 §8.3.1).
-fn requested_host(parts: &Parts) -> Result<Option<RequestedHost<'_>>, ProxyRefusal> {
-    let mut hosts = parts.headers.get_all(HOST).iter();
-    let host = hosts.next();
-    if hosts.next().is_some() {
-        return Err(ProxyRefusal::bad_request("more than one Host"));
-    }
+fn requested_host<'a>(
+    parts: &'a Parts,
+    host: Option<&'a [u8]>,
+) -> Result<Option<RequestedHost<'a>>, ProxyRefusal> {
     if host.is_none() && parts.version == Version::HTTP_11 {
         return Err(ProxyRefusal::bad_request("no Host"));
     }
-    let host = host
-        .map(|host| RequestedHost::parse(host.as_bytes()))
-        .transpose()?;
+    let host = host.map(RequestedHost::parse).transpose()?;
     let authority = parts
         .uri
         .authority()
@@ -195,18 +206,6 @@ impl<'a> RequestedHost<'a> {
         parse().ok_or_else(|| {
             ProxyRefusal::bad_request("a Host that is not one name with an optional port")
         })
-    }
-}
-
-fn check_expectation(headers: &HeaderMap) -> Result<(), ProxyRefusal> {
-    let is_known =
-        |value: &http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
-    match headers.get_all(EXPECT).iter().all(is_known) {
-        true => Ok(()),
-        false => Err(ProxyRefusal::new(
-            ProblemKind::ExpectationFailed,
-            "an Expect other than 100-continue",
-        )),
     }
 }
 

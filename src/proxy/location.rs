@@ -2,24 +2,19 @@
 
 use http::{
     HeaderMap, HeaderValue,
-    header::{CONTENT_LOCATION, Entry, LOCATION},
+    header::{CONTENT_LOCATION, LOCATION},
 };
 
 use super::{admission::Admitted, path, route::Route};
 
 /// Replaces the URLs in `Location` and `Content-Location` by what `map` makes of them; `None` keeps one.
 pub fn map_locations(headers: &mut HeaderMap, map: impl Fn(&[u8]) -> Option<Vec<u8>>) {
-    for name in [LOCATION, CONTENT_LOCATION] {
-        // An entry of a name that is not there would make the map grow.
-        if headers.contains_key(&name)
-            && let Entry::Occupied(mut field) = headers.entry(name)
+    for (name, value) in headers {
+        if matches!(*name, LOCATION | CONTENT_LOCATION)
+            && let Some(url) = map(value.as_bytes())
+            && let Ok(url) = HeaderValue::from_bytes(&url)
         {
-            for value in field.iter_mut() {
-                let url = map(value.as_bytes());
-                if let Some(url) = url.and_then(|url| HeaderValue::from_bytes(&url).ok()) {
-                    *value = url;
-                }
-            }
+            *value = url;
         }
     }
 }

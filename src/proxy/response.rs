@@ -1,7 +1,7 @@
 //! The head that goes to the client: the upstream's, less what ends here, with `Location` as the client uses it.
 
 use http::{
-    Response, StatusCode, Version,
+    HeaderMap, Response, StatusCode, Version,
     header::{ALT_SVC, CONTENT_LENGTH, TRANSFER_ENCODING},
     response::Parts,
 };
@@ -27,28 +27,39 @@ pub fn check(response: &Response<Incoming>, limits: &Limits) -> Result<(), Proxy
     if headers.len() > limits.head_fields {
         return Err(head_too_large());
     }
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    let coding = codings.next();
-    let has_other_coding = coding
-        .is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked"))
-        || codings.next().is_some();
-    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
-    let length = lengths.next();
-    let fault = if has_other_coding {
-        "a Transfer-Encoding other than one `chunked`"
-    } else if coding.is_some() && length.is_some() {
-        "a Content-Length beside Transfer-Encoding"
-    } else if lengths.next().is_some() {
-        "more than one Content-Length"
-    } else if length.is_some_and(|length| !length.as_bytes().iter().all(u8::is_ascii_digit)) {
-        "a Content-Length that is not one number"
-    } else {
-        return Ok(());
-    };
-    Err(ProxyRefusal::new(
-        ProblemKind::UpstreamProtocol,
-        format!("the upstream sent {fault}"),
-    ))
+    match framing_fault(headers) {
+        None => Ok(()),
+        Some(fault) => Err(ProxyRefusal::new(
+            ProblemKind::UpstreamProtocol,
+            format!("the upstream sent {fault}"),
+        )),
+    }
+}
+
+fn framing_fault(headers: &HeaderMap) -> Option<&'static str> {
+    let (mut length, mut coding) = (None, None);
+    for (name, value) in headers {
+        let value = value.as_bytes();
+        match *name {
+            TRANSFER_ENCODING
+                if coding.replace(value).is_some() || !value.eq_ignore_ascii_case(b"chunked") =>
+            {
+                return Some("a Transfer-Encoding other than one `chunked`");
+            }
+            CONTENT_LENGTH => {
+                if length.replace(value).is_some() {
+                    return Some("more than one Content-Length");
+                }
+                if !value.iter().all(u8::is_ascii_digit) {
+                    return Some("a Content-Length that is not one number");
+                }
+            }
+            _ => {}
+        }
+    }
+    coding
+        .and(length)
+        .and(Some("a Content-Length beside Transfer-Encoding"))
 }
 
 /// Makes the refusal of a response head that is above the limits.
