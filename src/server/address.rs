@@ -2,16 +2,18 @@
 
 use std::{
     fmt,
-    net::{Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
     str::FromStr,
 };
 
-/// `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080` (its IPv4 address) or `unix:/run/bearward.sock`.
+/// `127.0.0.1:8080`, `[::1]:8080`, `localhost:8080` (both of them) or `unix:/run/bearward.sock`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum ListenAddress {
     /// TCP; port 0 means any free port.
     Tcp(SocketAddr),
+    /// TCP on 127.0.0.1 and `[::1]`, at the same port; port 0 means any port that is free on both.
+    Localhost(u16),
     /// A Unix socket at this path.
     Unix(PathBuf),
 }
@@ -21,7 +23,7 @@ impl ListenAddress {
     pub fn is_local(&self) -> bool {
         match self {
             Self::Tcp(address) => address.ip().is_loopback(),
-            Self::Unix(_) => true,
+            Self::Localhost(_) | Self::Unix(_) => true,
         }
     }
 
@@ -29,7 +31,20 @@ impl ListenAddress {
     pub fn port(&self) -> Option<u16> {
         match self {
             Self::Tcp(address) => Some(address.port()),
+            Self::Localhost(port) => Some(*port),
             Self::Unix(_) => None,
+        }
+    }
+
+    /// The addresses of its TCP sockets; the first one is always bound.
+    pub fn tcp_addresses(&self) -> Vec<SocketAddr> {
+        match self {
+            Self::Tcp(address) => vec![*address],
+            Self::Localhost(port) => vec![
+                (Ipv4Addr::LOCALHOST, *port).into(),
+                (Ipv6Addr::LOCALHOST, *port).into(),
+            ],
+            Self::Unix(_) => Vec::new(),
         }
     }
 }
@@ -49,10 +64,10 @@ impl FromStr for ListenAddress {
             };
         }
         if let Some(port) = text.strip_prefix("localhost:") {
-            let port = port
-                .parse()
-                .map_err(|_| format!("{port:?} is not a port number"))?;
-            return Ok(Self::Tcp((Ipv4Addr::LOCALHOST, port).into()));
+            let port = port.parse();
+            return port
+                .map(Self::Localhost)
+                .map_err(|_| format!("{text:?} has no port number"));
         }
         text.parse()
             .map(Self::Tcp)
@@ -64,6 +79,7 @@ impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => address.fmt(f),
+            Self::Localhost(port) => write!(f, "localhost:{port}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
@@ -75,13 +91,14 @@ mod tests {
 
     #[test]
     fn reads_what_the_documentation_shows() {
-        for text in ["127.0.0.1:8080", "[::1]:0", "unix:/run/x.sock"] {
+        for text in [
+            "127.0.0.1:8080",
+            "[::1]:0",
+            "localhost:8080",
+            "unix:/run/x.sock",
+        ] {
             assert_eq!(text.parse::<ListenAddress>().unwrap().to_string(), text);
         }
-        assert_eq!(
-            "localhost:1".parse::<ListenAddress>().unwrap().to_string(),
-            "127.0.0.1:1"
-        );
         for text in ["8080", "unix:x.sock", "localhost:x", "example.com:80", ""] {
             assert!(text.parse::<ListenAddress>().is_err(), "{text}");
         }

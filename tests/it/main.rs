@@ -48,6 +48,7 @@ mod http2_connections;
 mod http2_endings;
 mod http2_streams;
 mod limits;
+mod localhost;
 mod paths;
 mod routing;
 mod slow_callers;

@@ -121,19 +121,20 @@ struct AddressesInUse {
 impl AddressesInUse {
     /// Inserts an address, and returns the owner of an overlapping one.
     fn insert(&mut self, address: &ListenAddress, owner: &str) -> Option<String> {
-        match address {
-            ListenAddress::Tcp(address) if address.port() == 0 => None,
-            ListenAddress::Tcp(address) => {
-                let overlapping = self.overlapping(address).map(str::to_owned);
-                self.ports
-                    .entry(address.port())
-                    .or_default()
-                    .entry(address.ip())
-                    .or_insert_with(|| owner.to_owned());
-                overlapping
-            }
-            ListenAddress::Unix(path) => self.sockets.insert(path.clone(), owner.to_owned()),
+        if let ListenAddress::Unix(path) = address {
+            return self.sockets.insert(path.clone(), owner.to_owned());
         }
+        let addresses = address.tcp_addresses();
+        let addresses = addresses.iter().filter(|address| address.port() != 0);
+        addresses.fold(None, |found, address| {
+            let overlapping = self.overlapping(address).map(str::to_owned);
+            self.ports
+                .entry(address.port())
+                .or_default()
+                .entry(address.ip())
+                .or_insert_with(|| owner.to_owned());
+            found.or(overlapping)
+        })
     }
 
     fn overlapping(&self, address: &SocketAddr) -> Option<&str> {
