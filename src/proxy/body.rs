@@ -23,6 +23,8 @@ pub struct TrailerFilter {
     nominated: NominatedNames,
     /// The name that carries the token.
     injected: Option<HeaderName>,
+    /// The names of `[api]`.
+    api: Vec<HeaderName>,
 }
 
 impl TrailerFilter {
@@ -31,6 +33,7 @@ impl TrailerFilter {
         Self {
             nominated: NominatedNames::new(headers),
             injected: route.injected_header().cloned(),
+            api: route.api_headers().cloned().collect(),
         }
     }
 
@@ -39,6 +42,7 @@ impl TrailerFilter {
         Self {
             nominated: NominatedNames::new(headers),
             injected: None,
+            api: Vec::new(),
         }
     }
 
@@ -49,10 +53,8 @@ impl TrailerFilter {
 
     fn apply(&self, trailers: &mut HeaderMap) {
         super::hop::retain(trailers, |name, _| {
-            let is_injected = self
-                .injected
-                .as_ref()
-                .is_some_and(|injected| is_same_name(name.as_str(), injected.as_str()));
+            let mut own = self.injected.iter().chain(&self.api);
+            let is_injected = own.any(|own| is_same_name(name.as_str(), own.as_str()));
             may_trail(name) && !is_injected && !self.nominated.contains(name)
         });
     }

@@ -13,10 +13,11 @@ use tokio::{task::yield_now, time::Instant};
 
 use super::{
     admission::Admitted,
+    api::RequestUuid,
     body::{RequestBody, UploadFault},
     error::{ProxyError, ProxyRefusal},
     exchange::Exchange,
-    inject::{self, InjectedToken},
+    inject::{self, Access},
     reauthorize, request, response,
     route::Timeouts,
     table::ActiveRoute,
@@ -42,8 +43,10 @@ pub struct Outgoing<'a> {
     pub admitted: &'a Admitted<'a>,
     /// The client's body.
     pub body: RequestBody,
-    /// The token that the route demands.
-    pub token: Option<InjectedToken>,
+    /// The upstream, and the token that the route demands.
+    pub access: Access,
+    /// The `{uuid}` of the request.
+    pub uuid: RequestUuid,
     /// The cost of the token.
     pub cost: TokenCost,
     /// The client's wish to switch protocols.
@@ -74,7 +77,7 @@ pub async fn send(
     outgoing: &mut Outgoing<'_>,
     exchange: &mut Exchange,
 ) -> Result<Sent, ProxyError> {
-    let mut checkout = match outgoing.worker.pool.checkout(&outgoing.active.upstream) {
+    let mut checkout = match outgoing.worker.pool.checkout(outgoing.access.upstream()) {
         Some(checkout) => checkout,
         None => connect(outgoing).await?,
     };
@@ -83,7 +86,7 @@ pub async fn send(
         let request = upstream_request(outgoing, &checkout)?;
         match attempt(outgoing, &mut checkout, request, exchange.timer()).await {
             Ok(response) => {
-                response::check(&response, outgoing.active.upstream.limits())?;
+                response::check(&response, outgoing.access.upstream().limits())?;
                 upgrade::check(&response, outgoing.upgrade)?;
                 let replay = replay_token(outgoing, &response).await;
                 if let Some(fault) = outgoing.body.fault() {
@@ -91,8 +94,8 @@ pub async fn send(
                 }
                 match replay {
                     None => return Ok(Sent { response, checkout }),
-                    Some(token) => {
-                        outgoing.token = Some(token);
+                    Some(access) => {
+                        outgoing.access = access;
                         outgoing.cost = TokenCost::Replayed;
                     }
                 }
@@ -114,35 +117,32 @@ pub async fn send(
     }
 }
 
-/// Opens a connection. A token that expires meanwhile is replaced.
+/// Opens a connection. A token that expires meanwhile is replaced, and with it its upstream.
 async fn connect(outgoing: &mut Outgoing<'_>) -> Result<Checkout, ProxyRefusal> {
     let Outgoing { active, worker, .. } = *outgoing;
     let bound = active.route.timeouts.connect;
     // A reset that came with the request ends it here: a flood of such requests must not become one of connections.
     yield_now().await;
-    // Boxed: a request's future would hold the room for a TLS handshake as long as it lives.
-    let checkout = Box::pin(active.upstream.connect(&worker.pool, bound)).await?;
-    if let (Some(credential), Some(sent)) = (&active.credential, &outgoing.token)
-        && !credential.is_usable(&sent.token)
-    {
-        (outgoing.token, _) = inject::obtain(active, &worker.header_values).await?;
+    loop {
+        let upstream = outgoing.access.upstream().clone();
+        // Boxed: a request's future would hold the room for a TLS handshake as long as it lives.
+        let checkout = Box::pin(upstream.connect(&worker.pool, bound)).await?;
+        if let (Some(credential), Some(sent)) = (&active.credential, outgoing.access.token())
+            && !credential.is_usable(&sent.token)
+        {
+            (outgoing.access, _) = inject::obtain(active, &worker.tokens).await?;
+        }
+        if outgoing.access.upstream().id() == upstream.id() {
+            return Ok(checkout);
+        }
     }
-    Ok(checkout)
 }
 
 fn upstream_request(
     outgoing: &Outgoing<'_>,
     checkout: &Checkout,
 ) -> Result<Request<RequestBody>, ProxyRefusal> {
-    let parts = request::for_upstream(
-        outgoing.parts,
-        outgoing.admitted,
-        outgoing.active,
-        outgoing.token.as_ref(),
-        !outgoing.body.is_empty(),
-        outgoing.upgrade.map(|asked| &asked.protocols),
-        checkout.version(),
-    )?;
+    let parts = request::for_upstream(outgoing, checkout.version())?;
     Ok(Request::from_parts(parts, outgoing.body.clone()))
 }
 
@@ -186,19 +186,8 @@ fn deadline(body: &RequestBody, timeouts: &Timeouts, started: Instant) -> Instan
     }
 }
 
-async fn replay_token(
-    outgoing: &Outgoing<'_>,
-    response: &Response<Incoming>,
-) -> Option<InjectedToken> {
-    reauthorize::token_for_replay(
-        outgoing.active,
-        &outgoing.worker.header_values,
-        response.status(),
-        outgoing.token.as_ref(),
-        &outgoing.body,
-        outgoing.cost,
-    )
-    .await
+async fn replay_token(outgoing: &Outgoing<'_>, response: &Response<Incoming>) -> Option<Access> {
+    reauthorize::access_for_replay(outgoing, response.status()).await
 }
 
 /// Whether the request may be sent again: nothing can happen twice (RFC 9110 §9.2.2).

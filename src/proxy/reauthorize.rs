@@ -2,33 +2,23 @@
 
 use http::StatusCode;
 
-use super::{
-    body::RequestBody,
-    inject::{HeaderValues, InjectedToken},
-    table::ActiveRoute,
-};
+use super::{forward::Outgoing, inject::Access};
 use crate::telemetry::access_log::TokenCost;
 
-/// Decides on a replay after a response with this status. Returns the token to replay the request with.
+/// Decides on a replay after a response with this status. Returns the access to replay the request with.
 ///
 /// `None` passes the response on: it does not refuse the token, no better token is to be had, or the request cannot be
 /// sent again; the next request then has a new token.
-pub async fn token_for_replay(
-    active: &ActiveRoute,
-    values: &HeaderValues,
-    status: StatusCode,
-    sent: Option<&InjectedToken>,
-    body: &RequestBody,
-    cost: TokenCost,
-) -> Option<InjectedToken> {
+pub async fn access_for_replay(outgoing: &Outgoing<'_>, status: StatusCode) -> Option<Access> {
+    let Outgoing { active, body, .. } = outgoing;
     let binding = active.route.provider.as_ref()?;
     let credential = active.credential.as_ref()?;
-    let sent = &sent?.token;
+    let sent = &outgoing.access.token()?.token;
     if !binding.reauthorize_on.contains(&status.as_u16()) {
         sent.mark_accepted();
         return None;
     }
-    if cost == TokenCost::Replayed {
+    if outgoing.cost == TokenCost::Replayed {
         sent.mark_refused_when_fresh();
         return None;
     }
@@ -38,7 +28,7 @@ pub async fn token_for_replay(
         return None;
     }
     let renewed = credential.replace(sent).await.ok()?;
-    let replay = values.format(active, renewed).ok()?;
+    let replay = outgoing.worker.tokens.prepare(active, renewed).ok()?;
     active.metrics.record_replay();
     Some(replay)
 }

@@ -5,9 +5,11 @@ mod connection;
 mod driver;
 mod io;
 mod pool;
+mod route_upstream;
 
 pub use self::{
     connect::ActiveUpstream,
     connection::{Checkout, SendError},
     pool::Pool,
+    route_upstream::{RouteUpstream, TokenUpstream},
 };

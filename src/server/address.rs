@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::PathBuf,
     str::FromStr,
 };
@@ -27,6 +27,19 @@ impl ListenAddress {
         }
     }
 
+    /// Whether a connection to `host` and `port` ends at this listener, as far as that shows without a name look-up.
+    pub fn is_reached_by(&self, host: &str, port: u16) -> bool {
+        let is_target = |target: &IpAddr, own: &IpAddr| match target.is_loopback() {
+            // By default an unspecified IPv6 address accepts IPv4 connections too.
+            true if own.is_unspecified() => own.is_ipv6() || target.is_ipv4(),
+            _ => target == own,
+        };
+        let targets = targets(host);
+        let own = self.tcp_addresses();
+        let mut own = own.iter().filter(|own| own.port() == port);
+        own.any(|own| targets.iter().any(|target| is_target(target, &own.ip())))
+    }
+
     /// The port; a Unix socket has none.
     pub fn port(&self) -> Option<u16> {
         match self {
@@ -46,6 +59,18 @@ impl ListenAddress {
             ],
             Self::Unix(_) => Vec::new(),
         }
+    }
+}
+
+/// Returns the addresses of this machine that `host` stands for, or the address that it is.
+fn targets(host: &str) -> Vec<IpAddr> {
+    let loopback = || vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+    match host.parse::<IpAddr>().map(|address| address.to_canonical()) {
+        // A connection to an unspecified address reaches this machine.
+        Ok(address) if address.is_unspecified() => loopback(),
+        Ok(address) => vec![address],
+        Err(_) if host == "localhost" || host.ends_with(".localhost") => loopback(),
+        Err(_) => Vec::new(),
     }
 }
 
@@ -88,6 +113,38 @@ impl fmt::Display for ListenAddress {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_listener_is_reached_by_each_of_its_addresses_at_its_port() {
+        let is_reached = |listen: &str, host: &str, port| {
+            listen
+                .parse::<ListenAddress>()
+                .unwrap()
+                .is_reached_by(host, port)
+        };
+        for (listen, host) in [
+            ("127.0.0.1:1", "localhost"),
+            ("127.0.0.1:1", "x.localhost"),
+            ("127.0.0.1:1", "0.0.0.0"),
+            ("127.0.0.1:1", "::ffff:127.0.0.1"),
+            ("localhost:1", "::1"),
+            ("0.0.0.0:1", "127.0.0.2"),
+            ("[::]:1", "127.0.0.1"),
+            ("10.0.0.5:1", "10.0.0.5"),
+        ] {
+            assert!(is_reached(listen, host, 1), "{listen} {host}");
+            assert!(!is_reached(listen, host, 2), "{listen} {host}");
+        }
+        for (listen, host) in [
+            ("127.0.0.1:1", "::1"),
+            ("127.0.0.1:1", "example.com"),
+            ("0.0.0.0:1", "::1"),
+            ("10.0.0.5:1", "10.0.0.6"),
+            ("unix:/run/x", "localhost"),
+        ] {
+            assert!(!is_reached(listen, host, 1), "{listen} {host}");
+        }
+    }
 
     #[test]
     fn reads_what_the_documentation_shows() {
