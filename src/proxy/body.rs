@@ -1,12 +1,14 @@
 //! Bodies on their way: the client's to the upstream, and the upstream's to the client.
 
 mod download;
+mod peeked;
 mod upload;
 
 use http::{HeaderMap, HeaderName};
 
 pub use self::{
     download::{Download, ResponseBody},
+    peeked::Peeked,
     upload::{RequestBody, UploadError, UploadFault},
 };
 use super::{

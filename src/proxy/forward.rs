@@ -14,7 +14,7 @@ use tokio::{task::yield_now, time::Instant};
 use super::{
     admission::Admitted,
     api::RequestUuid,
-    body::{RequestBody, UploadFault},
+    body::{Peeked, RequestBody, UploadFault},
     error::{ProxyError, ProxyRefusal},
     exchange::Exchange,
     inject::{self, Access},
@@ -58,6 +58,8 @@ pub struct Outgoing<'a> {
 pub struct Sent {
     /// The response.
     pub response: Response<Incoming>,
+    /// What was read of its body.
+    pub peeked: Peeked,
     /// The connection.
     pub checkout: Checkout,
 }
@@ -85,15 +87,22 @@ pub async fn send(
     loop {
         let request = upstream_request(outgoing, &checkout)?;
         match attempt(outgoing, &mut checkout, request, exchange.timer()).await {
-            Ok(response) => {
+            Ok(mut response) => {
                 response::check(&response, outgoing.access.upstream().limits())?;
                 upgrade::check(&response, outgoing.upgrade)?;
-                let replay = replay_token(outgoing, &response).await;
+                let peeked = reauthorize::peek(outgoing, &mut response, &mut checkout).await;
+                let replay = reauthorize::access_for_replay(outgoing, &response, &peeked).await;
                 if let Some(fault) = outgoing.body.fault() {
                     return Err(upload_failed(fault));
                 }
                 match replay {
-                    None => return Ok(Sent { response, checkout }),
+                    None => {
+                        return Ok(Sent {
+                            response,
+                            peeked,
+                            checkout,
+                        });
+                    }
                     Some(access) => {
                         outgoing.access = access;
                         outgoing.cost = TokenCost::Replayed;
@@ -184,10 +193,6 @@ fn deadline(body: &RequestBody, timeouts: &Timeouts, started: Instant) -> Instan
         true => moved_at + timeouts.response,
         false => moved_at + timeouts.idle,
     }
-}
-
-async fn replay_token(outgoing: &Outgoing<'_>, response: &Response<Incoming>) -> Option<Access> {
-    reauthorize::access_for_replay(outgoing, response.status()).await
 }
 
 /// Whether the request may be sent again: nothing can happen twice (RFC 9110 §9.2.2).

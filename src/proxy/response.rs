@@ -75,6 +75,7 @@ pub fn head_too_large() -> ProxyRefusal {
 pub fn for_client(sent: Sent, outgoing: &Outgoing<'_>) -> Response<Download> {
     let Sent {
         response,
+        peeked,
         mut checkout,
     } = sent;
     let Outgoing {
@@ -95,7 +96,7 @@ pub fn for_client(sent: Sent, outgoing: &Outgoing<'_>) -> Response<Download> {
     let rewriter = LocationRewriter::new(&active.route, upstream, outgoing.admitted);
     location::map_locations(&mut parts.headers, |url| rewriter.rewrite(url));
     let idle = active.route.timeouts.idle;
-    let download = Download::new(incoming, checkout, body.clone(), filter, idle);
+    let download = Download::new((peeked, incoming), checkout, body.clone(), filter, idle);
     Response::from_parts(parts, download)
 }
 

@@ -2,6 +2,7 @@
 
 mod connect;
 mod connection;
+mod dial;
 mod driver;
 mod io;
 mod pool;

@@ -56,6 +56,7 @@ mod unix_listener;
 
 // Its way on and the answer's way back.
 mod answers;
+mod api_fields;
 mod connections;
 mod descriptors;
 mod forwarding;

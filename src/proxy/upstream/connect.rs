@@ -1,8 +1,7 @@
-//! Opening a connection to an upstream: name look-up, TCP, TLS, ALPN and the HTTP handshake.
+//! Opening a connection to an upstream: TLS, ALPN and the HTTP handshake.
 
 use std::{
     io,
-    net::{IpAddr, SocketAddr},
     rc::Rc,
     sync::{
         Arc, OnceLock,
@@ -18,11 +17,12 @@ use http::{
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls_pki_types::ServerName;
-use tokio::{net::TcpStream, sync::Notify, time::timeout};
+use tokio::{sync::Notify, time::timeout};
 use tokio_rustls::TlsConnector;
 
 use super::{
     connection::{Checkout, Http1Connection, Http2Session},
+    dial::dial,
     io::{ReceivedFlag, UpstreamIo, UpstreamStream},
     pool::Pool,
 };
@@ -171,7 +171,7 @@ impl ActiveUpstream {
     }
 
     async fn open(self: &Arc<Self>, pool: &Rc<Pool>) -> Result<Checkout, ProxyRefusal> {
-        let stream = self.dial().await?;
+        let stream = dial(&self.base, self.config.proxy.as_ref()).await?;
         if !self.base.tls {
             let stream = UpstreamStream::Tcp(stream);
             return match self.http2 {
@@ -260,37 +260,6 @@ impl ActiveUpstream {
         pool.share(self, session.clone());
         Ok(Checkout::http2(session.open_stream(false)))
     }
-
-    /// Looks the name up and tries its addresses in order.
-    async fn dial(&self) -> Result<TcpStream, ProxyRefusal> {
-        let (host, port) = (self.base.host.as_str(), self.base.port);
-        let addresses: Vec<SocketAddr> = match host.parse::<IpAddr>() {
-            Ok(address) => vec![(address, port).into()],
-            Err(_) => match tokio::net::lookup_host((host, port)).await {
-                Ok(addresses) => addresses.collect(),
-                Err(error) => {
-                    tracing::debug!(host, %error, "the name look-up failed");
-                    let refusal = ProxyRefusal::new(
-                        ProblemKind::UpstreamUnreachable,
-                        "the upstream's name cannot be looked up",
-                    );
-                    return Err(refusal.with_proxy_error("dns_error"));
-                }
-            },
-        };
-        let mut last = io::Error::from(io::ErrorKind::NotFound);
-        for address in addresses {
-            match TcpStream::connect(address).await {
-                Ok(stream) => {
-                    // Without it small requests are slower, nothing else.
-                    let _ = stream.set_nodelay(true);
-                    return Ok(stream);
-                }
-                Err(error) => last = error,
-            }
-        }
-        Err(unreachable(&last))
-    }
 }
 
 /// Makes a number that no other upstream has.
@@ -304,18 +273,6 @@ fn not_http() -> ProxyRefusal {
         ProblemKind::UpstreamProtocol,
         "the upstream ended the connection during the HTTP handshake",
     )
-}
-
-fn unreachable(error: &io::Error) -> ProxyRefusal {
-    let (detail, word) = match error.kind() {
-        io::ErrorKind::ConnectionRefused => {
-            ("the upstream refuses connections", "connection_refused")
-        }
-        io::ErrorKind::NotFound => ("the upstream's name has no address", "dns_error"),
-        _ => ("the upstream cannot be reached", "destination_unavailable"),
-    };
-    tracing::debug!(%error, "{detail}");
-    ProxyRefusal::new(ProblemKind::UpstreamUnreachable, detail).with_proxy_error(word)
 }
 
 fn handshake_failed(error: &io::Error) -> ProxyRefusal {
