@@ -192,9 +192,7 @@ fn variable<'v>(
 
 /// Subscribes to the secrets in `[api]` that come from files.
 fn secrets(binding: &Binding) -> Vec<watch::Receiver<Arc<Secret>>> {
-    let values = binding.api.values().filter_map(|value| match value {
-        ParameterValue::Secret(secret) if secret.path().is_some() => Some(secret.subscribe()),
-        _ => None,
-    });
-    values.collect()
+    let secrets = binding.api.values().filter_map(ParameterValue::secret);
+    let files = secrets.filter(|secret| secret.path().is_some());
+    files.map(|secret| secret.subscribe()).collect()
 }

@@ -74,14 +74,13 @@ struct CutError;
 impl Download {
     /// Makes the body of a response whose head has come by `checkout`, and of whose body `peeked` was read.
     pub fn new(
-        (mut peeked, incoming): (Peeked, Incoming),
+        (peeked, incoming): (Peeked, Incoming),
         checkout: Checkout,
         request_body: RequestBody,
         trailer_filter: TrailerFilter,
         idle: Duration,
     ) -> Self {
         let mut download = Self {
-            broken: peeked.take_error(),
             peeked,
             incoming,
             checkout: Some(checkout),
@@ -89,6 +88,7 @@ impl Download {
             trailer_filter,
             idle,
             waiting_since: None,
+            broken: None,
         };
         if download.incoming.is_end_stream() {
             download.release();
@@ -110,6 +110,9 @@ impl Download {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if let Some(frame) = self.peeked.next_frame() {
             return Poll::Ready(Some(Ok(self.filter(frame))));
+        }
+        if let Some(error) = self.peeked.take_error() {
+            return self.fail(cx, error);
         }
         if let Some(error) = self.broken.take() {
             return Poll::Ready(Some(Err(error)));

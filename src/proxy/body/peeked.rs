@@ -56,7 +56,7 @@ impl Peeked {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.frames.is_empty()
+        self.frames.is_empty() && self.error.is_none()
     }
 
     /// The bytes that are left.
