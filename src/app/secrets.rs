@@ -7,7 +7,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use crate::{config::Config, secret::LiveSecret};
+use crate::{config::Config, oauth::provider::ParameterValue, secret::LiveSecret};
 
 /// The interval at which the files are read. They are few and small, and a comparison of contents is the one test that
 /// also sees a replaced symbolic link far above them.
@@ -36,6 +36,14 @@ fn secrets(config: &Config) -> Vec<Arc<LiveSecret>> {
         secrets.extend(&provider.client_secret);
         secrets.extend(&provider.refresh_token);
         secrets.extend(provider.sign_in.as_ref().map(|sign_in| &sign_in.password));
+        secrets.extend(provider.api.values().filter_map(ParameterValue::secret));
+    }
+    for route in &config.routes {
+        let proxy = route.upstream.proxy.as_ref();
+        let credentials = proxy.and_then(|proxy| proxy.credentials.as_ref());
+        secrets.extend(credentials.map(|credentials| &credentials.password));
+        let certificate = route.upstream.client_certificate.as_ref();
+        secrets.extend(certificate.map(|certificate| &certificate.key));
     }
     let client_keys = config.routes.iter().map(|route| &route.guard.client_key);
     secrets.extend(client_keys.flatten());

@@ -13,6 +13,7 @@ use crate::{
         diagnostics::Diagnostic, location::Location, quote::quote, section::Section,
         spanned::Spanned,
     },
+    oauth::provider::ApiFields,
     proxy::{
         allow::AllowRule,
         path::encode,
@@ -67,6 +68,8 @@ fn build(
         provider: provider.value.into(),
         inject: defaults.injection.clone(),
         reauthorize_on: defaults.reauthorize_on.clone(),
+        reauthorize_if: None,
+        api: ApiFields::default(),
     });
     let allow = allow(section, context);
     let upgrade = upgrade(section, context);

@@ -218,7 +218,10 @@ fn the_smallest_file_is_valid_once_its_secret_is_set() {
     let (config, report) = super::parse(SMALLEST, "bearward.toml", &secret)
         .unwrap_or_else(|report| panic!("{report}"));
     assert!(report.problems().is_empty(), "{report}");
-    assert_eq!(config.routes[0].upstream.host, "api.iotgps.io");
+    assert_eq!(
+        config.routes[0].upstream.fixed().unwrap().host,
+        "api.iotgps.io"
+    );
     assert_eq!(
         config.providers[0].server_id(),
         "https://auth.usehapn.com/oauth2/token"

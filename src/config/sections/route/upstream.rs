@@ -1,6 +1,6 @@
 //! `upstream` of a route, or its provider's `api_base`, to [`Upstream`].
 
-use url::{Host, Url};
+use url::Url;
 
 use super::super::{
     BuildContext,
@@ -12,7 +12,7 @@ use crate::{
         choices::HTTP2_MODES, diagnostics::Diagnostic, location::Location, section::Section,
         spanned::Spanned,
     },
-    proxy::route::{Http2, Upstream},
+    proxy::route::{BaseUrl, Http2, Upstream, UpstreamBase},
     tls::Trust,
 };
 
@@ -76,22 +76,11 @@ fn check_url(url: &Url, key: &Spanned<&str>, section: &Section<'_>) -> Result<()
 }
 
 fn from_url(url: &Url, trust: Trust, http2: Http2) -> Option<Upstream> {
-    let (host, bracketed) = match url.host()? {
-        Host::Ipv6(address) => (address.to_string(), format!("[{address}]")),
-        other => (other.to_string(), other.to_string()),
-    };
-    // `Url::port` is `None` for the scheme's own port.
-    let authority = match url.port() {
-        Some(port) => format!("{bracketed}:{port}"),
-        None => bracketed,
-    };
     Some(Upstream {
-        tls: url.scheme() == "https",
-        host,
-        port: url.port_or_known_default()?,
-        authority,
-        base_path: url.path().trim_end_matches('/').to_owned(),
+        base: UpstreamBase::Fixed(BaseUrl::from_url(url)?),
         trust,
+        client_certificate: None,
+        proxy: None,
         http2,
     })
 }
