@@ -29,6 +29,7 @@ mod syntax;
 mod table;
 mod units;
 mod value;
+mod variables;
 
 use std::{
     fs,
