@@ -7,7 +7,7 @@ use std::{error::Error as StdError, io, sync::Arc, time::SystemTime};
 
 use http::{HeaderMap, StatusCode};
 use reqwest::{Client, Proxy, Response, redirect::Policy, retry};
-use rustls::{CertificateError, ClientConfig, RootCertStore};
+use rustls::CertificateError;
 use tokio::{
     sync::OnceCell,
     time::{Instant, timeout_at},
@@ -201,9 +201,10 @@ fn configure_client(provider: &Provider) -> Result<Client, &'static str> {
         .chain(settings.proxy.as_ref().map(|proxy| proxy.url.as_str()))
         .any(|text| !is_plain(text));
     let tls = if needs_tls {
-        settings.trust.client_config(&[b"h2", b"http/1.1"])
+        tls::client_config(&settings.trust, &[b"h2", b"http/1.1"], None)
+            .map_err(|_| "its client certificate cannot be used")?
     } else {
-        config_without_roots()?
+        tls::client_config_without_roots()
     };
     let mut builder = Client::builder()
         // A followed redirect would send the secret to another address.
@@ -225,17 +226,6 @@ fn configure_client(provider: &Provider) -> Result<Client, &'static str> {
     builder
         .build()
         .map_err(|_| "its HTTP client cannot be built")
-}
-
-/// Builds a TLS configuration without roots, since reading the system roots would delay plain HTTP.
-fn config_without_roots() -> Result<ClientConfig, &'static str> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|_| "TLS cannot be set up")?;
-    Ok(builder
-        .with_root_certificates(RootCertStore::empty())
-        .with_no_client_auth())
 }
 
 /// Converts an error of the HTTP client, and marks a request that may have arrived.
