@@ -28,14 +28,20 @@ pub(super) const LOG_FORMATS: [(&str, LogFormat); 3] = [
     ("auto", LogFormat::Auto),
 ];
 
-pub(super) const BASIC_ENCODINGS: [(&str, BasicEncoding); 2] =
-    [("rfc6749", BasicEncoding::Rfc6749), ("raw", BasicEncoding::Raw)];
+pub(super) const BASIC_ENCODINGS: [(&str, BasicEncoding); 2] = [
+    ("rfc6749", BasicEncoding::Rfc6749),
+    ("raw", BasicEncoding::Raw),
+];
 
-pub(super) const EXPIRES_IN_UNITS: [(&str, ExpiresInUnit); 2] =
-    [("s", ExpiresInUnit::Seconds), ("ms", ExpiresInUnit::Milliseconds)];
+pub(super) const EXPIRES_IN_UNITS: [(&str, ExpiresInUnit); 2] = [
+    ("s", ExpiresInUnit::Seconds),
+    ("ms", ExpiresInUnit::Milliseconds),
+];
 
-pub(super) const REVOCATION_METHODS: [(&str, RevocationMethod); 2] =
-    [("POST", RevocationMethod::Post), ("DELETE", RevocationMethod::Delete)];
+pub(super) const REVOCATION_METHODS: [(&str, RevocationMethod); 2] = [
+    ("POST", RevocationMethod::Post),
+    ("DELETE", RevocationMethod::Delete),
+];
 
 pub(super) const REVOKED_TOKENS: [(&str, RevokedToken); 2] = [
     ("refresh_token", RevokedToken::RefreshToken),

@@ -248,6 +248,13 @@ impl<'a> Section<'a> {
         from_preset.chain(from_file.iter().cloned()).collect()
     }
 
+    /// Returns whether the key holds a table, in the file or in the preset.
+    pub(super) fn has_table(&self, name: &str) -> bool {
+        let (file, preset) = self.tables();
+        let in_file = table_in(file, name).is_some();
+        in_file || (!self.is_text_in_file(name) && table_in(preset, name).is_some())
+    }
+
     /// Returns a table in this one.
     pub(super) fn section(&self, name: &str) -> Section<'a> {
         let file = table_in(self.file.as_deref(), name);

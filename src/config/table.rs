@@ -59,8 +59,8 @@ impl TableParser<'_, '_> {
         header: Location,
     ) -> Entry<'a> {
         // The span of a table is that of its header, or of everything between its braces.
-        let is_table = value.get_ref().is_table()
-            && !matches!(spec.kind, Kind::Secret | Kind::SecretOrMember);
+        let is_table =
+            value.get_ref().is_table() && !matches!(spec.kind, Kind::Secret | Kind::SecretOrMember);
         let location = if is_table {
             header
         } else {
@@ -98,7 +98,9 @@ impl TableParser<'_, '_> {
             (Kind::StringMap, DeValue::Table(pairs)) => {
                 Ok(self.parse_string_map(pairs, spec, location))
             }
-            (Kind::StringMaps, DeValue::Table(maps)) => Ok(self.parse_string_maps(maps, spec, location)),
+            (Kind::StringMaps, DeValue::Table(maps)) => {
+                Ok(self.parse_string_maps(maps, spec, location))
+            }
             (Kind::Parameters { secrets }, DeValue::Table(pairs)) => {
                 Ok(self.parse_parameters(pairs, spec, secrets, location))
             }

@@ -39,6 +39,12 @@ pub(super) fn parse_scalar<'a>(
             let value = text.as_ref();
             Ok(ParsedValue::Strings(vec![Spanned { value, location }]))
         }
+        // RFC 6749 §2.3.1 permits an empty client secret.
+        (Kind::Secret, DeValue::String(text))
+            if text.is_empty() && spec.name == "client_secret" =>
+        {
+            Ok(ParsedValue::Secret(SecretSource::Inline(text)))
+        }
         (Kind::Secret, DeValue::String(_) | DeValue::Table(_)) => {
             parse_secret(value).map(ParsedValue::Secret)
         }
@@ -57,9 +63,7 @@ pub(super) fn parse_scalar<'a>(
         (Kind::DurationOrNever, DeValue::String(text)) => {
             parse_bounded_duration(text, false).map(ParsedValue::Duration)
         }
-        (Kind::Scalar, DeValue::String(text)) => {
-            Ok(ParsedValue::Scalar(text.as_ref().into()))
-        }
+        (Kind::Scalar, DeValue::String(text)) => Ok(ParsedValue::Scalar(text.as_ref().into())),
         (Kind::Scalar, DeValue::Boolean(boolean)) => Ok(ParsedValue::Scalar((*boolean).into())),
         (Kind::Scalar, DeValue::Integer(integer)) => parse_number(integer).map(ParsedValue::Scalar),
         (Kind::Boolean, DeValue::Boolean(boolean)) => Ok(ParsedValue::Boolean(*boolean)),

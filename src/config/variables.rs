@@ -15,13 +15,13 @@ use super::{
     spanned::Spanned,
     suggestion::nearest,
 };
-use crate::oauth::template::{Template, is_variable_name};
+use crate::oauth::{
+    template::{Template, is_variable_name},
+    variables::BUILT_IN,
+};
 
 /// The values of a variable without a `pattern`.
 pub(super) const DEFAULT_PATTERN: &str = "^[A-Za-z0-9-]+$";
-
-/// The variables whose values are known at run time only.
-const RUN_TIME: [&str; 5] = ["client_id", "token_endpoint", "redirect_uri", "scope", "uuid"];
 
 /// The values of the variables in one provider's texts.
 pub(super) struct ProviderVariables<'a> {
@@ -101,7 +101,9 @@ impl<'a> Resolver<'_, 'a> {
         for (name, declaration) in &declared {
             let choice_names = declaration.choices().flat_map(|(_, texts)| texts.iter());
             let is_used = used.contains(*name)
-                || choice_names.into_iter().any(|(text, _)| used.contains(*text));
+                || choice_names
+                    .into_iter()
+                    .any(|(text, _)| used.contains(*text));
             let value = given.iter().find(|(given, _)| given == name);
             match (value, declaration.text("default")) {
                 (Some((_, value)), _) => self.set(name, Some(declaration), value),
@@ -124,13 +126,21 @@ impl<'a> Resolver<'_, 'a> {
     }
 
     fn used_names(&self) -> BTreeSet<String> {
-        let templates = self.uses.iter().filter_map(|found| Template::parse(found.text.value).ok());
+        let templates = self
+            .uses
+            .iter()
+            .filter_map(|found| Template::parse(found.text.value).ok());
         templates
             .flat_map(|template| template.variables().to_vec())
             .collect()
     }
 
-    fn set(&mut self, name: &'a str, declaration: Option<&Declaration<'a>>, value: &Spanned<&'a str>) {
+    fn set(
+        &mut self,
+        name: &'a str,
+        declaration: Option<&Declaration<'a>>,
+        value: &Spanned<&'a str>,
+    ) {
         if let Err(error) = check_value(name, declaration, value) {
             self.diagnostics.push(error);
             return;
@@ -147,7 +157,9 @@ impl<'a> Resolver<'_, 'a> {
 
     fn report_missing(&mut self, name: &str, declaration: &Declaration<'a>) {
         let provider = self.provider;
-        let description = declaration.text("description").map_or("", |found| found.value);
+        let description = declaration
+            .text("description")
+            .map_or("", |found| found.value);
         let example = match declaration.choices().next() {
             Some((choice, _)) => choice,
             None => declaration.text("example").map_or("…", |found| found.value),
@@ -172,7 +184,11 @@ impl<'a> Resolver<'_, 'a> {
             None => format!("use one of {}", declared.join(", ")),
         };
         self.diagnostics.push(value.error(
-            format!("no text of provider `{}` has the variable {}", self.provider, quote(name)),
+            format!(
+                "no text of provider `{}` has the variable {}",
+                self.provider,
+                quote(name)
+            ),
             hint,
         ));
     }
@@ -185,7 +201,7 @@ impl<'a> Resolver<'_, 'a> {
             .iter()
             .flat_map(|(name, declaration)| {
                 let texts = declaration.choices().flat_map(|(_, texts)| texts);
-                let texts = texts.iter().map(|(text, _)| *text).collect::<Vec<_>>();
+                let texts = texts.map(|(text, _)| *text).collect::<Vec<_>>();
                 std::iter::once(*name).chain(texts)
             })
             .collect();
@@ -217,7 +233,7 @@ fn check_use(
         if declared.contains(&name) || given.contains(&name) {
             continue;
         }
-        let is_run_time = RUN_TIME.contains(&name) || captures.contains(&name);
+        let is_run_time = BUILT_IN.contains(&name) || captures.contains(&name);
         if is_run_time && found.key.variables == Variables::RunTime {
             continue;
         }
@@ -227,9 +243,12 @@ fn check_use(
                 "write the text itself, or use a variable of `vars`",
             ));
         }
-        let known = declared.iter().chain(captures).chain(&RUN_TIME).copied();
+        let known = declared.iter().chain(captures).chain(&BUILT_IN).copied();
         return Err(text.error(
-            format!("`{key}` has the variable {}, which has no value", quote(name)),
+            format!(
+                "`{key}` has the variable {}, which has no value",
+                quote(name)
+            ),
             match nearest(name, known) {
                 Some(similar) => format!("did you mean {{{similar}}}?"),
                 None => format!("add vars = {{ {name} = \"…\" }} to the provider"),
@@ -251,13 +270,20 @@ fn check_value(
             "use small letters, digits and `_`, and begin with a letter",
         ));
     }
-    let choices: Vec<_> = declaration.into_iter().flat_map(Declaration::choices).map(|(choice, _)| choice).collect();
+    let choices: Vec<_> = declaration
+        .into_iter()
+        .flat_map(Declaration::choices)
+        .map(|(choice, _)| choice)
+        .collect();
     if !choices.is_empty() {
         if choices.contains(&value.value) {
             return Ok(());
         }
         return Err(value.error(
-            format!("the variable `{name}` = {} is not a choice", quote(value.value)),
+            format!(
+                "the variable `{name}` = {} is not a choice",
+                quote(value.value)
+            ),
             match nearest(value.value, choices.iter().copied()) {
                 Some(similar) => format!("did you mean \"{similar}\"?"),
                 None => format!("use one of {}", choices.join(", ")),
@@ -265,7 +291,9 @@ fn check_value(
         ));
     }
     let pattern = declaration.and_then(|declaration| declaration.text("pattern"));
-    let text = pattern.as_ref().map_or(DEFAULT_PATTERN, |pattern| pattern.value);
+    let text = pattern
+        .as_ref()
+        .map_or(DEFAULT_PATTERN, |pattern| pattern.value);
     let Ok(regex) = Regex::new(&format!("^(?:{text})$")) else {
         let found = pattern.as_ref().unwrap_or(value);
         return Err(found.error(
@@ -278,9 +306,14 @@ fn check_value(
         return Ok(());
     }
     let example = declaration.and_then(|declaration| declaration.text("example"));
-    let example = example.map_or(String::new(), |example| format!(", such as \"{}\"", example.value));
+    let example = example.map_or(String::new(), |example| {
+        format!(", such as \"{}\"", example.value)
+    });
     Err(value.error(
-        format!("the variable `{name}` = {} does not fit its pattern {text}", quote(value.value)),
+        format!(
+            "the variable `{name}` = {} does not fit its pattern {text}",
+            quote(value.value)
+        ),
         format!("correct the value{example}"),
     ))
 }
@@ -305,7 +338,11 @@ impl<'a> Declaration<'a> {
 
     /// Returns the choices of `values`, and the texts that each sets.
     fn choices(&self) -> impl Iterator<Item = (&'a str, &Vec<(&'a str, Spanned<&'a str>)>)> {
-        let maps = match self.table.entry("values").and_then(|entry| entry.value.as_ref()) {
+        let maps = match self
+            .table
+            .entry("values")
+            .and_then(|entry| entry.value.as_ref())
+        {
             Some(ParsedValue::StringMaps(maps)) => maps.as_slice(),
             _ => &[],
         };
@@ -382,7 +419,10 @@ fn collect<'a>(
             if key.variables != Variables::None && text.contains(['{', '}']) {
                 let location = header.unwrap_or(location).clone();
                 let value = text;
-                found.push(Use { key, text: Spanned { value, location } });
+                found.push(Use {
+                    key,
+                    text: Spanned { value, location },
+                });
             }
         };
         let is_replaced = |name: &str| match over_value {
@@ -402,9 +442,10 @@ fn collect<'a>(
             Some(ParsedValue::NamedTables(tables)) => {
                 for (name, inner) in tables {
                     let over = match over_value {
-                        Some(ParsedValue::NamedTables(over)) => {
-                            over.iter().find(|(own, _)| own == name).map(|(_, table)| &**table)
-                        }
+                        Some(ParsedValue::NamedTables(over)) => over
+                            .iter()
+                            .find(|(own, _)| own == name)
+                            .map(|(_, table)| &**table),
                         _ => None,
                     };
                     collect(inner, over, header, found);
@@ -416,7 +457,9 @@ fn collect<'a>(
                         _ if is_replaced(name) => {}
                         ParameterSource::Text(text) => push(text, &parameter.location),
                         ParameterSource::List(texts) => {
-                            texts.iter().for_each(|text| push(text, &parameter.location));
+                            texts
+                                .iter()
+                                .for_each(|text| push(text, &parameter.location));
                         }
                         ParameterSource::Secret(_) => {}
                     }
@@ -430,7 +473,9 @@ fn collect<'a>(
                 }
             }
             Some(ParsedValue::Strings(texts)) if over.is_none() => {
-                texts.iter().for_each(|text| push(text.value, &text.location));
+                texts
+                    .iter()
+                    .for_each(|text| push(text.value, &text.location));
             }
             Some(ParsedValue::String(text)) if over.is_none() => push(text, &entry.location),
             _ => {}

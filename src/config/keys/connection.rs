@@ -5,7 +5,11 @@ use super::{KeySpec, Kind, key};
 /// `proxy` as a table.
 pub(super) const PROXY: &[KeySpec] = &[
     key("url", Kind::NonEmptyString, "The address of the proxy."),
-    key("username", Kind::NonEmptyString, "The user name for HTTP Basic."),
+    key(
+        "username",
+        Kind::NonEmptyString,
+        "The user name for HTTP Basic.",
+    ),
     key("password", Kind::Secret, "The password for HTTP Basic."),
 ];
 

@@ -325,12 +325,8 @@ const TOKEN_RESPONSE: &[KeySpec] = &[
         "The pointer to the refresh token.",
     )
     .with_default(|| json!(TokenResponse::default().refresh_token)),
-    key(
-        "expires_in",
-        Kind::String,
-        "The pointer to the lifetime.",
-    )
-    .with_default(|| json!(TokenResponse::default().expires_in)),
+    key("expires_in", Kind::String, "The pointer to the lifetime.")
+        .with_default(|| json!(TokenResponse::default().expires_in)),
     key(
         "expires_in_unit",
         Kind::Choice(&words(&EXPIRES_IN_UNITS)),
@@ -458,12 +454,20 @@ const REAUTHORIZE_IF: &[KeySpec] = &[
         "The status of the response.",
     )
     .with_default(|| json!(200)),
-    key("pointer", Kind::NonEmptyString, "The pointer to the member that tells."),
+    key(
+        "pointer",
+        Kind::NonEmptyString,
+        "The pointer to the member that tells.",
+    ),
     key("in", Kind::Strings, "The values of the member."),
 ];
 
 const SUCCESS: &[KeySpec] = &[
-    key("pointer", Kind::NonEmptyString, "The pointer to the member."),
+    key(
+        "pointer",
+        Kind::NonEmptyString,
+        "The pointer to the member.",
+    ),
     key("equals", Kind::Scalar, "Its value in a success."),
 ];
 

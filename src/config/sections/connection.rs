@@ -21,7 +21,7 @@ pub(super) fn proxy(section: &Section<'_>, context: &mut BuildContext<'_>) -> Op
         });
     }
     let table = section.section("proxy");
-    if !section.is_set("proxy") {
+    if !section.has_table("proxy") {
         return None;
     }
     let password = secret::read(&table, "password", context);
@@ -59,13 +59,13 @@ fn parse_address(key: &str, found: &Spanned<&str>) -> Result<url::Url, Diagnosti
     check_no_query(&url, key, found)?;
     if url.path() != "/" {
         return Err(found.error(
-            format!("`{key}` of the proxy has a path"),
+            format!("`{key}` has a path"),
             "write the address only, such as \"http://proxy.internal:3128\"",
         ));
     }
     if url.scheme() != "http" {
         return Err(found.error(
-            format!("`{key}` of the proxy is not http://"),
+            format!("`{key}` = {} is not http://", quote(found.value)),
             "write it like http://proxy.internal:3128; TLS goes through the proxy to the server",
         ));
     }
@@ -78,7 +78,7 @@ pub(super) fn client_certificate(
     context: &mut BuildContext<'_>,
 ) -> Option<ClientCertificate> {
     let table = section.section("client_certificate");
-    if !section.is_set("client_certificate") {
+    if !section.has_table("client_certificate") {
         return None;
     }
     for key in ["cert", "key"] {
@@ -130,4 +130,3 @@ pub(super) fn certificate_in(
         )
     }))
 }
-

@@ -56,10 +56,7 @@ pub(super) fn headers(
     headers
 }
 
-fn parse_name(
-    name: &str,
-    found: &Spanned<ParameterSource<'_>>,
-) -> Result<HeaderName, Diagnostic> {
+fn parse_name(name: &str, found: &Spanned<ParameterSource<'_>>) -> Result<HeaderName, Diagnostic> {
     name.parse().map_err(|_| {
         found.error(
             "this is not the name of a header field",

@@ -13,7 +13,6 @@ use crate::{
         diagnostics::Diagnostic, location::Location, quote::quote, section::Section,
         spanned::Spanned,
     },
-    oauth::provider::ApiFields,
     proxy::{
         allow::AllowRule,
         path::encode,
@@ -68,8 +67,8 @@ fn build(
         provider: provider.value.into(),
         inject: defaults.injection.clone(),
         reauthorize_on: defaults.reauthorize_on.clone(),
-        reauthorize_if: None,
-        api: ApiFields::default(),
+        reauthorize_if: defaults.reauthorize_if.clone(),
+        api: defaults.api.clone(),
     });
     let allow = allow(section, context);
     let upgrade = upgrade(section, context);
