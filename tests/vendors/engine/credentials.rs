@@ -42,7 +42,7 @@ impl Credentials<'_> {
                 self.take("client_secret", self.secret, parameters, reasons);
             }
             Auth::None if self.id.is_some() => {
-                self.take_id(!self.id_is_optional, parameters, reasons)
+                self.take_id(!self.id_is_optional, parameters, reasons);
             }
             Auth::Jwt => {
                 self.take_id(false, parameters, reasons);

@@ -188,11 +188,8 @@ fn consent(fake: &Fake) -> String {
 /// The form-encoded code of a new consent.
 fn code(fake: &Fake) -> String {
     let callback: url::Url = consent(fake).parse().expect("a URL");
-    let pairs = callback.query_pairs();
-    let code = pairs
-        .filter(|(name, _)| name == "code")
-        .next()
-        .expect("a code");
+    let mut pairs = callback.query_pairs();
+    let code = pairs.find(|(name, _)| name == "code").expect("a code");
     url::form_urlencoded::byte_serialize(code.1.as_bytes()).collect()
 }
 
