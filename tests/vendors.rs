@@ -38,6 +38,9 @@ use libtest_mimic::{Arguments, Trial};
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let mut trials = strictness::trials();
+    trials.push(Trial::test("every preset has a fixture and a page", || {
+        Ok(every_preset_is_documented()?)
+    }));
     trials.extend(vendors());
     libtest_mimic::run(&arguments, trials).exit_code()
 }
@@ -53,6 +56,23 @@ fn vendors() -> Vec<Trial> {
     names
         .map(|name| Trial::test(name.clone(), move || Ok(try_vendor(&name)?)))
         .collect()
+}
+
+fn every_preset_is_documented() -> Result<(), String> {
+    let presets = fs::read_dir(root().join("config/presets")).map_err(|error| error.to_string())?;
+    for file in presets.flatten() {
+        let file = file.file_name().to_string_lossy().into_owned();
+        let name = file.strip_suffix(".toml").unwrap_or(&file);
+        for path in [
+            format!("tests/vendors/{name}.toml"),
+            format!("docs/providers/{name}.md"),
+        ] {
+            if !root().join(&path).is_file() {
+                return Err(format!("the preset {name} has no {path}"));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn root() -> &'static Path {
