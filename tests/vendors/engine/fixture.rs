@@ -16,16 +16,24 @@ pub(crate) struct Fixture {
     pub(crate) read: String,
     /// A configuration in place of the one on the vendor's page.
     pub(crate) operator: Option<String>,
+    /// Variables for `{ env = … }` in the configuration.
     #[serde(default)]
     pub(crate) environment: BTreeMap<String, String>,
+    /// Files for `{ file = … }`, by path and content. `{rsa_pem}`, `{ec_pem}`, `{certificate_pem}` and `{rsa_pem_json}`, the
+    /// inside of a JSON string, stand for test keys.
     #[serde(default)]
     pub(crate) files: BTreeMap<String, String>,
+    /// Every token request that is accepted.
     pub(crate) token: Vec<Token>,
+    /// The consent request, where there is a login.
     pub(crate) authorize: Option<Authorize>,
+    /// GETs of captured values.
     #[serde(default)]
     pub(crate) get: Vec<Get>,
     pub(crate) api: Api,
+    /// The revocation at a logout, where there is one.
     pub(crate) revoke: Option<Revoke>,
+    /// How the token endpoint refuses a dead refresh token.
     pub(crate) refused: Option<Refusal>,
 }
 
@@ -34,25 +42,33 @@ pub(crate) struct Fixture {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Token {
     pub(crate) grant: Grant,
+    /// Method and URL, without a query.
     pub(crate) request: Target,
     pub(crate) encoding: Encoding,
     pub(crate) auth: Auth,
     pub(crate) client_id: Option<String>,
     pub(crate) client_secret: Option<String>,
+    /// Demanded fields; `*` is any value.
     #[serde(default)]
     pub(crate) headers: BTreeMap<String, String>,
+    /// Demanded parameters, without those of client authentication. `*` is any value; `{code}`, `{refresh_token}`,
+    /// `{redirect_uri}`, `{code_verifier}` and `{access_token}` are the right one.
     #[serde(default)]
     pub(crate) params: BTreeMap<String, String>,
+    /// Parameters that may come beside them, with any value. `{any}`: the vendor ignores unknown ones.
     #[serde(default)]
     pub(crate) optional: Vec<String>,
     pub(crate) status: u16,
     #[serde(default = "json_type")]
     pub(crate) content_type: String,
+    /// The response. `{new_access_token}` and `{new_refresh_token}` are made, `{refresh_token}` repeats the one sent.
     pub(crate) body: String,
     #[serde(default)]
     pub(crate) rotation: Rotation,
+    /// Whether the access tokens so far die.
     #[serde(default)]
     pub(crate) revokes_old_access_token: bool,
+    /// The JWT of the client, or of the parameter `assertion` where that is demanded.
     pub(crate) assertion: Option<Assertion>,
 }
 
@@ -113,12 +129,15 @@ pub(crate) enum Rotation {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Assertion {
     pub(crate) alg: String,
+    /// Members of its header; `*` is any value.
     #[serde(default)]
     pub(crate) header: BTreeMap<String, String>,
+    /// `*` is any value.
     #[serde(default)]
     pub(crate) claims: BTreeMap<String, serde_json::Value>,
     /// From `iat` to `exp`, in seconds.
     pub(crate) max_lifetime: u64,
+    /// The key that it is signed with.
     pub(crate) key: KeyKind,
 }
 
@@ -139,7 +158,9 @@ pub(crate) struct Authorize {
     pub(crate) params: BTreeMap<String, String>,
     #[serde(default)]
     pub(crate) optional: Vec<String>,
+    /// All parameters of the redirect, with `{code}` and `{state}`.
     pub(crate) callback: BTreeMap<String, String>,
+    /// Whether the exchange has to prove the challenge (RFC 7636).
     #[serde(default)]
     pub(crate) pkce: bool,
 }
@@ -162,13 +183,14 @@ pub(crate) struct Api {
     pub(crate) send: String,
     /// What the API must see, with the query.
     pub(crate) arrives: Target,
+    /// Demanded fields; `*` is any value, `{access_token}` the newest token.
     #[serde(default)]
     pub(crate) headers: BTreeMap<String, String>,
-    /// How the API refuses a dead token.
+    /// How the API refuses a dead token; left out where a refusal is not tried.
     pub(crate) refusal: Option<Refusal>,
 }
 
-/// A revocation and its response.
+/// A revocation and its response. Client id and secret are those of the first `[[token]]` that has them.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Revoke {
