@@ -14,6 +14,7 @@ mod engine {
 
     mod assertion;
     mod credentials;
+    mod demands;
     pub(crate) mod fake;
     pub(crate) mod fixture;
     mod keys;

@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     credentials::Credentials,
+    demands::{Demands, inside},
     fixture::{Auth, Fixture, Grant, Refusal, Revoke, Rotation, Token},
     ledger::{Ledger, Life},
     request::{Parameters, Request, Response},
@@ -165,11 +166,10 @@ impl Fake {
         let authorize = self.fixture.authorize.as_ref().ok_or_else(Vec::new)?;
         let mut reasons = Vec::new();
         let parameters = request.parameters(super::fixture::Encoding::Query, &mut reasons);
-        self.check_parameters(
+        self.demands(state).check_parameters(
             &authorize.params,
             &authorize.optional,
             &parameters,
-            state,
             &mut reasons,
         );
         accepted(reasons)?;
@@ -238,8 +238,10 @@ impl Fake {
             has_own_authorization: has_authorization(&token.headers),
         };
         credentials.check(request, &mut parameters, &mut state.ledger, reasons);
-        self.check_fields(&token.headers, request, state, reasons);
-        self.check_parameters(&token.params, &token.optional, &parameters, state, reasons);
+        self.demands(state)
+            .check_fields(&token.headers, request, reasons);
+        self.demands(state)
+            .check_parameters(&token.params, &token.optional, &parameters, reasons);
         // An assertion that is the grant itself.
         if token.params.contains_key("assertion")
             && let (Some(demanded), Some(sent)) = (&token.assertion, parameters.get("assertion"))
@@ -321,12 +323,12 @@ impl Fake {
             has_own_authorization: has_authorization(&revoke.headers),
         };
         credentials.check(request, &mut parameters, &mut state.ledger, &mut reasons);
-        self.check_fields(&revoke.headers, request, state, &mut reasons);
-        self.check_parameters(
+        self.demands(state)
+            .check_fields(&revoke.headers, request, &mut reasons);
+        self.demands(state).check_parameters(
             &revoke.params,
             &revoke.optional,
             &parameters,
-            state,
             &mut reasons,
         );
         let is_dead = |token: &String| state.ledger.refresh_token(token) == Life::Dead;
@@ -369,7 +371,8 @@ impl Fake {
             state.used.insert("[api] refusal".to_owned());
             return Ok(refusal(api.refusal.as_ref()));
         }
-        self.check_fields(&api.headers, request, state, &mut reasons);
+        self.demands(state)
+            .check_fields(&api.headers, request, &mut reasons);
         accepted(reasons)?;
         state.used.insert("[api]".to_owned());
         state.counts.api_calls += 1;
@@ -386,92 +389,18 @@ impl Fake {
             return Err(vec![format!("no entry, with the query {query:?}")]);
         };
         let mut reasons = Vec::new();
-        self.check_fields(&get.headers, request, state, &mut reasons);
+        self.demands(state)
+            .check_fields(&get.headers, request, &mut reasons);
         accepted(reasons)?;
         state.used.insert(get_entry(index));
         Ok(Response::json(200, get.body.as_str()))
     }
 
-    fn check_fields(
-        &self,
-        demanded: &BTreeMap<String, String>,
-        request: &Request,
-        state: &State,
-        reasons: &mut Vec<String>,
-    ) {
-        for (name, template) in demanded {
-            match request.field(name) {
-                None => reasons.push(format!("no field {name}")),
-                Some(value) => self.check_value(name, template, value, None, state, reasons),
-            }
+    fn demands<'a>(&'a self, state: &'a State) -> Demands<'a> {
+        Demands {
+            ledger: &state.ledger,
+            redirect_uri: self.redirect_uri.as_deref(),
         }
-    }
-
-    /// Every demanded parameter with its value, and none that is neither demanded nor optional.
-    fn check_parameters(
-        &self,
-        demanded: &BTreeMap<String, String>,
-        optional: &[String],
-        found: &Parameters,
-        state: &State,
-        reasons: &mut Vec<String>,
-    ) {
-        for (name, template) in demanded {
-            match found.get(name) {
-                None => reasons.push(format!("no {name}")),
-                Some(value) => self.check_value(name, template, value, Some(found), state, reasons),
-            }
-        }
-        let is_any = optional.iter().any(|name| name == "{any}");
-        for (name, value) in found {
-            if !demanded.contains_key(name) && !optional.contains(name) && !is_any {
-                reasons.push(format!(
-                    "{name} = {value:?}, which the vendor does not know"
-                ));
-            }
-        }
-    }
-
-    fn check_value(
-        &self,
-        name: &str,
-        template: &str,
-        value: &str,
-        among: Option<&Parameters>,
-        state: &State,
-        reasons: &mut Vec<String>,
-    ) {
-        let wrong = match template {
-            "*" => value.is_empty().then(|| format!("{name} is empty")),
-            "{code}" => state.ledger.refuse_code(value),
-            "{code_verifier}" => {
-                let code = among.and_then(|all| all.get("code"));
-                let is_right = code.is_some_and(|code| state.ledger.is_verifier(code, value));
-                (!is_right).then(|| format!("{name} does not fit the challenge"))
-            }
-            // Dead ones have a response of their own at the token endpoint.
-            "{refresh_token}" => (state.ledger.refresh_token(value) == Life::Unknown)
-                .then(|| format!("{name} is {value:?}, which is no refresh token")),
-            "{redirect_uri}" => {
-                let expected = self.redirect_uri.as_deref();
-                (expected.is_some() && expected != Some(value))
-                    .then(|| format!("{name} is {value:?} in place of {expected:?}"))
-            }
-            _ => match inside(template, "{access_token}", value) {
-                Some(token) => match state.ledger.access_token(token) {
-                    Life::Live if state.ledger.newest_access_token() == Some(token) => None,
-                    Life::Live => {
-                        Some(format!("{name} has an access token that is not the newest"))
-                    }
-                    life => Some(format!(
-                        "{name} has an access token that is {life:?}: {value:?}"
-                    )),
-                },
-                None => (template != value)
-                    .then(|| format!("{name} is {value:?} in place of {template:?}")),
-            },
-        };
-        reasons.extend(wrong);
     }
 }
 
@@ -509,10 +438,4 @@ fn refusal(refusal: Option<&Refusal>) -> Response {
         },
         None => Response::json(400, r#"{"error":"invalid_grant"}"#),
     }
-}
-
-/// What stands in `value` for `placeholder`; `None` where the template has none or its surroundings differ.
-fn inside<'a>(template: &str, placeholder: &str, value: &'a str) -> Option<&'a str> {
-    let (before, after) = template.split_once(placeholder)?;
-    value.strip_prefix(before)?.strip_suffix(after)
 }
