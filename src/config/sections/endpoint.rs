@@ -36,7 +36,7 @@ impl<'s, 'a> Endpoints<'s, 'a> {
         let base_url = context.ok_or_push(parse_base_url(section));
         Self {
             section,
-            base_url_is_invalid: base_url.is_none(),
+            base_url_is_invalid: section.is_set("base_url") && !matches!(base_url, Some(Some(_))),
             base_url: base_url.flatten(),
             allow_plaintext: section.boolean("allow_plaintext").unwrap_or_default(),
             captures: captures
@@ -207,6 +207,10 @@ fn parse_base_url(section: &Section<'_>) -> Result<Option<Url>, Diagnostic> {
     let Some(base_url) = section.string("base_url") else {
         return Ok(None);
     };
+    if base_url.value.contains('{') {
+        // A variable without a value was reported.
+        return Ok(None);
+    }
     let url = parse_absolute("base_url", &base_url)?;
     check_no_query(&url, "base_url", &base_url)?;
     Ok(Some(url))

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{super::presets, good, one_error};
+use super::{good, one_error};
 use crate::oauth::provider::{ClientAuth, Encoding, GrantType, Lifetime, Provider, TokenMethod};
 
 fn with(preset: &str, more: &str) -> Provider {

@@ -31,17 +31,32 @@ fn a_value_stands_in_every_text_of_its_provider() {
 
 #[test]
 fn a_missing_variable_is_named_with_its_description_and_example() {
-    let error = one_error("[providers.p]\npreset = \"databricks\"\nclient_id = \"id\"\nclient_secret = { env = \"SECRET\" }\n");
-    assert!(error.contains("provider `p` needs the variable `host`"), "{error}");
-    let error = one_error(&own(ADDRESSES));
-    assert!(error.contains("has the variable \"tenant\", which has no value"), "{error}");
+    let error = one_error(
+        "[providers.p]\npreset = \"databricks\"\nclient_id = \"id\"\nclient_secret = { env = \"SECRET\" }\n",
+    );
+    assert!(
+        error.contains("provider `p` needs the variable `host`"),
+        "{error}"
+    );
+    let error = one_error(&own(
+        "token_endpoint = \"https://{tenant}.example.com/t\"\napi_base = \"https://a.example\"\n",
+    ));
+    assert!(
+        error.contains("has the variable \"tenant\", which has no value"),
+        "{error}"
+    );
 }
 
 #[test]
 fn a_value_cannot_move_a_host() {
     for value in ["evil.com/", "evil.com#", "a.b", "", "a b", "{uuid}", "ü"] {
-        let error = one_error(&own(&format!("{ADDRESSES}vars = {{ tenant = \"{value}\" }}\n")));
-        assert!(error.contains("does not fit its pattern"), "{value}: {error}");
+        let error = one_error(&own(&format!(
+            "{ADDRESSES}vars = {{ tenant = \"{value}\" }}\n"
+        )));
+        assert!(
+            error.contains("does not fit its pattern"),
+            "{value}: {error}"
+        );
     }
 }
 
@@ -52,7 +67,10 @@ fn a_pattern_is_matched_whole() {
             "{ADDRESSES}[providers.p.vars.tenant]\npattern = \"[a-z]+|[0-9]+\"\ndefault = \"{value}\"\n"
         ))
     };
-    assert_eq!(good(&text("acme")).0.providers[0].server_id(), "https://acme.example.com/token");
+    assert_eq!(
+        good(&text("acme")).0.providers[0].server_id(),
+        "https://acme.example.com/token"
+    );
     assert!(one_error(&text("acme9")).contains("does not fit its pattern"));
     let error = one_error(&text("a").replace("[a-z]+", "[a-z"));
     assert!(error.contains("is not a regular expression"), "{error}");
@@ -67,9 +85,15 @@ fn a_choice_sets_several_texts() {
         )
     };
     let (config, _) = good(&zoho("eu"));
-    assert_eq!(config.providers[0].server_id(), "https://accounts.zoho.eu/oauth/v2/token");
+    assert_eq!(
+        config.providers[0].server_id(),
+        "https://accounts.zoho.eu/oauth/v2/token"
+    );
     let error = one_error(&zoho("ue"));
-    assert!(error.contains("the variable `region` = \"ue\" is not a choice"), "{error}");
+    assert!(
+        error.contains("the variable `region` = \"ue\" is not a choice"),
+        "{error}"
+    );
     assert!(error.contains("\"eu\""), "{error}");
 }
 
@@ -85,9 +109,16 @@ fn an_unknown_variable_gets_a_suggestion() {
 
 #[test]
 fn a_value_of_run_time_stands_only_where_it_can() {
-    let error = one_error(&own("token_endpoint = \"https://{uuid}.example.com/token\"\napi_base = \"https://a.example\"\n"));
-    assert!(error.contains("`token_endpoint` has {uuid} in its host"), "{error}");
-    let error = one_error(&own("base_url = \"https://{scope}.example.com\"\ntoken_endpoint = \"/t\"\napi_base = \"https://a.example\"\n"));
+    let error = one_error(&own(
+        "token_endpoint = \"https://{uuid}.example.com/token\"\napi_base = \"https://a.example\"\n",
+    ));
+    assert!(
+        error.contains("`token_endpoint` has {uuid} in its host"),
+        "{error}"
+    );
+    let error = one_error(&own(
+        "base_url = \"https://{scope}.example.com\"\ntoken_endpoint = \"/t\"\napi_base = \"https://a.example\"\n",
+    ));
     assert!(error.contains("`base_url` cannot have {scope}"), "{error}");
 }
 
@@ -100,7 +131,10 @@ fn a_captured_value_in_a_host_needs_its_list_of_hosts() {
         ))
     };
     let error = one_error(&text(""));
-    assert!(error.contains("the captured value {shard} in its host"), "{error}");
+    assert!(
+        error.contains("the captured value {shard} in its host"),
+        "{error}"
+    );
     let (config, _) = good(&text("allow = [\"*.example.com\"]\n"));
     assert!(config.routes[0].upstream.fixed().is_none());
 }
@@ -114,6 +148,9 @@ fn braces_that_enclose_no_name_are_reported_and_can_be_escaped() {
         ))
     };
     let error = one_error(&text(r#"{"a":1}"#));
-    assert!(error.contains("a brace of `params` does not enclose the name of a variable"), "{error}");
+    assert!(
+        error.contains("a brace of `params` does not enclose the name of a variable"),
+        "{error}"
+    );
     good(&text(r#"\{"a":1\}"#));
 }

@@ -71,13 +71,13 @@ fn source(
     endpoints: &Endpoints<'_, '_>,
     context: &mut BuildContext<'_>,
 ) -> Result<Option<CaptureSource>, Diagnostic> {
+    let pointer = section.string("pointer");
     if section.is_set("callback") == section.is_set("get") {
         return Err(section.error(
             "a captured value comes either from `callback` or from `get`",
             "add callback = \"realmId\", or get = \"https://…\" and pointer = \"/…\"",
         ));
     }
-    let pointer = section.string("pointer");
     if let Some(parameter) = section.string("callback") {
         return Ok(Some(CaptureSource::Callback(parameter.value.to_owned())));
     }
