@@ -18,7 +18,7 @@ mod token_request;
 mod token_response;
 mod verification;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 pub use self::{
     api::{ApiBase, ApiFields},
@@ -110,5 +110,31 @@ impl Provider {
             (None, Some(issuer)) => issuer,
             (None, None) => "",
         }
+    }
+
+    /// Returns the secrets of requests, which may change in their files.
+    pub fn live_secrets(&self) -> Vec<&Arc<LiveSecret>> {
+        let request = &self.token_request;
+        let maps = [
+            &request.params,
+            &request.params_on_exchange,
+            &request.params_on_refresh,
+            &self.revocation.params,
+            &self.api.query,
+        ];
+        let consent = self.authorization.iter().map(|consent| &consent.params);
+        let parameters = maps.into_iter().chain(consent).flat_map(BTreeMap::values);
+        let headers = [
+            &request.headers,
+            &self.api.headers,
+            &self.api.default_headers,
+        ];
+        let headers = headers.into_iter().flatten().map(|(_, value)| value);
+        let values = parameters.chain(headers).filter_map(ParameterValue::secret);
+        let own = [&self.client_secret, &self.password, &self.refresh_token];
+        let account = self.sign_in.iter().map(|account| &account.password);
+        let assertion = self.assertion.iter().flat_map(Assertion::secrets);
+        let own = own.into_iter().flatten().chain(account);
+        own.chain(assertion).chain(values).collect()
     }
 }

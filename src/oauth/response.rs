@@ -38,7 +38,7 @@ pub struct Issued {
     ///
     /// Without one the old refresh token stays valid (RFC 6749 §6). Client credentials have none (§4.4.3).
     pub refresh_token: Option<Secret>,
-    /// What requests to the API carry beside the token, as far as the login or the response decides it.
+    /// The parts of requests to the API beside the token, as far as the login or the response decides them.
     pub context: ApiContext,
 }
 
