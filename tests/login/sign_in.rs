@@ -2,7 +2,10 @@
 
 use testkit::authorization_server::{Dialect, Options};
 
-use super::{ANY, assert_ended, refresh_token, world::World};
+use super::{
+    ANY, assert_ended, refresh_token,
+    world::{World, free_port, until},
+};
 
 const FEELING: &str = "token_endpoint_auth_method = \"none\"\n\
     [providers.demo.authorization]\ncode_parameter = \"authorization_code\"\n\
@@ -16,8 +19,33 @@ fn world(password: &str) -> World {
         public: true,
         ..Options::default()
     });
-    world.configure(ANY, &format!("{FEELING}password = {password:?}\n"), "");
+    configure(&world, ANY, password);
     world
+}
+
+fn configure(world: &World, admin: &str, password: &str) {
+    world.configure(admin, &format!("{FEELING}password = {password:?}\n"), "");
+}
+
+/// The `redirect_uri` of the one sign-in.
+fn sent_redirect_uri(world: &World) -> String {
+    let requests = world.server.requests_to("/sign-in");
+    assert_eq!(requests.len(), 1);
+    let parameters: serde_json::Value = serde_json::from_slice(&requests[0].body).unwrap();
+    parameters["redirect_uri"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_sidecar_signs_in_with_its_own_callback_as_redirect_uri() {
+    let world = world("demo-password");
+    let admin = format!("127.0.0.1:{}", free_port());
+    configure(&world, &admin, "demo-password");
+    let _sidecar = world.start(&["run"]);
+    until("it signs in", || world.server.stats().sign_ins == 1);
+    assert_eq!(
+        sent_redirect_uri(&world),
+        format!("http://{admin}/callback")
+    );
 }
 
 #[test]
@@ -28,6 +56,7 @@ fn a_login_with_an_account_signs_in_without_a_browser() {
     assert!(refresh_token(&world).is_some());
     let stats = world.server.stats();
     assert_eq!((stats.sign_ins, stats.exchanges), (1, 1));
+    assert_eq!(sent_redirect_uri(&world), "http://127.0.0.1:9900/callback");
 }
 
 #[test]
