@@ -23,7 +23,7 @@ const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) struct World {
     pub(crate) server: AuthorizationServer,
-    folder: tempfile::TempDir,
+    folder: Folder,
     /// Ends the server's thread when it is dropped.
     _running: mpsc::Sender<()>,
 }
@@ -52,13 +52,13 @@ impl World {
         });
         Self {
             server: start.recv().unwrap(),
-            folder: tempfile::tempdir().unwrap(),
+            folder: Folder::new(),
             _running: running,
         }
     }
 
     pub(crate) fn store(&self) -> PathBuf {
-        self.folder.path().join("store")
+        self.folder.store()
     }
 
     /// Writes a configuration with the provider `demo`; `more` are lines of its table, `rest` comes after it.
@@ -81,12 +81,12 @@ impl World {
                 }),
             secret = client_secret,
         );
-        fs::write(self.folder.path().join("bearward.toml"), text).unwrap();
+        self.folder.write(&text);
     }
 
     /// Changes the configuration to a store in memory.
     pub(crate) fn keep_nothing(&self) {
-        let file = self.folder.path().join("bearward.toml");
+        let file = self.folder.0.path().join("bearward.toml");
         let text = fs::read_to_string(&file).unwrap();
         let path = format!("path = {:?}\n", self.store());
         assert!(text.contains(&path));
@@ -100,11 +100,39 @@ impl World {
 
     /// Starts the program in an environment of these variables alone.
     pub(crate) fn start_in(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Program {
+        self.folder.start_in(environment, arguments)
+    }
+
+    /// Runs the program to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
+        self.start(arguments).ended()
+    }
+}
+
+/// A folder with a configuration, in which the program is run.
+pub(crate) struct Folder(tempfile::TempDir);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn store(&self) -> PathBuf {
+        self.0.path().join("store")
+    }
+
+    /// Writes the configuration.
+    pub(crate) fn write(&self, text: &str) {
+        fs::write(self.0.path().join("bearward.toml"), text).unwrap();
+    }
+
+    /// Starts the program in an environment of these variables alone.
+    pub(crate) fn start_in(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Program {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bearward"));
         command
             .env_clear()
             .envs(environment.iter().copied())
-            .current_dir(self.folder.path())
+            .current_dir(self.0.path())
             .args(arguments);
         command
             .stdin(Stdio::piped())
@@ -113,11 +141,6 @@ impl World {
         let mut child = command.spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         Program { child, out }
-    }
-
-    /// Runs the program to its end.
-    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
-        self.start(arguments).ended()
     }
 }
 
