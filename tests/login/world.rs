@@ -30,28 +30,10 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) fn new(options: Options) -> Self {
-        let (running, ended) = mpsc::channel::<()>();
-        let (started, start) = mpsc::channel();
-        thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            started
-                .send(
-                    runtime
-                        .block_on(AuthorizationServer::start(options))
-                        .unwrap(),
-                )
-                .unwrap();
-            runtime.block_on(async {
-                while matches!(ended.try_recv(), Err(mpsc::TryRecvError::Empty)) {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-            });
-        });
+        let start = || async { AuthorizationServer::start(options).await.unwrap() };
+        let (server, running) = on_thread(start);
         Self {
-            server: start.recv().unwrap(),
+            server,
             folder: Folder::new(),
             _running: running,
         }
@@ -107,6 +89,29 @@ impl World {
     pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
         self.start(arguments).ended()
     }
+}
+
+/// Starts a server on a thread with a runtime, which ends when the sender is dropped.
+pub(crate) fn on_thread<T, F>(start: impl FnOnce() -> F + Send + 'static) -> (T, mpsc::Sender<()>)
+where
+    T: Send + 'static,
+    F: Future<Output = T>,
+{
+    let (running, ended) = mpsc::channel::<()>();
+    let (started, server) = mpsc::channel();
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        started.send(runtime.block_on(start())).unwrap();
+        runtime.block_on(async {
+            while matches!(ended.try_recv(), Err(mpsc::TryRecvError::Empty)) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+    });
+    (server.recv().unwrap(), running)
 }
 
 /// A folder with a configuration, in which the program is run.
