@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     clock::ManualClock,
-    oauth::{fake, response::Issued},
+    oauth::{api_context::ApiContext, fake, response::Issued},
     secret::LiveSecret,
     token::store::{self, Record, StoreLocation},
 };
@@ -42,6 +42,7 @@ fn issued(refresh_token: Option<&str>) -> Issued {
         access_token: Secret::new("access"),
         lifetime: Duration::from_secs(1000),
         refresh_token: refresh_token.map(Secret::new),
+        context: ApiContext::default(),
     }
 }
 

@@ -6,6 +6,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
+    oauth::api_context::ApiContext,
     secret::{LiveSecret, Secret},
     token::{grant::StoredGrant, store::Store},
 };
@@ -209,6 +210,7 @@ pub(super) fn issued(refresh_token: &str) -> Issued {
         access_token: Secret::new(format!("of-{refresh_token}")),
         lifetime: Duration::from_secs(100),
         refresh_token: Some(Secret::new(refresh_token)),
+        context: ApiContext::default(),
     }
 }
 
