@@ -94,10 +94,7 @@ pub async fn exchange_code(
             unsaved: Some(error),
             ..
         } => Err(ExchangeError::NotStored(error)),
-        RecordedLogin {
-            has_refresh_token: false,
-            ..
-        } => Err(ExchangeError::WithoutRefreshToken),
+        RecordedLogin { is_short: true, .. } => Err(ExchangeError::WithoutRefreshToken),
         RecordedLogin { .. } => Ok(()),
     }
 }

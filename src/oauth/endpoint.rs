@@ -20,7 +20,7 @@ use super::{
     grant::Grant,
     provider::{EndpointUrl, Provider},
     request::{self, PreparedRequest},
-    response::{self, Issued},
+    response::{self, Issued, RequestTime},
 };
 use crate::{clock::Clock, tls};
 
@@ -64,14 +64,15 @@ impl TokenEndpoint {
 
     async fn request_token(&self, grant: Grant<'_>) -> Result<Issued, TokenRequestError> {
         let request = request::token_request(&self.provider, self.token_url()?, grant);
+        let requested_at = RequestTime::now(&*self.clock);
         let response = self.send(request).await?;
         response::read_token(
             response.status,
             &response.headers,
             &response.body,
-            &self.provider.token_response,
-            grant.allows_refresh_token(),
-            self.clock.wall(),
+            &self.provider,
+            grant,
+            requested_at,
         )
     }
 

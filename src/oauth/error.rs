@@ -1,8 +1,10 @@
 //! The failures of requests to an authorization server, and what can be done about each.
 //!
-//! An error holds no byte from the authorization server except its `error` code, which is bounded in length and alphabet.
+//! The text of an error holds no byte from the authorization server except its `error` code, which is bounded in length
+//! and alphabet. Its `error_description` goes beside it, for operators.
 
 mod code;
+mod description;
 mod endpoint_name;
 mod refusal;
 
@@ -13,7 +15,10 @@ use url::Url;
 
 pub(super) use self::code::{is_error_text, quoted};
 use self::endpoint_name::EndpointName;
-pub use self::{code::ErrorCode, endpoint_name::EndpointKey, refusal::TokenRefusal};
+pub use self::{
+    code::ErrorCode, description::ErrorDescription, endpoint_name::EndpointKey,
+    refusal::TokenRefusal,
+};
 use crate::secret::Secret;
 
 /// A failed request to an authorization server.
@@ -27,6 +32,7 @@ pub struct TokenRequestError {
     retry_after: Option<Duration>,
     is_possibly_sent: bool,
     refresh_token: Option<Secret>,
+    description: Option<ErrorDescription>,
 }
 
 /// The kind of a failure. Its text is the predicate of a sentence about the endpoint.
@@ -75,6 +81,12 @@ pub enum Fault {
         /// The value of `error`.
         code: Option<ErrorCode>,
     },
+    /// The response is an error that passes by itself, as `error_map` says; the number is the status.
+    #[error("responded with status {0} and an error that `error_map` calls temporary: wait")]
+    Temporary(u16),
+    /// The token response has no usable base of the API; the text gives the reason.
+    #[error("responded without a usable base of the API: {0}; check `api_base`")]
+    ApiBase(&'static str),
     /// A success holds no usable token; the text gives the reason.
     #[error("responded without a usable token: {0}; check the address and `token_response`")]
     NotAToken(&'static str),
@@ -114,6 +126,7 @@ impl TokenRequestError {
             retry_after: None,
             is_possibly_sent: false,
             refresh_token: None,
+            description: None,
         }
     }
 
@@ -147,6 +160,24 @@ impl TokenRequestError {
             refresh_token,
             ..self
         }
+    }
+
+    /// Attaches the `error_description` of the response.
+    pub fn with_description(self, description: Option<ErrorDescription>) -> Self {
+        Self {
+            description,
+            ..self
+        }
+    }
+
+    /// Returns the server's description of the error. It is for operators, and never for clients.
+    pub fn description(&self) -> Option<&ErrorDescription> {
+        self.description.as_ref()
+    }
+
+    /// Returns the text of [`TokenRequestError::description`].
+    pub fn description_text(&self) -> Option<&str> {
+        self.description.as_ref().map(ErrorDescription::as_str)
     }
 
     /// Returns the refresh token of a response without a usable access token.
@@ -219,6 +250,8 @@ impl TokenRequestError {
             Fault::Redirect(_) => "redirect",
             Fault::Refused(refusal) => refusal.as_str(),
             Fault::Rejected { .. } => "rejected",
+            Fault::Temporary(_) => "temporary",
+            Fault::ApiBase(_) => "api_base",
             Fault::NotAToken(_) => "not_a_token",
             Fault::SignInRefused { .. } => "sign_in_refused",
             Fault::NotACode(_) => "not_a_code",
@@ -258,6 +291,8 @@ mod tests {
                 status: 404,
                 code: None,
             },
+            Fault::Temporary(400),
+            Fault::ApiBase("it is empty"),
             Fault::NotAToken("it is empty"),
             Fault::SignInRefused { code: None },
             Fault::NotACode("it is empty"),

@@ -41,6 +41,21 @@ impl Grant<'_> {
         !matches!(self, Self::ClientCredentials)
     }
 
+    /// Returns the secrets that a request under this grant holds.
+    pub fn secrets(self) -> Vec<Zeroizing<String>> {
+        let secrets = match self {
+            Self::ClientCredentials => [None, None],
+            Self::RefreshToken { refresh_token } => [Some(refresh_token), None],
+            Self::AuthorizationCode {
+                code,
+                code_verifier,
+                ..
+            } => [Some(code), code_verifier],
+        };
+        let exposed = |secret: &Secret| Zeroizing::new(secret.expose().to_owned());
+        secrets.into_iter().flatten().map(exposed).collect()
+    }
+
     /// Lists the parameters of a token request, without those of client authentication.
     ///
     /// The provider's additional parameters come last and replace others of their name.

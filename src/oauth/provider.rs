@@ -20,6 +20,8 @@ mod verification;
 
 use std::sync::Arc;
 
+use zeroize::Zeroizing;
+
 pub use self::{
     api::{ApiBase, ApiFields},
     assertion::{Assertion, AssertionSource, ClaimValue, SigningAlgorithm},
@@ -110,5 +112,35 @@ impl Provider {
             (None, Some(issuer)) => issuer,
             (None, None) => "",
         }
+    }
+
+    /// Returns whether a new token can be had without a person and without a refresh token.
+    pub fn can_renew_alone(&self) -> bool {
+        !self.grant_type.needs_login() || self.sign_in.is_some()
+    }
+
+    /// Returns the current secrets that requests to the authorization server hold.
+    pub fn secrets(&self) -> Vec<Zeroizing<String>> {
+        let request = &self.token_request;
+        let in_parameters = [
+            &request.params,
+            &request.params_on_exchange,
+            &request.params_on_refresh,
+        ];
+        let in_parameters = in_parameters.into_iter().flat_map(|values| values.values());
+        let in_headers = request.headers.iter().map(|(_, value)| value);
+        let configured = in_parameters
+            .chain(in_headers)
+            .filter_map(|value| match value {
+                ParameterValue::Secret(secret) => Some(secret),
+                ParameterValue::Text(_) | ParameterValue::List(_) => None,
+            });
+        [&self.client_secret, &self.password, &self.refresh_token]
+            .into_iter()
+            .flatten()
+            .chain(self.sign_in.as_ref().map(|sign_in| &sign_in.password))
+            .chain(configured)
+            .map(|secret| Zeroizing::new(secret.current().expose().to_owned()))
+            .collect()
     }
 }
