@@ -3,6 +3,7 @@
 //! The admin listener and `bearward login` both log people in. What they share is here; sockets and cookies are theirs.
 
 pub mod attempts;
+pub mod device;
 pub mod exchange;
 mod hint;
 pub mod outcome;
@@ -13,7 +14,7 @@ pub mod store_identity;
 use std::time::Duration;
 
 pub use self::{
-    exchange::{ExchangeError, TokenReceiver, exchange_code},
+    exchange::{ExchangeError, TokenReceiver, exchange_code, sign_in},
     hint::login_hint,
     outcome::LoginOutcome,
     path::{CALLBACK_PATH, login_path, path_segment},

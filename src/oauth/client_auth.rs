@@ -6,14 +6,21 @@ use url::form_urlencoded::byte_serialize;
 use zeroize::Zeroizing;
 
 use super::{
-    grant::Parameters,
-    provider::{ClientAuth, Provider},
+    error::TokenRequestError, parameters::Parameters, provider::ClientAuth, request::RequestSource,
 };
 
 /// Adds the client's authentication to a request, with the current secret.
 ///
 /// A configured parameter of the same name stays.
-pub fn authenticate(provider: &Provider, parameters: &mut Parameters, headers: &mut HeaderMap) {
+///
+/// # Errors
+/// An assertion cannot be made.
+pub fn authenticate(
+    source: RequestSource<'_>,
+    parameters: &mut Parameters,
+    headers: &mut HeaderMap,
+) -> Result<(), TokenRequestError> {
+    let provider = source.provider;
     let secret = provider
         .client_secret
         .as_ref()
@@ -39,6 +46,7 @@ pub fn authenticate(provider: &Provider, parameters: &mut Parameters, headers: &
             }
         }
     }
+    Ok(())
 }
 
 /// Builds HTTP Basic credentials (RFC 7617) of form-encoded halves (RFC 6749 §2.3.1).
@@ -62,7 +70,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        oauth::fake,
+        clock::ManualClock,
+        oauth::{api_context::ApiContext, fake, variables::Variables},
         secret::{LiveSecret, Secret},
     };
 
@@ -77,7 +86,13 @@ mod tests {
         provider.client_secret =
             secret.map(|secret| Arc::new(LiveSecret::fixed(Secret::new(secret))));
         let (mut parameters, mut headers) = (Parameters::default(), HeaderMap::new());
-        authenticate(&provider, &mut parameters, &mut headers);
+        let context = ApiContext::default();
+        let source = RequestSource {
+            provider: &provider,
+            variables: &Variables::new(&provider, &context),
+            clock: &ManualClock::new(),
+        };
+        authenticate(source, &mut parameters, &mut headers).unwrap();
         (
             parameters
                 .iter()

@@ -16,11 +16,13 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::{
+    api_context::ApiContext,
     error::{EndpointKey, Fault, TokenRequestError},
     grant::Grant,
-    provider::{EndpointUrl, Provider},
-    request::{self, PreparedRequest},
+    provider::{Capture, EndpointUrl, Provider},
+    request::{self, PreparedRequest, RequestSource},
     response::{self, Issued, RequestTime},
+    variables::Variables,
 };
 use crate::{clock::Clock, tls};
 
@@ -54,16 +56,32 @@ impl TokenEndpoint {
 
     /// Requests a token, once, within the provider's timeout.
     ///
+    /// `context` holds the captured values of the login.
+    ///
     /// # Errors
     /// The request failed, or the response holds no usable token.
-    pub async fn request(&self, grant: Grant<'_>) -> Result<Issued, TokenRequestError> {
-        let issued = self.request_token(grant).await;
-        issued
-            .map_err(|error| error.for_endpoint(EndpointKey::Token, self.token_url().ok().as_ref()))
+    pub async fn request(
+        &self,
+        grant: Grant<'_>,
+        context: &ApiContext,
+    ) -> Result<Issued, TokenRequestError> {
+        let variables = Variables::new(&self.provider, context);
+        let (key, endpoint) = self.token_endpoint(grant);
+        let url = self.resolve(endpoint, &variables);
+        let issued = match url.clone() {
+            Ok(url) => self.request_token(url, grant, &variables).await,
+            Err(error) => Err(error),
+        };
+        issued.map_err(|error| error.for_endpoint(key, url.ok().as_ref()))
     }
 
-    async fn request_token(&self, grant: Grant<'_>) -> Result<Issued, TokenRequestError> {
-        let request = request::token_request(&self.provider, self.token_url()?, grant);
+    async fn request_token(
+        &self,
+        url: Url,
+        grant: Grant<'_>,
+        variables: &Variables<'_>,
+    ) -> Result<Issued, TokenRequestError> {
+        let request = request::token_request(self.source(variables), url, grant)?;
         let requested_at = RequestTime::now(&*self.clock);
         let response = self.send(request).await?;
         response::read_token(
@@ -76,19 +94,34 @@ impl TokenEndpoint {
         )
     }
 
-    fn token_url(&self) -> Result<Url, TokenRequestError> {
-        self.resolve(self.provider.token_endpoint.as_ref())
+    /// Returns the endpoint for requests under `grant`, and its key.
+    fn token_endpoint(&self, grant: Grant<'_>) -> (EndpointKey, Option<&EndpointUrl>) {
+        match (&self.provider.refresh_endpoint, grant) {
+            (Some(endpoint), Grant::RefreshToken { .. }) => (EndpointKey::Refresh, Some(endpoint)),
+            _ => (EndpointKey::Token, self.provider.token_endpoint.as_ref()),
+        }
+    }
+
+    /// Returns what requests are built from.
+    pub(super) fn source<'a>(&'a self, variables: &'a Variables<'a>) -> RequestSource<'a> {
+        RequestSource {
+            provider: &self.provider,
+            variables,
+            clock: &*self.clock,
+        }
     }
 
     /// Completes the URL of an endpoint.
     ///
     /// # Errors
     /// It is not known, or its variables do not make it an allowed URL.
-    pub(super) fn resolve(&self, endpoint: Option<&EndpointUrl>) -> Result<Url, TokenRequestError> {
-        let setup = |reason| TokenRequestError::new(Fault::Setup(reason));
-        let endpoint = endpoint.ok_or_else(|| setup("its address is not known"))?;
-        let resolved = endpoint.resolve(|_| None);
-        resolved.map_err(|_| setup("its variables do not make it an allowed URL"))
+    pub(super) fn resolve(
+        &self,
+        endpoint: Option<&EndpointUrl>,
+        variables: &Variables<'_>,
+    ) -> Result<Url, TokenRequestError> {
+        let unknown = || TokenRequestError::new(Fault::Setup("its address is not known"));
+        Ok(variables.complete(endpoint.ok_or_else(unknown)?)?)
     }
 
     /// Returns the wall clock's time, for dates in responses.
@@ -191,13 +224,17 @@ fn configure_client(provider: &Provider) -> Result<Client, &'static str> {
     let settings = &provider.token_request;
     let endpoints = [
         provider.token_endpoint.as_ref(),
+        provider.refresh_endpoint.as_ref(),
+        provider.device_authorization_endpoint.as_ref(),
         provider.revocation_endpoint.as_ref(),
         provider.sign_in.as_ref().map(|sign_in| &sign_in.endpoint),
     ];
+    let captures = provider.captures.iter().filter_map(Capture::url);
     let is_plain = |text: &str| text.starts_with("http://");
     let needs_tls = endpoints
         .into_iter()
         .flatten()
+        .chain(captures)
         .map(EndpointUrl::as_str)
         .chain(settings.proxy.as_ref().map(|proxy| proxy.url.as_str()))
         .any(|text| !is_plain(text));

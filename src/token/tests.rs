@@ -9,6 +9,7 @@ mod rotation;
 mod secrecy;
 mod shared_store;
 mod upstream;
+mod vendors;
 mod waiting;
 
 use std::{sync::Arc, time::Duration};

@@ -246,8 +246,10 @@ fn every_type_is_accepted_but_those_that_need_a_proof_of_possession() {
 
 #[test]
 fn the_type_beside_a_nested_token_is_its_own() {
-    let mut layout = TokenResponse::default();
-    layout.access_token = "/authed_user/access_token".into();
+    let mut layout = TokenResponse {
+        access_token: "/authed_user/access_token".into(),
+        ..TokenResponse::default()
+    };
     let read = |layout: &TokenResponse, own: &str| {
         let body = format!(
             r#"{{"ok":true,"token_type":"bot","authed_user":{{"access_token":"u","token_type":"{own}"}}}}"#
@@ -263,8 +265,10 @@ fn the_type_beside_a_nested_token_is_its_own() {
 
 #[test]
 fn configured_types_narrow_those_that_are_accepted() {
-    let mut layout = TokenResponse::default();
-    layout.token_types = TokenTypes::Only(vec!["bearer".into(), "dpop".into()]);
+    let layout = TokenResponse {
+        token_types: TokenTypes::Only(vec!["bearer".into(), "dpop".into()]),
+        ..TokenResponse::default()
+    };
     let read = |kind: &str| {
         let body = format!(r#"{{"access_token":"a"{kind}}}"#);
         response_at(200, None, body.as_bytes(), &layout)

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     clock::{BootInstant, Clock},
     oauth::{
+        api_context::ApiContext,
         error::{Fault, TokenRefusal, TokenRequestError},
         grant::Grant,
         provider::Provider,
@@ -129,9 +130,11 @@ impl Acquirer {
         }
     }
 
-    /// Requests a token for the client itself (RFC 6749 section 4.4).
+    /// Requests a token without a login, such as one for the client itself (RFC 6749 section 4.4).
     async fn request_for_client(&self) -> Result<AttemptOutcome, AttemptError> {
-        let response = self.requester.request(Grant::ClientCredentials).await;
+        let grant = Grant::without_login(&self.provider)
+            .unwrap_or_else(|| unreachable!("a provider that needs a login has a stored grant"));
+        let response = self.requester.request(grant, &ApiContext::default()).await;
         let policy = RenewalPolicy::new(&self.provider, true, None);
         let token = response
             .and_then(|mut issued| {
@@ -226,14 +229,16 @@ impl Acquirer {
     ) -> Result<AttemptOutcome, AttemptError> {
         locked.reserve().await?;
         let grant = Grant::RefreshToken { refresh_token };
-        let mut response = self.requester.request(grant).await;
+        // Refreshes may be at an address of the login's own.
+        let context = locked.api_context();
+        let mut response = self.requester.request(grant, &context).await;
         let is_lost = response
             .as_ref()
             .is_err_and(TokenRequestError::may_have_been_received);
         if is_lost && self.provider.refresh.retry_lost_answer {
             // The refresh token may be spent and its successor lost. Many servers repeat their response at once.
             tracing::warn!(provider = %self.provider.name, "token.response_lost: requesting once more");
-            response = self.requester.request(grant).await;
+            response = self.requester.request(grant, &context).await;
         }
         match response {
             Ok(issued) => {

@@ -49,9 +49,14 @@ impl TokenRequester {
         }
     }
 
-    /// Makes one token request.
-    pub(super) async fn request(&self, grant: Grant<'_>) -> Result<Issued, TokenRequestError> {
-        self.count(grant.name(), self.endpoint.request(grant)).await
+    /// Makes one token request. `context` holds the captured values of the login.
+    pub(super) async fn request(
+        &self,
+        grant: Grant<'_>,
+        context: &ApiContext,
+    ) -> Result<Issued, TokenRequestError> {
+        self.count(grant.name(), self.endpoint.request(grant, context))
+            .await
     }
 
     /// Signs in with the configured account and exchanges the code.
@@ -64,7 +69,7 @@ impl TokenRequester {
     /// Counts a token request in status and metrics.
     async fn count(
         &self,
-        grant_type: &'static str,
+        grant_type: &str,
         request: impl Future<Output = Result<Issued, TokenRequestError>>,
     ) -> Result<Issued, TokenRequestError> {
         self.token_requests.fetch_add(1, Ordering::Relaxed);

@@ -40,8 +40,10 @@ fn exchanged(provider: &Provider, body: &str) -> Issued {
 
 #[test]
 fn a_lifetime_is_counted_from_the_request_and_may_be_in_milliseconds() {
-    let mut layout = TokenResponse::default();
-    layout.expires_in_unit = ExpiresInUnit::Milliseconds;
+    let layout = TokenResponse {
+        expires_in_unit: ExpiresInUnit::Milliseconds,
+        ..TokenResponse::default()
+    };
     let issued = read_at_wall(&layout, r#"{"access_token":"a","expires_in":"7200000"}"#);
     assert_eq!(told(&issued), Duration::from_secs(7200));
     assert_eq!(issued.requested_at, NOW.boot);
@@ -49,8 +51,10 @@ fn a_lifetime_is_counted_from_the_request_and_may_be_in_milliseconds() {
 
 #[test]
 fn an_absolute_expiry_is_rfc_3339_or_seconds_or_milliseconds() {
-    let mut layout = TokenResponse::default();
-    layout.expires_at = Some("/expires_at".into());
+    let layout = TokenResponse {
+        expires_at: Some("/expires_at".into()),
+        ..TokenResponse::default()
+    };
     for written in [
         r#""2026-11-28T21:00:00Z""#,
         r#""2026-11-28T22:00:00+01:00""#,
@@ -120,8 +124,10 @@ fn the_configured_default_may_be_long_or_never() {
         Lifetime::For(Duration::from_secs(90 * 24 * 3600)),
         Lifetime::Never,
     ] {
-        let mut layout = TokenResponse::default();
-        layout.default_lifetime = Some(configured);
+        let layout = TokenResponse {
+            default_lifetime: Some(configured),
+            ..TokenResponse::default()
+        };
         for none in ["", r#","expires_in":0"#] {
             let body = format!(r#"{{"access_token":"a"{none}}}"#);
             let issued = response_at(200, None, body.as_bytes(), &layout).unwrap();
@@ -132,8 +138,10 @@ fn the_configured_default_may_be_long_or_never() {
 
 #[test]
 fn a_refresh_tokens_lifetime_is_read_and_zero_is_unknown() {
-    let mut layout = TokenResponse::default();
-    layout.refresh_expires_in = Some("/x_refresh_token_expires_in".into());
+    let layout = TokenResponse {
+        refresh_expires_in: Some("/x_refresh_token_expires_in".into()),
+        ..TokenResponse::default()
+    };
     for (written, seconds) in [
         ("8726400", Some(8_726_400)),
         ("\"1800\"", Some(1800)),
