@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 pub use self::lifetime::{MAX_LIFETIME, MIN_LIFETIME};
 use self::{members::parse, problem::ErrorLayout};
@@ -95,10 +96,12 @@ pub fn read_token(
     };
     let response = parse(headers, body);
     check_status(status, response.as_ref(), layout).map_err(|fault| {
-        let description = response
-            .as_ref()
-            .and_then(|response| describe(response, provider, grant));
-        failed(fault).with_description(description)
+        let mut secrets = provider.secrets();
+        secrets.extend(grant.secrets());
+        let described = response.as_ref();
+        let description =
+            described.and_then(|response| describe(response, &provider.token_response, &secrets));
+        failed(problem::without_secrets(fault, &secrets)).with_description(description)
     })?;
     let Some(mut response) = response else {
         return Err(failed(NOT_PARSED));
@@ -171,15 +174,17 @@ fn check_status(
     layout.find(status, response).map_or(Ok(()), Err)
 }
 
-/// Reads the description of an error, without secrets of `provider` and of `grant`.
-fn describe(response: &Value, provider: &Provider, grant: Grant<'_>) -> Option<ErrorDescription> {
-    let beside = sibling(&provider.token_response.error, "error_description");
+/// Reads the description of an error, without the `secrets`.
+fn describe(
+    response: &Value,
+    layout: &TokenResponse,
+    secrets: &[Zeroizing<String>],
+) -> Option<ErrorDescription> {
+    let beside = sibling(&layout.error, "error_description");
     let text = [beside.as_str(), "/error_description"]
         .into_iter()
         .find_map(|pointer| response.pointer(pointer)?.as_str())?;
-    let mut secrets = provider.secrets();
-    secrets.extend(grant.secrets());
-    ErrorDescription::new(text, &secrets)
+    ErrorDescription::new(text, secrets)
 }
 
 fn issued(
@@ -238,7 +243,7 @@ fn check_type(response: &Value, layout: &TokenResponse) -> Result<(), &'static s
     }
     match &layout.token_types {
         TokenTypes::Only(types) if kind.is_some() && !types.iter().any(|one| is(one)) => {
-            Err("its token_type is none of `token_types`")
+            Err("its token_type is not among `token_types`")
         }
         TokenTypes::AnyBearer | TokenTypes::Only(_) => Ok(()),
     }

@@ -22,7 +22,7 @@ async fn ask(provider: Provider) -> Result<Issued, TokenRequestError> {
 }
 
 async fn fault_of(provider: Provider) -> Fault {
-    let error = ask(provider).await.unwrap_err();
+    let error = Box::pin(ask(provider)).await.unwrap_err();
     assert!(!format!("{error} {error:?}").contains(CANARY));
     error.fault().clone()
 }

@@ -5,7 +5,7 @@ use std::{fmt, sync::Arc};
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
-/// What stands for a secret of ours.
+/// The text in place of a secret of ours.
 const REDACTED: &str = "[redacted]";
 
 /// An `error_description` (RFC 6749 §5.2): printable, bounded, and without secrets of ours.

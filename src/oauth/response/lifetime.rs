@@ -17,7 +17,8 @@ const FIRST_MILLISECONDS: f64 = 1e11;
 
 /// Returns the lifetime of the access token from `requested_at` on.
 ///
-/// The absolute expiry comes first, where the layout names one. Zero, a negative number or a senseless value is none.
+/// The absolute expiry comes first, where the layout names one. Zero, a negative number or a senseless value counts as
+/// absent.
 pub(super) fn of_access_token(
     response: &Value,
     layout: &TokenResponse,

@@ -1,8 +1,10 @@
 //! Errors in responses: the code where the vendor puts it, and what it means.
 
+use std::borrow::Cow;
+
 use http::StatusCode;
 use serde_json::Value;
-use std::borrow::Cow;
+use zeroize::Zeroizing;
 
 use crate::oauth::{
     error::{ErrorCode, Fault, TokenRefusal},
@@ -98,7 +100,30 @@ impl ErrorLayout<'_> {
 fn rejected(status: StatusCode, code: Option<&str>) -> Fault {
     Fault::Rejected {
         status: status.as_u16(),
-        code: code.and_then(ErrorCode::parse),
+        code: code.map(|text| ErrorCode::parse(text).unwrap_or_else(ErrorCode::unknown)),
+    }
+}
+
+/// Hides a code that holds one of the `secrets`.
+pub(super) fn without_secrets(fault: Fault, secrets: &[Zeroizing<String>]) -> Fault {
+    match fault {
+        Fault::Rejected {
+            status,
+            code: Some(code),
+        } => {
+            let holds = |secret: &Zeroizing<String>| {
+                !secret.is_empty() && code.as_str().contains(secret.as_str())
+            };
+            let code = match secrets.iter().any(holds) {
+                true => ErrorCode::unknown(),
+                false => code,
+            };
+            Fault::Rejected {
+                status,
+                code: Some(code),
+            }
+        }
+        fault => fault,
     }
 }
 

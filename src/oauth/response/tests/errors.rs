@@ -241,3 +241,24 @@ fn a_refresh_may_leave_the_api_base_out_and_a_login_may_not() {
     let error = read(&provider, exchange, 200, None, body).unwrap_err();
     assert_eq!(error.kind(), "api_base");
 }
+
+#[test]
+fn a_code_that_cannot_be_shown_is_an_unknown_error() {
+    let secret = format!("bad {}", fake::CANARY);
+    for code in [
+        "canary\\n",
+        "ä",
+        &"x".repeat(65),
+        &secret,
+        "the-old-refresh-token",
+    ] {
+        let body = format!(r#"{{"error":"{code}"}}"#);
+        let provider = with_layout(TokenResponse::default());
+        let error = refreshed(&provider, 400, None, body.as_bytes()).unwrap_err();
+        let text = format!("{error} {error:?}");
+        assert!(
+            text.contains("unknown_error") && !text.contains(code),
+            "{text}"
+        );
+    }
+}
