@@ -59,6 +59,7 @@ impl World {
         let mut provider = provider(&endpoint);
         if setup.login {
             provider.grant_type = GrantType::AuthorizationCode;
+            provider.issuer = Some("https://as.example".to_owned());
             provider.authorization = Some(Authorization {
                 endpoint: Some(
                     format!("http://{}/authorize", endpoint.address)

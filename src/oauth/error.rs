@@ -59,7 +59,7 @@ pub enum Fault {
     NotCaptured {
         /// The name of the capture.
         name: String,
-        /// Why there is none.
+        /// The reason.
         reason: &'static str,
     },
     /// The endpoint's host name was not found.

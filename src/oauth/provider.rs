@@ -18,7 +18,7 @@ mod token_request;
 mod token_response;
 mod verification;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use zeroize::Zeroizing;
 
@@ -119,28 +119,37 @@ impl Provider {
         !self.grant_type.needs_login() || self.sign_in.is_some()
     }
 
-    /// Returns the current secrets that requests to the authorization server hold.
+    /// Returns the current values of [`Provider::live_secrets`].
     pub fn secrets(&self) -> Vec<Zeroizing<String>> {
+        let secrets = self.live_secrets().into_iter();
+        secrets
+            .map(|secret| Zeroizing::new(secret.current().expose().to_owned()))
+            .collect()
+    }
+
+    /// Returns the secrets of requests, which may change in their files.
+    pub fn live_secrets(&self) -> Vec<&Arc<LiveSecret>> {
         let request = &self.token_request;
-        let in_parameters = [
+        let maps = [
             &request.params,
             &request.params_on_exchange,
             &request.params_on_refresh,
+            &self.revocation.params,
+            &self.api.query,
         ];
-        let in_parameters = in_parameters.into_iter().flat_map(|values| values.values());
-        let in_headers = request.headers.iter().map(|(_, value)| value);
-        let configured = in_parameters
-            .chain(in_headers)
-            .filter_map(|value| match value {
-                ParameterValue::Secret(secret) => Some(secret),
-                ParameterValue::Text(_) | ParameterValue::List(_) => None,
-            });
-        [&self.client_secret, &self.password, &self.refresh_token]
-            .into_iter()
-            .flatten()
-            .chain(self.sign_in.as_ref().map(|sign_in| &sign_in.password))
-            .chain(configured)
-            .map(|secret| Zeroizing::new(secret.current().expose().to_owned()))
-            .collect()
+        let consent = self.authorization.iter().map(|consent| &consent.params);
+        let parameters = maps.into_iter().chain(consent).flat_map(BTreeMap::values);
+        let headers = [
+            &request.headers,
+            &self.api.headers,
+            &self.api.default_headers,
+        ];
+        let headers = headers.into_iter().flatten().map(|(_, value)| value);
+        let values = parameters.chain(headers).filter_map(ParameterValue::secret);
+        let own = [&self.client_secret, &self.password, &self.refresh_token];
+        let account = self.sign_in.iter().map(|account| &account.password);
+        let assertion = self.assertion.iter().flat_map(Assertion::secrets);
+        let own = own.into_iter().flatten().chain(account);
+        own.chain(assertion).chain(values).collect()
     }
 }

@@ -48,7 +48,7 @@ pub struct Issued {
     pub refresh_lifetime: Option<Duration>,
     /// The instant just before the request was sent.
     pub requested_at: BootInstant,
-    /// The API's base from the response, and the values that the login captured.
+    /// The parts of requests to the API beside the token, as far as the login or the response decides them.
     pub context: ApiContext,
 }
 

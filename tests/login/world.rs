@@ -67,13 +67,18 @@ impl World {
         let text = format!(
             "[admin]\nlisten = \"{admin}\"\n[store]\npath = {store:?}\n[providers.demo]\n\
              grant_type = \"authorization_code\"\nbase_url = {base:?}\ntoken_endpoint = {token:?}\n\
-             authorization_endpoint = {authorize:?}\nrevocation_endpoint = {revoke:?}\nclient_id = {client_id:?}\n\
+             authorization_endpoint = {authorize:?}\n{revoke}client_id = {client_id:?}\n\
              client_secret = {secret:?}\n{more}\n{rest}",
             store = self.store(),
             base = self.server.base_url(),
             token = self.server.token_endpoint(),
             authorize = self.server.authorization_endpoint().unwrap(),
-            revoke = self.server.revocation_endpoint().unwrap(),
+            revoke = self
+                .server
+                .revocation_endpoint()
+                .map_or_else(String::new, |address| {
+                    format!("revocation_endpoint = {address:?}\n")
+                }),
             secret = client_secret,
         );
         fs::write(self.folder.path().join("bearward.toml"), text).unwrap();

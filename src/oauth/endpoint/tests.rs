@@ -141,7 +141,7 @@ async fn network_failures_have_distinct_faults() {
 }
 
 async fn error_of(provider: Provider) -> TokenRequestError {
-    ask(provider).await.unwrap_err()
+    Box::pin(ask(provider)).await.unwrap_err()
 }
 
 #[tokio::test]
