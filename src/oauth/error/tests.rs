@@ -1,4 +1,4 @@
-//! What errors say, and to whom.
+//! The texts of errors, and the party that has to act.
 
 use super::*;
 
