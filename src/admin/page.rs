@@ -105,8 +105,10 @@ fn provider_row(name: &str, provider: &ProviderStatus, now: SystemTime) -> Marku
 fn last_error(error: Option<&ErrorStatus>, now: SystemTime) -> Markup {
     html! {
         @match error {
-            Some(ErrorStatus { kind, message, at }) => {
-                strong { (kind) } " " (message) " " small { (instant(*at, now)) }
+            Some(ErrorStatus { kind, message, at, description }) => {
+                strong { (kind) } " " (message) " "
+                @if let Some(description) = description { q { (description) } " " }
+                small { (instant(*at, now)) }
             }
             None => "–",
         }
@@ -169,6 +171,7 @@ mod tests {
         let error = ErrorStatus {
             kind: name.into(),
             message: name.into(),
+            description: Some(name.into()),
             at: Some(SystemTime::UNIX_EPOCH),
         };
         Status {
@@ -183,6 +186,7 @@ mod tests {
                     expires_at: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(252)),
                     refresh_at: None,
                     has_refresh_token: false,
+                    login_expires_at: None,
                     token_requests: 3,
                     last_error: Some(error),
                     can_log_in: true,

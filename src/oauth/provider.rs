@@ -20,6 +20,8 @@ mod verification;
 
 use std::{collections::BTreeMap, sync::Arc};
 
+use zeroize::Zeroizing;
+
 pub use self::{
     api::{ApiBase, ApiFields},
     assertion::{Assertion, AssertionSource, ClaimValue, SigningAlgorithm},
@@ -110,6 +112,19 @@ impl Provider {
             (None, Some(issuer)) => issuer,
             (None, None) => "",
         }
+    }
+
+    /// Returns whether a new token can be had without a person and without a refresh token.
+    pub fn can_renew_alone(&self) -> bool {
+        !self.grant_type.needs_login() || self.sign_in.is_some()
+    }
+
+    /// Returns the current values of [`Provider::live_secrets`].
+    pub fn secrets(&self) -> Vec<Zeroizing<String>> {
+        let secrets = self.live_secrets().into_iter();
+        secrets
+            .map(|secret| Zeroizing::new(secret.current().expose().to_owned()))
+            .collect()
     }
 
     /// Returns the secrets of requests, which may change in their files.

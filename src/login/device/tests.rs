@@ -47,7 +47,12 @@ async fn log_in(server: &TokenServer) -> (Result<(), DeviceLoginError>, bool) {
     let grant = StoredGrant::new(provider.clone(), store, clock.clone());
     let endpoint = TokenEndpoint::new(provider, clock.clone());
     let device = device::authorize(&endpoint).await.unwrap();
-    let login = confirm(TokenReceiver::Store(&grant), &endpoint, clock, device);
+    let login = Box::pin(confirm(
+        TokenReceiver::Store(&grant),
+        &endpoint,
+        clock,
+        device,
+    ));
     let time = async {
         loop {
             tokio::time::sleep(Duration::from_millis(2)).await;

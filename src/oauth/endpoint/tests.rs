@@ -9,7 +9,7 @@ use crate::{
     clock::ManualClock,
     oauth::{
         fake::{self, CANARY, Reply, TokenServer},
-        provider::{ClientAuth, HostList, TokenMethod},
+        provider::{ClientAuth, HostList, Lifetime, TokenMethod},
     },
     secret::Secret,
     tls::Trust,
@@ -32,7 +32,7 @@ async fn a_token_request_follows_the_rfc() {
     let server = TokenServer::start(Reply::Token(60)).await;
     let issued = ask(fake::provider(&server.url())).await.unwrap();
     assert_eq!(issued.access_token.expose(), format!("{CANARY}-1"));
-    assert_eq!(issued.lifetime, Duration::from_secs(60));
+    assert_eq!(issued.lifetime, Lifetime::For(Duration::from_secs(60)));
     let request = server.requests().remove(0);
     assert!(request.starts_with("POST /token HTTP/1.1\r\n"), "{request}");
     for line in [
