@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-const STARTED: &str = r#"{"device_code":"d","user_code":"U","verification_uri":"https://as.example/device","expires_in":60,"interval":5}"#;
+const STARTED: &str = r#"{"device_code":"dev1ce","user_code":"U","verification_uri":"https://as.example/device","expires_in":60,"interval":5}"#;
 
 /// A server that has `replies` to polls, the last one for ever.
 async fn server(replies: &'static [(u16, &'static str)]) -> TokenServer {
