@@ -69,12 +69,14 @@ pub enum PollError {
 /// # Errors
 /// The request failed, or the response is not usable.
 pub async fn authorize(endpoint: &TokenEndpoint) -> Result<DeviceAuthorization, TokenRequestError> {
-    let provider = endpoint.provider();
+    let provider = endpoint
+        .provider_with(EndpointKey::DeviceAuthorization)
+        .await?;
     let context = ApiContext::default();
-    let variables = Variables::new(provider, &context);
+    let variables = Variables::new(&provider, &context);
     let url = endpoint.resolve(provider.device_authorization_endpoint.as_ref(), &variables);
     let started = async {
-        let source = endpoint.source(&variables);
+        let source = endpoint.source(&provider, &variables);
         let request = request::device_authorization_request(source, url.clone()?)?;
         let response = endpoint.send(request).await?;
         let (headers, body) = (&response.headers, &response.body);

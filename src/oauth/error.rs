@@ -49,6 +49,20 @@ pub enum Fault {
     /// No request can be made; the text gives the reason.
     #[error("cannot be called: {0}")]
     Setup(&'static str),
+    /// No request can be made; the text gives the reason and names the key of the configuration.
+    #[error("cannot be called: {0}")]
+    Unusable(String),
+    /// The proxy that the connection goes through failed.
+    #[error("cannot be reached through the proxy {proxy}, which {reason}")]
+    Proxy {
+        /// The proxy's origin.
+        proxy: String,
+        /// What the proxy did, and what to do next.
+        reason: &'static str,
+    },
+    /// The discovery document is not usable; the text gives the reason.
+    #[error("has no usable discovery document: {0}; nothing was sent to its endpoints")]
+    Discovery(&'static str),
     /// No request can be made, because a variable has no value.
     #[error(
         "cannot be called: {0}; configure it in `vars`, or log in again if the login captures it"
@@ -271,11 +285,14 @@ impl TokenRequestError {
     pub fn side(&self) -> FaultSide {
         match self.fault {
             Fault::Setup(_)
+            | Fault::Unusable(_)
             | Fault::MissingVariable(_)
             | Fault::NotCaptured { .. }
             | Fault::Refused(_)
             | Fault::SignInRefused { .. } => FaultSide::Client,
-            Fault::Dns | Fault::Connect | Fault::Timeout => FaultSide::Network,
+            Fault::Dns | Fault::Connect | Fault::Timeout | Fault::Proxy { .. } => {
+                FaultSide::Network
+            }
             _ => FaultSide::Server,
         }
     }
@@ -283,7 +300,9 @@ impl TokenRequestError {
     /// Returns a stable word for metrics and machines: the code of a refusal, or the kind of the failure.
     pub const fn kind(&self) -> &'static str {
         match self.fault {
-            Fault::Setup(_) | Fault::MissingVariable(_) => "setup",
+            Fault::Setup(_) | Fault::Unusable(_) | Fault::MissingVariable(_) => "setup",
+            Fault::Proxy { .. } => "proxy",
+            Fault::Discovery(_) => "discovery",
             Fault::NotCaptured { .. } => "capture",
             Fault::Dns => "dns",
             Fault::Connect => "connect",

@@ -149,7 +149,11 @@ impl Provider {
         let own = [&self.client_secret, &self.password, &self.refresh_token];
         let account = self.sign_in.iter().map(|account| &account.password);
         let assertion = self.assertion.iter().flat_map(Assertion::secrets);
+        let certificate = self.client_certificate.iter().map(|found| &found.key);
+        let proxy = request.proxy.iter().flat_map(|proxy| &proxy.credentials);
+        let proxy = proxy.map(|credentials| &credentials.password);
         let own = own.into_iter().flatten().chain(account);
-        own.chain(assertion).chain(values).collect()
+        let own = own.chain(assertion).chain(certificate).chain(proxy);
+        own.chain(values).collect()
     }
 }
