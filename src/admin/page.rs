@@ -67,6 +67,7 @@ fn providers(status: &Status, now: SystemTime) -> Markup {
                     th { "State" }
                     th { "Token expires" }
                     th { "Refresh" }
+                    th { "Login ends" }
                     th { "Requests" }
                     th { "Last error" }
                     th {}
@@ -89,6 +90,7 @@ fn provider_row(name: &str, provider: &ProviderStatus, now: SystemTime) -> Marku
             td { span class={ "state " (provider.state) } { (provider.state.replace('_', " ")) } }
             td { (instant(provider.expires_at, now)) }
             td { (instant(provider.refresh_at, now)) }
+            td { (instant(provider.login_expires_at, now)) }
             td class="number" { (provider.token_requests) }
             td { (last_error(provider.last_error.as_ref(), now)) }
             td class="actions" {

@@ -131,19 +131,20 @@ fn a_valid_refresh_token_is_returned() {
 }
 
 #[test]
-fn client_credentials_ignore_a_refresh_token() {
+fn grants_without_a_login_ignore_a_refresh_token() {
     let provider = fake::provider("http://127.0.0.1/");
+    let grants = [
+        Grant::ClientCredentials,
+        Grant::JwtBearer,
+        Grant::Password,
+        Grant::Other("account_credentials"),
+    ];
     for member in ["\"r\"", "7", "\"\\n\""] {
         let body = format!(r#"{{"access_token":"abc","refresh_token":{member}}}"#);
-        let issued = read(
-            &provider,
-            Grant::ClientCredentials,
-            200,
-            None,
-            body.as_bytes(),
-        )
-        .unwrap();
-        assert_eq!(issued.refresh_token, None);
+        for grant in grants {
+            let issued = read(&provider, grant, 200, None, body.as_bytes()).unwrap();
+            assert_eq!(issued.refresh_token, None);
+        }
     }
 }
 
