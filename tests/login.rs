@@ -10,6 +10,8 @@
 mod presets;
 #[path = "login/sign_in.rs"]
 mod sign_in;
+#[path = "login/vendor.rs"]
+mod vendor;
 #[path = "login/world.rs"]
 mod world;
 
