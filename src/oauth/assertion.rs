@@ -112,4 +112,5 @@ impl From<AssertionError> for TokenRequestError {
     }
 }
 
-// TESTS
+#[cfg(test)]
+mod tests;

@@ -23,6 +23,7 @@ use crate::{
         authorization::{Attempt, Authorized, CallbackError},
         device,
         endpoint::TokenEndpoint,
+        error::EndpointKey,
         provider::Provider,
         redirect_uri::RedirectUri,
     },
@@ -51,7 +52,7 @@ impl LoginFlow<'_> {
         let store = self.open_store().await?;
         let attempt = self.new_attempt(Some(listener.uri()))?;
         let (mut callbacks, listening) = listener.serve().map_err(LoginError::System)?;
-        self.show_authorization_url(&attempt)?;
+        self.show_authorization_url(&attempt).await?;
         let returned = timeout(LOGIN_TIMEOUT, async {
             while let Some(Callback { query, reply }) = callbacks.recv().await {
                 let (outcome, result) = self.handle_callback(&attempt, &query, &store).await;
@@ -98,7 +99,7 @@ impl LoginFlow<'_> {
     ) -> Result<(), LoginError> {
         let store = self.open_store().await?;
         let attempt = self.new_attempt(uri)?;
-        self.show_authorization_url(&attempt)?;
+        self.show_authorization_url(&attempt).await?;
         print_diagnostic(
             "Then paste the address that the browser was sent back to, or the code alone:\n",
         );
@@ -226,8 +227,11 @@ impl LoginFlow<'_> {
             .map_err(|error| LoginError::System(io::Error::other(error.to_string())))
     }
 
-    fn show_authorization_url(&self, attempt: &Attempt) -> Result<(), LoginError> {
-        let url = attempt.url(self.provider).map_err(LoginError::Request)?;
+    async fn show_authorization_url(&self, attempt: &Attempt) -> Result<(), LoginError> {
+        let endpoint = TokenEndpoint::new(self.provider.clone(), Arc::new(SystemClock));
+        let provider = endpoint.provider_with(EndpointKey::Authorization).await;
+        let url = provider.and_then(|provider| attempt.url(&provider));
+        let url = url.map_err(LoginError::Request)?;
         self.show("Open this address in a browser and log in there:", &url);
         Ok(())
     }
