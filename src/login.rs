@@ -30,6 +30,9 @@ pub fn supports_browser_login(provider: &Provider) -> bool {
     let has_endpoint = provider
         .authorization
         .as_ref()
-        .is_some_and(|authorization| authorization.endpoint.is_some());
+        .is_some_and(|authorization| {
+            // The discovery document of an issuer supplies the endpoint.
+            authorization.endpoint.is_some() || provider.issuer.is_some()
+        });
     provider.grant_type == GrantType::AuthorizationCode && has_endpoint
 }

@@ -9,6 +9,7 @@ pub mod assertion;
 pub mod authorization;
 pub mod capture;
 pub mod client_auth;
+pub mod content_coding;
 pub mod device;
 pub mod endpoint;
 pub mod error;

@@ -22,7 +22,9 @@ use crate::{
         LoginOutcome, TokenReceiver, attempts::AttemptStore, exchange_code, login_path, redirect,
         supports_browser_login,
     },
-    oauth::{authorization::Attempt, provider::Provider},
+    oauth::{
+        authorization::Attempt, endpoint::TokenEndpoint, error::EndpointKey, provider::Provider,
+    },
     secret::Secret,
 };
 
@@ -82,7 +84,9 @@ pub(super) async fn start(
     let Some(cookie) = cookie else {
         return respond::internal_error();
     };
-    let url = match attempt.url(provider) {
+    let endpoint = TokenEndpoint::new(provider.clone(), state.shared_clock());
+    let completed = endpoint.provider_with(EndpointKey::Authorization).await;
+    let url = match completed.and_then(|provider| attempt.url(&provider)) {
         Ok(url) => url,
         Err(error) => return end(Some(&name), LoginOutcome::not_started(&name, &error), None),
     };

@@ -78,7 +78,7 @@ async fn fetch(
     let variables = Variables::new(endpoint.provider(), &issued.context);
     let url = endpoint.resolve(Some(url), &variables);
     let value = async {
-        let source = endpoint.source(&variables);
+        let source = endpoint.source(endpoint.provider(), &variables);
         let request = request::capture_request(source, url.clone()?, &issued.access_token)?;
         let response = endpoint.send(request).await?;
         let (status, body) = (response.status, &response.body);

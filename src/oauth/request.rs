@@ -164,6 +164,12 @@ pub fn capture_request(
     ))
 }
 
+/// Builds a GET of a public document, without authentication.
+pub fn document_request(url: Url) -> PreparedRequest {
+    let none = Parameters::default();
+    encode(Method::GET, url, default_headers(), Encoding::Query, &none)
+}
+
 /// Builds a POST of `parameters`, without client authentication.
 pub fn post_request(url: Url, encoding: Encoding, parameters: &Parameters) -> PreparedRequest {
     encode(Method::POST, url, default_headers(), encoding, parameters)
@@ -208,7 +214,11 @@ impl Draft {
     }
 }
 
-fn bearer_credentials(token: &Secret) -> Result<HeaderValue, TokenRequestError> {
+/// Builds Bearer credentials (RFC 6750 §2.1).
+///
+/// # Errors
+/// The token has bytes that cannot stand in a header field.
+pub(super) fn bearer_credentials(token: &Secret) -> Result<HeaderValue, TokenRequestError> {
     let text = Zeroizing::new(format!("Bearer {}", token.expose()));
     sensitive(&text)
 }

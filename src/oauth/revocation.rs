@@ -1,5 +1,7 @@
 //! Token revocation (RFC 7009).
 
+use std::sync::Arc;
+
 use super::{
     api_context::ApiContext,
     endpoint::TokenEndpoint,
@@ -51,24 +53,40 @@ pub async fn revoke(
     endpoint: &TokenEndpoint,
     login: &EndedLogin,
 ) -> Result<Option<RevokedToken>, TokenRequestError> {
-    let provider = endpoint.provider();
+    let provider = &*provider(endpoint).await?;
     let address = provider.revocation_endpoint.as_ref();
     let (Some(address), Some((kind, token))) = (address, login.token(provider)) else {
         return Ok(None);
     };
-    let sent = send(endpoint, login, address, kind, token).await;
+    let sent = send(endpoint, provider, login, address, kind, token).await;
     sent.map(|()| Some(kind))
         .map_err(|error| error.for_endpoint(EndpointKey::Revocation, address.as_fixed()))
 }
 
+/// Returns the provider, with the revocation endpoint of its discovery document if none is configured.
+async fn provider(endpoint: &TokenEndpoint) -> Result<Arc<Provider>, TokenRequestError> {
+    let configured = endpoint.provider();
+    match endpoint.provider_with(EndpointKey::Revocation).await {
+        // A server without a document, whose other endpoints are configured, has no revocation endpoint.
+        Err(error)
+            if matches!(error.fault(), Fault::Discovery(_))
+                && configured.token_endpoint.is_some() =>
+        {
+            Ok(Arc::new(configured.clone()))
+        }
+        provider => provider,
+    }
+}
+
 async fn send(
     endpoint: &TokenEndpoint,
+    provider: &Provider,
     login: &EndedLogin,
     address: &EndpointUrl,
     kind: RevokedToken,
     token: &Secret,
 ) -> Result<(), TokenRequestError> {
-    let bearer = match endpoint.provider().revocation.auth {
+    let bearer = match provider.revocation.auth {
         RevocationAuth::Bearer => Some(login.access_token.as_ref().ok_or_else(without_bearer)?),
         RevocationAuth::Client | RevocationAuth::None => None,
     };
@@ -76,9 +94,9 @@ async fn send(
         RevokedToken::RefreshToken => "refresh_token",
         RevokedToken::AccessToken => "access_token",
     };
-    let variables = Variables::new(endpoint.provider(), &login.context);
+    let variables = Variables::new(provider, &login.context);
     let url = endpoint.resolve(Some(address), &variables)?;
-    let source = endpoint.source(&variables);
+    let source = endpoint.source(provider, &variables);
     let request = request::revocation_request(source, url, token, hint, bearer)?;
     let response = endpoint.send(request).await?;
     let (headers, body) = (&response.headers, &response.body);

@@ -23,6 +23,7 @@ use crate::{
         authorization::{Attempt, Authorized, CallbackError},
         device,
         endpoint::TokenEndpoint,
+        error::EndpointKey,
         provider::Provider,
         redirect_uri::RedirectUri,
     },
@@ -51,7 +52,7 @@ impl LoginFlow<'_> {
         let store = self.open_store().await?;
         let attempt = self.new_attempt(Some(listener.uri()))?;
         let (mut callbacks, listening) = listener.serve().map_err(LoginError::System)?;
-        self.show_authorization_url(&attempt)?;
+        self.show_authorization_url(&attempt).await?;
         let returned = timeout(LOGIN_TIMEOUT, async {
             while let Some(Callback { query, reply }) = callbacks.recv().await {
                 let (outcome, result) = self.handle_callback(&attempt, &query, &store).await;
@@ -98,7 +99,7 @@ impl LoginFlow<'_> {
     ) -> Result<(), LoginError> {
         let store = self.open_store().await?;
         let attempt = self.new_attempt(uri)?;
-        self.show_authorization_url(&attempt)?;
+        self.show_authorization_url(&attempt).await?;
         print_diagnostic(
             "Then paste the address that the browser was sent back to, or the code alone:\n",
         );
@@ -163,7 +164,7 @@ impl LoginFlow<'_> {
 
     /// Signs in with the configured account, without a browser.
     pub(super) async fn log_in_by_account(&self) -> Result<(), LoginError> {
-        let store = self.open_store().await?;
+        let store = self.open_own_store().await?;
         let (login, clock) = self.stored_grant(&store);
         sign_in(TokenReceiver::Store(&login), self.provider, clock)
             .await
@@ -172,7 +173,7 @@ impl LoginFlow<'_> {
 
     /// Shows a code and the address to confirm it at, and waits until the person has done so (RFC 8628).
     pub(super) async fn log_in_by_device(&self) -> Result<(), LoginError> {
-        let store = self.open_store().await?;
+        let store = self.open_own_store().await?;
         let (login, clock) = self.stored_grant(&store);
         let endpoint = TokenEndpoint::new(self.provider.clone(), clock.clone());
         let device = device::authorize(&endpoint)
@@ -199,6 +200,14 @@ impl LoginFlow<'_> {
         (login, clock)
     }
 
+    /// Opens the store for a login that no sidecar can take instead.
+    async fn open_own_store(&self) -> Result<Arc<dyn Store>, LoginError> {
+        match self.location {
+            StoreLocation::Memory => Err(LoginError::NotKept),
+            _ => self.open_store().await,
+        }
+    }
+
     /// Opens the store, which is known to be usable before the person is sent anywhere.
     async fn open_store(&self) -> Result<Arc<dyn Store>, LoginError> {
         if *self.location == StoreLocation::Memory {
@@ -218,8 +227,11 @@ impl LoginFlow<'_> {
             .map_err(|error| LoginError::System(io::Error::other(error.to_string())))
     }
 
-    fn show_authorization_url(&self, attempt: &Attempt) -> Result<(), LoginError> {
-        let url = attempt.url(self.provider).map_err(LoginError::Request)?;
+    async fn show_authorization_url(&self, attempt: &Attempt) -> Result<(), LoginError> {
+        let endpoint = TokenEndpoint::new(self.provider.clone(), Arc::new(SystemClock));
+        let provider = endpoint.provider_with(EndpointKey::Authorization).await;
+        let url = provider.and_then(|provider| attempt.url(&provider));
+        let url = url.map_err(LoginError::Request)?;
         self.show("Open this address in a browser and log in there:", &url);
         Ok(())
     }

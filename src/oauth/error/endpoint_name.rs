@@ -23,6 +23,8 @@ pub enum EndpointKey {
     Revocation,
     /// Headless consent.
     SignIn,
+    /// The discovery document (RFC 8414).
+    Issuer,
 }
 
 impl EndpointKey {
@@ -37,6 +39,7 @@ impl EndpointKey {
             Self::ApiBase => "api_base",
             Self::Revocation => "revocation_endpoint",
             Self::SignIn => "sign_in.endpoint",
+            Self::Issuer => "issuer",
         }
     }
 }
