@@ -57,6 +57,7 @@ mod unix_listener;
 
 // Its way on and the answer's way back.
 mod answers;
+mod api_base;
 mod api_fields;
 mod connections;
 mod descriptors;
