@@ -30,7 +30,7 @@ use crate::{
     admin::{AdminState, View},
     clock::Clock,
     config::Config,
-    oauth::provider::GrantType,
+    login::redirect::with_default_redirect_uri,
     server::{limits::Drain, listener::Bound},
     telemetry::metrics::Metrics,
     token::{
@@ -77,7 +77,12 @@ impl App {
         let tracker = TaskTracker::new();
         let metrics = Metrics::new();
 
-        let tokens = Tokens::start(&config.providers, store, clock.clone(), &metrics);
+        let admin = addresses.admin.as_ref();
+        let providers = config.providers.iter();
+        let providers: Vec<_> = providers
+            .map(|provider| with_default_redirect_uri(provider, admin))
+            .collect();
+        let tokens = Tokens::start(&providers, store, clock.clone(), &metrics);
         let tokens = Arc::new(tokens);
 
         let routes = RouteBuilder {
@@ -195,7 +200,7 @@ fn store_location(config: &Config) -> &StoreLocation {
     let has_logins = config
         .providers
         .iter()
-        .any(|provider| provider.grant_type != GrantType::ClientCredentials);
+        .any(|provider| provider.grant_type.needs_login());
     if has_logins || config.store_is_given {
         &config.store
     } else {

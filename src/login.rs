@@ -3,6 +3,7 @@
 //! The admin listener and `bearward login` both log people in. What they share is here; sockets and cookies are theirs.
 
 pub mod attempts;
+pub mod device;
 pub mod exchange;
 mod hint;
 pub mod outcome;
@@ -13,7 +14,7 @@ pub mod store_identity;
 use std::time::Duration;
 
 pub use self::{
-    exchange::{ExchangeError, TokenReceiver, exchange_code},
+    exchange::{ExchangeError, TokenReceiver, exchange_code, sign_in},
     hint::login_hint,
     outcome::LoginOutcome,
     path::{CALLBACK_PATH, login_path, path_segment},
@@ -29,6 +30,9 @@ pub fn supports_browser_login(provider: &Provider) -> bool {
     let has_endpoint = provider
         .authorization
         .as_ref()
-        .is_some_and(|authorization| authorization.endpoint.is_some());
+        .is_some_and(|authorization| {
+            // The discovery document of an issuer supplies the endpoint.
+            authorization.endpoint.is_some() || provider.issuer.is_some()
+        });
     provider.grant_type == GrantType::AuthorizationCode && has_endpoint
 }

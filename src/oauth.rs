@@ -5,11 +5,16 @@
 //! ends it. Caching, refreshing and proxying belong to other modules.
 
 pub mod api_context;
+pub mod assertion;
 pub mod authorization;
+pub mod capture;
 pub mod client_auth;
+pub mod content_coding;
+pub mod device;
 pub mod endpoint;
 pub mod error;
 pub mod grant;
+pub mod parameters;
 pub mod provider;
 pub mod redirect_uri;
 pub mod request;
@@ -17,6 +22,7 @@ pub mod response;
 pub mod revocation;
 pub mod sign_in;
 pub mod template;
+pub mod variables;
 
 #[cfg(test)]
 pub(crate) mod fake;

@@ -11,7 +11,8 @@ use std::{
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 
-pub use self::client_certificate::ClientCertificate;
+use self::client_certificate::ClientCertificateResolver;
+pub use self::client_certificate::{ClientCertificate, ClientCertificateError};
 
 /// The certificate authorities that a connection trusts: the system's, and those of a PEM file.
 ///
@@ -53,22 +54,56 @@ impl Trust {
         self.file.as_deref()
     }
 
-    /// Builds a client configuration that trusts these roots and offers `alpn`.
-    pub fn client_config(&self, alpn: &[&[u8]]) -> ClientConfig {
+    /// Returns the system's roots and the additional ones.
+    fn roots(&self) -> RootCertStore {
         let mut roots = system_roots().clone();
         for certificate in &self.extra {
             // `with_ca_file` has seen each of them accepted.
             let _ = roots.add(certificate.clone());
         }
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap_or_else(|error| unreachable!("ring supports the default versions: {error}"))
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
-        config
+        roots
     }
+}
+
+/// Builds a client configuration that trusts `trust` and offers `alpn`.
+///
+/// A client certificate is shown to servers that request one. Its files are read again at each handshake.
+///
+/// # Errors
+/// The client certificate cannot be used.
+pub fn client_config(
+    trust: &Trust,
+    alpn: &[&[u8]],
+    certificate: Option<&ClientCertificate>,
+) -> Result<ClientConfig, ClientCertificateError> {
+    configure(trust.roots(), alpn, certificate)
+}
+
+/// Builds a client configuration without roots: reading the system's would delay connections without TLS.
+pub fn client_config_without_roots() -> ClientConfig {
+    configure(RootCertStore::empty(), &[], None)
+        .unwrap_or_else(|_| unreachable!("there is no client certificate"))
+}
+
+fn configure(
+    roots: RootCertStore,
+    alpn: &[&[u8]],
+    certificate: Option<&ClientCertificate>,
+) -> Result<ClientConfig, ClientCertificateError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap_or_else(|error| unreachable!("ring supports the default versions: {error}"))
+        .with_root_certificates(roots);
+    let mut config = match certificate {
+        Some(certificate) => {
+            let resolver = ClientCertificateResolver::new(certificate)?;
+            builder.with_client_cert_resolver(Arc::new(resolver))
+        }
+        None => builder.with_no_client_auth(),
+    };
+    config.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
+    Ok(config)
 }
 
 /// Makes ring the process's crypto provider. Repeating it changes nothing.

@@ -22,7 +22,9 @@ use crate::{
         LoginOutcome, TokenReceiver, attempts::AttemptStore, exchange_code, login_path, redirect,
         supports_browser_login,
     },
-    oauth::{authorization::Attempt, provider::Provider},
+    oauth::{
+        authorization::Attempt, endpoint::TokenEndpoint, error::EndpointKey, provider::Provider,
+    },
     secret::Secret,
 };
 
@@ -79,8 +81,14 @@ pub(super) async fn start(
     };
     let is_https = uri.url().scheme() == "https";
     let cookie = LoginCookie::for_state(attempt.state()).set(&browser, is_https);
-    let (Some(url), Some(cookie)) = (attempt.url(provider), cookie) else {
+    let Some(cookie) = cookie else {
         return respond::internal_error();
+    };
+    let endpoint = TokenEndpoint::new(provider.clone(), state.shared_clock());
+    let completed = endpoint.provider_with(EndpointKey::Authorization).await;
+    let url = match completed.and_then(|provider| attempt.url(&provider)) {
+        Ok(url) => url,
+        Err(error) => return end(Some(&name), LoginOutcome::not_started(&name, &error), None),
     };
     tracing::info!(provider = name, "login.begun");
     let started = StartedLogin {
@@ -160,8 +168,8 @@ async fn complete(state: &Arc<AdminState>, login: StartedLogin, query: &str) -> 
     let Some(credential) = credential.cloned() else {
         return LoginOutcome::reconfigured(&name);
     };
-    let code = match attempt.read_callback(&provider, query) {
-        Ok(code) => code,
+    let authorized = match attempt.read_callback(&provider, query) {
+        Ok(authorized) => authorized,
         Err(error) => return LoginOutcome::declined(&name, &error),
     };
     // Shutdown waits for the exchange: the login that a spent code brings would be lost.
@@ -174,7 +182,7 @@ async fn complete(state: &Arc<AdminState>, login: StartedLogin, query: &str) -> 
     let clock = state.shared_clock();
     let exchange = tracker.spawn(async move {
         let receiver = TokenReceiver::Credential(&credential);
-        let result = exchange_code(receiver, &provider, clock, &attempt, &code).await;
+        let result = exchange_code(receiver, &provider, clock, &attempt, &authorized).await;
         LoginOutcome::from_exchange(&provider.name, &result)
     });
     exchange

@@ -5,6 +5,7 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 use super::{fail, print_diagnostic};
 use crate::{
     config::{self, Config},
+    login::redirect::with_default_redirect_uri,
     oauth::provider::Provider,
     token::store::{self, Record, Store, StoreError, StoreLocation},
 };
@@ -40,6 +41,8 @@ impl Arguments {
         let (name, path) = (&self.provider, path.display());
         let provider =
             found.ok_or_else(|| fail(format!("there is no provider {name:?} in {path}")))?;
+        let admin = config.admin.as_ref().map(|admin| &admin.listen);
+        let provider = with_default_redirect_uri(&provider, admin);
         Ok((config, provider))
     }
 }

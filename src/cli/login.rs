@@ -1,4 +1,4 @@
-//! `bearward login`: a login in a browser, from the command line.
+//! `bearward login`: a login in a browser, by a code or by a configured account, from the command line.
 //!
 //! The address to open goes to standard output, alone on its line, and so does the result; remarks go to standard error.
 
@@ -57,16 +57,25 @@ async fn log_in(
     config: &Config,
     provider: &Arc<Provider>,
 ) -> Result<(), LoginError> {
-    if !supports_browser_login(provider) {
-        return Err(LoginError::NotSupported(reason(provider)));
-    }
+    let admin = config.admin.as_ref().map(|admin| &admin.listen);
+    let has_browser_login = supports_browser_login(provider);
     let flow = LoginFlow {
         provider,
         location: &config.store,
         admin_key: admin_key(config),
         opens_browser: !arguments.no_browser,
     };
-    let admin = config.admin.as_ref().map(|admin| &admin.listen);
+    if provider.grant_type == GrantType::DeviceCode {
+        return flow.log_in_by_device().await;
+    }
+    // What is pasted comes from a browser.
+    let pastes = arguments.paste && has_browser_login;
+    if provider.sign_in.is_some() && !pastes {
+        return flow.log_in_by_account().await;
+    }
+    if !has_browser_login {
+        return Err(LoginError::NotSupported(reason(provider)));
+    }
     let uri = match redirect::redirect_uri_for(provider, admin) {
         Some(uri) if !arguments.paste => uri,
         // Port 0 leads nowhere before the system has chosen one.
@@ -114,9 +123,7 @@ fn admin_key(config: &Config) -> Option<Secret> {
 fn reason(provider: &Provider) -> String {
     match &provider.grant_type {
         GrantType::RefreshToken => "its refresh token is given by the configuration".into(),
-        GrantType::AuthorizationCode | GrantType::DeviceCode => {
-            "it has no authorization_endpoint, and signs in by itself".into()
-        }
+        GrantType::AuthorizationCode => "it has no authorization_endpoint".into(),
         other => format!("its grant_type is {}, which has no login", other.as_str()),
     }
 }

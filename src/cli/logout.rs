@@ -7,10 +7,11 @@ use crate::{
     clock::{Clock, SystemClock},
     config::Config,
     oauth::{
+        api_context::ApiContext,
         endpoint::TokenEndpoint,
         error::TokenRequestError,
-        provider::{GrantType, Provider},
-        revocation::{self, Revoked},
+        provider::{Provider, RevokedToken},
+        revocation::{self, EndedLogin},
     },
     token::{
         grant::StoredGrant,
@@ -29,7 +30,7 @@ pub(super) struct Arguments {
 enum Outcome {
     /// There was none.
     NoLogin,
-    /// The refresh token is revoked.
+    /// The token that the vendor revokes is revoked.
     Revoked,
     /// There was no refresh token, and the access token is revoked.
     AccessTokenRevoked,
@@ -45,9 +46,10 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Err(status) => return status,
     };
     let name = &provider.name;
-    if provider.grant_type == GrantType::ClientCredentials {
+    if !provider.grant_type.needs_login() {
+        let grant_type = provider.grant_type.as_str();
         return fail(format!(
-            "{name}: its grant_type is client_credentials, which has no login"
+            "{name}: its grant_type is {grant_type}, which has no login"
         ));
     }
     if config.store == StoreLocation::Memory {
@@ -101,16 +103,21 @@ async fn log_out(config: &Config, provider: &Arc<Provider>) -> Result<Outcome, S
     let refresh_token = StoredGrant::new(provider.clone(), store, clock.clone())
         .log_out()
         .await?;
-    let revoked = match (refresh_token, access_token) {
-        (Some(token), _) => Revoked::RefreshToken(token),
-        (None, Some(token)) => Revoked::AccessToken(token),
-        (None, None) => return Ok(Outcome::NoLogin),
+    let login = EndedLogin {
+        refresh_token,
+        access_token,
+        context: ApiContext::default(),
     };
+    if login.is_empty() {
+        return Ok(Outcome::NoLogin);
+    }
     let endpoint = TokenEndpoint::new(provider.clone(), clock);
-    let outcome = match revocation::revoke(&endpoint, &revoked).await {
-        Ok(true) if matches!(revoked, Revoked::AccessToken(_)) => Outcome::AccessTokenRevoked,
-        Ok(true) => Outcome::Revoked,
-        Ok(false) => Outcome::NoRevocationEndpoint,
+    let outcome = match revocation::revoke(&endpoint, &login).await {
+        Ok(Some(RevokedToken::AccessToken)) if login.refresh_token.is_none() => {
+            Outcome::AccessTokenRevoked
+        }
+        Ok(Some(_)) => Outcome::Revoked,
+        Ok(None) => Outcome::NoRevocationEndpoint,
         Err(error) => Outcome::NotRevoked(error),
     };
     Ok(outcome)

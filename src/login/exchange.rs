@@ -5,12 +5,13 @@ use std::sync::Arc;
 use crate::{
     clock::Clock,
     oauth::{
-        authorization::{self, Attempt},
+        self,
+        authorization::{self, Attempt, Authorized},
         endpoint::TokenEndpoint,
         error::TokenRequestError,
         provider::Provider,
+        response::Issued,
     },
-    secret::Secret,
     token::{
         credential::Credential,
         grant::{PreparedLogin, RecordedLogin, StoredGrant},
@@ -52,7 +53,7 @@ pub enum ExchangeError {
     WithoutRefreshToken,
 }
 
-/// Exchanges `code`, which `attempt` brought, and gives the tokens to `receiver`.
+/// Exchanges the code that `attempt` brought, and gives the tokens to `receiver`.
 ///
 /// Cancellation between the request and its response loses the login; clients run this in a task of its own.
 ///
@@ -63,50 +64,72 @@ pub async fn exchange_code(
     provider: &Arc<Provider>,
     clock: Arc<dyn Clock>,
     attempt: &Attempt,
-    code: &Secret,
+    authorized: &Authorized,
 ) -> Result<(), ExchangeError> {
     // The store is locked and proven writable before the code is spent, which is valid once.
-    let prepared = receiver.prepare().await.map_err(ExchangeError::Store)?;
+    let prepared = receiver.prepare().await?;
     let endpoint = TokenEndpoint::new(provider.clone(), clock);
-    let issued = authorization::exchange(&endpoint, attempt, code)
-        .await
-        .map_err(ExchangeError::Request)?;
-    let stored = match receiver {
-        TokenReceiver::Credential(credential) => credential.complete_login(prepared, issued).await,
-        TokenReceiver::Store(login) => {
-            let mut prepared = prepared;
-            let stored = prepared.record(issued).await;
-            drop(prepared);
-            if stored.unsaved.is_some() {
-                login
-                    .save_before_exit()
-                    .await
-                    .map_err(ExchangeError::Lost)?;
-            }
-            RecordedLogin {
-                unsaved: None,
-                ..stored
-            }
-        }
-    };
-    match stored {
-        RecordedLogin {
-            unsaved: Some(error),
-            ..
-        } => Err(ExchangeError::NotStored(error)),
-        RecordedLogin {
-            has_refresh_token: false,
-            ..
-        } => Err(ExchangeError::WithoutRefreshToken),
-        RecordedLogin { .. } => Ok(()),
-    }
+    let issued = authorization::exchange(&endpoint, attempt, authorized).await;
+    let issued = issued.map_err(ExchangeError::Request)?;
+    receiver.complete(prepared, issued).await
+}
+
+/// Signs in with the configured account, and gives the tokens to `receiver`.
+///
+/// # Errors
+/// As [`exchange_code`].
+pub async fn sign_in(
+    receiver: TokenReceiver<'_>,
+    provider: &Arc<Provider>,
+    clock: Arc<dyn Clock>,
+) -> Result<(), ExchangeError> {
+    let prepared = receiver.prepare().await?;
+    let endpoint = TokenEndpoint::new(provider.clone(), clock);
+    let issued = oauth::sign_in::sign_in(&endpoint).await;
+    let issued = issued.map_err(ExchangeError::Request)?;
+    receiver.complete(prepared, issued).await
 }
 
 impl<'a> TokenReceiver<'a> {
-    async fn prepare(self) -> Result<PreparedLogin<'a>, StoreError> {
-        match self {
+    pub(super) async fn prepare(self) -> Result<PreparedLogin<'a>, ExchangeError> {
+        let prepared = match self {
             Self::Credential(credential) => credential.prepare_login().await,
             Self::Store(login) => login.prepare_login().await,
+        };
+        prepared.map_err(ExchangeError::Store)
+    }
+
+    /// Records a login.
+    pub(super) async fn complete(
+        self,
+        mut prepared: PreparedLogin<'a>,
+        issued: Issued,
+    ) -> Result<(), ExchangeError> {
+        let stored = match self {
+            Self::Credential(credential) => credential.complete_login(prepared, issued).await,
+            Self::Store(login) => {
+                let stored = prepared.record(issued).await;
+                drop(prepared);
+                if stored.unsaved.is_some() {
+                    let saved = login.save_before_exit().await;
+                    saved.map_err(ExchangeError::Lost)?;
+                }
+                RecordedLogin {
+                    unsaved: None,
+                    ..stored
+                }
+            }
+        };
+        match stored {
+            RecordedLogin {
+                unsaved: Some(error),
+                ..
+            } => Err(ExchangeError::NotStored(error)),
+            RecordedLogin {
+                has_refresh_token: false,
+                ..
+            } => Err(ExchangeError::WithoutRefreshToken),
+            RecordedLogin { .. } => Ok(()),
         }
     }
 }

@@ -8,7 +8,10 @@ use http_body_util::Full;
 use maud::html;
 
 use super::{ExchangeError, attempts::ClaimError};
-use crate::{oauth::authorization::CallbackError, server::html::Page};
+use crate::{
+    oauth::{authorization::CallbackError, error::TokenRequestError},
+    server::html::Page,
+};
 
 const NOT_LOGGED_IN: &str = "Not logged in";
 const NOT_STORED: &str = "The login is not stored";
@@ -116,6 +119,15 @@ impl LoginOutcome {
         )
     }
 
+    /// A login for which no authorization request can be made.
+    pub fn not_started(provider: &str, error: &TokenRequestError) -> Self {
+        Self {
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            title: NOT_LOGGED_IN,
+            detail: format!("Provider {provider:?}: {error}. Nothing was changed."),
+        }
+    }
+
     /// A callback during shutdown, when the exchange would be cut off.
     pub fn shutting_down(provider: &str) -> Self {
         Self::unavailable(format!(
@@ -172,7 +184,7 @@ impl LoginOutcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::oauth::error::{Fault, TokenRefusal, TokenRequestError};
+    use crate::oauth::error::{Fault, TokenRefusal};
 
     #[test]
     fn nothing_that_is_shown_becomes_markup() {

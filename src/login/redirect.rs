@@ -1,15 +1,24 @@
 //! The redirect target of a login: whether it is this listener, and under which of its names the login has to start.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr},
+    sync::Arc,
+};
 
 use http::uri::Authority;
 use url::{Host, Url};
 
 use super::{CALLBACK_PATH, supports_browser_login};
 use crate::{
-    oauth::{provider::Provider, redirect_uri::RedirectUri},
+    oauth::{
+        provider::{Authorization, Provider},
+        redirect_uri::RedirectUri,
+    },
     server::address::ListenAddress,
 };
+
+/// The callback of an admin listener with its default address.
+const DEFAULT_REDIRECT_URI: &str = "http://127.0.0.1:9900/callback";
 
 /// The `redirect_uri` of a login at `provider`: the configured one, or the admin listener's.
 ///
@@ -30,6 +39,28 @@ pub fn default_redirect_uri(admin: &ListenAddress) -> Option<RedirectUri> {
     format!("{}{CALLBACK_PATH}", admin_origin(admin)?)
         .parse()
         .ok()
+}
+
+/// The provider with its default `redirect_uri`, which a sign-in sends although nothing listens there.
+///
+/// Without an admin listener that a browser reaches it is that of the listener's default address.
+pub fn with_default_redirect_uri(
+    provider: &Arc<Provider>,
+    admin: Option<&ListenAddress>,
+) -> Arc<Provider> {
+    let is_configured = |settings: &Authorization| settings.redirect_uri.is_some();
+    if provider.authorization.as_ref().is_none_or(is_configured) {
+        return provider.clone();
+    }
+    let default = admin.and_then(default_redirect_uri);
+    // Port 0 leads nowhere before the system has chosen one.
+    let default = default.filter(|uri| uri.url().port() != Some(0));
+    let default = default.or_else(|| DEFAULT_REDIRECT_URI.parse().ok());
+    let mut provider = Provider::clone(provider);
+    if let Some(settings) = &mut provider.authorization {
+        settings.default_redirect_uri = default;
+    }
+    Arc::new(provider)
 }
 
 /// The origin at which a browser on this machine reaches the admin listener, such as `http://127.0.0.1:9900`.

@@ -14,12 +14,17 @@ use zeroize::Zeroizing;
 pub use self::callback::{CallbackError, ErrorDescription};
 pub(super) use self::callback::{code_parameter, parse_code};
 use super::{
+    api_context::ApiContext,
+    capture::{self, Captured},
     endpoint::TokenEndpoint,
-    error::TokenRequestError,
-    grant::{Grant, Parameters},
+    error::{EndpointKey, Fault, TokenRequestError},
+    grant::Grant,
+    parameters::Parameters,
     provider::Provider,
     redirect_uri::RedirectUri,
     response::Issued,
+    template::MissingVariable,
+    variables::Variables,
 };
 use crate::secret::Secret;
 
@@ -32,6 +37,17 @@ pub struct Attempt {
     state: Secret,
     code_verifier: Option<Secret>,
     redirect_uri: Option<RedirectUri>,
+    /// The text that is sent instead.
+    redirect_uri_value: Option<String>,
+}
+
+/// What the callback brings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authorized {
+    /// The authorization code.
+    pub code: Secret,
+    /// The captured values among the callback's parameters.
+    pub captured: Captured,
 }
 
 /// Shows neither state nor verifier.
@@ -89,6 +105,10 @@ impl Attempt {
             state,
             code_verifier,
             redirect_uri: redirect_uri.cloned(),
+            redirect_uri_value: provider
+                .authorization
+                .as_ref()
+                .and_then(|settings| settings.redirect_uri_value.clone()),
         })
     }
 
@@ -104,28 +124,36 @@ impl Attempt {
 
     /// Builds the URL of the authorization request (RFC 6749 §4.1.1, RFC 7636 §4.3).
     ///
-    /// `None` for a provider without an authorization endpoint.
-    pub fn url(&self, provider: &Provider) -> Option<Url> {
-        let mut url = provider
-            .authorization
-            .as_ref()?
-            .endpoint
-            .as_ref()?
-            .as_fixed()?
-            .clone();
+    /// # Errors
+    /// The provider has no authorization endpoint, or a variable has no value.
+    pub fn url(&self, provider: &Provider) -> Result<Url, TokenRequestError> {
+        let url = self.request_url(provider);
+        url.map_err(|error| error.for_endpoint(EndpointKey::Authorization, None))
+    }
+
+    fn request_url(&self, provider: &Provider) -> Result<Url, TokenRequestError> {
+        let settings = provider.authorization.as_ref();
+        let endpoint = settings.and_then(|settings| settings.endpoint.as_ref());
+        let unknown = || TokenRequestError::new(Fault::Setup("its address is not known"));
+        let context = ApiContext::default();
+        let variables = self.variables(provider, &context);
+        let mut url = variables.complete(endpoint.ok_or_else(unknown)?)?;
         // RFC 6749 §3.1: the endpoint's own query stays.
         url.query_pairs_mut()
-            .extend_pairs(self.parameters(provider).iter());
-        Some(url)
+            .extend_pairs(self.parameters(provider)?.iter());
+        Ok(url)
     }
 
     /// Lists the parameters of the authorization request. Configured ones replace others of their name.
-    pub(super) fn parameters(&self, provider: &Provider) -> Parameters {
+    ///
+    /// # Errors
+    /// A variable has no value.
+    pub(super) fn parameters(&self, provider: &Provider) -> Result<Parameters, MissingVariable> {
         let mut parameters = Parameters::default();
         parameters.set("response_type", "code");
         parameters.set("client_id", &provider.client_id);
-        if let Some(redirect_uri) = &self.redirect_uri {
-            parameters.set("redirect_uri", redirect_uri.as_str());
+        if let Some(redirect_uri) = self.sent_redirect_uri() {
+            parameters.set("redirect_uri", redirect_uri);
         }
         if let Some(scope) = &provider.scope {
             parameters.set("scope", scope);
@@ -135,23 +163,34 @@ impl Attempt {
             parameters.set("code_challenge", &challenge(verifier));
             parameters.set("code_challenge_method", "S256");
         }
-        for (name, value) in provider
-            .authorization
-            .iter()
-            .flat_map(|authorization| &authorization.params)
-        {
-            for value in value.resolve(|_| None).unwrap_or_default() {
-                parameters.set(name, &value);
-            }
+        if let Some(settings) = &provider.authorization {
+            let context = ApiContext::default();
+            parameters.set_configured(&settings.params, &self.variables(provider, &context))?;
+            parameters.remove(&settings.omit);
+            parameters.rename(&settings.rename);
         }
-        parameters
+        Ok(parameters)
     }
 
-    /// Reads the query of the callback, without its `?`, and returns the code.
+    fn variables<'a>(&'a self, provider: &'a Provider, context: &'a ApiContext) -> Variables<'a> {
+        Variables::new(provider, context).with_redirect_uri(self.sent_redirect_uri())
+    }
+
+    /// Returns the value of `redirect_uri` in requests.
+    fn sent_redirect_uri(&self) -> Option<&str> {
+        let value = self.redirect_uri_value.as_deref();
+        value.or_else(|| self.redirect_uri.as_ref().map(RedirectUri::as_str))
+    }
+
+    /// Reads the query of the callback, without its `?`, and returns the code and the captured values.
     ///
     /// # Errors
     /// The callback belongs to another attempt, is a refusal, or holds no valid code.
-    pub fn read_callback(&self, provider: &Provider, query: &str) -> Result<Secret, CallbackError> {
+    pub fn read_callback(
+        &self,
+        provider: &Provider,
+        query: &str,
+    ) -> Result<Authorized, CallbackError> {
         callback::read_callback(self, provider, query)
     }
 
@@ -161,7 +200,11 @@ impl Attempt {
     ///
     /// # Errors
     /// As [`Attempt::read_callback`].
-    pub fn read_pasted(&self, provider: &Provider, text: &str) -> Result<Secret, CallbackError> {
+    pub fn read_pasted(
+        &self,
+        provider: &Provider,
+        text: &str,
+    ) -> Result<Authorized, CallbackError> {
         callback::read_pasted(self, provider, text)
     }
 
@@ -169,22 +212,29 @@ impl Attempt {
     pub fn grant<'a>(&'a self, code: &'a Secret) -> Grant<'a> {
         Grant::AuthorizationCode {
             code,
-            redirect_uri: self.redirect_uri.as_ref().map(RedirectUri::as_str),
+            redirect_uri: self.sent_redirect_uri(),
             code_verifier: self.code_verifier.as_ref(),
         }
     }
 }
 
-/// Exchanges the `code` of `attempt` for tokens, once (RFC 6749 §4.1.3).
+/// Exchanges the code of `attempt` for tokens, once (RFC 6749 §4.1.3), and captures what the login brings beside them.
 ///
 /// # Errors
-/// As [`TokenEndpoint::request`].
+/// As [`TokenEndpoint::request`]; or a captured value is missing.
 pub async fn exchange(
     endpoint: &TokenEndpoint,
     attempt: &Attempt,
-    code: &Secret,
+    authorized: &Authorized,
 ) -> Result<Issued, TokenRequestError> {
-    endpoint.request(attempt.grant(code)).await
+    let context = ApiContext {
+        captured: authorized.captured.clone(),
+        ..ApiContext::default()
+    };
+    let issued = endpoint
+        .request(attempt.grant(&authorized.code), &context)
+        .await?;
+    capture::complete(endpoint, issued, context.captured).await
 }
 
 /// Derives the code challenge by S256 (RFC 7636 §4.2).

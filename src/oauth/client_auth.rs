@@ -6,29 +6,55 @@ use url::form_urlencoded::byte_serialize;
 use zeroize::Zeroizing;
 
 use super::{
-    grant::Parameters,
-    provider::{ClientAuth, Provider},
+    assertion,
+    error::TokenRequestError,
+    parameters::Parameters,
+    provider::{BasicEncoding, ClientAuth},
+    request::{self, RequestSource},
 };
+
+/// The type of a JWT that authenticates a client (RFC 7523 §2.2).
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
 /// Adds the client's authentication to a request, with the current secret.
 ///
 /// A configured parameter of the same name stays.
-pub fn authenticate(provider: &Provider, parameters: &mut Parameters, headers: &mut HeaderMap) {
+///
+/// # Errors
+/// An assertion cannot be made.
+pub fn authenticate(
+    source: RequestSource<'_>,
+    parameters: &mut Parameters,
+    headers: &mut HeaderMap,
+) -> Result<(), TokenRequestError> {
+    let provider = source.provider;
     let secret = provider
         .client_secret
         .as_ref()
         .map(|secret| secret.current());
     let secret = secret.as_ref().map(|secret| secret.expose());
+    let make_assertion = || assertion::make(provider, source.variables, source.clock);
     match provider.client_auth {
-        ClientAuth::None
-        | ClientAuth::SecretJwt
-        | ClientAuth::PrivateKeyJwt
-        | ClientAuth::TlsClientAuth
-        | ClientAuth::JwtHeader => parameters.set_default("client_id", &provider.client_id),
+        ClientAuth::None | ClientAuth::TlsClientAuth => {
+            parameters.set_default("client_id", &provider.client_id);
+        }
+        // RFC 7521 §4.2: the assertion names the client.
+        ClientAuth::SecretJwt | ClientAuth::PrivateKeyJwt => {
+            parameters.set_default("client_assertion_type", JWT_BEARER);
+            parameters.set_default("client_assertion", make_assertion()?.expose());
+        }
+        ClientAuth::JwtHeader => {
+            let value = request::bearer_credentials(&make_assertion()?)?;
+            headers.insert(AUTHORIZATION, value);
+        }
         ClientAuth::SecretBasic => {
             headers.insert(
                 AUTHORIZATION,
-                basic(&provider.client_id, secret.unwrap_or_default()),
+                basic(
+                    &provider.client_id,
+                    secret.unwrap_or_default(),
+                    provider.token_request.basic,
+                ),
             );
         }
         ClientAuth::SecretPost => {
@@ -39,16 +65,23 @@ pub fn authenticate(provider: &Provider, parameters: &mut Parameters, headers: &
             }
         }
     }
+    Ok(())
 }
 
-/// Builds HTTP Basic credentials (RFC 7617) of form-encoded halves (RFC 6749 §2.3.1).
+/// Builds HTTP Basic credentials (RFC 7617), as a rule of form-encoded halves (RFC 6749 §2.3.1).
 ///
 /// The encoding lets the identifier hold a `:`, and both hold bytes outside ASCII.
-fn basic(id: &str, secret: &str) -> HeaderValue {
-    let mut pair = Zeroizing::new(String::new());
-    pair.extend(byte_serialize(id.as_bytes()));
-    pair.push(':');
-    pair.extend(byte_serialize(secret.as_bytes()));
+fn basic(id: &str, secret: &str, encoding: BasicEncoding) -> HeaderValue {
+    let pair = Zeroizing::new(match encoding {
+        BasicEncoding::Raw => format!("{id}:{secret}"),
+        BasicEncoding::Rfc6749 => {
+            let mut pair = String::new();
+            pair.extend(byte_serialize(id.as_bytes()));
+            pair.push(':');
+            pair.extend(byte_serialize(secret.as_bytes()));
+            pair
+        }
+    });
     let value = Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())));
     let mut value = HeaderValue::from_str(&value)
         .unwrap_or_else(|_| unreachable!("base64 has only bytes that may stand in a header field"));
@@ -62,7 +95,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        oauth::fake,
+        clock::ManualClock,
+        oauth::{api_context::ApiContext, fake, variables::Variables},
         secret::{LiveSecret, Secret},
     };
 
@@ -77,7 +111,13 @@ mod tests {
         provider.client_secret =
             secret.map(|secret| Arc::new(LiveSecret::fixed(Secret::new(secret))));
         let (mut parameters, mut headers) = (Parameters::default(), HeaderMap::new());
-        authenticate(&provider, &mut parameters, &mut headers);
+        let context = ApiContext::default();
+        let source = RequestSource {
+            provider: &provider,
+            variables: &Variables::new(&provider, &context),
+            clock: &ManualClock::new(),
+        };
+        authenticate(source, &mut parameters, &mut headers).unwrap();
         (
             parameters
                 .iter()

@@ -3,38 +3,40 @@
 //! No redirect is followed, the system's proxy is not used, and nothing is repeated. Time and size of a response are
 //! bounded.
 
-use std::{error::Error as StdError, io, sync::Arc, time::SystemTime};
+mod discovery;
+mod failure;
+mod http_client;
+
+use std::{sync::Arc, time::SystemTime};
 
 use http::{HeaderMap, StatusCode};
-use reqwest::{Client, Proxy, Response, redirect::Policy, retry};
-use rustls::{CertificateError, ClientConfig, RootCertStore};
-use tokio::{
-    sync::OnceCell,
-    time::{Instant, timeout_at},
-};
+use reqwest::{Client, Response};
+use tokio::time::{Instant, timeout_at};
 use url::Url;
 use zeroize::Zeroizing;
 
+use self::{discovery::Discovery, failure::convert_error, http_client::HttpClient};
 use super::{
+    api_context::ApiContext,
+    content_coding::{self, DecodeError},
     error::{EndpointKey, Fault, TokenRequestError},
     grant::Grant,
     provider::{EndpointUrl, Provider},
-    request::{self, PreparedRequest},
+    request::{self, PreparedRequest, RequestSource},
     response::{self, Issued},
+    variables::Variables,
 };
-use crate::{clock::Clock, tls};
+use crate::clock::Clock;
 
-/// The share of the timeout within which the connection has to be made.
-const CONNECT_SHARE: f64 = 0.9;
-
-/// The maximum size of a response body, in bytes.
-pub const MAX_RESPONSE_BYTES: usize = 64 * 1024;
+/// The maximum size of a response body, encoded as well as decoded, in bytes.
+pub const MAX_RESPONSE_BYTES: usize = 1024 * 1024;
 
 /// The token endpoint of one provider. The first request builds its HTTP client.
 pub struct TokenEndpoint {
     provider: Arc<Provider>,
     clock: Arc<dyn Clock>,
-    client: OnceCell<Client>,
+    client: HttpClient,
+    discovery: Discovery,
 }
 
 impl TokenEndpoint {
@@ -43,27 +45,60 @@ impl TokenEndpoint {
         Self {
             provider,
             clock,
-            client: OnceCell::new(),
+            client: HttpClient::default(),
+            discovery: Discovery::default(),
         }
     }
 
-    /// Returns the provider.
+    /// Returns the provider as it is configured.
     pub fn provider(&self) -> &Provider {
         &self.provider
     }
 
+    /// Returns the provider with the endpoint `key`, which its discovery document supplies if it is not configured.
+    ///
+    /// The endpoint stays absent where the document has none, and without an `issuer`.
+    ///
+    /// # Errors
+    /// There is no document, it is another issuer's, or it names an endpoint in plain text.
+    pub async fn provider_with(
+        &self,
+        key: EndpointKey,
+    ) -> Result<Arc<Provider>, TokenRequestError> {
+        self.discovery.provider_with(self, key).await
+    }
+
     /// Requests a token, once, within the provider's timeout.
+    ///
+    /// `context` holds the captured values of the login.
     ///
     /// # Errors
     /// The request failed, or the response holds no usable token.
-    pub async fn request(&self, grant: Grant<'_>) -> Result<Issued, TokenRequestError> {
-        let issued = self.request_token(grant).await;
-        issued
-            .map_err(|error| error.for_endpoint(EndpointKey::Token, self.token_url().ok().as_ref()))
+    pub async fn request(
+        &self,
+        grant: Grant<'_>,
+        context: &ApiContext,
+    ) -> Result<Issued, TokenRequestError> {
+        let provider = self.provider_with(EndpointKey::Token).await?;
+        let variables = Variables::new(&provider, context);
+        let (key, endpoint) = token_endpoint(&provider, grant);
+        let url = self.resolve(endpoint, &variables);
+        let issued = match url.clone() {
+            Ok(url) => self.request_token(&provider, url, grant, &variables).await,
+            Err(error) => Err(error),
+        };
+        issued.map_err(|error| error.for_endpoint(key, url.ok().as_ref()))
     }
 
-    async fn request_token(&self, grant: Grant<'_>) -> Result<Issued, TokenRequestError> {
-        let request = request::token_request(&self.provider, self.token_url()?, grant);
+    async fn request_token(
+        &self,
+        provider: &Provider,
+        url: Url,
+        grant: Grant<'_>,
+        variables: &Variables<'_>,
+    ) -> Result<Issued, TokenRequestError> {
+        let source = self.source(provider, variables);
+        let request = request::token_request(source, url, grant)?;
         let response = self.send(request).await?;
         response::read_token(
             response.status,
@@ -75,19 +110,34 @@ impl TokenEndpoint {
         )
     }
 
-    fn token_url(&self) -> Result<Url, TokenRequestError> {
-        self.resolve(self.provider.token_endpoint.as_ref())
+    /// Returns what requests are built from.
+    pub(super) fn source<'a>(
+        &'a self,
+        provider: &'a Provider,
+        variables: &'a Variables<'a>,
+    ) -> RequestSource<'a> {
+        RequestSource {
+            provider,
+            variables,
+            clock: &*self.clock,
+        }
     }
 
     /// Completes the URL of an endpoint.
     ///
     /// # Errors
     /// It is not known, or its variables do not make it an allowed URL.
-    pub(super) fn resolve(&self, endpoint: Option<&EndpointUrl>) -> Result<Url, TokenRequestError> {
-        let setup = |reason| TokenRequestError::new(Fault::Setup(reason));
-        let endpoint = endpoint.ok_or_else(|| setup("its address is not known"))?;
-        let resolved = endpoint.resolve(|_| None);
-        resolved.map_err(|_| setup("its variables do not make it an allowed URL"))
+    pub(super) fn resolve(
+        &self,
+        endpoint: Option<&EndpointUrl>,
+        variables: &Variables<'_>,
+    ) -> Result<Url, TokenRequestError> {
+        let unknown = || {
+            TokenRequestError::new(Fault::Setup(
+                "its address is not known; configure it, or `issuer`",
+            ))
+        };
+        Ok(variables.complete(endpoint.ok_or_else(unknown)?)?)
     }
 
     /// Returns the wall clock's time, for dates in responses.
@@ -107,16 +157,25 @@ impl TokenEndpoint {
         let deadline = Instant::now() + timeout;
         let timed_out = TokenRequestError::new(Fault::Timeout);
         // Without a client nothing was sent.
-        let client = self
-            .client
-            .get_or_try_init(|| build_client(self.provider.clone()));
+        let client = self.client.get(&self.provider, request.url.scheme());
         let client = timeout_at(deadline, client)
             .await
             .map_err(|_| timed_out.clone())??;
         // A connection that takes longer than its share ends with an error of its own. So at this timeout the request
         // was sent, or may have been if the client took long to build.
-        let exchanged = timeout_at(deadline, exchange(client, request)).await;
+        let exchanged = timeout_at(deadline, exchange(&client, &self.provider, request)).await;
         exchanged.unwrap_or_else(|_| Err(timed_out.possibly_sent()))
+    }
+}
+
+/// Returns the endpoint for requests under `grant`, and its key.
+fn token_endpoint<'a>(
+    provider: &'a Provider,
+    grant: Grant<'_>,
+) -> (EndpointKey, Option<&'a EndpointUrl>) {
+    match (&provider.refresh_endpoint, grant) {
+        (Some(endpoint), Grant::RefreshToken { .. }) => (EndpointKey::Refresh, Some(endpoint)),
+        _ => (EndpointKey::Token, provider.token_endpoint.as_ref()),
     }
 }
 
@@ -129,6 +188,7 @@ pub(super) struct EndpointResponse {
 
 async fn exchange(
     client: &Client,
+    provider: &Provider,
     request: PreparedRequest,
 ) -> Result<EndpointResponse, TokenRequestError> {
     let PreparedRequest {
@@ -143,9 +203,12 @@ async fn exchange(
         .body(body)
         .send()
         .await;
-    let mut response = sent.map_err(|error| convert_error(&error))?;
+    let mut response = sent.map_err(|error| convert_error(&error, provider))?;
+    if let Some(fault) = failure::proxy_refusal(response.status(), provider) {
+        return Err(TokenRequestError::new(fault));
+    }
     let body = if response::wants_body(response.status()) {
-        read_body(&mut response).await?
+        read_body(&mut response, provider).await?
     } else {
         Body::default()
     };
@@ -158,154 +221,24 @@ async fn exchange(
 
 type Body = Zeroizing<Vec<u8>>;
 
-/// Reads the body; more than [`MAX_RESPONSE_BYTES`] bytes are an error, whatever `Content-Length` says.
-async fn read_body(response: &mut Response) -> Result<Body, TokenRequestError> {
+/// Reads and decodes the body; more than [`MAX_RESPONSE_BYTES`] bytes are an error, whatever `Content-Length` says.
+async fn read_body(
+    response: &mut Response,
+    provider: &Provider,
+) -> Result<Body, TokenRequestError> {
+    let failed = |error: DecodeError| TokenRequestError::new(Fault::NotAToken(error.as_str()));
     let mut body = Body::default();
     while let Some(chunk) = response
         .chunk()
         .await
-        .map_err(|error| convert_error(&error))?
+        .map_err(|error| convert_error(&error, provider))?
     {
         if body.len() + chunk.len() > MAX_RESPONSE_BYTES {
-            return Err(TokenRequestError::new(Fault::NotAToken(
-                "it is larger than 64 KiB",
-            )));
+            return Err(failed(DecodeError::TooLarge));
         }
         body.extend_from_slice(&chunk);
     }
-    Ok(body)
-}
-
-/// Builds the client on a blocking thread, because the system's roots are read from disk.
-async fn build_client(provider: Arc<Provider>) -> Result<Client, TokenRequestError> {
-    let setup = |why| TokenRequestError::new(Fault::Setup(why));
-    tokio::task::spawn_blocking(move || configure_client(&provider))
-        .await
-        .map_err(|_| setup("building its HTTP client was interrupted"))?
-        .map_err(setup)
-}
-
-fn configure_client(provider: &Provider) -> Result<Client, &'static str> {
-    tls::install_crypto_provider();
-    let settings = &provider.token_request;
-    let endpoints = [
-        provider.token_endpoint.as_ref(),
-        provider.revocation_endpoint.as_ref(),
-        provider.sign_in.as_ref().map(|sign_in| &sign_in.endpoint),
-    ];
-    let is_plain = |text: &str| text.starts_with("http://");
-    let needs_tls = endpoints
-        .into_iter()
-        .flatten()
-        .map(EndpointUrl::as_str)
-        .chain(settings.proxy.as_ref().map(|proxy| proxy.url.as_str()))
-        .any(|text| !is_plain(text));
-    let tls = if needs_tls {
-        settings.trust.client_config(&[b"h2", b"http/1.1"])
-    } else {
-        config_without_roots()?
-    };
-    let mut builder = Client::builder()
-        // A followed redirect would send the secret to another address.
-        .redirect(Policy::none())
-        .referer(false)
-        .retry(retry::never())
-        .no_proxy()
-        .connect_timeout(settings.timeout.mul_f64(CONNECT_SHARE))
-        .tls_backend_preconfigured(tls)
-        // Refreshes are far apart. An idle connection is likely dead by the next one, which would cost an attempt.
-        .pool_max_idle_per_host(0);
-    if let Some(proxy) = &settings.proxy {
-        builder = builder.proxy(
-            Proxy::all(proxy.url.clone())
-                .map_err(|_| "`token_request.proxy` is not a usable URL")?,
-        );
-    }
-    // The error is dropped: its text may hold the URL of the proxy, with a password.
-    builder
-        .build()
-        .map_err(|_| "its HTTP client cannot be built")
-}
-
-/// Builds a TLS configuration without roots, since reading the system roots would delay plain HTTP.
-fn config_without_roots() -> Result<ClientConfig, &'static str> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder =
-        ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|_| "TLS cannot be set up")?;
-    Ok(builder
-        .with_root_certificates(RootCertStore::empty())
-        .with_no_client_auth())
-}
-
-/// Converts an error of the HTTP client, and marks a request that may have arrived.
-fn convert_error(error: &reqwest::Error) -> TokenRequestError {
-    let converted = TokenRequestError::new(fault(error));
-    if error.is_connect() || error.is_builder() {
-        converted
-    } else {
-        converted.possibly_sent()
-    }
-}
-
-/// Classifies an error of the HTTP client. Its text is dropped: it holds the URL, whose query may hold the secret.
-fn fault(error: &reqwest::Error) -> Fault {
-    if let Some(tls) = causes(error).find_map(|cause| tls_error(cause)) {
-        return Fault::Tls(describe_tls_error(tls));
-    }
-    if error.is_timeout() {
-        Fault::Timeout
-    } else if error.is_dns() {
-        Fault::Dns
-    } else if error.is_connect() {
-        Fault::Connect
-    } else if error.is_builder() {
-        Fault::Setup("its URL or a configured header is not valid")
-    } else {
-        Fault::Protocol
-    }
-}
-
-fn causes<'a>(
-    error: &'a (dyn StdError + 'static),
-) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(Some(error), |&error| error.source())
-}
-
-/// Finds the TLS error in a cause. `io::Error` does not name its inner error as its source.
-fn tls_error<'a>(cause: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Error> {
-    if let Some(error) = cause.downcast_ref::<rustls::Error>() {
-        return Some(error);
-    }
-    tls_error(cause.downcast_ref::<io::Error>()?.get_ref()?)
-}
-
-/// Describes a TLS error without the names in the server's certificate, which rustls prints.
-fn describe_tls_error(error: &rustls::Error) -> &'static str {
-    use CertificateError as C;
-    match error {
-        rustls::Error::InvalidCertificate(certificate) => match certificate {
-            C::UnknownIssuer => {
-                "its certificate is not signed by a trusted authority; add that to `token_request.ca_file`"
-            }
-            C::Expired | C::ExpiredContext { .. } => {
-                "its certificate has expired; renew it, or check the clock"
-            }
-            C::NotValidYet | C::NotValidYetContext { .. } => {
-                "its certificate is not valid yet; check the clock"
-            }
-            C::NotValidForName | C::NotValidForNameContext { .. } => {
-                "its certificate is for another name; check the address"
-            }
-            C::Revoked => "its certificate is revoked; replace it",
-            _ => "its certificate is not acceptable; replace it",
-        },
-        rustls::Error::InvalidMessage(_) => "it does not speak TLS; check the address",
-        rustls::Error::AlertReceived(_) => {
-            "it ended the handshake with an alert; see the log of the server"
-        }
-        _ => "the handshake failed; see the log of the server",
-    }
+    content_coding::decode(response.headers(), body, MAX_RESPONSE_BYTES).map_err(failed)
 }
 
 #[cfg(test)]

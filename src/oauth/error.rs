@@ -14,6 +14,7 @@ use url::Url;
 pub(super) use self::code::{is_error_text, quoted};
 use self::endpoint_name::EndpointName;
 pub use self::{code::ErrorCode, endpoint_name::EndpointKey, refusal::TokenRefusal};
+use super::{provider::EndpointUrlError, template::MissingVariable};
 use crate::secret::Secret;
 
 /// A failed request to an authorization server.
@@ -35,6 +36,33 @@ pub enum Fault {
     /// No request can be made; the text gives the reason.
     #[error("cannot be called: {0}")]
     Setup(&'static str),
+    /// No request can be made; the text gives the reason and names the key of the configuration.
+    #[error("cannot be called: {0}")]
+    Unusable(String),
+    /// The proxy that the connection goes through failed.
+    #[error("cannot be reached through the proxy {proxy}, which {reason}")]
+    Proxy {
+        /// The proxy's origin.
+        proxy: String,
+        /// What the proxy did, and what to do next.
+        reason: &'static str,
+    },
+    /// The discovery document is not usable; the text gives the reason.
+    #[error("has no usable discovery document: {0}; nothing was sent to its endpoints")]
+    Discovery(&'static str),
+    /// No request can be made, because a variable has no value.
+    #[error(
+        "cannot be called: {0}; configure it in `vars`, or log in again if the login captures it"
+    )]
+    MissingVariable(MissingVariable),
+    /// The login brought no usable value for a capture; the text gives the reason.
+    #[error("gave no value for `capture.{name}`: {reason}; check its settings, and log in again")]
+    NotCaptured {
+        /// The name of the capture.
+        name: String,
+        /// Why there is none.
+        reason: &'static str,
+    },
     /// The endpoint's host name was not found.
     #[error("has a host name that is not found: check the address and the name servers")]
     Dns,
@@ -92,6 +120,9 @@ pub enum Fault {
         "responded without a usable code: {0}; check the address and `authorization.code_parameter`"
     )]
     NotACode(&'static str),
+    /// The device authorization succeeded without usable codes; the text gives the reason.
+    #[error("responded without usable codes: {0}; check the address")]
+    NotADeviceCode(&'static str),
 }
 
 /// The party that has to act on a failure.
@@ -103,6 +134,23 @@ pub enum FaultSide {
     Server,
     /// The network between them.
     Network,
+}
+
+impl From<MissingVariable> for TokenRequestError {
+    fn from(missing: MissingVariable) -> Self {
+        Self::new(Fault::MissingVariable(missing))
+    }
+}
+
+impl From<EndpointUrlError> for TokenRequestError {
+    fn from(error: EndpointUrlError) -> Self {
+        let reason = match error {
+            EndpointUrlError::Missing(missing) => return missing.into(),
+            EndpointUrlError::NotAUrl => "its variables do not make it a URL",
+            EndpointUrlError::Host => "its variables lead to a host that `allow` does not list",
+        };
+        Self::new(Fault::Setup(reason))
+    }
 }
 
 impl TokenRequestError {
@@ -199,8 +247,15 @@ impl TokenRequestError {
     /// Returns the party that has to act.
     pub fn side(&self) -> FaultSide {
         match self.fault {
-            Fault::Setup(_) | Fault::Refused(_) | Fault::SignInRefused { .. } => FaultSide::Client,
-            Fault::Dns | Fault::Connect | Fault::Timeout => FaultSide::Network,
+            Fault::Setup(_)
+            | Fault::Unusable(_)
+            | Fault::MissingVariable(_)
+            | Fault::NotCaptured { .. }
+            | Fault::Refused(_)
+            | Fault::SignInRefused { .. } => FaultSide::Client,
+            Fault::Dns | Fault::Connect | Fault::Timeout | Fault::Proxy { .. } => {
+                FaultSide::Network
+            }
             _ => FaultSide::Server,
         }
     }
@@ -208,7 +263,10 @@ impl TokenRequestError {
     /// Returns a stable word for metrics and machines: the code of a refusal, or the kind of the failure.
     pub const fn kind(&self) -> &'static str {
         match self.fault {
-            Fault::Setup(_) => "setup",
+            Fault::Setup(_) | Fault::Unusable(_) | Fault::MissingVariable(_) => "setup",
+            Fault::Proxy { .. } => "proxy",
+            Fault::Discovery(_) => "discovery",
+            Fault::NotCaptured { .. } => "capture",
             Fault::Dns => "dns",
             Fault::Connect => "connect",
             Fault::Tls(_) => "tls",
@@ -221,7 +279,7 @@ impl TokenRequestError {
             Fault::Rejected { .. } => "rejected",
             Fault::NotAToken(_) => "not_a_token",
             Fault::SignInRefused { .. } => "sign_in_refused",
-            Fault::NotACode(_) => "not_a_code",
+            Fault::NotACode(_) | Fault::NotADeviceCode(_) => "not_a_code",
         }
     }
 }
@@ -261,6 +319,12 @@ mod tests {
             Fault::NotAToken("it is empty"),
             Fault::SignInRefused { code: None },
             Fault::NotACode("it is empty"),
+            Fault::NotADeviceCode("it is empty"),
+            Fault::MissingVariable(MissingVariable("realm".into())),
+            Fault::NotCaptured {
+                name: "realm".into(),
+                reason: "it is empty",
+            },
         ] {
             let text = TokenRequestError::new(fault).to_string();
             let advice = ["check ", "see ", "wait", "configure "];

@@ -1,15 +1,31 @@
 //! Grants and their request parameters.
 
-use zeroize::Zeroizing;
+use std::collections::BTreeMap;
 
-use super::provider::Provider;
-use crate::secret::Secret;
+use super::{
+    assertion,
+    error::{Fault, TokenRequestError},
+    parameters::Parameters,
+    provider::{GrantType, ParameterValue, Provider},
+    variables::Variables,
+};
+use crate::{clock::Clock, secret::Secret};
 
-/// An authorization grant (RFC 6749 §1.3) with its credentials.
+/// An authorization grant (RFC 6749 §1.3) with its credentials, as far as they are not the provider's settings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grant<'a> {
     /// RFC 6749 §4.4.
     ClientCredentials,
+    /// RFC 6749 §4.3, with the configured name and password.
+    Password,
+    /// RFC 7523 §2.1, with the provider's assertion.
+    JwtBearer,
+    /// RFC 8693 §2.1; the subject token is among the configured parameters.
+    TokenExchange,
+    /// No `grant_type` is sent.
+    Unnamed,
+    /// A grant of the vendor's own.
+    Other(&'a str),
     /// RFC 6749 §6, for the same scope again.
     RefreshToken {
         /// The refresh token of the last response.
@@ -24,34 +40,118 @@ pub enum Grant<'a> {
         /// The secret behind the code challenge of the authorization request.
         code_verifier: Option<&'a Secret>,
     },
+    /// RFC 8628 §3.4.
+    DeviceCode {
+        /// The device verification code.
+        device_code: &'a Secret,
+    },
 }
 
-impl Grant<'_> {
-    /// Returns the value of `grant_type`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::ClientCredentials => "client_credentials",
-            Self::RefreshToken { .. } => "refresh_token",
-            Self::AuthorizationCode { .. } => "authorization_code",
+impl<'a> Grant<'a> {
+    /// Returns the grant of a provider that needs no login; `None` for one that needs it.
+    pub fn without_login(provider: &'a Provider) -> Option<Self> {
+        match &provider.grant_type {
+            GrantType::ClientCredentials => Some(Self::ClientCredentials),
+            GrantType::Password => Some(Self::Password),
+            GrantType::JwtBearer => Some(Self::JwtBearer),
+            GrantType::TokenExchange => Some(Self::TokenExchange),
+            GrantType::None => Some(Self::Unnamed),
+            GrantType::Other(name) => Some(Self::Other(name)),
+            GrantType::AuthorizationCode | GrantType::RefreshToken | GrantType::DeviceCode => None,
         }
     }
 
-    /// Tells whether a response may hold a refresh token. Client credentials get none (RFC 6749 §4.4.3).
+    /// Returns the grant's name as in the configuration, for metrics.
+    pub const fn name(self) -> &'a str {
+        match self {
+            Self::ClientCredentials => "client_credentials",
+            Self::Password => "password",
+            Self::JwtBearer => "jwt_bearer",
+            Self::TokenExchange => "token_exchange",
+            Self::Unnamed => "none",
+            Self::Other(name) => name,
+            Self::RefreshToken { .. } => "refresh_token",
+            Self::AuthorizationCode { .. } => "authorization_code",
+            Self::DeviceCode { .. } => "device_code",
+        }
+    }
+
+    /// Returns the value of the parameter `grant_type`, if one is sent.
+    const fn grant_type(self) -> Option<&'a str> {
+        match self {
+            Self::Unnamed => None,
+            Self::JwtBearer => Some("urn:ietf:params:oauth:grant-type:jwt-bearer"),
+            Self::TokenExchange => Some("urn:ietf:params:oauth:grant-type:token-exchange"),
+            Self::DeviceCode { .. } => Some("urn:ietf:params:oauth:grant-type:device_code"),
+            _ => Some(self.name()),
+        }
+    }
+
+    /// Returns whether a response may hold a refresh token: after a login alone (RFC 6749 §4.4.3).
     pub const fn allows_refresh_token(self) -> bool {
-        !matches!(self, Self::ClientCredentials)
+        matches!(
+            self,
+            Self::RefreshToken { .. } | Self::AuthorizationCode { .. } | Self::DeviceCode { .. }
+        )
+    }
+
+    /// Returns whether the request names the scope. A login has named it before.
+    const fn names_scope(self) -> bool {
+        !self.allows_refresh_token()
     }
 
     /// Lists the parameters of a token request, without those of client authentication.
     ///
     /// The provider's additional parameters come last and replace others of their name.
-    pub fn parameters(self, provider: &Provider) -> Parameters {
+    ///
+    /// # Errors
+    /// A credential or a variable has no value.
+    pub fn parameters(
+        self,
+        provider: &Provider,
+        variables: &Variables<'_>,
+        clock: &dyn Clock,
+    ) -> Result<Parameters, TokenRequestError> {
         let mut parameters = Parameters::default();
-        parameters.set("grant_type", self.name());
+        if let Some(grant_type) = self.grant_type() {
+            parameters.set("grant_type", grant_type);
+        }
+        self.set_credentials(&mut parameters, provider, variables, clock)?;
+        if self.names_scope()
+            && let Some(scope) = &provider.scope
+        {
+            parameters.set("scope", scope);
+        }
+        parameters.set_configured(&provider.token_request.params, variables)?;
+        if let Some(params) = self.phase_parameters(provider) {
+            parameters.set_configured(params, variables)?;
+        }
+        Ok(parameters)
+    }
+
+    fn set_credentials(
+        self,
+        parameters: &mut Parameters,
+        provider: &Provider,
+        variables: &Variables<'_>,
+        clock: &dyn Clock,
+    ) -> Result<(), TokenRequestError> {
         match self {
-            Self::ClientCredentials => {
-                if let Some(scope) = &provider.scope {
-                    parameters.set("scope", scope);
-                }
+            Self::ClientCredentials | Self::TokenExchange | Self::Unnamed | Self::Other(_) => {}
+            Self::Password => {
+                let setup = |reason| TokenRequestError::new(Fault::Setup(reason));
+                let username = provider.username.as_deref();
+                let password = provider.password.as_ref();
+                parameters.set(
+                    "username",
+                    username.ok_or_else(|| setup("configure `username`"))?,
+                );
+                let password = password.ok_or_else(|| setup("configure `password`"))?;
+                parameters.set("password", password.current().expose());
+            }
+            Self::JwtBearer => {
+                let assertion = assertion::make(provider, variables, clock)?;
+                parameters.set("assertion", assertion.expose());
             }
             Self::RefreshToken { refresh_token } => {
                 parameters.set("refresh_token", refresh_token.expose());
@@ -69,150 +169,34 @@ impl Grant<'_> {
                     parameters.set("code_verifier", verifier.expose());
                 }
             }
-        }
-        for (name, value) in &provider.token_request.params {
-            for value in value.resolve(|_| None).unwrap_or_default() {
-                parameters.set(name, &value);
+            Self::DeviceCode { device_code } => {
+                parameters.set("device_code", device_code.expose());
             }
         }
-        parameters
+        Ok(())
     }
 
-    /// Lists the parameters that a request under this grant omits, client authentication included.
+    /// Returns the additional parameters of requests under this grant alone.
+    const fn phase_parameters(
+        self,
+        provider: &Provider,
+    ) -> Option<&BTreeMap<String, ParameterValue>> {
+        match self {
+            Self::RefreshToken { .. } => Some(&provider.token_request.params_on_refresh),
+            Self::AuthorizationCode { .. } => Some(&provider.token_request.params_on_exchange),
+            _ => None,
+        }
+    }
+
+    /// Lists the parameters that requests under this grant alone omit, client authentication included.
     pub fn omitted(self, provider: &Provider) -> &[String] {
         match self {
-            Self::ClientCredentials => &[],
             Self::RefreshToken { .. } => &provider.token_request.omit_on_refresh,
             Self::AuthorizationCode { .. } => &provider.token_request.omit_on_exchange,
+            _ => &[],
         }
-    }
-}
-
-/// The parameters of a request in order, each name once (RFC 6749 §3.2). They may be secret: no `Debug`.
-#[derive(Default)]
-pub struct Parameters(Vec<(String, Zeroizing<String>)>);
-
-impl Parameters {
-    /// Adds a parameter, or replaces the one of that name in place.
-    pub fn set(&mut self, name: &str, value: &str) {
-        let value = Zeroizing::new(value.to_owned());
-        match self.0.iter_mut().find(|(known, _)| known == name) {
-            Some(entry) => entry.1 = value,
-            None => self.0.push((name.to_owned(), value)),
-        }
-    }
-
-    /// Adds a parameter unless one of that name is there.
-    pub fn set_default(&mut self, name: &str, value: &str) {
-        if !self.0.iter().any(|(known, _)| known == name) {
-            self.set(name, value);
-        }
-    }
-
-    /// Removes the parameters of these names.
-    pub fn remove(&mut self, names: &[String]) {
-        self.0.retain(|(name, _)| !names.contains(name));
-    }
-
-    /// Yields names and values in order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::oauth::fake;
-
-    #[test]
-    fn client_credentials_asks_for_its_scope() {
-        let mut provider = fake::provider("http://127.0.0.1/token");
-        let names = |provider: &Provider| {
-            let parameters = Grant::ClientCredentials.parameters(provider);
-            parameters
-                .iter()
-                .map(|(name, value)| format!("{name}={value}"))
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(names(&provider), ["grant_type=client_credentials"]);
-        provider.scope = Some("a b".into());
-        assert_eq!(
-            names(&provider),
-            ["grant_type=client_credentials", "scope=a b"]
-        );
-    }
-
-    fn all(grant: Grant<'_>, provider: &Provider) -> Vec<String> {
-        grant
-            .parameters(provider)
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect()
-    }
-
-    #[test]
-    fn a_refresh_asks_for_the_same_scope_by_naming_none() {
-        let mut provider = fake::provider("http://127.0.0.1/token");
-        provider.scope = Some("a b".into());
-        let grant = Grant::RefreshToken {
-            refresh_token: &Secret::new("r"),
-        };
-        assert_eq!(
-            all(grant, &provider),
-            ["grant_type=refresh_token", "refresh_token=r"]
-        );
-    }
-
-    #[test]
-    fn a_code_is_sent_with_the_redirect_uri_and_the_verifier() {
-        let mut provider = fake::provider("http://127.0.0.1/token");
-        provider.scope = Some("a b".into());
-        let (code, verifier) = (Secret::new("c"), Secret::new("v"));
-        let grant = |redirect_uri, code_verifier| Grant::AuthorizationCode {
-            code: &code,
-            redirect_uri,
-            code_verifier,
-        };
-        assert_eq!(
-            all(grant(Some("app://cb"), Some(&verifier)), &provider),
-            [
-                "grant_type=authorization_code",
-                "code=c",
-                "redirect_uri=app://cb",
-                "code_verifier=v"
-            ]
-        );
-        assert_eq!(
-            all(grant(None, None), &provider),
-            ["grant_type=authorization_code", "code=c"]
-        );
-    }
-
-    #[test]
-    fn debug_shows_no_secret() {
-        let secret = Secret::new(fake::CANARY);
-        let refresh = Grant::RefreshToken {
-            refresh_token: &secret,
-        };
-        let exchange = Grant::AuthorizationCode {
-            code: &secret,
-            redirect_uri: None,
-            code_verifier: Some(&secret),
-        };
-        assert!(!format!("{refresh:?} {exchange:?}").contains(fake::CANARY));
-    }
-
-    #[test]
-    fn additional_parameters_replace_others_of_their_name() {
-        let mut provider = fake::provider("http://127.0.0.1/token");
-        provider.token_request.params = [("grant_type", "urn:x"), ("audience", "api")]
-            .map(|(name, value)| (name.to_owned(), fake::text(value)))
-            .into();
-        let parameters = Grant::ClientCredentials.parameters(&provider);
-        let all: Vec<_> = parameters.iter().collect();
-        assert_eq!(all, [("grant_type", "urn:x"), ("audience", "api")]);
-    }
-}
+mod tests;

@@ -3,17 +3,21 @@
 use std::fmt;
 
 use http::{
-    HeaderMap, HeaderValue, Method,
-    header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT},
+    HeaderMap, HeaderName, HeaderValue, Method,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, USER_AGENT},
 };
 use url::{Url, form_urlencoded};
+use zeroize::Zeroizing;
 
 use super::{
     client_auth,
-    grant::{Grant, Parameters},
-    provider::{Encoding, ParameterValue, Provider, TokenMethod},
+    error::{Fault, TokenRequestError},
+    grant::Grant,
+    parameters::Parameters,
+    provider::{Encoding, ParameterValue, Provider, RevocationAuth, RevocationMethod, TokenMethod},
+    variables::Variables,
 };
-use crate::secret::Secret;
+use crate::{clock::Clock, secret::Secret};
 
 /// A request to an authorization server, ready to be sent.
 pub struct PreparedRequest {
@@ -36,44 +40,198 @@ impl fmt::Debug for PreparedRequest {
     }
 }
 
+/// The provider of a request, and what else its values come from.
+#[derive(Clone, Copy)]
+pub struct RequestSource<'a> {
+    /// The provider.
+    pub provider: &'a Provider,
+    /// The values of variables.
+    pub variables: &'a Variables<'a>,
+    /// The time, for assertions.
+    pub clock: &'a dyn Clock,
+}
+
 /// Builds a token request to `url` under `grant`.
-pub fn token_request(provider: &Provider, url: Url, grant: Grant<'_>) -> PreparedRequest {
+///
+/// # Errors
+/// A credential or a variable has no value.
+pub fn token_request(
+    source: RequestSource<'_>,
+    url: Url,
+    grant: Grant<'_>,
+) -> Result<PreparedRequest, TokenRequestError> {
+    let RequestSource {
+        provider,
+        variables,
+        clock,
+    } = source;
     let settings = &provider.token_request;
-    let mut headers = default_headers();
-    let mut parameters = grant.parameters(provider);
-    client_auth::authenticate(provider, &mut parameters, &mut headers);
-    parameters.remove(grant.omitted(provider));
+    let parameters = grant.parameters(provider, variables, clock)?;
+    let draft = Draft::new(parameters).authenticated(source)?;
     let (method, encoding) = match settings.method {
         TokenMethod::Post => (Method::POST, settings.encoding),
         TokenMethod::Get => (Method::GET, Encoding::Query),
     };
-    let mut request = encode(method, url, headers, encoding, &parameters);
-    set_configured(&mut request.headers, &settings.headers);
-    request
+    draft.finish(source, grant.omitted(provider), method, url, encoding)
 }
 
-/// Builds a revocation request to `url` (RFC 7009 §2.1).
+/// Builds a device authorization request to `url` (RFC 8628 §3.1).
 ///
-/// `hint` is the `token_type_hint`.
+/// # Errors
+/// A credential or a variable has no value.
+pub fn device_authorization_request(
+    source: RequestSource<'_>,
+    url: Url,
+) -> Result<PreparedRequest, TokenRequestError> {
+    let provider = source.provider;
+    let mut parameters = Parameters::default();
+    if let Some(scope) = &provider.scope {
+        parameters.set("scope", scope);
+    }
+    parameters.set_configured(&provider.token_request.params, source.variables)?;
+    let mut draft = Draft::new(parameters).authenticated(source)?;
+    // RFC 8628 §3.1 requires it, whatever authenticates the client.
+    draft
+        .parameters
+        .set_default("client_id", &provider.client_id);
+    let encoding = provider.token_request.encoding;
+    draft.finish(source, &[], Method::POST, url, encoding)
+}
+
+/// Builds a revocation request to `url` (RFC 7009 §2.1, or `[revocation]`).
+///
+/// `hint` is the `token_type_hint`. `bearer` is the access token that authenticates the request, if one does.
+///
+/// # Errors
+/// A credential or a variable has no value.
 pub fn revocation_request(
-    provider: &Provider,
+    source: RequestSource<'_>,
     url: Url,
     token: &Secret,
     hint: &str,
-) -> PreparedRequest {
-    let mut headers = default_headers();
+    bearer: Option<&Secret>,
+) -> Result<PreparedRequest, TokenRequestError> {
+    let settings = &source.provider.revocation;
     let mut parameters = Parameters::default();
     parameters.set("token", token.expose());
-    parameters.set("token_type_hint", hint);
-    client_auth::authenticate(provider, &mut parameters, &mut headers);
-    let mut request = encode(Method::POST, url, headers, Encoding::Form, &parameters);
-    set_configured(&mut request.headers, &provider.token_request.headers);
-    request
+    // A vendor with a way of its own may refuse a parameter of RFC 7009.
+    if settings.encoding == Encoding::Form && settings.auth == RevocationAuth::Client {
+        parameters.set("token_type_hint", hint);
+    }
+    parameters.set_configured(&settings.params, source.variables)?;
+    let mut draft = Draft::new(parameters);
+    if settings.auth == RevocationAuth::Client {
+        draft = draft.authenticated(source)?;
+    }
+    if let Some(bearer) = bearer {
+        draft
+            .headers
+            .insert(AUTHORIZATION, bearer_credentials(bearer)?);
+    }
+    let method = match settings.method {
+        RevocationMethod::Post => Method::POST,
+        RevocationMethod::Delete => Method::DELETE,
+    };
+    draft.finish(source, &[], method, url, settings.encoding)
+}
+
+/// Builds the GET of a captured value, with the new access token and the fields of requests to the API.
+///
+/// A field whose variable is not captured yet is left out.
+///
+/// # Errors
+/// A value has bytes that cannot stand in a header field.
+pub fn capture_request(
+    source: RequestSource<'_>,
+    url: Url,
+    access_token: &Secret,
+) -> Result<PreparedRequest, TokenRequestError> {
+    let mut headers = default_headers();
+    let api = &source.provider.api;
+    for (name, value) in api.default_headers.iter().chain(&api.headers) {
+        if let Ok(values) = source.variables.resolve(value) {
+            headers.remove(name);
+            append_values(&mut headers, name, &values)?;
+        }
+    }
+    headers.insert(AUTHORIZATION, bearer_credentials(access_token)?);
+    Ok(encode(
+        Method::GET,
+        url,
+        headers,
+        Encoding::Query,
+        &Parameters::default(),
+    ))
+}
+
+/// Builds a GET of a public document, without authentication.
+pub fn document_request(url: Url) -> PreparedRequest {
+    let none = Parameters::default();
+    encode(Method::GET, url, default_headers(), Encoding::Query, &none)
 }
 
 /// Builds a POST of `parameters`, without client authentication.
 pub fn post_request(url: Url, encoding: Encoding, parameters: &Parameters) -> PreparedRequest {
     encode(Method::POST, url, default_headers(), encoding, parameters)
+}
+
+/// A request before its encoding.
+struct Draft {
+    parameters: Parameters,
+    headers: HeaderMap,
+}
+
+impl Draft {
+    fn new(parameters: Parameters) -> Self {
+        Self {
+            parameters,
+            headers: default_headers(),
+        }
+    }
+
+    /// Adds the client's authentication.
+    fn authenticated(mut self, source: RequestSource<'_>) -> Result<Self, TokenRequestError> {
+        client_auth::authenticate(source, &mut self.parameters, &mut self.headers)?;
+        Ok(self)
+    }
+
+    /// Applies the provider's deviations for every request, and encodes the parameters.
+    fn finish(
+        mut self,
+        source: RequestSource<'_>,
+        omitted: &[String],
+        method: Method,
+        url: Url,
+        encoding: Encoding,
+    ) -> Result<PreparedRequest, TokenRequestError> {
+        let settings = &source.provider.token_request;
+        self.parameters.remove(&settings.omit);
+        self.parameters.remove(omitted);
+        self.parameters.rename(&settings.rename);
+        let mut request = encode(method, url, self.headers, encoding, &self.parameters);
+        set_configured(&mut request.headers, &settings.headers, source.variables)?;
+        Ok(request)
+    }
+}
+
+/// Builds Bearer credentials (RFC 6750 §2.1).
+///
+/// # Errors
+/// The token has bytes that cannot stand in a header field.
+pub(super) fn bearer_credentials(token: &Secret) -> Result<HeaderValue, TokenRequestError> {
+    let text = Zeroizing::new(format!("Bearer {}", token.expose()));
+    sensitive(&text)
+}
+
+fn sensitive(text: &str) -> Result<HeaderValue, TokenRequestError> {
+    let invalid = |_| {
+        TokenRequestError::new(Fault::Setup(
+            "a configured header has bytes that cannot stand in a header field",
+        ))
+    };
+    let mut value = HeaderValue::from_str(text).map_err(invalid)?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 fn default_headers() -> HeaderMap {
@@ -96,7 +254,10 @@ fn encode(
     let body = match encoding {
         Encoding::Query => {
             // RFC 6749 §3.2: the endpoint's own query stays.
-            url.query_pairs_mut().extend_pairs(parameters.iter());
+            let mut parameters = parameters.iter().peekable();
+            if parameters.peek().is_some() {
+                url.query_pairs_mut().extend_pairs(parameters);
+            }
             if method == Method::POST {
                 // A server may require a length (RFC 9110 §8.6).
                 headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
@@ -115,7 +276,7 @@ fn encode(
         }
         Encoding::Json => {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-            json(parameters)
+            parameters.to_json()
         }
     };
     PreparedRequest {
@@ -126,158 +287,31 @@ fn encode(
     }
 }
 
-fn json(parameters: &Parameters) -> Vec<u8> {
-    let object: serde_json::Map<_, _> = parameters
-        .iter()
-        .map(|(name, value)| (name.to_owned(), value.into()))
-        .collect();
-    serde_json::Value::Object(object).to_string().into_bytes()
-}
-
 /// Sets the configured headers. They replace others of the same name, and may be repeated.
-fn set_configured(headers: &mut HeaderMap, configured: &[(http::HeaderName, ParameterValue)]) {
+fn set_configured(
+    headers: &mut HeaderMap,
+    configured: &[(HeaderName, ParameterValue)],
+    variables: &Variables<'_>,
+) -> Result<(), TokenRequestError> {
     for (name, _) in configured {
         headers.remove(name);
     }
     for (name, value) in configured {
-        for value in value.resolve(|_| None).unwrap_or_default() {
-            if let Ok(mut value) = HeaderValue::from_str(&value) {
-                value.set_sensitive(true);
-                headers.append(name, value);
-            }
-        }
+        append_values(headers, name, &variables.resolve(value)?)?;
     }
+    Ok(())
+}
+
+fn append_values(
+    headers: &mut HeaderMap,
+    name: &HeaderName,
+    values: &[Zeroizing<String>],
+) -> Result<(), TokenRequestError> {
+    for value in values {
+        headers.append(name, sensitive(value)?);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::oauth::{fake, provider::ClientAuth};
-
-    fn to_endpoint(provider: &Provider, grant: Grant<'_>) -> PreparedRequest {
-        let url = provider.token_endpoint.as_ref().unwrap().as_fixed();
-        token_request(provider, url.unwrap().clone(), grant)
-    }
-
-    fn text(prepared: &PreparedRequest) -> &str {
-        std::str::from_utf8(&prepared.body).unwrap()
-    }
-
-    #[test]
-    fn a_form_is_posted_by_default() {
-        let mut provider = fake::provider("https://as.example/token");
-        provider.scope = Some("a b&c".into());
-        let request = to_endpoint(&provider, Grant::ClientCredentials);
-        assert_eq!(request.method, Method::POST);
-        assert_eq!(request.url.as_str(), "https://as.example/token");
-        assert_eq!(
-            request.headers[CONTENT_TYPE],
-            "application/x-www-form-urlencoded"
-        );
-        assert_eq!(request.headers[ACCEPT], "application/json");
-        assert_eq!(
-            request.headers[USER_AGENT],
-            concat!("bearward/", env!("CARGO_PKG_VERSION"))
-        );
-        assert_eq!(
-            text(&request),
-            "grant_type=client_credentials&scope=a+b%26c"
-        );
-    }
-
-    #[test]
-    fn json_is_an_object_of_strings() {
-        let mut provider = fake::provider("https://as.example/token");
-        provider.token_request.encoding = Encoding::Json;
-        provider.client_auth = ClientAuth::SecretPost;
-        let request = to_endpoint(&provider, Grant::ClientCredentials);
-        assert_eq!(request.headers[CONTENT_TYPE], "application/json");
-        let value: serde_json::Value = serde_json::from_slice(&request.body).unwrap();
-        assert_eq!(
-            value,
-            serde_json::json!({"grant_type": "client_credentials", "client_id": "client", "client_secret": fake::CANARY})
-        );
-    }
-
-    #[test]
-    fn a_get_adds_the_parameters_to_the_query() {
-        let mut provider = fake::provider("https://as.example/token?tenant=7");
-        provider.token_request.method = TokenMethod::Get;
-        let request = to_endpoint(&provider, Grant::ClientCredentials);
-        assert_eq!(request.method, Method::GET);
-        assert_eq!(
-            request.url.as_str(),
-            "https://as.example/token?tenant=7&grant_type=client_credentials"
-        );
-        assert!(request.body.is_empty());
-        assert!(!request.headers.contains_key(CONTENT_TYPE));
-    }
-
-    #[test]
-    fn a_post_may_have_its_parameters_in_the_query() {
-        let mut provider = fake::provider("https://as.example/token");
-        provider.token_request.encoding = Encoding::Query;
-        let request = to_endpoint(&provider, Grant::ClientCredentials);
-        assert_eq!(request.method, Method::POST);
-        assert_eq!(request.url.query(), Some("grant_type=client_credentials"));
-        assert!(request.body.is_empty());
-    }
-
-    #[test]
-    fn omitted_parameters_are_left_out_of_their_grant_alone() {
-        let mut provider = fake::provider("https://as.example/token");
-        provider.client_auth = ClientAuth::None;
-        provider.token_request.omit_on_refresh = vec!["client_id".into()];
-        provider.token_request.omit_on_exchange = vec!["redirect_uri".into()];
-        let secret = Secret::new("s");
-        let refresh = to_endpoint(
-            &provider,
-            Grant::RefreshToken {
-                refresh_token: &secret,
-            },
-        );
-        assert_eq!(text(&refresh), "grant_type=refresh_token&refresh_token=s");
-        let exchange = Grant::AuthorizationCode {
-            code: &secret,
-            redirect_uri: Some("app://cb"),
-            code_verifier: None,
-        };
-        assert_eq!(
-            text(&to_endpoint(&provider, exchange)),
-            "grant_type=authorization_code&code=s&client_id=client"
-        );
-        let credentials = to_endpoint(&provider, Grant::ClientCredentials);
-        assert_eq!(
-            text(&credentials),
-            "grant_type=client_credentials&client_id=client"
-        );
-    }
-
-    #[test]
-    fn configured_headers_replace_the_defaults() {
-        let mut provider = fake::provider("https://as.example/token");
-        provider.token_request.headers = vec![
-            (ACCEPT, fake::text("text/plain")),
-            (
-                http::HeaderName::from_static("x-api-version"),
-                fake::text("2"),
-            ),
-        ];
-        let request = to_endpoint(&provider, Grant::ClientCredentials);
-        assert_eq!(
-            request.headers.get_all(ACCEPT).iter().collect::<Vec<_>>(),
-            ["text/plain"]
-        );
-        assert_eq!(request.headers["x-api-version"], "2");
-    }
-
-    #[test]
-    fn debug_shows_no_secret() {
-        let mut provider = fake::provider("https://as.example/token");
-        provider.token_request.method = TokenMethod::Get;
-        provider.client_auth = ClientAuth::SecretPost;
-        let request = to_endpoint(&provider, Grant::ClientCredentials);
-        assert!(request.url.as_str().contains(fake::CANARY));
-        assert!(!format!("{request:?}").contains(fake::CANARY));
-    }
-}
+mod tests;

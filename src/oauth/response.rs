@@ -11,6 +11,7 @@ use url::form_urlencoded;
 use zeroize::Zeroizing;
 
 use super::{
+    api_context::ApiContext,
     error::{ErrorCode, Fault, TokenRefusal, TokenRequestError},
     provider::{Lifetime, TokenResponse},
 };
@@ -37,6 +38,8 @@ pub struct Issued {
     ///
     /// Without one the old refresh token stays valid (RFC 6749 §6). Client credentials have none (§4.4.3).
     pub refresh_token: Option<Secret>,
+    /// What requests to the API carry beside the token, as far as the login or the response decides it.
+    pub context: ApiContext,
 }
 
 /// Tells whether the body of a response with this status is read.
@@ -189,6 +192,7 @@ fn issued(
         access_token: token,
         lifetime,
         refresh_token,
+        context: ApiContext::default(),
     })
 }
 

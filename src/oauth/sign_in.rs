@@ -5,33 +5,38 @@ use serde_json::Value;
 use url::Url;
 
 use super::{
-    authorization::{self, Attempt},
+    api_context::ApiContext,
+    authorization::{self, Attempt, Authorized},
+    capture,
     endpoint::{EndpointResponse, TokenEndpoint},
     error::{EndpointKey, ErrorCode, Fault, TokenRequestError},
     provider::{Provider, SignIn},
     request::{self, PreparedRequest},
     response::{self, Issued},
+    template::MissingVariable,
+    variables::Variables,
 };
-use crate::secret::Secret;
 
 /// Signs in with the account of `[providers.NAME.sign_in]` and exchanges the code.
 ///
-/// Each request is sent once, within the provider's timeout, with the configured `redirect_uri` if there is one.
+/// Each request is sent once, within the provider's timeout, with the configured `redirect_uri` or the default one.
 ///
 /// # Errors
 /// The provider has no account, a request failed, or the response belongs to another sign-in.
 pub async fn sign_in(endpoint: &TokenEndpoint) -> Result<Issued, TokenRequestError> {
-    let (attempt, code) = request_code(endpoint).await.map_err(|error| {
+    let (attempt, authorized) = request_code(endpoint).await.map_err(|error| {
         let settings = endpoint.provider().sign_in.as_ref();
         error.for_endpoint(
             EndpointKey::SignIn,
             settings.and_then(|settings| settings.endpoint.as_fixed()),
         )
     })?;
-    authorization::exchange(endpoint, &attempt, &code).await
+    authorization::exchange(endpoint, &attempt, &authorized).await
 }
 
-async fn request_code(endpoint: &TokenEndpoint) -> Result<(Attempt, Secret), TokenRequestError> {
+async fn request_code(
+    endpoint: &TokenEndpoint,
+) -> Result<(Attempt, Authorized), TokenRequestError> {
     let setup = |reason| TokenRequestError::new(Fault::Setup(reason));
     let provider = endpoint.provider();
     let settings = provider
@@ -41,15 +46,19 @@ async fn request_code(endpoint: &TokenEndpoint) -> Result<(Attempt, Secret), Tok
     let redirect_uri = provider
         .authorization
         .as_ref()
-        .and_then(|authorization| authorization.redirect_uri.as_ref());
+        .and_then(|authorization| authorization.callback());
     let attempt = Attempt::with_state_length(provider, redirect_uri, settings.state_length)
         .map_err(|_| setup("the system has no randomness"))?;
 
-    let url = endpoint.resolve(Some(&settings.endpoint))?;
-    let request = sign_in_request(&attempt, provider, settings, url);
+    let context = ApiContext::default();
+    let url = endpoint.resolve(
+        Some(&settings.endpoint),
+        &Variables::new(provider, &context),
+    )?;
+    let request = sign_in_request(&attempt, provider, settings, url)?;
     let response = endpoint.send(request).await?;
-    let code = read_code(&attempt, endpoint, &response)?;
-    Ok((attempt, code))
+    let authorized = read_code(&attempt, endpoint, &response)?;
+    Ok((attempt, authorized))
 }
 
 /// Builds the sign-in request: the parameters of an authorization request, and the account.
@@ -58,19 +67,19 @@ fn sign_in_request(
     provider: &Provider,
     settings: &SignIn,
     url: Url,
-) -> PreparedRequest {
-    let mut parameters = attempt.parameters(provider);
+) -> Result<PreparedRequest, MissingVariable> {
+    let mut parameters = attempt.parameters(provider)?;
     parameters.set("email", &settings.email);
     parameters.set("password", settings.password.current().expose());
-    request::post_request(url, settings.encoding, &parameters)
+    Ok(request::post_request(url, settings.encoding, &parameters))
 }
 
-/// Reads the code from the response.
+/// Reads the code and the captured values from the response.
 fn read_code(
     attempt: &Attempt,
     endpoint: &TokenEndpoint,
     response: &EndpointResponse,
-) -> Result<Secret, TokenRequestError> {
+) -> Result<Authorized, TokenRequestError> {
     let EndpointResponse {
         status,
         headers,
@@ -90,8 +99,13 @@ fn read_code(
         .into_iter()
         .find_map(|name| members.get(name)?.as_str());
     let code = code.ok_or_else(|| failed("it has no code"))?;
-    authorization::parse_code(code)
-        .map_err(|_| failed("its code is empty, too long, or not printable ASCII"))
+    let code = authorization::parse_code(code)
+        .map_err(|_| failed("its code is empty, too long, or not printable ASCII"))?;
+    let member = |name: &str| members.get(name).and_then(Value::as_str);
+    let captured = capture::from_callback(endpoint.provider(), member);
+    let captured = captured
+        .map_err(|(name, reason)| TokenRequestError::new(Fault::NotCaptured { name, reason }))?;
+    Ok(Authorized { code, captured })
 }
 
 /// Distinguishes a refusal from other errors, since repeating a refused password may lock the account.

@@ -6,14 +6,16 @@ use bearward::{
     clock::ManualClock,
     config,
     oauth::{
+        api_context::ApiContext,
         authorization::{self, Attempt},
         endpoint::TokenEndpoint,
         grant::Grant,
-        provider::Provider,
+        provider::{Provider, RevokedToken},
         response::Issued,
-        revocation::{self, Revoked},
+        revocation::{self, EndedLogin},
         sign_in::sign_in,
     },
+    secret::Secret,
 };
 use http::Method;
 use testkit::{
@@ -103,7 +105,7 @@ async fn the_page_of_every_vendor_leads_to_a_token() {
         "hapn",
     );
     endpoint(&hapn)
-        .request(Grant::ClientCredentials)
+        .request(Grant::ClientCredentials, &ApiContext::default())
         .await
         .unwrap();
 
@@ -168,6 +170,10 @@ async fn log_in(server: &AuthorizationServer, provider: &Arc<Provider>) -> Issue
         .unwrap()
 }
 
+fn refresh(refresh_token: &Secret) -> Grant<'_> {
+    Grant::RefreshToken { refresh_token }
+}
+
 /// Refreshes three times, each time with the newest refresh token.
 async fn refresh_three_times(
     server: &AuthorizationServer,
@@ -177,9 +183,7 @@ async fn refresh_three_times(
     for _ in 0..3 {
         let refresh_token = issued.refresh_token.unwrap();
         issued = endpoint(provider)
-            .request(Grant::RefreshToken {
-                refresh_token: &refresh_token,
-            })
+            .request(refresh(&refresh_token), &ApiContext::default())
             .await
             .unwrap();
         assert!(server.issued().is_live(issued.access_token.expose()));
@@ -230,7 +234,7 @@ async fn hapn_sends_a_form_of_three() {
     let server = vendor(Dialect::Hapn, false).await;
     let provider = provider(&server, "hapn", SECRET);
     let issued = endpoint(&provider)
-        .request(Grant::ClientCredentials)
+        .request(Grant::ClientCredentials, &ApiContext::default())
         .await
         .unwrap();
     assert!(server.issued().is_live(issued.access_token.expose()));
@@ -360,16 +364,17 @@ async fn a_login_by_the_rfc_checks_the_issuer_and_ends_by_revocation() {
     assert_eq!(
         revocation::revoke(
             &endpoint(&provider),
-            &Revoked::RefreshToken(refresh_token.clone())
+            &EndedLogin {
+                refresh_token: Some(refresh_token.clone()),
+                ..EndedLogin::default()
+            }
         )
         .await,
-        Ok(true)
+        Ok(Some(RevokedToken::RefreshToken))
     );
     assert!(!server.issued().is_live(issued.access_token.expose()));
     let refused = endpoint(&provider)
-        .request(Grant::RefreshToken {
-            refresh_token: &refresh_token,
-        })
+        .request(refresh(&refresh_token), &ApiContext::default())
         .await
         .unwrap_err();
     assert_eq!(refused.kind(), "invalid_grant");
@@ -382,16 +387,12 @@ async fn a_request_without_a_response_may_have_been_received() {
     let refresh_token = log_in(&server, &provider).await.refresh_token.unwrap();
     server.drop_responses(1);
     let lost = endpoint(&provider)
-        .request(Grant::RefreshToken {
-            refresh_token: &refresh_token,
-        })
+        .request(refresh(&refresh_token), &ApiContext::default())
         .await
         .unwrap_err();
     assert!(lost.may_have_been_received());
     let refused = endpoint(&provider)
-        .request(Grant::RefreshToken {
-            refresh_token: &refresh_token,
-        })
+        .request(refresh(&refresh_token), &ApiContext::default())
         .await
         .unwrap_err();
     assert!(!refused.may_have_been_received());

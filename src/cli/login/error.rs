@@ -4,8 +4,8 @@ use std::io;
 
 use crate::{
     cli::admin_client::AdminError,
-    login::{ExchangeError, LOGIN_TIMEOUT, StoreIdentity},
-    oauth::{authorization::CallbackError, redirect_uri::RedirectUri},
+    login::{ExchangeError, LOGIN_TIMEOUT, StoreIdentity, device::DeviceLoginError},
+    oauth::{authorization::CallbackError, error::TokenRequestError, redirect_uri::RedirectUri},
     token::store::StoreError,
 };
 
@@ -74,6 +74,10 @@ pub(super) enum LoginError {
     Callback(CallbackError),
     #[error(transparent)]
     Exchange(ExchangeError),
+    #[error(transparent)]
+    Device(DeviceLoginError),
+    #[error(transparent)]
+    Request(TokenRequestError),
     #[error(transparent)]
     Store(StoreError),
     #[error(transparent)]

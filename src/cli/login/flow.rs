@@ -15,9 +15,15 @@ use super::{
 use crate::{
     cli::{configured, print, print_diagnostic},
     clock::{Clock, SystemClock},
-    login::{ExchangeError, LOGIN_TIMEOUT, LoginOutcome, TokenReceiver, exchange_code, login_path},
+    login::{
+        ExchangeError, LOGIN_TIMEOUT, LoginOutcome, TokenReceiver, device::confirm, exchange_code,
+        login_path, sign_in,
+    },
     oauth::{
-        authorization::{Attempt, CallbackError},
+        authorization::{Attempt, Authorized, CallbackError},
+        device,
+        endpoint::TokenEndpoint,
+        error::EndpointKey,
         provider::Provider,
         redirect_uri::RedirectUri,
     },
@@ -46,7 +52,7 @@ impl LoginFlow<'_> {
         let store = self.open_store().await?;
         let attempt = self.new_attempt(Some(listener.uri()))?;
         let (mut callbacks, listening) = listener.serve().map_err(LoginError::System)?;
-        self.show_authorization_url(&attempt)?;
+        self.show_authorization_url(&attempt).await?;
         let returned = timeout(LOGIN_TIMEOUT, async {
             while let Some(Callback { query, reply }) = callbacks.recv().await {
                 let (outcome, result) = self.handle_callback(&attempt, &query, &store).await;
@@ -71,8 +77,8 @@ impl LoginFlow<'_> {
         store: &Arc<dyn Store>,
     ) -> (LoginOutcome, Option<Result<(), LoginError>>) {
         let name = &self.provider.name;
-        let code = match attempt.read_callback(self.provider, query) {
-            Ok(code) => code,
+        let authorized = match attempt.read_callback(self.provider, query) {
+            Ok(authorized) => authorized,
             Err(CallbackError::State | CallbackError::Repeated | CallbackError::TooLong) => {
                 return (LoginOutcome::unknown(), None);
             }
@@ -81,7 +87,7 @@ impl LoginFlow<'_> {
                 return (outcome, Some(Err(LoginError::Callback(error))));
             }
         };
-        let result = self.exchange(attempt, &code, store).await;
+        let result = self.exchange(attempt, &authorized, store).await;
         let outcome = LoginOutcome::from_exchange(name, &result);
         (outcome, Some(result.map_err(LoginError::Exchange)))
     }
@@ -93,7 +99,7 @@ impl LoginFlow<'_> {
     ) -> Result<(), LoginError> {
         let store = self.open_store().await?;
         let attempt = self.new_attempt(uri)?;
-        self.show_authorization_url(&attempt)?;
+        self.show_authorization_url(&attempt).await?;
         print_diagnostic(
             "Then paste the address that the browser was sent back to, or the code alone:\n",
         );
@@ -101,10 +107,10 @@ impl LoginFlow<'_> {
             .await
             .map_err(|_| LoginError::Timeout)?
             .map_err(LoginError::StandardInput)?;
-        let code = attempt
+        let authorized = attempt
             .read_pasted(self.provider, &line)
             .map_err(LoginError::Callback)?;
-        self.exchange(&attempt, &code, &store)
+        self.exchange(&attempt, &authorized, &store)
             .await
             .map_err(LoginError::Exchange)
     }
@@ -148,13 +154,50 @@ impl LoginFlow<'_> {
     async fn exchange(
         &self,
         attempt: &Attempt,
-        code: &Secret,
+        authorized: &Authorized,
         store: &Arc<dyn Store>,
     ) -> Result<(), ExchangeError> {
+        let (login, clock) = self.stored_grant(store);
+        let receiver = TokenReceiver::Store(&login);
+        exchange_code(receiver, self.provider, clock, attempt, authorized).await
+    }
+
+    /// Signs in with the configured account, without a browser.
+    pub(super) async fn log_in_by_account(&self) -> Result<(), LoginError> {
+        let store = self.open_store().await?;
+        let (login, clock) = self.stored_grant(&store);
+        sign_in(TokenReceiver::Store(&login), self.provider, clock)
+            .await
+            .map_err(LoginError::Exchange)
+    }
+
+    /// Shows a code and the address to confirm it at, and waits until the person has done so (RFC 8628).
+    pub(super) async fn log_in_by_device(&self) -> Result<(), LoginError> {
+        let store = self.open_store().await?;
+        let (login, clock) = self.stored_grant(&store);
+        let endpoint = TokenEndpoint::new(self.provider.clone(), clock.clone());
+        let device = device::authorize(&endpoint)
+            .await
+            .map_err(LoginError::Request)?;
+        print_diagnostic(
+            "Open this address in a browser, on any device, and enter the code there:\n\n",
+        );
+        let (address, code) = (&device.verification_uri, &device.user_code);
+        print(&format!("{address}\n{code}\n"), ExitCode::SUCCESS);
+        print_diagnostic("\n");
+        if self.opens_browser {
+            let complete = device.verification_uri_complete.as_ref();
+            browser::open(complete.unwrap_or(address).as_str());
+        }
+        confirm(TokenReceiver::Store(&login), &endpoint, clock, device)
+            .await
+            .map_err(LoginError::Device)
+    }
+
+    fn stored_grant(&self, store: &Arc<dyn Store>) -> (StoredGrant, Arc<dyn Clock>) {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let login = StoredGrant::new(self.provider.clone(), store.clone(), clock.clone());
-        let receiver = TokenReceiver::Store(&login);
-        exchange_code(receiver, self.provider, clock, attempt, code).await
+        (login, clock)
     }
 
     /// Opens the store, which is known to be usable before the person is sent anywhere.
@@ -176,10 +219,11 @@ impl LoginFlow<'_> {
             .map_err(|error| LoginError::System(io::Error::other(error.to_string())))
     }
 
-    fn show_authorization_url(&self, attempt: &Attempt) -> Result<(), LoginError> {
-        let url = attempt.url(self.provider).ok_or(LoginError::NotSupported(
-            "it has no authorization_endpoint".into(),
-        ))?;
+    async fn show_authorization_url(&self, attempt: &Attempt) -> Result<(), LoginError> {
+        let endpoint = TokenEndpoint::new(self.provider.clone(), Arc::new(SystemClock));
+        let provider = endpoint.provider_with(EndpointKey::Authorization).await;
+        let url = provider.and_then(|provider| attempt.url(&provider));
+        let url = url.map_err(LoginError::Request)?;
         self.show("Open this address in a browser and log in there:", &url);
         Ok(())
     }

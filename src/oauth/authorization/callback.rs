@@ -5,11 +5,12 @@ use std::{borrow::Cow, fmt, sync::Arc};
 use thiserror::Error;
 use url::{Url, form_urlencoded};
 
-use super::Attempt;
+use super::{Attempt, Authorized};
 use crate::{
     oauth::{
+        capture,
         error::{ErrorCode, is_error_text, quoted},
-        provider::{EndpointUrl, Provider},
+        provider::Provider,
     },
     secret::Secret,
 };
@@ -49,6 +50,16 @@ pub enum CallbackError {
     /// The callback has no code.
     #[error("there is no code in the callback: start the login again")]
     NoCode,
+    /// A parameter that has to be captured is missing.
+    #[error(
+        "the callback brings no value for `capture.{name}`: {reason}; paste the whole address if it was pasted, and check `capture`"
+    )]
+    NotCaptured {
+        /// The name of the capture.
+        name: String,
+        /// Why there is none.
+        reason: &'static str,
+    },
     /// The code is too long or has invalid characters (RFC 6749 §A.11).
     #[error(
         "the code is longer than 8 KiB or is not printable ASCII: copy it again, or start the login again"
@@ -88,7 +99,7 @@ pub(super) fn read_callback(
     attempt: &Attempt,
     provider: &Provider,
     query: &str,
-) -> Result<Secret, CallbackError> {
+) -> Result<Authorized, CallbackError> {
     if query.len() > MAX_CALLBACK_BYTES {
         return Err(CallbackError::TooLong);
     }
@@ -100,9 +111,10 @@ pub(super) fn read_callback(
     {
         return Err(CallbackError::State);
     }
-    if parameters
-        .find("iss")
-        .is_some_and(|issuer| !is_issuer_of(provider, issuer))
+    // RFC 9207 §2.4: compared as a string, and with nothing where the issuer is not known.
+    let known = provider.issuer.as_deref();
+    if let (Some(issuer), Some(known)) = (parameters.find("iss"), known)
+        && issuer != known
     {
         return Err(CallbackError::Issuer);
     }
@@ -120,7 +132,18 @@ pub(super) fn read_callback(
         .find(named)
         .or_else(|| parameters.find("code"))
         .ok_or(CallbackError::NoCode)?;
-    parse_code(code)
+    authorized(provider, parse_code(code)?, &parameters)
+}
+
+fn authorized(
+    provider: &Provider,
+    code: Secret,
+    parameters: &CallbackParameters<'_>,
+) -> Result<Authorized, CallbackError> {
+    let captured = capture::from_callback(provider, |name| parameters.find(name));
+    let captured =
+        captured.map_err(|(name, reason)| CallbackError::NotCaptured { name, reason })?;
+    Ok(Authorized { code, captured })
 }
 
 /// Implements [`Attempt::read_pasted`].
@@ -128,7 +151,7 @@ pub(super) fn read_pasted(
     attempt: &Attempt,
     provider: &Provider,
     text: &str,
-) -> Result<Secret, CallbackError> {
+) -> Result<Authorized, CallbackError> {
     if text.len() > MAX_CALLBACK_BYTES {
         return Err(CallbackError::TooLong);
     }
@@ -148,7 +171,8 @@ pub(super) fn read_pasted(
     if text.contains(' ') {
         return Err(CallbackError::NotACode);
     }
-    parse_code(text)
+    // A code alone brings no parameters.
+    authorized(provider, parse_code(text)?, &CallbackParameters(Vec::new()))
 }
 
 /// Parses a code (RFC 6749 §A.11).
@@ -171,25 +195,6 @@ pub(in crate::oauth) fn code_parameter(provider: &Provider) -> &str {
         .authorization
         .as_ref()
         .map_or("code", |authorization| &authorization.code_parameter)
-}
-
-/// Tells whether `issuer` has the origin of one of the provider's endpoints.
-///
-/// Issuer identifiers are not configured. An attacker's server (RFC 9207 §1) has another origin.
-fn is_issuer_of(provider: &Provider, issuer: &str) -> bool {
-    let Ok(issuer) = Url::parse(issuer) else {
-        return false;
-    };
-    let authorization = provider
-        .authorization
-        .as_ref()
-        .and_then(|authorization| authorization.endpoint.as_ref()?.as_fixed());
-    let token = provider
-        .token_endpoint
-        .as_ref()
-        .and_then(EndpointUrl::as_fixed);
-    let mut ours = [authorization, token].into_iter().flatten();
-    issuer.has_host() && ours.any(|url| url.origin() == issuer.origin())
 }
 
 /// The parameters of a callback, each name once. Empty ones count as absent (RFC 6749 §3.1).

@@ -1,11 +1,19 @@
 //! The authorization request and its callback.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::oauth::{error::ErrorCode, fake};
+use crate::{
+    oauth::{
+        error::ErrorCode,
+        fake,
+        provider::{Capture, CaptureSource, HostList, ParameterValue},
+        template::Template,
+    },
+    secret::LiveSecret,
+};
 
 /// RFC 7636 appendix B.
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
@@ -20,6 +28,15 @@ fn attempt() -> Attempt {
         state: Secret::new("right"),
         code_verifier: Some(Secret::new(VERIFIER)),
         redirect_uri: Some("http://127.0.0.1:9900/callback".parse().unwrap()),
+        redirect_uri_value: None,
+    }
+}
+
+/// The code alone.
+fn code(code: &str) -> Authorized {
+    Authorized {
+        code: Secret::new(code),
+        captured: Captured::new(),
     }
 }
 
@@ -118,7 +135,12 @@ fn without_pkce_there_is_neither_challenge_nor_verifier() {
 fn without_an_authorization_endpoint_there_is_no_url() {
     let mut provider = provider();
     provider.authorization.as_mut().unwrap().endpoint = None;
-    assert_eq!(attempt().url(&provider), None);
+    let error = attempt().url(&provider).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.starts_with("`authorization_endpoint` cannot be called"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -156,7 +178,7 @@ fn the_code_is_read_from_the_callback_of_this_attempt_alone() {
     let read = |query: &str| attempt().read_callback(&provider, query);
     assert_eq!(
         read("code=a%2Fb+c&state=right&session_state=x"),
-        Ok(Secret::new("a/b c"))
+        Ok(code("a/b c"))
     );
     for forged in [
         "",
@@ -192,29 +214,119 @@ fn a_parameter_that_comes_twice_is_refused() {
 }
 
 #[test]
-fn the_issuer_is_checked_when_it_comes() {
-    let provider = provider();
+fn the_issuer_is_compared_in_full_where_it_is_known() {
+    let mut provider = provider();
+    provider.issuer = Some("https://api.example.com/realms/x".into());
     let read = |issuer: &str| {
         attempt().read_callback(&provider, &format!("code=c&state=right&iss={issuer}"))
     };
-    for ours in [
-        "https://as.example",
-        "https%3A%2F%2Fas.example%2Frealms%2Fx",
-        "https://AS.example:443",
-        "",
-    ] {
+    for ours in ["https%3A%2F%2Fapi.example.com%2Frealms%2Fx", ""] {
         assert!(read(ours).is_ok(), "{ours}");
     }
     for other in [
         "https://evil.example",
-        "http://as.example",
-        "https://as.example:8443",
-        "https://as.example.evil.example",
-        "as.example",
-        "data:as.example",
+        "https://api.example.com",
+        "https://api.example.com/realms/y",
+        "https://api.example.com/realms/x/",
+        "http://api.example.com/realms/x",
+        "https://as.example",
     ] {
         assert_eq!(read(other), Err(CallbackError::Issuer), "{other}");
     }
+}
+
+#[test]
+fn the_issuer_is_not_compared_where_it_is_not_known() {
+    // RFC 9207: the issuer may have another origin than both endpoints.
+    let provider = provider();
+    let query = "code=c&state=right&iss=https%3A%2F%2Fapi.example.com";
+    assert_eq!(attempt().read_callback(&provider, query), Ok(code("c")));
+}
+
+#[test]
+fn the_consent_has_lists_secrets_and_names_of_the_vendors_own() {
+    let mut provider = provider();
+    provider.scope = Some("a".into());
+    let settings = provider.authorization.as_mut().unwrap();
+    let resources = ["https://a", "https://b"].map(|text| Template::parse(text).unwrap());
+    let secret = Arc::new(LiveSecret::fixed(Secret::new("s")));
+    settings.params = [
+        (
+            "resource".to_owned(),
+            ParameterValue::List(resources.into()),
+        ),
+        ("key".to_owned(), ParameterValue::Secret(secret)),
+        ("nonce".to_owned(), fake::text("{client_id}")),
+    ]
+    .into();
+    settings.rename = [("client_id".to_owned(), "client_key".to_owned())].into();
+    settings.omit = vec!["scope".into(), "code_challenge_method".into()];
+    assert_eq!(
+        pairs(&attempt().url(&provider).unwrap()),
+        [
+            "response_type=code",
+            "client_key=client",
+            "redirect_uri=http://127.0.0.1:9900/callback",
+            "state=right",
+            &format!("code_challenge={CHALLENGE}"),
+            "key=s",
+            "nonce=client",
+            "resource=https://a",
+            "resource=https://b",
+        ]
+    );
+}
+
+#[test]
+fn a_name_is_sent_instead_of_the_address_of_the_callback() {
+    let mut provider = provider();
+    let settings = provider.authorization.as_mut().unwrap();
+    settings.redirect_uri_value = Some("Acme-PRD-1".into());
+    settings.params = [("back".to_owned(), fake::text("{redirect_uri}"))].into();
+    let uri = settings.redirect_uri.clone().unwrap();
+    let attempt = Attempt::new(&provider, Some(&uri)).unwrap();
+    let sent = pairs(&attempt.url(&provider).unwrap());
+    for parameter in ["redirect_uri=Acme-PRD-1", "back=Acme-PRD-1"] {
+        assert!(sent.contains(&parameter.to_owned()), "{sent:?}");
+    }
+    let code = Secret::new("c");
+    let Grant::AuthorizationCode { redirect_uri, .. } = attempt.grant(&code) else {
+        unreachable!()
+    };
+    assert_eq!(redirect_uri, Some("Acme-PRD-1"));
+    assert_eq!(attempt.redirect_uri(), Some(&uri), "the listener stays");
+}
+
+#[test]
+fn a_consent_with_a_missing_variable_is_not_started() {
+    let mut provider = provider();
+    let settings = provider.authorization.as_mut().unwrap();
+    settings.params = [("realm".to_owned(), fake::text("{realm}"))].into();
+    let error = attempt().url(&provider).unwrap_err();
+    assert!(error.to_string().contains("variable `realm`"), "{error}");
+}
+
+#[test]
+fn parameters_of_the_callback_are_captured() {
+    let mut provider = provider();
+    provider.captures = vec![Capture {
+        name: "realm_id".into(),
+        source: CaptureSource::Callback("realmId".into()),
+        allow: HostList::default(),
+    }];
+    let read = |query: &str| attempt().read_callback(&provider, query);
+    let authorized = read("code=c&state=right&realmId=4711").unwrap();
+    assert_eq!(authorized.captured["realm_id"], "4711");
+    for without in [
+        "code=c&state=right",
+        "code=c&state=right&realmId=",
+        "code=c&state=right&realmId=a%0Ab",
+    ] {
+        let error = read(without).unwrap_err();
+        assert!(error.to_string().contains("`capture.realm_id`"), "{error}");
+    }
+    let pasted = attempt().read_pasted(&provider, "c").unwrap_err();
+    assert!(pasted.to_string().contains("the whole address"), "{pasted}");
 }
 
 #[test]
@@ -256,14 +368,11 @@ fn the_code_may_have_another_name() {
     let mut provider = provider();
     provider.authorization.as_mut().unwrap().code_parameter = "authorization_code".into();
     let read = |query: &str| attempt().read_callback(&provider, query);
-    assert_eq!(
-        read("authorization_code=c&state=right"),
-        Ok(Secret::new("c"))
-    );
-    assert_eq!(read("code=c&state=right"), Ok(Secret::new("c")));
+    assert_eq!(read("authorization_code=c&state=right"), Ok(code("c")));
+    assert_eq!(read("code=c&state=right"), Ok(code("c")));
     assert_eq!(
         read("code=d&authorization_code=c&state=right"),
-        Ok(Secret::new("c"))
+        Ok(code("c"))
     );
     assert_eq!(read("state=right&code="), Err(CallbackError::NoCode));
 }
@@ -295,10 +404,10 @@ fn the_address_its_query_or_the_code_alone_can_be_pasted() {
         "myapp:callback?state=right&code=4/0A",
         "4/0A\n",
     ] {
-        assert_eq!(read(whole), Ok(Secret::new("4/0A")), "{whole}");
+        assert_eq!(read(whole), Ok(code("4/0A")), "{whole}");
     }
-    for (bare, code) in [("abc==", "abc=="), ("a:b", "a:b")] {
-        assert_eq!(read(bare), Ok(Secret::new(code)));
+    for bare in ["abc==", "a:b"] {
+        assert_eq!(read(bare), Ok(code(bare)));
     }
     for (text, error) in [
         ("myapp://callback?code=c&state=wrong", CallbackError::State),
@@ -325,7 +434,7 @@ proptest! {
                 .eq([("state".into(), "right".into())]);
             let read = attempt().read_callback(&provider, &query);
             prop_assert!(read.is_err() || brings_it, "{query}");
-            if let Ok(code) = attempt().read_pasted(&provider, &query) {
+            if let Ok(Authorized { code, .. }) = attempt().read_pasted(&provider, &query) {
                 prop_assert!(!code.expose().is_empty() && code.expose().bytes().all(|byte| (0x20..=0x7E).contains(&byte)));
             }
         }

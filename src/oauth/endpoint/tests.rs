@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use rustls_pki_types::PrivateKeyDer;
 
+mod certificates;
+mod codings;
+mod proxies;
+
 use super::*;
 use crate::{
     clock::ManualClock,
     oauth::{
         fake::{self, CANARY, Reply, TokenServer},
-        provider::{ClientAuth, TokenMethod},
+        provider::{ClientAuth, HostList, TokenMethod},
     },
     secret::Secret,
     tls::Trust,
@@ -17,7 +21,7 @@ use crate::{
 
 async fn ask(provider: Provider) -> Result<Issued, TokenRequestError> {
     TokenEndpoint::new(Arc::new(provider), Arc::new(ManualClock::new()))
-        .request(Grant::ClientCredentials)
+        .request(Grant::ClientCredentials, &ApiContext::default())
         .await
 }
 
@@ -66,7 +70,7 @@ async fn a_redirect_is_never_followed() {
 async fn an_endless_response_is_cut() {
     let server = TokenServer::start(Reply::Endless).await;
     let fault = fault_of(fake::provider(&server.url())).await;
-    assert_eq!(fault, Fault::NotAToken("it is larger than 64 KiB"));
+    assert_eq!(fault, Fault::NotAToken("it is larger than 1 MiB"));
     // The sockets' buffers hold a few MiB beyond what was read.
     assert!(server.endless_bytes().await < 64 << 20);
 }
@@ -228,16 +232,19 @@ async fn every_grant_but_client_credentials_returns_a_refresh_token() {
     let endpoint = TokenEndpoint::new(provider, Arc::new(ManualClock::new()));
     let one = Secret::new("r1");
     let refreshed = endpoint
-        .request(Grant::RefreshToken {
-            refresh_token: &one,
-        })
+        .request(
+            Grant::RefreshToken {
+                refresh_token: &one,
+            },
+            &ApiContext::default(),
+        )
         .await
         .unwrap();
     assert_eq!(refreshed.refresh_token, Some(Secret::new("r2")));
     assert!(server.requests()[0].ends_with("\r\n\r\ngrant_type=refresh_token&refresh_token=r1"));
     assert_eq!(
         endpoint
-            .request(Grant::ClientCredentials)
+            .request(Grant::ClientCredentials, &ApiContext::default())
             .await
             .unwrap()
             .refresh_token,
@@ -314,22 +321,6 @@ async fn a_private_authority_is_trusted_when_it_is_configured() {
 }
 
 #[tokio::test]
-async fn only_the_configured_proxy_is_used() {
-    let proxy = TokenServer::start(Reply::Token(60)).await;
-    let mut provider = fake::provider("http://as.invalid/token");
-    provider.token_request.proxy = Some(crate::forward_proxy::ForwardProxy {
-        url: proxy.url().replace("/token", "/").parse().unwrap(),
-        credentials: None,
-    });
-    ask(provider).await.unwrap();
-    assert!(
-        proxy.requests()[0].starts_with("POST http://as.invalid/token HTTP/1.1\r\n"),
-        "{:?}",
-        proxy.requests()
-    );
-}
-
-#[tokio::test]
 async fn http2_is_spoken_where_the_server_offers_it() {
     use hyper_util::rt::{TokioExecutor, TokioIo};
 
@@ -359,4 +350,60 @@ async fn http2_is_spoken_where_the_server_offers_it() {
     provider.token_request.trust = trust;
     assert_eq!(ask(provider).await.unwrap().access_token.expose(), "two");
     serving.abort();
+}
+
+#[tokio::test]
+async fn a_refresh_goes_to_an_endpoint_of_its_own_at_a_captured_host() {
+    let server = TokenServer::start(Reply::Token(60)).await;
+    let port = server
+        .url()
+        .rsplit_once(':')
+        .unwrap()
+        .1
+        .replace("/token", "");
+    let mut provider = fake::provider(&server.url());
+    let template = format!("http://{{host}}:{port}/refresh?v=1");
+    let allow = HostList::new(["127.0.0.1"]);
+    provider.refresh_endpoint = Some(EndpointUrl::template(&template, allow).unwrap());
+    let endpoint = TokenEndpoint::new(Arc::new(provider), Arc::new(ManualClock::new()));
+    let refresh_token = &Secret::new("r");
+    let grant = Grant::RefreshToken { refresh_token };
+    let context = |host: &str| ApiContext {
+        captured: [("host".to_owned(), host.to_owned())].into(),
+        ..ApiContext::default()
+    };
+
+    endpoint
+        .request(grant, &context("127.0.0.1"))
+        .await
+        .unwrap();
+    let request = server.requests().pop().unwrap();
+    assert!(
+        request.starts_with("POST /refresh?v=1 HTTP/1.1\r\n"),
+        "{request}"
+    );
+    endpoint
+        .request(Grant::ClientCredentials, &ApiContext::default())
+        .await
+        .unwrap();
+    let request = server.requests().pop().unwrap();
+    assert!(request.starts_with("POST /token HTTP/1.1\r\n"), "{request}");
+
+    // Nothing is sent to another host, or without the value.
+    let error = endpoint
+        .request(grant, &context("localhost"))
+        .await
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("`refresh_endpoint` cannot be called"),
+        "{error}"
+    );
+    let missing = endpoint
+        .request(grant, &ApiContext::default())
+        .await
+        .unwrap_err();
+    assert!(missing.to_string().contains("variable `host`"), "{missing}");
+    assert_eq!(server.count(), 2);
 }

@@ -9,10 +9,22 @@ use url::Url;
 pub enum EndpointKey {
     /// RFC 6749 §3.2.
     Token,
+    /// The token endpoint of its own for refreshes.
+    Refresh,
+    /// RFC 6749 §3.1.
+    Authorization,
+    /// RFC 8628 §3.1.
+    DeviceAuthorization,
+    /// The API, which a value is captured from.
+    Capture,
+    /// The API itself.
+    ApiBase,
     /// RFC 7009.
     Revocation,
     /// Headless consent.
     SignIn,
+    /// The discovery document (RFC 8414).
+    Issuer,
 }
 
 impl EndpointKey {
@@ -20,8 +32,14 @@ impl EndpointKey {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Token => "token_endpoint",
+            Self::Refresh => "refresh_endpoint",
+            Self::Authorization => "authorization_endpoint",
+            Self::DeviceAuthorization => "device_authorization_endpoint",
+            Self::Capture => "capture",
+            Self::ApiBase => "api_base",
             Self::Revocation => "revocation_endpoint",
             Self::SignIn => "sign_in.endpoint",
+            Self::Issuer => "issuer",
         }
     }
 }

@@ -65,4 +65,38 @@ pub enum SigningAlgorithm {
 impl Assertion {
     /// The default of `lifetime`.
     pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(60);
+
+    /// Returns the assertion of a provider that configures none: signed with the client secret, with the defaults.
+    pub const fn of_client_secret() -> Self {
+        Self {
+            source: AssertionSource::ClientSecret,
+            algorithm: None,
+            kid: None,
+            certificate: None,
+            lifetime: Self::DEFAULT_LIFETIME,
+            backdate: Duration::ZERO,
+            claims: BTreeMap::new(),
+        }
+    }
+}
+
+impl SigningAlgorithm {
+    /// Returns the name in RFC 7518 or RFC 8037.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hs256 => "HS256",
+            Self::Hs384 => "HS384",
+            Self::Hs512 => "HS512",
+            Self::Rs256 => "RS256",
+            Self::Rs384 => "RS384",
+            Self::Rs512 => "RS512",
+            Self::Ps256 => "PS256",
+            Self::Ps384 => "PS384",
+            Self::Ps512 => "PS512",
+            Self::Es256 => "ES256",
+            Self::Es384 => "ES384",
+            Self::Es512 => "ES512",
+            Self::EdDsa => "EdDSA",
+        }
+    }
 }

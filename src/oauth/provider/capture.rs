@@ -13,6 +13,16 @@ pub struct Capture {
     pub allow: HostList,
 }
 
+impl Capture {
+    /// Returns the address that the value is read from, if there is one.
+    pub fn url(&self) -> Option<&EndpointUrl> {
+        match &self.source {
+            CaptureSource::Get { url, .. } => Some(url),
+            CaptureSource::Callback(_) => None,
+        }
+    }
+}
+
 /// The origin of a captured value.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CaptureSource {

@@ -8,16 +8,95 @@ use crate::{
     oauth::{
         error::Fault,
         fake::{self, CANARY, Reply, TokenServer},
-        provider::ClientAuth,
+        provider::{ClientAuth, Encoding, Revocation, RevocationMethod},
     },
 };
 
-async fn revoked(server: &TokenServer, client_auth: ClientAuth) -> Result<bool, TokenRequestError> {
+fn login(refresh_token: Option<&str>, access_token: Option<&str>) -> EndedLogin {
+    EndedLogin {
+        refresh_token: refresh_token.map(Secret::new),
+        access_token: access_token.map(Secret::new),
+        context: ApiContext::default(),
+    }
+}
+
+async fn revoked(
+    server: &TokenServer,
+    client_auth: ClientAuth,
+) -> Result<Option<RevokedToken>, TokenRequestError> {
     let mut provider = fake::provider(&server.url());
     provider.revocation_endpoint = Some(server.url().replace("/token", "/revoke").parse().unwrap());
     provider.client_auth = client_auth;
     let endpoint = TokenEndpoint::new(Arc::new(provider), Arc::new(ManualClock::new()));
-    revoke(&endpoint, &Revoked::RefreshToken(Secret::new("r/1"))).await
+    revoke(&endpoint, &login(Some("r/1"), Some("a"))).await
+}
+
+/// Revokes both tokens of a login as `settings` say, and returns the request.
+async fn request_of(settings: Revocation) -> String {
+    let server = TokenServer::start(Reply::response(200, "", "")).await;
+    let mut provider = fake::provider(&server.url());
+    provider.revocation_endpoint = Some(server.url().replace("/token", "/revoke").parse().unwrap());
+    provider.revocation = settings;
+    let endpoint = TokenEndpoint::new(Arc::new(provider), Arc::new(ManualClock::new()));
+    revoke(&endpoint, &login(Some("r"), Some("a")))
+        .await
+        .unwrap();
+    server.requests().pop().unwrap()
+}
+
+#[tokio::test]
+async fn a_revocation_has_the_vendors_method_encoding_and_token() {
+    let request = request_of(Revocation {
+        method: RevocationMethod::Delete,
+        token: Some(RevokedToken::AccessToken),
+        auth: RevocationAuth::Bearer,
+        encoding: Encoding::Query,
+        params: [("why".to_owned(), fake::text("logout"))].into(),
+    })
+    .await;
+    assert!(
+        request.starts_with("DELETE /revoke?token=a&why=logout HTTP/1.1\r\n"),
+        "{request}"
+    );
+    assert!(request.contains("authorization: Bearer a\r\n"), "{request}");
+    assert!(!request.contains("token_type_hint"), "{request}");
+
+    let request = request_of(Revocation {
+        encoding: Encoding::Json,
+        ..Revocation::default()
+    })
+    .await;
+    assert!(
+        request.starts_with("POST /revoke HTTP/1.1\r\n"),
+        "{request}"
+    );
+    assert!(request.contains("authorization: Basic "), "{request}");
+    assert!(request.ends_with("\r\n\r\n{\"token\":\"r\"}"), "{request}");
+
+    let request = request_of(Revocation {
+        auth: RevocationAuth::None,
+        ..Revocation::default()
+    })
+    .await;
+    assert!(!request.contains("authorization:"), "{request}");
+    assert!(request.ends_with("\r\n\r\ntoken=r"), "{request}");
+}
+
+#[tokio::test]
+async fn a_revocation_by_an_access_token_that_is_gone_is_not_sent() {
+    let server = TokenServer::start(Reply::response(200, "", "")).await;
+    let mut provider = fake::provider(&server.url());
+    provider.revocation_endpoint = Some(server.url().parse().unwrap());
+    provider.revocation.auth = RevocationAuth::Bearer;
+    let endpoint = TokenEndpoint::new(Arc::new(provider), Arc::new(ManualClock::new()));
+    let error = revoke(&endpoint, &login(Some("r"), None))
+        .await
+        .unwrap_err();
+    assert!(
+        error.to_string().contains("needs an access token"),
+        "{error}"
+    );
+    assert_eq!(server.count(), 0);
 }
 
 #[tokio::test]
@@ -31,7 +110,10 @@ async fn a_refresh_token_is_revoked_with_client_authentication() {
         ),
         (ClientAuth::None, "&client_id=client".to_owned()),
     ] {
-        assert_eq!(revoked(&server, auth).await, Ok(true));
+        assert_eq!(
+            revoked(&server, auth).await,
+            Ok(Some(RevokedToken::RefreshToken))
+        );
         let request = server.requests().pop().unwrap();
         assert!(
             request.starts_with("POST /revoke HTTP/1.1\r\n"),
@@ -57,8 +139,8 @@ async fn an_access_token_is_revoked_with_its_hint() {
     provider.revocation_endpoint = Some(server.url().replace("/token", "/revoke").parse().unwrap());
     let endpoint = TokenEndpoint::new(Arc::new(provider), Arc::new(ManualClock::new()));
     assert_eq!(
-        revoke(&endpoint, &Revoked::AccessToken(Secret::new("a"))).await,
-        Ok(true)
+        revoke(&endpoint, &login(None, Some("a"))).await,
+        Ok(Some(RevokedToken::AccessToken))
     );
     let request = server.requests().pop().unwrap();
     assert!(
@@ -72,10 +154,7 @@ async fn without_a_revocation_endpoint_nothing_is_sent() {
     let server = TokenServer::start(Reply::Hangup).await;
     let provider = Arc::new(fake::provider(&server.url()));
     let endpoint = TokenEndpoint::new(provider, Arc::new(ManualClock::new()));
-    assert_eq!(
-        revoke(&endpoint, &Revoked::AccessToken(Secret::new("a"))).await,
-        Ok(false)
-    );
+    assert_eq!(revoke(&endpoint, &login(None, Some("a"))).await, Ok(None));
     assert_eq!(server.count(), 0);
 }
 

@@ -7,9 +7,9 @@ use crate::{
     clock::ManualClock,
     oauth::{
         fake::{self, CANARY, Reply, TokenServer},
-        provider::{ClientAuth, Encoding},
+        provider::{Capture, CaptureSource, ClientAuth, Encoding, HostList},
     },
-    secret::LiveSecret,
+    secret::{LiveSecret, Secret},
 };
 
 /// A code and a token at once; `STATE` stands for what was sent.
@@ -211,4 +211,42 @@ async fn without_an_account_nothing_is_sent() {
         .unwrap_err();
     assert!(matches!(error.fault(), Fault::Setup(_)));
     assert_eq!(server.count(), 0);
+}
+
+#[tokio::test]
+async fn a_sign_in_sends_the_default_redirect_uri_when_none_is_configured() {
+    let server = TokenServer::start(reply(200, BOTH)).await;
+    let mut provider = provider(&server, Encoding::Json);
+    let authorization = provider.authorization.as_mut().unwrap();
+    authorization.redirect_uri = None;
+    authorization.default_redirect_uri = Some("http://127.0.0.1:7/callback".parse().unwrap());
+    signed_in(provider).await.unwrap();
+    let requests = server.requests();
+    for (request, encoding) in [
+        (&requests[0], Encoding::Json),
+        (&requests[1], Encoding::Form),
+    ] {
+        assert_eq!(
+            sent(request, encoding)["redirect_uri"],
+            "http://127.0.0.1:7/callback"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_captures_members_of_its_response() {
+    let body = BOTH.replace("\"expires_in\"", "\"realmId\":\"r7\",\"expires_in\"");
+    let captures = vec![Capture {
+        name: "realm_id".into(),
+        source: CaptureSource::Callback("realmId".into()),
+        allow: HostList::default(),
+    }];
+    let server = TokenServer::start(reply(200, &body)).await;
+    let mut provider = provider(&server, Encoding::Json);
+    provider.captures = captures;
+    let issued = signed_in(provider.clone()).await.unwrap();
+    assert_eq!(issued.context.captured["realm_id"], "r7");
+    server.reply(reply(200, BOTH));
+    let error = signed_in(provider).await.unwrap_err();
+    assert!(error.to_string().contains("`capture.realm_id`"), "{error}");
 }

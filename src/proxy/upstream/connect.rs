@@ -33,6 +33,7 @@ use crate::{
         route::{BaseUrl, Http2, Upstream},
     },
     server::{limits::Limits, serve::LocalExecutor},
+    tls,
 };
 
 /// Bytes that an upstream may send ahead on an HTTP/2 stream.
@@ -190,9 +191,10 @@ impl ActiveUpstream {
             Http2::Never => &[b"http/1.1"],
             Http2::PriorKnowledge => &[b"h2"],
         };
-        let config = self
-            .tls
-            .get_or_init(|| Arc::new(self.config.trust.client_config(offered)));
+        let config = self.tls.get_or_init(|| {
+            let config = tls::client_config(&self.config.trust, offered, None);
+            Arc::new(config.unwrap_or_else(|_| unreachable!("there is no client certificate")))
+        });
         let stream = TlsConnector::from(config.clone())
             .connect(name, stream)
             .await

@@ -65,7 +65,7 @@ impl Series {
             for ((grant_type, outcome), total) in provider.requests() {
                 let labels = [
                     ("provider", &**name),
-                    ("grant_type", grant_type),
+                    ("grant_type", &*grant_type),
                     ("outcome", outcome),
                 ];
                 count(&mut requests.encode_family(&labels)?, total)?;

@@ -17,7 +17,7 @@ use super::{
 /// The counters of one provider.
 #[derive(Debug, Default)]
 pub struct ProviderMetrics {
-    requests: Mutex<BTreeMap<(&'static str, &'static str), u64>>,
+    requests: Mutex<BTreeMap<(String, &'static str), u64>>,
     durations: Buckets,
     /// Milliseconds since 1970; 0 without a token.
     expiry: AtomicU64,
@@ -26,14 +26,9 @@ pub struct ProviderMetrics {
 
 impl ProviderMetrics {
     /// Counts one request to the token endpoint: its grant (RFC 6749), `ok` or the kind of its failure, and its time.
-    pub fn record_request(
-        &self,
-        grant_type: &'static str,
-        outcome: &'static str,
-        elapsed: Duration,
-    ) {
+    pub fn record_request(&self, grant_type: &str, outcome: &'static str, elapsed: Duration) {
         *lock(&self.requests)
-            .entry((grant_type, outcome))
+            .entry((grant_type.to_owned(), outcome))
             .or_default() += 1;
         self.durations.record(elapsed);
     }
@@ -53,7 +48,7 @@ impl ProviderMetrics {
         self.login_required.store(required, Ordering::Relaxed);
     }
 
-    pub(super) fn requests(&self) -> BTreeMap<(&'static str, &'static str), u64> {
+    pub(super) fn requests(&self) -> BTreeMap<(String, &'static str), u64> {
         lock(&self.requests).clone()
     }
 

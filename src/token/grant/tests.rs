@@ -42,6 +42,7 @@ fn issued(refresh_token: Option<&str>) -> Issued {
         access_token: Secret::new("access"),
         lifetime: Duration::from_secs(1000),
         refresh_token: refresh_token.map(Secret::new),
+        context: crate::oauth::api_context::ApiContext::default(),
     }
 }
 

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     clock::{BootInstant, Clock},
     oauth::{
+        api_context::ApiContext,
         error::{Fault, TokenRefusal, TokenRequestError},
         grant::Grant,
         provider::Provider,
@@ -125,9 +126,12 @@ impl Acquirer {
         }
     }
 
-    /// Requests a token for the client itself (RFC 6749 section 4.4).
+    /// Requests a token without a login, such as one for the client itself (RFC 6749 section 4.4).
     async fn request_for_client(&self) -> Result<AttemptOutcome, AttemptError> {
-        let (response, requested_at) = self.requester.request(Grant::ClientCredentials).await;
+        let grant = Grant::without_login(&self.provider)
+            .unwrap_or_else(|| unreachable!("a provider that needs a login has a stored grant"));
+        let context = ApiContext::default();
+        let (response, requested_at) = self.requester.request(grant, &context).await;
         let token = response
             .and_then(|issued| self.requester.to_token(issued, requested_at))
             .map_err(AttemptError::Request)?;
@@ -211,14 +215,16 @@ impl Acquirer {
     ) -> Result<AttemptOutcome, AttemptError> {
         locked.reserve().await?;
         let grant = Grant::RefreshToken { refresh_token };
-        let (mut response, mut requested_at) = self.requester.request(grant).await;
+        // Refreshes may be at an address of the login's own.
+        let context = ApiContext::default();
+        let (mut response, mut requested_at) = self.requester.request(grant, &context).await;
         if response
             .as_ref()
             .is_err_and(TokenRequestError::may_have_been_received)
         {
             // The refresh token may be spent and its successor lost. Many servers repeat their response at once.
             tracing::warn!(provider = %self.provider.name, "token.response_lost: requesting once more");
-            (response, requested_at) = self.requester.request(grant).await;
+            (response, requested_at) = self.requester.request(grant, &context).await;
         }
         match response {
             Ok(issued) => self.record_issued(locked, issued, requested_at, true).await,

@@ -8,6 +8,7 @@ use std::sync::{
 use crate::{
     clock::{BootInstant, Clock},
     oauth::{
+        api_context::ApiContext,
         endpoint::TokenEndpoint,
         error::{Fault, TokenRequestError},
         grant::Grant,
@@ -44,12 +45,14 @@ impl TokenRequester {
         }
     }
 
-    /// Makes one token request and returns when it began.
+    /// Makes one token request and returns when it began. `context` holds the captured values of the login.
     pub(super) async fn request(
         &self,
         grant: Grant<'_>,
+        context: &ApiContext,
     ) -> (Result<Issued, TokenRequestError>, BootInstant) {
-        self.count(grant.name(), self.endpoint.request(grant)).await
+        self.count(grant.name(), self.endpoint.request(grant, context))
+            .await
     }
 
     /// Signs in with the configured account and exchanges the code, and returns when that began.
@@ -62,7 +65,7 @@ impl TokenRequester {
     /// Counts a token request in status and metrics, and returns when it began.
     async fn count(
         &self,
-        grant_type: &'static str,
+        grant_type: &str,
         request: impl Future<Output = Result<Issued, TokenRequestError>>,
     ) -> (Result<Issued, TokenRequestError>, BootInstant) {
         self.token_requests.fetch_add(1, Ordering::Relaxed);

@@ -24,7 +24,9 @@ impl WatchedSecrets {
             password: provider
                 .sign_in
                 .as_ref()
-                .map(|sign_in| sign_in.password.subscribe()),
+                .map(|sign_in| &sign_in.password)
+                .or(provider.password.as_ref())
+                .map(|secret| secret.subscribe()),
             refresh_token: provider
                 .refresh_token
                 .as_ref()

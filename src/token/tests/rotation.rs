@@ -209,6 +209,7 @@ pub(super) fn issued(refresh_token: &str) -> Issued {
         access_token: Secret::new(format!("of-{refresh_token}")),
         lifetime: Duration::from_secs(100),
         refresh_token: Some(Secret::new(refresh_token)),
+        context: crate::oauth::api_context::ApiContext::default(),
     }
 }
 

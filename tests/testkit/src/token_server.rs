@@ -26,8 +26,10 @@ const EXPECTATION_TIMEOUT: Duration = Duration::from_secs(30);
 pub enum Reply {
     /// Issues a new token, [`CANARY`] and a number, with this lifetime in seconds.
     Token(u64),
-    /// Writes these bytes and closes.
+    /// Writes this text and closes.
     Raw(String),
+    /// Writes these bytes and closes.
+    Bytes(Vec<u8>),
     /// Writes a 200 whose body never ends.
     Endless,
     /// Closes without a response.
@@ -217,6 +219,10 @@ impl Shared {
         match reply {
             Reply::Raw(text) => {
                 let _ = stream.write_all(text.as_bytes()).await;
+                let _ = stream.shutdown().await;
+            }
+            Reply::Bytes(bytes) => {
+                let _ = stream.write_all(&bytes).await;
                 let _ = stream.shutdown().await;
             }
             Reply::Endless => self.write_endless_body(&mut stream).await,

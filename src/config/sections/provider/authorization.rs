@@ -46,6 +46,7 @@ pub(super) fn build(
         pkce: provider
             .choice("code_challenge_method", &CHALLENGE_METHODS)
             .unwrap_or(default.pkce),
+        default_redirect_uri: None,
         redirect_uri_value: None,
         rename: default.rename,
         omit: default.omit,
