@@ -8,6 +8,8 @@
 
 #[path = "login/presets.rs"]
 mod presets;
+#[path = "login/sign_in.rs"]
+mod sign_in;
 #[path = "login/world.rs"]
 mod world;
 

@@ -7,7 +7,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use crate::{config::Config, oauth::provider::ParameterValue, secret::LiveSecret};
+use crate::{config::Config, secret::LiveSecret};
 
 /// The interval at which the files are read. They are few and small, and a comparison of contents is the one test that
 /// also sees a replaced symbolic link far above them.
@@ -33,10 +33,7 @@ impl SecretsWatcher {
 fn secrets(config: &Config) -> Vec<Arc<LiveSecret>> {
     let mut secrets = Vec::new();
     for provider in &config.providers {
-        secrets.extend(&provider.client_secret);
-        secrets.extend(&provider.refresh_token);
-        secrets.extend(provider.sign_in.as_ref().map(|sign_in| &sign_in.password));
-        secrets.extend(provider.api.values().filter_map(ParameterValue::secret));
+        secrets.extend(provider.live_secrets());
     }
     for route in &config.routes {
         let proxy = route.upstream.proxy.as_ref();

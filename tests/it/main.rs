@@ -66,6 +66,7 @@ mod gone_clients;
 mod grpc;
 mod hostile_upstreams;
 mod injection;
+mod route_certificate;
 mod route_proxy;
 mod streaming;
 mod tunnels;

@@ -31,8 +31,8 @@ impl ParameterValue {
         templates.iter().map(Template::as_str)
     }
 
-    /// Returns the secret that it is.
-    pub fn secret(&self) -> Option<&Arc<LiveSecret>> {
+    /// Returns the secret, if the value is one.
+    pub const fn secret(&self) -> Option<&Arc<LiveSecret>> {
         match self {
             Self::Secret(secret) => Some(secret),
             Self::Text(_) | Self::List(_) => None,

@@ -146,12 +146,12 @@ mod tests {
         clock::{Clock, ManualClock},
         oauth::{
             api_context::ApiContext,
-            provider::{EndpointUrl, HostList},
+            provider::{EndpointUrl, HostList, Lifetime},
         },
         proxy::route::Http2,
         secret::Secret,
         tls::Trust,
-        token::schedule::TokenDeadlines,
+        token::schedule::{RenewalPolicy, TokenDeadlines},
     };
 
     fn upstream(base: ApiBase) -> RouteUpstream {
@@ -179,7 +179,12 @@ mod tests {
 
     fn token(base: Option<&str>) -> AccessToken {
         let clock = ManualClock::new();
-        let deadlines = TokenDeadlines::new(clock.now(), Duration::from_secs(100), None, 0.0);
+        let deadlines = TokenDeadlines::new(
+            clock.now(),
+            Lifetime::For(Duration::from_secs(100)),
+            RenewalPolicy::default(),
+            0.0,
+        );
         let mut token = AccessToken::new(Secret::new("t"), deadlines, &clock);
         token.context = Arc::new(ApiContext {
             base: base.map(|base| base.parse().unwrap()),
