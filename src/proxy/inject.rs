@@ -50,7 +50,7 @@ impl Access {
     }
 }
 
-/// A token in the form that a route injects, with everything else that stays the same as long as the token.
+/// A token in the form that a route injects, with everything that stays the same as long.
 #[derive(Debug)]
 pub struct PreparedToken {
     /// The token.
