@@ -58,7 +58,7 @@ pub struct Outgoing<'a> {
 pub struct Sent {
     /// The response.
     pub response: Response<Incoming>,
-    /// What was read of its body.
+    /// The beginning of its body, if it was read.
     pub peeked: Peeked,
     /// The connection.
     pub checkout: Checkout,

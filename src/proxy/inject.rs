@@ -14,7 +14,7 @@ use super::{
     upstream::ActiveUpstream,
 };
 use crate::{
-    oauth::provider::{ParameterValue, Provider},
+    oauth::{provider::ParameterValue, variables::Variables},
     secret::Secret,
     telemetry::access_log::TokenCost,
     token::{
@@ -50,7 +50,7 @@ impl Access {
     }
 }
 
-/// A token in the form that a route injects, with everything else that stays the same as long as the token.
+/// A token in the form that a route injects, with everything that stays the same as long.
 #[derive(Debug)]
 pub struct PreparedToken {
     /// The token.
@@ -140,7 +140,11 @@ impl PreparedToken {
         credential: &Credential,
         token: Token,
     ) -> Result<Self, String> {
-        let value = |name: &str| variable(name, credential.provider(), &token);
+        let variables = Variables::new(credential.provider(), &token.context);
+        let value = |name: &str| match name {
+            "uuid" => Some(Cow::Borrowed(UUID_MARK)),
+            _ => variables.value(name),
+        };
         // Before they are read: a change meanwhile is not missed.
         let secrets = secrets(binding);
         Ok(Self {
@@ -172,22 +176,6 @@ fn header(
         .map_err(|_| "the access token cannot stand in a header field".to_owned())?;
     value.set_sensitive(true);
     Ok(Some((name.clone(), value)))
-}
-
-/// Returns the value of a variable in `[api]` and `api_base`; `{uuid}` gives the mark for it.
-fn variable<'v>(
-    name: &str,
-    provider: &'v Provider,
-    token: &'v AccessToken,
-) -> Option<Cow<'v, str>> {
-    let captured = token.context.captured.get(name).map(String::as_str);
-    let value = captured.or_else(|| match name {
-        "client_id" => Some(&provider.client_id),
-        "scope" => provider.scope.as_deref(),
-        "uuid" => Some(UUID_MARK),
-        _ => None,
-    });
-    value.map(Cow::Borrowed)
 }
 
 /// Subscribes to the secrets in `[api]` that come from files.

@@ -4,10 +4,7 @@
 
 use std::time::Duration;
 
-use http::{
-    HeaderMap, Response, StatusCode,
-    header::{CONTENT_ENCODING, CONTENT_TYPE},
-};
+use http::{HeaderMap, Response, header::CONTENT_TYPE};
 use hyper::body::Incoming;
 use serde_json::Value;
 
@@ -18,7 +15,10 @@ use super::{
     route::{Binding, ReauthorizeIf},
     upstream::Checkout,
 };
-use crate::telemetry::access_log::TokenCost;
+use crate::{oauth::content_coding::decode, telemetry::access_log::TokenCost};
+
+/// Bytes of such a body without its content coding.
+const MAX_DECODED_BYTES: usize = 256 * 1024;
 
 /// The wait for a body that may refuse the token.
 const PEEK_TIMEOUT: Duration = Duration::from_secs(5);
@@ -32,7 +32,7 @@ pub async fn peek(
     let route = &outgoing.active.route;
     let condition = route.provider.as_ref().and_then(condition);
     let may_refuse = |condition: &ReauthorizeIf| {
-        response.status() == condition.status && is_plain_json(response.headers())
+        response.status() == condition.status && is_json(response.headers())
     };
     match condition.is_some_and(may_refuse) {
         true => {
@@ -56,7 +56,7 @@ pub async fn access_for_replay(
     let binding = active.route.provider.as_ref()?;
     let credential = active.credential.as_ref()?;
     let sent = &outgoing.access.token()?.token;
-    if !is_refusal(binding, response.status(), peeked) {
+    if !is_refusal(binding, response, peeked) {
         sent.mark_accepted();
         return None;
     }
@@ -75,11 +75,14 @@ pub async fn access_for_replay(
     Some(replay)
 }
 
-fn is_refusal(binding: &Binding, status: StatusCode, peeked: &Peeked) -> bool {
+fn is_refusal(binding: &Binding, response: &Response<Incoming>, peeked: &Peeked) -> bool {
+    let (status, headers) = (response.status(), response.headers());
     binding.reauthorize_on.contains(&status.as_u16())
         || condition(binding).is_some_and(|condition| {
             let content = peeked.content();
-            content.is_some_and(|content| condition.is_met_by(&content))
+            let decoded =
+                content.and_then(|content| decode(headers, content, MAX_DECODED_BYTES).ok());
+            decoded.is_some_and(|content| condition.is_met_by(&content))
         })
 }
 
@@ -90,16 +93,14 @@ fn condition(binding: &Binding) -> Option<&ReauthorizeIf> {
     (!is_decided).then_some(condition)
 }
 
-/// Whether a body is JSON without a content coding.
-fn is_plain_json(headers: &HeaderMap) -> bool {
+/// Whether a body is JSON, as far as its type tells.
+fn is_json(headers: &HeaderMap) -> bool {
     let has = |text: &[u8]| {
         let mut windows = text.windows(4);
         windows.any(|window| window.eq_ignore_ascii_case(b"json"))
     };
-    let coding = headers.get(CONTENT_ENCODING);
-    let is_plain = coding.is_none_or(|coding| coding.as_bytes().eq_ignore_ascii_case(b"identity"));
-    let is_json = headers.get(CONTENT_TYPE).map(|kind| has(kind.as_bytes()));
-    is_plain && is_json.unwrap_or(false)
+    let kind = headers.get(CONTENT_TYPE);
+    kind.is_some_and(|kind| has(kind.as_bytes()))
 }
 
 impl ReauthorizeIf {

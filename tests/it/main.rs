@@ -57,6 +57,7 @@ mod unix_listener;
 
 // Its way on and the answer's way back.
 mod answers;
+mod api_base;
 mod api_fields;
 mod connections;
 mod descriptors;
@@ -65,6 +66,7 @@ mod gone_clients;
 mod grpc;
 mod hostile_upstreams;
 mod injection;
+mod route_certificate;
 mod route_proxy;
 mod streaming;
 mod tunnels;

@@ -1,5 +1,7 @@
 //! `reauthorize_if`: APIs that refuse a token in the body of a response, with a status that says nothing.
 
+use std::io::Write as _;
+
 use bearward::proxy::route::ReauthorizeIf;
 
 use crate::support::{
@@ -67,6 +69,20 @@ fn a_chunked_body_that_refuses_the_token_counts_too() {
     let upstream = refusing(|| {
         let head = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
         [head.as_bytes(), &chunked(EXPIRED.as_bytes(), 7, "")].concat()
+    });
+    let sidecar = sidecar(&tokens, &upstream);
+    assert_eq!(sidecar.get("/").text(), FINE);
+    assert_eq!(tokens.count(), 2);
+}
+
+#[test]
+fn a_body_in_a_content_coding_is_decoded_before_it_is_looked_at() {
+    let tokens = endpoint();
+    let upstream = refusing(|| {
+        let mut zipped = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        zipped.write_all(EXPIRED.as_bytes()).unwrap();
+        let fields = "content-type: application/json\r\ncontent-encoding: gzip\r\n";
+        answer("200 OK", fields, zipped.finish().unwrap())
     });
     let sidecar = sidecar(&tokens, &upstream);
     assert_eq!(sidecar.get("/").text(), FINE);

@@ -49,7 +49,7 @@ enum Content {
 /// An upstream's body, and the connection that it comes by.
 #[derive(Debug)]
 pub struct Download {
-    /// What was read of `incoming` before.
+    /// The beginning of the body, read before.
     peeked: Peeked,
     incoming: Incoming,
     checkout: Option<Checkout>,

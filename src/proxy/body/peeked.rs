@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame};
 use hyper::body::Incoming;
 use tokio::time::timeout;
+use zeroize::Zeroizing;
 
 use super::BodyError;
 use crate::proxy::upstream::Checkout;
@@ -49,9 +50,9 @@ impl Peeked {
     }
 
     /// The content, when all of the body was read.
-    pub fn content(&self) -> Option<Vec<u8>> {
+    pub fn content(&self) -> Option<Zeroizing<Vec<u8>>> {
         let data = self.frames.iter().filter_map(Frame::data_ref);
-        let content = || data.flat_map(|data| data.iter().copied()).collect();
+        let content = || Zeroizing::new(data.flat_map(|data| data.iter().copied()).collect());
         (self.is_whole && self.length <= MAX_PEEKED_BYTES).then(content)
     }
 

@@ -186,16 +186,7 @@ impl ActiveUpstream {
                 "the upstream's host is no name that a certificate can carry",
             )
         })?;
-        let offered: &[&[u8]] = match self.http2 {
-            Http2::Auto => &[b"h2", b"http/1.1"],
-            Http2::Never => &[b"http/1.1"],
-            Http2::PriorKnowledge => &[b"h2"],
-        };
-        let config = self.tls.get_or_init(|| {
-            let config = tls::client_config(&self.config.trust, offered, None);
-            Arc::new(config.unwrap_or_else(|_| unreachable!("there is no client certificate")))
-        });
-        let stream = TlsConnector::from(config.clone())
+        let stream = TlsConnector::from(self.tls_config()?)
             .connect(name, stream)
             .await
             .map_err(|error| handshake_failed(&error))?;
@@ -205,6 +196,25 @@ impl ActiveUpstream {
             true => self.handshake_http2(stream, pool).await,
             false => self.handshake_http1(stream, pool).await,
         }
+    }
+
+    /// The TLS configuration, built for the first connection. Its client certificate is read again at each handshake.
+    fn tls_config(&self) -> Result<Arc<rustls::ClientConfig>, ProxyRefusal> {
+        if let Some(config) = self.tls.get() {
+            return Ok(config.clone());
+        }
+        let offered: &[&[u8]] = match self.http2 {
+            Http2::Auto => &[b"h2", b"http/1.1"],
+            Http2::Never => &[b"http/1.1"],
+            Http2::PriorKnowledge => &[b"h2"],
+        };
+        let certificate = self.config.client_certificate.as_ref();
+        let config = tls::client_config(&self.config.trust, offered, certificate);
+        let config = config.map_err(|error| {
+            tracing::warn!(%error, "no TLS connection to the upstream");
+            ProxyRefusal::new(ProblemKind::UpstreamTls, error.to_string())
+        })?;
+        Ok(self.tls.get_or_init(|| Arc::new(config)).clone())
     }
 
     async fn handshake_http1(

@@ -136,3 +136,110 @@ impl TokenUpstream {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        clock::{Clock, ManualClock},
+        oauth::{
+            api_context::ApiContext,
+            provider::{EndpointUrl, HostList, Lifetime},
+        },
+        proxy::route::Http2,
+        secret::Secret,
+        tls::Trust,
+        token::schedule::{RenewalPolicy, TokenDeadlines},
+    };
+
+    fn upstream(base: ApiBase) -> RouteUpstream {
+        let config = Upstream {
+            base: UpstreamBase::Token(base),
+            trust: Trust::default(),
+            client_certificate: None,
+            proxy: None,
+            http2: Http2::Auto,
+        };
+        let own = [
+            "127.0.0.1:8080".parse().unwrap(),
+            "localhost:9900".parse().unwrap(),
+        ];
+        RouteUpstream::new(config, false, Limits::default(), own.into())
+    }
+
+    fn from_response() -> RouteUpstream {
+        upstream(ApiBase::Response {
+            from: "/instance_url".into(),
+            allow: HostList::new(["*.example.com", "localhost", "127.0.0.1"]),
+            append: String::new(),
+        })
+    }
+
+    fn token(base: Option<&str>) -> AccessToken {
+        let clock = ManualClock::new();
+        let deadlines = TokenDeadlines::new(
+            clock.now(),
+            Lifetime::For(Duration::from_secs(100)),
+            RenewalPolicy::default(),
+            0.0,
+        );
+        let mut token = AccessToken::new(Secret::new("t"), deadlines, &clock);
+        token.context = Arc::new(ApiContext {
+            base: base.map(|base| base.parse().unwrap()),
+            ..ApiContext::default()
+        });
+        token
+    }
+
+    fn at(upstream: &RouteUpstream, base: &str) -> Result<Arc<ActiveUpstream>, String> {
+        upstream.for_token(&token(Some(base)), |_| None)
+    }
+
+    #[test]
+    fn tokens_with_one_base_share_its_connections_and_another_base_has_its_own() {
+        let upstream = from_response();
+        let first = at(&upstream, "https://a.example.com/v1/").unwrap();
+        assert_eq!(first.base().path, "/v1");
+        assert_eq!(first.authority().as_str(), "a.example.com");
+        let again = at(&upstream, "https://a.example.com/v1").unwrap();
+        assert_eq!(first.id(), again.id());
+        for other in ["https://b.example.com/v1", "https://a.example.com:444/v1"] {
+            let other = at(&upstream, other).unwrap();
+            assert_ne!(first.id(), other.id());
+        }
+    }
+
+    #[test]
+    fn a_token_is_not_sent_where_it_may_not_go() {
+        let upstream = from_response();
+        for (base, reason) in [
+            ("https://example.com/", "`allow`"),
+            ("https://evil.com/", "`allow`"),
+            ("http://a.example.com/", "`allow`"),
+            ("http://127.0.0.1:8080/", "itself"),
+            ("http://localhost:8080/", "itself"),
+            ("http://localhost:9900/", "itself"),
+        ] {
+            let error = at(&upstream, base).unwrap_err();
+            assert!(error.contains(reason), "{base}: {error}");
+        }
+        assert!(at(&upstream, "http://localhost:8081/").is_ok());
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        let error = from_response()
+            .for_token(&token(None), |_| None)
+            .unwrap_err();
+        assert!(error.contains("/instance_url"), "{error}");
+        let endpoint = EndpointUrl::template("https://a.example/{realm}", HostList::default());
+        let captured = upstream(ApiBase::Url(endpoint.unwrap()));
+        let error = captured.for_token(&token(None), |_| None).unwrap_err();
+        assert!(error.contains("realm"), "{error}");
+        let value = |_: &str| Some(Cow::Borrowed("7"));
+        let found = captured.for_token(&token(None), value).unwrap();
+        assert_eq!(found.base().path, "/7");
+    }
+}

@@ -25,7 +25,6 @@ use super::{
 /// A sidecar in service. Dropping it ends it.
 pub struct InProcess {
     address: SocketAddr,
-    admin: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
     _setup: Setup,
@@ -57,7 +56,6 @@ pub fn start(setup: Setup, change: impl FnOnce(&mut Config)) -> InProcess {
     });
     InProcess {
         address,
-        admin,
         stop: Some(stop),
         thread: Some(thread),
         _setup: setup,
@@ -89,11 +87,6 @@ impl InProcess {
     /// Where the route `api` listens.
     pub fn address(&self) -> SocketAddr {
         self.address
-    }
-
-    /// Where the admin listener listens.
-    pub fn admin_address(&self) -> SocketAddr {
-        self.admin
     }
 
     /// A GET through the route `api`.
