@@ -89,6 +89,7 @@ impl App {
             tokens: &tokens,
             metrics: &metrics,
             limits: config.limits,
+            own: addresses.all().cloned().collect(),
             admin: addresses.admin.as_ref(),
         };
         let listeners = routes.listeners(&config, &sockets);

@@ -29,6 +29,7 @@ mod syntax;
 mod table;
 mod units;
 mod value;
+mod variables;
 
 use std::{
     fs,
@@ -41,7 +42,7 @@ use std::{
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-pub use preset::{Preset, preset, presets};
+pub use preset::{About, Preset, preset, presets};
 pub use report::{Problem, Report, Severity};
 pub use schema::schema;
 
@@ -199,6 +200,8 @@ fn parse_file(
     environment: Environment<'_>,
 ) -> Result<(Config, Report), Report> {
     let mut diagnostics = diagnostics::Diagnostics::default();
+    // It outlives the tables, whose texts with variables are replaced by texts in it.
+    let texts = typed_arena::Arena::new();
     let document = syntax::parse(text, &mut diagnostics);
     let syntax_errors = diagnostics.len();
 
@@ -214,7 +217,7 @@ fn parse_file(
 
         let folder = path.and_then(Path::parent).map(Path::to_owned);
         let mut context = sections::BuildContext::new(environment, folder, diagnostics);
-        config = Some(sections::build(&root, path, &mut context));
+        config = Some(sections::build(&root, path, &texts, &mut context));
         diagnostics = context.diagnostics;
     }
     if syntax_errors > 0 {

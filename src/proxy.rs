@@ -6,6 +6,7 @@
 
 pub mod admission;
 pub mod allow;
+pub mod api;
 pub mod body;
 pub mod client_connection;
 pub mod error;

@@ -61,6 +61,8 @@ impl fmt::Debug for Secret {
 /// Kubernetes swaps a symbolic link to replace a secret, so the content is compared, not the inode.
 pub struct LiveSecret {
     path: Option<PathBuf>,
+    /// The JSON Pointer (RFC 6901) to the secret in the file, for a JSON key file.
+    pointer: Option<String>,
     value: watch::Sender<Arc<Secret>>,
 }
 
@@ -69,19 +71,32 @@ impl LiveSecret {
     pub fn fixed(secret: Secret) -> Self {
         Self {
             path: None,
+            pointer: None,
             value: watch::Sender::new(Arc::new(secret)),
         }
     }
 
-    /// Reads the secret in the file at `path`, without the line break at its end.
+    /// Reads the secret in the file at `path`, without the blanks around it.
     ///
     /// # Errors
     /// The file cannot be read, is larger than 64 KiB, is not UTF-8, or holds nothing.
     pub fn file(path: impl Into<PathBuf>) -> io::Result<Self> {
-        let path = path.into();
-        let value = read_file(&path)?;
+        Self::read(path.into(), None)
+    }
+
+    /// Reads the secret at `pointer` (RFC 6901) in the JSON file at `path`.
+    ///
+    /// # Errors
+    /// As [`LiveSecret::file`], or the file is not JSON with a text there.
+    pub fn member(path: impl Into<PathBuf>, pointer: &str) -> io::Result<Self> {
+        Self::read(path.into(), Some(pointer.to_owned()))
+    }
+
+    fn read(path: PathBuf, pointer: Option<String>) -> io::Result<Self> {
+        let value = read_file(&path, pointer.as_deref())?;
         Ok(Self {
             path: Some(path),
+            pointer,
             value: watch::Sender::new(Arc::new(value)),
         })
     }
@@ -109,7 +124,7 @@ impl LiveSecret {
         let Some(path) = &self.path else {
             return Ok(false);
         };
-        let fresh = read_file(path)?;
+        let fresh = read_file(path, self.pointer.as_deref())?;
         Ok(self.value.send_if_modified(|current| {
             let changed = **current != fresh;
             if changed {
@@ -131,11 +146,18 @@ impl fmt::Debug for LiveSecret {
 /// Two live secrets are equal when they have the same path and the same value.
 impl PartialEq for LiveSecret {
     fn eq(&self, other: &Self) -> bool {
-        self.path == other.path && self.current() == other.current()
+        self.path == other.path
+            && self.pointer == other.pointer
+            && self.current() == other.current()
     }
 }
 
-fn read_file(path: &Path) -> io::Result<Secret> {
+/// Removes whitespace and byte order marks around a secret. Editors and shells leave them there.
+pub fn trimmed(text: &str) -> &str {
+    text.trim_matches(|c: char| c.is_whitespace() || c == '\u{FEFF}')
+}
+
+fn read_file(path: &Path, pointer: Option<&str>) -> io::Result<Secret> {
     use io::Read;
     let mut text = Zeroizing::new(String::new());
     let file = std::fs::File::open(path)?;
@@ -146,15 +168,29 @@ fn read_file(path: &Path) -> io::Result<Secret> {
             "larger than 64 KiB",
         ));
     }
-    let value = text.strip_suffix('\n').unwrap_or(&text);
-    let value = value.strip_suffix('\r').unwrap_or(value);
-    if value.is_empty() {
+    let value = match pointer {
+        Some(pointer) => member(trimmed(&text), pointer)?,
+        None => Secret::new(trimmed(&text)),
+    };
+    if value.expose().is_empty() {
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,
             "the file is empty",
         ));
     }
-    Ok(Secret::new(value))
+    Ok(value)
+}
+
+/// Reads a text or a number of a JSON document.
+fn member(json: &str, pointer: &str) -> io::Result<Secret> {
+    let invalid = |reason| io::Error::new(io::ErrorKind::InvalidData, reason);
+    let mut document: serde_json::Value =
+        serde_json::from_str(json).map_err(|_| invalid("the file is not JSON"))?;
+    match document.pointer_mut(pointer).map(serde_json::Value::take) {
+        Some(serde_json::Value::String(text)) => Ok(Secret::new(text)),
+        Some(serde_json::Value::Number(number)) => Ok(Secret::new(number.to_string())),
+        _ => Err(invalid("the pointer leads to no text in the file")),
+    }
 }
 
 #[cfg(test)]

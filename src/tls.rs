@@ -106,6 +106,19 @@ fn configure(
     Ok(config)
 }
 
+/// Reads the first certificate in the PEM file at `path`, in DER.
+///
+/// # Errors
+/// The file cannot be read, or holds no certificate.
+pub fn read_certificate(path: &Path) -> io::Result<Vec<u8>> {
+    let pem = std::fs::read(path)?;
+    let none = || io::Error::new(io::ErrorKind::InvalidData, "holds no certificate");
+    let certificate = CertificateDer::pem_slice_iter(&pem)
+        .next()
+        .ok_or_else(none)?;
+    certificate.map(|der| der.to_vec()).map_err(|_| none())
+}
+
 /// Makes ring the process's crypto provider. Repeating it changes nothing.
 ///
 /// rustls panics at its first use without a provider.

@@ -44,6 +44,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("clap", &["cli"]),
     ("hyper", &["server", "proxy", "admin", "demo", "cli"]),
     ("hyper_util", &["server", "proxy", "admin", "demo", "cli"]),
+    ("include_dir", &["config"]),
     ("leon", &["oauth::template"]),
     ("moka", &["token::cache"]),
     ("prometheus_client", &["telemetry"]),

@@ -4,7 +4,8 @@ use std::{io, sync::Arc, time::Duration};
 
 use crate::{
     admin::{self, AdminState, RouteView},
-    proxy::route::{Route, Upstream},
+    oauth::provider::ApiBase,
+    proxy::route::{Route, Upstream, UpstreamBase},
     server::{address::ListenAddress, listener::Bound, listening::Listening},
 };
 
@@ -53,6 +54,14 @@ pub(super) fn route_view(route: &Route, address: &ListenAddress) -> RouteView {
 }
 
 fn upstream_url(upstream: &Upstream) -> String {
-    let scheme = if upstream.tls { "https" } else { "http" };
-    format!("{scheme}://{}{}", upstream.authority, upstream.base_path)
+    match &upstream.base {
+        UpstreamBase::Fixed(base) => {
+            let scheme = if base.tls { "https" } else { "http" };
+            format!("{scheme}://{}{}", base.authority, base.path)
+        }
+        UpstreamBase::Token(ApiBase::Url(url)) => url.as_str().to_owned(),
+        UpstreamBase::Token(ApiBase::Response { from, append, .. }) => {
+            format!("{{{from}}}{append}")
+        }
+    }
 }

@@ -12,7 +12,7 @@ use crate::{
         client_connection::ListenerState,
         route::Route,
         table::{ActiveRoute, Table},
-        upstream::ActiveUpstream,
+        upstream::RouteUpstream,
     },
     server::{address::ListenAddress, limits::Limits, listener::Bound, origin_guard::OriginGuard},
     telemetry::metrics::Metrics,
@@ -24,6 +24,8 @@ pub(super) struct RouteBuilder<'a> {
     pub(super) tokens: &'a Tokens,
     pub(super) metrics: &'a Arc<Metrics>,
     pub(super) limits: Limits,
+    /// The real addresses of all listeners.
+    pub(super) own: Arc<[ListenAddress]>,
     /// The address for logins.
     pub(super) admin: Option<&'a ListenAddress>,
 }
@@ -63,11 +65,16 @@ impl RouteBuilder<'_> {
         let credential = provider.and_then(|provider| self.tokens.credential(provider));
         let login_hint = credential.map(|credential| login_hint(credential.provider(), self.admin));
         let is_tunnelled = !route.upgrade.is_empty();
-        let upstream = ActiveUpstream::new(route.upstream.clone(), is_tunnelled, self.limits);
+        let upstream = RouteUpstream::new(
+            route.upstream.clone(),
+            is_tunnelled,
+            self.limits,
+            self.own.clone(),
+        );
         ActiveRoute {
             credential: credential.cloned(),
             login_hint: login_hint.unwrap_or_default().into(),
-            upstream: Arc::new(upstream),
+            upstream,
             metrics: self.metrics.route(&route.name),
             origin_guard: OriginGuard::with_names(route.guard.hosts.clone(), port),
             route: route.clone(),

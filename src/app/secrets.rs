@@ -35,6 +35,13 @@ fn secrets(config: &Config) -> Vec<Arc<LiveSecret>> {
     for provider in &config.providers {
         secrets.extend(provider.live_secrets());
     }
+    for route in &config.routes {
+        let proxy = route.upstream.proxy.as_ref();
+        let credentials = proxy.and_then(|proxy| proxy.credentials.as_ref());
+        secrets.extend(credentials.map(|credentials| &credentials.password));
+        let certificate = route.upstream.client_certificate.as_ref();
+        secrets.extend(certificate.map(|certificate| &certificate.key));
+    }
     let client_keys = config.routes.iter().map(|route| &route.guard.client_key);
     secrets.extend(client_keys.flatten());
     let admin_keys = config.admin.iter().map(|admin| &admin.key);

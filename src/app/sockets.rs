@@ -27,6 +27,13 @@ pub struct Addresses {
     pub routes: BTreeMap<Arc<str>, ListenAddress>,
 }
 
+impl Addresses {
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &ListenAddress> {
+        self.admin.iter().chain(self.routes.values())
+    }
+}
+
 impl Sockets {
     /// Binds every address of the configuration.
     ///

@@ -1,9 +1,9 @@
 //! `bearward presets`: the built-in providers.
 
-use std::process::ExitCode;
+use std::{collections::BTreeMap, process::ExitCode};
 
 use super::{fail, print};
-use crate::config::{preset, presets};
+use crate::config::{Preset, preset, presets};
 
 /// List the built-in providers, or print the TOML of one.
 #[derive(Debug, clap::Args)]
@@ -15,11 +15,7 @@ pub(crate) struct Arguments {
 
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let Some(name) = &arguments.name else {
-        let lines: String = presets()
-            .iter()
-            .map(|preset| format!("{:<12} {}\n", preset.name, preset.title()))
-            .collect();
-        return print(&lines, ExitCode::SUCCESS);
+        return print(&list(), ExitCode::SUCCESS);
     };
     match preset(name) {
         Some(preset) => print(preset.text, ExitCode::SUCCESS),
@@ -31,4 +27,27 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
             ))
         }
     }
+}
+
+/// Lists the presets by group, each with its title and what an operator needs for it.
+fn list() -> String {
+    let mut groups: BTreeMap<&str, Vec<&Preset>> = BTreeMap::new();
+    for preset in presets() {
+        groups
+            .entry(&preset.about().group)
+            .or_default()
+            .push(preset);
+    }
+    let mut text = String::new();
+    for (group, presets) in groups {
+        text.push_str(&format!("{group}\n"));
+        for preset in presets {
+            let about = preset.about();
+            text.push_str(&format!("  {:<28} {}\n", preset.name, about.title));
+            text.push_str(&format!("  {:<28}   needs {}\n", "", about.needs));
+        }
+        text.push('\n');
+    }
+    text.push_str("`bearward presets NAME` prints one of them with its variables.\n");
+    text
 }

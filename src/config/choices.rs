@@ -1,7 +1,10 @@
 //! The words of keys with a fixed choice, each with its value.
 
 use crate::{
-    oauth::provider::{ClientAuth, Encoding, GrantType, TokenMethod},
+    oauth::provider::{
+        BasicEncoding, ClientAuth, Encoding, ExpiresInUnit, GrantType, RevocationAuth,
+        RevocationMethod, RevokedToken, SigningAlgorithm, TokenMethod,
+    },
     proxy::route::Http2,
     telemetry::LogFormat,
 };
@@ -25,6 +28,49 @@ pub(super) const LOG_FORMATS: [(&str, LogFormat); 3] = [
     ("auto", LogFormat::Auto),
 ];
 
+pub(super) const BASIC_ENCODINGS: [(&str, BasicEncoding); 2] = [
+    ("rfc6749", BasicEncoding::Rfc6749),
+    ("raw", BasicEncoding::Raw),
+];
+
+pub(super) const EXPIRES_IN_UNITS: [(&str, ExpiresInUnit); 2] = [
+    ("s", ExpiresInUnit::Seconds),
+    ("ms", ExpiresInUnit::Milliseconds),
+];
+
+pub(super) const REVOCATION_METHODS: [(&str, RevocationMethod); 2] = [
+    ("POST", RevocationMethod::Post),
+    ("DELETE", RevocationMethod::Delete),
+];
+
+pub(super) const REVOKED_TOKENS: [(&str, RevokedToken); 2] = [
+    ("refresh_token", RevokedToken::RefreshToken),
+    ("access_token", RevokedToken::AccessToken),
+];
+
+pub(super) const REVOCATION_AUTHS: [(&str, RevocationAuth); 3] = [
+    ("client", RevocationAuth::Client),
+    ("bearer", RevocationAuth::Bearer),
+    ("none", RevocationAuth::None),
+];
+
+/// The names of RFC 7518 §3.1 and RFC 8037 §3.1.
+pub(super) const SIGNING_ALGORITHMS: [(&str, SigningAlgorithm); 13] = [
+    ("RS256", SigningAlgorithm::Rs256),
+    ("RS384", SigningAlgorithm::Rs384),
+    ("RS512", SigningAlgorithm::Rs512),
+    ("PS256", SigningAlgorithm::Ps256),
+    ("PS384", SigningAlgorithm::Ps384),
+    ("PS512", SigningAlgorithm::Ps512),
+    ("ES256", SigningAlgorithm::Es256),
+    ("ES384", SigningAlgorithm::Es384),
+    ("ES512", SigningAlgorithm::Es512),
+    ("EdDSA", SigningAlgorithm::EdDsa),
+    ("HS256", SigningAlgorithm::Hs256),
+    ("HS384", SigningAlgorithm::Hs384),
+    ("HS512", SigningAlgorithm::Hs512),
+];
+
 /// The grants that bearward knows. Every other name is a grant of the vendor's own.
 pub(super) const GRANT_TYPES: [GrantType; 8] = [
     GrantType::ClientCredentials,
@@ -37,9 +83,13 @@ pub(super) const GRANT_TYPES: [GrantType; 8] = [
     GrantType::None,
 ];
 
-pub(super) const CLIENT_AUTHS: [(&str, ClientAuth); 3] = [
+pub(super) const CLIENT_AUTHS: [(&str, ClientAuth); 7] = [
     ("client_secret_basic", ClientAuth::SecretBasic),
     ("client_secret_post", ClientAuth::SecretPost),
+    ("client_secret_jwt", ClientAuth::SecretJwt),
+    ("private_key_jwt", ClientAuth::PrivateKeyJwt),
+    ("tls_client_auth", ClientAuth::TlsClientAuth),
+    ("jwt_header", ClientAuth::JwtHeader),
     ("none", ClientAuth::None),
 ];
 

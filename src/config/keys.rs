@@ -3,6 +3,7 @@
 //! Parsing, suggestions, the masking of excerpts and the JSON Schema are all derived from this
 //! table. How a key is added is described in [`super`].
 
+mod connection;
 mod provider;
 mod route;
 
@@ -33,6 +34,19 @@ pub(super) struct KeySpec {
     pub(super) default: Option<fn() -> Value>,
     /// The description, one line.
     pub(super) description: &'static str,
+    /// The variables that its texts may have.
+    pub(super) variables: Variables,
+}
+
+/// The variables that a text may have in braces.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Variables {
+    /// None: braces stand for themselves.
+    None,
+    /// Those of `vars`.
+    Configured,
+    /// Those of `vars`, and values that are known at run time only.
+    RunTime,
 }
 
 /// The type of a value.
@@ -54,8 +68,12 @@ pub(super) enum Kind {
     Integer { min: u64, max: u64 },
     /// `"auto"`, or an integer within these bounds.
     IntegerOrAuto { min: u64, max: u64 },
+    /// A duration such as `"10s"`, or `"never"`.
+    DurationOrNever,
     /// `true` or `false`.
     Boolean,
+    /// A string, a number or a boolean.
+    Scalar,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// An array of strings.
@@ -66,6 +84,16 @@ pub(super) enum Kind {
     Integers { min: u64, max: u64 },
     /// A table of strings with arbitrary keys.
     StringMap,
+    /// A table of such tables.
+    StringMaps,
+    /// A table of parameters: strings, arrays of strings, and secrets where `secrets`.
+    Parameters { secrets: bool },
+    /// Variables: strings, or tables that declare one.
+    Variables(&'static [KeySpec]),
+    /// A string, or a table with these keys.
+    StringOrTable(&'static [KeySpec]),
+    /// A secret, which may also be `{ file = "…", pointer = "/…" }`.
+    SecretOrMember,
     /// A table with these keys.
     Table(&'static [KeySpec]),
     /// Tables with these keys, each under a name of its own.
@@ -220,6 +248,22 @@ impl KeySpec {
             ..self
         }
     }
+
+    /// Permits the variables of `vars`.
+    const fn with_vars(self) -> Self {
+        Self {
+            variables: Variables::Configured,
+            ..self
+        }
+    }
+
+    /// Permits the variables of `vars`, and those of run time.
+    const fn with_templates(self) -> Self {
+        Self {
+            variables: Variables::RunTime,
+            ..self
+        }
+    }
 }
 
 /// A key without a default.
@@ -229,6 +273,7 @@ const fn key(name: &'static str, kind: Kind, description: &'static str) -> KeySp
         kind,
         default: None,
         description,
+        variables: Variables::None,
     }
 }
 
@@ -267,8 +312,10 @@ pub(super) fn walk(
         };
         visit(&path, spec);
         match spec.kind {
-            Kind::Table(inner) => walk(inner, &path, visit),
-            Kind::NamedTables(inner) => walk(inner, &format!("{path}.*"), visit),
+            Kind::Table(inner) | Kind::StringOrTable(inner) => walk(inner, &path, visit),
+            Kind::NamedTables(inner) | Kind::Variables(inner) => {
+                walk(inner, &format!("{path}.*"), visit);
+            }
             _ => {}
         }
     }

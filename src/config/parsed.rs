@@ -73,8 +73,18 @@ pub(super) enum ParsedValue<'a> {
     /// `"unlimited"`, of [`Kind::SizeOrUnlimited`].
     Unlimited,
     Secret(SecretSource<'a>),
+    /// `"never"`, of [`Kind::DurationOrNever`].
+    Never,
+    /// A string, a number or a boolean.
+    Scalar(serde_json::Value),
+    /// Parameters in the order of the file.
+    Parameters(Vec<(&'a str, Spanned<ParameterSource<'a>>)>),
+    /// Values and declarations of variables, in the order of the file.
+    Variables(Vec<(&'a str, VariableEntry<'a>)>),
+    /// Tables of strings by name, in the order of the file.
+    StringMaps(Vec<(&'a str, StringPairs<'a>)>),
     /// Pairs in the order of the file.
-    StringMap(Vec<(&'a str, Spanned<&'a str>)>),
+    StringMap(StringPairs<'a>),
     Table(Rc<ParsedTable<'a>>),
     /// Tables by name in the order of the file.
     NamedTables(Vec<(&'a str, Rc<ParsedTable<'a>>)>),
@@ -89,4 +99,31 @@ pub(super) enum SecretSource<'a> {
     Env(&'a str),
     /// The path of a file.
     File(&'a str),
+    /// A member of a JSON file.
+    Member {
+        /// The path of the file.
+        file: &'a str,
+        /// The JSON Pointer (RFC 6901).
+        pointer: &'a str,
+    },
+}
+
+/// Names and texts in the order of the file.
+pub(super) type StringPairs<'a> = Vec<(&'a str, Spanned<&'a str>)>;
+
+/// The value of a parameter.
+#[derive(Clone)]
+pub(super) enum ParameterSource<'a> {
+    Text(&'a str),
+    List(Vec<&'a str>),
+    Secret(SecretSource<'a>),
+}
+
+/// An entry of `vars`.
+#[derive(Clone)]
+pub(super) enum VariableEntry<'a> {
+    /// The value of a declared variable.
+    Value(Spanned<&'a str>),
+    /// A declaration.
+    Declaration(Rc<ParsedTable<'a>>),
 }

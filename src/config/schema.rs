@@ -53,13 +53,27 @@ fn value(spec: &'static KeySpec) -> Value {
         Kind::IntegerOrAuto { min, max } => {
             json!({ "anyOf": [{ "const": "auto" }, integer(min, max)] })
         }
+        Kind::DurationOrNever => {
+            json!({ "anyOf": [{ "$ref": "#/$defs/duration" }, { "const": "never" }] })
+        }
         Kind::Boolean => json!({ "type": "boolean" }),
+        Kind::Scalar => json!({ "type": ["string", "number", "boolean"] }),
         Kind::Choice(words) => json!({ "enum": words }),
         Kind::Strings => strings(),
         Kind::StringOrStrings => json!({ "anyOf": [{ "type": "string" }, strings()] }),
         Kind::Integers { min, max } => json!({ "type": "array", "items": integer(min, max) }),
-        Kind::StringMap => {
-            json!({ "type": "object", "additionalProperties": { "type": "string" } })
+        Kind::StringMap => string_map(),
+        Kind::StringMaps => json!({ "type": "object", "additionalProperties": string_map() }),
+        Kind::Parameters { secrets } => parameters(secrets),
+        Kind::Variables(inner) => {
+            let entry = json!({ "anyOf": [{ "type": "string" }, table(inner)] });
+            json!({ "type": "object", "propertyNames": variable_name(), "additionalProperties": entry })
+        }
+        Kind::StringOrTable(inner) => {
+            json!({ "anyOf": [{ "type": "string", "minLength": 1 }, table(inner)] })
+        }
+        Kind::SecretOrMember => {
+            json!({ "anyOf": [{ "$ref": "#/$defs/secret" }, { "$ref": "#/$defs/member" }] })
         }
         Kind::Table(inner) => table(inner),
         Kind::NamedTables(inner) => {
@@ -67,6 +81,23 @@ fn value(spec: &'static KeySpec) -> Value {
             json!({ "type": "object", "propertyNames": name, "additionalProperties": table(inner) })
         }
     }
+}
+
+fn string_map() -> Value {
+    json!({ "type": "object", "additionalProperties": { "type": "string" } })
+}
+
+fn parameters(secrets: bool) -> Value {
+    let texts = json!({ "type": "array", "minItems": 1, "items": { "type": "string" } });
+    let mut forms = vec![json!({ "type": "string" }), texts];
+    if secrets {
+        forms.push(json!({ "$ref": "#/$defs/secret_source" }));
+    }
+    json!({ "type": "object", "additionalProperties": { "anyOf": forms } })
+}
+
+fn variable_name() -> Value {
+    json!({ "pattern": "^[a-z][a-z0-9_]*$" })
 }
 
 fn integer(min: u64, max: u64) -> Value {
@@ -88,12 +119,21 @@ fn definitions() -> Value {
     let file = "The path of a file that holds the secret. It is read again when it changes.";
     let inline = "The secret itself. Prefer `env` or `file`.";
     json!({
+        "secret_source": { "anyOf": [source("env", variable), source("file", file)] },
         "secret": {
             "anyOf": [
-                source("env", variable),
-                source("file", file),
+                { "$ref": "#/$defs/secret_source" },
                 { "type": "string", "minLength": 1, "description": inline },
             ],
+        },
+        "member": {
+            "type": "object",
+            "additionalProperties": false,
+            "required": ["file", "pointer"],
+            "properties": {
+                "file": { "type": "string", "minLength": 1, "description": "The path of a JSON file." },
+                "pointer": { "type": "string", "pattern": "^/", "description": "The JSON Pointer of the member." },
+            },
         },
         "duration": { "type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$" },
         "size": { "type": "string", "pattern": "^[0-9]+(B|KiB|MiB|GiB)$" },

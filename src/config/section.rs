@@ -8,8 +8,9 @@ use super::{
     diagnostics::Diagnostic,
     keys::{self, KeySpec, Kind},
     location::Location,
-    parsed::{ParsedTable, ParsedValue, SecretSource},
+    parsed::{ParameterSource, ParsedTable, ParsedValue, SecretSource},
     spanned::Spanned,
+    variables::ProviderVariables,
 };
 
 /// A table of the file over the same table of a preset. An absent table reads as an empty one.
@@ -19,6 +20,8 @@ pub(super) struct Section<'a> {
     file: Option<Rc<ParsedTable<'a>>>,
     preset: Option<Rc<ParsedTable<'a>>>,
     location: Location,
+    /// The values of the variables in its texts.
+    variables: Option<Rc<ProviderVariables<'a>>>,
 }
 
 impl<'a> Section<'a> {
@@ -29,6 +32,7 @@ impl<'a> Section<'a> {
             location: table.location.clone(),
             file: Some(table),
             preset: None,
+            variables: None,
         }
     }
 
@@ -38,6 +42,19 @@ impl<'a> Section<'a> {
             preset: Some(preset),
             ..self
         }
+    }
+
+    /// Replaces the variables in its texts by their values.
+    pub(super) fn with_variables(self, variables: ProviderVariables<'a>) -> Self {
+        Self {
+            variables: Some(Rc::new(variables)),
+            ..self
+        }
+    }
+
+    /// Returns the table of the file and that of the preset.
+    pub(super) fn tables(&self) -> (Option<&ParsedTable<'a>>, Option<&ParsedTable<'a>>) {
+        (self.file.as_deref(), self.preset.as_deref())
     }
 
     /// Returns the location of the table's header.
@@ -77,7 +94,12 @@ impl<'a> Section<'a> {
     /// Returns a string.
     pub(super) fn string(&self, name: &str) -> Option<Spanned<&'a str>> {
         match self.value(name)? {
-            (ParsedValue::String(value), location) => Some(Spanned { value, location }),
+            (ParsedValue::String(value), location) => Some(Spanned {
+                value: self.replaced(name, value),
+                location,
+            }),
+            // The key may be a table too.
+            (ParsedValue::Table(_), _) => None,
             _ => misread(name),
         }
     }
@@ -89,7 +111,7 @@ impl<'a> Section<'a> {
         };
         let is_from_file = self.is_set_in_file(name);
         let strings = strings.iter().map(|string| Spanned {
-            value: string.value,
+            value: self.replaced(name, string.value),
             location: if is_from_file {
                 string.location.clone()
             } else {
@@ -147,6 +169,50 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Returns a duration, or `None` in it for `"never"`.
+    pub(super) fn duration_or_never(&self, name: &str) -> Option<Option<Duration>> {
+        match self.value(name)? {
+            (ParsedValue::Duration(duration), _) => Some(Some(*duration)),
+            (ParsedValue::Never, _) => Some(None),
+            _ => misread(name),
+        }
+    }
+
+    /// Returns a string, a number or a boolean as JSON.
+    pub(super) fn scalar(&self, name: &str) -> Option<serde_json::Value> {
+        match self.value(name)? {
+            (ParsedValue::Scalar(value), _) => Some(value.clone()),
+            _ => misread(name),
+        }
+    }
+
+    /// Returns parameters. The preset's come first, then the file's in order.
+    pub(super) fn parameters(&self, name: &str) -> Vec<(&'a str, Spanned<ParameterSource<'a>>)> {
+        let from_file = parameters_in(self.file.as_deref(), name);
+        let is_overridden = |key: &str| from_file.iter().any(|(name, _)| *name == key);
+        let from_preset = parameters_in(self.preset.as_deref(), name)
+            .iter()
+            .filter(|(key, _)| !is_overridden(key))
+            .map(|(key, found)| {
+                let location = self.location.member(name, self.location.span.clone());
+                let value = found.value.clone();
+                (*key, Spanned { value, location })
+            });
+        let all = from_preset.chain(from_file.iter().cloned());
+        let replaced = |(key, found): (&'a str, Spanned<ParameterSource<'a>>)| {
+            let value = match found.value {
+                ParameterSource::Text(text) => ParameterSource::Text(self.replaced(name, text)),
+                ParameterSource::List(texts) => ParameterSource::List(
+                    texts.iter().map(|text| self.replaced(name, text)).collect(),
+                ),
+                secret @ ParameterSource::Secret(_) => secret,
+            };
+            let location = found.location;
+            (key, Spanned { value, location })
+        };
+        all.map(replaced).collect()
+    }
+
     /// Returns a size in bytes. `"unlimited"` gives `None`.
     pub(super) fn size<T: TryFrom<u64>>(&self, name: &str) -> Option<T> {
         match self.value(name)? {
@@ -182,6 +248,13 @@ impl<'a> Section<'a> {
         from_preset.chain(from_file.iter().cloned()).collect()
     }
 
+    /// Returns whether the key holds a table, in the file or in the preset.
+    pub(super) fn has_table(&self, name: &str) -> bool {
+        let (file, preset) = self.tables();
+        let in_file = table_in(file, name).is_some();
+        in_file || (!self.is_text_in_file(name) && table_in(preset, name).is_some())
+    }
+
     /// Returns a table in this one.
     pub(super) fn section(&self, name: &str) -> Section<'a> {
         let file = table_in(self.file.as_deref(), name);
@@ -190,25 +263,60 @@ impl<'a> Section<'a> {
             None => self.location.member(name, self.location.span.clone()),
         };
         let specs = match keys::find(self.specs, name).map(|spec| spec.kind) {
-            Some(Kind::Table(inner)) => inner,
+            Some(Kind::Table(inner) | Kind::StringOrTable(inner)) => inner,
             _ => &[],
         };
         Section {
             specs,
             file,
-            preset: table_in(self.preset.as_deref(), name),
+            preset: table_in(self.preset.as_deref(), name).filter(|_| !self.is_text_in_file(name)),
             location,
+            variables: self.variables.clone(),
         }
     }
 
-    /// Returns the named tables under `name`, in the order of the file.
+    /// Returns the named tables under `name`: the preset's first, each over the preset's of its name.
     pub(super) fn named_sections(&self, name: &str) -> Vec<(&'a str, Section<'a>)> {
-        let Some((ParsedValue::NamedTables(tables), _)) = self.value(name) else {
-            return Vec::new();
+        let from_file = named_tables_in(self.file.as_deref(), name);
+        let from_preset = named_tables_in(self.preset.as_deref(), name);
+        let find = |tables: &NamedTables<'a>, wanted: &str| {
+            let found = tables.iter().find(|(name, _)| *name == wanted);
+            found.map(|(_, table)| table.clone())
         };
-        let section =
-            |(name, table): &(&'a str, Rc<ParsedTable<'a>>)| (*name, Section::new(table.clone()));
-        tables.iter().map(section).collect()
+        let only_in_file = from_file
+            .iter()
+            .filter(|(name, _)| find(from_preset, name).is_none());
+        let all = from_preset.iter().chain(only_in_file);
+        all.map(|(key, table)| {
+            let file = find(from_file, key);
+            let location = match &file {
+                Some(table) => table.location.clone(),
+                None => self.location.member(name, self.location.span.clone()),
+            };
+            let section = Section {
+                specs: table.specs,
+                file,
+                preset: find(from_preset, key),
+                location,
+                variables: self.variables.clone(),
+            };
+            (*key, section)
+        })
+        .collect()
+    }
+
+    /// Returns whether the file has a text under `name`, which replaces a preset's table.
+    fn is_text_in_file(&self, name: &str) -> bool {
+        let entry = self.file.as_ref().and_then(|table| table.entry(name));
+        entry.is_some_and(|entry| !matches!(entry.value, Some(ParsedValue::Table(_))))
+    }
+
+    /// Replaces the variables in a text of the key `name`.
+    fn replaced(&self, name: &str, text: &'a str) -> &'a str {
+        match (&self.variables, keys::find(self.specs, name)) {
+            (Some(variables), Some(spec)) => variables.replace(spec.variables, text),
+            _ => text,
+        }
     }
 
     fn value(&self, name: &str) -> Option<(&ParsedValue<'a>, Location)> {
@@ -242,6 +350,27 @@ fn table_in<'a>(table: Option<&ParsedTable<'a>>, name: &str) -> Option<Rc<Parsed
     match table?.entry(name)?.value.as_ref()? {
         ParsedValue::Table(inner) => Some(inner.clone()),
         _ => None,
+    }
+}
+
+type NamedTables<'a> = [(&'a str, Rc<ParsedTable<'a>>)];
+
+fn named_tables_in<'t, 'a>(table: Option<&'t ParsedTable<'a>>, name: &str) -> &'t NamedTables<'a> {
+    let entry = table.and_then(|table| table.entry(name));
+    match entry.and_then(|entry| entry.value.as_ref()) {
+        Some(ParsedValue::NamedTables(tables)) => tables,
+        _ => &[],
+    }
+}
+
+fn parameters_in<'t, 'a>(
+    table: Option<&'t ParsedTable<'a>>,
+    name: &str,
+) -> &'t [(&'a str, Spanned<ParameterSource<'a>>)] {
+    let entry = table.and_then(|table| table.entry(name));
+    match entry.and_then(|entry| entry.value.as_ref()) {
+        Some(ParsedValue::Parameters(parameters)) => parameters,
+        _ => &[],
     }
 }
 

@@ -1,11 +1,13 @@
 //! Builds the components' types from the tables of the file, one module a table.
 
 mod admin;
+mod connection;
 mod drain;
 mod endpoint;
 mod limits;
 mod listeners;
 mod log;
+mod parameters;
 mod provider;
 mod route;
 mod runtime;
@@ -16,6 +18,8 @@ use std::{
     collections::HashMap,
     path::{Path, PathBuf},
 };
+
+use typed_arena::Arena;
 
 use super::{
     Config, Environment,
@@ -105,9 +109,10 @@ impl<'e> BuildContext<'e> {
 }
 
 /// Builds the whole configuration. It is usable only if the context has no errors afterwards.
-pub(super) fn build(
-    root: &Section<'_>,
+pub(super) fn build<'a>(
+    root: &Section<'a>,
     path: Option<&Path>,
+    texts: &'a Arena<String>,
     context: &mut BuildContext<'_>,
 ) -> Config {
     let providers = root.named_sections("providers");
@@ -115,7 +120,7 @@ pub(super) fn build(
     check_presence(root, providers.is_empty(), routes.is_empty(), context);
 
     let admin = admin::build(&root.section("admin"), context);
-    let providers = provider::build_all(&providers, context);
+    let providers = provider::build_all(&providers, texts, context);
     let routes = route::build_all(&routes, &providers, context);
     listeners::check(admin.as_ref(), &routes, context);
 

@@ -11,11 +11,11 @@ use super::{
     diagnostics::{Diagnostic, Diagnostics},
     keys::{self, KeySpec, Kind},
     location::Location,
-    parsed::{Entry, ParsedTable, ParsedValue},
+    parsed::{Entry, ParameterSource, ParsedTable, ParsedValue, VariableEntry},
     quote::{MASK, is_safe_to_display},
     spanned::Spanned,
     suggestion::nearest,
-    value::{parse_scalar, to_u64, type_of, wrong_type},
+    value::{parse_scalar, parse_secret_parameter, to_u64, type_of, wrong_type},
 };
 
 /// Parses tables, and collects the diagnostics.
@@ -59,7 +59,8 @@ impl TableParser<'_, '_> {
         header: Location,
     ) -> Entry<'a> {
         // The span of a table is that of its header, or of everything between its braces.
-        let is_table = value.get_ref().is_table() && !matches!(spec.kind, Kind::Secret);
+        let is_table =
+            value.get_ref().is_table() && !matches!(spec.kind, Kind::Secret | Kind::SecretOrMember);
         let location = if is_table {
             header
         } else {
@@ -81,7 +82,7 @@ impl TableParser<'_, '_> {
         location: &Location,
     ) -> Result<ParsedValue<'a>, Diagnostic> {
         match (spec.kind, value) {
-            (Kind::Table(inner), DeValue::Table(table)) => {
+            (Kind::Table(inner) | Kind::StringOrTable(inner), DeValue::Table(table)) => {
                 let table = self.parse(table, inner, location.clone());
                 Ok(ParsedValue::Table(Rc::new(table)))
             }
@@ -97,12 +98,24 @@ impl TableParser<'_, '_> {
             (Kind::StringMap, DeValue::Table(pairs)) => {
                 Ok(self.parse_string_map(pairs, spec, location))
             }
+            (Kind::StringMaps, DeValue::Table(maps)) => {
+                Ok(self.parse_string_maps(maps, spec, location))
+            }
+            (Kind::Parameters { secrets }, DeValue::Table(pairs)) => {
+                Ok(self.parse_parameters(pairs, spec, secrets, location))
+            }
+            (Kind::Variables(inner), DeValue::Table(entries)) => {
+                Ok(self.parse_variables(entries, inner, location))
+            }
             (
                 Kind::Table(_)
                 | Kind::NamedTables(_)
                 | Kind::Strings
                 | Kind::Integers { .. }
-                | Kind::StringMap,
+                | Kind::StringMap
+                | Kind::StringMaps
+                | Kind::Parameters { .. }
+                | Kind::Variables(_),
                 other,
             ) => Err(wrong_type(other, spec, location)),
             _ => parse_scalar(value, spec, location),
@@ -212,6 +225,97 @@ impl TableParser<'_, '_> {
         ParsedValue::StringMap(strings)
     }
 
+    fn parse_string_maps<'a>(
+        &mut self,
+        maps: &'a DeTable<'a>,
+        spec: &'static KeySpec,
+        location: &Location,
+    ) -> ParsedValue<'a> {
+        let mut parsed = Vec::with_capacity(maps.len());
+        for (name, value) in maps {
+            let location = location.member(name.get_ref(), name.span());
+            match value.get_ref() {
+                DeValue::Table(pairs) => {
+                    if let ParsedValue::StringMap(pairs) =
+                        self.parse_string_map(pairs, spec, &location)
+                    {
+                        parsed.push((name.get_ref().as_ref(), pairs));
+                    }
+                }
+                other => self.diagnostics.push(wrong_type(other, spec, &location)),
+            }
+        }
+        ParsedValue::StringMaps(parsed)
+    }
+
+    fn parse_parameters<'a>(
+        &mut self,
+        pairs: &'a DeTable<'a>,
+        spec: &'static KeySpec,
+        secrets: bool,
+        location: &Location,
+    ) -> ParsedValue<'a> {
+        let mut parameters = Vec::with_capacity(pairs.len());
+        for (name, value) in pairs {
+            let name_location = location.at_item(name.span());
+            let name = name.get_ref().as_ref();
+            let member = location.member(name, value.span());
+            let source = match value.get_ref() {
+                DeValue::String(text) => Ok(ParameterSource::Text(text)),
+                DeValue::Array(items) => parse_texts(name, items, &member),
+                table @ DeValue::Table(_) if secrets => {
+                    parse_secret_parameter(name, table, &member).map(ParameterSource::Secret)
+                }
+                other => Err(Diagnostic::error(
+                    &member,
+                    format!(
+                        "`{}` must contain strings or arrays of strings, not {}",
+                        spec.name,
+                        type_of(other)
+                    ),
+                    "put the value in quotation marks",
+                )),
+            };
+            if let Some(value) = self.diagnostics.ok_or_push(source) {
+                let location = name_location;
+                parameters.push((name, Spanned { value, location }));
+            }
+        }
+        parameters.sort_by_key(|(_, found)| found.location.span.start);
+        ParsedValue::Parameters(parameters)
+    }
+
+    fn parse_variables<'a>(
+        &mut self,
+        entries: &'a DeTable<'a>,
+        specs: &'static [KeySpec],
+        location: &Location,
+    ) -> ParsedValue<'a> {
+        let mut variables = Vec::with_capacity(entries.len());
+        for (name, value) in entries {
+            let header = location.member(name.get_ref(), name.span());
+            let entry = match value.get_ref() {
+                DeValue::String(text) => VariableEntry::Value(Spanned {
+                    value: text.as_ref(),
+                    location: header.at_item(value.span()),
+                }),
+                DeValue::Table(table) => {
+                    VariableEntry::Declaration(Rc::new(self.parse(table, specs, header)))
+                }
+                other => {
+                    self.diagnostics.push(Diagnostic::error(
+                        &header,
+                        format!("a variable must be a string, not {}", type_of(other)),
+                        "put the value in quotation marks",
+                    ));
+                    continue;
+                }
+            };
+            variables.push((name.get_ref().as_ref(), entry));
+        }
+        ParsedValue::Variables(variables)
+    }
+
     /// Reports an unknown key. The name is masked unless it is clearly a key: a misplaced value may
     /// be a secret.
     fn report_unknown_key(
@@ -240,6 +344,23 @@ impl TableParser<'_, '_> {
             format!("unknown key `{shown}`"),
             hint,
         ));
+    }
+}
+
+/// Parses several values of one parameter.
+fn parse_texts<'a>(
+    name: &str,
+    items: &'a DeArray<'a>,
+    location: &Location,
+) -> Result<ParameterSource<'a>, Diagnostic> {
+    let texts: Option<Vec<_>> = items.iter().map(|item| item.get_ref().as_str()).collect();
+    match texts {
+        Some(texts) if !texts.is_empty() => Ok(ParameterSource::List(texts)),
+        _ => Err(Diagnostic::error(
+            location,
+            format!("`{name}` must have one string or more in its array"),
+            "put each item in quotation marks",
+        )),
     }
 }
 

@@ -3,10 +3,12 @@
 mod files;
 mod masking;
 mod mistakes;
+mod pages;
 mod presets;
 mod properties;
 mod providers;
 mod routes;
+mod variables;
 
 use super::{Config, Report, Severity, parse};
 

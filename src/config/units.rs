@@ -5,7 +5,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 /// The longest duration of any key. A longer one is a typing error.
-const MAX_DURATION: Duration = Duration::from_secs(366 * 24 * 3600);
+const MAX_DURATION: Duration = Duration::from_secs(3660 * 24 * 3600);
 /// The largest size of any key, 1 TiB.
 const MAX_SIZE: u64 = 1 << 40;
 
@@ -16,7 +16,7 @@ pub(super) enum InvalidDuration {
         "write a whole number and a unit, such as \"500ms\", \"10s\", \"5m\", \"1h\" or \"90d\""
     )]
     Syntax,
-    #[error("use at most \"366d\"")]
+    #[error("use at most \"3660d\"")]
     TooLong,
 }
 
@@ -124,7 +124,7 @@ mod tests {
             "10 s",
             "1h30m",
             "10S",
-            "367d",
+            "3661d",
             "99999999999999999999s",
             "18446744073709551615d",
         ] {

@@ -39,9 +39,33 @@ pub(super) fn parse_scalar<'a>(
             let value = text.as_ref();
             Ok(ParsedValue::Strings(vec![Spanned { value, location }]))
         }
+        // RFC 6749 §2.3.1 permits an empty client secret.
+        (Kind::Secret, DeValue::String(text))
+            if text.is_empty() && spec.name == "client_secret" =>
+        {
+            Ok(ParsedValue::Secret(SecretSource::Inline(text)))
+        }
         (Kind::Secret, DeValue::String(_) | DeValue::Table(_)) => {
             parse_secret(value).map(ParsedValue::Secret)
         }
+        (Kind::SecretOrMember, DeValue::Table(table)) if table.contains_key("pointer") => {
+            parse_member(table).map(ParsedValue::Secret)
+        }
+        (Kind::SecretOrMember, DeValue::String(_) | DeValue::Table(_)) => {
+            parse_secret(value).map(ParsedValue::Secret)
+        }
+        (Kind::StringOrTable(_), DeValue::String(text)) if text.is_empty() => Err(Invalid {
+            fault: "is empty".to_owned(),
+            hint: "give it a value, or remove the key".to_owned(),
+        }),
+        (Kind::StringOrTable(_), DeValue::String(text)) => Ok(ParsedValue::String(text)),
+        (Kind::DurationOrNever, DeValue::String(text)) if text == "never" => Ok(ParsedValue::Never),
+        (Kind::DurationOrNever, DeValue::String(text)) => {
+            parse_bounded_duration(text, false).map(ParsedValue::Duration)
+        }
+        (Kind::Scalar, DeValue::String(text)) => Ok(ParsedValue::Scalar(text.as_ref().into())),
+        (Kind::Scalar, DeValue::Boolean(boolean)) => Ok(ParsedValue::Scalar((*boolean).into())),
+        (Kind::Scalar, DeValue::Integer(integer)) => parse_number(integer).map(ParsedValue::Scalar),
         (Kind::Boolean, DeValue::Boolean(boolean)) => Ok(ParsedValue::Boolean(*boolean)),
         (Kind::Duration { allow_zero }, DeValue::String(text)) => {
             parse_bounded_duration(text, allow_zero).map(ParsedValue::Duration)
@@ -119,6 +143,15 @@ fn parse_bounded_integer(integer: &DeInteger<'_>, min: u64, max: u64) -> Result<
     })
 }
 
+/// Parses an integer of 64 bits with its sign.
+fn parse_number(integer: &DeInteger<'_>) -> Result<serde_json::Value, Invalid> {
+    let number = i64::from_str_radix(integer.as_str(), integer.radix());
+    number.map(Into::into).map_err(|_| Invalid {
+        fault: "is out of range".to_owned(),
+        hint: "use an integer of 64 bits".to_owned(),
+    })
+}
+
 fn parse_choice(text: &str, words: &'static [&'static str]) -> Result<&'static str, Invalid> {
     let word = words.iter().find(|word| **word == text);
     word.copied().ok_or_else(|| Invalid {
@@ -127,6 +160,17 @@ fn parse_choice(text: &str, words: &'static [&'static str]) -> Result<&'static s
             Some(word) => format!("did you mean \"{word}\"?"),
             None => format!("use one of {}", listed(words)),
         },
+    })
+}
+
+/// Parses the secret `name` of a table of parameters.
+pub(super) fn parse_secret_parameter<'a>(
+    name: &str,
+    value: &'a DeValue<'a>,
+    location: &Location,
+) -> Result<SecretSource<'a>, Diagnostic> {
+    parse_secret(value).map_err(|Invalid { fault, hint }| {
+        Diagnostic::error(location, format!("`{name}` {fault}"), hint)
     })
 }
 
@@ -155,6 +199,22 @@ fn parse_secret<'a>(value: &'a DeValue<'a>) -> Result<SecretSource<'a>, Invalid>
             "needs the name of a variable or the path of a file",
         )),
         _ => Err(invalid("must come from `env` or `file`")),
+    }
+}
+
+/// Parses a member of a JSON file: `{ file = "…", pointer = "/…" }`.
+fn parse_member<'a>(table: &'a DeTable<'a>) -> Result<SecretSource<'a>, Invalid> {
+    let text = |name: &str| table.get(name)?.get_ref().as_str();
+    match (text("file"), text("pointer")) {
+        (Some(file), Some(pointer))
+            if table.len() == 2 && !file.is_empty() && pointer.starts_with('/') =>
+        {
+            Ok(SecretSource::Member { file, pointer })
+        }
+        _ => Err(Invalid {
+            fault: "must name a JSON file and a pointer into it".to_owned(),
+            hint: "write { file = \"key.json\", pointer = \"/private_key\" }".to_owned(),
+        }),
     }
 }
 
@@ -193,6 +253,34 @@ fn expectation(spec: &KeySpec) -> (&'static str, String) {
         Kind::IntegerOrAuto { min, max } => (
             "\"auto\" or an integer",
             format!("use \"auto\", or a number from {min} to {max}"),
+        ),
+        Kind::DurationOrNever => (
+            "a duration in quotation marks",
+            format!("write it like {name} = \"1h\", or {name} = \"never\""),
+        ),
+        Kind::Scalar => (
+            "a string, an integer or a boolean",
+            format!("write it like {name} = true"),
+        ),
+        Kind::SecretOrMember => (
+            "a secret",
+            format!("{SECRET_FORMS}, or {{ file = \"key.json\", pointer = \"/…\" }}"),
+        ),
+        Kind::StringOrTable(_) => (
+            "a string or a table",
+            format!("write it like {name} = \"…\""),
+        ),
+        Kind::StringMaps => (
+            "a table of tables",
+            format!("write [….{name}.CHOICE], and its texts below it"),
+        ),
+        Kind::Parameters { .. } => (
+            "a table of parameters",
+            format!("write it like {name} = {{ name = \"value\" }}"),
+        ),
+        Kind::Variables(_) => (
+            "a table of variables",
+            format!("write it like {name} = {{ tenant = \"acme\" }}"),
         ),
         Kind::Boolean => ("true or false", "remove the quotation marks".to_owned()),
         Kind::Choice(words) => ("a string", format!("use one of {}", listed(words))),

@@ -65,10 +65,8 @@ pub fn with_default_redirect_uri(
 
 /// The origin at which a browser on this machine reaches the admin listener, such as `http://127.0.0.1:9900`.
 pub fn admin_origin(admin: &ListenAddress) -> Option<String> {
-    let ListenAddress::Tcp(address) = admin else {
-        return None;
-    };
-    let mut address = *address;
+    // The first address of `localhost`: it stays the registered one, and is always there.
+    let mut address = *admin.tcp_addresses().first()?;
     if address.ip().is_unspecified() {
         address.set_ip(match address.is_ipv4() {
             true => Ipv4Addr::LOCALHOST.into(),
@@ -122,8 +120,8 @@ pub fn redirects_to_this_listener(uri: &Url, host: &Authority, admin: &ListenAdd
     }
     let port = uri.port_or_known_default();
     let has_own_port = match admin {
-        ListenAddress::Tcp(address) => port == Some(address.port()),
         ListenAddress::Unix(_) => false,
+        tcp => port == tcp.port(),
     };
     has_own_port || port == Some(host.port_u16().unwrap_or(80))
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use leon::{RenderError, Values};
+use leon::{Item, RenderError, Values};
 use thiserror::Error;
 
 /// A text with variables in braces. `\{` stands for a brace.
@@ -57,6 +57,33 @@ impl Template {
         &self.variables
     }
 
+    /// Replaces the variables that `value` knows, and leaves the others in their braces.
+    pub fn substitute<'v>(&self, value: impl Fn(&str) -> Option<&'v str>) -> String {
+        if !has_braces(&self.text) {
+            return self.text.clone();
+        }
+        let mut text = String::with_capacity(self.text.len());
+        for item in self.parsed().items.iter() {
+            match item {
+                Item::Text(literal) => push_escaped(&mut text, literal),
+                Item::Key(name) => match value(name.strip_suffix('?').unwrap_or(name)) {
+                    Some(value) => push_escaped(&mut text, value),
+                    None => {
+                        text.push('{');
+                        text.push_str(name);
+                        text.push('}');
+                    }
+                },
+            }
+        }
+        text
+    }
+
+    fn parsed(&self) -> leon::Template<'_> {
+        leon::Template::parse(&self.text)
+            .unwrap_or_else(|_| unreachable!("the text was parsed before"))
+    }
+
     /// Returns whether an optional variable has no value.
     pub fn lacks_optional<'v>(&self, value: impl Fn(&str) -> Option<Cow<'v, str>>) -> bool {
         has_braces(&self.text)
@@ -77,9 +104,7 @@ impl Template {
         if !has_braces(&self.text) {
             return Ok(Cow::Borrowed(&self.text));
         }
-        let template = leon::Template::parse(&self.text)
-            .unwrap_or_else(|_| unreachable!("the text was parsed before"));
-        let rendered = template.render(&VariableValues(value));
+        let rendered = self.parsed().render(&VariableValues(value));
         rendered.map(Cow::Owned).map_err(|error| match error {
             RenderError::MissingKey(name) => MissingVariable(name),
             RenderError::Io(_) => unreachable!("a buffer in memory takes every byte"),
@@ -93,6 +118,16 @@ pub fn is_variable_name(name: &str) -> bool {
         && name
             .chars()
             .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}
+
+/// Appends text so that it stands for itself in a template.
+fn push_escaped(text: &mut String, literal: &str) {
+    for character in literal.chars() {
+        if matches!(character, '{' | '}' | '\\') {
+            text.push('\\');
+        }
+        text.push(character);
+    }
 }
 
 fn has_braces(text: &str) -> bool {
@@ -130,6 +165,19 @@ mod tests {
         );
         assert_eq!(render(r"a\b").as_deref(), Ok(r"a\b"));
         assert_eq!(render(r"\{tenant\}").as_deref(), Ok("{tenant}"));
+    }
+
+    #[test]
+    fn a_substitution_leaves_unknown_variables_and_escapes() {
+        let value = |name: &str| (name == "tenant").then_some("a{c");
+        let substituted = |text: &str| Template::parse(text).unwrap().substitute(value);
+        let text = substituted(r"\{x\}-{tenant}-{realm?}-{uuid}");
+        assert_eq!(text, r"\{x\}-a\{c-{realm?}-{uuid}");
+        assert_eq!(substituted(r"a\b"), r"a\b");
+        assert_eq!(
+            render(&text.replace("{uuid}", "")).as_deref(),
+            Ok("{x}-a{c--")
+        );
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! Bodies on their way: the client's to the upstream, and the upstream's to the client.
 
 mod download;
+mod peeked;
 mod upload;
 
 use http::{HeaderMap, HeaderName};
 
 pub use self::{
     download::{Download, ResponseBody},
+    peeked::Peeked,
     upload::{RequestBody, UploadError, UploadFault},
 };
 use super::{
@@ -23,6 +25,8 @@ pub struct TrailerFilter {
     nominated: NominatedNames,
     /// The name that carries the token.
     injected: Option<HeaderName>,
+    /// The names of `[api]`.
+    api: Vec<HeaderName>,
 }
 
 impl TrailerFilter {
@@ -31,6 +35,7 @@ impl TrailerFilter {
         Self {
             nominated: NominatedNames::new(headers),
             injected: route.injected_header().cloned(),
+            api: route.api_headers().cloned().collect(),
         }
     }
 
@@ -39,6 +44,7 @@ impl TrailerFilter {
         Self {
             nominated: NominatedNames::new(headers),
             injected: None,
+            api: Vec::new(),
         }
     }
 
@@ -49,10 +55,8 @@ impl TrailerFilter {
 
     fn apply(&self, trailers: &mut HeaderMap) {
         super::hop::retain(trailers, |name, _| {
-            let is_injected = self
-                .injected
-                .as_ref()
-                .is_some_and(|injected| is_same_name(name.as_str(), injected.as_str()));
+            let mut own = self.injected.iter().chain(&self.api);
+            let is_injected = own.any(|own| is_same_name(name.as_str(), own.as_str()));
             may_trail(name) && !is_injected && !self.nominated.contains(name)
         });
     }

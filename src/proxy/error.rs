@@ -76,11 +76,19 @@ impl ProxyRefusal {
         )
     }
 
-    /// Makes the refusal of a request whose token cannot stand in a header field.
-    pub fn unsendable_token(route: &str) -> Self {
+    /// Makes the refusal of a request whose token cannot be sent.
+    pub fn unsendable_token(provider: &str, reason: &str) -> Self {
         Self::new(
             ProblemKind::TokenUnavailable,
-            format!("the access token of route {route:?} cannot stand in a header field"),
+            format!("the access token of provider {provider:?} cannot be sent: {reason}"),
+        )
+    }
+
+    /// Makes the refusal of a request to a route that has neither an upstream nor a token that names one.
+    pub fn no_base(route: &str) -> Self {
+        Self::new(
+            ProblemKind::TokenUnavailable,
+            format!("route {route:?} has no `upstream`, and no token that names one"),
         )
     }
 

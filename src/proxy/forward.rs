@@ -13,10 +13,11 @@ use tokio::{task::yield_now, time::Instant};
 
 use super::{
     admission::Admitted,
-    body::{RequestBody, UploadFault},
+    api::RequestUuid,
+    body::{Peeked, RequestBody, UploadFault},
     error::{ProxyError, ProxyRefusal},
     exchange::Exchange,
-    inject::{self, InjectedToken},
+    inject::{self, Access},
     reauthorize, request, response,
     route::Timeouts,
     table::ActiveRoute,
@@ -42,8 +43,10 @@ pub struct Outgoing<'a> {
     pub admitted: &'a Admitted<'a>,
     /// The client's body.
     pub body: RequestBody,
-    /// The token that the route demands.
-    pub token: Option<InjectedToken>,
+    /// The upstream, and the token that the route demands.
+    pub access: Access,
+    /// The `{uuid}` of the request.
+    pub uuid: RequestUuid,
     /// The cost of the token.
     pub cost: TokenCost,
     /// The client's wish to switch protocols.
@@ -55,6 +58,8 @@ pub struct Outgoing<'a> {
 pub struct Sent {
     /// The response.
     pub response: Response<Incoming>,
+    /// What was read of its body.
+    pub peeked: Peeked,
     /// The connection.
     pub checkout: Checkout,
 }
@@ -74,7 +79,7 @@ pub async fn send(
     outgoing: &mut Outgoing<'_>,
     exchange: &mut Exchange,
 ) -> Result<Sent, ProxyError> {
-    let mut checkout = match outgoing.worker.pool.checkout(&outgoing.active.upstream) {
+    let mut checkout = match outgoing.worker.pool.checkout(outgoing.access.upstream()) {
         Some(checkout) => checkout,
         None => connect(outgoing).await?,
     };
@@ -82,17 +87,24 @@ pub async fn send(
     loop {
         let request = upstream_request(outgoing, &checkout)?;
         match attempt(outgoing, &mut checkout, request, exchange.timer()).await {
-            Ok(response) => {
-                response::check(&response, outgoing.active.upstream.limits())?;
+            Ok(mut response) => {
+                response::check(&response, outgoing.access.upstream().limits())?;
                 upgrade::check(&response, outgoing.upgrade)?;
-                let replay = replay_token(outgoing, &response).await;
+                let peeked = reauthorize::peek(outgoing, &mut response, &mut checkout).await;
+                let replay = reauthorize::access_for_replay(outgoing, &response, &peeked).await;
                 if let Some(fault) = outgoing.body.fault() {
                     return Err(upload_failed(fault));
                 }
                 match replay {
-                    None => return Ok(Sent { response, checkout }),
-                    Some(token) => {
-                        outgoing.token = Some(token);
+                    None => {
+                        return Ok(Sent {
+                            response,
+                            peeked,
+                            checkout,
+                        });
+                    }
+                    Some(access) => {
+                        outgoing.access = access;
                         outgoing.cost = TokenCost::Replayed;
                     }
                 }
@@ -114,35 +126,32 @@ pub async fn send(
     }
 }
 
-/// Opens a connection. A token that expires meanwhile is replaced.
+/// Opens a connection. A token that expires meanwhile is replaced, and with it its upstream.
 async fn connect(outgoing: &mut Outgoing<'_>) -> Result<Checkout, ProxyRefusal> {
     let Outgoing { active, worker, .. } = *outgoing;
     let bound = active.route.timeouts.connect;
     // A reset that came with the request ends it here: a flood of such requests must not become one of connections.
     yield_now().await;
-    // Boxed: a request's future would hold the room for a TLS handshake as long as it lives.
-    let checkout = Box::pin(active.upstream.connect(&worker.pool, bound)).await?;
-    if let (Some(credential), Some(sent)) = (&active.credential, &outgoing.token)
-        && !credential.is_usable(&sent.token)
-    {
-        (outgoing.token, _) = inject::obtain(active, &worker.header_values).await?;
+    loop {
+        let upstream = outgoing.access.upstream().clone();
+        // Boxed: a request's future would hold the room for a TLS handshake as long as it lives.
+        let checkout = Box::pin(upstream.connect(&worker.pool, bound)).await?;
+        if let (Some(credential), Some(sent)) = (&active.credential, outgoing.access.token())
+            && !credential.is_usable(&sent.token)
+        {
+            (outgoing.access, _) = inject::obtain(active, &worker.tokens).await?;
+        }
+        if outgoing.access.upstream().id() == upstream.id() {
+            return Ok(checkout);
+        }
     }
-    Ok(checkout)
 }
 
 fn upstream_request(
     outgoing: &Outgoing<'_>,
     checkout: &Checkout,
 ) -> Result<Request<RequestBody>, ProxyRefusal> {
-    let parts = request::for_upstream(
-        outgoing.parts,
-        outgoing.admitted,
-        outgoing.active,
-        outgoing.token.as_ref(),
-        !outgoing.body.is_empty(),
-        outgoing.upgrade.map(|asked| &asked.protocols),
-        checkout.version(),
-    )?;
+    let parts = request::for_upstream(outgoing, checkout.version())?;
     Ok(Request::from_parts(parts, outgoing.body.clone()))
 }
 
@@ -184,21 +193,6 @@ fn deadline(body: &RequestBody, timeouts: &Timeouts, started: Instant) -> Instan
         true => moved_at + timeouts.response,
         false => moved_at + timeouts.idle,
     }
-}
-
-async fn replay_token(
-    outgoing: &Outgoing<'_>,
-    response: &Response<Incoming>,
-) -> Option<InjectedToken> {
-    reauthorize::token_for_replay(
-        outgoing.active,
-        &outgoing.worker.header_values,
-        response.status(),
-        outgoing.token.as_ref(),
-        &outgoing.body,
-        outgoing.cost,
-    )
-    .await
 }
 
 /// Whether the request may be sent again: nothing can happen twice (RFC 9110 §9.2.2).

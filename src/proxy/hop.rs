@@ -91,13 +91,14 @@ impl NominatedNames {
     }
 }
 
-/// The names that carry a route's credentials: a client's fields of these names never pass.
+/// The names that carry a route's credentials, or a field of `[api]`: a client's fields of these names never pass.
 ///
 /// `Authorization` is always among them where a token is demanded: an API may prefer it to the place of the token.
 #[derive(Clone, Copy, Debug)]
 pub struct CredentialNames<'a> {
     injected: Option<&'a str>,
     is_demanded: bool,
+    route: &'a Route,
 }
 
 impl<'a> CredentialNames<'a> {
@@ -106,6 +107,7 @@ impl<'a> CredentialNames<'a> {
         Self {
             injected: route.injected_header().map(HeaderName::as_str),
             is_demanded: route.provider.is_some(),
+            route,
         }
     }
 
@@ -115,7 +117,11 @@ impl<'a> CredentialNames<'a> {
             && (is_same_name(name.as_str(), "authorization")
                 || self
                     .injected
-                    .is_some_and(|injected| is_same_name(name.as_str(), injected)))
+                    .is_some_and(|injected| is_same_name(name.as_str(), injected))
+                || self
+                    .route
+                    .api_headers()
+                    .any(|replaced| is_same_name(name.as_str(), replaced.as_str())))
     }
 }
 

@@ -1,26 +1,75 @@
 //! The token of a request: obtained, and put into the form that its route injects.
 
-use std::{cell::RefCell, sync::Arc};
+use std::{borrow::Cow, cell::RefCell, rc::Rc, sync::Arc};
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use rustc_hash::FxHashMap;
-use tokio::time::Instant;
+use tokio::{sync::watch, time::Instant};
 
-use super::{error::ProxyRefusal, route::Injection, table::ActiveRoute};
-use crate::{telemetry::access_log::TokenCost, token::access_token::Token};
+use super::{
+    api::{PreparedFields, PreparedQuery, UUID_MARK},
+    error::ProxyRefusal,
+    route::{Binding, Injection},
+    table::ActiveRoute,
+    upstream::ActiveUpstream,
+};
+use crate::{
+    oauth::provider::{ParameterValue, Provider},
+    secret::Secret,
+    telemetry::access_log::TokenCost,
+    token::{
+        access_token::{AccessToken, Token},
+        credential::Credential,
+    },
+};
 
-/// The token of a request, in the form that its route injects.
+/// The upstream of a request, and what goes there with it.
 #[derive(Clone, Debug)]
-pub struct InjectedToken {
-    /// The token.
-    pub token: Token,
-    /// The header value, prefix included, when the route injects a header.
-    pub header: Option<HeaderValue>,
+pub enum Access {
+    /// The route demands no token.
+    Open(Arc<ActiveUpstream>),
+    /// A token, in the form that the route injects.
+    Token(Rc<PreparedToken>),
 }
 
-/// The header values of one worker, so that a token is formatted once and not for each request.
+impl Access {
+    /// The upstream.
+    pub fn upstream(&self) -> &Arc<ActiveUpstream> {
+        match self {
+            Self::Open(upstream) => upstream,
+            Self::Token(prepared) => &prepared.upstream,
+        }
+    }
+
+    /// The token, when the route demands one.
+    pub fn token(&self) -> Option<&PreparedToken> {
+        match self {
+            Self::Open(_) => None,
+            Self::Token(prepared) => Some(prepared),
+        }
+    }
+}
+
+/// A token in the form that a route injects, with everything else that stays the same as long as the token.
+#[derive(Debug)]
+pub struct PreparedToken {
+    /// The token.
+    pub token: Token,
+    /// The header field, prefix included, when the route injects one.
+    pub header: Option<(HeaderName, HeaderValue)>,
+    /// The upstream, which may come with the token.
+    pub upstream: Arc<ActiveUpstream>,
+    /// The header fields of `[api]`.
+    pub fields: PreparedFields,
+    /// The query parameters of `[api]`, and the token when the route injects it there.
+    pub query: Option<PreparedQuery>,
+    /// The secrets in them, which files may change.
+    secrets: Vec<watch::Receiver<Arc<Secret>>>,
+}
+
+/// The prepared tokens of one worker, so that a token is prepared once and not for each request.
 #[derive(Debug, Default)]
-pub struct HeaderValues(RefCell<FxHashMap<u64, (Token, HeaderValue)>>);
+pub struct PreparedTokens(RefCell<FxHashMap<u64, Rc<PreparedToken>>>);
 
 /// Obtains the token that a route demands. Waits only when no token is usable.
 ///
@@ -28,19 +77,22 @@ pub struct HeaderValues(RefCell<FxHashMap<u64, (Token, HeaderValue)>>);
 /// `token-refused`, `token-unavailable`, `login-required`.
 pub async fn obtain(
     active: &ActiveRoute,
-    values: &HeaderValues,
-) -> Result<(Option<InjectedToken>, TokenCost), ProxyRefusal> {
+    tokens: &PreparedTokens,
+) -> Result<(Access, TokenCost), ProxyRefusal> {
     let Some(credential) = &active.credential else {
-        return Ok((None, TokenCost::Unneeded));
+        return match active.upstream.fixed() {
+            Some(upstream) => Ok((Access::Open(upstream.clone()), TokenCost::Unneeded)),
+            None => Err(ProxyRefusal::no_base(&active.route.name)),
+        };
     };
     if let Some(token) = credential.current() {
-        return Ok((Some(values.format(active, token)?), TokenCost::Cached));
+        return Ok((tokens.prepare(active, token)?, TokenCost::Cached));
     }
     let asked_at = Instant::now();
     match credential.obtain().await {
         Ok(token) => {
-            let token = values.format(active, token)?;
-            Ok((Some(token), TokenCost::Waited(asked_at.elapsed())))
+            let access = tokens.prepare(active, token)?;
+            Ok((access, TokenCost::Waited(asked_at.elapsed())))
         }
         Err(error) => Err(ProxyRefusal::no_token(
             &error,
@@ -50,45 +102,97 @@ pub async fn obtain(
     }
 }
 
-impl HeaderValues {
-    /// Formats a token as its route injects it.
+impl PreparedTokens {
+    /// Prepares a token as its route injects it.
     ///
     /// # Errors
-    /// `token-unavailable`: the token cannot stand in a header field.
-    pub fn format(
-        &self,
+    /// `token-unavailable`: the token cannot stand in a header field, or leads to no upstream.
+    pub fn prepare(&self, active: &ActiveRoute, token: Token) -> Result<Access, ProxyRefusal> {
+        let mut known = self.0.borrow_mut();
+        let id = active.upstream.id();
+        if let Some(known) = known.get(&id)
+            && Arc::ptr_eq(&known.token, &token)
+            && !known.is_stale()
+        {
+            return Ok(Access::Token(known.clone()));
+        }
+        let (Some(credential), Some(binding)) = (&active.credential, &active.route.provider) else {
+            return Err(ProxyRefusal::no_base(&active.route.name));
+        };
+        let prepared = PreparedToken::new(active, binding, credential, token)
+            .map_err(|reason| ProxyRefusal::unsendable_token(credential.name(), &reason))?;
+        let prepared = Rc::new(prepared);
+        known.insert(id, prepared.clone());
+        Ok(Access::Token(prepared))
+    }
+
+    /// Forgets tokens that nothing else holds any more.
+    pub fn sweep(&self) {
+        let mut known = self.0.borrow_mut();
+        known.retain(|_, prepared| Arc::strong_count(&prepared.token) > 1);
+    }
+}
+
+impl PreparedToken {
+    fn new(
         active: &ActiveRoute,
+        binding: &Binding,
+        credential: &Credential,
         token: Token,
-    ) -> Result<InjectedToken, ProxyRefusal> {
-        let inject = active.route.injection();
-        let Some(Injection::Header { prefix, .. }) = inject else {
-            return Ok(InjectedToken {
-                token,
-                header: None,
-            });
-        };
-        let mut values = self.0.borrow_mut();
-        let header = match values.get(&active.upstream.id()) {
-            Some((formatted, header)) if Arc::ptr_eq(formatted, &token) => header.clone(),
-            _ => {
-                let text = format!("{prefix}{}", token.secret.expose());
-                let mut header = HeaderValue::try_from(text)
-                    .map_err(|_| ProxyRefusal::unsendable_token(&active.route.name))?;
-                header.set_sensitive(true);
-                values.insert(active.upstream.id(), (token.clone(), header.clone()));
-                header
-            }
-        };
-        Ok(InjectedToken {
+    ) -> Result<Self, String> {
+        let value = |name: &str| variable(name, credential.provider(), &token);
+        // Before they are read: a change meanwhile is not missed.
+        let secrets = secrets(binding);
+        Ok(Self {
+            header: header(&binding.inject, &token)?,
+            upstream: active.upstream.for_token(&token, value)?,
+            fields: PreparedFields::new(&binding.api, value)?,
+            query: PreparedQuery::new(binding, &token, value)?,
+            secrets,
             token,
-            header: Some(header),
         })
     }
 
-    /// Forgets the values of tokens that nothing else holds any more.
-    pub fn sweep(&self) {
-        self.0
-            .borrow_mut()
-            .retain(|_, (token, _)| Arc::strong_count(token) > 1);
+    /// Whether a secret in it has changed.
+    fn is_stale(&self) -> bool {
+        let has_changed = |secret: &watch::Receiver<_>| matches!(secret.has_changed(), Ok(true));
+        self.secrets.iter().any(has_changed)
     }
+}
+
+fn header(
+    inject: &Injection,
+    token: &AccessToken,
+) -> Result<Option<(HeaderName, HeaderValue)>, String> {
+    let Injection::Header { name, prefix } = inject else {
+        return Ok(None);
+    };
+    let text = format!("{prefix}{}", token.secret.expose());
+    let mut value = HeaderValue::try_from(text)
+        .map_err(|_| "the access token cannot stand in a header field".to_owned())?;
+    value.set_sensitive(true);
+    Ok(Some((name.clone(), value)))
+}
+
+/// Returns the value of a variable in `[api]` and `api_base`; `{uuid}` gives the mark for it.
+fn variable<'v>(
+    name: &str,
+    provider: &'v Provider,
+    token: &'v AccessToken,
+) -> Option<Cow<'v, str>> {
+    let captured = token.context.captured.get(name).map(String::as_str);
+    let value = captured.or_else(|| match name {
+        "client_id" => Some(&provider.client_id),
+        "scope" => provider.scope.as_deref(),
+        "uuid" => Some(UUID_MARK),
+        _ => None,
+    });
+    value.map(Cow::Borrowed)
+}
+
+/// Subscribes to the secrets in `[api]` that come from files.
+fn secrets(binding: &Binding) -> Vec<watch::Receiver<Arc<Secret>>> {
+    let secrets = binding.api.values().filter_map(ParameterValue::secret);
+    let files = secrets.filter(|secret| secret.path().is_some());
+    files.map(|secret| secret.subscribe()).collect()
 }

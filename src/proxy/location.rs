@@ -5,7 +5,11 @@ use http::{
     header::{CONTENT_LOCATION, LOCATION},
 };
 
-use super::{admission::Admitted, path, route::Route};
+use super::{
+    admission::Admitted,
+    path,
+    route::{BaseUrl, Route},
+};
 
 /// Replaces the URLs in `Location` and `Content-Location` by what `map` makes of them; `None` keeps one.
 pub fn map_locations(headers: &mut HeaderMap, map: impl Fn(&[u8]) -> Option<Vec<u8>>) {
@@ -23,14 +27,16 @@ pub fn map_locations(headers: &mut HeaderMap, map: impl Fn(&[u8]) -> Option<Vec<
 #[derive(Clone, Copy, Debug)]
 pub struct LocationRewriter<'a> {
     route: &'a Route,
+    upstream: &'a BaseUrl,
     authority: Option<&'a str>,
 }
 
 impl<'a> LocationRewriter<'a> {
-    /// Makes the rewriter for the response to an admitted request.
-    pub fn new(route: &'a Route, admitted: &Admitted<'a>) -> Self {
+    /// Makes the rewriter for the response of `upstream` to an admitted request.
+    pub fn new(route: &'a Route, upstream: &'a BaseUrl, admitted: &Admitted<'a>) -> Self {
         Self {
             route,
+            upstream,
             authority: admitted.authority,
         }
     }
@@ -72,7 +78,7 @@ impl<'a> LocationRewriter<'a> {
 
     /// Strips the upstream's origin; tells whether it was there. A path alone has the same origin.
     fn strip_origin<'u>(&self, url: &'u [u8]) -> Option<(bool, &'u [u8])> {
-        let upstream = &self.route.upstream;
+        let upstream = self.upstream;
         let scheme: &[u8] = if upstream.tls { b"https:" } else { b"http:" };
         let behind_scheme = match url.get(..scheme.len()) {
             Some(head) if head.eq_ignore_ascii_case(scheme) => &url[scheme.len()..],
@@ -99,7 +105,7 @@ impl<'a> LocationRewriter<'a> {
 
     /// Strips the upstream's base path, on whole segments.
     fn strip_base_path<'u>(&self, path: &'u [u8]) -> Option<&'u [u8]> {
-        let rest = path.strip_prefix(self.route.upstream.base_path.as_bytes())?;
+        let rest = path.strip_prefix(self.upstream.path.as_bytes())?;
         (rest.is_empty() || rest.starts_with(b"/")).then_some(rest)
     }
 }
@@ -107,7 +113,7 @@ impl<'a> LocationRewriter<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proxy::route::{Guard, Http2, Timeouts, Upstream};
+    use crate::proxy::route::{Guard, Http2, Timeouts, Upstream, UpstreamBase};
 
     fn route(base_path: &str, path: Option<&str>, strip_path: bool) -> Route {
         Route {
@@ -118,12 +124,16 @@ mod tests {
             escaped_path: path.map(path::encode),
             strip_path,
             upstream: Upstream {
-                tls: true,
-                host: "api.example.com".into(),
-                port: 443,
-                authority: "api.example.com".into(),
-                base_path: base_path.into(),
+                base: UpstreamBase::Fixed(BaseUrl {
+                    tls: true,
+                    host: "api.example.com".into(),
+                    port: 443,
+                    authority: "api.example.com".into(),
+                    path: base_path.into(),
+                }),
                 trust: crate::tls::Trust::default(),
+                client_certificate: None,
+                proxy: None,
                 http2: Http2::Never,
             },
             provider: None,
@@ -141,6 +151,7 @@ mod tests {
     fn rewrite(route: &Route, url: &str) -> Option<String> {
         let rewriter = LocationRewriter {
             route,
+            upstream: route.upstream.fixed().unwrap(),
             authority: Some("localhost:8080"),
         };
         rewriter

@@ -1,28 +1,21 @@
-//! Keeps a token that was sent in the query out of redirects that repeat the query.
+//! Keeps secrets that were sent in the query out of redirects that repeat the query.
 
 use std::ops::Range;
 
 use http::HeaderMap;
 
-use super::{
-    location, request,
-    route::{Injection, Route},
-};
-use crate::token::access_token::AccessToken;
+use super::{inject::PreparedToken, location};
 
 /// The levels of escapes that are resolved: a URL in another's query is escaped once more.
 const MAX_ESCAPE_LEVELS: usize = 3;
 
-/// Strips the token from `Location` and `Content-Location`, where the route injects it into the query.
-pub fn strip_token(headers: &mut HeaderMap, route: &Route, token: Option<&AccessToken>) {
-    let (Some(Injection::Query { name }), Some(token)) = (route.injection(), token) else {
-        return;
-    };
-    let pairs = [
-        request::query_pair(name, token),
-        format!("{name}={}", token.secret.expose()),
-    ];
-    location::map_locations(headers, |url| without(url, &pairs));
+/// Strips the token, and secrets of `[api]`, from `Location` and `Content-Location`, where the query carried them.
+pub fn strip_secrets(headers: &mut HeaderMap, sent: Option<&PreparedToken>) {
+    if let Some(query) = sent.and_then(|sent| sent.query.as_ref())
+        && !query.secret_pairs.is_empty()
+    {
+        location::map_locations(headers, |url| without(url, &query.secret_pairs));
+    }
 }
 
 /// Removes the parameters `pairs` from a URL, at each level of escapes; `None` when it has none of them.

@@ -11,37 +11,25 @@ use http::{
 };
 
 use super::{
-    admission::{ASTERISK, Admitted},
+    admission::ASTERISK,
     error::ProxyRefusal,
+    forward::Outgoing,
     hop::{self, CredentialNames, NominatedNames},
-    inject::InjectedToken,
     path,
-    route::{Injection, Route},
-    table::ActiveRoute,
 };
-use crate::token::access_token::AccessToken;
 
 /// Builds the request head for an upstream connection of `version`.
 ///
-/// `has_body` tells whether a body follows. `protocols` are those that the request may switch to.
-///
 /// # Errors
 /// `bad-request`: no upstream target can be made of the client's.
-pub fn for_upstream(
-    parts: &Parts,
-    admitted: &Admitted<'_>,
-    active: &ActiveRoute,
-    token: Option<&InjectedToken>,
-    has_body: bool,
-    protocols: Option<&HeaderValue>,
-    version: Version,
-) -> Result<Parts, ProxyRefusal> {
-    let route = &active.route;
+pub fn for_upstream(outgoing: &Outgoing<'_>, version: Version) -> Result<Parts, ProxyRefusal> {
+    let Outgoing { parts, access, .. } = outgoing;
     let is_http2 = version == Version::HTTP_2;
+    let has_body = !outgoing.body.is_empty();
     let mut upstream = http::Request::new(()).into_parts().0;
     upstream.method = parts.method.clone();
-    upstream.uri = target(parts, admitted, active, token, is_http2)?;
-    upstream.headers = fields(&parts.headers, active, is_http2);
+    upstream.uri = target(outgoing, is_http2)?;
+    upstream.headers = fields(outgoing, is_http2);
     if !is_http2 {
         // The spelling of the client's field names.
         upstream.extensions = parts.extensions.clone();
@@ -57,22 +45,25 @@ pub fn for_upstream(
     if is_http2 && hop::takes_trailers(&parts.headers) {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
-    if let Some(protocols) = protocols {
+    if let Some(asked) = outgoing.upgrade {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        headers.insert(UPGRADE, protocols.clone());
+        headers.insert(UPGRADE, asked.protocols.clone());
     }
-    if let Some(name) = route.injected_header()
-        && let Some(value) = token.and_then(|token| token.header.as_ref())
-    {
-        // `Authorization: Bearer …`, unless configured. The value is sensitive: HTTP/2 marks it as never indexed
-        // (RFC 7541 §7.1.3).
-        headers.insert(name.clone(), value.clone());
+    if let Some(token) = access.token() {
+        token.fields.apply(headers, &outgoing.uuid);
+        if let Some((name, value)) = &token.header {
+            // `Authorization: Bearer …`, unless configured. The value is sensitive: HTTP/2 marks it as never indexed
+            // (RFC 7541 §7.1.3).
+            headers.insert(name.clone(), value.clone());
+        }
     }
     Ok(upstream)
 }
 
 /// The client's fields that pass, in their order, with the upstream's Host.
-fn fields(headers: &HeaderMap, active: &ActiveRoute, is_http2: bool) -> HeaderMap {
+fn fields(outgoing: &Outgoing<'_>, is_http2: bool) -> HeaderMap {
+    let Outgoing { active, access, .. } = outgoing;
+    let headers = &outgoing.parts.headers;
     let nominated = NominatedNames::new(headers);
     let credentials = CredentialNames::new(&active.route);
     let passes = |name: &HeaderName| {
@@ -83,9 +74,10 @@ fn fields(headers: &HeaderMap, active: &ActiveRoute, is_http2: bool) -> HeaderMa
             || nominated.contains(name);
         !ends_here
     };
-    // Host, the token and one framing field may be added.
-    let mut kept = HeaderMap::with_capacity(headers.len() + 3);
-    let host = active.upstream.host_field();
+    // Host, the token and one framing field may be added, and the fields of `[api]`.
+    let of_api = access.token().map_or(0, |token| token.fields.count());
+    let mut kept = HeaderMap::with_capacity(headers.len() + 3 + of_api);
+    let host = access.upstream().host_field();
     if !is_http2 && !headers.contains_key(HOST) {
         kept.insert(HOST, host.clone());
     }
@@ -112,48 +104,45 @@ fn join_cookies(headers: &mut HeaderMap) {
 }
 
 /// The target: the upstream's base path, then the client's path and query byte for byte.
-fn target(
-    parts: &Parts,
-    admitted: &Admitted<'_>,
-    active: &ActiveRoute,
-    token: Option<&InjectedToken>,
-    is_http2: bool,
-) -> Result<Uri, ProxyRefusal> {
-    let path_and_query = match is_unchanged(&active.route) {
+fn target(outgoing: &Outgoing<'_>, is_http2: bool) -> Result<Uri, ProxyRefusal> {
+    let Outgoing { parts, access, .. } = outgoing;
+    let is_unchanged = is_unchanged(outgoing);
+    let path_and_query = match is_unchanged {
         true => parts.uri.path_and_query().cloned(),
         false => Some(
-            rewritten_target(admitted, &active.route, token)
+            rewritten_target(outgoing)
                 .ok_or_else(|| ProxyRefusal::bad_request("a target that no URL can carry"))?,
         ),
     };
-    if !is_http2 && parts.uri.authority().is_none() && is_unchanged(&active.route) {
+    if !is_http2 && parts.uri.authority().is_none() && is_unchanged {
         return Ok(parts.uri.clone());
     }
     let mut uri = http::uri::Parts::default();
     uri.path_and_query = path_and_query;
     if is_http2 {
-        uri.scheme = Some(active.upstream.scheme().clone());
-        uri.authority = Some(active.upstream.authority().clone());
+        uri.scheme = Some(access.upstream().scheme().clone());
+        uri.authority = Some(access.upstream().authority().clone());
     }
     Uri::from_parts(uri).map_err(|_| ProxyRefusal::bad_request("a target that no URL can carry"))
 }
 
 /// Whether the client's path and query go upstream as they are.
-fn is_unchanged(route: &Route) -> bool {
-    route.upstream.base_path.is_empty()
-        && !route.strip_path
-        && !matches!(route.injection(), Some(Injection::Query { .. }))
+fn is_unchanged(outgoing: &Outgoing<'_>) -> bool {
+    let Outgoing { active, access, .. } = outgoing;
+    access.upstream().base().path.is_empty()
+        && !active.route.strip_path
+        && access.token().is_none_or(|token| token.query.is_none())
 }
 
-fn rewritten_target(
-    admitted: &Admitted<'_>,
-    route: &Route,
-    token: Option<&InjectedToken>,
-) -> Option<PathAndQuery> {
+fn rewritten_target(outgoing: &Outgoing<'_>) -> Option<PathAndQuery> {
+    let Outgoing {
+        admitted, access, ..
+    } = outgoing;
     if admitted.path == ASTERISK {
         return Some(PathAndQuery::from_static(ASTERISK));
     }
-    let base = route.upstream.base_path.as_bytes();
+    let route = &outgoing.active.route;
+    let base = access.upstream().base().path.as_bytes();
     let mut path = admitted.path.as_bytes();
     // When the prefix was all of the path, the base path stands alone.
     let mut is_complete = true;
@@ -165,38 +154,13 @@ fn rewritten_target(
     let mut target = Vec::with_capacity(base.len() + path.len() + query.len() + 2);
     target.extend_from_slice(base);
     target.extend_from_slice(if is_complete { path } else { b"/" });
-    match route.injection() {
-        Some(Injection::Query { name }) => write_query(&mut target, query, name, token),
-        _ if admitted.query.is_some() => {
+    match access.token().and_then(|token| token.query.as_ref()) {
+        Some(own) => own.write(&mut target, query, &outgoing.uuid),
+        None if admitted.query.is_some() => {
             target.push(b'?');
             target.extend_from_slice(query.as_bytes());
         }
-        _ => {}
+        None => {}
     }
     PathAndQuery::from_maybe_shared(Bytes::from(target)).ok()
-}
-
-/// Writes the client's query without the injected parameter, then the token (RFC 6750 §2.3).
-fn write_query(target: &mut Vec<u8>, query: &str, injected: &str, token: Option<&InjectedToken>) {
-    let is_injected = |parameter: &str| {
-        let mut pairs = url::form_urlencoded::parse(parameter.as_bytes());
-        pairs.next().is_some_and(|(name, _)| name == injected)
-    };
-    let own = token.map(|token| query_pair(injected, &token.token));
-    let client = query
-        .split('&')
-        .filter(|parameter| !query.is_empty() && !is_injected(parameter));
-    let mut separator = b'?';
-    for parameter in client.chain(own.as_deref()) {
-        target.push(separator);
-        target.extend_from_slice(parameter.as_bytes());
-        separator = b'&';
-    }
-}
-
-/// Encodes the token as a query parameter.
-pub fn query_pair(name: &str, token: &AccessToken) -> String {
-    url::form_urlencoded::Serializer::new(String::new())
-        .append_pair(name, token.secret.expose())
-        .finish()
 }

@@ -75,6 +75,7 @@ pub fn head_too_large() -> ProxyRefusal {
 pub fn for_client(sent: Sent, outgoing: &Outgoing<'_>) -> Response<Download> {
     let Sent {
         response,
+        peeked,
         mut checkout,
     } = sent;
     let Outgoing {
@@ -90,12 +91,12 @@ pub fn for_client(sent: Sent, outgoing: &Outgoing<'_>) -> Response<Download> {
     let filter = TrailerFilter::of_response(&parts.headers);
     parts.version = Version::HTTP_11;
     strip_hop_by_hop(&mut parts, filter.nominated(), request.version);
-    let token = outgoing.token.as_ref().map(|sent| &*sent.token);
-    redact::strip_token(&mut parts.headers, &active.route, token);
-    let rewriter = LocationRewriter::new(&active.route, outgoing.admitted);
+    redact::strip_secrets(&mut parts.headers, outgoing.access.token());
+    let upstream = outgoing.access.upstream().base();
+    let rewriter = LocationRewriter::new(&active.route, upstream, outgoing.admitted);
     location::map_locations(&mut parts.headers, |url| rewriter.rewrite(url));
     let idle = active.route.timeouts.idle;
-    let download = Download::new(incoming, checkout, body.clone(), filter, idle);
+    let download = Download::new((peeked, incoming), checkout, body.clone(), filter, idle);
     Response::from_parts(parts, download)
 }
 

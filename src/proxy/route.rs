@@ -4,8 +4,16 @@ use std::{sync::Arc, time::Duration};
 
 use http::HeaderName;
 
+use url::{Host, Url};
+
 use super::allow::AllowRule;
-use crate::{secret::LiveSecret, server::address::ListenAddress, tls::Trust};
+use crate::{
+    forward_proxy::ForwardProxy,
+    oauth::provider::{ApiBase, ApiFields},
+    secret::LiveSecret,
+    server::address::ListenAddress,
+    tls::{ClientCertificate, Trust},
+};
 
 /// `[routes.NAME]`.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,10 +62,22 @@ impl Route {
     ///
     /// Then the server as a whole (RFC 9112 §3.2.4) is the same to both sides. A token in the query could not go with a request for that.
     pub fn is_whole(&self) -> bool {
+        let has_own_query = |binding: &Binding| {
+            matches!(binding.inject, Injection::Query { .. }) || !binding.api.query.is_empty()
+        };
         self.path.is_none()
             && self.allow.is_none()
-            && self.upstream.base_path.is_empty()
-            && !matches!(self.injection(), Some(Injection::Query { .. }))
+            && self
+                .upstream
+                .fixed()
+                .is_some_and(|base| base.path.is_empty())
+            && !self.provider.as_ref().is_some_and(has_own_query)
+    }
+
+    /// The header fields of `[api]` that replace the client's.
+    pub fn api_headers(&self) -> impl Iterator<Item = &HeaderName> {
+        let binding = self.provider.iter();
+        binding.flat_map(|binding| binding.api.headers.iter().map(|(name, _)| name))
     }
 }
 
@@ -70,11 +90,26 @@ pub struct Binding {
     pub inject: Injection,
     /// `[providers.x.refresh] reauthorize_on`: statuses that mean that the token is no longer valid.
     pub reauthorize_on: Vec<u16>,
+    /// `[providers.x.refresh] reauthorize_if`: a body that means the same.
+    pub reauthorize_if: Option<ReauthorizeIf>,
+    /// `[providers.x.api]`: what every request carries beside the token.
+    pub api: ApiFields,
 }
 
 impl Binding {
     /// The default of `reauthorize_on`.
     pub const DEFAULT_REAUTHORIZE_ON: &[u16] = &[401];
+}
+
+/// `reauthorize_if`: a JSON body which means that the token is no longer valid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReauthorizeIf {
+    /// The status of such a response.
+    pub status: u16,
+    /// The JSON Pointer of the member that tells (RFC 6901).
+    pub pointer: String,
+    /// The values of that member; a number or a boolean as JSON writes it.
+    pub values: Vec<String>,
 }
 
 /// The place of the token in a request.
@@ -104,6 +139,40 @@ impl Injection {
 /// The protected API.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Upstream {
+    /// Its address.
+    pub base: UpstreamBase,
+    /// The trust anchors for its certificate.
+    pub trust: Trust,
+    /// The certificate of this side.
+    pub client_certificate: Option<ClientCertificate>,
+    /// The HTTP proxy on the way to it.
+    pub proxy: Option<ForwardProxy>,
+    /// The HTTP versions for its connections.
+    pub http2: Http2,
+}
+
+/// The address of the protected API, as far as it is configured.
+#[derive(Clone, Debug, PartialEq)]
+pub enum UpstreamBase {
+    /// A configured address.
+    Fixed(BaseUrl),
+    /// The provider's `api_base`, which each token completes.
+    Token(ApiBase),
+}
+
+impl Upstream {
+    /// The configured address; absent where it comes with the token.
+    pub fn fixed(&self) -> Option<&BaseUrl> {
+        match &self.base {
+            UpstreamBase::Fixed(base) => Some(base),
+            UpstreamBase::Token(_) => None,
+        }
+    }
+}
+
+/// The address of an API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseUrl {
     /// Whether it is spoken to over TLS.
     pub tls: bool,
     /// A name, an IPv4 address or an IPv6 address without brackets.
@@ -113,11 +182,32 @@ pub struct Upstream {
     /// The value of `Host`: the host with brackets where due, and the port unless it is the scheme's own.
     pub authority: String,
     /// The base path, prefixed to every path: empty, or starts with `/` and does not end with one.
-    pub base_path: String,
-    /// The trust anchors for its certificate.
-    pub trust: Trust,
-    /// The HTTP versions for its connections.
-    pub http2: Http2,
+    pub path: String,
+}
+
+impl BaseUrl {
+    /// Splits a URL into its parts. One without a host, or of another scheme than `http` and `https`, has none.
+    pub fn from_url(url: &Url) -> Option<Self> {
+        if !matches!(url.scheme(), "http" | "https") {
+            return None;
+        }
+        let (host, bracketed) = match url.host()? {
+            Host::Ipv6(address) => (address.to_string(), format!("[{address}]")),
+            other => (other.to_string(), other.to_string()),
+        };
+        // `Url::port` is `None` for the scheme's own port.
+        let authority = match url.port() {
+            Some(port) => format!("{bracketed}:{port}"),
+            None => bracketed,
+        };
+        Some(Self {
+            tls: url.scheme() == "https",
+            host,
+            port: url.port_or_known_default()?,
+            authority,
+            path: url.path().trim_end_matches('/').to_owned(),
+        })
+    }
 }
 
 /// `http2` of a route.

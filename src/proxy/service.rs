@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::{
     admission,
+    api::RequestUuid,
     body::{Download, RequestBody, ResponseBody},
     client_connection::ClientConnection,
     error::ProxyError,
@@ -83,7 +84,7 @@ impl Proxy {
         exchange.set_route(&selected.route);
         guard::check(active, parts, &admitted, selected.path.as_deref(), &body)?;
 
-        let (token, cost) = inject::obtain(active, &worker.header_values).await?;
+        let (access, cost) = inject::obtain(active, &worker.tokens).await?;
         exchange.set_token_cost(cost);
         let upgrade = upgrade::requested(parts, on_upgrade, &active.route, &body);
         let mut outgoing = Outgoing {
@@ -92,7 +93,8 @@ impl Proxy {
             parts,
             admitted: &admitted,
             body: RequestBody::new(body, parts, &active.route),
-            token,
+            access,
+            uuid: RequestUuid::default(),
             cost,
             upgrade: upgrade.as_ref(),
         };

@@ -12,7 +12,7 @@ use super::{
     error::ProxyRefusal,
     path,
     route::Route,
-    upstream::ActiveUpstream,
+    upstream::RouteUpstream,
 };
 use crate::{
     server::{origin_guard::OriginGuard, problem::ProblemKind},
@@ -30,7 +30,7 @@ pub struct ActiveRoute {
     /// The words that say how to log in at its provider; empty without a provider.
     pub login_hint: Arc<str>,
     /// The upstream it leads to.
-    pub upstream: Arc<ActiveUpstream>,
+    pub upstream: RouteUpstream,
     /// Its counters.
     pub metrics: Arc<RouteMetrics>,
     /// The guard of `guard.hosts` at the listener's port.

@@ -2,12 +2,15 @@
 
 mod connect;
 mod connection;
+mod dial;
 mod driver;
 mod io;
 mod pool;
+mod route_upstream;
 
 pub use self::{
     connect::ActiveUpstream,
     connection::{Checkout, SendError},
     pool::Pool,
+    route_upstream::{RouteUpstream, TokenUpstream},
 };

@@ -4,15 +4,15 @@ use std::rc::Rc;
 
 use tokio_util::task::TaskTracker;
 
-use super::{inject::HeaderValues, upstream::Pool};
+use super::{inject::PreparedTokens, upstream::Pool};
 
 /// One worker's part of the proxy.
 #[derive(Debug)]
 pub struct Worker {
     /// Its connections to upstreams.
     pub pool: Rc<Pool>,
-    /// Its formatted tokens.
-    pub header_values: HeaderValues,
+    /// Its prepared tokens.
+    pub tokens: PreparedTokens,
     /// Its tunnels, so that a drain waits for them.
     pub tasks: TaskTracker,
 }
@@ -22,7 +22,7 @@ impl Worker {
     pub fn new(tasks: TaskTracker) -> Self {
         Self {
             pool: Rc::default(),
-            header_values: HeaderValues::default(),
+            tokens: PreparedTokens::default(),
             tasks,
         }
     }
@@ -30,6 +30,6 @@ impl Worker {
     /// Releases what is no longer of use: dead connections, replaced tokens.
     pub fn sweep(&self) {
         self.pool.sweep();
-        self.header_values.sweep();
+        self.tokens.sweep();
     }
 }

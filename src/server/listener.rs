@@ -2,6 +2,7 @@
 
 use std::{
     fs, io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     os::unix::{
         fs::{FileTypeExt, PermissionsExt},
         net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream},
@@ -10,7 +11,7 @@ use std::{
 };
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
 
 use super::{
     address::ListenAddress,
@@ -20,10 +21,14 @@ use super::{
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: i32 = 4096;
 
-/// A bound socket, not yet registered with a runtime.
+/// Attempts to find a port that is free on both addresses of `localhost`.
+const PORT_ATTEMPTS: usize = 16;
+
+/// A bound address, not yet registered with a runtime.
 #[derive(Debug)]
 pub struct Bound {
-    socket: Socket,
+    /// One socket; two where `localhost` has two addresses.
+    sockets: Vec<Socket>,
     address: ListenAddress,
     /// The file of a Unix socket, removed on drop.
     path: Option<PathBuf>,
@@ -37,39 +42,49 @@ impl Bound {
     /// # Errors
     /// The address is in use, not permitted, or not of this machine.
     pub fn bind(address: &ListenAddress) -> io::Result<Self> {
-        let (socket, address, path) = match address {
+        match address {
             ListenAddress::Tcp(address) => {
-                let socket = Socket::new(
-                    Domain::for_address(*address),
-                    Type::STREAM,
-                    Some(Protocol::TCP),
-                )?;
-                socket.set_reuse_address(true)?;
-                socket.bind(&(*address).into())?;
-                socket.listen(BACKLOG)?;
-                let bound = socket
-                    .local_addr()?
-                    .as_socket()
-                    .ok_or(io::ErrorKind::AddrNotAvailable)?;
-                (socket, ListenAddress::Tcp(bound), None)
+                let socket = bind_tcp(*address)?;
+                let address = ListenAddress::Tcp(tcp_address(&socket)?);
+                Ok(Self::new(vec![socket], address))
             }
+            ListenAddress::Localhost(port) => Self::bind_localhost(*port),
             ListenAddress::Unix(path) => {
-                remove_dead_socket(path)?;
-                let listener = StdUnixListener::bind(path)?;
-                fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
-                (
-                    Socket::from(listener),
-                    ListenAddress::Unix(path.clone()),
-                    Some(path.clone()),
-                )
+                let mut bound = Self::new(vec![bind_unix(path)?], address.clone());
+                bound.path = Some(path.clone());
+                Ok(bound)
             }
-        };
-        socket.set_nonblocking(true)?;
-        Ok(Self {
-            socket,
+        }
+    }
+
+    fn new(sockets: Vec<Socket>, address: ListenAddress) -> Self {
+        Self {
+            sockets,
             address,
-            path,
-        })
+            path: None,
+        }
+    }
+
+    /// Binds both addresses of `localhost` at one port. A machine without IPv6 has the first one alone.
+    fn bind_localhost(port: u16) -> io::Result<Self> {
+        let mut attempts = if port == 0 { PORT_ATTEMPTS } else { 1 };
+        loop {
+            attempts -= 1;
+            let first = bind_tcp((Ipv4Addr::LOCALHOST, port).into())?;
+            let chosen = tcp_address(&first)?.port();
+            let address = ListenAddress::Localhost(chosen);
+            match bind_tcp((Ipv6Addr::LOCALHOST, chosen).into()) {
+                Ok(second) => return Ok(Self::new(vec![first, second], address)),
+                Err(error) if is_without_ipv6(&error) => {
+                    tracing::info!(listen = %address, "no IPv6 here: listening on 127.0.0.1 alone");
+                    return Ok(Self::new(vec![first], address));
+                }
+                Err(error) if attempts == 0 || error.kind() != io::ErrorKind::AddrInUse => {
+                    return Err(error);
+                }
+                Err(_) => {}
+            }
+        }
     }
 
     /// The bound address, with the port that the system chose for port 0.
@@ -77,17 +92,56 @@ impl Bound {
         &self.address
     }
 
-    /// Registers a handle to the socket with the current runtime.
+    /// Registers a handle to the sockets with the current runtime.
     ///
     /// # Errors
     /// No descriptor is left.
     pub fn listener(&self) -> io::Result<Listener> {
-        let socket = self.socket.try_clone()?;
+        let mut sockets = self.sockets.iter().map(Socket::try_clone);
+        let mut tcp = || -> io::Result<TcpListener> {
+            let socket = sockets.next().ok_or(io::ErrorKind::AddrNotAvailable)??;
+            TcpListener::from_std(socket.into())
+        };
         match self.address {
-            ListenAddress::Tcp(_) => TcpListener::from_std(socket.into()).map(Listener::Tcp),
-            ListenAddress::Unix(_) => UnixListener::from_std(socket.into()).map(Listener::Unix),
+            ListenAddress::Localhost(_) if self.sockets.len() == 2 => {
+                Ok(Listener::Both(tcp()?, tcp()?))
+            }
+            ListenAddress::Tcp(_) | ListenAddress::Localhost(_) => tcp().map(Listener::Tcp),
+            ListenAddress::Unix(_) => {
+                let socket = sockets.next().ok_or(io::ErrorKind::AddrNotAvailable)??;
+                UnixListener::from_std(socket.into()).map(Listener::Unix)
+            }
         }
     }
+}
+
+fn bind_tcp(address: SocketAddr) -> io::Result<Socket> {
+    let domain = Domain::for_address(address);
+    let socket = Socket::new(domain, Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+fn tcp_address(socket: &Socket) -> io::Result<SocketAddr> {
+    let address = socket.local_addr()?.as_socket();
+    address.ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
+}
+
+fn bind_unix(path: &Path) -> io::Result<Socket> {
+    remove_dead_socket(path)?;
+    let listener = StdUnixListener::bind(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
+    listener.set_nonblocking(true)?;
+    Ok(Socket::from(listener))
+}
+
+/// Whether the machine has no IPv6: neither the protocol, or no address of it.
+fn is_without_ipv6(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AddrNotAvailable
+        || error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error())
 }
 
 impl Drop for Bound {
@@ -115,6 +169,8 @@ fn remove_dead_socket(path: &Path) -> io::Result<()> {
 pub enum Listener {
     /// TCP.
     Tcp(TcpListener),
+    /// TCP on two addresses.
+    Both(TcpListener, TcpListener),
     /// Unix.
     Unix(UnixListener),
 }
@@ -126,10 +182,14 @@ impl Listener {
     /// Those of `accept(2)`; most of them concern one connection alone, and those about missing descriptors pass.
     pub async fn accept(&self) -> io::Result<Stream> {
         match self {
-            Self::Tcp(listener) => {
-                let (stream, _) = listener.accept().await?;
-                stream.set_nodelay(true)?;
-                Ok(Stream::new(StreamSocket::Tcp(stream)))
+            Self::Tcp(listener) => tcp_stream(listener.accept().await),
+            Self::Both(first, second) => {
+                // Not biased: neither address can hold up the other.
+                let accepted = tokio::select! {
+                    accepted = first.accept() => accepted,
+                    accepted = second.accept() => accepted,
+                };
+                tcp_stream(accepted)
             }
             Self::Unix(listener) => {
                 let (stream, _) = listener.accept().await?;
@@ -139,9 +199,35 @@ impl Listener {
     }
 }
 
+fn tcp_stream(accepted: io::Result<(TcpStream, SocketAddr)>) -> io::Result<Stream> {
+    let (stream, _) = accepted?;
+    stream.set_nodelay(true)?;
+    Ok(Stream::new(StreamSocket::Tcp(stream)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn localhost_has_one_port_on_both_addresses() {
+        let bound = Bound::bind(&"localhost:0".parse().unwrap()).unwrap();
+        let port = bound.address().port().unwrap();
+        assert_eq!(bound.address().to_string(), format!("localhost:{port}"));
+        for address in bound.address().tcp_addresses() {
+            std::net::TcpStream::connect(address).unwrap();
+            let error = Bound::bind(&ListenAddress::Tcp(address)).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "{address}");
+        }
+    }
+
+    #[test]
+    fn localhost_is_refused_where_one_of_its_addresses_is_in_use() {
+        let other = Bound::bind(&"[::1]:0".parse().unwrap()).unwrap();
+        let port = other.address().port().unwrap();
+        let error = Bound::bind(&ListenAddress::Localhost(port)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AddrInUse);
+    }
 
     #[test]
     fn a_second_listener_on_the_same_port_is_refused() {

@@ -14,6 +14,7 @@ pub mod grpc;
 pub mod h2_upstream;
 pub mod h2c;
 pub mod home;
+pub mod in_process;
 pub mod navigator;
 pub mod patience;
 pub mod peers;

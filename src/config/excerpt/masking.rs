@@ -40,19 +40,21 @@ pub(super) fn classify<'a>(
 
         let span = value.span();
         match (spec.map(|spec| spec.kind), value.get_ref()) {
-            (Some(Kind::Table(inner)), DeValue::Table(table)) => {
+            (Some(Kind::Table(inner) | Kind::StringOrTable(inner)), DeValue::Table(table)) => {
                 classify(text, table, inner, words, spans);
             }
-            (Some(Kind::NamedTables(inner)), DeValue::Table(tables)) => {
+            (Some(Kind::NamedTables(inner) | Kind::Variables(inner)), DeValue::Table(tables)) => {
                 classify_named_tables(text, tables, inner, words, spans);
             }
-            (Some(Kind::StringMap), DeValue::Table(pairs)) => {
+            (Some(Kind::StringMap | Kind::Parameters { .. }), DeValue::Table(pairs)) => {
                 for (name, value) in pairs {
                     push_name(name, spans);
                     push_scalars(value.get_ref(), value.span(), HIDDEN, spans);
                 }
             }
-            (Some(Kind::Secret), DeValue::Table(source)) => classify_secret(source, spans),
+            (Some(Kind::Secret | Kind::SecretOrMember), DeValue::Table(source)) => {
+                classify_secret(source, spans);
+            }
             (
                 Some(Kind::Strings | Kind::StringOrStrings | Kind::Integers { .. }),
                 DeValue::Array(items),
@@ -62,7 +64,17 @@ pub(super) fn classify<'a>(
                 }
             }
             (
-                None | Some(Kind::Secret | Kind::Table(_) | Kind::NamedTables(_) | Kind::StringMap),
+                None
+                | Some(
+                    Kind::Secret
+                    | Kind::SecretOrMember
+                    | Kind::Table(_)
+                    | Kind::NamedTables(_)
+                    | Kind::StringMap
+                    | Kind::StringMaps
+                    | Kind::Parameters { .. }
+                    | Kind::Variables(_),
+                ),
                 other,
             )
             | (Some(_), other @ (DeValue::Array(_) | DeValue::Table(_))) => {
@@ -94,7 +106,7 @@ fn classify_named_tables<'a>(
 
 fn classify_secret(source: &DeTable<'_>, spans: &mut Vec<MaskedSpan>) {
     for (name, value) in source {
-        let is_source = matches!(name.get_ref().as_ref(), "env" | "file");
+        let is_source = matches!(name.get_ref().as_ref(), "env" | "file" | "pointer");
         spans.push(MaskedSpan {
             span: name.span(),
             is_visible: is_source,

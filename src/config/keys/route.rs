@@ -2,7 +2,11 @@
 
 use serde_json::json;
 
-use super::{KeySpec, Kind, duration, key};
+use super::{
+    KeySpec, Kind,
+    connection::{CLIENT_CERTIFICATE, PROXY},
+    duration, key,
+};
 use crate::{
     config::choices::{HTTP2_MODES, word_for, words},
     proxy::route::{Http2, Timeouts},
@@ -49,6 +53,16 @@ pub(super) const ROUTE: &[KeySpec] = &[
         "ca_file",
         Kind::NonEmptyString,
         "A PEM file of additional trust roots, relative to this file's folder.",
+    ),
+    key(
+        "client_certificate",
+        Kind::Table(CLIENT_CERTIFICATE),
+        "The certificate for connections to the upstream.",
+    ),
+    key(
+        "proxy",
+        Kind::StringOrTable(PROXY),
+        "An HTTP proxy on the way to the upstream.",
     ),
     key(
         "allow_plaintext",

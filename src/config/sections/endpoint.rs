@@ -1,12 +1,18 @@
 //! URLs of endpoints and upstreams. They have no user information, and use TLS unless they are
 //! local or the configuration permits plain text.
 
+use std::rc::Rc;
+
 use url::Url;
 
-use super::BuildContext;
+use super::{BuildContext, provider::NamedCapture};
 use crate::{
     config::{diagnostics::Diagnostic, quote::quote, section::Section, spanned::Spanned},
-    oauth::provider::{EndpointUrl, is_loopback},
+    oauth::{
+        provider::{EndpointUrl, HostList, is_loopback},
+        template::Template,
+        variables::BUILT_IN,
+    },
 };
 
 /// The endpoints of one provider table.
@@ -16,17 +22,27 @@ pub(super) struct Endpoints<'s, 'a> {
     /// Whether `base_url` is invalid, which was reported.
     base_url_is_invalid: bool,
     allow_plaintext: bool,
+    /// The captured values, and the hosts that each may lead to.
+    captures: Rc<[(String, HostList)]>,
 }
 
 impl<'s, 'a> Endpoints<'s, 'a> {
     /// The endpoints of `section`, relative to its `base_url`.
-    pub(super) fn new(section: &'s Section<'a>, context: &mut BuildContext<'_>) -> Self {
+    pub(super) fn new(
+        section: &'s Section<'a>,
+        captures: &[NamedCapture<'_>],
+        context: &mut BuildContext<'_>,
+    ) -> Self {
         let base_url = context.ok_or_push(parse_base_url(section));
         Self {
             section,
-            base_url_is_invalid: base_url.is_none(),
+            base_url_is_invalid: section.is_set("base_url") && !matches!(base_url, Some(Some(_))),
             base_url: base_url.flatten(),
             allow_plaintext: section.boolean("allow_plaintext").unwrap_or_default(),
+            captures: captures
+                .iter()
+                .map(|capture| (capture.name.to_owned(), capture.allow.clone()))
+                .collect(),
         }
     }
 
@@ -37,6 +53,7 @@ impl<'s, 'a> Endpoints<'s, 'a> {
             base_url: self.base_url.clone(),
             base_url_is_invalid: self.base_url_is_invalid,
             allow_plaintext: self.allow_plaintext,
+            captures: self.captures.clone(),
         }
     }
 
@@ -66,10 +83,13 @@ impl<'s, 'a> Endpoints<'s, 'a> {
         let Some(endpoint) = self.section.string(name) else {
             return Ok(None);
         };
-        let url = if has_scheme(endpoint.value) {
-            parse_absolute(name, &endpoint)?
+        let whole = if has_scheme(endpoint.value) || endpoint.value.starts_with('{') {
+            Spanned {
+                value: endpoint.value.to_owned(),
+                location: endpoint.location,
+            }
         } else if let Some(base) = &self.base_url {
-            parse_below(base, name, &endpoint)?
+            below(base, &endpoint)
         } else if self.section.is_set_in_file(name) && !self.base_url_is_invalid {
             return Err(endpoint.error(
                 format!("`{name}` is relative, and there is no `base_url`"),
@@ -79,31 +99,121 @@ impl<'s, 'a> Endpoints<'s, 'a> {
             // Reported once: as an invalid `base_url`, or by `check_base_url` for a preset.
             return Ok(None);
         };
-        check_plaintext(&url, name, "provider", self.allow_plaintext, &endpoint)?;
-        Ok(Some(EndpointUrl::fixed(url)))
+        self.complete(name, &whole)
     }
+
+    /// Parses `api_base`, which is never relative.
+    pub(super) fn parse_api_base(&self) -> Result<Option<EndpointUrl>, Diagnostic> {
+        let Some(found) = self.section.string("api_base") else {
+            return Ok(None);
+        };
+        let whole = Spanned {
+            value: found.value.to_owned(),
+            location: found.location,
+        };
+        // A route judges plain text, since it has the permission for it.
+        self.with_plaintext().complete("api_base", &whole)
+    }
+
+    fn with_plaintext(&self) -> Self {
+        Self {
+            section: self.section,
+            base_url: None,
+            base_url_is_invalid: false,
+            allow_plaintext: true,
+            captures: self.captures.clone(),
+        }
+    }
+
+    /// Parses a whole URL, which may still have variables whose values are known at run time only.
+    fn complete(
+        &self,
+        name: &str,
+        whole: &Spanned<String>,
+    ) -> Result<Option<EndpointUrl>, Diagnostic> {
+        let Ok(template) = Template::parse(&whole.value) else {
+            // The check of the provider's variables reports it.
+            return Ok(None);
+        };
+        if template.variables().is_empty() {
+            let text = template.render(|_| None).unwrap_or_default();
+            let found = Spanned {
+                value: &*text,
+                location: whole.location.clone(),
+            };
+            let url = parse_absolute(name, &found)?;
+            check_plaintext(&url, name, "provider", self.allow_plaintext, &found)?;
+            return Ok(Some(EndpointUrl::fixed(url)));
+        }
+        let in_origin = EndpointUrl::origin_variables(&whole.value);
+        let mut hosts = HostList::default();
+        for variable in &in_origin {
+            let capture = self.captures.iter().find(|(known, _)| known == variable);
+            let Some((_, allow)) = capture else {
+                if BUILT_IN.contains(&variable.as_str()) {
+                    return Err(whole.error(
+                        format!("`{name}` has {{{variable}}} in its host"),
+                        "write the host itself, or use a variable of `vars` or a captured value",
+                    ));
+                }
+                // A variable without a value was reported.
+                return Ok(None);
+            };
+            if allow.is_empty() {
+                return Err(whole.error(
+                    format!(
+                        "`{name}` has the captured value {{{variable}}} in its host, and that has \
+                         no `allow` list"
+                    ),
+                    format!("add allow = [\"*.example.com\"] to `capture.{variable}`"),
+                ));
+            }
+            hosts.extend(allow);
+        }
+        let endpoint = EndpointUrl::template(&whole.value, hosts);
+        let endpoint = endpoint.ok();
+        match endpoint {
+            Some(endpoint) if endpoint.has_valid_shape() => Ok(Some(endpoint)),
+            _ => Err(whole.error(
+                format!("`{name}` = {} is not a URL", quote(&whole.value)),
+                "write it like https://host.example/path",
+            )),
+        }
+    }
+}
+
+/// Puts a relative endpoint below the base, not beside it, so that a tenant's path in `base_url` stays.
+fn below(base: &Url, endpoint: &Spanned<&str>) -> Spanned<String> {
+    let base = base.as_str().trim_end_matches('/');
+    let relative = endpoint.value.trim_start_matches('/');
+    Spanned {
+        value: format!("{base}/{relative}"),
+        location: endpoint.location.clone(),
+    }
+}
+
+/// Parses an issuer identifier (RFC 8414 §2): a URL without query and fragment, as it is written.
+pub(super) fn parse_issuer(
+    found: &Spanned<&str>,
+    allow_plaintext: bool,
+) -> Result<String, Diagnostic> {
+    let url = parse_absolute("issuer", found)?;
+    check_no_query(&url, "issuer", found)?;
+    check_plaintext(&url, "issuer", "provider", allow_plaintext, found)?;
+    Ok(found.value.to_owned())
 }
 
 fn parse_base_url(section: &Section<'_>) -> Result<Option<Url>, Diagnostic> {
     let Some(base_url) = section.string("base_url") else {
         return Ok(None);
     };
+    if base_url.value.contains('{') {
+        // A variable without a value was reported.
+        return Ok(None);
+    }
     let url = parse_absolute("base_url", &base_url)?;
     check_no_query(&url, "base_url", &base_url)?;
     Ok(Some(url))
-}
-
-/// Parses a relative endpoint. It is put below the base, not beside it, so that a tenant's path in
-/// `base_url` stays.
-fn parse_below(base: &Url, name: &str, endpoint: &Spanned<&str>) -> Result<Url, Diagnostic> {
-    let base = base.as_str().trim_end_matches('/');
-    let relative = endpoint.value.trim_start_matches('/');
-    let whole = format!("{base}/{relative}");
-    let whole = Spanned {
-        value: whole.as_str(),
-        location: endpoint.location.clone(),
-    };
-    parse_absolute(name, &whole)
 }
 
 /// Parses an absolute `http://` or `https://` URL without user information and fragment.

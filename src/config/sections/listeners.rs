@@ -10,7 +10,7 @@ use super::{BuildContext, route::BuiltRoute};
 use crate::{
     admin::Admin,
     config::{diagnostics::Diagnostic, quote::quote, spanned::Spanned},
-    proxy::route::Upstream,
+    proxy::route::BaseUrl,
     server::address::ListenAddress,
 };
 
@@ -100,7 +100,10 @@ fn collect_addresses(
 /// Reports upstreams that are a listener of this process.
 fn check_loops(routes: &[BuiltRoute], in_use: &AddressesInUse, context: &mut BuildContext<'_>) {
     for route in routes {
-        let upstream = route.built.as_ref().map(|built| &built.upstream);
+        let upstream = route
+            .built
+            .as_ref()
+            .and_then(|built| built.upstream.fixed());
         if let Some(owner) = upstream.and_then(|upstream| in_use.owner_of(upstream)) {
             context.push(Diagnostic::error(
                 &route.upstream_location,
@@ -121,19 +124,20 @@ struct AddressesInUse {
 impl AddressesInUse {
     /// Inserts an address, and returns the owner of an overlapping one.
     fn insert(&mut self, address: &ListenAddress, owner: &str) -> Option<String> {
-        match address {
-            ListenAddress::Tcp(address) if address.port() == 0 => None,
-            ListenAddress::Tcp(address) => {
-                let overlapping = self.overlapping(address).map(str::to_owned);
-                self.ports
-                    .entry(address.port())
-                    .or_default()
-                    .entry(address.ip())
-                    .or_insert_with(|| owner.to_owned());
-                overlapping
-            }
-            ListenAddress::Unix(path) => self.sockets.insert(path.clone(), owner.to_owned()),
+        if let ListenAddress::Unix(path) = address {
+            return self.sockets.insert(path.clone(), owner.to_owned());
         }
+        let addresses = address.tcp_addresses();
+        let addresses = addresses.iter().filter(|address| address.port() != 0);
+        addresses.fold(None, |found, address| {
+            let overlapping = self.overlapping(address).map(str::to_owned);
+            self.ports
+                .entry(address.port())
+                .or_default()
+                .entry(address.ip())
+                .or_insert_with(|| owner.to_owned());
+            found.or(overlapping)
+        })
     }
 
     fn overlapping(&self, address: &SocketAddr) -> Option<&str> {
@@ -154,7 +158,7 @@ impl AddressesInUse {
     }
 
     /// Returns the owner of the listener that `upstream` connects to.
-    fn owner_of(&self, upstream: &Upstream) -> Option<&str> {
+    fn owner_of(&self, upstream: &BaseUrl) -> Option<&str> {
         let port = self.ports.get(&upstream.port)?;
         let host = upstream.host.as_str();
         let targets = match host.parse::<IpAddr>().map(|address| address.to_canonical()) {

@@ -1,18 +1,25 @@
 //! `[providers.NAME]`, with its preset under it, to [`Provider`].
 
+mod api;
+mod assertion;
 mod authorization;
+mod capture;
 mod client_auth;
 mod injection;
+mod revocation;
 mod sign_in;
 mod token_request;
 mod token_response;
 
+pub(super) use self::capture::NamedCapture;
+use self::token_response::parse_pointer;
+
 use std::{collections::HashMap, rc::Rc, sync::Arc};
 
-use url::Url;
+use typed_arena::Arena;
 
 use super::{
-    BuildContext, check_name,
+    BuildContext, check_name, connection,
     endpoint::{self, Endpoints},
     secret,
 };
@@ -25,9 +32,12 @@ use crate::{
         section::Section,
         spanned::Spanned,
         suggestion::nearest,
+        variables,
     },
-    oauth::provider::{ApiFields, ClientAuth, GrantType, Provider, RefreshPolicy, Revocation},
-    proxy::route::{Binding, Injection},
+    oauth::provider::{
+        ApiBase, ApiFields, Capture, ClientAuth, GrantType, Provider, RefreshPolicy,
+    },
+    proxy::route::{Binding, Injection, ReauthorizeIf},
 };
 
 /// All providers of a file.
@@ -42,8 +52,10 @@ pub(super) struct Providers<'a> {
 pub(super) struct RouteDefaults {
     pub(super) injection: Injection,
     pub(super) reauthorize_on: Vec<u16>,
+    pub(super) reauthorize_if: Option<ReauthorizeIf>,
+    pub(super) api: ApiFields,
     /// The default of `upstream`.
-    pub(super) api_base: Option<Url>,
+    pub(super) api_base: Option<ApiBase>,
     /// Whether there may be an `api_base` that is not known: an invalid one, or that of an unknown
     /// preset. Both were reported.
     pub(super) hides_api_base: bool,
@@ -51,6 +63,7 @@ pub(super) struct RouteDefaults {
 
 pub(super) fn build_all<'a>(
     sections: &[(&'a str, Section<'a>)],
+    texts: &'a Arena<String>,
     context: &mut BuildContext<'_>,
 ) -> Providers<'a> {
     let mut providers = Providers {
@@ -64,11 +77,22 @@ pub(super) fn build_all<'a>(
         // Keys that are missing may be those of the preset that is misspelt.
         let is_complete = with_preset.is_some();
         let section = with_preset.unwrap_or_else(|| section.clone());
+        let variables =
+            variables::resolve(name, &section, texts, is_complete, &mut context.diagnostics);
+        let section = section.with_variables(variables);
 
-        let route_defaults = build_route_defaults(&section, is_complete, context);
-        providers.route_defaults.insert(name, route_defaults);
-        let provider = build(name, &section, is_complete, context);
+        let captures = capture::build_all(&section, context);
+        let endpoints = Endpoints::new(&section, &captures, context);
+        let route_defaults = build_route_defaults(&section, &endpoints, is_complete, context);
+        let parts = Parts {
+            captures: capture::complete(captures, &endpoints, context),
+            endpoints,
+            route_defaults: &route_defaults,
+            is_complete,
+        };
+        let provider = build(name, &section, parts, context);
         providers.built.extend(provider.map(Arc::new));
+        providers.route_defaults.insert(name, route_defaults);
     }
     providers
 }
@@ -101,14 +125,15 @@ fn unknown_preset(name: &Spanned<&str>) -> Diagnostic {
 
 fn build_route_defaults(
     section: &Section<'_>,
+    endpoints: &Endpoints<'_, '_>,
     is_complete: bool,
     context: &mut BuildContext<'_>,
 ) -> RouteDefaults {
-    let api_base = section
-        .string("api_base")
-        .and_then(|found| context.ok_or_push(endpoint::parse_absolute("api_base", &found)));
+    let api_base = api::build_base(section, endpoints, context);
     RouteDefaults {
         injection: injection::build(&section.section("inject"), context),
+        reauthorize_if: build_reauthorize_if(&section.section("refresh"), context),
+        api: api::build_fields(&section.section("api"), context),
         reauthorize_on: section
             .section("refresh")
             .integers("reauthorize_on")
@@ -118,23 +143,71 @@ fn build_route_defaults(
     }
 }
 
-/// Builds a provider. `is_complete` is false if its preset is unknown: then missing keys are not
-/// reported.
+fn build_reauthorize_if(
+    refresh: &Section<'_>,
+    context: &mut BuildContext<'_>,
+) -> Option<ReauthorizeIf> {
+    if !refresh.has_table("reauthorize_if") {
+        return None;
+    }
+    let section = refresh.section("reauthorize_if");
+    let pointer = section.string("pointer");
+    let pointer = pointer.and_then(|found| context.ok_or_push(parse_pointer("pointer", &found)));
+    let values = section
+        .strings("in")
+        .map(|found| found.value)
+        .unwrap_or_default();
+    if (pointer.is_none() && !section.is_set("pointer")) || values.is_empty() {
+        context.push(section.error(
+            "`reauthorize_if` needs `pointer` and `in`",
+            "write { status = 200, pointer = \"/error\", in = [\"token_expired\"] }",
+        ));
+    }
+    Some(ReauthorizeIf {
+        status: section.integer("status").unwrap_or(200),
+        pointer: pointer?,
+        values: values.iter().map(|value| value.value.to_owned()).collect(),
+    })
+}
+
+/// The parts of a provider that others depend on.
+struct Parts<'s, 'a> {
+    captures: Vec<Capture>,
+    endpoints: Endpoints<'s, 'a>,
+    route_defaults: &'s RouteDefaults,
+    /// Whether its preset is known. Missing keys are not reported otherwise.
+    is_complete: bool,
+}
+
+/// Builds a provider.
 fn build(
     name: &str,
     section: &Section<'_>,
-    is_complete: bool,
+    parts: Parts<'_, '_>,
     context: &mut BuildContext<'_>,
 ) -> Option<Provider> {
+    let Parts {
+        captures,
+        endpoints,
+        route_defaults,
+        is_complete,
+    } = parts;
     let grant_type = grant_type(section);
     if is_complete {
         check_required_keys(name, section, grant_type.as_ref(), context);
     }
 
-    let endpoints = Endpoints::new(section, context);
     context.ok_or_push(endpoints.check_base_url(name));
     let token_endpoint = context.ok_or_push(endpoints.parse("token_endpoint"));
+    let refresh_endpoint = context.ok_or_push(endpoints.parse("refresh_endpoint"));
+    let device_authorization_endpoint =
+        context.ok_or_push(endpoints.parse("device_authorization_endpoint"));
     let revocation_endpoint = context.ok_or_push(endpoints.parse("revocation_endpoint"));
+    let issuer = section.string("issuer");
+    let issuer = issuer.and_then(|found| {
+        let allow_plaintext = section.boolean("allow_plaintext").unwrap_or_default();
+        context.ok_or_push(endpoint::parse_issuer(&found, allow_plaintext))
+    });
 
     let client_secret = secret::read(section, "client_secret", context);
     let client_auth = client_auth::build(section, grant_type.as_ref(), is_complete, context);
@@ -143,37 +216,63 @@ fn build(
     let authorization = authorization::build(section, &endpoints, context);
     let token_request = token_request::build(section, client_auth, context);
     let token_response = token_response::build(&section.section("token_response"), context);
+    let assertion = assertion::build(
+        section,
+        client_auth,
+        grant_type.as_ref(),
+        is_complete,
+        context,
+    );
+    let client_certificate = connection::client_certificate(section, context);
+    if client_auth == ClientAuth::TlsClientAuth && !section.is_set("client_certificate") {
+        context.push(section.error(
+            "token_endpoint_auth_method = \"tls_client_auth\" needs a `client_certificate`",
+            "add client_certificate = { cert = \"client.crt\", key = { file = \"client.key\" } }",
+        ));
+    }
+    let password = secret::read(section, "password", context);
+    let revocation = revocation::build(&section.section("revocation"), context);
+    let verify = section.string("verify");
+    let verify = verify.and_then(|found| context.ok_or_push(api::parse_verification(&found)));
 
+    let refresh = section.section("refresh");
     Some(Provider {
         name: name.into(),
         grant_type: grant_type.clone()?,
-        issuer: None,
-        token_endpoint: Some(token_endpoint.flatten()?),
-        refresh_endpoint: None,
-        device_authorization_endpoint: None,
+        issuer,
+        token_endpoint: token_endpoint?,
+        refresh_endpoint: refresh_endpoint.flatten(),
+        device_authorization_endpoint: device_authorization_endpoint.flatten(),
         revocation_endpoint: revocation_endpoint.flatten(),
         client_id: section.string("client_id")?.value.to_owned(),
         client_secret: client_secret.filter(|_| client_auth != ClientAuth::None),
         client_auth,
-        client_certificate: None,
-        assertion: None,
-        username: None,
-        password: None,
+        client_certificate,
+        assertion,
+        username: section
+            .string("username")
+            .map(|found| found.value.to_owned()),
+        password,
         scope: scope(section),
         refresh_token,
         token_request,
         token_response,
         authorization: (grant_type == Some(GrantType::AuthorizationCode)).then_some(authorization),
         sign_in,
-        captures: Vec::new(),
+        captures,
         refresh: RefreshPolicy {
-            before: section.section("refresh").duration("before"),
-            ..RefreshPolicy::default()
+            before: refresh.duration("before"),
+            jitter: refresh.duration("jitter"),
+            retry_lost_answer: refresh
+                .boolean("retry_lost_answer")
+                .unwrap_or(RefreshPolicy::default().retry_lost_answer),
+            idle: refresh.duration("idle"),
+            absolute: refresh.duration("absolute"),
         },
-        revocation: Revocation::default(),
-        api_base: None,
-        api: ApiFields::default(),
-        verify: None,
+        revocation,
+        api_base: route_defaults.api_base.clone(),
+        api: route_defaults.api.clone(),
+        verify,
     })
 }
 
@@ -194,30 +293,42 @@ fn check_required_keys(
     grant_type: Option<&GrantType>,
     context: &mut BuildContext<'_>,
 ) {
-    let mut required = vec![
-        (
-            "grant_type",
-            "add grant_type = \"client_credentials\", \"authorization_code\" or \"refresh_token\"",
-        ),
-        (
+    let discovers = section.is_set("issuer");
+    let mut required = vec![(
+        "grant_type",
+        "add grant_type = \"client_credentials\", \"authorization_code\" or \"refresh_token\"",
+    )];
+    if !discovers {
+        required.push((
             "token_endpoint",
             "add the URL from the authorization server's documentation (RFC 6749 §3.2)",
-        ),
-        (
-            "client_id",
-            "add the identifier from the client's registration (RFC 6749 §2.2)",
-        ),
-    ];
+        ));
+    }
+    required.push((
+        "client_id",
+        "add the identifier from the client's registration (RFC 6749 §2.2)",
+    ));
     match grant_type {
         Some(GrantType::RefreshToken) => required.push((
             "refresh_token",
             "add refresh_token = { env = \"NAME\" }, or use grant_type = \"authorization_code\"",
         )),
-        Some(GrantType::AuthorizationCode) if !section.section("sign_in").is_in_file() => required
-            .push((
+        Some(GrantType::Password) => required.extend([
+            ("username", "add the resource owner's name (RFC 6749 §4.3)"),
+            ("password", "add password = { env = \"NAME\" }"),
+        ]),
+        Some(GrantType::DeviceCode) if !discovers => required.push((
+            "device_authorization_endpoint",
+            "add the URL from the authorization server's documentation (RFC 8628 §3.1)",
+        )),
+        Some(GrantType::AuthorizationCode)
+            if !discovers && !section.section("sign_in").is_in_file() =>
+        {
+            required.push((
                 "authorization_endpoint",
                 "add the URL from the authorization server's documentation (RFC 6749 §3.1)",
-            )),
+            ));
+        }
         _ => {}
     }
     for (key, hint) in required {

@@ -67,6 +67,8 @@ fn build(
         provider: provider.value.into(),
         inject: defaults.injection.clone(),
         reauthorize_on: defaults.reauthorize_on.clone(),
+        reauthorize_if: defaults.reauthorize_if.clone(),
+        api: defaults.api.clone(),
     });
     let allow = allow(section, context);
     let upgrade = upgrade(section, context);

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use zeroize::Zeroizing;
+
 use super::BuildContext;
 use crate::{
     config::{
@@ -11,7 +13,7 @@ use crate::{
         section::Section,
         spanned::Spanned,
     },
-    secret::{LiveSecret, Secret},
+    secret::{LiveSecret, Secret, trimmed},
 };
 
 /// Reads the secret `name`. An absent or unreadable one gives `None`; the latter is reported.
@@ -21,6 +23,15 @@ pub(super) fn read(
     context: &mut BuildContext<'_>,
 ) -> Option<Arc<LiveSecret>> {
     let source = section.secret(name)?;
+    build(name, &source, context)
+}
+
+/// Reads the secret at `source`, which `name` stands for.
+pub(super) fn build(
+    name: &str,
+    source: &Spanned<SecretSource<'_>>,
+    context: &mut BuildContext<'_>,
+) -> Option<Arc<LiveSecret>> {
     let secret = match source.value {
         SecretSource::Inline(text) => {
             context.push(source.warning(
@@ -29,8 +40,11 @@ pub(super) fn read(
             ));
             Ok(LiveSecret::fixed(Secret::new(text)))
         }
-        SecretSource::Env(variable) => read_variable(name, variable, &source, context),
-        SecretSource::File(path) => read_file(name, path, &source, context),
+        SecretSource::Env(variable) => read_variable(name, variable, source, context),
+        SecretSource::File(path) => read_file(name, path, None, source, context),
+        SecretSource::Member { file, pointer } => {
+            read_file(name, file, Some(pointer), source, context)
+        }
     };
     context.ok_or_push(secret).map(Arc::new)
 }
@@ -39,7 +53,7 @@ fn read_variable(
     name: &str,
     variable: &str,
     source: &Spanned<SecretSource<'_>>,
-    context: &BuildContext<'_>,
+    context: &mut BuildContext<'_>,
 ) -> Result<LiveSecret, Diagnostic> {
     if !is_variable_name(variable) {
         return Err(source.error(
@@ -48,16 +62,28 @@ fn read_variable(
         ));
     }
 
-    let text = (context.environment)(variable);
-    let state = match text.as_deref() {
-        None => "not set",
-        Some("") => "empty",
-        Some(text) => return Ok(LiveSecret::fixed(Secret::new(text))),
-    };
-    let variable = if is_safe_secret_source(variable) {
+    let text = (context.environment)(variable).map(Zeroizing::new);
+    let shown = if is_safe_secret_source(variable) {
         variable
     } else {
         MASK
+    };
+    let variable = shown;
+    let state = match text.as_deref().map(|text| (text, trimmed(text))) {
+        None => "not set",
+        Some((_, "")) => "empty",
+        Some((text, secret)) => {
+            if secret != text {
+                context.push(source.warning(
+                    format!(
+                        "the environment variable `{variable}` for `{name}` has blanks around \
+                         the secret, which are removed"
+                    ),
+                    format!("set `{variable}` without a line break or blank around the secret"),
+                ));
+            }
+            return Ok(LiveSecret::fixed(Secret::new(secret)));
+        }
     };
     Err(source.error(
         format!("the environment variable `{variable}` for `{name}` is {state}"),
@@ -68,10 +94,15 @@ fn read_variable(
 fn read_file(
     name: &str,
     path: &str,
+    pointer: Option<&str>,
     source: &Spanned<SecretSource<'_>>,
     context: &BuildContext<'_>,
 ) -> Result<LiveSecret, Diagnostic> {
-    LiveSecret::file(context.resolve(path)).map_err(|error| {
+    let read = match pointer {
+        Some(pointer) => LiveSecret::member(context.resolve(path), pointer),
+        None => LiveSecret::file(context.resolve(path)),
+    };
+    read.map_err(|error| {
         let path = if is_safe_secret_source(path) {
             path
         } else {

@@ -57,10 +57,10 @@ fn collect<'a>(
             keys::find(keys, name.get_ref()).map(|key| key.kind),
             value.get_ref(),
         ) {
-            (Some(Kind::Table(inner)), DeValue::Table(table)) => {
+            (Some(Kind::Table(inner) | Kind::StringOrTable(inner)), DeValue::Table(table)) => {
                 collect(table, inner, &here, found);
             }
-            (Some(Kind::NamedTables(inner)), DeValue::Table(tables)) => {
+            (Some(Kind::NamedTables(inner) | Kind::Variables(inner)), DeValue::Table(tables)) => {
                 for (_, value) in tables {
                     collect(
                         value.get_ref().as_table().unwrap(),
@@ -119,7 +119,8 @@ fn every_key_is_read_by_a_section() {
     let table = Rc::new(parser.parse(&document, keys::ROOT, Location::new(0..0)));
     let every_variable = |_: &str| Some("x".repeat(32));
     let mut context = BuildContext::new(&every_variable, None, diagnostics);
-    sections::build(&Section::new(table.clone()), None, &mut context);
+    let texts = typed_arena::Arena::new();
+    sections::build(&Section::new(table.clone()), None, &texts, &mut context);
     // `inject.query` replaces these two.
     let replaced = ["header", "prefix"].map(|key| format!("providers.example.inject.{key}"));
     assert_eq!(table.unread_keys(), replaced);
@@ -218,7 +219,10 @@ fn the_smallest_file_is_valid_once_its_secret_is_set() {
     let (config, report) = super::parse(SMALLEST, "bearward.toml", &secret)
         .unwrap_or_else(|report| panic!("{report}"));
     assert!(report.problems().is_empty(), "{report}");
-    assert_eq!(config.routes[0].upstream.host, "api.iotgps.io");
+    assert_eq!(
+        config.routes[0].upstream.fixed().unwrap().host,
+        "api.iotgps.io"
+    );
     assert_eq!(
         config.providers[0].server_id(),
         "https://auth.usehapn.com/oauth2/token"

@@ -99,13 +99,13 @@ fn an_upstream_is_split_into_its_parts() {
         let text = format!(
             "[routes.r]\nlisten = \"127.0.0.1:1\"\nallow_plaintext = true\nupstream = \"{url}\""
         );
-        let upstream = built(&text).upstream;
+        let upstream = built(&text).upstream.fixed().unwrap().clone();
         (
             upstream.tls,
             upstream.host,
             upstream.port,
             upstream.authority,
-            upstream.base_path,
+            upstream.path,
         )
     };
     let is = |tls, host: &str, port, authority: &str, base: &str| {
@@ -141,11 +141,11 @@ fn a_presets_api_is_the_default_of_an_upstream() {
     let route = built(&format!(
         "{hapn}[routes.r]\nlisten = \"127.0.0.1:1\"\nprovider = \"p\"\n"
     ));
-    assert_eq!(route.upstream.authority, "api.iotgps.io");
+    assert_eq!(route.upstream.fixed().unwrap().authority, "api.iotgps.io");
     let own = format!(
         "{hapn}api_base = \"https://other.example/x\"\n[routes.r]\nlisten = \"127.0.0.1:1\"\nprovider = \"p\"\n"
     );
-    assert_eq!(built(&own).upstream.base_path, "/x");
+    assert_eq!(built(&own).upstream.fixed().unwrap().path, "/x");
     let error =
         one_error(&(provider("") + "[routes.r]\nlisten = \"127.0.0.1:1\"\nprovider = \"p\"\n"));
     assert!(error.contains("route `r` has no `upstream`"), "{error}");
@@ -215,7 +215,7 @@ fn routes_that_would_match_the_same_requests_are_refused() {
     for (first, second) in [
         ("listen = \"127.0.0.1:1\"", "listen = \"127.0.0.1:1\""),
         (
-            "listen = \"127.0.0.1:1\"",
+            "listen = \"localhost:1\"",
             "listen = \"localhost:1\"\npath = \"/\"",
         ),
         (
@@ -254,6 +254,8 @@ fn listeners_that_overlap_are_refused() {
         ("[::]:1", "127.0.0.1:1"),
         ("0.0.0.0:1", "[::]:1"),
         ("[::1]:1", "[::]:1"),
+        ("localhost:1", "127.0.0.1:1"),
+        ("[::1]:1", "localhost:1"),
         ("127.0.0.1:9900", "127.0.0.1:1"),
         ("0.0.0.0:9900", "127.0.0.1:1"),
     ] {

@@ -34,6 +34,12 @@ pub struct ApiFields {
 }
 
 impl ApiFields {
+    /// Returns all values.
+    pub fn values(&self) -> impl Iterator<Item = &ParameterValue> {
+        let headers = self.headers.iter().chain(&self.default_headers);
+        headers.map(|(_, value)| value).chain(self.query.values())
+    }
+
     /// Returns whether there is nothing to add.
     pub fn is_empty(&self) -> bool {
         self.headers.is_empty() && self.default_headers.is_empty() && self.query.is_empty()

@@ -81,6 +81,24 @@ impl EndpointUrl {
         self.fixed.as_ref()
     }
 
+    /// Returns the names of the variables in the authority of `text`.
+    pub fn origin_variables(text: &str) -> Vec<String> {
+        let origin = Template::parse(&text[..origin_length(text)]);
+        origin.map_or_else(|_| Vec::new(), |origin| origin.variables().to_vec())
+    }
+
+    /// Returns whether ordinary values make it a URL: then its fixed parts are in order.
+    pub fn has_valid_shape(&self) -> bool {
+        let origin = match self.origin.as_str().starts_with('{') {
+            true => Ok(Cow::Borrowed("https://host.example")),
+            false => self.origin.render(|_| Some(Cow::Borrowed("value"))),
+        };
+        let rest = self.rest.render(|_| Some(Cow::Borrowed("value")));
+        origin
+            .and_then(|origin| Ok(format!("{origin}{}", rest?)))
+            .is_ok_and(|text| parse(&text).is_ok_and(|url| url.fragment().is_none()))
+    }
+
     /// Returns the names of its variables.
     pub fn variables(&self) -> impl Iterator<Item = &str> {
         let names = self.origin.variables().iter().chain(self.rest.variables());
@@ -175,6 +193,11 @@ impl HostList {
                 .map(|name| name.as_ref().to_ascii_lowercase())
                 .collect(),
         )
+    }
+
+    /// Adds the names of another list.
+    pub fn extend(&mut self, other: &Self) {
+        self.0.extend(other.0.iter().cloned());
     }
 
     /// Returns whether the list has no name.

@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use thiserror::Error;
 use tokio::time::Instant;
 
-use super::{BodyError, RequestBody, TrailerFilter};
+use super::{BodyError, Peeked, RequestBody, TrailerFilter};
 use crate::{
     proxy::{exchange::Exchange, upstream::Checkout},
     server::timer::Timer,
@@ -49,6 +49,8 @@ enum Content {
 /// An upstream's body, and the connection that it comes by.
 #[derive(Debug)]
 pub struct Download {
+    /// What was read of `incoming` before.
+    peeked: Peeked,
     incoming: Incoming,
     checkout: Option<Checkout>,
     request_body: RequestBody,
@@ -70,15 +72,16 @@ struct IdleError;
 struct CutError;
 
 impl Download {
-    /// Makes the body of a response whose head has come by `checkout`.
+    /// Makes the body of a response whose head has come by `checkout`, and of whose body `peeked` was read.
     pub fn new(
-        incoming: Incoming,
+        (peeked, incoming): (Peeked, Incoming),
         checkout: Checkout,
         request_body: RequestBody,
         trailer_filter: TrailerFilter,
         idle: Duration,
     ) -> Self {
         let mut download = Self {
+            peeked,
             incoming,
             checkout: Some(checkout),
             request_body,
@@ -105,6 +108,12 @@ impl Download {
         cx: &mut Context<'_>,
         exchange: Option<&mut Exchange>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(frame) = self.peeked.next_frame() {
+            return Poll::Ready(Some(Ok(self.filter(frame))));
+        }
+        if let Some(error) = self.peeked.take_error() {
+            return self.fail(cx, error);
+        }
         if let Some(error) = self.broken.take() {
             return Poll::Ready(Some(Err(error)));
         }
@@ -177,6 +186,18 @@ impl Download {
                 return Poll::Ready(());
             }
         }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let (mut hint, peeked) = (self.incoming.size_hint(), self.peeked.length());
+        if peeked > 0 {
+            let upper = hint.upper().map(|upper| upper + peeked);
+            let lower = hint.lower() + peeked;
+            hint = SizeHint::new();
+            hint.set_lower(lower);
+            upper.into_iter().for_each(|upper| hint.set_upper(upper));
+        }
+        hint
     }
 
     fn filter(&self, frame: Frame<Bytes>) -> Frame<Bytes> {
@@ -267,7 +288,9 @@ impl Body for ResponseBody {
             _ if !self.rest.is_empty() => false,
             Content::Own(content) => content.is_end_stream(),
             Content::Upstream(download) => {
-                download.incoming.is_end_stream() && download.broken.is_none()
+                download.peeked.is_empty()
+                    && download.incoming.is_end_stream()
+                    && download.broken.is_none()
             }
         }
     }
@@ -275,7 +298,7 @@ impl Body for ResponseBody {
     fn size_hint(&self) -> SizeHint {
         match &self.content {
             Content::Own(content) => content.size_hint(),
-            Content::Upstream(download) => download.incoming.size_hint(),
+            Content::Upstream(download) => download.size_hint(),
         }
     }
 }

@@ -1,8 +1,7 @@
-//! Opening a connection to an upstream: name look-up, TCP, TLS, ALPN and the HTTP handshake.
+//! Opening a connection to an upstream: TLS, ALPN and the HTTP handshake.
 
 use std::{
     io,
-    net::{IpAddr, SocketAddr},
     rc::Rc,
     sync::{
         Arc, OnceLock,
@@ -18,11 +17,12 @@ use http::{
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls_pki_types::ServerName;
-use tokio::{net::TcpStream, sync::Notify, time::timeout};
+use tokio::{sync::Notify, time::timeout};
 use tokio_rustls::TlsConnector;
 
 use super::{
     connection::{Checkout, Http1Connection, Http2Session},
+    dial::dial,
     io::{ReceivedFlag, UpstreamIo, UpstreamStream},
     pool::Pool,
 };
@@ -30,7 +30,7 @@ use crate::server::problem::ProblemKind;
 use crate::{
     proxy::{
         error::ProxyRefusal,
-        route::{Http2, Upstream},
+        route::{BaseUrl, Http2, Upstream},
     },
     server::{limits::Limits, serve::LocalExecutor},
     tls,
@@ -65,6 +65,7 @@ const FIELD_OVERHEAD: usize = 32;
 #[derive(Debug)]
 pub struct ActiveUpstream {
     id: u64,
+    base: BaseUrl,
     config: Upstream,
     /// The version to speak; tunnels need HTTP/1.1.
     http2: Http2,
@@ -78,24 +79,24 @@ impl ActiveUpstream {
     /// Makes an upstream with connections of its own. With `tunnels`, they must be able to switch protocols.
     ///
     /// `limits` bound the heads of its responses.
-    pub fn new(config: Upstream, tunnels: bool, limits: Limits) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
+    pub fn new(base: BaseUrl, config: &Upstream, tunnels: bool, limits: Limits) -> Self {
         let http2 = match config.http2 {
             Http2::Auto if tunnels => Http2::Never,
             http2 => http2,
         };
         let fallback = "upstream.invalid";
-        let authority = Authority::try_from(config.authority.as_str());
-        let host_field = HeaderValue::from_str(&config.authority);
+        let authority = Authority::try_from(base.authority.as_str());
+        let host_field = HeaderValue::from_str(&base.authority);
         // The configuration has checked the URL that the authority is from.
         debug_assert!(authority.is_ok() && host_field.is_ok());
         Self {
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            id: next_id(),
             http2,
             limits,
             host_field: host_field.unwrap_or(HeaderValue::from_static(fallback)),
             authority: authority.unwrap_or(Authority::from_static(fallback)),
-            config,
+            base,
+            config: config.clone(),
             tls: OnceLock::new(),
         }
     }
@@ -103,6 +104,11 @@ impl ActiveUpstream {
     /// A number of its own.
     pub fn id(&self) -> u64 {
         self.id
+    }
+
+    /// Its address.
+    pub fn base(&self) -> &BaseUrl {
+        &self.base
     }
 
     /// The version to speak.
@@ -129,7 +135,7 @@ impl ActiveUpstream {
     pub fn scheme(&self) -> &'static Scheme {
         const HTTP: &Scheme = &Scheme::HTTP;
         const HTTPS: &Scheme = &Scheme::HTTPS;
-        if self.config.tls { HTTPS } else { HTTP }
+        if self.base.tls { HTTPS } else { HTTP }
     }
 
     /// Opens a connection within `bound`, or shares an HTTP/2 connection that was opened meanwhile.
@@ -166,15 +172,15 @@ impl ActiveUpstream {
     }
 
     async fn open(self: &Arc<Self>, pool: &Rc<Pool>) -> Result<Checkout, ProxyRefusal> {
-        let stream = self.dial().await?;
-        if !self.config.tls {
+        let stream = dial(&self.base, self.config.proxy.as_ref()).await?;
+        if !self.base.tls {
             let stream = UpstreamStream::Tcp(stream);
             return match self.http2 {
                 Http2::PriorKnowledge => self.handshake_http2(stream, pool).await,
                 Http2::Auto | Http2::Never => self.handshake_http1(stream, pool).await,
             };
         }
-        let name = ServerName::try_from(self.config.host.clone()).map_err(|_| {
+        let name = ServerName::try_from(self.base.host.clone()).map_err(|_| {
             ProxyRefusal::new(
                 ProblemKind::UpstreamTls,
                 "the upstream's host is no name that a certificate can carry",
@@ -256,37 +262,12 @@ impl ActiveUpstream {
         pool.share(self, session.clone());
         Ok(Checkout::http2(session.open_stream(false)))
     }
+}
 
-    /// Looks the name up and tries its addresses in order.
-    async fn dial(&self) -> Result<TcpStream, ProxyRefusal> {
-        let (host, port) = (self.config.host.as_str(), self.config.port);
-        let addresses: Vec<SocketAddr> = match host.parse::<IpAddr>() {
-            Ok(address) => vec![(address, port).into()],
-            Err(_) => match tokio::net::lookup_host((host, port)).await {
-                Ok(addresses) => addresses.collect(),
-                Err(error) => {
-                    tracing::debug!(host, %error, "the name look-up failed");
-                    let refusal = ProxyRefusal::new(
-                        ProblemKind::UpstreamUnreachable,
-                        "the upstream's name cannot be looked up",
-                    );
-                    return Err(refusal.with_proxy_error("dns_error"));
-                }
-            },
-        };
-        let mut last = io::Error::from(io::ErrorKind::NotFound);
-        for address in addresses {
-            match TcpStream::connect(address).await {
-                Ok(stream) => {
-                    // Without it small requests are slower, nothing else.
-                    let _ = stream.set_nodelay(true);
-                    return Ok(stream);
-                }
-                Err(error) => last = error,
-            }
-        }
-        Err(unreachable(&last))
-    }
+/// Makes a number that no other upstream has.
+pub(super) fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 fn not_http() -> ProxyRefusal {
@@ -294,18 +275,6 @@ fn not_http() -> ProxyRefusal {
         ProblemKind::UpstreamProtocol,
         "the upstream ended the connection during the HTTP handshake",
     )
-}
-
-fn unreachable(error: &io::Error) -> ProxyRefusal {
-    let (detail, word) = match error.kind() {
-        io::ErrorKind::ConnectionRefused => {
-            ("the upstream refuses connections", "connection_refused")
-        }
-        io::ErrorKind::NotFound => ("the upstream's name has no address", "dns_error"),
-        _ => ("the upstream cannot be reached", "destination_unavailable"),
-    };
-    tracing::debug!(%error, "{detail}");
-    ProxyRefusal::new(ProblemKind::UpstreamUnreachable, detail).with_proxy_error(word)
 }
 
 fn handshake_failed(error: &io::Error) -> ProxyRefusal {

@@ -1,6 +1,12 @@
 //! The upstream connections of one worker that can serve another request.
 
-use std::{cell::RefCell, collections::VecDeque, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::RefCell,
+    collections::VecDeque,
+    rc::Rc,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use rustc_hash::FxHashMap;
 use tokio::{sync::Mutex, time::Instant};
@@ -34,8 +40,9 @@ struct IdleConnection {
     since: Instant,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Sessions {
+    upstream: Weak<ActiveUpstream>,
     open: Vec<(Http2Session, Instant)>,
     connect_lock: Arc<Mutex<()>>,
 }
@@ -70,17 +77,21 @@ impl Pool {
     }
 
     /// Shares an HTTP/2 connection.
-    pub(super) fn share(&self, upstream: &ActiveUpstream, session: Http2Session) {
+    pub(super) fn share(&self, upstream: &Arc<ActiveUpstream>, session: Http2Session) {
         let mut sessions = self.sessions.borrow_mut();
-        let sessions = sessions.entry(upstream.id()).or_default();
+        let sessions = sessions.entry(upstream.id());
+        let sessions = sessions.or_insert_with(|| Sessions::new(upstream));
         sessions.open.push((session, Instant::now()));
     }
 
     /// The lock of those that open a connection to an upstream that speaks HTTP/2.
-    pub(super) fn connect_lock(&self, upstream: &ActiveUpstream) -> Option<Arc<Mutex<()>>> {
+    pub(super) fn connect_lock(&self, upstream: &Arc<ActiveUpstream>) -> Option<Arc<Mutex<()>>> {
         let mut sessions = self.sessions.borrow_mut();
         let sessions = match upstream.http2() {
-            Http2::PriorKnowledge => Some(&*sessions.entry(upstream.id()).or_default()),
+            Http2::PriorKnowledge => {
+                let sessions = sessions.entry(upstream.id());
+                Some(&*sessions.or_insert_with(|| Sessions::new(upstream)))
+            }
             Http2::Auto => sessions.get(&upstream.id()),
             Http2::Never => None,
         };
@@ -106,11 +117,23 @@ impl Pool {
             connections.retain_mut(IdleConnection::is_usable);
             !connections.is_empty()
         });
-        for sessions in self.sessions.borrow_mut().values_mut() {
+        self.sessions.borrow_mut().retain(|_, sessions| {
             sessions.open.retain(|(session, used_at)| {
                 let is_used = session.streams() > 0 || used_at.elapsed() < IDLE_TIMEOUT;
                 is_used && !session.is_closed()
             });
+            // An upstream that came with an earlier token is gone for good.
+            !sessions.open.is_empty() || sessions.upstream.strong_count() > 0
+        });
+    }
+}
+
+impl Sessions {
+    fn new(upstream: &Arc<ActiveUpstream>) -> Self {
+        Self {
+            upstream: Arc::downgrade(upstream),
+            open: Vec::new(),
+            connect_lock: Arc::default(),
         }
     }
 }

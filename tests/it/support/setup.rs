@@ -16,6 +16,7 @@ pub const SECRET: &str = "correct-horse-battery-staple";
 /// A configuration in the making.
 pub struct Setup {
     admin: SocketAddr,
+    admin_name: &'static str,
     token_endpoint: String,
     upstream: String,
     client: String,
@@ -33,6 +34,7 @@ impl Setup {
     pub fn new(tokens: &TokenEndpoint, upstream: impl Into<String>) -> Self {
         Self {
             admin: ports::unused(),
+            admin_name: "127.0.0.1",
             token_endpoint: tokens.url(),
             upstream: upstream.into(),
             client: "client_id = \"legacy-service\"\nclient_secret = { env = \"API_SECRET\" }\n"
@@ -83,6 +85,11 @@ impl Setup {
         self
     }
 
+    /// Lets the admin listener have both addresses of `localhost`.
+    pub fn admin_on_localhost(&mut self) {
+        self.admin_name = "localhost";
+    }
+
     /// Replaces the lines of `[log]`.
     pub fn log(mut self, lines: &str) -> Self {
         self.log = format!("{lines}\n");
@@ -111,10 +118,11 @@ impl Setup {
     /// The whole file.
     pub fn text(&self) -> String {
         format!(
-            "[admin]\nlisten = \"{}\"\n\n[store]\nkind = \"memory\"\n\n[log]\n{}\n{}\n\
+            "[admin]\nlisten = \"{}:{}\"\n\n[store]\nkind = \"memory\"\n\n[log]\n{}\n{}\n\
              [providers.api]\ngrant_type = \"client_credentials\"\ntoken_endpoint = \"{}\"\n{}{}\n\
              [routes.api]\nupstream = \"{}\"\nprovider = \"api\"\n{}",
-            self.admin,
+            self.admin_name,
+            self.admin.port(),
             self.log,
             self.rest,
             self.token_endpoint,

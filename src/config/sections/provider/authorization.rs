@@ -2,7 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::super::{BuildContext, endpoint::Endpoints};
+use super::super::{
+    BuildContext,
+    endpoint::Endpoints,
+    parameters::{names, parameters, renames},
+};
 use crate::{
     config::{
         choices::CHALLENGE_METHODS, diagnostics::Diagnostic, quote::quote, section::Section,
@@ -11,7 +15,6 @@ use crate::{
     oauth::{
         provider::{Authorization, ParameterValue},
         redirect_uri::{InvalidRedirectUri, RedirectUri},
-        template::Template,
     },
 };
 
@@ -47,9 +50,11 @@ pub(super) fn build(
             .choice("code_challenge_method", &CHALLENGE_METHODS)
             .unwrap_or(default.pkce),
         default_redirect_uri: None,
-        redirect_uri_value: None,
-        rename: default.rename,
-        omit: default.omit,
+        redirect_uri_value: provider
+            .string("redirect_uri_value")
+            .map(|found| found.value.to_owned()),
+        rename: renames(&section, "rename", context),
+        omit: names(&section, "omit").unwrap_or(default.omit),
         params: params(&section, provider, context),
         code_parameter: code_parameter
             .map_or(default.code_parameter, |found| found.value.to_owned()),
@@ -73,18 +78,15 @@ fn params(
     context: &mut BuildContext<'_>,
 ) -> BTreeMap<String, ParameterValue> {
     let sets_scope = provider.strings("scope").is_some();
-    let mut params = BTreeMap::new();
-    for (name, found) in section.string_map("params") {
-        if OWN_PARAMETERS.contains(&name) || (name == "scope" && sets_scope) {
-            context.push(found.error(
-                format!("bearward sets the parameter `{name}` of the authorization request itself"),
-                format!(
-                    "remove `{name}` from `params`; no parameter may be sent twice (RFC 6749 §3.1)"
-                ),
-            ));
+    parameters(section, "params", context, |name, found| {
+        if !OWN_PARAMETERS.contains(&name) && (name != "scope" || !sets_scope) {
+            return Ok(());
         }
-        let value = Template::parse(found.value).unwrap_or_default();
-        params.insert(name.to_owned(), ParameterValue::Text(value));
-    }
-    params
+        Err(found.error(
+            format!("bearward sets the parameter `{name}` of the authorization request itself"),
+            format!(
+                "remove `{name}` from `params`; no parameter may be sent twice (RFC 6749 §3.1)"
+            ),
+        ))
+    })
 }

@@ -29,7 +29,13 @@ pub(super) fn build(
     }
 
     match method {
-        Some(ClientAuth::SecretBasic | ClientAuth::SecretPost) if is_explicit => {
+        Some(
+            method
+            @ (ClientAuth::PrivateKeyJwt | ClientAuth::TlsClientAuth | ClientAuth::JwtHeader),
+        ) => return method,
+        Some(ClientAuth::SecretBasic | ClientAuth::SecretPost | ClientAuth::SecretJwt)
+            if is_explicit =>
+        {
             context.push(section.error(
                 "`token_endpoint_auth_method` needs a `client_secret`",
                 "add client_secret = { env = \"NAME\" }, or set token_endpoint_auth_method = \

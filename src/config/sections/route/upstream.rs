@@ -1,9 +1,9 @@
 //! `upstream` of a route, or its provider's `api_base`, to [`Upstream`].
 
-use url::{Host, Url};
+use url::Url;
 
 use super::super::{
-    BuildContext,
+    BuildContext, connection,
     endpoint::{check_no_query, check_plaintext, parse_absolute},
     provider::RouteDefaults,
 };
@@ -12,8 +12,8 @@ use crate::{
         choices::HTTP2_MODES, diagnostics::Diagnostic, location::Location, section::Section,
         spanned::Spanned,
     },
-    proxy::route::{Http2, Upstream},
-    tls::Trust,
+    oauth::provider::ApiBase,
+    proxy::route::{BaseUrl, Upstream, UpstreamBase},
 };
 
 /// Builds the upstream, and returns where it is configured.
@@ -31,28 +31,34 @@ pub(super) fn build(
         |found| found.location.clone(),
     );
 
-    let url = match upstream {
-        Some(found) => parse_absolute("upstream", &found).map(|url| Some(("upstream", url))),
-        None => default_url(route, section, defaults),
+    let base = match upstream {
+        Some(found) => parse_absolute("upstream", &found).and_then(|url| {
+            check_url(&url, "upstream", section, &location)?;
+            Ok(BaseUrl::from_url(&url).map(UpstreamBase::Fixed))
+        }),
+        None => default_base(route, section, defaults, &location),
     };
-    let upstream = context.ok_or_push(url).flatten().and_then(|(key, url)| {
-        let found = Spanned {
-            value: key,
-            location: location.clone(),
-        };
-        context.ok_or_push(check_url(&url, &found, section));
-        let http2 = section.choice("http2", &HTTP2_MODES).unwrap_or_default();
-        from_url(&url, trust, http2)
-    });
-    (upstream, location)
+    let base = context.ok_or_push(base).flatten();
+    let upstream = Upstream {
+        trust,
+        client_certificate: connection::client_certificate(section, context),
+        proxy: connection::proxy(section, context),
+        http2: section.choice("http2", &HTTP2_MODES).unwrap_or_default(),
+        base: match base {
+            Some(base) => base,
+            None => return (None, location),
+        },
+    };
+    (Some(upstream), location)
 }
 
 /// Returns the provider's `api_base`. A missing one is an error only if no other error explains it.
-fn default_url(
+fn default_base(
     route: &str,
     section: &Section<'_>,
     defaults: Option<&RouteDefaults>,
-) -> Result<Option<(&'static str, Url)>, Diagnostic> {
+    location: &Location,
+) -> Result<Option<UpstreamBase>, Diagnostic> {
     let is_explained = match defaults {
         Some(defaults) => defaults.hides_api_base,
         None => section.is_set("provider"),
@@ -60,38 +66,36 @@ fn default_url(
     if section.is_set("upstream") || is_explained {
         return Ok(None);
     }
-    match defaults.and_then(|defaults| defaults.api_base.as_ref()) {
-        Some(url) => Ok(Some(("api_base", url.clone()))),
-        None => Err(section.error(
+    let Some(base) = defaults.and_then(|defaults| defaults.api_base.as_ref()) else {
+        return Err(section.error(
             format!("route `{route}` has no `upstream`"),
             "add upstream = \"https://api.example.com\"",
-        )),
+        ));
+    };
+    let fixed = match base {
+        ApiBase::Url(url) => url.as_fixed(),
+        ApiBase::Response { .. } => None,
+    };
+    match fixed {
+        Some(url) => {
+            check_url(url, "api_base", section, location)?;
+            Ok(BaseUrl::from_url(url).map(UpstreamBase::Fixed))
+        }
+        None => Ok(Some(UpstreamBase::Token(base.clone()))),
     }
 }
 
-fn check_url(url: &Url, key: &Spanned<&str>, section: &Section<'_>) -> Result<(), Diagnostic> {
+fn check_url(
+    url: &Url,
+    key: &str,
+    section: &Section<'_>,
+    location: &Location,
+) -> Result<(), Diagnostic> {
+    let found = Spanned {
+        value: key,
+        location: location.clone(),
+    };
     let allow_plaintext = section.boolean("allow_plaintext").unwrap_or(false);
-    check_no_query(url, key.value, key)?;
-    check_plaintext(url, key.value, "route", allow_plaintext, key)
-}
-
-fn from_url(url: &Url, trust: Trust, http2: Http2) -> Option<Upstream> {
-    let (host, bracketed) = match url.host()? {
-        Host::Ipv6(address) => (address.to_string(), format!("[{address}]")),
-        other => (other.to_string(), other.to_string()),
-    };
-    // `Url::port` is `None` for the scheme's own port.
-    let authority = match url.port() {
-        Some(port) => format!("{bracketed}:{port}"),
-        None => bracketed,
-    };
-    Some(Upstream {
-        tls: url.scheme() == "https",
-        host,
-        port: url.port_or_known_default()?,
-        authority,
-        base_path: url.path().trim_end_matches('/').to_owned(),
-        trust,
-        http2,
-    })
+    check_no_query(url, key, &found)?;
+    check_plaintext(url, key, "route", allow_plaintext, &found)
 }

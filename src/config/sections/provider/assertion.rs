@@ -1,0 +1,116 @@
+//! `[providers.NAME.assertion]` to [`Assertion`].
+
+use std::collections::BTreeMap;
+
+use super::super::{BuildContext, connection::certificate_in, parameters, secret};
+use crate::{
+    config::{
+        choices::SIGNING_ALGORITHMS, parsed::ParameterSource, parsed::SecretSource,
+        section::Section,
+    },
+    oauth::provider::{Assertion, AssertionSource, ClaimValue, ClientAuth, GrantType},
+    secret::{LiveSecret, Secret},
+};
+
+/// Builds the assertion that the client authentication or the grant needs.
+pub(super) fn build(
+    provider: &Section<'_>,
+    client_auth: ClientAuth,
+    grant_type: Option<&GrantType>,
+    is_complete: bool,
+    context: &mut BuildContext<'_>,
+) -> Option<Assertion> {
+    let section = provider.section("assertion");
+    let signs_with_secret = client_auth == ClientAuth::SecretJwt;
+    let is_needed = matches!(
+        client_auth,
+        ClientAuth::PrivateKeyJwt | ClientAuth::JwtHeader
+    ) || (grant_type == Some(&GrantType::JwtBearer)
+        && !has_ready_assertion(provider));
+    if !is_needed && !signs_with_secret {
+        return None;
+    }
+    let source = source(
+        &section,
+        signs_with_secret && !is_needed,
+        is_complete,
+        context,
+    );
+    Some(Assertion {
+        source: source?,
+        algorithm: section.choice("alg", &SIGNING_ALGORITHMS),
+        kid: kid(&section, context),
+        certificate: certificate_in(&section, "certificate", context),
+        lifetime: section
+            .duration("lifetime")
+            .unwrap_or(Assertion::DEFAULT_LIFETIME),
+        backdate: section.duration("backdate").unwrap_or_default(),
+        claims: claims(&section),
+    })
+}
+
+/// Returns whether the parameters hold an assertion of another maker.
+fn has_ready_assertion(provider: &Section<'_>) -> bool {
+    let params = provider.section("token_request").parameters("params");
+    params.iter().any(|(name, _)| *name == "assertion")
+}
+
+fn source(
+    section: &Section<'_>,
+    signs_with_secret: bool,
+    is_complete: bool,
+    context: &mut BuildContext<'_>,
+) -> Option<AssertionSource> {
+    if signs_with_secret && !section.is_set("key") && !section.is_set("file") {
+        return Some(AssertionSource::ClientSecret);
+    }
+    if section.is_set("key") && section.is_set("file") {
+        context.push(section.error(
+            "`assertion` has both `key` and `file`",
+            "keep `key` to sign assertions, or `file` for ready ones",
+        ));
+    }
+    if let Some(file) = section.string("file") {
+        return Some(AssertionSource::File(context.resolve(file.value)));
+    }
+    if !section.is_set("key") && is_complete {
+        context.push(section.error(
+            "`assertion` has neither `key` nor `file`",
+            "add key = { file = \"client.pem\" } to the provider's `assertion`",
+        ));
+    }
+    secret::read(section, "key", context).map(AssertionSource::Key)
+}
+
+/// Returns the key's identifier, which is no secret when it is written in the file.
+fn kid(
+    section: &Section<'_>,
+    context: &mut BuildContext<'_>,
+) -> Option<std::sync::Arc<LiveSecret>> {
+    match section.secret("kid")?.value {
+        SecretSource::Inline(text) => Some(LiveSecret::fixed(Secret::new(text)).into()),
+        _ => secret::read(section, "kid", context),
+    }
+}
+
+fn claims(section: &Section<'_>) -> BTreeMap<String, ClaimValue> {
+    let claim = |(name, found): (&str, crate::config::spanned::Spanned<ParameterSource<'_>>)| {
+        let value = match found.value {
+            ParameterSource::Text(text) => ClaimValue::Text(parameters::template(text)),
+            ParameterSource::List(texts) => ClaimValue::List(
+                texts
+                    .iter()
+                    .map(|text| parameters::template(text))
+                    .collect(),
+            ),
+            // The key table permits no secret here.
+            ParameterSource::Secret(_) => return None,
+        };
+        Some((name.to_owned(), value))
+    };
+    section
+        .parameters("claims")
+        .into_iter()
+        .filter_map(claim)
+        .collect()
+}
