@@ -10,24 +10,25 @@ use url::Url;
 
 use super::world::{Folder, on_thread};
 
-/// A vendor that answers each request by its path; dropped, it ends.
+/// A vendor with a script for each path; dropped, it ends.
 struct Vendor {
     origin: String,
     server: TokenServer,
     _running: mpsc::Sender<()>,
 }
 
-type Answer = (&'static str, u16, &'static str);
+/// The start of a request line, and the status and body for it.
+type Scripted = (&'static str, u16, &'static str);
 
 impl Vendor {
-    /// Answers each request whose line begins with the text of an answer by that; the first of several is used once.
-    fn start(answers: &'static [Answer]) -> Self {
-        let used: Vec<_> = answers.iter().map(|_| AtomicU32::new(0)).collect();
+    /// Gives each request the script whose text it begins with; the first of several serves once.
+    fn start(replies: &'static [Scripted]) -> Self {
+        let used: Vec<_> = replies.iter().map(|_| AtomicU32::new(0)).collect();
         let reply = Reply::by(move |request| {
-            let mut matching = answers
+            let mut matching = replies
                 .iter()
                 .enumerate()
-                .filter(|(_, answer)| request.starts_with(answer.0))
+                .filter(|(_, reply)| request.starts_with(reply.0))
                 .peekable();
             while let Some((number, (_, status, body))) = matching.next() {
                 let is_last = matching.peek().is_none();
@@ -63,12 +64,12 @@ impl Vendor {
 
 const DEVICE: &str = "grant_type = \"device_code\"\ndevice_authorization_endpoint = \"/device\"\n\
                       revocation_endpoint = \"/revoke\"\nscope = \"a\"";
-const STARTED: Answer = (
+const STARTED: Scripted = (
     "POST /device ",
     200,
     r#"{"device_code":"dev1ce","user_code":"WDJB-MJHT","verification_uri":"https://as.example/device","expires_in":60,"interval":1}"#,
 );
-const TOKENS: Answer = (
+const TOKENS: Scripted = (
     "POST /token ",
     200,
     r#"{"access_token":"acc3ss","refresh_token":"refr3sh","expires_in":3600}"#,
