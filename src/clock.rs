@@ -109,6 +109,14 @@ impl ManualClock {
         }
     }
 
+    /// Creates the clock after a reboot at this instant: the time of day goes on, and the other counts from zero.
+    pub fn rebooted(&self) -> Self {
+        Self {
+            elapsed: Arc::new(watch::Sender::new(Duration::ZERO)),
+            epoch: self.wall(),
+        }
+    }
+
     /// Advances the clock and completes the timers whose deadline it passes.
     pub fn advance(&self, duration: Duration) {
         self.elapsed.send_modify(|elapsed| *elapsed += duration);

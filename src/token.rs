@@ -221,7 +221,8 @@ fn new_credential(
     let grant = provider
         .grant_type
         .needs_login()
-        .then(|| Arc::new(StoredGrant::new(provider.clone(), store, clock.clone())));
+        .then(|| StoredGrant::new(provider.clone(), store, clock.clone()))
+        .map(|grant| Arc::new(grant.with_metrics(metrics.clone())));
     let token_requests = Arc::new(AtomicU64::new(0));
 
     let (owner, state) = owner::new_state(

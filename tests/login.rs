@@ -8,6 +8,10 @@
 
 #[path = "login/presets.rs"]
 mod presets;
+#[path = "login/sign_in.rs"]
+mod sign_in;
+#[path = "login/vendor.rs"]
+mod vendor;
 #[path = "login/world.rs"]
 mod world;
 

@@ -1,13 +1,22 @@
 //! Token responses: an accepted token can be sent and has a bounded lifetime, and an error shows nothing of it.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::LazyLock,
+    time::{Duration, SystemTime},
+};
 
-use bearward::oauth::{
-    provider::{Lifetime, TokenResponse},
-    response::{
-        MAX_LIFETIME, MAX_REFRESH_TOKEN_BYTES, MIN_LIFETIME, check_success, read_members,
-        read_token,
+use bearward::{
+    clock::BootInstant,
+    config,
+    oauth::{
+        grant::Grant,
+        provider::{Lifetime, Provider, TokenResponse},
+        response::{
+            MAX_LIFETIME, MAX_REFRESH_TOKEN_BYTES, MIN_LIFETIME, RequestTime, check_success,
+            read_members, read_token,
+        },
     },
+    secret::Secret,
 };
 use http::{
     HeaderMap, HeaderValue, StatusCode,
@@ -15,6 +24,13 @@ use http::{
 };
 
 const STATUSES: [u16; 12] = [200, 200, 200, 201, 204, 301, 400, 400, 401, 429, 500, 503];
+
+static PROVIDER: LazyLock<Provider> = LazyLock::new(|| {
+    let text = "[providers.p]\ngrant_type = \"client_credentials\"\nclient_id = \"c\"\n\
+        client_secret = \"s3cret-of-ours\"\ntoken_endpoint = \"https://as.example/token\"\n";
+    let (config, _) = config::parse(text, "fuzz.toml", &|_| None).expect("it is good");
+    Provider::clone(&config.providers[0])
+});
 
 /// Reads `data` as a byte that picks a status, one of flags, a line for `Retry-After`, and a body.
 pub fn check(data: &[u8]) {
@@ -46,7 +62,23 @@ pub fn check(data: &[u8]) {
     };
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000);
 
-    let response = read_token(status, &headers, body, &layout, with_refresh_token, now);
+    let provider = Provider {
+        token_response: layout,
+        ..PROVIDER.clone()
+    };
+    let refresh_token = Secret::new("the-old-one");
+    let grant = match with_refresh_token {
+        true => Grant::RefreshToken {
+            refresh_token: &refresh_token,
+        },
+        false => Grant::ClientCredentials,
+    };
+    let requested_at = RequestTime {
+        boot: BootInstant::from_boot(Duration::ZERO),
+        wall: now,
+    };
+
+    let response = read_token(status, &headers, body, &provider, grant, requested_at);
     let succeeded = read_members(status, &headers, body, now).is_ok();
     assert!(!succeeded || check_success(status, &headers, body, now).is_ok());
     match response {
@@ -54,7 +86,10 @@ pub fn check(data: &[u8]) {
             assert!(status.is_success() && succeeded);
             let token = issued.access_token.expose();
             assert!(!token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic()));
-            assert!((MIN_LIFETIME..=MAX_LIFETIME).contains(&issued.lifetime));
+            let Lifetime::For(lifetime) = issued.lifetime else {
+                panic!("another token can be had");
+            };
+            assert!((MIN_LIFETIME..=MAX_LIFETIME).contains(&lifetime));
             let shown = format!("{issued:?}");
             assert!(
                 token.len() < 12 || !shown.contains(token),

@@ -67,6 +67,7 @@ fn providers(status: &Status, now: SystemTime) -> Markup {
                     th { "State" }
                     th { "Token expires" }
                     th { "Refresh" }
+                    th { "Login ends" }
                     th { "Requests" }
                     th { "Last error" }
                     th {}
@@ -89,6 +90,7 @@ fn provider_row(name: &str, provider: &ProviderStatus, now: SystemTime) -> Marku
             td { span class={ "state " (provider.state) } { (provider.state.replace('_', " ")) } }
             td { (instant(provider.expires_at, now)) }
             td { (instant(provider.refresh_at, now)) }
+            td { (instant(provider.login_expires_at, now)) }
             td class="number" { (provider.token_requests) }
             td { (last_error(provider.last_error.as_ref(), now)) }
             td class="actions" {
@@ -105,8 +107,10 @@ fn provider_row(name: &str, provider: &ProviderStatus, now: SystemTime) -> Marku
 fn last_error(error: Option<&ErrorStatus>, now: SystemTime) -> Markup {
     html! {
         @match error {
-            Some(ErrorStatus { kind, message, at }) => {
-                strong { (kind) } " " (message) " " small { (instant(*at, now)) }
+            Some(ErrorStatus { kind, message, at, description }) => {
+                strong { (kind) } " " (message) " "
+                @if let Some(description) = description { q { (description) } " " }
+                small { (instant(*at, now)) }
             }
             None => "–",
         }
@@ -169,6 +173,7 @@ mod tests {
         let error = ErrorStatus {
             kind: name.into(),
             message: name.into(),
+            description: Some(name.into()),
             at: Some(SystemTime::UNIX_EPOCH),
         };
         Status {
@@ -183,6 +188,7 @@ mod tests {
                     expires_at: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(252)),
                     refresh_at: None,
                     has_refresh_token: false,
+                    login_expires_at: None,
                     token_requests: 3,
                     last_error: Some(error),
                     can_log_in: true,

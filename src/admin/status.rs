@@ -10,7 +10,7 @@ use crate::{
     server::address::ListenAddress,
     token::{
         credential::Credential,
-        status::{CredentialState, CredentialStatus, LastError},
+        status::{CredentialStatus, LastError},
     },
 };
 
@@ -35,6 +35,8 @@ pub(super) struct ProviderStatus {
     #[serde(serialize_with = "stamp")]
     pub(super) refresh_at: Option<SystemTime>,
     pub(super) has_refresh_token: bool,
+    #[serde(serialize_with = "stamp")]
+    pub(super) login_expires_at: Option<SystemTime>,
     pub(super) token_requests: u64,
     pub(super) last_error: Option<ErrorStatus>,
     /// Whether `/login/NAME` starts a login that returns to this listener.
@@ -48,6 +50,8 @@ pub(super) struct ProviderStatus {
 pub(super) struct ErrorStatus {
     pub(super) kind: String,
     pub(super) message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) description: Option<String>,
     #[serde(serialize_with = "stamp")]
     pub(super) at: Option<SystemTime>,
 }
@@ -101,24 +105,29 @@ impl ProviderStatus {
             refresh_at,
             ..
         } = status;
-        let login_is_due = state == CredentialState::LoginRequired
-            && supports_browser_login(credential.provider());
+        let login_is_due = status.login_required && supports_browser_login(credential.provider());
         Self {
             grant_type,
             state: state.as_str(),
             expires_at,
             refresh_at,
             has_refresh_token: status.has_refresh_token,
+            login_expires_at: status.login_expires_at,
             token_requests: status.token_requests,
-            last_error: status
-                .last_error
-                .map(|LastError { kind, message, at }| ErrorStatus {
-                    kind: kind.to_string(),
-                    message: message.to_string(),
-                    at: Some(at),
-                }),
+            last_error: status.last_error.map(ErrorStatus::of),
             can_log_in: can_log_in_at(credential.provider(), admin),
             login_is_due,
+        }
+    }
+}
+
+impl ErrorStatus {
+    fn of(error: LastError) -> Self {
+        Self {
+            kind: error.kind.to_string(),
+            message: error.message.to_string(),
+            description: error.description.map(|text| text.to_string()),
+            at: Some(error.at),
         }
     }
 }
@@ -176,6 +185,7 @@ mod tests {
             expires_at: Some(SystemTime::UNIX_EPOCH),
             refresh_at: None,
             has_refresh_token: false,
+            login_expires_at: Some(SystemTime::UNIX_EPOCH),
             token_requests: 3,
             last_error,
             can_log_in: false,
@@ -184,6 +194,7 @@ mod tests {
         let error = ErrorStatus {
             kind: "k".into(),
             message: "m".into(),
+            description: Some("d".into()),
             at: Some(SystemTime::UNIX_EPOCH),
         };
         let route = RouteStatus {
@@ -207,10 +218,10 @@ mod tests {
                 r#"{"version":"0.1.0","admin":"127.0.0.1:9900","#,
                 r#""store":{"kind":"memory","path":null,"folder":null},"providers":{"#,
                 r#""z":{"grant_type":"client_credentials","state":"ready","expires_at":"1970-01-01T00:00:00Z","#,
-                r#""refresh_at":null,"has_refresh_token":false,"token_requests":3,"last_error":null,"can_log_in":false},"#,
+                r#""refresh_at":null,"has_refresh_token":false,"login_expires_at":"1970-01-01T00:00:00Z","token_requests":3,"last_error":null,"can_log_in":false},"#,
                 r#""a":{"grant_type":"client_credentials","state":"ready","expires_at":"1970-01-01T00:00:00Z","#,
-                r#""refresh_at":null,"has_refresh_token":false,"token_requests":3,"#,
-                r#""last_error":{"kind":"k","message":"m","at":"1970-01-01T00:00:00Z"},"can_log_in":false}},"#,
+                r#""refresh_at":null,"has_refresh_token":false,"login_expires_at":"1970-01-01T00:00:00Z","token_requests":3,"#,
+                r#""last_error":{"kind":"k","message":"m","description":"d","at":"1970-01-01T00:00:00Z"},"can_log_in":false}},"#,
                 r#""routes":{"r":{"listen":"l","upstream":"u","provider":"z"}}}"#
             )
         );

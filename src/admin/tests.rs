@@ -59,6 +59,7 @@ impl World {
         let mut provider = provider(&endpoint);
         if setup.login {
             provider.grant_type = GrantType::AuthorizationCode;
+            provider.issuer = Some("https://as.example".to_owned());
             provider.authorization = Some(Authorization {
                 endpoint: Some(
                     format!("http://{}/authorize", endpoint.address)
@@ -77,7 +78,7 @@ impl World {
         } else {
             Arc::new(SystemClock)
         };
-        let tokens = tokens(std::slice::from_ref(&provider), &metrics);
+        let tokens = tokens(std::slice::from_ref(&provider), clock.clone(), &metrics);
         let key = setup
             .key
             .map(|key| Arc::new(LiveSecret::fixed(Secret::new(key))));
@@ -120,7 +121,7 @@ impl World {
     /// A view in which `provider` replaces the present one.
     fn view_of(&self, provider: Arc<Provider>) -> View {
         View {
-            tokens: tokens(&[provider], self.state.metrics()),
+            tokens: tokens(&[provider], self.state.shared_clock(), self.state.metrics()),
             ..(*self.state.view()).clone()
         }
     }
@@ -168,11 +169,11 @@ impl World {
     }
 }
 
-fn tokens(providers: &[Arc<Provider>], metrics: &Metrics) -> Arc<Tokens> {
+fn tokens(providers: &[Arc<Provider>], clock: Arc<dyn Clock>, metrics: &Metrics) -> Arc<Tokens> {
     Arc::new(Tokens::start(
         providers,
         store::open(&StoreLocation::Memory).unwrap(),
-        Arc::new(SystemClock),
+        clock,
         metrics,
     ))
 }

@@ -33,9 +33,7 @@ impl SecretsWatcher {
 fn secrets(config: &Config) -> Vec<Arc<LiveSecret>> {
     let mut secrets = Vec::new();
     for provider in &config.providers {
-        secrets.extend(&provider.client_secret);
-        secrets.extend(&provider.refresh_token);
-        secrets.extend(provider.sign_in.as_ref().map(|sign_in| &sign_in.password));
+        secrets.extend(provider.live_secrets());
     }
     let client_keys = config.routes.iter().map(|route| &route.guard.client_key);
     secrets.extend(client_keys.flatten());

@@ -98,15 +98,18 @@ async fn log_out(config: &Config, provider: &Arc<Provider>) -> Result<Outcome, S
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     // The last access token that was stored; it may have expired.
     let record = configured::load_record(&store, &provider.name).await?;
-    let access_token = record.and_then(|record| Some(record.access?.token));
+    let record = record.unwrap_or_default();
     // Forgotten first: a revoked token is of no use, and one that could not be revoked must not be used.
     let refresh_token = StoredGrant::new(provider.clone(), store, clock.clone())
         .log_out()
         .await?;
     let login = EndedLogin {
         refresh_token,
-        access_token,
-        context: ApiContext::default(),
+        access_token: record.access.map(|access| access.token),
+        context: ApiContext {
+            captured: record.captured,
+            ..ApiContext::default()
+        },
     };
     if login.is_empty() {
         return Ok(Outcome::NoLogin);

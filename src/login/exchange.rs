@@ -125,10 +125,7 @@ impl<'a> TokenReceiver<'a> {
                 unsaved: Some(error),
                 ..
             } => Err(ExchangeError::NotStored(error)),
-            RecordedLogin {
-                has_refresh_token: false,
-                ..
-            } => Err(ExchangeError::WithoutRefreshToken),
+            RecordedLogin { is_short: true, .. } => Err(ExchangeError::WithoutRefreshToken),
             RecordedLogin { .. } => Ok(()),
         }
     }

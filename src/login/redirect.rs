@@ -141,6 +141,7 @@ pub fn canonical_start_host(uri: &Url, host: &Authority) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oauth::fake;
 
     fn address(text: &str) -> ListenAddress {
         text.parse().unwrap()
@@ -171,6 +172,28 @@ mod tests {
             Some("http://10.0.0.5:1/callback")
         );
         assert_eq!(default("unix:/run/x"), None);
+    }
+
+    #[test]
+    fn the_default_is_sent_where_no_redirect_uri_is_configured() {
+        let sent = |provider: Provider, admin: Option<&str>| {
+            let admin = admin.map(address);
+            let provider = with_default_redirect_uri(&Arc::new(provider), admin.as_ref());
+            let settings = provider.authorization.clone().unwrap();
+            settings.callback().unwrap().as_str().to_owned()
+        };
+        let mut provider = fake::with_consent("https://as.example/token");
+        let configured = sent(provider.clone(), Some("127.0.0.1:1"));
+        assert_eq!(configured, "http://127.0.0.1:9900/callback");
+        provider.authorization.as_mut().unwrap().redirect_uri = None;
+        for (admin, expected) in [
+            (Some("127.0.0.1:7"), "http://127.0.0.1:7/callback"),
+            (Some("unix:/run/x"), DEFAULT_REDIRECT_URI),
+            (Some("127.0.0.1:0"), DEFAULT_REDIRECT_URI),
+            (None, DEFAULT_REDIRECT_URI),
+        ] {
+            assert_eq!(sent(provider.clone(), admin), expected, "{admin:?}");
+        }
     }
 
     #[test]

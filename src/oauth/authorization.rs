@@ -41,7 +41,7 @@ pub struct Attempt {
     redirect_uri_value: Option<String>,
 }
 
-/// What the callback brings.
+/// The content of a callback.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authorized {
     /// The authorization code.

@@ -39,7 +39,7 @@ pub struct DeviceAuthorization {
     pub user_code: String,
     /// The address where the person does so.
     pub verification_uri: Url,
-    /// The same address with the code in it.
+    /// That address with the code in it.
     pub verification_uri_complete: Option<Url>,
     /// The time until the codes expire.
     pub lifetime: Duration,
@@ -138,7 +138,7 @@ impl DeviceAuthorization {
     /// After `slow_down` and after a failure of the network, `interval` is longer (§3.5).
     ///
     /// # Errors
-    /// There is none, for now or for good.
+    /// The person has not confirmed the code, or the request failed.
     pub async fn poll(&mut self, endpoint: &TokenEndpoint) -> Result<Issued, PollError> {
         let grant = Grant::DeviceCode {
             device_code: &self.device_code,

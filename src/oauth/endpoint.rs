@@ -23,7 +23,7 @@ use super::{
     grant::Grant,
     provider::{EndpointUrl, Provider},
     request::{self, PreparedRequest, RequestSource},
-    response::{self, Issued},
+    response::{self, Issued, RequestTime},
     variables::Variables,
 };
 use crate::clock::Clock;
@@ -99,14 +99,15 @@ impl TokenEndpoint {
     ) -> Result<Issued, TokenRequestError> {
         let source = self.source(provider, variables);
         let request = request::token_request(source, url, grant)?;
+        let requested_at = RequestTime::now(&*self.clock);
         let response = self.send(request).await?;
         response::read_token(
             response.status,
             &response.headers,
             &response.body,
-            &self.provider.token_response,
-            grant.allows_refresh_token(),
-            self.clock.wall(),
+            &self.provider,
+            grant,
+            requested_at,
         )
     }
 

@@ -1,8 +1,10 @@
 //! The failures of requests to an authorization server, and what can be done about each.
 //!
-//! An error holds no byte from the authorization server except its `error` code, which is bounded in length and alphabet.
+//! The text of an error holds no byte from the authorization server except its `error` code, which is bounded in length
+//! and alphabet. Its `error_description` goes beside it, for operators.
 
 mod code;
+mod description;
 mod endpoint_name;
 mod refusal;
 
@@ -13,7 +15,10 @@ use url::Url;
 
 pub(super) use self::code::{is_error_text, quoted};
 use self::endpoint_name::EndpointName;
-pub use self::{code::ErrorCode, endpoint_name::EndpointKey, refusal::TokenRefusal};
+pub use self::{
+    code::ErrorCode, description::ErrorDescription, endpoint_name::EndpointKey,
+    refusal::TokenRefusal,
+};
 use super::{provider::EndpointUrlError, template::MissingVariable};
 use crate::secret::Secret;
 
@@ -27,7 +32,15 @@ pub struct TokenRequestError {
     fault: Fault,
     retry_after: Option<Duration>,
     is_possibly_sent: bool,
+    /// Boxed: errors are returned by value, and most have none of this.
+    parts: Option<Box<ResponseParts>>,
+}
+
+/// The parts of a failed response that outlive it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct ResponseParts {
     refresh_token: Option<Secret>,
+    description: Option<ErrorDescription>,
 }
 
 /// The kind of a failure. Its text is the predicate of a sentence about the endpoint.
@@ -60,7 +73,7 @@ pub enum Fault {
     NotCaptured {
         /// The name of the capture.
         name: String,
-        /// Why there is none.
+        /// The reason.
         reason: &'static str,
     },
     /// The endpoint's host name was not found.
@@ -103,6 +116,12 @@ pub enum Fault {
         /// The value of `error`.
         code: Option<ErrorCode>,
     },
+    /// The response is an error that passes by itself, as `error_map` says; the number is the status.
+    #[error("responded with status {0} and an error that `error_map` calls temporary: wait")]
+    Temporary(u16),
+    /// The token response has no usable base of the API; the text gives the reason.
+    #[error("responded without a usable base of the API: {0}; check `api_base`")]
+    ApiBase(&'static str),
     /// A success holds no usable token; the text gives the reason.
     #[error("responded without a usable token: {0}; check the address and `token_response`")]
     NotAToken(&'static str),
@@ -161,7 +180,7 @@ impl TokenRequestError {
             fault,
             retry_after: None,
             is_possibly_sent: false,
-            refresh_token: None,
+            parts: None,
         }
     }
 
@@ -190,18 +209,36 @@ impl TokenRequestError {
     }
 
     /// Attaches a refresh token from the unusable response.
-    pub fn with_refresh_token(self, refresh_token: Option<Secret>) -> Self {
-        Self {
-            refresh_token,
-            ..self
+    pub fn with_refresh_token(mut self, refresh_token: Option<Secret>) -> Self {
+        if refresh_token.is_some() {
+            self.parts.get_or_insert_default().refresh_token = refresh_token;
         }
+        self
+    }
+
+    /// Attaches the `error_description` of the response.
+    pub fn with_description(mut self, description: Option<ErrorDescription>) -> Self {
+        if description.is_some() {
+            self.parts.get_or_insert_default().description = description;
+        }
+        self
+    }
+
+    /// Returns the server's description of the error. It is for operators, and never for clients.
+    pub fn description(&self) -> Option<&ErrorDescription> {
+        self.parts.as_ref()?.description.as_ref()
+    }
+
+    /// Returns the text of [`TokenRequestError::description`].
+    pub fn description_text(&self) -> Option<&str> {
+        self.description().map(ErrorDescription::as_str)
     }
 
     /// Returns the refresh token of a response without a usable access token.
     ///
     /// The refresh token before it is most likely spent.
     pub fn refresh_token(&self) -> Option<&Secret> {
-        self.refresh_token.as_ref()
+        self.parts.as_ref()?.refresh_token.as_ref()
     }
 
     /// Returns the kind of the failure.
@@ -277,6 +314,8 @@ impl TokenRequestError {
             Fault::Redirect(_) => "redirect",
             Fault::Refused(refusal) => refusal.as_str(),
             Fault::Rejected { .. } => "rejected",
+            Fault::Temporary(_) => "temporary",
+            Fault::ApiBase(_) => "api_base",
             Fault::NotAToken(_) => "not_a_token",
             Fault::SignInRefused { .. } => "sign_in_refused",
             Fault::NotACode(_) | Fault::NotADeviceCode(_) => "not_a_code",
@@ -285,96 +324,4 @@ impl TokenRequestError {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_text_names_the_key_and_the_origin_without_secrets() {
-        let url: Url = "https://user:pw@as.example:8443/tenant/token?key=canary"
-            .parse()
-            .unwrap();
-        let error =
-            TokenRequestError::new(Fault::Server(503)).for_endpoint(EndpointKey::Token, Some(&url));
-        assert_eq!(
-            error.to_string(),
-            "`token_endpoint` (https://as.example:8443) responded with status 503: see the log of the server"
-        );
-    }
-
-    #[test]
-    fn every_text_says_what_to_do_next() {
-        for fault in [
-            Fault::Dns,
-            Fault::Connect,
-            Fault::Timeout,
-            Fault::Protocol,
-            Fault::Limited,
-            Fault::Server(500),
-            Fault::Redirect(302),
-            Fault::Refused(TokenRefusal::InvalidClient),
-            Fault::Rejected {
-                status: 404,
-                code: None,
-            },
-            Fault::NotAToken("it is empty"),
-            Fault::SignInRefused { code: None },
-            Fault::NotACode("it is empty"),
-            Fault::NotADeviceCode("it is empty"),
-            Fault::MissingVariable(MissingVariable("realm".into())),
-            Fault::NotCaptured {
-                name: "realm".into(),
-                reason: "it is empty",
-            },
-        ] {
-            let text = TokenRequestError::new(fault).to_string();
-            let advice = ["check ", "see ", "wait", "configure "];
-            assert!(advice.iter().any(|word| text.contains(word)), "{text}");
-        }
-    }
-
-    #[test]
-    fn an_error_code_is_shown_in_quotes() {
-        let rejected = |code| Fault::Rejected { status: 400, code };
-        let texts = [
-            rejected(ErrorCode::parse("slow_down")).to_string(),
-            rejected(None).to_string(),
-        ];
-        assert!(texts[0].starts_with("responded with status 400 and the error \"slow_down\": "));
-        assert!(texts[1].starts_with("responded with status 400 and no OAuth error code: "));
-    }
-
-    #[test]
-    fn a_refused_sign_in_is_not_repeated_soon() {
-        let refused = TokenRequestError::new(Fault::SignInRefused { code: None })
-            .for_endpoint(EndpointKey::SignIn, None);
-        assert!(
-            refused.needs_change() && !refused.is_transient() && !refused.may_have_been_received()
-        );
-        let down = TokenRequestError::new(Fault::Connect).for_endpoint(EndpointKey::SignIn, None);
-        assert!(!down.needs_change() && down.is_transient());
-        assert!(
-            down.to_string()
-                .starts_with("`sign_in.endpoint` accepts no connection: ")
-        );
-    }
-
-    #[test]
-    fn a_refusal_is_the_clients_fault_and_other_faults_are_transient() {
-        let refused = TokenRequestError::new(Fault::Refused(TokenRefusal::InvalidClient));
-        assert_eq!(
-            (refused.side(), refused.is_transient(), refused.kind()),
-            (FaultSide::Client, false, "invalid_client")
-        );
-        for fault in [
-            Fault::Dns,
-            Fault::Limited,
-            Fault::Server(500),
-            Fault::Rejected {
-                status: 404,
-                code: None,
-            },
-        ] {
-            assert!(TokenRequestError::new(fault).is_transient());
-        }
-    }
-}
+mod tests;

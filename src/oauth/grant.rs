@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use zeroize::Zeroizing;
+
 use super::{
     assertion,
     error::{Fault, TokenRequestError},
@@ -98,6 +100,22 @@ impl<'a> Grant<'a> {
     /// Returns whether the request names the scope. A login has named it before.
     const fn names_scope(self) -> bool {
         !self.allows_refresh_token()
+    }
+
+    /// Returns the secrets that a request under this grant holds.
+    pub fn secrets(self) -> Vec<Zeroizing<String>> {
+        let secrets = match self {
+            Self::RefreshToken { refresh_token } => [Some(refresh_token), None],
+            Self::AuthorizationCode {
+                code,
+                code_verifier,
+                ..
+            } => [Some(code), code_verifier],
+            Self::DeviceCode { device_code } => [Some(device_code), None],
+            _ => [None, None],
+        };
+        let exposed = |secret: &Secret| Zeroizing::new(secret.expose().to_owned());
+        secrets.into_iter().flatten().map(exposed).collect()
     }
 
     /// Lists the parameters of a token request, without those of client authentication.

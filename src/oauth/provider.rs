@@ -18,7 +18,9 @@ mod token_request;
 mod token_response;
 mod verification;
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
+
+use zeroize::Zeroizing;
 
 pub use self::{
     api::{ApiBase, ApiFields},
@@ -110,5 +112,48 @@ impl Provider {
             (None, Some(issuer)) => issuer,
             (None, None) => "",
         }
+    }
+
+    /// Returns whether a new token can be had without a person and without a refresh token.
+    pub fn can_renew_alone(&self) -> bool {
+        !self.grant_type.needs_login() || self.sign_in.is_some()
+    }
+
+    /// Returns the current values of [`Provider::live_secrets`].
+    pub fn secrets(&self) -> Vec<Zeroizing<String>> {
+        let secrets = self.live_secrets().into_iter();
+        secrets
+            .map(|secret| Zeroizing::new(secret.current().expose().to_owned()))
+            .collect()
+    }
+
+    /// Returns the secrets of requests, which may change in their files.
+    pub fn live_secrets(&self) -> Vec<&Arc<LiveSecret>> {
+        let request = &self.token_request;
+        let maps = [
+            &request.params,
+            &request.params_on_exchange,
+            &request.params_on_refresh,
+            &self.revocation.params,
+            &self.api.query,
+        ];
+        let consent = self.authorization.iter().map(|consent| &consent.params);
+        let parameters = maps.into_iter().chain(consent).flat_map(BTreeMap::values);
+        let headers = [
+            &request.headers,
+            &self.api.headers,
+            &self.api.default_headers,
+        ];
+        let headers = headers.into_iter().flatten().map(|(_, value)| value);
+        let values = parameters.chain(headers).filter_map(ParameterValue::secret);
+        let own = [&self.client_secret, &self.password, &self.refresh_token];
+        let account = self.sign_in.iter().map(|account| &account.password);
+        let assertion = self.assertion.iter().flat_map(Assertion::secrets);
+        let certificate = self.client_certificate.iter().map(|found| &found.key);
+        let proxy = request.proxy.iter().flat_map(|proxy| &proxy.credentials);
+        let proxy = proxy.map(|credentials| &credentials.password);
+        let own = own.into_iter().flatten().chain(account);
+        let own = own.chain(assertion).chain(certificate).chain(proxy);
+        own.chain(values).collect()
     }
 }

@@ -1,45 +1,74 @@
 //! Reads token responses (RFC 6749 §5): leniently where servers differ, strictly where it matters.
 
+mod api_base;
+mod lifetime;
+mod members;
+mod problem;
+
 use std::time::{Duration, SystemTime};
 
-use http::{
-    HeaderMap, StatusCode,
-    header::{CONTENT_TYPE, RETRY_AFTER},
-};
+use http::{HeaderMap, StatusCode, header::RETRY_AFTER};
 use serde_json::Value;
-use url::form_urlencoded;
 use zeroize::Zeroizing;
 
+pub use self::lifetime::{MAX_LIFETIME, MIN_LIFETIME};
+use self::{members::parse, problem::ErrorLayout};
 use super::{
     api_context::ApiContext,
-    error::{ErrorCode, Fault, TokenRefusal, TokenRequestError},
-    provider::{Lifetime, TokenResponse},
+    error::{ErrorDescription, Fault, TokenRequestError},
+    grant::Grant,
+    provider::{ApiBase, Lifetime, Provider, TokenResponse, TokenTypes},
 };
-use crate::secret::Secret;
+use crate::{
+    clock::{BootInstant, Clock},
+    secret::Secret,
+};
 
-/// The lifetime of a token when neither the response nor the configuration gives one.
+/// The lifetime of a token that can be renewed, when neither the response nor the configuration gives one.
 pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(5 * 60);
-/// The minimum lifetime; shorter ones are raised to it.
-pub const MIN_LIFETIME: Duration = Duration::from_secs(1);
-/// The maximum lifetime; longer ones are cut to it.
-pub const MAX_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The maximum length of a refresh token, in bytes.
 pub const MAX_REFRESH_TOKEN_BYTES: usize = 16 * 1024;
+
+/// Token types that need a proof of possession with each request (RFC 9449, and drafts), without regard to case.
+const PROOF_OF_POSSESSION: [&str; 3] = ["dpop", "mac", "pop"];
 
 /// An issued token.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Issued {
     /// The access token: visible ASCII, as a header value needs.
     pub access_token: Secret,
-    /// The lifetime, between [`MIN_LIFETIME`] and [`MAX_LIFETIME`].
-    pub lifetime: Duration,
+    /// The lifetime from [`Issued::requested_at`] on, up to [`MAX_LIFETIME`].
+    pub lifetime: Lifetime,
     /// The new refresh token: printable ASCII, up to [`MAX_REFRESH_TOKEN_BYTES`].
     ///
     /// Without one the old refresh token stays valid (RFC 6749 §6). Client credentials have none (§4.4.3).
     pub refresh_token: Option<Secret>,
-    /// What requests to the API carry beside the token, as far as the login or the response decides it.
+    /// The lifetime of the refresh token from [`Issued::requested_at`] on, if the response gives one.
+    pub refresh_lifetime: Option<Duration>,
+    /// The instant just before the request was sent.
+    pub requested_at: BootInstant,
+    /// The parts of requests to the API beside the token, as far as the login or the response decides them.
     pub context: ApiContext,
+}
+
+/// The instant just before a request was sent, on both clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestTime {
+    /// On the boot-time clock.
+    pub boot: BootInstant,
+    /// As time of day.
+    pub wall: SystemTime,
+}
+
+impl RequestTime {
+    /// Reads both clocks.
+    pub fn now(clock: &dyn Clock) -> Self {
+        Self {
+            boot: clock.now(),
+            wall: clock.wall(),
+        }
+    }
 }
 
 /// Tells whether the body of a response with this status is read.
@@ -47,9 +76,7 @@ pub fn wants_body(status: StatusCode) -> bool {
     status.is_success() || (status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS)
 }
 
-/// Reads a token response.
-///
-/// `with_refresh_token` says whether the grant allows a refresh token. `now` is for a date in `Retry-After`.
+/// Reads the response to a token request of `provider` under `grant`, which was sent at `requested_at`.
 ///
 /// # Errors
 /// The response is not a success with a usable Bearer token.
@@ -57,20 +84,35 @@ pub fn read_token(
     status: StatusCode,
     headers: &HeaderMap,
     body: &[u8],
-    layout: &TokenResponse,
-    with_refresh_token: bool,
-    now: SystemTime,
+    provider: &Provider,
+    grant: Grant<'_>,
+    requested_at: RequestTime,
 ) -> Result<Issued, TokenRequestError> {
-    let mut response = read_members(status, headers, body, now)?;
-    issued(&mut response, layout, with_refresh_token).map_err(|why| {
-        let kept = if with_refresh_token {
-            refresh_token(response.pointer_mut(&layout.refresh_token))
-        } else {
-            Ok(None)
+    let retry_after = retry_after(headers, requested_at.wall);
+    let failed = |fault| TokenRequestError::new(fault).with_retry_after(retry_after);
+    let layout = ErrorLayout {
+        response: &provider.token_response,
+        is_refresh: matches!(grant, Grant::RefreshToken { .. }),
+    };
+    let response = parse(headers, body);
+    check_status(status, response.as_ref(), layout).map_err(|fault| {
+        let mut secrets = provider.secrets();
+        secrets.extend(grant.secrets());
+        let described = response.as_ref();
+        let description =
+            described.and_then(|response| describe(response, &provider.token_response, &secrets));
+        failed(problem::without_secrets(fault, &secrets)).with_description(description)
+    })?;
+    let Some(mut response) = response else {
+        return Err(failed(NOT_PARSED));
+    };
+    issued(&mut response, provider, grant, requested_at).map_err(|fault| {
+        let pointer = &provider.token_response.refresh_token;
+        let kept = match grant.allows_refresh_token() {
+            true => refresh_token(response.pointer_mut(pointer)),
+            false => Ok(None),
         };
-        TokenRequestError::new(Fault::NotAToken(why))
-            .with_retry_after(retry_after(headers, now))
-            .with_refresh_token(kept.unwrap_or_default())
+        failed(fault).with_refresh_token(kept.unwrap_or_default())
     })
 }
 
@@ -86,8 +128,8 @@ pub fn read_members(
 ) -> Result<Value, TokenRequestError> {
     let failed = |fault| TokenRequestError::new(fault).with_retry_after(retry_after(headers, now));
     let response = parse(headers, body);
-    check_status(status, response.as_ref()).map_err(failed)?;
-    response.ok_or_else(|| failed(Fault::NotAToken("it is neither a JSON object nor a form")))
+    check_plain_status(status, response.as_ref()).map_err(failed)?;
+    response.ok_or_else(|| failed(NOT_PARSED))
 }
 
 /// Checks a response whose members do not matter.
@@ -100,11 +142,26 @@ pub fn check_success(
     body: &[u8],
     now: SystemTime,
 ) -> Result<(), TokenRequestError> {
-    check_status(status, parse(headers, body).as_ref())
+    check_plain_status(status, parse(headers, body).as_ref())
         .map_err(|fault| TokenRequestError::new(fault).with_retry_after(retry_after(headers, now)))
 }
 
-fn check_status(status: StatusCode, response: Option<&Value>) -> Result<(), Fault> {
+const NOT_PARSED: Fault = Fault::NotAToken("it is neither a JSON object nor a form");
+
+/// Checks a response that has the errors of RFC 6749.
+fn check_plain_status(status: StatusCode, response: Option<&Value>) -> Result<(), Fault> {
+    let layout = ErrorLayout {
+        response: &TokenResponse::default(),
+        is_refresh: false,
+    };
+    check_status(status, response, layout)
+}
+
+fn check_status(
+    status: StatusCode,
+    response: Option<&Value>,
+    layout: ErrorLayout<'_>,
+) -> Result<(), Fault> {
     if status == StatusCode::TOO_MANY_REQUESTS {
         return Err(Fault::Limited);
     }
@@ -114,60 +171,85 @@ fn check_status(status: StatusCode, response: Option<&Value>) -> Result<(), Faul
     if !wants_body(status) {
         return Err(Fault::Server(status.as_u16()));
     }
-    if let Some(error) = response
-        .and_then(|response| response.get("error"))
-        .filter(|error| is_set(error))
-    {
-        // GitHub, for one, sends errors with status 200.
-        return Err(error_fault(status, error.as_str()));
-    }
-    if !status.is_success() {
-        return Err(Fault::Rejected {
-            status: status.as_u16(),
-            code: None,
-        });
-    }
-    Ok(())
+    layout.find(status, response).map_or(Ok(()), Err)
 }
 
-fn error_fault(status: StatusCode, code: Option<&str>) -> Fault {
-    match code.and_then(TokenRefusal::parse) {
-        Some(refusal) => Fault::Refused(refusal),
-        None => Fault::Rejected {
-            status: status.as_u16(),
-            code: code.and_then(ErrorCode::parse),
-        },
-    }
-}
-
-/// Tells whether `error` is one. Some servers send `null` or `""` with every token.
-fn is_set(error: &Value) -> bool {
-    !matches!(error, Value::Null | Value::Bool(false)) && error.as_str() != Some("")
+/// Reads the description of an error, without the `secrets`.
+fn describe(
+    response: &Value,
+    layout: &TokenResponse,
+    secrets: &[Zeroizing<String>],
+) -> Option<ErrorDescription> {
+    let beside = sibling(&layout.error, "error_description");
+    let text = [beside.as_str(), "/error_description"]
+        .into_iter()
+        .find_map(|pointer| response.pointer(pointer)?.as_str())?;
+    ErrorDescription::new(text, secrets)
 }
 
 fn issued(
     response: &mut Value,
-    layout: &TokenResponse,
-    with_refresh_token: bool,
-) -> Result<Issued, &'static str> {
-    for place in [
-        sibling(&layout.access_token, "token_type"),
-        "/token_type".into(),
-    ] {
-        // RFC 6749 §5.1 requires a type, but servers that omit it mean Bearer.
-        match response.pointer(&place) {
-            None | Some(Value::Null) => {}
-            Some(Value::String(kind)) if kind.eq_ignore_ascii_case("bearer") => {}
-            Some(_) => return Err("its token_type is not Bearer"),
-        }
+    provider: &Provider,
+    grant: Grant<'_>,
+    requested_at: RequestTime,
+) -> Result<Issued, Fault> {
+    let layout = &provider.token_response;
+    check_type(response, layout).map_err(Fault::NotAToken)?;
+    let told = lifetime::of_access_token(response, layout, requested_at.wall);
+    let refresh_lifetime = lifetime::of_refresh_token(response, layout, requested_at.wall);
+    let base = api_base::read(provider.api_base.as_ref(), response).map_err(Fault::ApiBase)?;
+    let is_refresh = matches!(grant, Grant::RefreshToken { .. });
+    let needs_base = matches!(provider.api_base, Some(ApiBase::Response { .. }));
+    // A refresh may leave it out: then the one of the login stays.
+    if needs_base && base.is_none() && !is_refresh {
+        return Err(Fault::ApiBase("its response has no `api_base.from`"));
     }
-    let lifetime = lifetime(
-        response.pointer(&layout.expires_in),
-        match layout.default_lifetime {
-            Some(Lifetime::For(lifetime)) => Some(lifetime),
-            Some(Lifetime::Never) | None => None,
+
+    let access_token = access_token(response, layout).map_err(Fault::NotAToken)?;
+    let refresh_token = match grant.allows_refresh_token() {
+        true => refresh_token(response.pointer_mut(&layout.refresh_token)),
+        false => Ok(None),
+    };
+    let refresh_token = refresh_token.map_err(Fault::NotAToken)?;
+    let can_renew = is_refresh || refresh_token.is_some() || provider.can_renew_alone();
+    Ok(Issued {
+        access_token,
+        lifetime: match (told, layout.default_lifetime) {
+            (Some(told), _) => Lifetime::For(told),
+            (None, Some(configured)) => configured,
+            (None, None) if can_renew => Lifetime::For(DEFAULT_LIFETIME),
+            (None, None) => Lifetime::Never,
         },
-    );
+        refresh_token,
+        refresh_lifetime,
+        requested_at: requested_at.boot,
+        context: ApiContext {
+            base,
+            ..ApiContext::default()
+        },
+    })
+}
+
+/// Checks the type of the token: beside it, or else at the top. Servers that omit it mean Bearer.
+fn check_type(response: &Value, layout: &TokenResponse) -> Result<(), &'static str> {
+    let beside = sibling(&layout.access_token, "token_type");
+    let kind = [beside.as_str(), "/token_type"]
+        .into_iter()
+        .filter_map(|pointer| response.pointer(pointer)?.as_str())
+        .find(|kind| !kind.is_empty());
+    let is = |name: &str| kind.is_some_and(|kind| kind.eq_ignore_ascii_case(name));
+    if PROOF_OF_POSSESSION.into_iter().any(is) {
+        return Err("its token_type needs a proof of possession with each request");
+    }
+    match &layout.token_types {
+        TokenTypes::Only(types) if kind.is_some() && !types.iter().any(|one| is(one)) => {
+            Err("its token_type is not among `token_types`")
+        }
+        TokenTypes::AnyBearer | TokenTypes::Only(_) => Ok(()),
+    }
+}
+
+fn access_token(response: &mut Value, layout: &TokenResponse) -> Result<Secret, &'static str> {
     let token = match response.pointer_mut(&layout.access_token).map(Value::take) {
         Some(Value::String(token)) => Secret::new(token),
         Some(Value::Null) | None => return Err("there is no access token in it"),
@@ -176,24 +258,11 @@ fn issued(
     if token.expose().is_empty() {
         return Err("its access token is empty");
     }
-    if !token
-        .expose()
-        .bytes()
-        .all(|byte| matches!(byte, 0x21..=0x7E))
-    {
+    let is_visible = |byte| matches!(byte, 0x21..=0x7E);
+    if !token.expose().bytes().all(is_visible) {
         return Err("its access token has bytes that cannot stand in a header field");
     }
-    let refresh_token = if with_refresh_token {
-        refresh_token(response.pointer_mut(&layout.refresh_token))?
-    } else {
-        None
-    };
-    Ok(Issued {
-        access_token: token,
-        lifetime,
-        refresh_token,
-        context: ApiContext::default(),
-    })
+    Ok(token)
 }
 
 /// Reads the refresh token: printable ASCII (RFC 6749 §A.17).
@@ -222,96 +291,6 @@ fn refresh_token(member: Option<&mut Value>) -> Result<Option<Secret>, &'static 
 fn sibling(pointer: &str, name: &str) -> String {
     let parent = pointer.rsplit_once('/').map_or("", |(parent, _)| parent);
     format!("{parent}/{name}")
-}
-
-/// Reads a lifetime in seconds: a number, or a number in a string. Anything else counts as absent.
-fn lifetime(expires_in: Option<&Value>, default: Option<Duration>) -> Duration {
-    let seconds = match expires_in {
-        Some(Value::Number(number)) => number.as_f64(),
-        Some(Value::String(text)) => text.trim().parse::<f64>().ok(),
-        _ => None,
-    };
-    match seconds.filter(|seconds| seconds.is_finite()) {
-        Some(seconds) => Duration::from_secs_f64(
-            seconds.clamp(MIN_LIFETIME.as_secs_f64(), MAX_LIFETIME.as_secs_f64()),
-        ),
-        None => default
-            .unwrap_or(DEFAULT_LIFETIME)
-            .clamp(MIN_LIFETIME, MAX_LIFETIME),
-    }
-}
-
-/// Parses a JSON object of any media type, or else a form.
-fn parse(headers: &HeaderMap, body: &[u8]) -> Option<Value> {
-    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
-    if let Ok(value) = serde_json::from_slice::<Value>(body)
-        .or_else(|_| serde_json::from_slice(&without_boundless_numbers(body)))
-    {
-        return value.is_object().then_some(value);
-    }
-    let text = std::str::from_utf8(body).ok()?.trim();
-    (is_form(headers) || looks_like_a_form(text)).then(|| {
-        let pairs = form_urlencoded::parse(text.as_bytes());
-        Value::Object(
-            pairs
-                .map(|(name, value)| (name.into_owned(), Value::String(value.into_owned())))
-                .collect(),
-        )
-    })
-}
-
-/// Replaces numbers beyond the range of a float, such as `1e999`, by `null`.
-///
-/// JSON allows them (RFC 8259 §6), but the parser rejects them. Such a lifetime must not cost the token beside it.
-fn without_boundless_numbers(body: &[u8]) -> Zeroizing<Vec<u8>> {
-    // `null` is shorter than any such number, so the buffer never grows and leaves no copy of a secret.
-    let mut cleaned = Zeroizing::new(Vec::with_capacity(body.len()));
-    let (mut rest, mut quoted) = (body, false);
-    while let Some(&first) = rest.first() {
-        let length = match first {
-            b'\\' if quoted => rest.len().min(2),
-            b'-' | b'0'..=b'9' if !quoted => rest
-                .iter()
-                .take_while(|byte| byte.is_ascii_digit() || b"+-.eE".contains(byte))
-                .count(),
-            _ => 1,
-        };
-        quoted ^= first == b'"';
-        let (piece, after) = rest.split_at(length);
-        let number = std::str::from_utf8(piece)
-            .ok()
-            .filter(|_| !quoted)
-            .and_then(|text| text.parse::<f64>().ok());
-        cleaned.extend_from_slice(if number.is_some_and(f64::is_infinite) {
-            b"null"
-        } else {
-            piece
-        });
-        rest = after;
-    }
-    cleaned
-}
-
-fn is_form(headers: &HeaderMap) -> bool {
-    let essence = headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok());
-    let essence = essence
-        .and_then(|value| value.split(';').next())
-        .unwrap_or_default()
-        .trim();
-    essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
-}
-
-/// Recognizes a form of another media type: `name=value` from the start, without blanks and markup.
-fn looks_like_a_form(text: &str) -> bool {
-    let blank_or_markup =
-        |byte: u8| byte.is_ascii_whitespace() || matches!(byte, b'<' | b'>' | b'{' | b'"');
-    !text.bytes().any(blank_or_markup)
-        && text.split('&').all(|pair| {
-            pair.split_once('=')
-                .is_some_and(|(name, _)| !name.is_empty())
-        })
 }
 
 /// Reads `Retry-After` (RFC 9110 §10.2.3): seconds, or a date.

@@ -177,6 +177,7 @@ mod tests {
             ("bearward_token_requests_total", "counter"),
             ("bearward_token_request_duration_seconds", "histogram"),
             ("bearward_token_expiry_timestamp_seconds", "gauge"),
+            ("bearward_login_expiry_timestamp_seconds", "gauge"),
             ("bearward_login_required", "gauge"),
             ("bearward_config_reloads_total", "counter"),
             ("bearward_log_lines_lost_total", "counter"),
@@ -250,6 +251,9 @@ mod tests {
         provider.set_expiry(Some(
             SystemTime::UNIX_EPOCH + Duration::from_millis(1_800_000_000_250),
         ));
+        provider.set_login_expiry(Some(
+            SystemTime::UNIX_EPOCH + Duration::from_secs(1_900_000_000),
+        ));
         provider.set_login_required(true);
         let listener = metrics.listener("127.0.0.1:8080");
         listener.inc_by(3);
@@ -272,6 +276,7 @@ mod tests {
             "bearward_token_requests_total{provider=\"hapn\",grant_type=\"client_credentials\",outcome=\"ok\"} 1",
             "bearward_token_request_duration_seconds_count{provider=\"hapn\"} 1",
             "bearward_token_expiry_timestamp_seconds{provider=\"hapn\"} 1800000000.25",
+            "bearward_login_expiry_timestamp_seconds{provider=\"hapn\"} 1900000000.0",
             "bearward_login_required{provider=\"hapn\"} 1",
             "bearward_config_reloads_total{outcome=\"success\"} 1",
         ] {

@@ -23,16 +23,16 @@ pub type Token = Arc<AccessToken>;
 pub struct AccessToken {
     /// The token; only bytes that may stand in a header field value (RFC 9110 section 5.5).
     pub secret: Secret,
-    /// When the token is due for refresh, jitter included.
-    pub refresh_at: BootInstant,
-    /// When the token stops being sent.
-    pub usable_until: BootInstant,
-    /// When the token expires according to the authorization server.
-    pub expires_at: BootInstant,
+    /// When the token is due for refresh, jitter included; `None` if it cannot be renewed.
+    pub refresh_at: Option<BootInstant>,
+    /// When the token stops being sent; `None` if never.
+    pub usable_until: Option<BootInstant>,
+    /// When the token expires according to the authorization server; `None` if never.
+    pub expires_at: Option<BootInstant>,
     /// `expires_at` as time of day, for people and metrics.
-    pub expires_at_wall: SystemTime,
+    pub expires_at_wall: Option<SystemTime>,
     /// `refresh_at` as time of day, for people and metrics.
-    pub refresh_at_wall: SystemTime,
+    pub refresh_at_wall: Option<SystemTime>,
     /// The parts of a request that come with the token.
     pub context: Arc<ApiContext>,
     accepted: AtomicBool,
@@ -48,17 +48,31 @@ impl AccessToken {
             expires_at,
         } = deadlines;
         let (now, wall) = (clock.now(), clock.wall());
+        let wall_at = |instant: BootInstant| wall.checked_add(instant.since(now));
         Self {
             secret,
             refresh_at,
             usable_until,
             expires_at,
-            expires_at_wall: wall + expires_at.since(now),
-            refresh_at_wall: wall + refresh_at.since(now),
+            expires_at_wall: expires_at.and_then(wall_at),
+            refresh_at_wall: refresh_at.and_then(wall_at),
             context: Arc::default(),
             accepted: AtomicBool::new(false),
             refused_when_fresh: AtomicBool::new(false),
         }
+    }
+
+    /// Adds the parts of a request that come with the token.
+    pub fn with_context(self, context: ApiContext) -> Self {
+        Self {
+            context: Arc::new(context),
+            ..self
+        }
+    }
+
+    /// Returns when something is to be done about the token: its refresh, or else its end.
+    pub fn due_at(&self) -> Option<BootInstant> {
+        self.refresh_at.or(self.usable_until)
     }
 
     /// Records that an upstream accepted the token. A later refusal then means that it was revoked.
@@ -83,9 +97,10 @@ impl AccessToken {
 
     /// Returns what may be done with the token at `now`.
     pub fn state(&self, now: BootInstant) -> TokenState {
-        if now >= self.usable_until {
+        let is_past = |instant: Option<BootInstant>| instant.is_some_and(|instant| now >= instant);
+        if is_past(self.usable_until) {
             TokenState::Expired
-        } else if now >= self.refresh_at {
+        } else if is_past(self.refresh_at) {
             TokenState::Due
         } else {
             TokenState::Fresh
@@ -114,16 +129,21 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::clock::ManualClock;
+    use crate::{clock::ManualClock, oauth::provider::Lifetime, token::schedule::RenewalPolicy};
 
     #[test]
     fn a_token_is_fresh_then_due_then_expired() {
         let clock = ManualClock::new();
-        let deadlines = TokenDeadlines::new(clock.now(), Duration::from_secs(100), None, 0.0);
+        let policy = RenewalPolicy {
+            can_renew: true,
+            ..RenewalPolicy::default()
+        };
+        let lifetime = Lifetime::For(Duration::from_secs(100));
+        let deadlines = TokenDeadlines::new(clock.now(), lifetime, policy, 0.0);
         let token = AccessToken::new(Secret::new("t"), deadlines, &clock);
         assert_eq!(
             token.expires_at_wall,
-            clock.wall() + Duration::from_secs(100)
+            Some(clock.wall() + Duration::from_secs(100))
         );
         for (elapsed, state) in [
             (69, TokenState::Fresh),

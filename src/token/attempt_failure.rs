@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::SystemTime};
 
 use super::{status::LastError, store::StoreError};
-use crate::oauth::error::{TokenRefusal, TokenRequestError};
+use crate::oauth::error::{ErrorDescription, TokenRefusal, TokenRequestError};
 
 /// The kind of every store failure.
 const STORE: &str = "store";
@@ -15,6 +15,7 @@ pub(super) struct AttemptFailure {
     needs_operator: bool,
     kind: &'static str,
     message: Arc<str>,
+    description: Option<ErrorDescription>,
     at: SystemTime,
 }
 
@@ -26,6 +27,7 @@ impl AttemptFailure {
             needs_operator: error.refusal().is_some() || error.needs_change(),
             kind: error.kind(),
             message: error.to_string().into(),
+            description: error.description().cloned(),
             at,
         }
     }
@@ -37,6 +39,23 @@ impl AttemptFailure {
             needs_operator: false,
             kind: STORE,
             message: error.to_string().into(),
+            description: None,
+            at,
+        }
+    }
+
+    /// Creates the failure to renew the token of a login that brought no refresh token.
+    pub(super) fn no_refresh_token(provider: &str, at: SystemTime) -> Self {
+        let message = format!(
+            "the login brought no refresh token, so that its token cannot be renewed; run `bearward login {provider}` \
+             for another"
+        );
+        Self {
+            refusal: None,
+            needs_operator: false,
+            kind: "no_refresh_token",
+            message: message.into(),
+            description: None,
             at,
         }
     }
@@ -52,6 +71,7 @@ impl AttemptFailure {
             needs_operator: false,
             kind: "other_client",
             message: message.into(),
+            description: None,
             at,
         }
     }
@@ -90,6 +110,10 @@ impl AttemptFailure {
         LastError {
             kind: self.kind.into(),
             message: self.message.clone(),
+            description: self
+                .description
+                .as_ref()
+                .map(|description| description.as_str().into()),
             at: self.at,
         }
     }

@@ -82,12 +82,18 @@ mod tests {
     use super::*;
     use crate::{
         clock::{Clock, ManualClock},
+        oauth::provider::Lifetime,
         secret::Secret,
-        token::{access_token::AccessToken, schedule::TokenDeadlines},
+        token::{
+            access_token::AccessToken,
+            schedule::{RenewalPolicy, TokenDeadlines},
+        },
     };
 
     fn token(clock: &ManualClock, lifetime: u64) -> Token {
-        let deadlines = TokenDeadlines::new(clock.now(), Duration::from_secs(lifetime), None, 0.0);
+        let lifetime = Lifetime::For(Duration::from_secs(lifetime));
+        let policy = RenewalPolicy::default();
+        let deadlines = TokenDeadlines::new(clock.now(), lifetime, policy, 0.0);
         Arc::new(AccessToken::new(Secret::new("t"), deadlines, clock))
     }
 

@@ -152,7 +152,11 @@ impl Credential {
         let mut login = prepared.record(issued).await;
         let provider = self.name();
         if !login.has_refresh_token {
-            tracing::warn!(%provider, "login.without_refresh_token: it ends with its access token");
+            let ends = login
+                .token
+                .as_ref()
+                .is_some_and(|token| token.usable_until.is_some());
+            tracing::warn!(%provider, ends, "login.without_refresh_token: it lasts as long as its access token");
         }
         let token = login.token.take().map(Arc::new);
         let token = token.filter(|token| self.is_usable(token));
@@ -187,18 +191,24 @@ impl Credential {
         let token = snapshot.usable_token(now);
         let refresh_at = match snapshot.phase {
             Phase::BackingOff(retry) => Some(self.wall_at(retry.at, now)),
-            Phase::Fetching | Phase::Idle { .. } => token.map(|token| token.refresh_at_wall),
-            Phase::LoginRequired | Phase::Ended => None,
+            Phase::Fetching | Phase::Idle { .. } => token.and_then(|token| token.refresh_at_wall),
+            Phase::LoginRequired { retry_at } => retry_at.map(|at| self.wall_at(at, now)),
+            Phase::Ended => None,
         };
         CredentialStatus {
             state: snapshot.credential_state(now),
             grant_type: self.provider.grant_type.as_str().to_owned(),
-            expires_at: token.map(|token| token.expires_at_wall),
+            expires_at: token.and_then(|token| token.expires_at_wall),
             refresh_at,
             has_refresh_token: self
                 .grant
                 .as_ref()
                 .is_some_and(|grant| grant.has_refresh_token()),
+            login_expires_at: self
+                .grant
+                .as_ref()
+                .and_then(|grant| grant.login_expires_at()),
+            login_required: matches!(snapshot.phase, Phase::LoginRequired { .. }),
             token_requests: self.token_requests.load(Ordering::Relaxed),
             last_error: snapshot
                 .last_error
@@ -231,6 +241,12 @@ impl Credential {
     #[cfg(test)]
     pub(super) fn subscribe(&self) -> watch::Receiver<Arc<Snapshot>> {
         self.state.subscribe()
+    }
+
+    /// Reads the clock.
+    #[cfg(test)]
+    pub(super) fn now(&self) -> BootInstant {
+        self.clock.now()
     }
 
     /// Returns how many clients wait for a token.

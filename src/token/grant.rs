@@ -6,11 +6,16 @@
 
 mod binding;
 mod blocking;
+mod life;
 mod locked;
 mod login;
 mod state;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use tokio::sync::Mutex;
 
@@ -21,7 +26,9 @@ use super::{
     access_token::AccessToken,
     store::{Store, StoreError},
 };
-use crate::{clock::Clock, oauth::provider::Provider, secret::Secret};
+use crate::{
+    clock::Clock, oauth::provider::Provider, secret::Secret, telemetry::metrics::ProviderMetrics,
+};
 
 /// The number of tries for the last write before exit.
 const MAX_EXIT_WRITES: u32 = 5;
@@ -54,6 +61,12 @@ impl StoredGrant {
         }
     }
 
+    /// Shows the end of the login in `metrics`.
+    pub(super) fn with_metrics(mut self, metrics: Arc<ProviderMetrics>) -> Self {
+        self.context.set_metrics(metrics);
+        self
+    }
+
     /// Locks the grant and reserves room for a login, before its code is spent.
     ///
     /// No other task or process can change the grant until the result is dropped.
@@ -73,6 +86,10 @@ impl StoredGrant {
         &self,
         issued: crate::oauth::response::Issued,
     ) -> Result<Option<AccessToken>, StoreError> {
+        let issued = crate::oauth::response::Issued {
+            requested_at: self.context.clock.now(),
+            ..issued
+        };
         let login = self.prepare_login().await?.record(issued).await;
         login.unsaved.map_or(Ok(login.token), Err)
     }
@@ -113,6 +130,11 @@ impl StoredGrant {
         self.context.has_refresh_token()
     }
 
+    /// Returns the earliest known end of the login in the record last read.
+    pub fn login_expires_at(&self) -> Option<SystemTime> {
+        self.context.login_expires_at()
+    }
+
     /// Locks the grant for this task and process.
     ///
     /// Waits for another task, then for another process, as long as a token request of theirs may take in each case.
@@ -137,7 +159,7 @@ impl StoredGrant {
         let stored = self.context.load_record().await?;
         state.stored.clone_from(&stored);
         state.record = stored;
-        self.context.update_has_refresh_token(&state);
+        self.context.show_login(&state);
 
         let record = state
             .record
@@ -200,6 +222,7 @@ impl StoredGrant {
             (Some(now), Some(before)) if now.only_lost_access(before) => {
                 state.record.clone_from(&stored);
                 state.stored = stored;
+                self.context.show_login(&state);
                 Ok(StoreCheck::Unchanged)
             }
             _ => Ok(StoreCheck::Changed),

@@ -19,7 +19,10 @@ use super::{
     snapshot::{AttemptStart, Availability, Phase, Publication, ReplayPlan, Snapshot},
     store::StoreError,
 };
-use crate::{clock::Clock, telemetry::metrics::ProviderMetrics};
+use crate::{
+    clock::{BootInstant, Clock},
+    telemetry::metrics::ProviderMetrics,
+};
 
 /// Creates the state of a credential: its owner, and a handle for readers.
 pub(super) fn new_state(
@@ -125,13 +128,26 @@ impl StateOwner {
         self.publish_snapshot();
     }
 
-    /// Ends an attempt that cannot be repeated before there is a login; `drop_token` ends the current token's use.
-    pub(super) fn require_login(&mut self, failure: Option<AttemptFailure>, drop_token: bool) {
-        if drop_token {
-            self.snapshot.drop_token();
-        }
-        self.snapshot.require_login(failure);
+    /// Ends an attempt that found no way to renew the current token.
+    pub(super) fn decline(&mut self, failure: AttemptFailure) {
+        self.snapshot.decline(failure);
         self.publish_snapshot();
+    }
+
+    /// Ends an attempt that cannot be repeated before there is a login, but for a try at `retry_at`.
+    pub(super) fn require_login(
+        &mut self,
+        failure: Option<AttemptFailure>,
+        retry_at: Option<BootInstant>,
+    ) {
+        self.snapshot.require_login(failure, retry_at);
+        self.publish_snapshot();
+    }
+
+    /// Requires a login after a logout, which ends the current token's use.
+    pub(super) fn end_login(&mut self) {
+        self.snapshot.drop_token();
+        self.require_login(None, None);
     }
 
     /// Removes the last error.
@@ -172,7 +188,7 @@ impl StateOwner {
                 let _ = done.send(());
             }
             StateCommand::RequireLogin { done } => {
-                self.require_login(None, true);
+                self.end_login();
                 let _ = done.send(());
             }
         }
@@ -201,7 +217,7 @@ impl StateOwner {
     fn publish_login(&mut self, token: Option<Token>, unsaved: Option<AttemptFailure>) {
         match token {
             Some(token) => self.publish(Publication::Issued {
-                refresh_at: token.refresh_at,
+                refresh_at: token.due_at(),
                 token,
                 unsaved,
             }),
@@ -222,10 +238,10 @@ impl StateOwner {
         if !is_same(self.publisher.borrow().token.as_ref(), token) {
             self.slot.set(token);
             self.metrics
-                .set_expiry(token.map(|token| token.expires_at_wall));
+                .set_expiry(token.and_then(|token| token.expires_at_wall));
         }
         match self.snapshot.phase {
-            Phase::LoginRequired => self.metrics.set_login_required(true),
+            Phase::LoginRequired { .. } => self.metrics.set_login_required(true),
             Phase::Idle { .. } | Phase::BackingOff(_) => self.metrics.set_login_required(false),
             Phase::Fetching | Phase::Ended => {}
         }

@@ -5,6 +5,7 @@
 
 mod acquirer;
 mod outcome;
+mod refused_refreshes;
 mod requester;
 mod secrets;
 
@@ -126,14 +127,21 @@ impl Refresher {
         // Boxed: the futures of an attempt are large, and this task rests most of the time.
         let attempt = Box::pin(self.acquirer.acquire(&start, self.has_started));
         match self.owner.run_while(attempt).await {
-            Ok(AttemptOutcome::Issued {
-                token,
-                requested_at,
-                unsaved,
-            }) => self.publish_issued(token, requested_at, unsaved),
+            Ok(AttemptOutcome::Issued { token, unsaved }) => {
+                self.publish_issued(token, began_at, unsaved);
+            }
             Ok(AttemptOutcome::Stored(token)) => self.publish_stored(token, "token.adopted"),
             Ok(AttemptOutcome::Unchanged) => self.owner.publish(Publication::Unchanged),
-            Ok(AttemptOutcome::LoginRequired { reason, last }) => self.require_login(&reason, last),
+            Ok(AttemptOutcome::NotRenewable) => {
+                let at = self.clock.wall();
+                let failure = AttemptFailure::no_refresh_token(&self.provider, at);
+                self.owner.decline(failure);
+            }
+            Ok(AttemptOutcome::LoginRequired {
+                reason,
+                last,
+                retry_at,
+            }) => self.require_login(&reason, last, retry_at),
             Err(AttemptError::Stopped) => {}
             Err(error) => self.fail(&error, began_at),
         }
@@ -152,9 +160,9 @@ impl Refresher {
                 return;
             }
             let due = match snapshot.phase {
-                Phase::Idle { refresh_at } => Some(refresh_at),
+                Phase::Idle { refresh_at } => refresh_at,
                 Phase::BackingOff(retry) => Some(retry.at),
-                Phase::LoginRequired => None,
+                Phase::LoginRequired { retry_at } => retry_at,
                 Phase::Fetching | Phase::Ended => return,
             };
             let needs_operator = snapshot
@@ -206,7 +214,7 @@ impl Refresher {
             Err(error) => {
                 tracing::debug!(provider = %self.provider, %error, "store.unreadable");
                 // The attempt reports the error. While a token is usable there is time for that.
-                snapshot.phase == Phase::LoginRequired
+                matches!(snapshot.phase, Phase::LoginRequired { .. })
             }
         }
     }
@@ -215,18 +223,19 @@ impl Refresher {
     fn publish_issued(
         &mut self,
         token: AccessToken,
-        requested_at: BootInstant,
+        began_at: BootInstant,
         unsaved: Option<StoreError>,
     ) {
         let now = self.clock.now();
-        let refresh_at = token.refresh_at.max(now + MIN_REFRESH_INTERVAL);
+        let due_at = token.due_at();
+        let refresh_at = due_at.map(|due_at| due_at.max(now + MIN_REFRESH_INTERVAL));
         let failures = self.reset_failures();
         tracing::info!(
             provider = %self.provider,
             token = %token.secret.fingerprint(),
-            lifetime_s = token.expires_at.since(now).as_secs_f64().round(),
-            refresh_in_s = refresh_at.since(now).as_secs_f64().round(),
-            ms = now.since(requested_at).as_millis(),
+            lifetime_s = seconds_until(token.expires_at, now),
+            refresh_in_s = seconds_until(token.refresh_at, now),
+            ms = now.since(began_at).as_millis(),
             failures,
             "token.issued"
         );
@@ -244,14 +253,19 @@ impl Refresher {
         tracing::info!(
             provider = %self.provider,
             token = %token.secret.fingerprint(),
-            refresh_in_s = token.refresh_at.since(now).as_secs_f64().round(),
+            refresh_in_s = seconds_until(token.refresh_at, now),
             "{event}"
         );
         self.reset_failures();
         self.owner.publish(Publication::Restored(Arc::new(token)));
     }
 
-    fn require_login(&mut self, reason: &LoginReason, last: Option<AccessToken>) {
+    fn require_login(
+        &mut self,
+        reason: &LoginReason,
+        last: Option<AccessToken>,
+        retry_at: Option<BootInstant>,
+    ) {
         if let Some(token) = last {
             self.publish_stored(token, "token.adopted");
         }
@@ -262,7 +276,9 @@ impl Refresher {
                 None
             }
             LoginReason::Refused(error) => {
-                tracing::error!(%provider, kind = error.kind(), %error, "login.required");
+                let description = error.description_text();
+                let kind = error.kind();
+                tracing::error!(%provider, kind, description, %error, "login.required");
                 Some(AttemptFailure::of_request(error, at))
             }
             LoginReason::OtherClient => {
@@ -272,8 +288,10 @@ impl Refresher {
             }
         };
         self.reset_failures();
-        let drop_token = matches!(reason, LoginReason::LoggedOut);
-        self.owner.require_login(failure, drop_token);
+        match reason {
+            LoginReason::LoggedOut => self.owner.end_login(),
+            _ => self.owner.require_login(failure, retry_at),
+        }
     }
 
     fn fail(&mut self, error: &AttemptError, began_at: BootInstant) {
@@ -293,7 +311,8 @@ impl Refresher {
             }
             AttemptError::Stopped => return,
         };
-        let usable_until = self.owner.current().map(|token| token.usable_until);
+        let current = self.owner.current();
+        let usable_until = current.map(|token| token.usable_until.unwrap_or(now + Duration::MAX));
         let retry = self
             .backoff
             .record_failure(setback, now, usable_until, random());
@@ -305,7 +324,8 @@ impl Refresher {
         if self.reported == Some((kind, usable)) {
             tracing::info!(%provider, kind, usable, ms, next_s, %error, "token.failed");
         } else {
-            tracing::warn!(%provider, kind, usable, ms, next_s, %error, "token.failed");
+            let description = error.description();
+            tracing::warn!(%provider, kind, usable, ms, next_s, description, %error, "token.failed");
         }
         self.reported = Some((kind, usable));
         self.owner.fail(failure, retry);
@@ -331,6 +351,11 @@ impl Refresher {
             self.owner.mark_login_lost();
         }
     }
+}
+
+/// Returns the whole seconds until an instant, if it comes.
+fn seconds_until(instant: Option<BootInstant>, now: BootInstant) -> Option<f64> {
+    instant.map(|instant| instant.since(now).as_secs_f64().round())
 }
 
 /// Waits for an instant, forever without one.

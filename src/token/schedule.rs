@@ -2,7 +2,13 @@
 
 use std::time::Duration;
 
-use crate::{clock::BootInstant, oauth::error::TokenRequestError};
+use crate::{
+    clock::BootInstant,
+    oauth::{
+        error::TokenRequestError,
+        provider::{Lifetime, Provider},
+    },
+};
 
 /// The shortest wait, so that full jitter never means an immediate retry.
 const MIN_WAIT: Duration = Duration::from_millis(100);
@@ -17,44 +23,120 @@ const MIN_REFUSAL_WAIT: Duration = Duration::from_secs(60);
 /// The longest of those waits.
 const MAX_REFUSAL_WAIT: Duration = Duration::from_secs(10 * 60);
 
+/// The longest time between two renewals of a token.
+const MAX_RENEWAL_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+/// The longest time after its request in which no renewal is due.
+const MAX_GRACE: Duration = Duration::from_secs(5);
+/// The longest time before its expiry in which a token is no longer sent.
+const MAX_RESERVE: Duration = Duration::from_secs(10);
+/// The longest random lead.
+const MAX_JITTER: Duration = Duration::from_secs(60);
+
+/// The settings of a token's renewal.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RenewalPolicy {
+    /// Whether a new token can be had without a person.
+    pub can_renew: bool,
+    /// The configured time between renewal and expiry.
+    pub before: Option<Duration>,
+    /// The configured upper bound of the random lead.
+    pub jitter: Option<Duration>,
+    /// The configured bound of every lifetime.
+    pub max_lifetime: Option<Duration>,
+    /// The time from the token's request to the end of a refresh token that a renewal extends.
+    pub login_left: Option<Duration>,
+}
+
+impl RenewalPolicy {
+    /// Creates the policy of `provider` for a token that can be renewed if `can_renew`.
+    pub fn new(provider: &Provider, can_renew: bool, login_left: Option<Duration>) -> Self {
+        Self {
+            can_renew,
+            before: provider.refresh.before,
+            jitter: provider.refresh.jitter,
+            max_lifetime: provider.token_response.max_lifetime,
+            login_left,
+        }
+    }
+
+    /// Returns the time from the request to the renewal. `random`, in [0, 1), is the position within the jitter.
+    ///
+    /// A fleet that started together must not renew together. A configured `before` is exact unless `jitter` is
+    /// configured too.
+    fn renewal(self, lifetime: Option<Duration>, random: f64) -> Option<Duration> {
+        if !self.can_renew {
+            return None;
+        }
+        let expiring = lifetime.map(|lifetime| self.lead_from(lifetime));
+        // A refresh token that would expire unused is used in time.
+        let idling = self.login_left.map(|left| left - default_lead(left));
+        let due = [expiring, idling].into_iter().flatten();
+        let due = due.fold(MAX_RENEWAL_INTERVAL, Duration::min);
+
+        let base = lifetime.unwrap_or(MAX_RENEWAL_INTERVAL);
+        let is_exact = self.before.is_some() && self.jitter.is_none();
+        let jitter = match self.jitter {
+            Some(jitter) => jitter.min(MAX_JITTER),
+            None if is_exact => Duration::ZERO,
+            None => MAX_JITTER,
+        };
+        let jitter = jitter.min(base / 10).mul_f64(random);
+        Some(due.saturating_sub(jitter).max(MAX_GRACE.min(base / 2)))
+    }
+
+    fn lead_from(self, lifetime: Duration) -> Duration {
+        lifetime.saturating_sub(self.before.unwrap_or_else(|| default_lead(lifetime)))
+    }
+}
+
+/// Returns the default of `before`: a tenth of the lifetime within 30 s and 5 min, at most half.
+fn default_lead(lifetime: Duration) -> Duration {
+    (lifetime / 10)
+        .clamp(Duration::from_secs(30), Duration::from_secs(5 * 60))
+        .min(lifetime / 2)
+}
+
 /// The instants that decide a token's use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenDeadlines {
-    /// When the token is due for refresh, jitter included.
-    pub refresh_at: BootInstant,
-    /// When the token stops being sent.
-    pub usable_until: BootInstant,
-    /// When the token expires according to the authorization server.
-    pub expires_at: BootInstant,
+    /// When the token is due for refresh, jitter included; `None` if it cannot be renewed.
+    pub refresh_at: Option<BootInstant>,
+    /// When the token stops being sent; `None` if never.
+    pub usable_until: Option<BootInstant>,
+    /// When the token expires according to the authorization server; `None` if never.
+    pub expires_at: Option<BootInstant>,
 }
 
 impl TokenDeadlines {
     /// Computes the deadlines of a token that was requested at `requested_at` and lives for `lifetime`.
     ///
-    /// `before` is the configured time between refresh and expiry. It is capped at half the lifetime, and raised so
-    /// that the successor can arrive before the token stops being sent. `random`, in [0, 1), is the position within
-    /// the jitter: a fleet that started together must not refresh together.
+    /// `random`, in [0, 1), is the position within the jitter.
     pub fn new(
         requested_at: BootInstant,
-        lifetime: Duration,
-        before: Option<Duration>,
+        lifetime: Lifetime,
+        policy: RenewalPolicy,
         random: f64,
     ) -> Self {
-        let reserve = (lifetime / 10).min(Duration::from_secs(10));
-        let before = match before {
-            Some(before) => before.max(reserve + reserve / 2),
-            None => (lifetime / 10).clamp(Duration::from_secs(30), Duration::from_secs(5 * 60)),
+        let told = match lifetime {
+            Lifetime::For(lifetime) => Some(lifetime),
+            Lifetime::Never => None,
         };
-        let before = before.min(lifetime / 2);
-        let jitter = (lifetime / 10)
-            .min(Duration::from_secs(60))
-            .min(lifetime / 4)
-            .mul_f64(random);
-
+        let bound = [told, policy.max_lifetime].into_iter().flatten().min();
+        let after = |elapsed| requested_at + elapsed;
         Self {
-            refresh_at: requested_at + (lifetime - before).saturating_sub(jitter),
-            usable_until: requested_at + (lifetime - reserve),
-            expires_at: requested_at + lifetime,
+            refresh_at: policy.renewal(bound, random).map(after),
+            usable_until: bound.map(|bound| after(bound - (bound / 10).min(MAX_RESERVE))),
+            expires_at: told.map(after),
+        }
+    }
+
+    /// Moves all deadlines back by the `age` of a token, which may be longer than the time since boot.
+    pub fn earlier_by(self, age: Duration) -> Self {
+        let earlier = |instant: BootInstant| instant - age;
+        Self {
+            refresh_at: self.refresh_at.map(earlier),
+            usable_until: self.usable_until.map(earlier),
+            expires_at: self.expires_at.map(earlier),
         }
     }
 }
@@ -159,175 +241,4 @@ impl Retry {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::oauth::error::{Fault, TokenRefusal};
-
-    const START: BootInstant = BootInstant::from_boot(Duration::from_secs(1000));
-
-    fn seconds(seconds: f64) -> Duration {
-        Duration::from_secs_f64(seconds)
-    }
-
-    fn deadlines(lifetime: f64, before: Option<f64>, random: f64) -> (f64, f64) {
-        let deadlines = TokenDeadlines::new(START, seconds(lifetime), before.map(seconds), random);
-        let after = |moment: BootInstant| moment.since(START).as_secs_f64();
-        assert_eq!(deadlines.expires_at, START + seconds(lifetime));
-        (after(deadlines.refresh_at), after(deadlines.usable_until))
-    }
-
-    fn error(fault: Fault, pause: Option<u64>) -> TokenRequestError {
-        TokenRequestError::new(fault).with_retry_after(pause.map(Duration::from_secs))
-    }
-
-    fn wait(
-        backoff: &mut Backoff,
-        error: &TokenRequestError,
-        left: Option<f64>,
-        random: f64,
-    ) -> f64 {
-        let usable_until = left.map(|left| START + seconds(left));
-        backoff
-            .record_failure(error, START, usable_until, random)
-            .at
-            .since(START)
-            .as_secs_f64()
-    }
-
-    #[test]
-    fn a_refresh_is_due_a_tenth_before_expiry_within_bounds() {
-        assert_eq!(deadlines(3600.0, None, 0.0), (3300.0, 3590.0));
-        assert_eq!(deadlines(1000.0, None, 0.0), (900.0, 990.0));
-        assert_eq!(deadlines(100.0, None, 0.0), (70.0, 90.0));
-        assert_eq!(deadlines(40.0, None, 0.0), (20.0, 36.0));
-        assert_eq!(deadlines(2.0, None, 0.0), (1.0, 1.8));
-        assert_eq!(deadlines(86400.0, None, 0.0), (86100.0, 86390.0));
-    }
-
-    #[test]
-    fn a_configured_distance_is_kept_but_never_above_half() {
-        assert_eq!(deadlines(3600.0, Some(60.0), 0.0).0, 3540.0);
-        assert_eq!(deadlines(3600.0, Some(3600.0), 0.0).0, 1800.0);
-    }
-
-    #[test]
-    fn a_configured_distance_leaves_time_to_refresh() {
-        assert_eq!(deadlines(3600.0, Some(0.0), 0.0), (3585.0, 3590.0));
-    }
-
-    #[test]
-    fn jitter_moves_the_refresh_earlier() {
-        assert_eq!(deadlines(3600.0, None, 0.5).0, 3270.0);
-        assert_eq!(deadlines(100.0, None, 0.5).0, 65.0);
-    }
-
-    #[test]
-    fn failures_wait_longer_each_time_up_to_half_a_minute() {
-        let mut backoff = Backoff::default();
-        let down = error(Fault::Connect, None);
-        let waits: Vec<_> = (0..7)
-            .map(|_| wait(&mut backoff, &down, Some(3600.0), 0.5))
-            .collect();
-        assert_eq!(waits, [0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 15.0]);
-        assert_eq!(backoff.reset(), 7);
-        assert_eq!(wait(&mut backoff, &down, Some(3600.0), 0.0), 0.1);
-    }
-
-    #[test]
-    fn a_retry_after_is_respected_up_to_five_minutes() {
-        let mut backoff = Backoff::default();
-        assert_eq!(
-            wait(&mut backoff, &error(Fault::Limited, Some(120)), None, 0.5),
-            120.0
-        );
-        assert_eq!(
-            wait(&mut backoff, &error(Fault::Limited, Some(86400)), None, 0.5),
-            300.0
-        );
-        assert_eq!(
-            wait(&mut backoff, &error(Fault::Limited, Some(0)), None, 0.5),
-            2.0
-        );
-    }
-
-    #[test]
-    fn refusals_that_need_an_operator_are_spaced_and_no_others() {
-        let mut backoff = Backoff::default();
-        let waits: Vec<_> = [
-            TokenRefusal::InvalidClient,
-            TokenRefusal::InvalidScope,
-            TokenRefusal::UnauthorizedClient,
-        ]
-        .into_iter()
-        .cycle()
-        .take(6)
-        .map(|refusal| {
-            wait(
-                &mut backoff,
-                &error(Fault::Refused(refusal), None),
-                Some(3600.0),
-                0.0,
-            )
-        })
-        .collect();
-        assert_eq!(waits, [60.0, 120.0, 240.0, 480.0, 600.0, 600.0]);
-        for refusal in [
-            TokenRefusal::InvalidRequest,
-            TokenRefusal::InvalidGrant,
-            TokenRefusal::UnsupportedGrantType,
-        ] {
-            assert!(
-                wait(
-                    &mut Backoff::default(),
-                    &error(Fault::Refused(refusal), None),
-                    None,
-                    0.9
-                ) <= 1.0
-            );
-        }
-    }
-
-    #[test]
-    fn an_invalidated_token_brings_the_next_attempt_forward_but_not_before_retry_after() {
-        let free = Retry {
-            at: START + seconds(29.0),
-            not_before: None,
-        };
-        assert_eq!(free.without_token(START).at, START + seconds(15.0));
-        let paused = Retry {
-            at: START + seconds(200.0),
-            not_before: Some(START + seconds(100.0)),
-        };
-        assert_eq!(paused.without_token(START).at, START + seconds(100.0));
-    }
-
-    proptest! {
-        #[test]
-        fn a_token_is_refreshed_before_it_stops_being_sent(
-            lifetime in 1.0..86400.0f64, before in prop::option::of(0.0..1e6f64), random in 0.0..1.0f64
-        ) {
-            let (refresh, usable) = deadlines(lifetime, before, random);
-            let jitter = (lifetime / 10.0).min(60.0);
-            prop_assert!(refresh > 0.0 && refresh < usable && usable < lifetime);
-            prop_assert!(refresh >= lifetime / 2.0 - jitter - 1e-6);
-            prop_assert!((usable - (lifetime - (lifetime / 10.0).min(10.0))).abs() < 1e-6);
-            let latest = deadlines(lifetime, before, 0.0).0;
-            prop_assert!(refresh <= latest && latest - refresh <= jitter + 1e-6);
-        }
-
-        #[test]
-        fn no_wait_leaves_the_bounds(
-            failures in 0u32..40, left in prop::option::of(0.0..1e5f64), random in 0.0..1.0f64,
-            pause in prop::option::of(0u64..1_000_000)
-        ) {
-            let mut backoff = Backoff { failures, refusals: 0 };
-            let waited = wait(&mut backoff, &error(Fault::Server(503), pause), left, random);
-            let asked = pause.map_or(0.0, |pause| pause.min(300) as f64);
-            prop_assert!(waited >= 0.1 && waited >= asked);
-            prop_assert!(waited <= 30f64.max(asked));
-            prop_assert!(waited <= (left.unwrap_or(0.0) + 15.0).max(asked) + 1e-6);
-        }
-    }
-}
+mod tests;

@@ -56,13 +56,16 @@ pub(super) enum Phase {
     Fetching,
     /// There is a token, which is due for refresh at `refresh_at`.
     Idle {
-        /// The instant.
-        refresh_at: BootInstant,
+        /// The instant: of the refresh, or else of the token's end; `None` if neither comes.
+        refresh_at: Option<BootInstant>,
     },
     /// The last attempt failed.
     BackingOff(Retry),
     /// A person has to log in.
-    LoginRequired,
+    LoginRequired {
+        /// When the refresh token is tried again, unless it was refused for good.
+        retry_at: Option<BootInstant>,
+    },
     /// The refresher has ended and will not return.
     Ended,
 }
@@ -103,8 +106,8 @@ pub(super) enum Publication {
     Issued {
         /// The token.
         token: Token,
-        /// When it is due for refresh.
-        refresh_at: BootInstant,
+        /// When it is due for refresh, or else ends.
+        refresh_at: Option<BootInstant>,
         /// Why its refresh token is only in memory.
         unsaved: Option<AttemptFailure>,
     },
@@ -174,7 +177,7 @@ impl Snapshot {
                 return;
             }
             Publication::Restored(token) => {
-                let refresh_at = token.refresh_at;
+                let refresh_at = token.due_at();
                 (token, refresh_at, None)
             }
             Publication::Unchanged => {
@@ -182,7 +185,7 @@ impl Snapshot {
                     self.refresh_requested = true;
                     return;
                 };
-                let refresh_at = token.refresh_at;
+                let refresh_at = token.due_at();
                 (token, refresh_at, None)
             }
         };
@@ -198,9 +201,22 @@ impl Snapshot {
         self.end_attempt(Some(failure), true);
     }
 
+    /// Ends an attempt that found no way to renew the current token, which stays.
+    pub(super) fn decline(&mut self, failure: AttemptFailure) {
+        let refresh_at = self.token.as_ref().and_then(|token| token.due_at());
+        self.phase = Phase::Idle { refresh_at };
+        self.end_attempt(Some(failure), true);
+    }
+
     /// Ends an attempt that cannot be repeated before there is a login. The current token stays until it expires.
-    pub(super) fn require_login(&mut self, failure: Option<AttemptFailure>) {
-        self.phase = Phase::LoginRequired;
+    ///
+    /// With `retry_at` it is repeated then all the same: the refresh token may be good after all.
+    pub(super) fn require_login(
+        &mut self,
+        failure: Option<AttemptFailure>,
+        retry_at: Option<BootInstant>,
+    ) {
+        self.phase = Phase::LoginRequired { retry_at };
         let failed = failure.is_some();
         self.end_attempt(failure, failed);
     }
@@ -217,7 +233,10 @@ impl Snapshot {
 
     /// Requests an attempt, unless one is in flight or has ended since `attempts_ended` was read.
     pub(super) fn request_refresh(&mut self, attempts_ended: u64) {
-        let can_attempt = matches!(self.phase, Phase::Idle { .. } | Phase::BackingOff(_));
+        let can_attempt = matches!(
+            self.phase,
+            Phase::Idle { .. } | Phase::BackingOff(_) | Phase::LoginRequired { retry_at: Some(_) }
+        );
         if can_attempt && !self.stopping && self.attempts_ended == attempts_ended {
             self.refresh_requested = true;
         }
@@ -258,7 +277,7 @@ impl Snapshot {
             // Readiness needs another one even if no client asks for it.
             Phase::Idle { .. } => self.refresh_requested = true,
             // One is in flight, or none can be obtained.
-            Phase::Fetching | Phase::LoginRequired | Phase::Ended => {}
+            Phase::Fetching | Phase::LoginRequired { .. } | Phase::Ended => {}
         }
         Availability::Pending
     }
@@ -284,6 +303,11 @@ impl Snapshot {
             }
             // Due, demanded by an operator, or expired unnoticed while the machine slept.
             Phase::Idle { .. } | Phase::BackingOff(_) if !self.stopping => Availability::Pending,
+            Phase::LoginRequired { retry_at: Some(_) }
+                if demand == Demand::NewToken && !self.stopping =>
+            {
+                Availability::Pending
+            }
             _ => Availability::Unavailable(self.error(now)),
         }
     }
@@ -300,7 +324,7 @@ impl Snapshot {
             _ => Duration::ZERO,
         };
         match (self.phase, &self.last_error) {
-            (Phase::LoginRequired, _) => TokenError::LoginRequired,
+            (Phase::LoginRequired { .. }, _) => TokenError::LoginRequired,
             (Phase::Ended, _) => TokenError::ended(),
             (_, Some(failure)) => match failure.refusal() {
                 Some(refusal) => TokenError::Refused {
@@ -316,7 +340,7 @@ impl Snapshot {
     pub(super) fn credential_state(&self, now: BootInstant) -> CredentialState {
         match (self.phase, &self.last_error) {
             _ if self.usable_token(now).is_some() => CredentialState::Ready,
-            (Phase::LoginRequired, _) => CredentialState::LoginRequired,
+            (Phase::LoginRequired { .. }, _) => CredentialState::LoginRequired,
             (_, Some(failure)) if failure.refusal().is_some() => CredentialState::Refused,
             (_, Some(_)) | (Phase::Ended, None) => CredentialState::Failing,
             (_, None) => CredentialState::Pending,

@@ -9,12 +9,16 @@ pub struct CredentialStatus {
     pub state: CredentialState,
     /// The provider's `grant_type`.
     pub grant_type: String,
-    /// When the current token expires, as time of day.
+    /// When the current token expires according to the authorization server; `None` if never.
     pub expires_at: Option<SystemTime>,
     /// When the next token request is due, jitter included: the refresh, or the next attempt after a failure.
     pub refresh_at: Option<SystemTime>,
     /// Whether there is a refresh token.
     pub has_refresh_token: bool,
+    /// The earliest end of the login that is known.
+    pub login_expires_at: Option<SystemTime>,
+    /// Whether a person has to log in, even while the current token is still good.
+    pub login_required: bool,
     /// The number of requests to the token endpoint since the start.
     pub token_requests: u64,
     /// The last error, until a success.
@@ -56,6 +60,8 @@ pub struct LastError {
     pub kind: Arc<str>,
     /// The message for people. It holds no secret.
     pub message: Arc<str>,
+    /// The authorization server's description of the error, for operators. It holds no secret of ours.
+    pub description: Option<Arc<str>>,
     /// When it happened, as time of day.
     pub at: SystemTime,
 }

@@ -10,9 +10,10 @@ mod seal;
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
+pub(super) use self::record::{millis, millis_since_1970};
 pub use self::{
     error::{FileError, StoreError},
-    record::{Record, StoredAccessToken},
+    record::{LoginTimes, Record, StoredAccessToken},
 };
 use crate::secret::Secret;
 

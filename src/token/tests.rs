@@ -9,6 +9,7 @@ mod rotation;
 mod secrecy;
 mod shared_store;
 mod upstream;
+mod vendors;
 mod waiting;
 
 use std::{sync::Arc, time::Duration};
@@ -125,6 +126,10 @@ fn retry_after(outcome: Result<Token, TokenError>) -> Duration {
 /// Logs in as the admin listener does.
 async fn log_in(credential: &Credential, issued: Issued) -> Result<RecordedLogin, StoreError> {
     let prepared = credential.prepare_login().await?;
+    let issued = Issued {
+        requested_at: credential.now(),
+        ..issued
+    };
     Ok(credential.complete_login(prepared, issued).await)
 }
 
@@ -140,9 +145,10 @@ async fn idle(credential: &Credential, clock: &ManualClock) {
         !snapshot.refresh_requested
             && match snapshot.phase {
                 Phase::Fetching => false,
-                Phase::Idle { refresh_at } => refresh_at > now,
+                Phase::Idle { refresh_at } => refresh_at.is_none_or(|due| due > now),
                 Phase::BackingOff(retry) => retry.at > now,
-                Phase::LoginRequired | Phase::Ended => true,
+                Phase::LoginRequired { retry_at } => retry_at.is_none_or(|due| due > now),
+                Phase::Ended => true,
             }
     });
     tokio::time::timeout(Duration::from_secs(30), idle)

@@ -334,3 +334,22 @@ fn a_proxy_is_used_where_configured_and_only_there() {
     );
     assert_eq!(systems.count(), 0, "the system's proxy was used");
 }
+
+#[test]
+fn a_grant_of_the_vendors_own_needs_no_login() {
+    for (grant_type, sent) in [
+        ("account_credentials", Some("account_credentials")),
+        ("none", None),
+    ] {
+        let tokens = TokenEndpoint::issuing("token-1");
+        let upstream = Upstream::answering(|_| ok("fine"));
+        let sidecar = Setup::new(&tokens, upstream.origin())
+            .grant_type(grant_type)
+            .provider("token_request.params = { account_id = \"A-7\" }")
+            .start();
+        assert_eq!(sidecar.get("/").status, 200);
+        let request = form(&tokens.first().body);
+        assert_eq!(request.get("grant_type").map(String::as_str), sent);
+        assert_eq!(request["account_id"], "A-7");
+    }
+}

@@ -104,6 +104,34 @@ fn a_type_in_any_case_or_none_at_all_is_bearer() {
 }
 
 #[test]
+fn every_type_that_needs_no_proof_of_possession_is_used() {
+    let used = |body: &str| assert_used(json_response("200 OK", body), "", "AT-1");
+    used(r#"{"access_token":"AT-1","token_type":"Application Access Token","expires_in":"1799"}"#);
+    for kind in ["BearerToken", "jwt-bearer", "bot", ""] {
+        used(&format!(
+            r#"{{"access_token":"AT-1","token_type":"{kind}","expires_in":60}}"#
+        ));
+    }
+    assert_used(
+        json_response(
+            "200 OK",
+            r#"{"ok":true,"token_type":"bot","authed_user":{"access_token":"AT-1","token_type":"user"}}"#,
+        ),
+        "token_response.access_token = \"/authed_user/access_token\"",
+        "AT-1",
+    );
+}
+
+#[test]
+fn a_response_in_iso_8859_1_is_read() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json;charset=ISO-8859-1\r\nconnection: close\r\n";
+    let body = b"{\"access_token\":\"t\",\"expires_in\":60,\"owner\":\"Jos\xE9\"}";
+    let mut response = format!("{head}content-length: {}\r\n\r\n", body.len()).into_bytes();
+    response.extend_from_slice(body);
+    assert_used(response, "", "t");
+}
+
+#[test]
 fn created_is_a_success_and_forms_are_read() {
     assert_used(
         json_response("201 Created", r#"{"access_token":"t","expires_in":60}"#),
@@ -148,6 +176,10 @@ fn no_lifetime_or_a_senseless_one_means_the_default() {
         r#","expires_in":null"#,
         r#","expires_in":"soon""#,
         r#","expires_in":{}"#,
+        r#","expires_in":0"#,
+        r#","expires_in":-1"#,
+        r#","expires_in":"0""#,
+        r#","expires_in":1e30"#,
     ] {
         let body = format!(r#"{{"access_token":"t"{member}}}"#);
         assert_lifetime(&body, "", Duration::from_secs(300));
@@ -160,17 +192,27 @@ fn no_lifetime_or_a_senseless_one_means_the_default() {
 }
 
 #[test]
-fn a_lifetime_is_kept_within_a_day() {
+fn a_long_lifetime_is_used_as_told() {
+    let year = Duration::from_secs(31_536_000);
+    let body = r#"{"access_token":"t","expires_in":31536000}"#;
+    assert_lifetime(body, "", year);
     assert_lifetime(
-        r#"{"access_token":"t","expires_in":1e30}"#,
-        "",
-        Duration::from_secs(86_400),
+        r#"{"access_token":"t"}"#,
+        "token_response.default_lifetime = \"365d\"",
+        year,
     );
-    assert_lifetime(
-        r#"{"access_token":"t","expires_in":31536000}"#,
-        "",
-        Duration::from_secs(86_400),
-    );
+}
+
+#[test]
+fn a_token_without_a_lifetime_is_requested_once() {
+    for lifetime in ["0", "-1", "\"0\""] {
+        let body = format!(r#"{{"access_token":"AT-1","expires_in":{lifetime}}}"#);
+        let (sidecar, tokens, _upstream) = with_answer(json_response("200 OK", &body), "");
+        sidecar.wait_until_ready();
+        std::thread::sleep(Duration::from_secs(3));
+        assert_eq!(sidecar.get("/").status, 200);
+        assert_eq!(tokens.count(), 1, "{lifetime}");
+    }
 }
 
 #[track_caller]

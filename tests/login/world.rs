@@ -23,42 +23,24 @@ const TEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub(crate) struct World {
     pub(crate) server: AuthorizationServer,
-    folder: tempfile::TempDir,
+    folder: Folder,
     /// Ends the server's thread when it is dropped.
     _running: mpsc::Sender<()>,
 }
 
 impl World {
     pub(crate) fn new(options: Options) -> Self {
-        let (running, ended) = mpsc::channel::<()>();
-        let (started, start) = mpsc::channel();
-        thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            started
-                .send(
-                    runtime
-                        .block_on(AuthorizationServer::start(options))
-                        .unwrap(),
-                )
-                .unwrap();
-            runtime.block_on(async {
-                while matches!(ended.try_recv(), Err(mpsc::TryRecvError::Empty)) {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-            });
-        });
+        let start = || async { AuthorizationServer::start(options).await.unwrap() };
+        let (server, running) = on_thread(start);
         Self {
-            server: start.recv().unwrap(),
-            folder: tempfile::tempdir().unwrap(),
+            server,
+            folder: Folder::new(),
             _running: running,
         }
     }
 
     pub(crate) fn store(&self) -> PathBuf {
-        self.folder.path().join("store")
+        self.folder.store()
     }
 
     /// Writes a configuration with the provider `demo`; `more` are lines of its table, `rest` comes after it.
@@ -67,21 +49,26 @@ impl World {
         let text = format!(
             "[admin]\nlisten = \"{admin}\"\n[store]\npath = {store:?}\n[providers.demo]\n\
              grant_type = \"authorization_code\"\nbase_url = {base:?}\ntoken_endpoint = {token:?}\n\
-             authorization_endpoint = {authorize:?}\nrevocation_endpoint = {revoke:?}\nclient_id = {client_id:?}\n\
+             authorization_endpoint = {authorize:?}\n{revoke}client_id = {client_id:?}\n\
              client_secret = {secret:?}\n{more}\n{rest}",
             store = self.store(),
             base = self.server.base_url(),
             token = self.server.token_endpoint(),
             authorize = self.server.authorization_endpoint().unwrap(),
-            revoke = self.server.revocation_endpoint().unwrap(),
+            revoke = self
+                .server
+                .revocation_endpoint()
+                .map_or_else(String::new, |address| {
+                    format!("revocation_endpoint = {address:?}\n")
+                }),
             secret = client_secret,
         );
-        fs::write(self.folder.path().join("bearward.toml"), text).unwrap();
+        self.folder.write(&text);
     }
 
     /// Changes the configuration to a store in memory.
     pub(crate) fn keep_nothing(&self) {
-        let file = self.folder.path().join("bearward.toml");
+        let file = self.folder.0.path().join("bearward.toml");
         let text = fs::read_to_string(&file).unwrap();
         let path = format!("path = {:?}\n", self.store());
         assert!(text.contains(&path));
@@ -95,11 +82,62 @@ impl World {
 
     /// Starts the program in an environment of these variables alone.
     pub(crate) fn start_in(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Program {
+        self.folder.start_in(environment, arguments)
+    }
+
+    /// Runs the program to its end.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
+        self.start(arguments).ended()
+    }
+}
+
+/// Starts a server on a thread with a runtime, which ends when the sender is dropped.
+pub(crate) fn on_thread<T, F>(start: impl FnOnce() -> F + Send + 'static) -> (T, mpsc::Sender<()>)
+where
+    T: Send + 'static,
+    F: Future<Output = T>,
+{
+    let (running, ended) = mpsc::channel::<()>();
+    let (started, server) = mpsc::channel();
+    thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        started.send(runtime.block_on(start())).unwrap();
+        runtime.block_on(async {
+            while matches!(ended.try_recv(), Err(mpsc::TryRecvError::Empty)) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        });
+    });
+    (server.recv().unwrap(), running)
+}
+
+/// A folder with a configuration, in which the program is run.
+pub(crate) struct Folder(tempfile::TempDir);
+
+impl Folder {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn store(&self) -> PathBuf {
+        self.0.path().join("store")
+    }
+
+    /// Writes the configuration.
+    pub(crate) fn write(&self, text: &str) {
+        fs::write(self.0.path().join("bearward.toml"), text).unwrap();
+    }
+
+    /// Starts the program in an environment of these variables alone.
+    pub(crate) fn start_in(&self, environment: &[(&str, &str)], arguments: &[&str]) -> Program {
         let mut command = Command::new(env!("CARGO_BIN_EXE_bearward"));
         command
             .env_clear()
             .envs(environment.iter().copied())
-            .current_dir(self.folder.path())
+            .current_dir(self.0.path())
             .args(arguments);
         command
             .stdin(Stdio::piped())
@@ -108,11 +146,6 @@ impl World {
         let mut child = command.spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         Program { child, out }
-    }
-
-    /// Runs the program to its end.
-    pub(crate) fn run(&self, arguments: &[&str]) -> Ended {
-        self.start(arguments).ended()
     }
 }
 

@@ -21,6 +21,12 @@ pub(super) enum LoginError {
          open /login/ on the admin listener of the sidecar instead"
     )]
     StoreInMemory,
+    /// The store is this process's memory, and no sidecar can take such a login.
+    #[error(
+        "the configuration keeps logins in memory ([store] kind), so that this one would end with the command; \
+         configure a store on disk"
+    )]
+    NotKept,
     /// The sidecar keeps its login in memory and had one before.
     #[error(
         "the sidecar has a login already and keeps it in memory, so whether another one comes cannot be seen from \

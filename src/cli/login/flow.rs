@@ -164,7 +164,7 @@ impl LoginFlow<'_> {
 
     /// Signs in with the configured account, without a browser.
     pub(super) async fn log_in_by_account(&self) -> Result<(), LoginError> {
-        let store = self.open_store().await?;
+        let store = self.open_own_store().await?;
         let (login, clock) = self.stored_grant(&store);
         sign_in(TokenReceiver::Store(&login), self.provider, clock)
             .await
@@ -173,7 +173,7 @@ impl LoginFlow<'_> {
 
     /// Shows a code and the address to confirm it at, and waits until the person has done so (RFC 8628).
     pub(super) async fn log_in_by_device(&self) -> Result<(), LoginError> {
-        let store = self.open_store().await?;
+        let store = self.open_own_store().await?;
         let (login, clock) = self.stored_grant(&store);
         let endpoint = TokenEndpoint::new(self.provider.clone(), clock.clone());
         let device = device::authorize(&endpoint)
@@ -198,6 +198,14 @@ impl LoginFlow<'_> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let login = StoredGrant::new(self.provider.clone(), store.clone(), clock.clone());
         (login, clock)
+    }
+
+    /// Opens the store for a login that no sidecar can take instead.
+    async fn open_own_store(&self) -> Result<Arc<dyn Store>, LoginError> {
+        match self.location {
+            StoreLocation::Memory => Err(LoginError::NotKept),
+            _ => self.open_store().await,
+        }
     }
 
     /// Opens the store, which is known to be usable before the person is sent anywhere.

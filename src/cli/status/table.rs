@@ -62,9 +62,12 @@ fn member(value: &Value, name: &str) -> String {
 
 fn last_error(error: &Value) -> String {
     if error.is_null() {
-        "-".into()
-    } else {
-        format!("{}: {}", member(error, "kind"), member(error, "message"))
+        return "-".into();
+    }
+    let text = format!("{}: {}", member(error, "kind"), member(error, "message"));
+    match &error["description"] {
+        Value::Null => text,
+        _ => format!("{text} ({})", member(error, "description")),
     }
 }
 

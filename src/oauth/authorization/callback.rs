@@ -57,7 +57,7 @@ pub enum CallbackError {
     NotCaptured {
         /// The name of the capture.
         name: String,
-        /// Why there is none.
+        /// The reason.
         reason: &'static str,
     },
     /// The code is too long or has invalid characters (RFC 6749 §A.11).

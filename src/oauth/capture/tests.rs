@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::*;
 use crate::{
-    clock::ManualClock,
+    clock::{Clock, ManualClock},
     oauth::{
         fake::{self, CANARY, Reply, TokenServer},
-        provider::{Capture, HostList},
+        provider::{Capture, HostList, Lifetime},
     },
     secret::Secret,
 };
@@ -15,8 +15,10 @@ use crate::{
 fn issued() -> Issued {
     Issued {
         access_token: Secret::new(CANARY),
-        lifetime: std::time::Duration::from_secs(60),
+        lifetime: Lifetime::Never,
         refresh_token: None,
+        refresh_lifetime: None,
+        requested_at: ManualClock::new().now(),
         context: ApiContext::default(),
     }
 }

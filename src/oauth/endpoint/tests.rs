@@ -13,7 +13,7 @@ use crate::{
     clock::ManualClock,
     oauth::{
         fake::{self, CANARY, Reply, TokenServer},
-        provider::{ClientAuth, HostList, TokenMethod},
+        provider::{ClientAuth, HostList, Lifetime, TokenMethod},
     },
     secret::Secret,
     tls::Trust,
@@ -26,7 +26,7 @@ async fn ask(provider: Provider) -> Result<Issued, TokenRequestError> {
 }
 
 async fn fault_of(provider: Provider) -> Fault {
-    let error = ask(provider).await.unwrap_err();
+    let error = Box::pin(ask(provider)).await.unwrap_err();
     assert!(!format!("{error} {error:?}").contains(CANARY));
     error.fault().clone()
 }
@@ -36,7 +36,7 @@ async fn a_token_request_follows_the_rfc() {
     let server = TokenServer::start(Reply::Token(60)).await;
     let issued = ask(fake::provider(&server.url())).await.unwrap();
     assert_eq!(issued.access_token.expose(), format!("{CANARY}-1"));
-    assert_eq!(issued.lifetime, Duration::from_secs(60));
+    assert_eq!(issued.lifetime, Lifetime::For(Duration::from_secs(60)));
     let request = server.requests().remove(0);
     assert!(request.starts_with("POST /token HTTP/1.1\r\n"), "{request}");
     for line in [
@@ -145,7 +145,7 @@ async fn network_failures_have_distinct_faults() {
 }
 
 async fn error_of(provider: Provider) -> TokenRequestError {
-    ask(provider).await.unwrap_err()
+    Box::pin(ask(provider)).await.unwrap_err()
 }
 
 #[tokio::test]

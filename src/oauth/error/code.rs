@@ -15,6 +15,11 @@ impl ErrorCode {
         is_error_text(text, Self::MAX_BYTES).then(|| Self(text.into()))
     }
 
+    /// Creates the code that stands for one that cannot be shown.
+    pub fn unknown() -> Self {
+        Self("unknown_error".into())
+    }
+
     /// Returns the code.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -66,6 +66,15 @@ impl Assertion {
     /// The default of `lifetime`.
     pub const DEFAULT_LIFETIME: Duration = Duration::from_secs(60);
 
+    /// Returns the secrets, which may change in their files.
+    pub fn secrets(&self) -> impl Iterator<Item = &Arc<LiveSecret>> {
+        let key = match &self.source {
+            AssertionSource::Key(key) => Some(key),
+            AssertionSource::ClientSecret | AssertionSource::File(_) => None,
+        };
+        key.into_iter().chain(&self.kid)
+    }
+
     /// Returns the assertion of a provider that configures none: signed with the client secret, with the defaults.
     pub const fn of_client_secret() -> Self {
         Self {

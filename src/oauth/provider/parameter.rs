@@ -31,6 +31,14 @@ impl ParameterValue {
         templates.iter().map(Template::as_str)
     }
 
+    /// Returns the secret, if the value is one.
+    pub const fn secret(&self) -> Option<&Arc<LiveSecret>> {
+        match self {
+            Self::Secret(secret) => Some(secret),
+            Self::Text(_) | Self::List(_) => None,
+        }
+    }
+
     /// Returns the current values, with variables replaced by what `value` returns: one, unless it is a list.
     ///
     /// # Errors

@@ -84,6 +84,12 @@ impl Series {
                 .encode_family(&[("provider", &**name)])?
                 .encode_gauge(&provider.expiry_seconds())?;
         }
+        let mut login_expiry = family(out, &LOGIN_EXPIRY)?;
+        for (name, provider) in &providers {
+            login_expiry
+                .encode_family(&[("provider", &**name)])?
+                .encode_gauge(&provider.login_expiry_seconds())?;
+        }
         let mut login_required = family(out, &LOGIN_REQUIRED)?;
         for (name, provider) in &providers {
             login_required
@@ -117,7 +123,8 @@ mod families {
     pub(super) const CONNECTIONS: Family = ("bearward_connections", Gauge, "Open client connections.");
     pub(super) const TOKEN_REQUESTS: Family = ("bearward_token_requests", Counter, "Requests to the token endpoint by grant and outcome.");
     pub(super) const TOKEN_REQUEST_DURATION: Family = ("bearward_token_request_duration_seconds", Histogram, "Time that a request to the token endpoint took.");
-    pub(super) const TOKEN_EXPIRY: Family = ("bearward_token_expiry_timestamp_seconds", Gauge, "Expiry of the last token in seconds since 1970; 0 without one.");
+    pub(super) const TOKEN_EXPIRY: Family = ("bearward_token_expiry_timestamp_seconds", Gauge, "Expiry of the last token in seconds since 1970; 0 without one, or if it never expires.");
+    pub(super) const LOGIN_EXPIRY: Family = ("bearward_login_expiry_timestamp_seconds", Gauge, "Earliest known end of the login in seconds since 1970; 0 if none is known.");
     pub(super) const LOGIN_REQUIRED: Family = ("bearward_login_required", Gauge, "1 while a person has to log in.");
     pub(super) const RELOADS: Family = ("bearward_config_reloads", Counter, "Reloads of the configuration by outcome.");
     pub(super) const LOG_LINES_LOST: Family = ("bearward_log_lines_lost", Counter, "Log lines dropped because standard error was read too slowly.");

@@ -21,6 +21,8 @@ pub struct ProviderMetrics {
     durations: Buckets,
     /// Milliseconds since 1970; 0 without a token.
     expiry: AtomicU64,
+    /// Milliseconds since 1970; 0 without a known end.
+    login_expiry: AtomicU64,
     login_required: AtomicBool,
 }
 
@@ -33,14 +35,15 @@ impl ProviderMetrics {
         self.durations.record(elapsed);
     }
 
-    /// Sets the expiry of the current token; `None` without a token.
+    /// Sets the expiry of the current token; `None` without a token, and for one that never expires.
     pub fn set_expiry(&self, expiry: Option<SystemTime>) {
-        let since_1970 =
-            expiry.and_then(|expiry| expiry.duration_since(SystemTime::UNIX_EPOCH).ok());
-        let milliseconds = since_1970.map_or(0, |since| {
-            u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
-        });
-        self.expiry.store(milliseconds, Ordering::Relaxed);
+        self.expiry.store(milliseconds(expiry), Ordering::Relaxed);
+    }
+
+    /// Sets the earliest end of the login that is known.
+    pub fn set_login_expiry(&self, expiry: Option<SystemTime>) {
+        self.login_expiry
+            .store(milliseconds(expiry), Ordering::Relaxed);
     }
 
     /// Sets whether a person has to log in.
@@ -62,7 +65,19 @@ impl ProviderMetrics {
         Duration::from_millis(self.expiry.load(Ordering::Relaxed)).as_secs_f64()
     }
 
+    pub(super) fn login_expiry_seconds(&self) -> f64 {
+        Duration::from_millis(self.login_expiry.load(Ordering::Relaxed)).as_secs_f64()
+    }
+
     pub(super) fn needs_login(&self) -> bool {
         self.login_required.load(Ordering::Relaxed)
     }
+}
+
+/// Returns the milliseconds since 1970; 0 without a time.
+fn milliseconds(time: Option<SystemTime>) -> u64 {
+    let since_1970 = time.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());
+    since_1970.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
 }

@@ -2,7 +2,7 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::oauth::provider::Provider;
+use crate::oauth::provider::{ApiBase, Provider};
 
 /// Returns a digest of the settings that an access token depends on.
 ///
@@ -23,6 +23,10 @@ pub(super) fn settings_digest(provider: &Provider) -> String {
     }
     if let Some(sign_in) = &provider.sign_in {
         add(&sign_in.email);
+    }
+    if let Some(ApiBase::Response { from, append, .. }) = &provider.api_base {
+        add(from);
+        add(append);
     }
     digest(&parts)
 }

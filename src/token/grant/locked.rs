@@ -1,21 +1,22 @@
 //! Exclusive access to a provider's stored grant, from reading it to replacing it.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use tokio::sync::MutexGuard;
 
 use super::{
     binding::{client_digest, new_login_id},
     blocking::run_blocking,
+    life::times_after,
     state::{GrantContext, GrantState},
 };
 use crate::{
-    clock::BootInstant,
-    oauth::response::Issued,
+    oauth::{api_context::ApiContext, response::Issued},
     secret::Secret,
     token::{
         access_token::AccessToken,
-        store::{Lock, Record, StoreError},
+        schedule::RenewalPolicy,
+        store::{Lock, Record, StoreError, millis_since_1970},
     },
 };
 
@@ -116,7 +117,7 @@ impl<'a> LockedGrant<'a> {
         }
 
         self.is_same_login = before.is_some() && login_id(self.state.record.as_ref()) == before;
-        self.context.update_has_refresh_token(&self.state);
+        self.context.show_login(&self.state);
         if self.state.is_unsaved() {
             self.save().await
         } else {
@@ -133,6 +134,21 @@ impl<'a> LockedGrant<'a> {
     pub(in crate::token) fn access_token(&self) -> Option<AccessToken> {
         self.context
             .usable_access_token(self.state.record.as_ref()?)
+    }
+
+    /// Returns how the access token in the record is renewed.
+    pub(in crate::token) fn renewal_policy(&self) -> RenewalPolicy {
+        self.context
+            .renewal_policy(self.state.record.as_ref().unwrap_or(&Record::default()))
+    }
+
+    /// Returns the parts of a request to the API that the record holds.
+    pub(in crate::token) fn api_context(&self) -> ApiContext {
+        let record = self.state.record.as_ref();
+        ApiContext {
+            base: record.and_then(|record| record.access.as_ref()?.api_base.clone()),
+            captured: record.map_or_else(BTreeMap::new, |record| record.captured.clone()),
+        }
     }
 
     /// Returns the input for the next token request.
@@ -170,11 +186,10 @@ impl<'a> LockedGrant<'a> {
     pub(in crate::token) async fn record_issued(
         &mut self,
         issued: &Issued,
-        requested_at: BootInstant,
         refreshed: bool,
     ) -> Result<(), StoreError> {
-        self.state.record = Some(self.next_record(issued, requested_at, refreshed));
-        self.context.update_has_refresh_token(&self.state);
+        self.state.record = Some(self.next_record(issued, refreshed));
+        self.context.show_login(&self.state);
         self.save().await
     }
 
@@ -188,8 +203,10 @@ impl<'a> LockedGrant<'a> {
     ) -> Result<(), StoreError> {
         if let Some(record) = &mut self.state.record {
             record.refresh_token = Some(refresh_token.clone());
+            record.times.refreshed_at = Some(millis_since_1970(self.context.clock.wall()));
+            record.times.refresh_expires_at = None;
         }
-        self.context.update_has_refresh_token(&self.state);
+        self.context.show_login(&self.state);
         self.save().await
     }
 
@@ -201,7 +218,7 @@ impl<'a> LockedGrant<'a> {
         if let Some(record) = &mut self.state.record {
             record.refused = true;
         }
-        self.context.update_has_refresh_token(&self.state);
+        self.context.show_login(&self.state);
         self.save().await
     }
 
@@ -277,7 +294,7 @@ impl<'a> LockedGrant<'a> {
     /// Returns the record after a token response.
     ///
     /// A refresh response without a refresh token keeps the old one (RFC 6749 section 6).
-    fn next_record(&self, issued: &Issued, requested_at: BootInstant, refreshed: bool) -> Record {
+    fn next_record(&self, issued: &Issued, refreshed: bool) -> Record {
         let before = self.state.record.as_ref().filter(|_| refreshed);
         let old_refresh_token = || before.and_then(|record| record.refresh_token.clone());
         let configured = match before {
@@ -288,11 +305,12 @@ impl<'a> LockedGrant<'a> {
                 .configured_refresh_token()
                 .map(|(_, digest)| digest),
         };
-        let access = self.context.stored_access_token(
-            issued.access_token.clone(),
-            issued.lifetime,
-            requested_at,
-        );
+        let mut access = self.context.stored_access_token(issued);
+        let old_base = || before?.access.as_ref()?.api_base.clone();
+        access.api_base = issued.context.base.clone().or_else(old_base);
+        let mut captured = before.map_or_else(BTreeMap::new, |record| record.captured.clone());
+        captured.extend(issued.context.captured.clone());
+        let times = before.map(|record| &record.times);
         Record {
             refresh_token: issued.refresh_token.clone().or_else(old_refresh_token),
             refused: false,
@@ -303,7 +321,9 @@ impl<'a> LockedGrant<'a> {
             login: before
                 .and_then(|record| record.login.clone())
                 .or_else(|| Some(new_login_id())),
+            times: times_after(issued, access.requested_at_wall, times),
             access: Some(access),
+            captured,
         }
     }
 
@@ -320,7 +340,7 @@ impl<'a> LockedGrant<'a> {
         self.with_lock(move |lock| lock.save(&written)).await?;
         self.state.stored = Some(record.clone());
         self.state.record = Some(record);
-        self.context.update_has_refresh_token(&self.state);
+        self.context.show_login(&self.state);
         Ok(())
     }
 

@@ -1,10 +1,10 @@
 //! The recording of a login.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use super::{locked::LockedGrant, state::GrantContext};
 use crate::{
-    oauth::response::Issued,
+    oauth::{provider::Lifetime, response::Issued},
     token::{access_token::AccessToken, store::StoreError},
 };
 
@@ -22,25 +22,13 @@ impl<'a> PreparedLogin<'a> {
     /// Records a login. It outlives the process unless the result says `unsaved`.
     ///
     /// It replaces the login before, including its refresh token: the two accounts may differ.
-    ///
-    /// The lifetime is counted as if the code exchange had taken its whole timeout, up to a tenth of the lifetime. The
-    /// real time is unknown here, and a token is better dropped early than late.
+    /// The lifetime is counted from before the code was exchanged.
     pub async fn record(&mut self, issued: Issued) -> RecordedLogin {
-        let exchange_time = self
-            .context
-            .provider
-            .token_request
-            .timeout
-            .min(issued.lifetime / 10);
-        let requested_at = self.context.clock.now() - exchange_time;
-        let unsaved = self
-            .grant
-            .record_issued(&issued, requested_at, false)
-            .await
-            .err();
+        let unsaved = self.grant.record_issued(&issued, false).await.err();
         RecordedLogin {
             token: self.grant.access_token(),
             has_refresh_token: issued.refresh_token.is_some(),
+            is_short: issued.refresh_token.is_none() && is_short(issued.lifetime),
             unsaved,
         }
     }
@@ -61,6 +49,13 @@ pub struct RecordedLogin {
     pub token: Option<AccessToken>,
     /// Whether it brought a refresh token. A login without one ends with its access token.
     pub has_refresh_token: bool,
+    /// Whether it brought no refresh token and an access token of at most a day.
+    pub is_short: bool,
     /// Why it could not be written and is only in memory.
     pub unsaved: Option<StoreError>,
+}
+
+fn is_short(lifetime: Lifetime) -> bool {
+    const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+    matches!(lifetime, Lifetime::For(lifetime) if lifetime <= DAY)
 }

@@ -3,23 +3,31 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
+
+use url::Url;
 
 use super::{
     binding::{client_digest, settings_digest},
     blocking::run_blocking,
+    life::{login_end, refresh_token_left},
 };
 use crate::{
-    clock::{BootInstant, Clock},
-    oauth::provider::Provider,
+    clock::Clock,
+    oauth::{
+        api_context::ApiContext,
+        provider::{ApiBase, Lifetime, Provider},
+        response::Issued,
+    },
     secret::Secret,
+    telemetry::metrics::ProviderMetrics,
     token::{
         access_token::AccessToken,
         jitter::random,
-        schedule::TokenDeadlines,
+        schedule::{RenewalPolicy, TokenDeadlines},
         store::{Lock, Record, Store, StoreError, StoredAccessToken},
     },
 };
@@ -52,7 +60,10 @@ pub(super) struct GrantContext {
     pub(super) provider: Arc<Provider>,
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Arc<dyn Clock>,
+    metrics: Option<Arc<ProviderMetrics>>,
     has_refresh_token: AtomicBool,
+    /// The known end of the login in milliseconds since 1970; 0 without one.
+    login_end: AtomicU64,
 }
 
 impl GrantContext {
@@ -65,8 +76,15 @@ impl GrantContext {
             provider,
             store,
             clock,
+            metrics: None,
             has_refresh_token: AtomicBool::new(false),
+            login_end: AtomicU64::new(0),
         }
+    }
+
+    /// Shows the end of the login in `metrics`.
+    pub(super) fn set_metrics(&mut self, metrics: Arc<ProviderMetrics>) {
+        self.metrics = Some(metrics);
     }
 
     /// Reads the record in the store.
@@ -80,13 +98,26 @@ impl GrantContext {
         self.has_refresh_token.load(Ordering::Relaxed)
     }
 
-    /// Updates [`GrantContext::has_refresh_token`] from the record in use.
-    pub(super) fn update_has_refresh_token(&self, state: &GrantState) {
-        let has = state
-            .record
-            .as_ref()
-            .is_some_and(|record| record.usable_refresh_token().is_some());
+    /// Returns the earliest known end of the login in the record last read.
+    pub(super) fn login_expires_at(&self) -> Option<SystemTime> {
+        let end = Duration::from_millis(self.login_end.load(Ordering::Relaxed));
+        SystemTime::UNIX_EPOCH
+            .checked_add(end)
+            .filter(|_| !end.is_zero())
+    }
+
+    /// Updates what status and metrics show of the record in use.
+    pub(super) fn show_login(&self, state: &GrantState) {
+        let record = state.record.as_ref();
+        let has = record.is_some_and(|record| record.usable_refresh_token().is_some());
         self.has_refresh_token.store(has, Ordering::Relaxed);
+        let ours = record.filter(|record| !self.belongs_to_other_client(record));
+        let end = ours.and_then(|record| login_end(record, &self.provider));
+        self.login_end
+            .store(end.unwrap_or_default(), Ordering::Relaxed);
+        if let Some(metrics) = &self.metrics {
+            metrics.set_login_expiry(self.login_expires_at());
+        }
     }
 
     /// Returns how long a lock is waited for: a token request, its repetition, and the disk.
@@ -141,30 +172,64 @@ impl GrantContext {
             .access
             .as_ref()
             .filter(|access| access.settings == settings_digest(&self.provider))?;
+        if !self.is_base_allowed(access.api_base.as_ref()) {
+            return None;
+        }
         let now = self.clock.now();
-        let requested_at = access.requested_at(now, self.clock.wall())?;
         let deadlines = TokenDeadlines::new(
-            requested_at,
+            now,
             access.lifetime(),
-            self.provider.refresh.before,
+            self.renewal_policy(record),
             random(),
-        );
+        )
+        .earlier_by(self.age(record, access)?);
+        let context = ApiContext {
+            base: access.api_base.clone(),
+            captured: record.captured.clone(),
+        };
         let token = AccessToken::new(access.token.clone(), deadlines, &*self.clock);
-        token.is_usable(now).then_some(token)
+        token.is_usable(now).then(|| token.with_context(context))
     }
 
-    /// Creates the stored form of an access token that was requested at `requested_at`.
-    pub(super) fn stored_access_token(
-        &self,
-        token: Secret,
-        lifetime: Duration,
-        requested_at: BootInstant,
-    ) -> StoredAccessToken {
+    /// Returns how the access token in `record` is renewed.
+    pub(super) fn renewal_policy(&self, record: &Record) -> RenewalPolicy {
+        let can_renew = record.usable_refresh_token().is_some() || self.provider.can_renew_alone();
+        let login_left = refresh_token_left(record, &self.provider);
+        RenewalPolicy::new(&self.provider, can_renew, login_left)
+    }
+
+    /// Returns the time since the access token in `record` was requested, unless it is uncertain.
+    ///
+    /// The access token of a login without a refresh token is the login. A person should not have to log in because
+    /// the machine was restarted, so that the time of day is enough for it.
+    fn age(&self, record: &Record, access: &StoredAccessToken) -> Option<Duration> {
+        let (now, wall) = (self.clock.now(), self.clock.wall());
+        let is_login = record.refresh_token.is_none() && !self.provider.can_renew_alone();
+        if !is_login {
+            return access.age(now, wall);
+        }
+        let is_endless = access.lifetime() == Lifetime::Never
+            && self.provider.token_response.max_lifetime.is_none();
+        access
+            .longest_age(now, wall)
+            .or(is_endless.then_some(Duration::ZERO))
+    }
+
+    /// Returns whether requests may go to the stored base under today's settings.
+    fn is_base_allowed(&self, base: Option<&Url>) -> bool {
+        match &self.provider.api_base {
+            Some(ApiBase::Response { allow, .. }) => base.is_some_and(|base| allow.allows(base)),
+            Some(ApiBase::Url(_)) | None => true,
+        }
+    }
+
+    /// Creates the stored form of an issued access token.
+    pub(super) fn stored_access_token(&self, issued: &Issued) -> StoredAccessToken {
         StoredAccessToken::new(
-            token,
+            issued.access_token.clone(),
             settings_digest(&self.provider),
-            requested_at,
-            lifetime,
+            issued.requested_at,
+            issued.lifetime,
             self.clock.now(),
             self.clock.wall(),
         )

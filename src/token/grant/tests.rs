@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     clock::ManualClock,
-    oauth::{fake, response::Issued},
+    oauth::{api_context::ApiContext, fake, provider::Lifetime, response::Issued},
     secret::LiveSecret,
     token::store::{self, Record, StoreLocation},
 };
@@ -40,9 +40,11 @@ impl World {
 fn issued(refresh_token: Option<&str>) -> Issued {
     Issued {
         access_token: Secret::new("access"),
-        lifetime: Duration::from_secs(1000),
+        lifetime: Lifetime::For(Duration::from_secs(1000)),
         refresh_token: refresh_token.map(Secret::new),
-        context: crate::oauth::api_context::ApiContext::default(),
+        refresh_lifetime: None,
+        requested_at: ManualClock::new().now(),
+        context: ApiContext::default(),
     }
 }
 
@@ -107,7 +109,7 @@ async fn the_store_wins_over_the_configuration_until_the_configuration_changes()
     assert_eq!(refresh_token(&grant).await.as_deref(), Some("first"));
     let mut locked = grant.lock().await.unwrap();
     locked
-        .record_issued(&issued(Some("rotated")), world.clock.now(), true)
+        .record_issued(&issued(Some("rotated")), true)
         .await
         .unwrap();
     drop(locked);
@@ -219,10 +221,7 @@ async fn a_refresh_without_a_refresh_token_keeps_the_old_one_and_a_login_does_no
     let grant = world.grant(None);
     grant.log_in(issued(Some("r1"))).await.unwrap();
     let mut locked = grant.lock().await.unwrap();
-    locked
-        .record_issued(&issued(None), world.clock.now(), true)
-        .await
-        .unwrap();
+    locked.record_issued(&issued(None), true).await.unwrap();
     drop(locked);
     assert_eq!(
         refresh_token(&world.grant(None)).await.as_deref(),
@@ -254,7 +253,7 @@ async fn a_login_keeps_its_name_while_its_tokens_rotate_and_another_gets_another
     let configured = name();
     assert!(configured.is_some());
     locked
-        .record_issued(&issued(Some("r2")), world.clock.now(), true)
+        .record_issued(&issued(Some("r2")), true)
         .await
         .unwrap();
     assert_eq!(name(), configured);
@@ -281,7 +280,7 @@ async fn a_configured_token_that_was_used_once_is_never_used_again() {
     let mut locked = second.lock().await.unwrap();
     locked.reload().await.unwrap();
     locked
-        .record_issued(&issued(Some("r2")), world.clock.now(), true)
+        .record_issued(&issued(Some("r2")), true)
         .await
         .unwrap();
     drop(locked);
@@ -373,7 +372,7 @@ async fn a_configured_token_is_used_again_if_another_client_obtained_nothing_wit
     let mut locked = right.lock().await.unwrap();
     locked.reload().await.unwrap();
     locked
-        .record_issued(&issued(Some("r2")), world.clock.now(), true)
+        .record_issued(&issued(Some("r2")), true)
         .await
         .unwrap();
     drop(locked);

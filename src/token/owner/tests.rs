@@ -7,10 +7,17 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     clock::ManualClock,
-    oauth::error::{Fault, TokenRequestError},
+    oauth::{
+        error::{Fault, TokenRequestError},
+        provider::Lifetime,
+    },
     secret::Secret,
     telemetry::metrics::Metrics,
-    token::{access_token::AccessToken, cache::TokenCache, schedule::TokenDeadlines},
+    token::{
+        access_token::AccessToken,
+        cache::TokenCache,
+        schedule::{RenewalPolicy, TokenDeadlines},
+    },
 };
 
 fn new(clock: &ManualClock, metrics: &Metrics) -> (StateOwner, StateHandle) {
@@ -23,8 +30,12 @@ fn new(clock: &ManualClock, metrics: &Metrics) -> (StateOwner, StateHandle) {
 }
 
 fn token(clock: &ManualClock, number: usize) -> Token {
-    let lifetime = Duration::from_secs(100);
-    let deadlines = TokenDeadlines::new(clock.now(), lifetime, None, 0.0);
+    let lifetime = Lifetime::For(Duration::from_secs(100));
+    let policy = RenewalPolicy {
+        can_renew: true,
+        ..RenewalPolicy::default()
+    };
+    let deadlines = TokenDeadlines::new(clock.now(), lifetime, policy, 0.0);
     Arc::new(AccessToken::new(
         Secret::new(format!("t{number}")),
         deadlines,
@@ -63,8 +74,8 @@ fn change(owner: &mut StateOwner, clock: &ManualClock, number: usize, issued: &m
         }
         3 => owner.publish(Publication::Unchanged),
         4 => owner.fail(failure(), retry),
-        5 => owner.require_login(None, true),
-        6 => owner.require_login(Some(failure()), false),
+        5 => owner.end_login(),
+        6 => owner.require_login(Some(failure()), None),
         7 => {
             if let Some(token) = issued.last() {
                 let _ = owner.invalidate(token, ReplayPlan::Follows);
@@ -151,6 +162,6 @@ fn metrics_follow_the_state() {
     };
     owner.publish(Publication::Restored(token(&clock, 1)));
     assert!(expiry(&metrics) > 1.0e9);
-    owner.require_login(None, true);
+    owner.end_login();
     assert!(expiry(&metrics).abs() < f64::EPSILON);
 }

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     outcome::{AttemptError, AttemptOutcome, LoginReason},
+    refused_refreshes::{RETRY_INTERVAL, RefusedRefreshes},
     requester::TokenRequester,
 };
 use crate::{
@@ -24,6 +25,7 @@ use crate::{
     token::{
         access_token::{AccessToken, Token, TokenState},
         grant::{LockedGrant, RefreshInput, StoreCheck, StoredGrant},
+        schedule::RenewalPolicy,
         snapshot::AttemptStart,
         store::StoreError,
     },
@@ -38,6 +40,7 @@ pub(super) struct Acquirer {
     grant: Option<Arc<StoredGrant>>,
     /// The signal that asks the refresher to end.
     stop: CancellationToken,
+    refused_refreshes: RefusedRefreshes,
     /// The invalidated token whose stay in the record was reported last.
     reported_stale: Option<Token>,
 }
@@ -67,6 +70,7 @@ impl Acquirer {
             requester,
             grant,
             stop,
+            refused_refreshes: RefusedRefreshes::default(),
             reported_stale: None,
         }
     }
@@ -130,14 +134,16 @@ impl Acquirer {
     async fn request_for_client(&self) -> Result<AttemptOutcome, AttemptError> {
         let grant = Grant::without_login(&self.provider)
             .unwrap_or_else(|| unreachable!("a provider that needs a login has a stored grant"));
-        let context = ApiContext::default();
-        let (response, requested_at) = self.requester.request(grant, &context).await;
+        let response = self.requester.request(grant, &ApiContext::default()).await;
+        let policy = RenewalPolicy::new(&self.provider, true, None);
         let token = response
-            .and_then(|issued| self.requester.to_token(issued, requested_at))
+            .and_then(|mut issued| {
+                let context = std::mem::take(&mut issued.context);
+                self.requester.to_token(issued, policy, context)
+            })
             .map_err(AttemptError::Request)?;
         Ok(AttemptOutcome::Issued {
             token,
-            requested_at,
             unsaved: None,
         })
     }
@@ -195,6 +201,10 @@ impl Acquirer {
             }
             RefreshInput::LoggedOut => (LoginReason::LoggedOut, None),
             RefreshInput::OtherClient => (LoginReason::OtherClient, None),
+            // The login is its access token, which is good.
+            RefreshInput::Missing if start.current.is_some() => {
+                return Ok(AttemptOutcome::NotRenewable);
+            }
             RefreshInput::Missing => (LoginReason::Missing, None),
             RefreshInput::Refused => {
                 let refusal = Fault::Refused(TokenRefusal::InvalidGrant);
@@ -204,30 +214,37 @@ impl Acquirer {
                 (LoginReason::Refused(TokenRequestError::new(refusal)), last)
             }
         };
-        Ok(AttemptOutcome::LoginRequired { reason, last })
+        Ok(AttemptOutcome::LoginRequired {
+            reason,
+            last,
+            retry_at: None,
+        })
     }
 
     /// Refreshes the token (RFC 6749 section 6).
     async fn refresh(
-        &self,
+        &mut self,
         locked: &mut LockedGrant<'_>,
         refresh_token: &Secret,
     ) -> Result<AttemptOutcome, AttemptError> {
         locked.reserve().await?;
         let grant = Grant::RefreshToken { refresh_token };
         // Refreshes may be at an address of the login's own.
-        let context = ApiContext::default();
-        let (mut response, mut requested_at) = self.requester.request(grant, &context).await;
-        if response
+        let context = locked.api_context();
+        let mut response = self.requester.request(grant, &context).await;
+        let is_lost = response
             .as_ref()
-            .is_err_and(TokenRequestError::may_have_been_received)
-        {
+            .is_err_and(TokenRequestError::may_have_been_received);
+        if is_lost && self.provider.refresh.retry_lost_answer {
             // The refresh token may be spent and its successor lost. Many servers repeat their response at once.
             tracing::warn!(provider = %self.provider.name, "token.response_lost: requesting once more");
-            (response, requested_at) = self.requester.request(grant, &context).await;
+            response = self.requester.request(grant, &context).await;
         }
         match response {
-            Ok(issued) => self.record_issued(locked, issued, requested_at, true).await,
+            Ok(issued) => {
+                self.refused_refreshes.clear();
+                self.record_issued(locked, issued, true).await
+            }
             Err(error) if error.refusal() == Some(TokenRefusal::InvalidGrant) => {
                 self.record_refusal(locked, error).await
             }
@@ -236,9 +253,31 @@ impl Acquirer {
                     // The access token beside it is unusable, but the refresh token that was sent is spent.
                     locked.record_rotation(refresh_token).await?;
                 }
-                Err(AttemptError::Request(error))
+                self.judge_refusal(locked, refresh_token, error).await
             }
         }
+    }
+
+    /// Decides whether a failed refresh counts as the end of the login. The refresh token is kept all the same.
+    async fn judge_refusal(
+        &mut self,
+        locked: &mut LockedGrant<'_>,
+        refresh_token: &Secret,
+        error: TokenRequestError,
+    ) -> Result<AttemptOutcome, AttemptError> {
+        let now = self.clock.now();
+        if !self.refused_refreshes.record(refresh_token, &error, now) {
+            return Err(AttemptError::Request(error));
+        }
+        if self.provider.sign_in.is_some() {
+            tracing::warn!(provider = %self.provider.name, %error, "login.refused: signing in again");
+            return self.sign_in(locked).await;
+        }
+        Ok(AttemptOutcome::LoginRequired {
+            reason: LoginReason::Refused(error),
+            last: None,
+            retry_at: Some(now + RETRY_INTERVAL),
+        })
     }
 
     /// Records that the refresh token was refused for good. That outlives the process.
@@ -259,16 +298,16 @@ impl Acquirer {
         Ok(AttemptOutcome::LoginRequired {
             reason: LoginReason::Refused(error),
             last: None,
+            retry_at: None,
         })
     }
 
     /// Signs in with the configured account, without a browser.
     async fn sign_in(&self, locked: &mut LockedGrant<'_>) -> Result<AttemptOutcome, AttemptError> {
         locked.reserve().await?;
-        let (response, requested_at) = self.requester.sign_in().await;
+        let response = self.requester.sign_in().await;
         let issued = response.map_err(AttemptError::SignIn)?;
-        self.record_issued(locked, issued, requested_at, false)
-            .await
+        self.record_issued(locked, issued, false).await
     }
 
     /// Writes what a response brought before any of it is used. No wait stands between its arrival and the write.
@@ -276,19 +315,12 @@ impl Acquirer {
         &self,
         locked: &mut LockedGrant<'_>,
         issued: Issued,
-        requested_at: BootInstant,
         refreshed: bool,
     ) -> Result<AttemptOutcome, AttemptError> {
-        let unsaved = locked
-            .record_issued(&issued, requested_at, refreshed)
-            .await
-            .err();
-        match (self.requester.to_token(issued, requested_at), unsaved) {
-            (Ok(token), unsaved) => Ok(AttemptOutcome::Issued {
-                token,
-                requested_at,
-                unsaved,
-            }),
+        let unsaved = locked.record_issued(&issued, refreshed).await.err();
+        let (policy, context) = (locked.renewal_policy(), locked.api_context());
+        match (self.requester.to_token(issued, policy, context), unsaved) {
+            (Ok(token), unsaved) => Ok(AttemptOutcome::Issued { token, unsaved }),
             (Err(_), Some(error)) => Err(AttemptError::Store(error)),
             (Err(error), None) => Err(AttemptError::Request(error)),
         }

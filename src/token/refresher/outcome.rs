@@ -11,7 +11,6 @@ pub(super) enum AttemptOutcome {
     /// The token endpoint issued a token.
     Issued {
         token: AccessToken,
-        requested_at: BootInstant,
         /// Why its refresh token is only in memory.
         unsaved: Option<StoreError>,
     },
@@ -24,7 +23,11 @@ pub(super) enum AttemptOutcome {
         reason: LoginReason,
         /// A usable token of the login that ended.
         last: Option<AccessToken>,
+        /// When the refresh token is tried again, unless it was refused for good.
+        retry_at: Option<BootInstant>,
     },
+    /// The current token is good and stays; it cannot be renewed without a login.
+    NotRenewable,
 }
 
 /// Why a person has to log in.
@@ -33,7 +36,7 @@ pub(super) enum LoginReason {
     Missing,
     /// The login was ended by a logout.
     LoggedOut,
-    /// The authorization server refused the refresh token.
+    /// The authorization server refused the refresh token: for good, or so often that it seems so.
     Refused(TokenRequestError),
     /// The refresh token belongs to another client or server.
     OtherClient,
@@ -54,4 +57,14 @@ pub(super) enum AttemptError {
     /// The refresher was asked to end before anything was requested.
     #[error("the refresher was asked to end")]
     Stopped,
+}
+
+impl AttemptError {
+    /// Returns the authorization server's description of the error, for operators.
+    pub(super) fn description(&self) -> Option<&str> {
+        match self {
+            Self::Request(error) | Self::SignIn(error) => error.description_text(),
+            Self::Store(_) | Self::Stopped => None,
+        }
+    }
 }

@@ -6,18 +6,22 @@ use std::sync::{
 };
 
 use crate::{
-    clock::{BootInstant, Clock},
+    clock::Clock,
     oauth::{
         api_context::ApiContext,
         endpoint::TokenEndpoint,
         error::{Fault, TokenRequestError},
         grant::Grant,
-        provider::{GrantType, Provider},
+        provider::{ApiBase, GrantType, Provider},
         response::Issued,
         sign_in,
     },
     telemetry::metrics::ProviderMetrics,
-    token::{access_token::AccessToken, jitter::random, schedule::TokenDeadlines},
+    token::{
+        access_token::AccessToken,
+        jitter::random,
+        schedule::{RenewalPolicy, TokenDeadlines},
+    },
 };
 
 /// The client of one provider's token endpoint. It counts every request in status and metrics.
@@ -45,29 +49,29 @@ impl TokenRequester {
         }
     }
 
-    /// Makes one token request and returns when it began. `context` holds the captured values of the login.
+    /// Makes one token request. `context` holds the captured values of the login.
     pub(super) async fn request(
         &self,
         grant: Grant<'_>,
         context: &ApiContext,
-    ) -> (Result<Issued, TokenRequestError>, BootInstant) {
+    ) -> Result<Issued, TokenRequestError> {
         self.count(grant.name(), self.endpoint.request(grant, context))
             .await
     }
 
-    /// Signs in with the configured account and exchanges the code, and returns when that began.
-    pub(super) async fn sign_in(&self) -> (Result<Issued, TokenRequestError>, BootInstant) {
+    /// Signs in with the configured account and exchanges the code.
+    pub(super) async fn sign_in(&self) -> Result<Issued, TokenRequestError> {
         let grant_type = GrantType::AuthorizationCode.as_str();
         self.count(grant_type, sign_in::sign_in(&self.endpoint))
             .await
     }
 
-    /// Counts a token request in status and metrics, and returns when it began.
+    /// Counts a token request in status and metrics.
     async fn count(
         &self,
         grant_type: &str,
         request: impl Future<Output = Result<Issued, TokenRequestError>>,
-    ) -> (Result<Issued, TokenRequestError>, BootInstant) {
+    ) -> Result<Issued, TokenRequestError> {
         self.token_requests.fetch_add(1, Ordering::Relaxed);
         let requested_at = self.clock.now();
         let response = request.await;
@@ -76,28 +80,30 @@ impl TokenRequester {
             .map_or_else(|error| error.kind(), |_| "ok");
         let elapsed = self.clock.now().since(requested_at);
         self.metrics.record_request(grant_type, outcome, elapsed);
-        (response, requested_at)
+        response
     }
 
-    /// Gives an issued token its deadlines, counted from before the request.
+    /// Gives an issued token its deadlines, counted from before the request, and its context.
     ///
     /// # Errors
-    /// Its lifetime is over already.
+    /// Its lifetime is over already, or the API's base is not known.
     pub(super) fn to_token(
         &self,
         issued: Issued,
-        requested_at: BootInstant,
+        policy: RenewalPolicy,
+        context: ApiContext,
     ) -> Result<AccessToken, TokenRequestError> {
-        let before = self.provider.refresh.before;
-        let deadlines = TokenDeadlines::new(requested_at, issued.lifetime, before, random());
-        if self.clock.now() >= deadlines.usable_until {
+        let needs_base = matches!(self.provider.api_base, Some(ApiBase::Response { .. }));
+        if needs_base && context.base.is_none() {
+            let unknown = "no response since the login has `api_base.from`";
+            return Err(TokenRequestError::new(Fault::ApiBase(unknown)));
+        }
+        let deadlines = TokenDeadlines::new(issued.requested_at, issued.lifetime, policy, random());
+        let token = AccessToken::new(issued.access_token, deadlines, &*self.clock);
+        if !token.is_usable(self.clock.now()) {
             let expired = Fault::NotAToken("its lifetime was over when it came");
             return Err(TokenRequestError::new(expired));
         }
-        Ok(AccessToken::new(
-            issued.access_token,
-            deadlines,
-            &*self.clock,
-        ))
+        Ok(token.with_context(context))
     }
 }

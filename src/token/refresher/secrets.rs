@@ -9,6 +9,7 @@ use crate::{oauth::provider::Provider, secret::Secret};
 /// The secrets of one provider that may change.
 pub(super) struct WatchedSecrets {
     client: Option<watch::Receiver<Arc<Secret>>>,
+    account: Option<watch::Receiver<Arc<Secret>>>,
     password: Option<watch::Receiver<Arc<Secret>>>,
     refresh_token: Option<watch::Receiver<Arc<Secret>>>,
 }
@@ -21,6 +22,7 @@ impl WatchedSecrets {
                 .client_secret
                 .as_ref()
                 .map(|secret| secret.subscribe()),
+            account: provider.password.as_ref().map(|secret| secret.subscribe()),
             password: provider
                 .sign_in
                 .as_ref()
@@ -38,6 +40,7 @@ impl WatchedSecrets {
     pub(super) fn mark_unchanged(&mut self) {
         for secret in [
             &mut self.client,
+            &mut self.account,
             &mut self.password,
             &mut self.refresh_token,
         ]
@@ -55,6 +58,7 @@ impl WatchedSecrets {
     pub(super) async fn changed(&mut self, needs_operator: bool) {
         tokio::select! {
             () = changed(&mut self.client), if needs_operator => {}
+            () = changed(&mut self.account), if needs_operator => {}
             () = changed(&mut self.password), if needs_operator => {}
             () = changed(&mut self.refresh_token) => {}
         }

@@ -5,9 +5,16 @@ use std::time::SystemTime;
 use super::*;
 use crate::{
     clock::{Clock, ManualClock},
-    oauth::error::{Fault, TokenRefusal, TokenRequestError},
+    oauth::{
+        error::{Fault, TokenRefusal, TokenRequestError},
+        provider::Lifetime,
+    },
     secret::Secret,
-    token::{access_token::AccessToken, schedule::TokenDeadlines, store::StoreError},
+    token::{
+        access_token::AccessToken,
+        schedule::{RenewalPolicy, TokenDeadlines},
+        store::StoreError,
+    },
 };
 
 const NOW: BootInstant = BootInstant::from_boot(Duration::from_secs(1000));
@@ -19,7 +26,11 @@ fn seconds(seconds: u64) -> Duration {
 fn token(secret: &str) -> Token {
     let clock = ManualClock::new();
     assert_eq!(clock.now(), NOW);
-    let deadlines = TokenDeadlines::new(NOW, seconds(3600), None, 0.0);
+    let policy = RenewalPolicy {
+        can_renew: true,
+        ..RenewalPolicy::default()
+    };
+    let deadlines = TokenDeadlines::new(NOW, Lifetime::For(seconds(3600)), policy, 0.0);
     Arc::new(AccessToken::new(Secret::new(secret), deadlines, &clock))
 }
 

@@ -1,12 +1,16 @@
 //! The record of one provider, and its JSON form with a format version. All pure.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+use url::Url;
 use zeroize::Zeroizing;
 
 use super::error::FileError;
-use crate::{clock::BootInstant, secret::Secret};
+use crate::{clock::BootInstant, oauth::provider::Lifetime, secret::Secret};
 
 /// The format version that is written. Older versions are read, and rewritten as this one.
 pub(super) const VERSION: u64 = 1;
@@ -40,6 +44,21 @@ pub struct Record {
     pub login: Option<String>,
     /// The last access token, unless an upstream refused it.
     pub access: Option<StoredAccessToken>,
+    /// The values that the login captured, by the names of their variables.
+    pub captured: BTreeMap<String, String>,
+    /// The times of the login.
+    pub times: LoginTimes,
+}
+
+/// The times of a login, in milliseconds since 1970. Absent where they are not known, as in records of early versions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LoginTimes {
+    /// When the login was made.
+    pub logged_in_at: Option<u64>,
+    /// When the refresh token was issued or used last.
+    pub refreshed_at: Option<u64>,
+    /// When the refresh token expires according to the authorization server.
+    pub refresh_expires_at: Option<u64>,
 }
 
 /// A stored access token, with what its deadlines are computed from.
@@ -53,8 +72,10 @@ pub struct StoredAccessToken {
     pub requested_at_wall: u64,
     /// That instant on the boot-time clock, in milliseconds since boot.
     pub requested_at_boot: u64,
-    /// The lifetime from then on, in milliseconds.
-    pub lifetime: u64,
+    /// The lifetime from then on, in milliseconds; `None` for a token that never expires.
+    pub lifetime: Option<u64>,
+    /// The API's base from the token response.
+    pub api_base: Option<Url>,
 }
 
 impl Record {
@@ -126,7 +147,12 @@ impl Record {
                 asked_at_ms: access.requested_at_wall,
                 asked_at_boot_ms: access.requested_at_boot,
                 lifetime_ms: access.lifetime,
+                api_base: access.api_base.as_ref().map(Url::as_str),
             }),
+            captured: &self.captured,
+            logged_in_at_ms: self.times.logged_in_at,
+            refreshed_at_ms: self.times.refreshed_at,
+            refresh_expires_at_ms: self.times.refresh_expires_at,
         };
         // Large enough never to grow: the buffer that a growing vector leaves behind is not wiped.
         let mut json = Zeroizing::new(Vec::with_capacity(self.max_json_size()));
@@ -142,12 +168,20 @@ impl Record {
             self.refresh_token.as_ref(),
             self.access.as_ref().map(|access| &access.token),
         ];
-        // JSON escapes a byte as at most six.
-        4096 + tokens
+        let base = self
+            .access
+            .as_ref()
+            .and_then(|access| access.api_base.as_ref());
+        let captured = self.captured.iter();
+        let captured = captured.map(|(name, value)| name.len() + value.len() + 8);
+        let texts = tokens
             .into_iter()
             .flatten()
-            .map(|token| 6 * token.expose().len())
-            .sum::<usize>()
+            .map(|token| token.expose().len())
+            .chain(base.map(|base| base.as_str().len()))
+            .chain(captured);
+        // JSON escapes a byte as at most six.
+        4096 + texts.map(|length| 6 * length).sum::<usize>()
     }
 
     /// Parses what [`Record::to_json`] of this or an older version wrote for `provider`.
@@ -183,7 +217,14 @@ impl Record {
                 requested_at_wall: access.asked_at_ms,
                 requested_at_boot: access.asked_at_boot_ms,
                 lifetime: access.lifetime_ms,
+                api_base: access.api_base,
             }),
+            captured: read.captured,
+            times: LoginTimes {
+                logged_in_at: read.logged_in_at_ms,
+                refreshed_at: read.refreshed_at_ms,
+                refresh_expires_at: read.refresh_expires_at_ms,
+            },
         })
     }
 }
@@ -194,7 +235,7 @@ impl StoredAccessToken {
         token: Secret,
         settings: String,
         requested_at: BootInstant,
-        lifetime: Duration,
+        lifetime: Lifetime,
         now: BootInstant,
         wall: SystemTime,
     ) -> Self {
@@ -206,28 +247,54 @@ impl StoredAccessToken {
             settings,
             requested_at_wall: millis_since_1970(wall),
             requested_at_boot: millis_since_boot(requested_at),
-            lifetime: millis(lifetime),
+            lifetime: match lifetime {
+                Lifetime::For(lifetime) => Some(millis(lifetime)),
+                Lifetime::Never => None,
+            },
+            api_base: None,
         }
     }
 
-    /// Returns when the token was requested, if both clocks agree on its age.
+    /// Returns the time since the token was requested, if both clocks agree on it.
     ///
     /// They disagree after a reboot, on another machine, and after a change of the time of day. The token may then be
     /// older than it looks.
-    pub fn requested_at(&self, now: BootInstant, wall: SystemTime) -> Option<BootInstant> {
-        let by_wall = millis_since_1970(wall).checked_sub(self.requested_at_wall)?;
-        let by_boot = millis_since_boot(now).checked_sub(self.requested_at_boot)?;
+    pub fn age(&self, now: BootInstant, wall: SystemTime) -> Option<Duration> {
+        let by_wall = self.age_by_wall(wall)?;
+        let by_boot = self.age_by_boot(now)?;
         (by_wall.abs_diff(by_boot) <= MAX_CLOCK_DIFFERENCE)
-            .then(|| now - Duration::from_millis(by_wall.max(by_boot)))
+            .then(|| Duration::from_millis(by_wall.max(by_boot)))
+    }
+
+    /// Returns the longest time since the token was requested that one of the clocks tells.
+    ///
+    /// It is `None` where the time of day is before the request. After a reboot the boot-time clock tells too short a
+    /// time, never too long a one.
+    pub fn longest_age(&self, now: BootInstant, wall: SystemTime) -> Option<Duration> {
+        let by_wall = self.age_by_wall(wall)?;
+        let by_boot = self.age_by_boot(now).unwrap_or_default();
+        Some(Duration::from_millis(by_wall.max(by_boot)))
     }
 
     /// Returns the lifetime from the request on.
-    pub fn lifetime(&self) -> Duration {
-        Duration::from_millis(self.lifetime)
+    pub fn lifetime(&self) -> Lifetime {
+        match self.lifetime {
+            Some(lifetime) => Lifetime::For(Duration::from_millis(lifetime)),
+            None => Lifetime::Never,
+        }
+    }
+
+    fn age_by_wall(&self, wall: SystemTime) -> Option<u64> {
+        millis_since_1970(wall).checked_sub(self.requested_at_wall)
+    }
+
+    fn age_by_boot(&self, now: BootInstant) -> Option<u64> {
+        millis_since_boot(now).checked_sub(self.requested_at_boot)
     }
 }
 
-fn millis_since_1970(wall: SystemTime) -> u64 {
+/// Returns the milliseconds since 1970; 0 before.
+pub(in crate::token) fn millis_since_1970(wall: SystemTime) -> u64 {
     millis(
         wall.duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default(),
@@ -238,7 +305,8 @@ fn millis_since_boot(moment: BootInstant) -> u64 {
     millis(moment.since(BootInstant::from_boot(Duration::ZERO)))
 }
 
-fn millis(duration: Duration) -> u64 {
+/// Returns whole milliseconds.
+pub(in crate::token) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
@@ -258,6 +326,14 @@ struct WrittenRecord<'a> {
     client: Option<&'a str>,
     login: Option<&'a str>,
     access: Option<WrittenAccess<'a>>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    captured: &'a BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    logged_in_at_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refreshed_at_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_expires_at_ms: Option<u64>,
 }
 
 #[derive(Serialize)]
@@ -266,7 +342,9 @@ struct WrittenAccess<'a> {
     settings: &'a str,
     asked_at_ms: u64,
     asked_at_boot_ms: u64,
-    lifetime_ms: u64,
+    lifetime_ms: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    api_base: Option<&'a str>,
 }
 
 #[derive(Deserialize)]
@@ -280,6 +358,11 @@ struct ReadRecord {
     client: Option<String>,
     login: Option<String>,
     access: Option<ReadAccess>,
+    #[serde(default)]
+    captured: BTreeMap<String, String>,
+    logged_in_at_ms: Option<u64>,
+    refreshed_at_ms: Option<u64>,
+    refresh_expires_at_ms: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -288,7 +371,16 @@ struct ReadAccess {
     settings: String,
     asked_at_ms: u64,
     asked_at_boot_ms: u64,
-    lifetime_ms: u64,
+    lifetime_ms: Option<u64>,
+    #[serde(default, deserialize_with = "read_url")]
+    api_base: Option<Url>,
+}
+
+/// Reads a URL; the `serde` feature of `url` would be for this alone.
+fn read_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    let parsed = text.map(|text| Url::parse(&text)).transpose();
+    parsed.map_err(|_| D::Error::custom("not a URL"))
 }
 
 #[cfg(test)]

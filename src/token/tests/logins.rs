@@ -52,7 +52,7 @@ async fn a_login_whose_token_expires_at_once_is_refreshed() {
     let realm = Realm::empty().await;
     let tokens = realm.settled().await;
     let issued = Issued {
-        lifetime: Duration::ZERO,
+        lifetime: crate::oauth::provider::Lifetime::For(Duration::ZERO),
         ..issued("r1")
     };
     log_in(&only(&tokens), issued).await.unwrap();

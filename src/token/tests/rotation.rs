@@ -6,6 +6,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::{
+    clock::BootInstant,
+    oauth::{api_context::ApiContext, provider::Lifetime},
     secret::{LiveSecret, Secret},
     token::{grant::StoredGrant, store::Store},
 };
@@ -207,9 +209,12 @@ impl Realm {
 pub(super) fn issued(refresh_token: &str) -> Issued {
     Issued {
         access_token: Secret::new(format!("of-{refresh_token}")),
-        lifetime: Duration::from_secs(100),
+        lifetime: Lifetime::For(Duration::from_secs(100)),
         refresh_token: Some(Secret::new(refresh_token)),
-        context: crate::oauth::api_context::ApiContext::default(),
+        refresh_lifetime: None,
+        // Recording a login in a test sets it.
+        requested_at: BootInstant::from_boot(Duration::ZERO),
+        context: ApiContext::default(),
     }
 }
 

@@ -125,8 +125,8 @@ async fn a_lifetime_is_counted_from_before_the_request() {
     world.server.release_responses();
     world.idle().await;
     let token = world.current().unwrap();
-    assert_eq!(token.expires_at, asked_at + Duration::from_secs(100));
-    assert_eq!(token.usable_until, asked_at + Duration::from_secs(90));
+    assert_eq!(token.expires_at, Some(asked_at + Duration::from_secs(100)));
+    assert_eq!(token.usable_until, Some(asked_at + Duration::from_secs(90)));
 }
 
 #[tokio::test]

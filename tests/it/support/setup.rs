@@ -25,6 +25,7 @@ pub struct Setup {
     rest: String,
     environment: Vec<(String, String)>,
     folder: TempDir,
+    grant_type: String,
 }
 
 impl Setup {
@@ -42,6 +43,7 @@ impl Setup {
             rest: String::new(),
             environment: vec![("API_SECRET".into(), SECRET.into())],
             folder: tempfile::tempdir().expect("a temporary folder"),
+            grant_type: "client_credentials".into(),
         }
     }
 
@@ -60,6 +62,12 @@ impl Setup {
     /// Further lines of `[providers.api]`; tables in it as dotted keys.
     pub fn provider(mut self, lines: &str) -> Self {
         let _ = writeln!(self.provider, "{lines}");
+        self
+    }
+
+    /// Another grant than client credentials.
+    pub fn grant_type(mut self, name: &str) -> Self {
+        self.grant_type = name.into();
         self
     }
 
@@ -115,6 +123,7 @@ impl Setup {
             self.upstream,
             self.route
         )
+        .replace("\"client_credentials\"", &format!("{:?}", self.grant_type))
     }
 
     /// Writes the file, for a command other than `run`; gives its path and the environment.

@@ -19,8 +19,15 @@ fn record() -> Record {
             settings: "feed".into(),
             requested_at_wall: 1_700_000_000_000,
             requested_at_boot: 5_000_000,
-            lifetime: 3_600_000,
+            lifetime: Some(3_600_000),
+            api_base: Some("https://acme.api.example/v1".parse().unwrap()),
         }),
+        captured: [("realm_id".to_owned(), "42".to_owned())].into(),
+        times: LoginTimes {
+            logged_in_at: Some(1_690_000_000_000),
+            refreshed_at: Some(1_700_000_000_000),
+            refresh_expires_at: Some(1_710_000_000_000),
+        },
     }
 }
 
@@ -37,8 +44,12 @@ fn the_format_is_what_the_documentation_shows() {
         "taken": ["c0ffee"], "client": "c1",
         "access": {
             "token": "access", "settings": "feed",
-            "asked_at_ms": 1_700_000_000_000u64, "asked_at_boot_ms": 5_000_000, "lifetime_ms": 3_600_000
-        }
+            "asked_at_ms": 1_700_000_000_000u64, "asked_at_boot_ms": 5_000_000, "lifetime_ms": 3_600_000,
+            "api_base": "https://acme.api.example/v1"
+        },
+        "captured": {"realm_id": "42"},
+        "logged_in_at_ms": 1_690_000_000_000u64, "refreshed_at_ms": 1_700_000_000_000u64,
+        "refresh_expires_at_ms": 1_710_000_000_000u64
     });
     assert_eq!(value, expected);
 }
@@ -118,7 +129,7 @@ fn access() -> StoredAccessToken {
         Secret::new("t"),
         String::new(),
         requested_at,
-        Duration::from_secs(3600),
+        Lifetime::For(Duration::from_secs(3600)),
         now,
         wall,
     )
@@ -126,9 +137,7 @@ fn access() -> StoredAccessToken {
 
 fn age(boot: u64, day: u64) -> Option<u64> {
     let (now, wall) = at(boot, day);
-    access()
-        .requested_at(now, wall)
-        .map(|requested_at| now.since(requested_at).as_secs())
+    access().age(now, wall).map(|age| age.as_secs())
 }
 
 #[test]
@@ -153,6 +162,38 @@ fn a_clock_that_jumped_or_a_reboot_leaves_the_age_unknown() {
     );
     assert_eq!(age(20, 50_600), None, "rebooted");
     assert_eq!(age(1600, 49_000), None, "before it was requested");
+}
+
+#[test]
+fn a_token_that_cannot_be_renewed_is_as_old_as_one_of_the_clocks_tells() {
+    let longest = |boot, day| {
+        let (now, wall) = at(boot, day);
+        access().longest_age(now, wall).map(|age| age.as_secs())
+    };
+    assert_eq!(longest(20, 57_200), Some(7200), "rebooted");
+    assert_eq!(longest(8200, 50_600), Some(7200), "the day was set back");
+    assert_eq!(longest(20, 49_000), None, "before it was requested");
+}
+
+#[test]
+fn a_record_of_an_early_version_has_no_times_and_captured_nothing() {
+    let text = r#"{"version":1,"provider":"happeo","refresh_token":"r","refused":false,"configured":null,"access":
+        {"token":"a","settings":"s","asked_at_ms":1,"asked_at_boot_ms":2,"lifetime_ms":3}}"#;
+    let record = json(text).unwrap();
+    assert_eq!(
+        (record.times, record.captured.len()),
+        (LoginTimes::default(), 0)
+    );
+    let access = record.access.unwrap();
+    assert_eq!((access.lifetime, access.api_base), (Some(3), None));
+}
+
+#[test]
+fn a_token_that_never_expires_survives_writing_and_reading() {
+    let mut endless = record();
+    endless.access.as_mut().unwrap().lifetime = None;
+    let written = endless.to_json("happeo");
+    assert_eq!(Record::parse(&written, "happeo").unwrap(), endless);
 }
 
 #[test]
@@ -194,12 +235,13 @@ proptest! {
         refresh_token in prop::option::of("[ -~]{1,40}"), refused: bool, configured in prop::option::of("[0-9a-f]{64}"),
         login in prop::option::of("[0-9a-f]{16}"), taken in prop::collection::vec("[0-9a-f]{64}", 0..16),
         client in prop::option::of("[0-9a-f]{64}"),
-        access in prop::option::of(("[ -~]{1,40}", "[0-9a-f]{64}", any::<u64>(), any::<u64>(), any::<u64>()))
+        access in prop::option::of(("[ -~]{1,40}", "[0-9a-f]{64}", any::<u64>(), any::<u64>(), any::<Option<u64>>())),
+        captured in prop::collection::btree_map("\\PC{1,20}", "\\PC{0,200}", 0..4)
     ) {
         let access = access.map(|(token, settings, requested_at_wall, requested_at_boot, lifetime)| StoredAccessToken {
-            token: Secret::new(token), settings, requested_at_wall, requested_at_boot, lifetime
+            token: Secret::new(token), settings, requested_at_wall, requested_at_boot, lifetime, api_base: None
         });
-        let record = Record { refresh_token: refresh_token.map(Secret::new), refused, configured, taken, client, login, access };
+        let record = Record { refresh_token: refresh_token.map(Secret::new), refused, configured, taken, client, login, access, captured, times: LoginTimes::default() };
         let written = record.to_json("happeo");
         prop_assert_eq!(Record::parse(&written, "happeo").unwrap(), record);
     }
