@@ -96,7 +96,7 @@ mod tests {
     use super::*;
     use crate::{
         clock::ManualClock,
-        oauth::{api_context::ApiContext, fake, variables::Variables},
+        oauth::{api_context::ApiContext, fake, provider::Provider, variables::Variables},
         secret::{LiveSecret, Secret},
     };
 
@@ -110,11 +110,15 @@ mod tests {
         provider.client_id = id.into();
         provider.client_secret =
             secret.map(|secret| Arc::new(LiveSecret::fixed(Secret::new(secret))));
+        authenticated_as(&provider)
+    }
+
+    fn authenticated_as(provider: &Provider) -> (Vec<String>, HeaderMap) {
         let (mut parameters, mut headers) = (Parameters::default(), HeaderMap::new());
         let context = ApiContext::default();
         let source = RequestSource {
-            provider: &provider,
-            variables: &Variables::new(&provider, &context),
+            provider,
+            variables: &Variables::new(provider, &context),
             clock: &ManualClock::new(),
         };
         authenticate(source, &mut parameters, &mut headers).unwrap();
@@ -139,6 +143,50 @@ mod tests {
             .to_owned();
         assert_eq!(STANDARD.decode(value).unwrap(), b"a%3Ab+c:p%25%2B%2F%C3%BC");
         assert!(headers[AUTHORIZATION].is_sensitive());
+    }
+
+    #[test]
+    fn raw_basic_sends_both_halves_as_they_are() {
+        let mut provider = fake::provider("http://127.0.0.1/token");
+        provider.client_id = "a b".into();
+        provider.client_secret = Some(Arc::new(LiveSecret::fixed(Secret::new("p%+/ü:"))));
+        provider.token_request.basic = BasicEncoding::Raw;
+        let (parameters, headers) = authenticated_as(&provider);
+        assert!(parameters.is_empty());
+        let expected = format!("Basic {}", STANDARD.encode("a b:p%+/ü:"));
+        assert_eq!(headers[AUTHORIZATION], *expected);
+    }
+
+    #[test]
+    fn an_assertion_is_sent_with_its_type_and_without_the_secret() {
+        for method in [ClientAuth::SecretJwt, ClientAuth::PrivateKeyJwt] {
+            let (parameters, headers) = authenticated(method, "id", Some("s"));
+            let [kind, assertion] = &*parameters else {
+                panic!("{parameters:?}");
+            };
+            assert_eq!(
+                kind,
+                "client_assertion_type=urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+            );
+            assert!(assertion.starts_with("client_assertion=eyJ"), "{assertion}");
+            assert!(headers.is_empty());
+        }
+    }
+
+    #[test]
+    fn an_assertion_may_be_the_bearer_token_of_the_request() {
+        let (parameters, headers) = authenticated(ClientAuth::JwtHeader, "id", Some("s"));
+        assert!(parameters.is_empty());
+        let value = &headers[AUTHORIZATION];
+        assert!(value.is_sensitive());
+        assert!(value.to_str().unwrap().starts_with("Bearer eyJ"));
+    }
+
+    #[test]
+    fn a_certificate_needs_the_identifier_alone() {
+        let (parameters, headers) = authenticated(ClientAuth::TlsClientAuth, "id", Some("s"));
+        assert_eq!(parameters, ["client_id=id"]);
+        assert!(headers.is_empty());
     }
 
     #[test]

@@ -65,7 +65,8 @@ impl TokenEndpoint {
         &self,
         key: EndpointKey,
     ) -> Result<Arc<Provider>, TokenRequestError> {
-        self.discovery.provider_with(self, key).await
+        // The future is boxed: it is seldom needed, and would make that of each token request large.
+        Box::pin(self.discovery.provider_with(self, key)).await
     }
 
     /// Requests a token, once, within the provider's timeout.

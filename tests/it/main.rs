@@ -19,6 +19,7 @@ mod support;
 mod tools;
 
 // Tokens: how they are asked for, what is made of the answer, how they are kept fresh.
+mod certified_clients;
 mod certified_provider;
 mod coalescing;
 mod expired_token;

@@ -6,6 +6,8 @@
 //   PORT             the port, where no argument names it
 //   TOKEN_LIFETIME   seconds that an access token lives; default 60
 //   REDIRECT_URI     where persons come back to after their consent; without it none can log in
+//   CLIENT_JWKS      public keys of `keys`, a JWK Set; without it there is no such client
+//   TLS_CERT, TLS_KEY, TLS_CLIENT_CA   PEM files; with them it speaks TLS, and `certificate` shows one of that authority
 //
 // When it accepts connections it writes one line of JSON to standard output, and nothing else ever:
 //
@@ -18,6 +20,9 @@
 // HTTP Basic, so that a client that skips the step is refused. `api` may only introspect tokens (RFC 7662);
 // protected_api.mjs is it.
 //
+// `jwt` and `keys` may use it with a JWT (RFC 7523), `certificate` with a certificate whose subject is `CN=certified_client`
+// (RFC 8705 §2.1). The library `jose` verifies the JWTs.
+//
 // `person` may use the authorization_code grant, with PKCE (S256), and refresh tokens. Any name and password log in, on the
 // pages that oidc-provider has for developers. Every refresh brings a new refresh token; one that comes again ends the
 // whole login (`invalid_grant`).
@@ -26,7 +31,9 @@
 // closes, so that it never outlives the test that started it: give it a pipe and keep it open (`</dev/null` ends it at once).
 // Diagnostics go to standard error.
 
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
+import { createServer as createTlsServer } from "node:https";
 import Provider, { errors } from "oidc-provider";
 import { endWithParent } from "./lifetime.mjs";
 
@@ -52,6 +59,20 @@ const clients = {
     client_secret: "introspection-only",
     token_endpoint_auth_method: "client_secret_basic",
   },
+  jwt: {
+    client_id: "jwt client:4",
+    client_secret: "jwt-secret-of-at-least-256-bits: /+ %26&=?~'",
+    token_endpoint_auth_method: "client_secret_jwt",
+  },
+  keys: {
+    client_id: "keys client:5",
+    token_endpoint_auth_method: "private_key_jwt",
+  },
+  certificate: {
+    client_id: "certificate client:6",
+    token_endpoint_auth_method: "tls_client_auth",
+    tls_client_auth_subject_dn: "CN=certified_client",
+  },
   person: {
     client_id: "person client:3",
     client_secret: "p3rs:n/+ %26&=?~'",
@@ -63,7 +84,16 @@ const port = wholeNumber("PORT", process.argv[2] ?? process.env.PORT ?? "0", 0, 
 const redirectUri = process.env.REDIRECT_URI;
 const lifetime = wholeNumber("TOKEN_LIFETIME", process.env.TOKEN_LIFETIME ?? "60", 1, 86400);
 
-const server = createServer();
+const tls = process.env.TLS_CERT && {
+  cert: readFileSync(process.env.TLS_CERT),
+  key: readFileSync(process.env.TLS_KEY),
+  ca: readFileSync(process.env.TLS_CLIENT_CA),
+  requestCert: true,
+  rejectUnauthorized: false,
+};
+const clientKeys = process.env.CLIENT_JWKS && JSON.parse(process.env.CLIENT_JWKS);
+
+const server = tls ? createTlsServer(tls) : createServer();
 endWithParent(server);
 server.on("error", (error) => {
   console.error(`cannot listen on 127.0.0.1:${port}: ${error.message}`);
@@ -71,7 +101,7 @@ server.on("error", (error) => {
 });
 server.listen(port, "127.0.0.1", () => {
   // The issuer names the port, so the provider is made once the port is known.
-  const issuer = `http://127.0.0.1:${server.address().port}`;
+  const issuer = `${tls ? "https" : "http"}://127.0.0.1:${server.address().port}`;
   server.on("request", provider(issuer).callback());
   const ready = {
     issuer,
@@ -90,15 +120,31 @@ function provider(issuer) {
     clients: [
       registration(clients.basic, { grant_types: ["client_credentials"], scope: SCOPE }),
       registration(clients.post, { grant_types: ["client_credentials"], scope: SCOPE }),
+      registration(clients.jwt, { grant_types: ["client_credentials"], scope: SCOPE }),
+      ...(clientKeys ? [registration(clients.keys, { grant_types: ["client_credentials"], scope: SCOPE, jwks: clientKeys })] : []),
+      ...(tls ? [registration(clients.certificate, { grant_types: ["client_credentials"], scope: SCOPE })] : []),
       registration(clients.api, { grant_types: [] }),
       ...persons(),
     ],
     scopes: ["openid", "offline_access", ...SCOPE.split(" ")],
-    clientAuthMethods: ["client_secret_basic", "client_secret_post"],
+    clientAuthMethods: [
+      "client_secret_basic",
+      "client_secret_post",
+      "client_secret_jwt",
+      "private_key_jwt",
+      ...(tls ? ["tls_client_auth"] : []),
+    ],
+    enabledJWA: {
+      clientAuthSigningAlgValues: [
+        ...["HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512"],
+        ...["ES256", "ES384", "EdDSA"],
+      ],
+    },
     features: {
       clientCredentials: { enabled: true },
       devInteractions: { enabled: redirectUri !== undefined },
       revocation: { enabled: true },
+      ...(tls ? { mTLS: certificates } : {}),
       introspection: {
         enabled: true,
         allowedPolicy: (_context, client) => client.clientId === clients.api.client_id,
@@ -114,9 +160,21 @@ function provider(issuer) {
   return made;
 }
 
+// RFC 8705 §2.1, out of the handshake itself.
+const certificates = {
+  enabled: true,
+  tlsClientAuth: true,
+  getCertificate: (context) => context.socket.getPeerX509Certificate()?.toString(),
+  certificateAuthorized: (context) => context.socket.authorized,
+  certificateSubjectMatches: (context, property, expected) =>
+    property === "tls_client_auth_subject_dn" && context.socket.getPeerX509Certificate().subject === expected,
+};
+
 // oidc-provider takes a secret in the header and in the body alike, whatever the client registered. This hook is asked before
 // each token is issued.
 function refuseAnotherMethod(context) {
+  // It keeps these apart itself.
+  if (/_jwt$|^tls_/.test(context.oidc.client.clientAuthMethod)) return;
   const used = context.headers.authorization === undefined ? "client_secret_post" : "client_secret_basic";
   if (context.oidc.client.clientAuthMethod !== used) throw new errors.InvalidClient(`not registered for ${used}`);
 }

@@ -1,0 +1,247 @@
+//! Client authentication by JWT and by certificate, and discovery, against a real, certified authorization server.
+//!
+//! It verifies the JWTs with a library of its own.
+
+use std::{path::Path, process::Command, sync::Arc};
+
+use bearward::{
+    clock::SystemClock,
+    oauth::{
+        api_context::ApiContext,
+        endpoint::TokenEndpoint,
+        error::{EndpointKey, TokenRefusal, TokenRequestError},
+        grant::Grant,
+        provider::{
+            ApiFields, Assertion, AssertionSource, ClientAuth, GrantType, Provider, RefreshPolicy,
+            Revocation, SigningAlgorithm, TokenRequest, TokenResponse,
+        },
+    },
+    secret::{LiveSecret, Secret},
+    tls::{ClientCertificate, Trust},
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::support::peers::Peer;
+
+const SCRIPT: &str = "authorization_server.mjs";
+
+/// A provider that knows the server by its issuer alone, so that each test goes through discovery.
+fn provider(server: &Peer, name: &str, client_auth: ClientAuth) -> Provider {
+    Provider {
+        name: name.into(),
+        grant_type: GrantType::ClientCredentials,
+        issuer: Some(server.text("/issuer").into()),
+        token_endpoint: None,
+        refresh_endpoint: None,
+        device_authorization_endpoint: None,
+        revocation_endpoint: None,
+        client_id: server.text(&format!("/clients/{name}/client_id")).into(),
+        client_secret: None,
+        client_auth,
+        client_certificate: None,
+        assertion: None,
+        scope: Some("devices.read".into()),
+        username: None,
+        password: None,
+        refresh_token: None,
+        token_request: TokenRequest::default(),
+        token_response: TokenResponse::default(),
+        authorization: None,
+        sign_in: None,
+        captures: Vec::new(),
+        refresh: RefreshPolicy::default(),
+        revocation: Revocation::default(),
+        api_base: None,
+        api: ApiFields::default(),
+        verify: None,
+    }
+}
+
+fn live(text: &str) -> Arc<LiveSecret> {
+    Arc::new(LiveSecret::fixed(Secret::new(text)))
+}
+
+fn request(provider: Provider) -> Result<(), TokenRequestError> {
+    let endpoint = TokenEndpoint::new(Arc::new(provider), Arc::new(SystemClock));
+    run(async {
+        let context = ApiContext::default();
+        let issued = endpoint.request(Grant::ClientCredentials, &context).await?;
+        assert!(!issued.access_token.expose().is_empty());
+        Ok(())
+    })
+}
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.expect("a runtime").block_on(future)
+}
+
+/// Runs OpenSSL in `folder`.
+fn openssl(folder: &Path, arguments: &str) {
+    let output = Command::new("openssl")
+        .current_dir(folder)
+        .args(arguments.split(' '))
+        .output();
+    let output = output.expect("openssl");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "openssl {arguments}: {text}");
+}
+
+/// The public half of a key in PEM as a JWK, by the JWK export of node.
+fn public_jwk(pem: &str) -> Value {
+    let script = "const {createPublicKey}=require('crypto');\
+        console.log(JSON.stringify(createPublicKey(process.argv[1]).export({format:'jwk'})))";
+    let output = Command::new("node")
+        .args(["-e", script, "--", pem])
+        .output()
+        .expect("node");
+    serde_json::from_slice(&output.stdout).expect("a JWK")
+}
+
+#[test]
+fn client_secret_jwt_is_verified_by_the_server() {
+    use SigningAlgorithm as A;
+    let server = Peer::start(SCRIPT, &[]);
+    let mut provider = provider(&server, "jwt", ClientAuth::SecretJwt);
+    provider.client_secret = Some(live(server.text("/clients/jwt/client_secret")));
+    request(provider.clone()).expect("the default algorithm");
+    for algorithm in [A::Hs256, A::Hs384, A::Hs512] {
+        provider.assertion = Some(Assertion {
+            algorithm: Some(algorithm),
+            ..Assertion::of_client_secret()
+        });
+        request(provider.clone()).unwrap_or_else(|error| panic!("{algorithm:?}: {error}"));
+    }
+    provider.client_secret = Some(live("another secret, which is as long as the right one"));
+    let error = request(provider).unwrap_err();
+    assert_eq!(error.refusal(), Some(TokenRefusal::InvalidClient));
+}
+
+#[test]
+fn private_key_jwt_is_verified_by_the_server_with_each_kind_of_key() {
+    use SigningAlgorithm as A;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for command in [
+        "genrsa -traditional -out rsa.pem 2048",
+        "ecparam -genkey -noout -name prime256v1 -out p256.pem",
+        "ecparam -genkey -noout -name secp384r1 -out p384.pem",
+        "genpkey -algorithm ed25519 -out ed25519.pem",
+    ] {
+        openssl(folder.path(), command);
+    }
+    let read = |name: &str| {
+        std::fs::read_to_string(folder.path().join(format!("{name}.pem"))).expect("a key")
+    };
+    let names = ["rsa", "p256", "p384", "ed25519"];
+    let public: Vec<_> = names.iter().map(|name| public_jwk(&read(name))).collect();
+    let server = Peer::start(
+        SCRIPT,
+        &[("CLIENT_JWKS", &json!({"keys": public}).to_string())],
+    );
+    let provider = provider(&server, "keys", ClientAuth::PrivateKeyJwt);
+    for (name, algorithms) in [
+        (
+            "rsa",
+            &[A::Rs256, A::Rs384, A::Rs512, A::Ps256, A::Ps384, A::Ps512][..],
+        ),
+        ("p256", &[A::Es256]),
+        ("p384", &[A::Es384]),
+        ("ed25519", &[A::EdDsa]),
+    ] {
+        let configured = algorithms.iter().copied().map(Some);
+        for algorithm in configured.chain([None]) {
+            let assertion = Assertion {
+                source: AssertionSource::Key(live(&read(name))),
+                algorithm,
+                ..Assertion::of_client_secret()
+            };
+            let provider = Provider {
+                assertion: Some(assertion),
+                ..provider.clone()
+            };
+            request(provider).unwrap_or_else(|error| panic!("{name} {algorithm:?}: {error}"));
+        }
+    }
+}
+
+/// The files of a server and of a client, both of authorities of their own.
+fn certificates() -> TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let new = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2";
+    openssl(
+        folder.path(),
+        &format!(
+            "{new} -keyout server.key -out server.crt -subj /CN=server -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE"
+        ),
+    );
+    for (file, subject) in [("client", "certified_client"), ("other", "other")] {
+        openssl(
+            folder.path(),
+            &format!("{new} -keyout {file}.key -out {file}.crt -subj /CN={subject}"),
+        );
+    }
+    let both = ["client.crt", "other.crt"]
+        .map(|file| std::fs::read_to_string(folder.path().join(file)).expect("a certificate"));
+    std::fs::write(folder.path().join("clients.crt"), both.concat()).expect("a file");
+    folder
+}
+
+#[test]
+fn tls_client_auth_shows_the_certificate_that_was_registered() {
+    let folder = certificates();
+    let path = |name: &str| folder.path().join(name);
+    let text = |name: &str| path(name).to_str().expect("UTF-8").to_owned();
+    let server = Peer::start(
+        SCRIPT,
+        &[
+            ("TLS_CERT", &text("server.crt")),
+            ("TLS_KEY", &text("server.key")),
+            ("TLS_CLIENT_CA", &text("clients.crt")),
+        ],
+    );
+    let mut provider = provider(&server, "certificate", ClientAuth::TlsClientAuth);
+    provider.token_request.trust = Trust::with_ca_file(&path("server.crt")).expect("an authority");
+    let refused = |provider: &Provider| request(provider.clone()).unwrap_err().refusal();
+    assert_eq!(
+        refused(&provider),
+        Some(TokenRefusal::InvalidClient),
+        "without one"
+    );
+
+    let certificate = |name: &str| ClientCertificate {
+        certificate: path(&format!("{name}.crt")),
+        key: Arc::new(LiveSecret::file(path(&format!("{name}.key"))).expect("a key")),
+    };
+    provider.client_certificate = Some(certificate("other"));
+    assert_eq!(
+        refused(&provider),
+        Some(TokenRefusal::InvalidClient),
+        "another one"
+    );
+    provider.client_certificate = Some(certificate("client"));
+    request(provider).expect("the registered one");
+}
+
+#[test]
+fn discovery_finds_the_endpoints_of_the_server() {
+    let server = Peer::start(SCRIPT, &[]);
+    let provider = provider(&server, "basic", ClientAuth::SecretBasic);
+    let endpoint = TokenEndpoint::new(Arc::new(provider), Arc::new(SystemClock));
+    let found = run(endpoint.provider_with(EndpointKey::Token)).expect("a document");
+    let address = |endpoint: &Option<bearward::oauth::provider::EndpointUrl>| {
+        endpoint
+            .as_ref()
+            .map(|endpoint| endpoint.as_str().to_owned())
+    };
+    assert_eq!(
+        address(&found.token_endpoint).as_deref(),
+        Some(server.text("/token_endpoint"))
+    );
+    assert_eq!(
+        address(&found.revocation_endpoint).as_deref(),
+        Some(server.text("/revocation_endpoint"))
+    );
+}
