@@ -8,7 +8,10 @@ use crate::{
         choices::SIGNING_ALGORITHMS, parsed::ParameterSource, parsed::SecretSource,
         section::Section,
     },
-    oauth::provider::{Assertion, AssertionSource, ClaimValue, ClientAuth, GrantType},
+    oauth::{
+        assertion,
+        provider::{Assertion, AssertionSource, ClaimValue, ClientAuth, GrantType},
+    },
     secret::{LiveSecret, Secret},
 };
 
@@ -17,6 +20,7 @@ pub(super) fn build(
     provider: &Section<'_>,
     client_auth: ClientAuth,
     grant_type: Option<&GrantType>,
+    client_secret: Option<&LiveSecret>,
     is_complete: bool,
     context: &mut BuildContext<'_>,
 ) -> Option<Assertion> {
@@ -36,7 +40,7 @@ pub(super) fn build(
         is_complete,
         context,
     );
-    Some(Assertion {
+    let assertion = Assertion {
         source: source?,
         algorithm: section.choice("alg", &SIGNING_ALGORITHMS),
         kid: kid(&section, context),
@@ -46,7 +50,17 @@ pub(super) fn build(
             .unwrap_or(Assertion::DEFAULT_LIFETIME),
         backdate: section.duration("backdate").unwrap_or_default(),
         claims: claims(&section),
-    })
+    };
+    // A missing secret is reported with the authentication method.
+    let signs_with_nothing =
+        assertion.source == AssertionSource::ClientSecret && client_secret.is_none();
+    if !signs_with_nothing && let Err(error) = assertion::check(&assertion, client_secret) {
+        context.push(section.error(
+            error.to_string(),
+            "give `assertion.key` a private key in PEM or a JWK that fits `assertion.alg`",
+        ));
+    }
+    Some(assertion)
 }
 
 /// Returns whether the parameters hold an assertion of another maker.
