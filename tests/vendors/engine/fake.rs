@@ -20,7 +20,9 @@ const API_BODY: &str = r#"{"ok":true,"success":true}"#;
 pub(crate) struct Fake {
     fixture: Fixture,
     /// What `{redirect_uri}` stands for.
-    redirect_uri: Option<String>,
+    redirect_uri: String,
+    /// Where the consent leads back to.
+    callback: String,
     state: Mutex<State>,
 }
 
@@ -48,7 +50,7 @@ pub(crate) struct Counts {
 }
 
 impl Fake {
-    pub(crate) fn new(fixture: Fixture, redirect_uri: Option<String>) -> Self {
+    pub(crate) fn new(fixture: Fixture, redirect_uri: String, callback: String) -> Self {
         let mut state = State::default();
         // A refresh token that is given to the operator.
         for token in &fixture.token {
@@ -61,6 +63,7 @@ impl Fake {
         Self {
             fixture,
             redirect_uri,
+            callback,
             state: Mutex::new(state),
         }
     }
@@ -177,11 +180,6 @@ impl Fake {
         let challenge = parameters.get("code_challenge").filter(|_| authorize.pkce);
         let code = state.ledger.new_code(challenge.cloned());
         let sent = parameters.get("state").map_or("", String::as_str);
-        let base = self
-            .redirect_uri
-            .as_ref()
-            .or(parameters.get("redirect_uri"))
-            .map_or("http://127.0.0.1:9900/callback", String::as_str);
         let callback = authorize.callback.iter().map(|(name, value)| {
             (
                 name,
@@ -194,7 +192,7 @@ impl Fake {
         Ok(Response {
             status: 302,
             content_type: "text/html".to_owned(),
-            location: Some(format!("{base}?{query}")),
+            location: Some(format!("{}?{query}", self.callback)),
             body: String::new(),
         })
     }
@@ -399,7 +397,7 @@ impl Fake {
     fn demands<'a>(&'a self, state: &'a State) -> Demands<'a> {
         Demands {
             ledger: &state.ledger,
-            redirect_uri: self.redirect_uri.as_deref(),
+            redirect_uri: &self.redirect_uri,
         }
     }
 }

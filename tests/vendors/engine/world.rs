@@ -41,17 +41,22 @@ impl World {
             .parse()
             .map_err(|error| format!("the operator's block: {error}"))?;
         let provider = only_key(&configuration, "providers")?;
-        let redirect_uri = {
+        let admin = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let (redirect_uri, callback) = {
             let table = table(&mut configuration, &["providers", &provider])?;
             let text = |key: &str| table.get(key).and_then(Value::as_str).map(str::to_owned);
-            text("redirect_uri_value").or_else(|| text("redirect_uri"))
+            let callback =
+                text("redirect_uri").unwrap_or_else(|| format!("http://{admin}/callback"));
+            (
+                text("redirect_uri_value").unwrap_or_else(|| callback.clone()),
+                callback,
+            )
         };
         let environment = fixture.environment.clone();
         let files = fixture.files.clone();
-        let fake = Arc::new(Fake::new(fixture, redirect_uri));
+        let fake = Arc::new(Fake::new(fixture, redirect_uri, callback));
         let network = Network::start(&fake).map_err(|error| error.to_string())?;
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let admin = SocketAddr::from(([127, 0, 0, 1], free_port()));
         place(
             &mut configuration,
             &provider,
