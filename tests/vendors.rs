@@ -26,7 +26,7 @@ mod engine {
     pub(crate) mod world;
 }
 
-use std::{fs, path::Path, process::ExitCode};
+use std::{fs, path::Path, process::ExitCode, thread};
 
 use engine::{
     fake::Counts,
@@ -37,7 +37,10 @@ use engine::{
 use libtest_mimic::{Arguments, Trial};
 
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // The trials mostly wait for processes.
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    arguments.test_threads.get_or_insert(4 * processors);
     let mut trials = strictness::trials();
     trials.push(Trial::test("every preset has a fixture and a page", || {
         Ok(every_preset_is_documented()?)
