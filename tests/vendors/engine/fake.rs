@@ -9,7 +9,7 @@ use super::{
     credentials::Credentials,
     demands::{Demands, inside},
     fixture::{Auth, Fixture, Grant, Refusal, Revoke, Rotation, Token},
-    ledger::{Ledger, Life},
+    ledger::{CANARY, Ledger, Life},
     request::{Parameters, Request, Response},
 };
 
@@ -47,6 +47,7 @@ pub(crate) struct Counts {
     pub(crate) dead_access_tokens: u32,
     pub(crate) dead_refresh_tokens: u32,
     pub(crate) revocations: u32,
+    pub(crate) gets: u32,
 }
 
 impl Fake {
@@ -371,6 +372,7 @@ impl Fake {
         }
         self.demands(state)
             .check_fields(&api.headers, request, &mut reasons);
+        check_other_fields(&api.headers, request, &mut reasons);
         accepted(reasons)?;
         state.used.insert("[api]".to_owned());
         state.counts.api_calls += 1;
@@ -391,6 +393,7 @@ impl Fake {
             .check_fields(&get.headers, request, &mut reasons);
         accepted(reasons)?;
         state.used.insert(get_entry(index));
+        state.counts.gets += 1;
         Ok(Response::json(200, get.body.as_str()))
     }
 
@@ -398,6 +401,21 @@ impl Fake {
         Demands {
             ledger: &state.ledger,
             redirect_uri: &self.redirect_uri,
+        }
+    }
+}
+
+/// No field has a token but those that the vendor reads it from.
+fn check_other_fields(
+    demanded: &BTreeMap<String, String>,
+    request: &Request,
+    reasons: &mut Vec<String>,
+) {
+    for (name, value) in &request.headers {
+        let is_demanded = demanded.keys().any(|demanded| name == demanded.as_str());
+        let text = String::from_utf8_lossy(value.as_bytes());
+        if !is_demanded && (text.contains(CANARY) || name == "authorization") {
+            reasons.push(format!("the field {name}: {text}"));
         }
     }
 }

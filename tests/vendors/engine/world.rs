@@ -19,6 +19,7 @@ use super::{
     fake::Fake,
     fixture::{Api, Fixture},
     keys,
+    ledger::CANARY,
     network::{Network, ca_pem},
     program::{Program, ask, until},
     request::Request,
@@ -78,6 +79,29 @@ impl World {
             folder,
             _network: network,
         })
+    }
+
+    /// Every line that the programs wrote to standard error and that has a secret.
+    pub(crate) fn leaks(&self) -> Result<Vec<String>, String> {
+        let mut leaks = Vec::new();
+        let files = fs::read_dir(self.folder.path()).map_err(|error| error.to_string())?;
+        for file in files.flatten().map(|file| file.path()) {
+            if file.extension().is_none_or(|extension| extension != "log") {
+                continue;
+            }
+            let text = fs::read(&file).map_err(|error| error.to_string())?;
+            let text = String::from_utf8_lossy(&text).into_owned();
+            let is_secret = |line: &str| {
+                let mut secrets = self.environment.values();
+                line.contains(CANARY) || secrets.any(|secret| line.contains(secret.as_str()))
+            };
+            leaks.extend(
+                text.lines()
+                    .filter(|line| is_secret(line))
+                    .map(str::to_owned),
+            );
+        }
+        Ok(leaks)
     }
 
     fn start(&self, arguments: &[&str]) -> Result<Program, String> {
