@@ -180,6 +180,7 @@ fn lost_login(world: &World) -> Result<(), String> {
     world.fake.kill_access_tokens();
     world.fake.kill_refresh_tokens();
     let sidecar = world.run()?;
+    sidecar.wait_until_loaded()?;
     let (renewal, _) = sidecar.renew()?;
     // An access token that was kept serves until the API refuses it, and this refusal reaches the client.
     let (refusal, _) = sidecar.call(&fixture.api)?;

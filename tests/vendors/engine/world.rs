@@ -195,6 +195,13 @@ impl Sidecar<'_> {
         Ok(self.status()?["providers"][&self.world.provider].take())
     }
 
+    /// Waits until it has read its store and decided on the login.
+    pub(crate) fn wait_until_loaded(&self) -> Result<(), String> {
+        until("the provider's state", || {
+            Ok(self.provider()?["state"] != "pending")
+        })
+    }
+
     /// The client's call of the API.
     pub(crate) fn call(&self, api: &Api) -> Result<(u16, String), String> {
         ask(self.route, &api.send)
