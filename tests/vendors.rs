@@ -26,7 +26,7 @@ mod engine {
     pub(crate) mod world;
 }
 
-use std::{fs, path::Path, process::ExitCode};
+use std::{fs, path::Path, process::ExitCode, thread};
 
 use engine::{
     fake::Counts,
@@ -37,7 +37,10 @@ use engine::{
 use libtest_mimic::{Arguments, Trial};
 
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // The trials mostly wait for processes.
+    let processors = thread::available_parallelism().map_or(1, usize::from);
+    arguments.test_threads.get_or_insert(4 * processors);
     let mut trials = strictness::trials();
     trials.push(Trial::test("every preset has a fixture and a page", || {
         Ok(every_preset_is_documented()?)
@@ -88,6 +91,12 @@ fn try_vendor(name: &str) -> Result<(), String> {
     let world = World::new(fixture, &configuration)?;
     let ended = use_vendor(&world);
     let mut problems = world.fake.mismatches();
+    let leaks = world.leaks()?;
+    problems.extend(
+        leaks
+            .iter()
+            .map(|line| format!("a secret in the log: {line}")),
+    );
     match ended {
         Err(problem) => problems.push(problem),
         Ok(()) => problems.extend(
@@ -113,10 +122,13 @@ fn use_vendor(world: &World) -> Result<(), String> {
         step(world, "login", 1, 0, || world.log_in())?;
     }
 
-    let sidecar = world.run()?;
+    // What was obtained by the login is in use after a start.
     let tokens = u32::from(!has_login);
-    let call = || succeed(&sidecar, "the API call", sidecar.call(&fixture.api)?);
-    step_at_most(world, "the first API call", tokens.max(1), 1, call)?;
+    let sidecar = step(world, "the first API call", tokens, 1, || {
+        let sidecar = world.run()?;
+        succeed(&sidecar, "the API call", sidecar.call(&fixture.api)?)?;
+        Ok(sidecar)
+    })?;
     if fixture.is_renewable() {
         renewals(world, &sidecar)?;
     }
@@ -127,6 +139,11 @@ fn use_vendor(world: &World) -> Result<(), String> {
         if has_login {
             step(world, "the login afterwards", 1, 0, || world.log_in())?;
         }
+    }
+    let logins = if fixture.refused.is_some() { 2 } else { 1 };
+    let gets = world.fake.counts().gets;
+    if gets as usize != fixture.get.len() * logins {
+        return Err(format!("{gets} GETs of captured values in {logins} logins"));
     }
     if has_login {
         world.log_out()?;
@@ -163,6 +180,7 @@ fn lost_login(world: &World) -> Result<(), String> {
     world.fake.kill_access_tokens();
     world.fake.kill_refresh_tokens();
     let sidecar = world.run()?;
+    sidecar.wait_until_loaded()?;
     let (renewal, _) = sidecar.renew()?;
     // An access token that was kept serves until the API refuses it, and this refusal reaches the client.
     let (refusal, _) = sidecar.call(&fixture.api)?;
@@ -198,54 +216,29 @@ fn succeed(sidecar: &Sidecar<'_>, what: &str, response: (u16, String)) -> Result
 }
 
 /// Runs a step that makes exactly so many token requests and API calls.
-fn step(
+fn step<T>(
     world: &World,
     name: &str,
     tokens: u32,
     calls: u32,
-    run: impl FnOnce() -> Result<(), String>,
-) -> Result<(), String> {
-    let (found_tokens, found_calls) = counted(world, name, run)?;
-    if (found_tokens, found_calls) == (tokens, calls) {
-        Ok(())
-    } else {
-        Err(format!(
-            "{name}: {found_tokens} token requests and {found_calls} API calls"
-        ))
-    }
-}
-
-/// The same, with up to so many token requests.
-fn step_at_most(
-    world: &World,
-    name: &str,
-    tokens: u32,
-    calls: u32,
-    run: impl FnOnce() -> Result<(), String>,
-) -> Result<(), String> {
-    let (found_tokens, found_calls) = counted(world, name, run)?;
-    if found_tokens <= tokens && found_calls == calls {
-        Ok(())
-    } else {
-        Err(format!(
-            "{name}: {found_tokens} token requests and {found_calls} API calls"
-        ))
-    }
-}
-
-fn counted(
-    world: &World,
-    name: &str,
-    run: impl FnOnce() -> Result<(), String>,
-) -> Result<(u32, u32), String> {
+    run: impl FnOnce() -> Result<T, String>,
+) -> Result<T, String> {
     let before: Counts = world.fake.counts();
-    run().map_err(|problem| format!("{name}: {problem}"))?;
+    let result = run().map_err(|problem| format!("{name}: {problem}"))?;
     if let Some(mismatch) = world.fake.mismatches().first() {
         return Err(format!("{name}: the vendor refused {mismatch}"));
     }
     let after = world.fake.counts();
-    Ok((
+    let found = (
         after.tokens - before.tokens,
         after.api_calls - before.api_calls,
-    ))
+    );
+    if found == (tokens, calls) {
+        Ok(result)
+    } else {
+        Err(format!(
+            "{name}: {} token requests and {} API calls",
+            found.0, found.1
+        ))
+    }
 }

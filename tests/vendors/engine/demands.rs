@@ -10,8 +10,8 @@ use super::{
 /// What the right values are at this moment.
 pub(crate) struct Demands<'a> {
     pub(crate) ledger: &'a Ledger,
-    /// What `{redirect_uri}` stands for; `None` where it is not known.
-    pub(crate) redirect_uri: Option<&'a str>,
+    /// What `{redirect_uri}` stands for.
+    pub(crate) redirect_uri: &'a str,
 }
 
 impl Demands<'_> {
@@ -73,11 +73,8 @@ impl Demands<'_> {
             // Dead ones have a response of their own at the token endpoint.
             "{refresh_token}" => (self.ledger.refresh_token(value) == Life::Unknown)
                 .then(|| format!("{name} is {value:?}, which is no refresh token")),
-            "{redirect_uri}" => {
-                let expected = self.redirect_uri;
-                (expected.is_some() && expected != Some(value))
-                    .then(|| format!("{name} is {value:?} in place of {expected:?}"))
-            }
+            "{redirect_uri}" => (self.redirect_uri != value)
+                .then(|| format!("{name} is {value:?} in place of {:?}", self.redirect_uri)),
             _ => match inside(template, "{access_token}", value) {
                 Some(token) => match self.ledger.access_token(token) {
                     Life::Live if self.ledger.newest_access_token() == Some(token) => None,

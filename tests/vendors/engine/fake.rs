@@ -9,7 +9,7 @@ use super::{
     credentials::Credentials,
     demands::{Demands, inside},
     fixture::{Auth, Fixture, Grant, Refusal, Revoke, Rotation, Token},
-    ledger::{Ledger, Life},
+    ledger::{CANARY, Ledger, Life},
     request::{Parameters, Request, Response},
 };
 
@@ -20,7 +20,9 @@ const API_BODY: &str = r#"{"ok":true,"success":true}"#;
 pub(crate) struct Fake {
     fixture: Fixture,
     /// What `{redirect_uri}` stands for.
-    redirect_uri: Option<String>,
+    redirect_uri: String,
+    /// Where the consent leads back to.
+    callback: String,
     state: Mutex<State>,
 }
 
@@ -45,10 +47,11 @@ pub(crate) struct Counts {
     pub(crate) dead_access_tokens: u32,
     pub(crate) dead_refresh_tokens: u32,
     pub(crate) revocations: u32,
+    pub(crate) gets: u32,
 }
 
 impl Fake {
-    pub(crate) fn new(fixture: Fixture, redirect_uri: Option<String>) -> Self {
+    pub(crate) fn new(fixture: Fixture, redirect_uri: String, callback: String) -> Self {
         let mut state = State::default();
         // A refresh token that is given to the operator.
         for token in &fixture.token {
@@ -61,6 +64,7 @@ impl Fake {
         Self {
             fixture,
             redirect_uri,
+            callback,
             state: Mutex::new(state),
         }
     }
@@ -177,11 +181,6 @@ impl Fake {
         let challenge = parameters.get("code_challenge").filter(|_| authorize.pkce);
         let code = state.ledger.new_code(challenge.cloned());
         let sent = parameters.get("state").map_or("", String::as_str);
-        let base = self
-            .redirect_uri
-            .as_ref()
-            .or(parameters.get("redirect_uri"))
-            .map_or("http://127.0.0.1:9900/callback", String::as_str);
         let callback = authorize.callback.iter().map(|(name, value)| {
             (
                 name,
@@ -194,7 +193,7 @@ impl Fake {
         Ok(Response {
             status: 302,
             content_type: "text/html".to_owned(),
-            location: Some(format!("{base}?{query}")),
+            location: Some(format!("{}?{query}", self.callback)),
             body: String::new(),
         })
     }
@@ -373,6 +372,7 @@ impl Fake {
         }
         self.demands(state)
             .check_fields(&api.headers, request, &mut reasons);
+        check_other_fields(&api.headers, request, &mut reasons);
         accepted(reasons)?;
         state.used.insert("[api]".to_owned());
         state.counts.api_calls += 1;
@@ -393,13 +393,29 @@ impl Fake {
             .check_fields(&get.headers, request, &mut reasons);
         accepted(reasons)?;
         state.used.insert(get_entry(index));
+        state.counts.gets += 1;
         Ok(Response::json(200, get.body.as_str()))
     }
 
     fn demands<'a>(&'a self, state: &'a State) -> Demands<'a> {
         Demands {
             ledger: &state.ledger,
-            redirect_uri: self.redirect_uri.as_deref(),
+            redirect_uri: &self.redirect_uri,
+        }
+    }
+}
+
+/// No field has a token but those that the vendor reads it from.
+fn check_other_fields(
+    demanded: &BTreeMap<String, String>,
+    request: &Request,
+    reasons: &mut Vec<String>,
+) {
+    for (name, value) in &request.headers {
+        let is_demanded = demanded.keys().any(|demanded| name == demanded.as_str());
+        let text = String::from_utf8_lossy(value.as_bytes());
+        if !is_demanded && (text.contains(CANARY) || name == "authorization") {
+            reasons.push(format!("the field {name}: {text}"));
         }
     }
 }

@@ -232,13 +232,18 @@ impl TryFrom<String> for Target {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        match text.split_once(' ') {
-            Some((method, url)) if url.starts_with("https://") => Ok(Self {
-                method: method.to_owned(),
-                url: url.to_owned(),
-            }),
-            _ => Err(format!("{text:?} is not a method and an https URL")),
-        }
+        let parts = text
+            .split_once(' ')
+            .and_then(|(method, url)| Some((method, url.strip_prefix("https://")?)));
+        let Some((method, rest)) = parts else {
+            return Err(format!("{text:?} is not a method and an https URL"));
+        };
+        let (host, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        Ok(Self {
+            method: method.to_owned(),
+            // A host has no case.
+            url: format!("https://{}{path}", host.to_lowercase()),
+        })
     }
 }
 

@@ -5,6 +5,9 @@ use std::collections::{HashMap, HashSet};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 
+/// Part of every token and code, to be found where none may be.
+pub(crate) const CANARY: &str = "canary-0d1f";
+
 /// The state of a token.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum Life {
@@ -62,7 +65,7 @@ impl Ledger {
     /// A new code, bound to the challenge of its consent request.
     pub(crate) fn new_code(&mut self, challenge: Option<String>) -> String {
         // With characters that have to be encoded wherever a code goes.
-        let code = self.next("co/de+=");
+        let code = self.next(&format!("{CANARY}.code/+="));
         let is_used = false;
         self.codes.insert(code.clone(), Code { challenge, is_used });
         code
@@ -92,12 +95,12 @@ impl Ledger {
     }
 
     pub(crate) fn new_access_token(&mut self) -> String {
-        let token = self.next("at.");
+        let token = self.next(&format!("{CANARY}.access."));
         self.access_tokens.add(token)
     }
 
     pub(crate) fn new_refresh_token(&mut self) -> String {
-        let token = self.next("rt/+ ");
+        let token = self.next(&format!("{CANARY}.refresh/+ "));
         self.refresh_tokens.add(token)
     }
 

@@ -6,6 +6,7 @@ use std::{
     net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
     process::{Child, ChildStdout, Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
     thread,
     time::{Duration, Instant},
 };
@@ -28,7 +29,11 @@ impl Program {
         arguments: &[&str],
     ) -> io::Result<Self> {
         // In a file, so that the process never waits for a reader.
-        let errors = folder.join("errors.log");
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let errors = folder.join(format!(
+            "errors-{}.log",
+            NEXT.fetch_add(1, Ordering::Relaxed)
+        ));
         let mut child = Command::new(env!("CARGO_BIN_EXE_bearward"))
             .env_clear()
             .envs(environment)

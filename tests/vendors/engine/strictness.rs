@@ -125,7 +125,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 
 fn fake(text: &str) -> Fake {
     let fixture = Fixture::parse(text).expect("a fixture");
-    Fake::new(fixture, Some(REDIRECT_URI.to_owned()))
+    Fake::new(fixture, REDIRECT_URI.to_owned(), REDIRECT_URI.to_owned())
 }
 
 /// A request with a form in its body.

@@ -19,6 +19,7 @@ use super::{
     fake::Fake,
     fixture::{Api, Fixture},
     keys,
+    ledger::CANARY,
     network::{Network, ca_pem},
     program::{Program, ask, until},
     request::Request,
@@ -41,17 +42,22 @@ impl World {
             .parse()
             .map_err(|error| format!("the operator's block: {error}"))?;
         let provider = only_key(&configuration, "providers")?;
-        let redirect_uri = {
+        let admin = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let (redirect_uri, callback) = {
             let table = table(&mut configuration, &["providers", &provider])?;
             let text = |key: &str| table.get(key).and_then(Value::as_str).map(str::to_owned);
-            text("redirect_uri_value").or_else(|| text("redirect_uri"))
+            let callback =
+                text("redirect_uri").unwrap_or_else(|| format!("http://{admin}/callback"));
+            (
+                text("redirect_uri_value").unwrap_or_else(|| callback.clone()),
+                callback,
+            )
         };
         let environment = fixture.environment.clone();
         let files = fixture.files.clone();
-        let fake = Arc::new(Fake::new(fixture, redirect_uri));
+        let fake = Arc::new(Fake::new(fixture, redirect_uri, callback));
         let network = Network::start(&fake).map_err(|error| error.to_string())?;
         let folder = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let admin = SocketAddr::from(([127, 0, 0, 1], free_port()));
         place(
             &mut configuration,
             &provider,
@@ -73,6 +79,29 @@ impl World {
             folder,
             _network: network,
         })
+    }
+
+    /// Every line that the programs wrote to standard error and that has a secret.
+    pub(crate) fn leaks(&self) -> Result<Vec<String>, String> {
+        let mut leaks = Vec::new();
+        let files = fs::read_dir(self.folder.path()).map_err(|error| error.to_string())?;
+        for file in files.flatten().map(|file| file.path()) {
+            if file.extension().is_none_or(|extension| extension != "log") {
+                continue;
+            }
+            let text = fs::read(&file).map_err(|error| error.to_string())?;
+            let text = String::from_utf8_lossy(&text).into_owned();
+            let is_secret = |line: &str| {
+                let mut secrets = self.environment.values();
+                line.contains(CANARY) || secrets.any(|secret| line.contains(secret.as_str()))
+            };
+            leaks.extend(
+                text.lines()
+                    .filter(|line| is_secret(line))
+                    .map(str::to_owned),
+            );
+        }
+        Ok(leaks)
     }
 
     fn start(&self, arguments: &[&str]) -> Result<Program, String> {
@@ -164,6 +193,13 @@ impl Sidecar<'_> {
     /// The provider's part of the status.
     pub(crate) fn provider(&self) -> Result<serde_json::Value, String> {
         Ok(self.status()?["providers"][&self.world.provider].take())
+    }
+
+    /// Waits until it has read its store and decided on the login.
+    pub(crate) fn wait_until_loaded(&self) -> Result<(), String> {
+        until("the provider's state", || {
+            Ok(self.provider()?["state"] != "pending")
+        })
     }
 
     /// The client's call of the API.
