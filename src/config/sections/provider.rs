@@ -220,6 +220,7 @@ fn build(
         section,
         client_auth,
         grant_type.as_ref(),
+        client_secret.as_deref(),
         is_complete,
         context,
     );

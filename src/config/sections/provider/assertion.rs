@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use super::super::{BuildContext, connection::certificate_in, parameters, secret};
 use crate::{
     config::{
-        choices::SIGNING_ALGORITHMS, parsed::ParameterSource, parsed::SecretSource,
-        section::Section,
+        choices::SIGNING_ALGORITHMS, diagnostics::Diagnostic, parsed::ParameterSource,
+        parsed::SecretSource, section::Section,
     },
-    oauth::provider::{Assertion, AssertionSource, ClaimValue, ClientAuth, GrantType},
+    oauth::{
+        assertion::{self, AssertionError},
+        provider::{Assertion, AssertionSource, ClaimValue, ClientAuth, GrantType},
+    },
     secret::{LiveSecret, Secret},
 };
 
@@ -17,6 +20,7 @@ pub(super) fn build(
     provider: &Section<'_>,
     client_auth: ClientAuth,
     grant_type: Option<&GrantType>,
+    client_secret: Option<&LiveSecret>,
     is_complete: bool,
     context: &mut BuildContext<'_>,
 ) -> Option<Assertion> {
@@ -36,7 +40,7 @@ pub(super) fn build(
         is_complete,
         context,
     );
-    Some(Assertion {
+    let assertion = Assertion {
         source: source?,
         algorithm: section.choice("alg", &SIGNING_ALGORITHMS),
         kid: kid(&section, context),
@@ -46,6 +50,31 @@ pub(super) fn build(
             .unwrap_or(Assertion::DEFAULT_LIFETIME),
         backdate: section.duration("backdate").unwrap_or_default(),
         claims: claims(&section),
+    };
+    context.ok_or_push(check_key(&section, &assertion, client_secret));
+    Some(assertion)
+}
+
+/// Checks that the key can sign with the algorithm. A `client_secret` that is missing was reported.
+fn check_key(
+    section: &Section<'_>,
+    assertion: &Assertion,
+    client_secret: Option<&LiveSecret>,
+) -> Result<(), Diagnostic> {
+    let Err(error) = assertion::check(assertion, client_secret) else {
+        return Ok(());
+    };
+    if error == AssertionError::NoClientSecret {
+        return Ok(());
+    }
+    let hint = "write key = { file = \"client.pem\" }, and `alg` for the kind of this key";
+    let key = section.secret("key");
+    Err(match &key {
+        Some(key) => key.error(error.to_string(), hint),
+        None => section.error(
+            error.to_string(),
+            "use `alg` = \"HS256\", \"HS384\" or \"HS512\" with the client secret",
+        ),
     })
 }
 
