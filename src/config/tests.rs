@@ -9,6 +9,7 @@ mod properties;
 mod providers;
 mod routes;
 mod variables;
+mod wild;
 
 use super::{Config, Report, Severity, parse};
 

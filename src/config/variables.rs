@@ -1,15 +1,20 @@
 //! The variables of a provider: declared by its preset or by itself, given a value in `vars`.
 
+mod declaration;
+mod uses;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use regex_lite::Regex;
 use typed_arena::Arena;
 
+use self::{
+    declaration::{Declaration, declarations, values},
+    uses::{Use, uses},
+};
 use super::{
     diagnostics::{Diagnostic, Diagnostics},
-    keys::{self, KeySpec, Variables},
-    location::Location,
-    parsed::{ParameterSource, ParsedTable, ParsedValue, VariableEntry},
+    keys::Variables,
     quote::quote,
     section::Section,
     spanned::Spanned,
@@ -77,12 +82,6 @@ pub(super) fn resolve<'a>(
         values: resolver.values,
         texts,
     }
-}
-
-/// A text with variables, and the key that it stands under.
-struct Use<'a> {
-    key: &'static KeySpec,
-    text: Spanned<&'a str>,
 }
 
 struct Resolver<'r, 'a> {
@@ -316,169 +315,4 @@ fn check_value(
         ),
         format!("correct the value{example}"),
     ))
-}
-
-/// The declaration of a variable.
-struct Declaration<'a> {
-    table: std::rc::Rc<ParsedTable<'a>>,
-    /// The place in the file that a message about it names.
-    location: Location,
-}
-
-impl<'a> Declaration<'a> {
-    fn text(&self, key: &str) -> Option<Spanned<&'a str>> {
-        match self.table.entry(key)?.value.as_ref()? {
-            ParsedValue::String(value) => Some(Spanned {
-                value,
-                location: self.location.clone(),
-            }),
-            _ => None,
-        }
-    }
-
-    /// Returns the choices of `values`, and the texts that each sets.
-    fn choices(&self) -> impl Iterator<Item = (&'a str, &Vec<(&'a str, Spanned<&'a str>)>)> {
-        let maps = match self
-            .table
-            .entry("values")
-            .and_then(|entry| entry.value.as_ref())
-        {
-            Some(ParsedValue::StringMaps(maps)) => maps.as_slice(),
-            _ => &[],
-        };
-        maps.iter().map(|(choice, texts)| (*choice, texts))
-    }
-}
-
-fn declarations<'a>(section: &Section<'a>) -> Vec<(&'a str, Declaration<'a>)> {
-    let (file, preset) = section.tables();
-    let mut found: Vec<(&'a str, Declaration<'a>)> = Vec::new();
-    for (table, is_file) in [(file, true), (preset, false)] {
-        for (name, entry) in entries(table) {
-            let VariableEntry::Declaration(table) = entry else {
-                continue;
-            };
-            if found.iter().any(|(known, _)| known == name) {
-                continue;
-            }
-            let location = match is_file {
-                true => table.location.clone(),
-                false => section.location().clone(),
-            };
-            let table = table.clone();
-            found.push((*name, Declaration { table, location }));
-        }
-    }
-    found
-}
-
-fn values<'a>(section: &Section<'a>) -> Vec<(&'a str, Spanned<&'a str>)> {
-    let (file, _) = section.tables();
-    let value = |(name, entry): &(&'a str, VariableEntry<'a>)| match entry {
-        VariableEntry::Value(value) => Some((*name, value.clone())),
-        VariableEntry::Declaration(_) => None,
-    };
-    entries(file).iter().filter_map(value).collect()
-}
-
-fn entries<'t, 'a>(table: Option<&'t ParsedTable<'a>>) -> &'t [(&'a str, VariableEntry<'a>)] {
-    let entry = table.and_then(|table| table.entry("vars"));
-    match entry.and_then(|entry| entry.value.as_ref()) {
-        Some(ParsedValue::Variables(entries)) => entries,
-        _ => &[],
-    }
-}
-
-/// Collects the texts with braces in the file's table, and in the preset's where the file does not override it.
-fn uses<'a>(section: &Section<'a>) -> Vec<Use<'a>> {
-    let (file, preset) = section.tables();
-    let mut found = Vec::new();
-    if let Some(file) = file {
-        collect(file, None, None, &mut found);
-    }
-    if let Some(preset) = preset {
-        collect(preset, file, Some(section.location()), &mut found);
-    }
-    found
-}
-
-/// Collects the texts of `table` that `over` does not replace. All are located at `header`, if there is one.
-fn collect<'a>(
-    table: &ParsedTable<'a>,
-    over: Option<&ParsedTable<'a>>,
-    header: Option<&Location>,
-    found: &mut Vec<Use<'a>>,
-) {
-    for entry in &table.entries {
-        let Some(key) = keys::find(table.specs, entry.name) else {
-            continue;
-        };
-        let over = over.and_then(|over| over.entries.iter().find(|other| other.name == entry.name));
-        let over_value = over.and_then(|over| over.value.as_ref());
-        let mut push = |text: &'a str, location: &Location| {
-            if key.variables != Variables::None && text.contains(['{', '}']) {
-                let location = header.unwrap_or(location).clone();
-                let value = text;
-                found.push(Use {
-                    key,
-                    text: Spanned { value, location },
-                });
-            }
-        };
-        let is_replaced = |name: &str| match over_value {
-            Some(ParsedValue::Parameters(own)) => own.iter().any(|(own, _)| *own == name),
-            Some(ParsedValue::StringMap(own)) => own.iter().any(|(own, _)| *own == name),
-            _ => false,
-        };
-        match &entry.value {
-            Some(ParsedValue::Table(inner)) => {
-                let over = match over_value {
-                    Some(ParsedValue::Table(over)) => Some(&**over),
-                    Some(_) => continue,
-                    None => None,
-                };
-                collect(inner, over, header, found);
-            }
-            Some(ParsedValue::NamedTables(tables)) => {
-                for (name, inner) in tables {
-                    let over = match over_value {
-                        Some(ParsedValue::NamedTables(over)) => over
-                            .iter()
-                            .find(|(own, _)| own == name)
-                            .map(|(_, table)| &**table),
-                        _ => None,
-                    };
-                    collect(inner, over, header, found);
-                }
-            }
-            Some(ParsedValue::Parameters(parameters)) => {
-                for (name, parameter) in parameters {
-                    match &parameter.value {
-                        _ if is_replaced(name) => {}
-                        ParameterSource::Text(text) => push(text, &parameter.location),
-                        ParameterSource::List(texts) => {
-                            texts
-                                .iter()
-                                .for_each(|text| push(text, &parameter.location));
-                        }
-                        ParameterSource::Secret(_) => {}
-                    }
-                }
-            }
-            Some(ParsedValue::StringMap(pairs)) => {
-                for (name, text) in pairs {
-                    if !is_replaced(name) {
-                        push(text.value, &text.location);
-                    }
-                }
-            }
-            Some(ParsedValue::Strings(texts)) if over.is_none() => {
-                texts
-                    .iter()
-                    .for_each(|text| push(text.value, &text.location));
-            }
-            Some(ParsedValue::String(text)) if over.is_none() => push(text, &entry.location),
-            _ => {}
-        }
-    }
 }

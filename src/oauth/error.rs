@@ -57,7 +57,7 @@ pub enum Fault {
     Proxy {
         /// The proxy's origin.
         proxy: String,
-        /// What the proxy did, and what to do next.
+        /// The failure of the proxy, and what to do next.
         reason: &'static str,
     },
     /// The discovery document is not usable; the text gives the reason.

@@ -100,7 +100,7 @@ fn crypto_provider() -> CryptoProvider {
     ring::default_provider()
 }
 
-/// What a certificate's files held.
+/// The contents of a certificate's files.
 #[derive(PartialEq)]
 struct Material {
     pem: Vec<u8>,

@@ -1,4 +1,4 @@
-//! What keeps an assertion from being made.
+//! The reasons why an assertion cannot be made.
 
 use std::{
     io,
@@ -15,7 +15,7 @@ pub enum AssertionError {
     /// The provider has neither an assertion nor a client secret.
     #[error("it has no assertion; configure `assertion.key` or `assertion.file`")]
     NotConfigured,
-    /// The client secret is the key, and there is none.
+    /// The client secret is the key, which is missing.
     #[error("an assertion is signed with the client secret; configure `client_secret`")]
     NoClientSecret,
     /// The file with the ready assertion cannot be read.

@@ -94,7 +94,7 @@ async fn fetch(endpoint: &TokenEndpoint, issuer: Option<&Url>) -> Result<Value, 
     }
     Err(TokenRequestError::new(match status {
         500.. => Fault::Server(status),
-        _ => Fault::Discovery("there is none; check `issuer`, or configure the endpoints"),
+        _ => Fault::Discovery("nothing was found; check `issuer`, or configure the endpoints"),
     }))
 }
 

@@ -10,7 +10,7 @@ use crate::oauth::{
     provider::Provider,
 };
 
-/// What a proxy does that wants other credentials, or some.
+/// The response of a proxy to missing or wrong credentials.
 const UNAUTHENTICATED: &str = "wants other credentials (status 407): check `username` and `password` of `token_request.proxy`";
 
 /// Converts an error of the HTTP client, and marks a request that may have arrived.
@@ -32,7 +32,7 @@ pub(super) fn proxy_refusal(status: StatusCode, provider: &Provider) -> Option<F
     }
 }
 
-/// Returns the fault of the proxy, if a connection through it failed before the authorization server had a part in it.
+/// Returns the fault of the proxy, if no connection through it was made.
 fn proxy_fault(error: &reqwest::Error, provider: &Provider) -> Option<Fault> {
     if !error.is_connect() {
         return None;

@@ -24,7 +24,7 @@ pub(super) struct HttpClient {
     built: Mutex<Option<(Variant, Client)>>,
 }
 
-/// What one client differs in from another of the same provider.
+/// The settings in which two clients of a provider differ.
 #[derive(Clone, PartialEq)]
 struct Variant {
     needs_tls: bool,

@@ -90,8 +90,9 @@ struct Checks {
 }
 
 impl Checks {
-    /// Checks that a parameter of every grant is none of the grant's own, since none may be sent twice
-    /// (RFC 6749 §3.2). Those of one phase may replace them.
+    /// Refuses a parameter of the grant itself, which may not be sent twice (RFC 6749 §3.2).
+    ///
+    /// Parameters of one phase may replace it.
     fn check_parameter<T>(
         &self,
         key: &str,

@@ -207,7 +207,9 @@ async fn a_redirect_or_a_page_is_no_document() {
             .await
             .unwrap_err();
         assert!(
-            error.to_string().contains("there is none; check `issuer`"),
+            error
+                .to_string()
+                .contains("nothing was found; check `issuer`"),
             "{error}"
         );
         assert_eq!(server.count(), 2);
