@@ -69,7 +69,7 @@ fn six_different_mistakes_are_all_named_and_none_of_the_secrets() {
         "FILE:5:1: error: unknown key `client_secrt`",
         "FILE:6:17: error: `client_secret` must be a secret, not an array",
         "FILE:7:9: error: `scope` must be a string or an array of strings, not an integer",
-        "FILE:10:47: error: `headers` must contain strings only",
+        "FILE:10:47: error: `headers` must contain strings or arrays of strings, not an integer",
         "FILE:14:12: error: there is no provider \"happn\"",
         "FILE:15:12: error: `upstream` = \"***\" has user information in it",
     ] {
@@ -266,14 +266,18 @@ fn the_reference_is_valid_in_an_empty_environment() {
 fn presets_are_listed_and_printed() {
     let (status, out, err) = run(&["presets"]);
     assert_eq!((status, err.as_str()), (0, ""));
+    // Each preset has a line with its title, and one with what it needs.
     let names: Vec<_> = out
         .lines()
+        .filter_map(|line| line.strip_prefix("  "))
+        .filter(|line| !line.starts_with(' '))
         .filter_map(|line| line.split_whitespace().next())
         .collect();
-    assert_eq!(names, ["feeling", "hapn", "happeo", "happyrmatch"]);
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/config/presets");
+    assert_eq!(names.len(), std::fs::read_dir(folder).unwrap().count());
     for name in names {
         let (status, out, _) = run(&["presets", name]);
-        assert_eq!(status, 0);
+        assert_eq!(status, 0, "{name}");
         let file = format!("{}/config/presets/{name}.toml", env!("CARGO_MANIFEST_DIR"));
         assert_eq!(out, std::fs::read_to_string(file).unwrap());
     }

@@ -41,10 +41,14 @@ fn value(spec: &'static KeySpec) -> Value {
         Kind::NonEmptyString if spec.name == "preset" => {
             json!({ "enum": presets().iter().map(|preset| preset.name).collect::<Vec<_>>() })
         }
-        Kind::NonEmptyString => json!({ "type": "string", "minLength": 1 }),
+        Kind::NonEmptyString => match pattern(spec) {
+            Some(pattern) => json!({ "type": "string", "pattern": pattern }),
+            None => json!({ "type": "string", "minLength": 1 }),
+        },
         Kind::String => json!({ "type": "string" }),
         Kind::Secret => json!({ "$ref": "#/$defs/secret" }),
-        Kind::Duration { .. } => json!({ "$ref": "#/$defs/duration" }),
+        Kind::Duration { allow_zero: true } => json!({ "$ref": "#/$defs/duration" }),
+        Kind::Duration { allow_zero: false } => json!({ "$ref": "#/$defs/positive_duration" }),
         Kind::Size { .. } => json!({ "$ref": "#/$defs/size" }),
         Kind::SizeOrUnlimited => {
             json!({ "anyOf": [{ "$ref": "#/$defs/size" }, { "const": "unlimited" }] })
@@ -54,7 +58,7 @@ fn value(spec: &'static KeySpec) -> Value {
             json!({ "anyOf": [{ "const": "auto" }, integer(min, max)] })
         }
         Kind::DurationOrNever => {
-            json!({ "anyOf": [{ "$ref": "#/$defs/duration" }, { "const": "never" }] })
+            json!({ "anyOf": [{ "$ref": "#/$defs/positive_duration" }, { "const": "never" }] })
         }
         Kind::Boolean => json!({ "type": "boolean" }),
         Kind::Scalar => json!({ "type": ["string", "number", "boolean"] }),
@@ -80,6 +84,27 @@ fn value(spec: &'static KeySpec) -> Value {
             let name = json!({ "pattern": "^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$" });
             json!({ "type": "object", "propertyNames": name, "additionalProperties": table(inner) })
         }
+    }
+}
+
+/// Returns the pattern of a text that has a format of its own.
+fn pattern(spec: &KeySpec) -> Option<String> {
+    /// A level in any case, with or without a target before it.
+    const DIRECTIVE: &str = "([A-Za-z0-9_:-]+=)?([Oo][Ff]{2}|[Ee][Rr]{2}[Oo][Rr]|[Ww][Aa][Rr][Nn]|\
+                             [Ii][Nn][Ff][Oo]|[Dd][Ee][Bb][Uu][Gg]|[Tt][Rr][Aa][Cc][Ee])";
+    const LISTEN: &str = "unix:/.*|localhost:[0-9]{1,5}|[0-9]{1,3}([.][0-9]{1,3}){3}:[0-9]{1,5}|\
+                          \\[[0-9A-Fa-f:.]+(%[0-9]+)?\\]:[0-9]{1,5}";
+    /// No user information, fragment or blank.
+    const URL: &str = "[Hh][Tt]{2}[Pp][Ss]?:/*[^/?#@\\s]+([/?][^#\\s]*)?";
+    match spec.name {
+        "level" => Some(format!("^\\s*{DIRECTIVE}(\\s*,\\s*{DIRECTIVE})*\\s*$")),
+        // The admin listener alone has a default, and can be turned off.
+        "listen" if spec.default.is_some() => Some(format!("^(off|{LISTEN})$")),
+        "listen" => Some(format!("^({LISTEN})$")),
+        "upstream" => Some(format!("^{URL}$")),
+        // A variable may hold the scheme and the host.
+        "base_url" | "issuer" => Some(format!("^({URL}|[{{].*)$")),
+        _ => None,
     }
 }
 
@@ -135,7 +160,53 @@ fn definitions() -> Value {
                 "pointer": { "type": "string", "pattern": "^/", "description": "The JSON Pointer of the member." },
             },
         },
+        "positive_duration": { "type": "string", "pattern": "^0*[1-9][0-9]*(ms|s|m|h|d)$" },
         "duration": { "type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$" },
         "size": { "type": "string", "pattern": "^[0-9]+(B|KiB|MiB|GiB)$" },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use regex_lite::Regex;
+
+    use super::*;
+
+    /// Returns whether the schema permits `text` for the key at `pointer`.
+    fn permits(pointer: &str, text: &str) -> bool {
+        let schema = schema();
+        let mut key = schema.pointer(pointer).unwrap();
+        if let Some(reference) = key["$ref"].as_str() {
+            key = schema.pointer(reference.trim_start_matches('#')).unwrap();
+        }
+        let pattern = key["pattern"].as_str().unwrap();
+        Regex::new(pattern).unwrap().is_match(text)
+    }
+
+    #[test]
+    fn the_schema_refuses_what_check_refuses_for_one_key_alone() {
+        let provider = "/properties/providers/additionalProperties/properties";
+        let route = "/properties/routes/additionalProperties/properties";
+        let level = "/properties/log/properties/level";
+        let listen = "/properties/admin/properties/listen";
+        let before = format!("{provider}/refresh/properties/before");
+        let upstream = format!("{route}/upstream");
+        let route_listen = format!("{route}/listen");
+        let base_url = format!("{provider}/base_url");
+        for (pointer, good, bad) in [
+            (level, "info", "loud"),
+            (level, "bearward::oauth=debug, INFO", "a=b"),
+            (listen, "off", "localhost"),
+            (listen, "[::1]:9900", "127.0.0.1"),
+            (&route_listen, "localhost:8080", "off"),
+            (&route_listen, "unix:/run/x.sock", "unix:x.sock"),
+            (&before, "5m", "0s"),
+            (&upstream, "https://api.example/v1", "ftp://api.example"),
+            (&upstream, "http://127.0.0.1:1", "https://u:p@api.example"),
+            (&base_url, "https://{tenant}.example", "example.com"),
+        ] {
+            assert!(permits(pointer, good), "{pointer}: {good}");
+            assert!(!permits(pointer, bad), "{pointer}: {bad}");
+        }
+    }
 }

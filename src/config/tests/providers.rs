@@ -383,3 +383,28 @@ fn parameters_that_may_be_secret_are_not_in_debug() {
         "{debug}"
     );
 }
+
+/// A provider that authenticates with an assertion, whose key is `file` and whose table has `more`.
+fn with_key(file: &str, more: &str) -> String {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/vendors/keys");
+    format!(
+        "[providers.p]\ngrant_type = \"client_credentials\"\nclient_id = \"id\"\n\
+         token_endpoint = \"https://as.example/token\"\n\
+         token_endpoint_auth_method = \"private_key_jwt\"\n[providers.p.assertion]\n\
+         key = {{ file = \"{folder}/{file}\" }}\n{more}\n"
+    )
+}
+
+#[test]
+fn a_key_that_does_not_fit_its_algorithm_is_an_error() {
+    good(&with_key("only_for_tests_ec.pem", "alg = \"ES256\""));
+    good(&with_key("only_for_tests_rsa.pem", ""));
+    let error = one_error(&with_key("only_for_tests_ec.pem", "alg = \"RS256\""));
+    assert!(
+        error.starts_with("7:7 providers.p.assertion.key: `assertion.key` is"),
+        "{error}"
+    );
+    assert!(error.contains("does not fit `assertion.alg`"), "{error}");
+    let error = one_error(&with_key("only_for_tests_certificate.pem", ""));
+    assert!(error.contains("`assertion.key`"), "{error}");
+}

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use super::super::{BuildContext, connection::certificate_in, parameters, secret};
 use crate::{
     config::{
-        choices::SIGNING_ALGORITHMS, parsed::ParameterSource, parsed::SecretSource,
-        section::Section,
+        choices::SIGNING_ALGORITHMS, diagnostics::Diagnostic, parsed::ParameterSource,
+        parsed::SecretSource, section::Section,
     },
     oauth::{
-        assertion,
+        assertion::{self, AssertionError},
         provider::{Assertion, AssertionSource, ClaimValue, ClientAuth, GrantType},
     },
     secret::{LiveSecret, Secret},
@@ -51,16 +51,31 @@ pub(super) fn build(
         backdate: section.duration("backdate").unwrap_or_default(),
         claims: claims(&section),
     };
-    // A missing secret is reported with the authentication method.
-    let signs_with_nothing =
-        assertion.source == AssertionSource::ClientSecret && client_secret.is_none();
-    if !signs_with_nothing && let Err(error) = assertion::check(&assertion, client_secret) {
-        context.push(section.error(
-            error.to_string(),
-            "give `assertion.key` a private key in PEM or a JWK that fits `assertion.alg`",
-        ));
-    }
+    context.ok_or_push(check_key(&section, &assertion, client_secret));
     Some(assertion)
+}
+
+/// Checks that the key can sign with the algorithm. A `client_secret` that is missing was reported.
+fn check_key(
+    section: &Section<'_>,
+    assertion: &Assertion,
+    client_secret: Option<&LiveSecret>,
+) -> Result<(), Diagnostic> {
+    let Err(error) = assertion::check(assertion, client_secret) else {
+        return Ok(());
+    };
+    if error == AssertionError::NoClientSecret {
+        return Ok(());
+    }
+    let hint = "write key = { file = \"client.pem\" }, and `alg` for the kind of this key";
+    let key = section.secret("key");
+    Err(match &key {
+        Some(key) => key.error(error.to_string(), hint),
+        None => section.error(
+            error.to_string(),
+            "use `alg` = \"HS256\", \"HS384\" or \"HS512\" with the client secret",
+        ),
+    })
 }
 
 /// Returns whether the parameters hold an assertion of another maker.
