@@ -19,9 +19,17 @@ struct World {
 }
 
 fn world() -> World {
+    world_with(|_| String::new())
+}
+
+/// The same with further lines for the provider at an authorization server.
+fn world_with(lines: impl FnOnce(&AuthorizationServer) -> String) -> World {
     let server = AuthorizationServer::start(Dialect::Happeo);
     let api = server.api();
-    let home = Home::of(&server, &api);
+    let provider = format!("{}\n{}", lines(&server), server.provider(None));
+    let home = Home::new()
+        .provider("api", &provider)
+        .route("api", &api.origin());
     let sidecar = home.run();
     sidecar.wait_for_state("api", "login_required");
     World {
@@ -210,12 +218,32 @@ fn forged_callbacks_are_refused_and_change_nothing() {
 }
 
 #[test]
-fn a_callback_of_another_issuer_is_refused() {
+fn the_issuer_of_a_callback_is_compared_in_full() {
+    let world = world_with(|server| format!("issuer = \"{}/tenant\"", server.origin()));
+    let mut browser = Navigator::new();
+    let origin = world.server.origin();
+    for other in [
+        "https://evil.example",
+        &origin,
+        &format!("{origin}/tenant/"),
+    ] {
+        // A refused callback ends its attempt.
+        let callback = world.consent(&mut browser);
+        let forged = with(&callback, "iss", other);
+        world.assert_refused("another issuer", &browser.get_from_elsewhere(&forged));
+    }
+    let callback = world.consent(&mut browser);
+    let callback = with(&callback, "iss", &format!("{origin}/tenant"));
+    world.assert_logs_in(&mut browser, &callback);
+}
+
+#[test]
+fn the_issuer_of_a_callback_is_not_compared_where_it_is_not_known() {
     let world = world();
     let mut browser = Navigator::new();
     let callback = world.consent(&mut browser);
-    let forged = with(&callback, "iss", "https://evil.example");
-    world.assert_refused("another issuer", &browser.get_from_elsewhere(&forged));
+    let callback = with(&callback, "iss", "https://api.example.com");
+    world.assert_logs_in(&mut browser, &callback);
 }
 
 #[test]

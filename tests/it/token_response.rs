@@ -337,7 +337,7 @@ fn a_token_that_would_break_the_head_never_reaches_the_upstream() {
 
 #[test]
 fn an_answer_without_end_is_not_read_to_its_end() {
-    let filler = "x".repeat(70 * 1024);
+    let filler = "x".repeat(1100 * 1024);
     let body = format!(r#"{{"access_token":"t","expires_in":60,"filler":"{filler}"}}"#);
     assert_unavailable(json_response("200 OK", &body));
 }
