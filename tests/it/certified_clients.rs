@@ -8,21 +8,24 @@ use bearward::{
     clock::SystemClock,
     oauth::{
         api_context::ApiContext,
+        authorization::Attempt,
         endpoint::TokenEndpoint,
         error::{EndpointKey, TokenRefusal, TokenRequestError},
         grant::Grant,
         provider::{
-            ApiFields, Assertion, AssertionSource, ClientAuth, GrantType, Provider, RefreshPolicy,
-            Revocation, SigningAlgorithm, TokenRequest, TokenResponse,
+            ApiFields, Assertion, AssertionSource, Authorization, ClientAuth, GrantType, Provider,
+            RefreshPolicy, Revocation, SigningAlgorithm, TokenRequest, TokenResponse,
         },
+        redirect_uri::RedirectUri,
     },
     secret::{LiveSecret, Secret},
     tls::{ClientCertificate, Trust},
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use url::Position;
 
-use crate::support::peers::Peer;
+use crate::support::{client::get, peers::Peer};
 
 const SCRIPT: &str = "authorization_server.mjs";
 
@@ -244,4 +247,32 @@ fn discovery_finds_the_endpoints_of_the_server() {
         address(&found.revocation_endpoint).as_deref(),
         Some(server.text("/revocation_endpoint"))
     );
+}
+
+#[test]
+fn the_discovered_authorization_endpoint_accepts_a_consent_request_with_pkce() {
+    let callback = "http://127.0.0.1:9/callback";
+    let server = Peer::start(SCRIPT, &[("REDIRECT_URI", callback)]);
+    let mut provider = provider(&server, "person", ClientAuth::SecretBasic);
+    provider.grant_type = GrantType::AuthorizationCode;
+    for pkce in [true, false] {
+        let uri: RedirectUri = callback.parse().expect("an address");
+        provider.authorization = Some(Authorization {
+            redirect_uri: Some(uri.clone()),
+            pkce,
+            ..Authorization::default()
+        });
+        let attempt = Attempt::new(&provider, Some(&uri)).expect("randomness");
+        let endpoint = TokenEndpoint::new(Arc::new(provider.clone()), Arc::new(SystemClock));
+        let found = run(endpoint.provider_with(EndpointKey::Authorization)).expect("a document");
+        let url = attempt.url(&found).expect("an address");
+        let expected = server.text("/authorization_endpoint");
+        assert!(url.as_str().starts_with(expected), "{url}");
+        let address = url.socket_addrs(|| None).expect("an address")[0];
+        let answer = get(address, &url[Position::BeforePath..]);
+        assert_eq!(answer.status, 303, "{answer:?}");
+        // The server demands PKCE: without a challenge it sends the browser back with an error.
+        let location = answer.head.value("location").expect("a location");
+        assert_eq!(location.contains("/interaction/"), pkce, "{location}");
+    }
 }

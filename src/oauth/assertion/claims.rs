@@ -19,7 +19,7 @@ pub(super) fn build(
     variables: &Variables<'_>,
     now: u64,
 ) -> Result<Claims, MissingVariable> {
-    let mut claims = defaults(assertion, provider, variables, now);
+    let mut claims = defaults(assertion, provider, variables, now)?;
     for (name, value) in &assertion.claims {
         match resolve(value, variables)? {
             Some(value) => claims.insert(name.clone(), value),
@@ -34,11 +34,14 @@ fn defaults(
     provider: &Provider,
     variables: &Variables<'_>,
     now: u64,
-) -> Claims {
+) -> Result<Claims, MissingVariable> {
     let mut claims = Claims::new();
     claims.insert("iss".into(), provider.client_id.as_str().into());
     claims.insert("sub".into(), provider.client_id.as_str().into());
-    if let Some(audience) = variables.value("token_endpoint") {
+    if !assertion.claims.contains_key("aud") {
+        // Without an audience the assertion would be good at every server.
+        let audience = variables.value("token_endpoint");
+        let audience = audience.ok_or_else(|| MissingVariable("token_endpoint".into()))?;
         claims.insert("aud".into(), audience.into());
     }
     let issued = now.saturating_sub(assertion.backdate.as_secs());
@@ -46,7 +49,7 @@ fn defaults(
     let expiry = now.saturating_add(assertion.lifetime.as_secs());
     claims.insert("exp".into(), expiry.into());
     claims.insert("jti".into(), Uuid::new_v4().to_string().into());
-    claims
+    Ok(claims)
 }
 
 /// Returns the claim's value, or `None` for one that is removed or left out.

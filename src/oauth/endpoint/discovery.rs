@@ -32,7 +32,8 @@ impl Discovery {
         let Some(issuer) = &configured.issuer else {
             return Ok(configured.clone());
         };
-        if has_endpoint(configured, key) {
+        // Assertions and variables name the token endpoint in requests to the others too.
+        if has_endpoint(configured, EndpointKey::Token) && has_endpoint(configured, key) {
             return Ok(configured.clone());
         }
         let mut completed = self.completed.lock().await;

@@ -1,5 +1,7 @@
 //! Discovery over real sockets.
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
+
 use crate::{
     clock::ManualClock,
     oauth::{
@@ -228,4 +230,36 @@ async fn an_issuer_in_plain_text_is_not_asked() {
             "{error}"
         );
     }
+}
+
+#[tokio::test]
+async fn an_assertion_for_another_endpoint_names_the_discovered_token_endpoint() {
+    use crate::{
+        oauth::{
+            provider::{Assertion, ClientAuth},
+            revocation::{self, EndedLogin},
+        },
+        secret::Secret,
+    };
+    let server = serve("/.well-known/oauth-authorization-server", |origin| {
+        format!(r#"{{"issuer":"{origin}","token_endpoint":"{origin}/token"}}"#)
+    })
+    .await;
+    let origin = origin(&server);
+    let mut provider = provider(&origin);
+    provider.client_auth = ClientAuth::SecretJwt;
+    provider.assertion = Some(Assertion::of_client_secret());
+    provider.revocation_endpoint = Some(format!("{origin}/revoke").parse().unwrap());
+    let login = EndedLogin {
+        refresh_token: Some(Secret::new("r")),
+        ..EndedLogin::default()
+    };
+    let _ = revocation::revoke(&endpoint(provider), &login).await;
+    let request = server.requests().pop().unwrap();
+    assert!(request.starts_with("POST /revoke HTTP"), "{request}");
+    let assertion = request.split("client_assertion=").nth(1).unwrap();
+    let claims = assertion.split('.').nth(1).unwrap();
+    let claims = BASE64_URL_SAFE_NO_PAD.decode(claims).unwrap();
+    let claims: Value = serde_json::from_slice(&claims).unwrap();
+    assert_eq!(claims["aud"], format!("{origin}/token"));
 }
