@@ -10,12 +10,12 @@
 //! | [`tls`] | trust anchors, client certificates and the TLS client |
 //! | [`forward_proxy`] | the HTTP proxy that outgoing connections go through |
 //! | [`server`] | listeners, connections, the one HTTP server, own error responses, Host and origin checks |
-//! | [`oauth`] | the OAuth protocol: requests to and responses from authorization servers |
+//! | [`oauth`] | the OAuth protocol: requests to and responses from authorization servers, with their deviations |
 //! | [`token`] | the life of a token: schedule, refresh, cache, store |
-//! | [`login`] | the life of a login in a browser: attempt, redirect, exchange, outcome |
+//! | [`login`] | the life of a login: attempt, redirect, device code, exchange, outcome |
 //! | [`proxy`] | the request path: admission, route, guard, token, forwarding |
 //! | [`admin`] | the admin listener: health, metrics, status, login |
-//! | [`config`] | the configuration file, from its keys to the settings of all modules above |
+//! | [`config`] | the configuration file, presets and variables, from keys to the settings of all modules above |
 //! | [`app`] | the wiring of a configuration to a running sidecar |
 //! | [`demo`] | an authorization server and an API to try things |
 //! | [`cli`] | the command line |
@@ -30,7 +30,15 @@
 //! | Where is `Authorization` set? | `proxy::request` |
 //! | Where is a 401 of the API handled? | `proxy::reauthorize` |
 //! | Where is the time of a refresh decided? | `token::schedule` |
+//! | Where is a token request built? | `oauth::grant` (its parameters), `oauth::client_auth`, `oauth::request` (all of it) |
 //! | Where is a token response parsed? | `oauth::response` |
+//! | Where is a JWT signed? | `oauth::assertion` |
+//! | Where is a variable in braces replaced? | `config::variables` (those of `vars`), `oauth::variables` (those of run time) |
+//! | Where is it decided which hosts may get a token? | `oauth::provider::EndpointUrl`, `oauth::provider::HostList` |
+//! | Where does the API's address come from? | `oauth::response::api_base`, `proxy::upstream::route_upstream` |
+//! | Where are `[api]` headers and parameters added? | `proxy::api` |
+//! | Where is an HTTP proxy used? | `oauth::endpoint::http_client`, `proxy::upstream::dial` |
+//! | Where is a vendor described? | `config/presets/NAME.toml`; no code knows one |
 //! | Where is the text of a 503 written? | `server::problem::kind` (type, title, status), `proxy::error` (detail) |
 //! | Where is a configuration key added? | `config/keys.rs`; the header of `config.rs` lists every step |
 
