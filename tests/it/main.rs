@@ -20,6 +20,7 @@ mod tools;
 
 // Tokens: how they are asked for, what is made of the answer, how they are kept fresh.
 mod certified_clients;
+mod certified_program;
 mod certified_provider;
 mod coalescing;
 mod expired_token;
@@ -32,6 +33,7 @@ mod token_request;
 mod token_response;
 
 // Logins: how a person gives consent, and how what came of it is kept for ever.
+mod certified_device;
 mod certified_login;
 mod killed;
 mod login_browser;

@@ -6,6 +6,7 @@
 pub mod authorization_server;
 pub mod browser;
 pub mod certificates;
+pub mod certified;
 pub mod client;
 pub mod either;
 pub mod frame_server;
@@ -16,6 +17,7 @@ pub mod h2c;
 pub mod home;
 pub mod in_process;
 pub mod navigator;
+pub mod openssl;
 pub mod patience;
 pub mod peers;
 pub mod ports;
