@@ -9,6 +9,7 @@ pub mod certificates;
 pub mod certified;
 pub mod client;
 pub mod either;
+pub mod forward_proxy;
 pub mod frame_server;
 pub mod frames;
 pub mod grpc;
