@@ -29,6 +29,7 @@ mod refused_by_body;
 mod refused_token;
 mod renewal;
 mod tls;
+mod token_codings;
 mod token_proxy;
 mod token_request;
 mod token_response;
