@@ -2,7 +2,7 @@
 //!
 //! It verifies the JWTs with a library of its own.
 
-use std::{path::Path, process::Command, sync::Arc};
+use std::sync::Arc;
 
 use bearward::{
     clock::SystemClock,
@@ -21,13 +21,10 @@ use bearward::{
     secret::{LiveSecret, Secret},
     tls::{ClientCertificate, Trust},
 };
-use serde_json::{Value, json};
-use tempfile::TempDir;
+use serde_json::json;
 use url::Position;
 
-use crate::support::{client::get, peers::Peer};
-
-const SCRIPT: &str = "authorization_server.mjs";
+use crate::support::{certified::SERVER, client::get, openssl, peers::Peer};
 
 /// A provider that knows the server by its issuer alone, so that each test goes through discovery.
 fn provider(server: &Peer, name: &str, client_auth: ClientAuth) -> Provider {
@@ -82,32 +79,10 @@ fn run<T>(future: impl Future<Output = T>) -> T {
     runtime.expect("a runtime").block_on(future)
 }
 
-/// Runs OpenSSL in `folder`.
-fn openssl(folder: &Path, arguments: &str) {
-    let output = Command::new("openssl")
-        .current_dir(folder)
-        .args(arguments.split(' '))
-        .output();
-    let output = output.expect("openssl");
-    let text = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "openssl {arguments}: {text}");
-}
-
-/// The public half of a key in PEM as a JWK, by the JWK export of node.
-fn public_jwk(pem: &str) -> Value {
-    let script = "const {createPublicKey}=require('crypto');\
-        console.log(JSON.stringify(createPublicKey(process.argv[1]).export({format:'jwk'})))";
-    let output = Command::new("node")
-        .args(["-e", script, "--", pem])
-        .output()
-        .expect("node");
-    serde_json::from_slice(&output.stdout).expect("a JWK")
-}
-
 #[test]
 fn client_secret_jwt_is_verified_by_the_server() {
     use SigningAlgorithm as A;
-    let server = Peer::start(SCRIPT, &[]);
+    let server = Peer::start(SERVER, &[]);
     let mut provider = provider(&server, "jwt", ClientAuth::SecretJwt);
     provider.client_secret = Some(live(server.text("/clients/jwt/client_secret")));
     request(provider.clone()).expect("the default algorithm");
@@ -133,15 +108,18 @@ fn private_key_jwt_is_verified_by_the_server_with_each_kind_of_key() {
         "ecparam -genkey -noout -name secp384r1 -out p384.pem",
         "genpkey -algorithm ed25519 -out ed25519.pem",
     ] {
-        openssl(folder.path(), command);
+        openssl::run(folder.path(), command);
     }
     let read = |name: &str| {
         std::fs::read_to_string(folder.path().join(format!("{name}.pem"))).expect("a key")
     };
     let names = ["rsa", "p256", "p384", "ed25519"];
-    let public: Vec<_> = names.iter().map(|name| public_jwk(&read(name))).collect();
+    let public: Vec<_> = names
+        .iter()
+        .map(|name| openssl::public_jwk(&read(name)))
+        .collect();
     let server = Peer::start(
-        SCRIPT,
+        SERVER,
         &[("CLIENT_JWKS", &json!({"keys": public}).to_string())],
     );
     let provider = provider(&server, "keys", ClientAuth::PrivateKeyJwt);
@@ -170,35 +148,13 @@ fn private_key_jwt_is_verified_by_the_server_with_each_kind_of_key() {
     }
 }
 
-/// The files of a server and of a client, both of authorities of their own.
-fn certificates() -> TempDir {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let new = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2";
-    openssl(
-        folder.path(),
-        &format!(
-            "{new} -keyout server.key -out server.crt -subj /CN=server -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=critical,CA:FALSE"
-        ),
-    );
-    for (file, subject) in [("client", "certified_client"), ("other", "other")] {
-        openssl(
-            folder.path(),
-            &format!("{new} -keyout {file}.key -out {file}.crt -subj /CN={subject}"),
-        );
-    }
-    let both = ["client.crt", "other.crt"]
-        .map(|file| std::fs::read_to_string(folder.path().join(file)).expect("a certificate"));
-    std::fs::write(folder.path().join("clients.crt"), both.concat()).expect("a file");
-    folder
-}
-
 #[test]
 fn tls_client_auth_shows_the_certificate_that_was_registered() {
-    let folder = certificates();
+    let folder = openssl::certificates();
     let path = |name: &str| folder.path().join(name);
     let text = |name: &str| path(name).to_str().expect("UTF-8").to_owned();
     let server = Peer::start(
-        SCRIPT,
+        SERVER,
         &[
             ("TLS_CERT", &text("server.crt")),
             ("TLS_KEY", &text("server.key")),
@@ -230,7 +186,7 @@ fn tls_client_auth_shows_the_certificate_that_was_registered() {
 
 #[test]
 fn discovery_finds_the_endpoints_of_the_server() {
-    let server = Peer::start(SCRIPT, &[]);
+    let server = Peer::start(SERVER, &[]);
     let provider = provider(&server, "basic", ClientAuth::SecretBasic);
     let endpoint = TokenEndpoint::new(Arc::new(provider), Arc::new(SystemClock));
     let found = run(endpoint.provider_with(EndpointKey::Token)).expect("a document");
@@ -252,7 +208,7 @@ fn discovery_finds_the_endpoints_of_the_server() {
 #[test]
 fn the_discovered_authorization_endpoint_accepts_a_consent_request_with_pkce() {
     let callback = "http://127.0.0.1:9/callback";
-    let server = Peer::start(SCRIPT, &[("REDIRECT_URI", callback)]);
+    let server = Peer::start(SERVER, &[("REDIRECT_URI", callback)]);
     let mut provider = provider(&server, "person", ClientAuth::SecretBasic);
     provider.grant_type = GrantType::AuthorizationCode;
     for pkce in [true, false] {

@@ -3,77 +3,50 @@
 //! Identifiers and secrets of its clients hold characters that client authentication has to encode (RFC 6749 §2.3.1).
 
 use crate::support::{
+    certified::Certified,
     client::{exchange, get},
-    peers::Peer,
     problem::assert_problem,
     setup::Setup,
     token_endpoint::TokenEndpoint,
 };
 
-struct World {
-    server: Peer,
-    api: Peer,
-    origin: String,
-}
+struct World(Certified);
 
 fn world(lifetime: &str) -> World {
-    let server = Peer::start("authorization_server.mjs", &[("TOKEN_LIFETIME", lifetime)]);
-    let api = Peer::start(
-        "protected_api.mjs",
-        &[
-            (
-                "INTROSPECTION_ENDPOINT",
-                server.text("/introspection_endpoint"),
-            ),
-            ("CLIENT_ID", server.text("/clients/api/client_id")),
-            ("CLIENT_SECRET", server.text("/clients/api/client_secret")),
-        ],
-    );
-    let origin = api.text("/origin").to_owned();
-    World {
-        server,
-        api,
-        origin,
-    }
+    World(Certified::start(&[("TOKEN_LIFETIME", lifetime)]))
 }
 
 impl World {
     /// A sidecar that is the server's client `name`, with `secret`.
     fn setup(&self, name: &str, secret: &str) -> Setup {
-        let member = |member: &str| {
-            self.server
-                .text(&format!("/clients/{name}/{member}"))
-                .to_owned()
-        };
+        let client = &self.0.server.told["clients"][name];
         // The scripted endpoint only fills a place that the real one takes.
         let placeholder = TokenEndpoint::issuing("never");
-        let setup = Setup::new(&placeholder, &*self.origin)
-            .token_endpoint(self.server.text("/token_endpoint"));
+        let setup = Setup::new(&placeholder, self.0.api.text("/origin"))
+            .token_endpoint(self.0.server.text("/token_endpoint"));
         setup
             .client(&format!(
-                "client_id = {:?}\nclient_secret = {{ env = \"PEER_SECRET\" }}",
-                member("client_id")
+                "client_id = {}\nclient_secret = {{ env = \"PEER_SECRET\" }}",
+                client["client_id"]
             ))
             .provider(&format!(
-                "token_endpoint_auth_method = \"{}\"",
-                member("token_endpoint_auth_method")
+                "token_endpoint_auth_method = {}",
+                client["token_endpoint_auth_method"]
             ))
             .provider("scope = \"devices.read devices.write\"")
             .environment("PEER_SECRET", secret)
     }
 
+    fn secret(&self, name: &str) -> &str {
+        self.0
+            .server
+            .text(&format!("/clients/{name}/client_secret"))
+    }
+
     fn assert_passes(&self, name: &str) {
-        let secret = self.server.text(&format!("/clients/{name}/client_secret"));
-        let sidecar = self.setup(name, secret).start_ready();
+        let sidecar = self.setup(name, self.secret(name)).start_ready();
         for _ in 0..3 {
-            let answer = sidecar.get("/v1/devices");
-            assert_eq!(answer.status, 200, "{answer:?} {}", answer.text());
-            let body = answer.json();
-            assert_eq!(
-                body["client_id"], self.server.told["clients"][name]["client_id"],
-                "{body}"
-            );
-            assert!(body["devices"].is_array(), "{body}");
+            self.0.assert_accepted(&sidecar, name);
         }
         assert_eq!(sidecar.status()["providers"]["api"]["token_requests"], 1);
     }
@@ -93,6 +66,7 @@ fn client_secret_post_is_let_in() {
 fn direct_requests_are_refused() {
     let world = world("60");
     let api = world
+        .0
         .api
         .text("/origin")
         .trim_start_matches("http://")
@@ -117,8 +91,7 @@ fn a_wrong_secret_is_reported_as_refused() {
 #[test]
 fn short_lived_tokens_are_renewed_before_the_server_forgets_them() {
     let world = world("3");
-    let secret = world.server.text("/clients/basic/client_secret");
-    let sidecar = world.setup("basic", secret).start_ready();
+    let sidecar = world.setup("basic", world.secret("basic")).start_ready();
     // Until the third token is in use: none of the API's answers may be a refusal.
     crate::support::patience::until("the third token", || {
         assert_eq!(sidecar.get("/v1/devices").status, 200);

@@ -20,6 +20,7 @@ mod tools;
 
 // Tokens: how they are asked for, what is made of the answer, how they are kept fresh.
 mod certified_clients;
+mod certified_program;
 mod certified_provider;
 mod coalescing;
 mod expired_token;
@@ -28,10 +29,13 @@ mod refused_by_body;
 mod refused_token;
 mod renewal;
 mod tls;
+mod token_codings;
+mod token_proxy;
 mod token_request;
 mod token_response;
 
 // Logins: how a person gives consent, and how what came of it is kept for ever.
+mod certified_device;
 mod certified_login;
 mod killed;
 mod login_browser;

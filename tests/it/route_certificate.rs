@@ -1,15 +1,14 @@
 //! `client_certificate` of a route: the sidecar proves to the API who it is.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
-use bearward::{secret::LiveSecret, tls::ClientCertificate};
 use rcgen::{CertificateParams, KeyPair};
 use rustls::{RootCertStore, ServerConfig, crypto::ring, server::WebPkiClientVerifier};
 use rustls_pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::support::{
-    in_process, problem::assert_problem, setup::Setup, token_endpoint::TokenEndpoint,
-    upstream::Upstream, wire::ok,
+    problem::assert_problem, setup::Setup, token_endpoint::TokenEndpoint, upstream::Upstream,
+    wire::ok,
 };
 
 /// A self-signed certificate with its key, as PEM, and a server that has it and accepts it from clients alone.
@@ -43,6 +42,11 @@ fn pair() -> Pair {
     }
 }
 
+/// The lines for a certificate of the sidecar's own.
+fn own(certificate: &Path, key: &Path) -> String {
+    format!("client_certificate = {{ cert = {certificate:?}, key = {{ file = {key:?} }} }}")
+}
+
 #[test]
 fn an_upstream_that_demands_a_client_certificate_gets_it() {
     let pair = pair();
@@ -52,14 +56,11 @@ fn an_upstream_that_demands_a_client_certificate_gets_it() {
         let setup = Setup::new(&tokens, upstream.origin());
         let certificate = setup.file("client.crt", &pair.certificate);
         let key = setup.file("client.key", &pair.key);
-        let setup = setup.route(&format!("ca_file = \"{}\"", certificate.display()));
-        let own = ClientCertificate {
-            certificate,
-            key: Arc::new(LiveSecret::file(key).unwrap()),
-        };
-        let sidecar = in_process::start(setup, |config| {
-            config.routes[0].upstream.client_certificate = has_certificate.then_some(own);
-        });
+        let mut setup = setup.route(&format!("ca_file = {certificate:?}"));
+        if has_certificate {
+            setup = setup.route(&own(&certificate, &key));
+        }
+        let sidecar = setup.start();
         let answer = sidecar.get("/");
         match has_certificate {
             true => assert_eq!(answer.text(), "fine"),
@@ -75,13 +76,11 @@ fn a_client_certificate_that_cannot_be_used_is_named() {
     let upstream = Upstream::answering_over_tls(pair.server, |_| ok("fine"));
     let tokens = TokenEndpoint::issuing("token-1");
     let setup = Setup::new(&tokens, upstream.origin());
-    let own = ClientCertificate {
-        certificate: setup.file("client.crt", "no certificate"),
-        key: Arc::new(LiveSecret::file(setup.file("client.key", &pair.key)).unwrap()),
-    };
-    let sidecar = in_process::start(setup, |config| {
-        config.routes[0].upstream.client_certificate = Some(own);
-    });
+    // What is wrong at the start is an error of the configuration; this is a rotation that went wrong.
+    let certificate = setup.file("client.crt", &pair.certificate);
+    let key = setup.file("client.key", &pair.key);
+    let sidecar = setup.route(&own(&certificate, &key)).start();
+    std::fs::write(&certificate, "no certificate").unwrap();
     let problem = assert_problem(&sidecar.get("/"), 502, "upstream-tls");
     let detail = problem["detail"].as_str().unwrap();
     assert!(detail.contains("client_certificate"), "{detail}");

@@ -6,8 +6,10 @@
 pub mod authorization_server;
 pub mod browser;
 pub mod certificates;
+pub mod certified;
 pub mod client;
 pub mod either;
+pub mod forward_proxy;
 pub mod frame_server;
 pub mod frames;
 pub mod grpc;
@@ -16,6 +18,7 @@ pub mod h2c;
 pub mod home;
 pub mod in_process;
 pub mod navigator;
+pub mod openssl;
 pub mod patience;
 pub mod peers;
 pub mod ports;

@@ -5,7 +5,7 @@
 // Environment
 //   PORT             the port, where no argument names it
 //   TOKEN_LIFETIME   seconds that an access token lives; default 60
-//   REDIRECT_URI     where persons come back to after their consent; without it none can log in
+//   REDIRECT_URI     where persons come back to after their consent; without it there is no `person`
 //   CLIENT_JWKS      public keys of `keys`, a JWK Set; without it there is no such client
 //   TLS_CERT, TLS_KEY, TLS_CLIENT_CA   PEM files; with them it speaks TLS, and `certificate` shows one of that authority
 //
@@ -13,7 +13,7 @@
 //
 //   {"issuer": "http://127.0.0.1:PORT", "token_endpoint": "…/token", "introspection_endpoint": "…/token/introspection",
 //    "authorization_endpoint": "…/auth", "revocation_endpoint": "…/token/revocation", "scope": "devices.read devices.write",
-//    "clients": {"basic": {"client_id", "client_secret", "token_endpoint_auth_method"}, "post": {…}, "api": {…}, "person": {…}}}
+//    "clients": {"basic": {"client_id", "client_secret", "token_endpoint_auth_method"}, "post": {…}, …}}
 //
 // `basic` and `post` may use the client_credentials grant, each with its own way to authenticate and no other
 // (`invalid_client`). Identifiers and secrets hold characters that RFC 6749 §2.3.1 wants form-encoded before they are put into
@@ -21,16 +21,26 @@
 // protected_api.mjs is it.
 //
 // `jwt` and `keys` may use it with a JWT (RFC 7523), `certificate` with a certificate whose subject is `CN=certified_client`
-// (RFC 8705 §2.1). The library `jose` verifies the JWTs.
+// (RFC 8705 §2.1). The library `jose` verifies the JWTs. Where a key in CLIENT_JWKS has a certificate (`x5c`), the header of the
+// JWT must name it (`x5t#S256`, RFC 7515 §4.1.8), as some vendors demand.
 //
 // `person` may use the authorization_code grant, with PKCE (S256), and refresh tokens. Any name and password log in, on the
 // pages that oidc-provider has for developers. Every refresh brings a new refresh token; one that comes again ends the
 // whole login (`invalid_grant`).
 //
+// `device` may use the device authorization grant (RFC 8628) and refresh tokens; it is a public client. So may `keys`.
+//
+// `exchange` may exchange an access token of another client for one of its own (RFC 8693). oidc-provider has no such grant:
+// the one below is registered with its `registerGrantType`, and the library does the rest (authentication, dispatch, storage).
+//
+// Every client may ask for tokens for `https://devices.example` and `https://reports.example` (RFC 8707), and for no other
+// resource (`invalid_target`). A request for a token takes one of them, the authorization request and the exchange take both.
+//
 // Access tokens are opaque; tokens are kept in memory. It ends with status 0 at SIGTERM or SIGINT, and when standard input
 // closes, so that it never outlives the test that started it: give it a pipe and keep it open (`</dev/null` ends it at once).
 // Diagnostics go to standard error.
 
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { createServer as createTlsServer } from "node:https";
@@ -42,6 +52,16 @@ console.info = console.error;
 console.log = console.error;
 
 const SCOPE = "devices.read devices.write";
+// The scopes that each resource knows.
+const RESOURCES = { "https://devices.example": "devices.read", "https://reports.example": "devices.write" };
+const TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange";
+const ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token";
+
+const DEVICE = {
+  grant_types: ["urn:ietf:params:oauth:grant-type:device_code", "refresh_token"],
+  application_type: "native",
+};
+const KEYS_GRANTS = ["client_credentials", ...DEVICE.grant_types];
 
 const clients = {
   basic: {
@@ -76,6 +96,15 @@ const clients = {
   person: {
     client_id: "person client:3",
     client_secret: "p3rs:n/+ %26&=?~'",
+    token_endpoint_auth_method: "client_secret_basic",
+  },
+  device: {
+    client_id: "device client:7",
+    token_endpoint_auth_method: "none",
+  },
+  exchange: {
+    client_id: "exchange client:8",
+    client_secret: "exch:nge/+ %26&=?~'",
     token_endpoint_auth_method: "client_secret_basic",
   },
 };
@@ -121,9 +150,11 @@ function provider(issuer) {
       registration(clients.basic, { grant_types: ["client_credentials"], scope: SCOPE }),
       registration(clients.post, { grant_types: ["client_credentials"], scope: SCOPE }),
       registration(clients.jwt, { grant_types: ["client_credentials"], scope: SCOPE }),
-      ...(clientKeys ? [registration(clients.keys, { grant_types: ["client_credentials"], scope: SCOPE, jwks: clientKeys })] : []),
+      ...(clientKeys ? [registration(clients.keys, { ...DEVICE, grant_types: KEYS_GRANTS, jwks: clientKeys })] : []),
       ...(tls ? [registration(clients.certificate, { grant_types: ["client_credentials"], scope: SCOPE })] : []),
       registration(clients.api, { grant_types: [] }),
+      registration(clients.exchange, { grant_types: [TOKEN_EXCHANGE], scope: SCOPE }),
+      registration(clients.device, DEVICE),
       ...persons(),
     ],
     scopes: ["openid", "offline_access", ...SCOPE.split(" ")],
@@ -132,6 +163,7 @@ function provider(issuer) {
       "client_secret_post",
       "client_secret_jwt",
       "private_key_jwt",
+      "none",
       ...(tls ? ["tls_client_auth"] : []),
     ],
     enabledJWA: {
@@ -142,7 +174,9 @@ function provider(issuer) {
     },
     features: {
       clientCredentials: { enabled: true },
-      devInteractions: { enabled: redirectUri !== undefined },
+      devInteractions: { enabled: true },
+      deviceFlow: { enabled: true },
+      resourceIndicators: { enabled: true, getResourceServerInfo: (_context, resource) => resourceServer(resource) },
       revocation: { enabled: true },
       ...(tls ? { mTLS: certificates } : {}),
       introspection: {
@@ -156,8 +190,38 @@ function provider(issuer) {
     findAccount: (_context, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
     extraTokenClaims: refuseAnotherMethod,
   });
+  made.registerGrantType(TOKEN_EXCHANGE, (context) => exchange(made, context), EXCHANGE_PARAMETERS, ["resource", "audience"]);
   made.on("server_error", (_context, error) => console.error(error));
   return made;
+}
+
+function resourceServer(resource) {
+  const scope = RESOURCES[resource];
+  if (scope === undefined) throw new errors.InvalidTarget();
+  return { scope, audience: resource, accessTokenFormat: "opaque" };
+}
+
+const EXCHANGE_PARAMETERS = [
+  ...["subject_token", "subject_token_type", "actor_token", "actor_token_type", "requested_token_type"],
+  ...["resource", "audience", "scope"],
+];
+
+// RFC 8693 §2: the scope of the new token is what the resources in the request know.
+async function exchange(made, context) {
+  const { client, params } = context.oidc;
+  if (params.subject_token_type !== ACCESS_TOKEN) throw new errors.InvalidRequest("subject_token_type is not supported");
+  const subject = await made.ClientCredentials.find(params.subject_token ?? "");
+  if (subject === undefined) throw new errors.InvalidRequest("subject_token is not valid");
+  const scope = [params.resource ?? []].flat().map((resource) => resourceServer(resource).scope).join(" ");
+  const token = new made.ClientCredentials({ client, scope });
+  context.oidc.entity("ClientCredentials", token);
+  context.body = {
+    access_token: await token.save(),
+    issued_token_type: ACCESS_TOKEN,
+    token_type: token.tokenType,
+    expires_in: token.expiration,
+    scope,
+  };
 }
 
 // RFC 8705 §2.1, out of the handshake itself.
@@ -173,10 +237,20 @@ const certificates = {
 // oidc-provider takes a secret in the header and in the body alike, whatever the client registered. This hook is asked before
 // each token is issued.
 function refuseAnotherMethod(context) {
+  demandThumbprint(context);
   // It keeps these apart itself.
-  if (/_jwt$|^tls_/.test(context.oidc.client.clientAuthMethod)) return;
+  if (/_jwt$|^tls_|^none$/.test(context.oidc.client.clientAuthMethod)) return;
   const used = context.headers.authorization === undefined ? "client_secret_post" : "client_secret_basic";
   if (context.oidc.client.clientAuthMethod !== used) throw new errors.InvalidClient(`not registered for ${used}`);
+}
+
+// oidc-provider ignores the thumbprint in the header of a JWT.
+function demandThumbprint({ oidc: { client, params } }) {
+  const certificates = (client.jwks?.keys ?? []).flatMap((key) => key.x5c?.[0] ?? []);
+  if (certificates.length === 0) return;
+  const header = JSON.parse(Buffer.from(params.client_assertion.split(".")[0], "base64url").toString());
+  const digest = (certificate) => createHash("sha256").update(Buffer.from(certificate, "base64")).digest("base64url");
+  if (!certificates.map(digest).includes(header["x5t#S256"])) throw new errors.InvalidClient("x5t#S256 names no certificate");
 }
 
 function persons() {

@@ -11,7 +11,8 @@
 //
 //   {"origin": "http://127.0.0.1:PORT"}
 //
-// GET /v1/devices   200 {"client_id": whose token it was, "scope", "devices": […]}
+// GET /v1/devices   200 {"client_id": whose token it was, "scope", "aud": the resource, if it is for one (RFC 8707),
+//                       "devices": […]}
 //                   401 with WWW-Authenticate (RFC 6750 §3) without a Bearer token, with more than one Authorization field,
 //                       or with a token that is not active
 //                   403 insufficient_scope when the token's scope lacks devices.read
@@ -78,6 +79,7 @@ async function answer(request) {
     body: {
       client_id: found.client_id,
       scope,
+      aud: found.aud,
       devices: [
         { id: "device-1", name: "Van 12" },
         { id: "device-2", name: "Trailer 7" },

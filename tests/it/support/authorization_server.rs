@@ -25,7 +25,7 @@ use super::{
     protected_api::ProtectedApi,
     random::Random,
     server::Server,
-    token_endpoint::{error_response, json_response},
+    token_endpoint::{error_response, gzipped, json_response},
     wire::{Wire, answer},
 };
 
@@ -54,6 +54,8 @@ pub struct Behaviour {
     pub refuses_codes: bool,
     /// The outcome of a sign-in.
     pub sign_in: SignIn,
+    /// Whether responses are in gzip, although no request asks for that.
+    pub gzips: bool,
 }
 
 /// The outcome of a sign-in.
@@ -88,6 +90,7 @@ impl AuthorizationServer {
             denies_consent: false,
             refuses_codes: false,
             sign_in: SignIn::Accepts,
+            gzips: false,
         };
         let shared = Arc::new(Shared {
             dialect,
@@ -222,6 +225,10 @@ impl Shared {
                 }
             }) else {
                 return;
+            };
+            let bytes = match lock(&self.behaviour).gzips {
+                true => gzipped(&bytes),
+                false => bytes,
             };
             if wire.send(bytes).is_err() {
                 return;

@@ -1,10 +1,13 @@
 //! A scripted token endpoint.
 
 use std::{
+    io::Write,
     net::TcpStream,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
+
+use flate2::{Compression, write::GzEncoder};
 
 use super::{
     patience::{lock, until},
@@ -108,6 +111,25 @@ pub fn json_response(status: &str, body: &str) -> Vec<u8> {
         status,
         "content-type: application/json\r\ncache-control: no-store\r\n",
         body,
+    )
+}
+
+/// Gives `response` a body in gzip.
+pub fn gzipped(response: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(response);
+    let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
+    let (status, fields) = head.split_once("\r\n").expect("fields");
+    let kept = fields
+        .split("\r\n")
+        .filter(|line| !line.starts_with("content-length"));
+    let fields: String = kept.map(|line| format!("{line}\r\n")).collect();
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(body.as_bytes()).expect("memory");
+    let status = status.trim_start_matches("HTTP/1.1 ");
+    answer(
+        status,
+        &format!("{fields}content-encoding: gzip\r\n"),
+        encoder.finish().expect("memory"),
     )
 }
 
