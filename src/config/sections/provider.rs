@@ -31,7 +31,7 @@ use crate::{
         quote::quote,
         section::Section,
         spanned::Spanned,
-        suggestion::nearest,
+        suggestion::{misspelt, nearest},
         variables,
     },
     oauth::provider::{
@@ -130,8 +130,10 @@ fn build_route_defaults(
     context: &mut BuildContext<'_>,
 ) -> RouteDefaults {
     let api_base = api::build_base(section, endpoints, context);
+    let injection = injection::build(&section.section("inject"), context);
+    context.ok_or_push(api::check_injection(&section.section("api"), &injection));
     RouteDefaults {
-        injection: injection::build(&section.section("inject"), context),
+        injection,
         reauthorize_if: build_reauthorize_if(&section.section("refresh"), context),
         api: api::build_fields(&section.section("api"), context),
         reauthorize_on: section
@@ -192,7 +194,7 @@ fn build(
         route_defaults,
         is_complete,
     } = parts;
-    let grant_type = grant_type(section);
+    let grant_type = grant_type(section, context);
     if is_complete {
         check_required_keys(name, section, grant_type.as_ref(), context);
     }
@@ -278,9 +280,18 @@ fn build(
 }
 
 /// Returns the grant. A name that is not known is a grant of the vendor's own.
-fn grant_type(section: &Section<'_>) -> Option<GrantType> {
-    let name = section.string("grant_type")?.value;
+fn grant_type(section: &Section<'_>, context: &mut BuildContext<'_>) -> Option<GrantType> {
+    let found = section.string("grant_type")?;
+    let name = found.value;
     let known = GRANT_TYPES.iter().find(|known| known.as_str() == name);
+    if known.is_none()
+        && let Some(similar) = misspelt(name, GRANT_TYPES.iter().map(GrantType::as_str))
+    {
+        context.push(found.warning(
+            format!("grant_type = {} is sent as it is", quote(name)),
+            format!("did you mean \"{similar}\"?"),
+        ));
+    }
     Some(
         known
             .cloned()
