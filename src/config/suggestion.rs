@@ -31,8 +31,9 @@ pub(super) fn nearest<'a>(
         .map(|(_, candidate)| candidate)
 }
 
-/// Returns the candidate that differs from `text` by one or two edits, for texts that may as well be
-/// meant as they are.
+/// Returns the candidate that differs from `text` by one or two edits.
+///
+/// It is for texts that may as well be meant as they are.
 pub(super) fn misspelt<'a>(
     text: &str,
     candidates: impl IntoIterator<Item = &'a str>,

@@ -2,7 +2,10 @@
 
 use crate::config::choices::ERROR_CODES;
 
-/// A format that `check` demands of a text, of each text of an array, or of each value of a table.
+/// A format of texts.
+///
+/// In an array it is that of each text, in a table that of each value, or of each name of a
+/// parameter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::config) enum Format {
     /// A URL of an endpoint: absolute, or relative to `base_url`.

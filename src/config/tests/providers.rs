@@ -487,3 +487,13 @@ fn a_field_of_the_api_cannot_stand_in_the_place_of_the_token() {
          headers = { authorization = { env = \"SECRET\" } }\nquery = { x-key = \"x\" }",
     ));
 }
+
+#[test]
+fn a_token_type_that_is_never_accepted_is_an_error() {
+    for kind in ["dpop", "MAC", "pop"] {
+        let error = one_error(&provider(&format!(
+            "token_response.token_types = [\"bearer\", \"{kind}\"]"
+        )));
+        assert!(error.contains("need a proof of possession"), "{error}");
+    }
+}

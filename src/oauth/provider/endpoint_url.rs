@@ -135,8 +135,9 @@ impl EndpointUrl {
         }
     }
 
-    /// Returns whether a value ends the authority that it stands in (RFC 3986 §3.2), and so moves
-    /// the port or the path. A value that is a whole URL has a path of its own.
+    /// Returns whether a value ends the authority that it stands in (RFC 3986 §3.2).
+    ///
+    /// It would move the port or the path. A value that is a whole URL has a path of its own.
     fn leaves_authority<'v>(&self, value: impl Fn(&str) -> Option<Cow<'v, str>>) -> bool {
         let ends_authority = |value: Cow<'_, str>| value.contains(['/', '?', '#', '\\']);
         let mut names = self.origin.variables().iter();

@@ -12,7 +12,10 @@ use crate::{
         spanned::Spanned,
         suggestion::nearest,
     },
-    oauth::provider::{Lifetime, MappedError, SuccessCondition, TokenResponse, TokenTypes},
+    oauth::{
+        provider::{Lifetime, MappedError, SuccessCondition, TokenResponse, TokenTypes},
+        response::needs_proof,
+    },
 };
 
 pub(super) fn build(section: &Section<'_>, context: &mut BuildContext<'_>) -> TokenResponse {
@@ -64,6 +67,17 @@ fn token_types(section: &Section<'_>, context: &mut BuildContext<'_>) -> TokenTy
             "`token_types` is empty, so no token could be used",
             "list the accepted types, or remove `token_types`",
         ));
+    }
+    for kind in &types.value {
+        if needs_proof(kind.value) {
+            context.push(kind.error(
+                format!(
+                    "tokens of the type {} need a proof of possession",
+                    quote(kind.value)
+                ),
+                "remove it: bearward sends bearer tokens",
+            ));
+        }
     }
     TokenTypes::Only(
         types
