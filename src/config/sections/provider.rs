@@ -343,9 +343,25 @@ fn check_required_keys(
         }
         _ => {}
     }
+    if grant_type == Some(&GrantType::TokenExchange) {
+        check_subject_token(&section.section("token_request"), context);
+    }
     for (key, hint) in required {
         if !section.is_set(key) {
             context.push(section.error(format!("provider `{name}` has no `{key}`"), hint));
+        }
+    }
+}
+
+/// Warns of a token exchange without the parameters that RFC 8693 §2.1 requires.
+fn check_subject_token(token_request: &Section<'_>, context: &mut BuildContext<'_>) {
+    let params = token_request.parameters("params");
+    for name in ["subject_token", "subject_token_type"] {
+        if !params.iter().any(|(given, _)| *given == name) {
+            context.push(token_request.warning(
+                format!("grant_type = \"token_exchange\" has no `{name}`"),
+                format!("add `{name}` to `token_request.params` (RFC 8693 §2.1)"),
+            ));
         }
     }
 }

@@ -497,3 +497,18 @@ fn a_token_type_that_is_never_accepted_is_an_error() {
         assert!(error.contains("need a proof of possession"), "{error}");
     }
 }
+
+#[test]
+fn a_token_exchange_without_a_subject_is_a_warning() {
+    let text = provider("").replace("client_credentials", "token_exchange");
+    let about = |text: &str| {
+        let (_, warnings) = good(text);
+        let about = warnings
+            .iter()
+            .filter(|text| text.contains("subject_token"));
+        about.count()
+    };
+    assert_eq!(about(&text), 2);
+    let params = "params = { subject_token = \"t\", subject_token_type = \"urn:t\" }";
+    assert_eq!(about(&format!("{text}token_request = {{ {params} }}\n")), 0);
+}
