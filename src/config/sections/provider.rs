@@ -205,11 +205,10 @@ fn build(
     let device_authorization_endpoint =
         context.ok_or_push(endpoints.parse("device_authorization_endpoint"));
     let revocation_endpoint = context.ok_or_push(endpoints.parse("revocation_endpoint"));
+    let allow_plaintext = section.boolean("allow_plaintext").unwrap_or_default();
     let issuer = section.string("issuer");
-    let issuer = issuer.and_then(|found| {
-        let allow_plaintext = section.boolean("allow_plaintext").unwrap_or_default();
-        context.ok_or_push(endpoint::parse_issuer(&found, allow_plaintext))
-    });
+    let issuer = issuer
+        .and_then(|found| context.ok_or_push(endpoint::parse_issuer(&found, allow_plaintext)));
 
     let client_secret = secret::read(section, "client_secret", context);
     let client_auth = client_auth::build(section, grant_type.as_ref(), is_complete, context);
@@ -243,6 +242,7 @@ fn build(
         name: name.into(),
         grant_type: grant_type.clone()?,
         issuer,
+        allow_plaintext,
         token_endpoint: token_endpoint?,
         refresh_endpoint: refresh_endpoint.flatten(),
         device_authorization_endpoint: device_authorization_endpoint.flatten(),
