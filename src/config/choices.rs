@@ -83,6 +83,16 @@ pub(super) const GRANT_TYPES: [GrantType; 8] = [
     GrantType::None,
 ];
 
+/// The codes that a vendor's codes may mean (RFC 6749 §5.2). `temporary` is one of bearward's own.
+pub(super) const ERROR_CODES: [&str; 6] = [
+    "invalid_request",
+    "invalid_client",
+    "invalid_grant",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "invalid_scope",
+];
+
 pub(super) const CLIENT_AUTHS: [(&str, ClientAuth); 7] = [
     ("client_secret_basic", ClientAuth::SecretBasic),
     ("client_secret_post", ClientAuth::SecretPost),

@@ -4,6 +4,7 @@
 //! table. How a key is added is described in [`super`].
 
 mod connection;
+mod format;
 mod provider;
 mod route;
 
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-pub(super) use provider::PROVIDER;
+pub(super) use self::{format::Format, provider::PROVIDER};
 
 use super::{
     choices::{LOG_FORMATS, STORE_KINDS, StoreKind, word_for, words},
@@ -36,6 +37,8 @@ pub(super) struct KeySpec {
     pub(super) description: &'static str,
     /// The variables that its texts may have.
     pub(super) variables: Variables,
+    /// The format of its texts.
+    pub(super) format: Option<Format>,
 }
 
 /// The variables that a text may have in braces.
@@ -134,6 +137,7 @@ const ADMIN: &[KeySpec] = &[
         Kind::NonEmptyString,
         "The address and port, `unix:/path`, or \"off\".",
     )
+    .with_format(Format::ListenOrOff)
     .with_default(|| json!(Admin::default().listen.to_string())),
     key(
         "key",
@@ -174,6 +178,7 @@ const LOG: &[KeySpec] = &[
         Kind::NonEmptyString,
         "A level, or directives such as \"bearward::oauth=debug,info\".",
     )
+    .with_format(Format::LogLevel)
     .with_default(|| json!(LogSettings::default().level)),
 ];
 
@@ -249,6 +254,14 @@ impl KeySpec {
         }
     }
 
+    /// Demands a format of its texts.
+    const fn with_format(self, format: Format) -> Self {
+        Self {
+            format: Some(format),
+            ..self
+        }
+    }
+
     /// Permits the variables of `vars`.
     const fn with_vars(self) -> Self {
         Self {
@@ -274,6 +287,7 @@ const fn key(name: &'static str, kind: Kind, description: &'static str) -> KeySp
         default: None,
         description,
         variables: Variables::None,
+        format: None,
     }
 }
 

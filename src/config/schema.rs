@@ -36,16 +36,18 @@ fn property(spec: &'static KeySpec) -> Value {
 }
 
 fn value(spec: &'static KeySpec) -> Value {
-    let strings = || json!({ "type": "array", "items": { "type": "string" } });
+    let strings = || json!({ "type": "array", "items": text(spec) });
     match spec.kind {
         Kind::NonEmptyString if spec.name == "preset" => {
             json!({ "enum": presets().iter().map(|preset| preset.name).collect::<Vec<_>>() })
         }
-        Kind::NonEmptyString => match pattern(spec) {
-            Some(pattern) => json!({ "type": "string", "pattern": pattern }),
-            None => json!({ "type": "string", "minLength": 1 }),
-        },
-        Kind::String => json!({ "type": "string" }),
+        Kind::NonEmptyString if spec.format.is_some() => text(spec),
+        Kind::NonEmptyString => json!({ "type": "string", "minLength": 1 }),
+        Kind::String => text(spec),
+        // An empty one is sent as an empty password.
+        Kind::Secret if spec.name == "client_secret" => {
+            json!({ "anyOf": [{ "$ref": "#/$defs/secret" }, { "const": "" }] })
+        }
         Kind::Secret => json!({ "$ref": "#/$defs/secret" }),
         Kind::Duration { allow_zero: true } => json!({ "$ref": "#/$defs/duration" }),
         Kind::Duration { allow_zero: false } => json!({ "$ref": "#/$defs/positive_duration" }),
@@ -61,25 +63,38 @@ fn value(spec: &'static KeySpec) -> Value {
             json!({ "anyOf": [{ "$ref": "#/$defs/positive_duration" }, { "const": "never" }] })
         }
         Kind::Boolean => json!({ "type": "boolean" }),
-        Kind::Scalar => json!({ "type": ["string", "number", "boolean"] }),
+        Kind::Scalar => json!({ "type": ["string", "integer", "boolean"] }),
         Kind::Choice(words) => json!({ "enum": words }),
         Kind::Strings => strings(),
         Kind::StringOrStrings => json!({ "anyOf": [{ "type": "string" }, strings()] }),
         Kind::Integers { min, max } => json!({ "type": "array", "items": integer(min, max) }),
-        Kind::StringMap => string_map(),
+        Kind::StringMap => json!({ "type": "object", "additionalProperties": text(spec) }),
         Kind::StringMaps => json!({ "type": "object", "additionalProperties": string_map() }),
-        Kind::Parameters { secrets } => parameters(secrets),
+        Kind::Parameters { secrets } => parameters(spec, secrets),
         Kind::Variables(inner) => {
             let entry = json!({ "anyOf": [{ "type": "string" }, table(inner)] });
             json!({ "type": "object", "propertyNames": variable_name(), "additionalProperties": entry })
         }
-        Kind::StringOrTable(inner) => {
-            json!({ "anyOf": [{ "type": "string", "minLength": 1 }, table(inner)] })
+        Kind::StringOrTable(inner) if spec.name == "proxy" => {
+            let mut table = table(inner);
+            table["required"] = json!(["url"]);
+            table["dependentRequired"] =
+                json!({ "username": ["password"], "password": ["username"] });
+            json!({ "anyOf": [text(spec), table] })
         }
+        Kind::StringOrTable(inner) => json!({ "anyOf": [text(spec), table(inner)] }),
         Kind::SecretOrMember => {
             json!({ "anyOf": [{ "$ref": "#/$defs/secret" }, { "$ref": "#/$defs/member" }] })
         }
+        Kind::Table(inner) if spec.name == "client_certificate" => {
+            let mut table = table(inner);
+            table["required"] = json!(["cert", "key"]);
+            table
+        }
         Kind::Table(inner) => table(inner),
+        Kind::NamedTables(inner) if spec.name == "capture" => {
+            json!({ "type": "object", "propertyNames": variable_name(), "additionalProperties": table(inner) })
+        }
         Kind::NamedTables(inner) => {
             let name = json!({ "pattern": "^[A-Za-z0-9_][A-Za-z0-9._-]{0,63}$" });
             json!({ "type": "object", "propertyNames": name, "additionalProperties": table(inner) })
@@ -87,24 +102,11 @@ fn value(spec: &'static KeySpec) -> Value {
     }
 }
 
-/// Returns the pattern of a text that has a format of its own.
-fn pattern(spec: &KeySpec) -> Option<String> {
-    /// A level in any case, with or without a target before it.
-    const DIRECTIVE: &str = "([A-Za-z0-9_:-]+=)?([Oo][Ff]{2}|[Ee][Rr]{2}[Oo][Rr]|[Ww][Aa][Rr][Nn]|\
-                             [Ii][Nn][Ff][Oo]|[Dd][Ee][Bb][Uu][Gg]|[Tt][Rr][Aa][Cc][Ee])";
-    const LISTEN: &str = "unix:/.*|localhost:[0-9]{1,5}|[0-9]{1,3}([.][0-9]{1,3}){3}:[0-9]{1,5}|\
-                          \\[[0-9A-Fa-f:.]+(%[0-9]+)?\\]:[0-9]{1,5}";
-    /// No user information, fragment or blank.
-    const URL: &str = "[Hh][Tt]{2}[Pp][Ss]?:/*[^/?#@\\s]+([/?][^#\\s]*)?";
-    match spec.name {
-        "level" => Some(format!("^\\s*{DIRECTIVE}(\\s*,\\s*{DIRECTIVE})*\\s*$")),
-        // The admin listener alone has a default, and can be turned off.
-        "listen" if spec.default.is_some() => Some(format!("^(off|{LISTEN})$")),
-        "listen" => Some(format!("^({LISTEN})$")),
-        "upstream" => Some(format!("^{URL}$")),
-        // A variable may hold the scheme and the host.
-        "base_url" | "issuer" => Some(format!("^({URL}|[{{].*)$")),
-        _ => None,
+/// Returns the schema of a text, with its format if the key has one.
+fn text(spec: &KeySpec) -> Value {
+    match spec.format {
+        Some(format) => json!({ "type": "string", "pattern": format.pattern() }),
+        None => json!({ "type": "string" }),
     }
 }
 
@@ -112,13 +114,18 @@ fn string_map() -> Value {
     json!({ "type": "object", "additionalProperties": { "type": "string" } })
 }
 
-fn parameters(secrets: bool) -> Value {
+/// Returns the schema of parameters. A format is one of their names.
+fn parameters(spec: &KeySpec, secrets: bool) -> Value {
     let texts = json!({ "type": "array", "minItems": 1, "items": { "type": "string" } });
     let mut forms = vec![json!({ "type": "string" }), texts];
     if secrets {
         forms.push(json!({ "$ref": "#/$defs/secret_source" }));
     }
-    json!({ "type": "object", "additionalProperties": { "anyOf": forms } })
+    let mut table = json!({ "type": "object", "additionalProperties": { "anyOf": forms } });
+    if let Some(format) = spec.format {
+        table["propertyNames"] = json!({ "pattern": format.pattern() });
+    }
+    table
 }
 
 fn variable_name() -> Value {
@@ -157,7 +164,7 @@ fn definitions() -> Value {
             "required": ["file", "pointer"],
             "properties": {
                 "file": { "type": "string", "minLength": 1, "description": "The path of a JSON file." },
-                "pointer": { "type": "string", "pattern": "^/", "description": "The JSON Pointer of the member." },
+                "pointer": { "type": "string", "pattern": "^/([^~]|~[01])*$", "description": "The JSON Pointer of the member." },
             },
         },
         "positive_duration": { "type": "string", "pattern": "^0*[1-9][0-9]*(ms|s|m|h|d)$" },
@@ -187,6 +194,20 @@ mod tests {
     fn the_schema_refuses_what_check_refuses_for_one_key_alone() {
         let provider = "/properties/providers/additionalProperties/properties";
         let route = "/properties/routes/additionalProperties/properties";
+        let at = |key: &str| format!("{provider}/{key}");
+        let token_endpoint = at("token_endpoint");
+        let redirect_uri = at("redirect_uri");
+        let verify = at("verify");
+        let access_token = at("token_response/properties/access_token");
+        let error_map = at("token_response/properties/error_map/additionalProperties");
+        let proxy = at("token_request/properties/proxy/anyOf/0");
+        let api_hosts = at("api_base/anyOf/1/properties/allow/items");
+        let prefix = at("inject/properties/prefix");
+        let fields = at("api/properties/headers/propertyNames");
+        let captures = at("capture/propertyNames");
+        let host = format!("{route}/host");
+        let path = format!("{route}/path");
+        let rules = format!("{route}/allow/items");
         let level = "/properties/log/properties/level";
         let listen = "/properties/admin/properties/listen";
         let before = format!("{provider}/refresh/properties/before");
@@ -204,6 +225,47 @@ mod tests {
             (&upstream, "https://api.example/v1", "ftp://api.example"),
             (&upstream, "http://127.0.0.1:1", "https://u:p@api.example"),
             (&base_url, "https://{tenant}.example", "example.com"),
+            (&base_url, "http://[::1]:1/x", "https://a.example/?x"),
+            (
+                &upstream,
+                "https://a.example:65535",
+                "https://a.example:65536",
+            ),
+            (&route_listen, "127.0.0.1:65535", "127.0.0.1:65536"),
+            (&route_listen, "10.0.0.1:0", "300.0.0.1:80"),
+            (
+                &token_endpoint,
+                "/oauth2/token?a=b",
+                "ftp://as.example/token",
+            ),
+            (&token_endpoint, "token", "https://u:p@as.example/token"),
+            (
+                &token_endpoint,
+                "https://{t}.as.example:{port}/t",
+                "https://as.example/t#f",
+            ),
+            (
+                &token_endpoint,
+                "https://as.example:8443",
+                "https://as.example:0/t",
+            ),
+            (&redirect_uri, "urn:ietf:wg:oauth:2.0:oob", "/callback"),
+            (&redirect_uri, "com.app:/callback", "https://a.example/c#f"),
+            (&verify, "GET /v1/me", "/v1/me"),
+            (&access_token, "/a/~1b", "access_token"),
+            (&access_token, "/", ""),
+            (&error_map, "temporary", "expired_token"),
+            (&error_map, "invalid_grant", "x"),
+            (&proxy, "http://proxy.internal:3128", "proxy.internal:3128"),
+            (&proxy, "http://proxy.internal/", "https://proxy.internal"),
+            (&api_hosts, "*.example.com", "example.com:443"),
+            (&api_hosts, "[::1]", "*"),
+            (&prefix, "Token token=", " x"),
+            (&fields, "x-api-key", "x api key"),
+            (&captures, "realm_id", "realm-id"),
+            (&host, "a.localhost", "a:80"),
+            (&path, "/v1", "v1"),
+            (&rules, "* /v1/**", "get /v1"),
         ] {
             assert!(permits(pointer, good), "{pointer}: {good}");
             assert!(!permits(pointer, bad), "{pointer}: {bad}");

@@ -31,6 +31,17 @@ pub(super) fn nearest<'a>(
         .map(|(_, candidate)| candidate)
 }
 
+/// Returns the candidate that differs from `text` by one or two edits.
+///
+/// It is for texts that may as well be meant as they are.
+pub(super) fn misspelt<'a>(
+    text: &str,
+    candidates: impl IntoIterator<Item = &'a str>,
+) -> Option<&'a str> {
+    let candidate = nearest(text, candidates)?;
+    (strsim::osa_distance(&text.to_lowercase(), candidate) <= 2).then_some(candidate)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

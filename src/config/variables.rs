@@ -170,7 +170,10 @@ impl<'a> Resolver<'_, 'a> {
         };
         self.diagnostics.push(self.section.error(
             format!("provider `{provider}` needs the variable `{name}`"),
-            format!("add vars = {{ {name} = \"{example}\" }}: {description}{choices}"),
+            match description {
+                "" => format!("add vars = {{ {name} = \"{example}\" }}{choices}"),
+                _ => format!("add vars = {{ {name} = \"{example}\" }}: {description}{choices}"),
+            },
         ));
     }
 
@@ -205,8 +208,15 @@ impl<'a> Resolver<'_, 'a> {
             })
             .collect();
         let given: Vec<_> = values(self.section).iter().map(|(name, _)| *name).collect();
+        let has_scope = self.section.is_set("scope");
         for found in &self.uses {
-            let checked = check_use(found, &declared, &given, &captures);
+            let checked = check_use(found, &declared, &given, &captures).and_then(|()| {
+                if has_scope {
+                    Ok(())
+                } else {
+                    check_scope(found)
+                }
+            });
             if let Err(error) = checked {
                 self.diagnostics.push(error);
             }
@@ -229,7 +239,9 @@ fn check_use(
     })?;
     for name in template.variables() {
         let name = name.as_str();
-        if declared.contains(&name) || given.contains(&name) {
+        // A claim without the value of an optional variable is left out.
+        let is_left_out = found.key.name == "claims" && template.is_optional(name);
+        if is_left_out || declared.contains(&name) || given.contains(&name) {
             continue;
         }
         let is_run_time = BUILT_IN.contains(&name) || captures.contains(&name);
@@ -255,6 +267,24 @@ fn check_use(
         ));
     }
     Ok(())
+}
+
+/// Reports `{scope}` in a provider without a scope.
+fn check_scope(found: &Use<'_>) -> Result<(), Diagnostic> {
+    let Ok(template) = Template::parse(found.text.value) else {
+        return Ok(());
+    };
+    let is_used = template.variables().iter().any(|name| name == "scope");
+    if !is_used || template.is_optional("scope") {
+        return Ok(());
+    }
+    Err(found.text.error(
+        format!(
+            "`{}` has {{scope}}, and the provider has no `scope`",
+            found.key.name
+        ),
+        "add scope = \"…\" to the provider, or remove {scope}",
+    ))
 }
 
 /// Checks a value against its choices or its pattern.

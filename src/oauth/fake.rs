@@ -19,6 +19,7 @@ pub(crate) fn provider(token_endpoint: &str) -> Provider {
         name: "fake".into(),
         grant_type: GrantType::ClientCredentials,
         issuer: None,
+        allow_plaintext: false,
         token_endpoint: Some(token_endpoint.parse().unwrap()),
         refresh_endpoint: None,
         device_authorization_endpoint: None,

@@ -51,6 +51,8 @@ pub struct Provider {
     pub grant_type: GrantType,
     /// The issuer identifier (RFC 8414 §2): the base of discovery, and what `iss` must equal (RFC 9207).
     pub issuer: Option<String>,
+    /// Whether endpoints of other machines may be reached in plain text.
+    pub allow_plaintext: bool,
     /// RFC 6749 §3.2; absent if discovery supplies it.
     pub token_endpoint: Option<EndpointUrl>,
     /// The token endpoint for refreshes, where it has an address of its own.

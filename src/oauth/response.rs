@@ -230,6 +230,12 @@ fn issued(
     })
 }
 
+/// Returns whether tokens of this type are sent with a proof of possession.
+pub fn needs_proof(token_type: &str) -> bool {
+    let is = |name: &str| token_type.eq_ignore_ascii_case(name);
+    PROOF_OF_POSSESSION.into_iter().any(is)
+}
+
 /// Checks the type of the token: beside it, or else at the top. Servers that omit it mean Bearer.
 fn check_type(response: &Value, layout: &TokenResponse) -> Result<(), &'static str> {
     let beside = sibling(&layout.access_token, "token_type");
@@ -238,7 +244,7 @@ fn check_type(response: &Value, layout: &TokenResponse) -> Result<(), &'static s
         .filter_map(|pointer| response.pointer(pointer)?.as_str())
         .find(|kind| !kind.is_empty());
     let is = |name: &str| kind.is_some_and(|kind| kind.eq_ignore_ascii_case(name));
-    if PROOF_OF_POSSESSION.into_iter().any(is) {
+    if kind.is_some_and(needs_proof) {
         return Err("its token_type needs a proof of possession with each request");
     }
     match &layout.token_types {

@@ -57,6 +57,11 @@ impl Template {
         &self.variables
     }
 
+    /// Returns whether the variable `name` is written with a `?` wherever it stands.
+    pub fn is_optional(&self, name: &str) -> bool {
+        has_braces(&self.text) && !self.parsed().keys().any(|key| key == &name)
+    }
+
     /// Replaces the variables that `value` knows, and leaves the others in their braces.
     pub fn substitute<'v>(&self, value: impl Fn(&str) -> Option<&'v str>) -> String {
         if !has_braces(&self.text) {

@@ -5,7 +5,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use super::schedule::TokenDeadlines;
@@ -54,7 +54,7 @@ impl AccessToken {
             refresh_at,
             usable_until,
             expires_at,
-            expires_at_wall: expires_at.and_then(wall_at),
+            expires_at_wall: expires_at.and_then(wall_at).map(to_seconds),
             refresh_at_wall: refresh_at.and_then(wall_at),
             context: Arc::default(),
             accepted: AtomicBool::new(false),
@@ -124,12 +124,36 @@ pub enum TokenState {
     Expired,
 }
 
+/// Rounds to the nearest second.
+///
+/// The two clocks are not read at the same instant, and an expiry that was told as a time of day has
+/// no fraction.
+fn to_seconds(time: SystemTime) -> SystemTime {
+    let since_1970 = time.duration_since(SystemTime::UNIX_EPOCH);
+    let rounded = since_1970.ok().and_then(|since_1970| {
+        let seconds = (since_1970 + Duration::from_millis(500)).as_secs();
+        SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
+    });
+    rounded.unwrap_or(time)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::{clock::ManualClock, oauth::provider::Lifetime, token::schedule::RenewalPolicy};
+
+    #[test]
+    fn an_expiry_that_was_told_as_a_second_is_shown_as_that_second() {
+        let clock = ManualClock::new();
+        for away in [99_999_999, 100_000_000, 100_000_001] {
+            let lifetime = Lifetime::For(Duration::from_micros(away));
+            let policy = RenewalPolicy::default();
+            let deadlines = TokenDeadlines::new(clock.now(), lifetime, policy, 0.0);
+            let token = AccessToken::new(Secret::new("t"), deadlines, &clock);
+            let told = clock.wall() + Duration::from_secs(100);
+            assert_eq!(token.expires_at_wall, Some(told), "{away}");
+        }
+    }
 
     #[test]
     fn a_token_is_fresh_then_due_then_expired() {

@@ -32,6 +32,7 @@ fn provider(server: &Peer, name: &str, client_auth: ClientAuth) -> Provider {
         name: name.into(),
         grant_type: GrantType::ClientCredentials,
         issuer: Some(server.text("/issuer").into()),
+        allow_plaintext: false,
         token_endpoint: None,
         refresh_endpoint: None,
         device_authorization_endpoint: None,

@@ -1,10 +1,10 @@
 //! The keys of outgoing connections, which providers and routes share.
 
-use super::{KeySpec, Kind, key};
+use super::{Format, KeySpec, Kind, key};
 
 /// `proxy` as a table.
 pub(super) const PROXY: &[KeySpec] = &[
-    key("url", Kind::NonEmptyString, "The address of the proxy."),
+    key("url", Kind::NonEmptyString, "The address of the proxy.").with_format(Format::Proxy),
     key(
         "username",
         Kind::NonEmptyString,

@@ -15,7 +15,7 @@ use self::{
     token_request::TOKEN_REQUEST,
     token_response::TOKEN_RESPONSE,
 };
-use super::{KeySpec, Kind, connection::CLIENT_CERTIFICATE, key};
+use super::{Format, KeySpec, Kind, connection::CLIENT_CERTIFICATE, key};
 use crate::{
     config::{
         choices::{CHALLENGE_METHODS, CLIENT_AUTHS, word_for, words},
@@ -40,6 +40,7 @@ pub(in crate::config) const PROVIDER: &[KeySpec] = &[
         Kind::NonEmptyString,
         "The base of relative endpoints.",
     )
+    .with_format(Format::BaseUrl)
     .with_vars(),
     key(
         "vars",
@@ -51,6 +52,7 @@ pub(in crate::config) const PROVIDER: &[KeySpec] = &[
         Kind::NonEmptyString,
         "The issuer identifier: the base of discovery (RFC 8414), and what `iss` must equal.",
     )
+    .with_format(Format::BaseUrl)
     .with_vars(),
     key(
         "api_base",
@@ -58,36 +60,42 @@ pub(in crate::config) const PROVIDER: &[KeySpec] = &[
         "The default `upstream` of this provider's routes: a URL, or a member of the token \
          response.",
     )
+    .with_format(Format::Url)
     .with_templates(),
     key(
         "token_endpoint",
         Kind::NonEmptyString,
         "RFC 6749 §3.2; absolute, or relative to `base_url`.",
     )
+    .with_format(Format::Endpoint)
     .with_templates(),
     key(
         "refresh_endpoint",
         Kind::NonEmptyString,
         "The token endpoint for refreshes, where it has an address of its own.",
     )
+    .with_format(Format::Endpoint)
     .with_templates(),
     key(
         "authorization_endpoint",
         Kind::NonEmptyString,
         "RFC 6749 §3.1; absolute, or relative to `base_url`.",
     )
+    .with_format(Format::Endpoint)
     .with_vars(),
     key(
         "device_authorization_endpoint",
         Kind::NonEmptyString,
         "RFC 8628 §3.1; absolute, or relative to `base_url`.",
     )
+    .with_format(Format::Endpoint)
     .with_vars(),
     key(
         "revocation_endpoint",
         Kind::NonEmptyString,
         "RFC 7009; absolute, or relative to `base_url`.",
     )
+    .with_format(Format::Endpoint)
     .with_templates(),
     key(
         "token_endpoint_auth_method",
@@ -132,6 +140,7 @@ pub(in crate::config) const PROVIDER: &[KeySpec] = &[
         Kind::NonEmptyString,
         "RFC 6749 §3.1.2. Default: the admin listener's /callback.",
     )
+    .with_format(Format::RedirectUri)
     .with_vars(),
     key(
         "redirect_uri_value",
@@ -197,6 +206,7 @@ pub(in crate::config) const PROVIDER: &[KeySpec] = &[
         Kind::NonEmptyString,
         "A harmless request to the API, such as \"GET /v1/me\".",
     )
+    .with_format(Format::Request)
     .with_templates(),
     key(
         "inject",

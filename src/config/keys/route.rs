@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{
-    KeySpec, Kind,
+    Format, KeySpec, Kind,
     connection::{CLIENT_CERTIFICATE, PROXY},
     duration, key,
 };
@@ -17,17 +17,20 @@ pub(super) const ROUTE: &[KeySpec] = &[
         "listen",
         Kind::NonEmptyString,
         "The address and port (0: any free port), or `unix:/path`. Several routes may share one.",
-    ),
+    )
+    .with_format(Format::Listen),
     key(
         "host",
         Kind::NonEmptyString,
         "The exact Host of its requests, without a port. Default: any.",
-    ),
+    )
+    .with_format(Format::Host),
     key(
         "path",
         Kind::NonEmptyString,
         "The path prefix of its requests: whole segments, percent-decoded. Default: any.",
-    ),
+    )
+    .with_format(Format::PathPrefix),
     key(
         "strip_path",
         Kind::Boolean,
@@ -38,7 +41,8 @@ pub(super) const ROUTE: &[KeySpec] = &[
         "upstream",
         Kind::NonEmptyString,
         "The URL of the protected API; may have a base path. Default: the provider's `api_base`.",
-    ),
+    )
+    .with_format(Format::Upstream),
     key(
         "provider",
         Kind::NonEmptyString,
@@ -48,7 +52,8 @@ pub(super) const ROUTE: &[KeySpec] = &[
         "allow",
         Kind::Strings,
         "The permitted requests, such as \"GET /v1/devices/**\". Default: all.",
-    ),
+    )
+    .with_format(Format::AllowRule),
     key(
         "ca_file",
         Kind::NonEmptyString,
@@ -63,7 +68,8 @@ pub(super) const ROUTE: &[KeySpec] = &[
         "proxy",
         Kind::StringOrTable(PROXY),
         "An HTTP proxy on the way to the upstream.",
-    ),
+    )
+    .with_format(Format::Proxy),
     key(
         "allow_plaintext",
         Kind::Boolean,
@@ -121,7 +127,8 @@ const GUARD: &[KeySpec] = &[
         Kind::Strings,
         "The accepted Host names. Default: localhost, 127.0.0.1, [::1] and the listen host. \
          `host` is always accepted.",
-    ),
+    )
+    .with_format(Format::Host),
     key(
         "client_key",
         Kind::Secret,

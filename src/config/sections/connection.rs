@@ -26,6 +26,9 @@ pub(super) fn proxy(section: &Section<'_>, context: &mut BuildContext<'_>) -> Op
     }
     let password = secret::read(&table, "password", context);
     let username = table.string("username");
+    if let Some(username) = &username {
+        context.ok_or_push(check_username(username));
+    }
     let credentials = match (username, password) {
         (Some(username), Some(password)) => Some(ProxyCredentials {
             username: username.value.to_owned(),
@@ -52,6 +55,17 @@ pub(super) fn proxy(section: &Section<'_>, context: &mut BuildContext<'_>) -> Op
     };
     let url = context.ok_or_push(parse_address("url", &found))?;
     Some(ForwardProxy { url, credentials })
+}
+
+/// Checks that the name ends where HTTP Basic says that it ends (RFC 7617 §2).
+fn check_username(found: &Spanned<&str>) -> Result<(), Diagnostic> {
+    if !found.value.contains(':') {
+        return Ok(());
+    }
+    Err(found.error(
+        "`username` has a colon, which HTTP Basic does not permit",
+        "write the part before the colon here, and the rest as `password`",
+    ))
 }
 
 fn parse_address(key: &str, found: &Spanned<&str>) -> Result<url::Url, Diagnostic> {

@@ -31,7 +31,7 @@ use crate::{
         quote::quote,
         section::Section,
         spanned::Spanned,
-        suggestion::nearest,
+        suggestion::{misspelt, nearest},
         variables,
     },
     oauth::provider::{
@@ -130,8 +130,10 @@ fn build_route_defaults(
     context: &mut BuildContext<'_>,
 ) -> RouteDefaults {
     let api_base = api::build_base(section, endpoints, context);
+    let injection = injection::build(&section.section("inject"), context);
+    context.ok_or_push(api::check_injection(&section.section("api"), &injection));
     RouteDefaults {
-        injection: injection::build(&section.section("inject"), context),
+        injection,
         reauthorize_if: build_reauthorize_if(&section.section("refresh"), context),
         api: api::build_fields(&section.section("api"), context),
         reauthorize_on: section
@@ -192,7 +194,7 @@ fn build(
         route_defaults,
         is_complete,
     } = parts;
-    let grant_type = grant_type(section);
+    let grant_type = grant_type(section, context);
     if is_complete {
         check_required_keys(name, section, grant_type.as_ref(), context);
     }
@@ -203,11 +205,10 @@ fn build(
     let device_authorization_endpoint =
         context.ok_or_push(endpoints.parse("device_authorization_endpoint"));
     let revocation_endpoint = context.ok_or_push(endpoints.parse("revocation_endpoint"));
+    let allow_plaintext = section.boolean("allow_plaintext").unwrap_or_default();
     let issuer = section.string("issuer");
-    let issuer = issuer.and_then(|found| {
-        let allow_plaintext = section.boolean("allow_plaintext").unwrap_or_default();
-        context.ok_or_push(endpoint::parse_issuer(&found, allow_plaintext))
-    });
+    let issuer = issuer
+        .and_then(|found| context.ok_or_push(endpoint::parse_issuer(&found, allow_plaintext)));
 
     let client_secret = secret::read(section, "client_secret", context);
     let client_auth = client_auth::build(section, grant_type.as_ref(), is_complete, context);
@@ -241,6 +242,7 @@ fn build(
         name: name.into(),
         grant_type: grant_type.clone()?,
         issuer,
+        allow_plaintext,
         token_endpoint: token_endpoint?,
         refresh_endpoint: refresh_endpoint.flatten(),
         device_authorization_endpoint: device_authorization_endpoint.flatten(),
@@ -278,9 +280,18 @@ fn build(
 }
 
 /// Returns the grant. A name that is not known is a grant of the vendor's own.
-fn grant_type(section: &Section<'_>) -> Option<GrantType> {
-    let name = section.string("grant_type")?.value;
+fn grant_type(section: &Section<'_>, context: &mut BuildContext<'_>) -> Option<GrantType> {
+    let found = section.string("grant_type")?;
+    let name = found.value;
     let known = GRANT_TYPES.iter().find(|known| known.as_str() == name);
+    if known.is_none()
+        && let Some(similar) = misspelt(name, GRANT_TYPES.iter().map(GrantType::as_str))
+    {
+        context.push(found.warning(
+            format!("grant_type = {} is sent as it is", quote(name)),
+            format!("did you mean \"{similar}\"?"),
+        ));
+    }
     Some(
         known
             .cloned()
@@ -332,9 +343,25 @@ fn check_required_keys(
         }
         _ => {}
     }
+    if grant_type == Some(&GrantType::TokenExchange) {
+        check_subject_token(&section.section("token_request"), context);
+    }
     for (key, hint) in required {
         if !section.is_set(key) {
             context.push(section.error(format!("provider `{name}` has no `{key}`"), hint));
+        }
+    }
+}
+
+/// Warns of a token exchange without the parameters that RFC 8693 §2.1 requires.
+fn check_subject_token(token_request: &Section<'_>, context: &mut BuildContext<'_>) {
+    let params = token_request.parameters("params");
+    for name in ["subject_token", "subject_token_type"] {
+        if !params.iter().any(|(given, _)| *given == name) {
+            context.push(token_request.warning(
+                format!("grant_type = \"token_exchange\" has no `{name}`"),
+                format!("add `{name}` to `token_request.params` (RFC 8693 §2.1)"),
+            ));
         }
     }
 }

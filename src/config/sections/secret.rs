@@ -110,7 +110,13 @@ fn read_file(
         };
         source.error(
             format!("the file \"{path}\" for `{name}` cannot be read: {error}"),
-            "create the file with nothing but the secret in it, and make it readable by this user",
+            match pointer {
+                Some(_) => "name a readable JSON file, and a `pointer` to a text in it",
+                None => {
+                    "create the file with nothing but the secret in it, and make it readable by \
+                     this user"
+                }
+            },
         )
     })
 }

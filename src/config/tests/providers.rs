@@ -408,3 +408,107 @@ fn a_key_that_does_not_fit_its_algorithm_is_an_error() {
     let error = one_error(&with_key("only_for_tests_certificate.pem", ""));
     assert!(error.contains("`assertion.key`"), "{error}");
 }
+
+#[test]
+fn an_assertion_of_a_shared_secret_has_no_other_key() {
+    for key in ["key = { env = \"SECRET\" }", "file = \"ready.jwt\""] {
+        let error = one_error(&provider(&format!(
+            "token_endpoint_auth_method = \"client_secret_jwt\"\nassertion = {{ {key} }}"
+        )));
+        assert!(
+            error.contains("conflicts with client_secret_jwt"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_ready_assertion_that_cannot_be_read_is_named() {
+    let error = one_error(&provider(
+        "token_endpoint_auth_method = \"private_key_jwt\"\nassertion = { file = \"/absent/jwt\" }",
+    ));
+    assert!(
+        error.contains("the file \"/absent/jwt\" for `assertion.file` cannot be read"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_missing_member_of_a_key_file_has_a_hint_of_its_own() {
+    let error = one_error(&provider(
+        "token_endpoint_auth_method = \"private_key_jwt\"\n\
+         assertion = { key = { file = \"/absent/sa.json\", pointer = \"/private_key\" } }",
+    ));
+    assert!(error.contains("a `pointer` to a text in it"), "{error}");
+}
+
+#[test]
+fn a_proxy_has_no_user_name_that_basic_authentication_cuts() {
+    let error = one_error(&provider(
+        "token_request.proxy = { url = \"http://proxy.example:1\", username = \"a:b\", \
+         password = { env = \"SECRET\" } }",
+    ));
+    assert!(error.contains("`username` has a colon"), "{error}");
+}
+
+#[test]
+fn a_grant_that_looks_misspelt_is_a_warning() {
+    let text = provider("").replace("client_credentials", "client_credential");
+    let (config, warnings) = good(&text);
+    assert_eq!(
+        config.providers[0].grant_type.as_str(),
+        "client_credential",
+        "any name is sent"
+    );
+    let is_named = |warning: &String| warning.contains("\"client_credential\" is sent as it is");
+    assert!(warnings.iter().any(is_named), "{warnings:?}");
+    let (_, warnings) = good(&provider("").replace("client_credentials", "account_credentials"));
+    assert!(
+        !warnings.iter().any(|warning| warning.contains("sent as")),
+        "{warnings:?}"
+    );
+}
+
+#[test]
+fn a_field_of_the_api_cannot_stand_in_the_place_of_the_token() {
+    for (place, field) in [
+        ("", "headers = { Authorization = \"Basic x\" }"),
+        ("", "default_headers = { authorization = \"Basic x\" }"),
+        ("header = \"x-key\"", "headers = { X-Key = \"x\" }"),
+        ("query = \"token\"", "query = { token = \"x\" }"),
+    ] {
+        let error = one_error(&provider(&format!(
+            "[providers.p.inject]\n{place}\n[providers.p.api]\n{field}"
+        )));
+        assert!(error.contains("is the place of the token"), "{error}");
+    }
+    good(&provider(
+        "[providers.p.inject]\nheader = \"x-key\"\n[providers.p.api]\n\
+         headers = { authorization = { env = \"SECRET\" } }\nquery = { x-key = \"x\" }",
+    ));
+}
+
+#[test]
+fn a_token_type_that_is_never_accepted_is_an_error() {
+    for kind in ["dpop", "MAC", "pop"] {
+        let error = one_error(&provider(&format!(
+            "token_response.token_types = [\"bearer\", \"{kind}\"]"
+        )));
+        assert!(error.contains("need a proof of possession"), "{error}");
+    }
+}
+
+#[test]
+fn a_token_exchange_without_a_subject_is_a_warning() {
+    let text = provider("").replace("client_credentials", "token_exchange");
+    let about = |text: &str| {
+        let (_, warnings) = good(text);
+        let about = warnings
+            .iter()
+            .filter(|text| text.contains("subject_token"));
+        about.count()
+    };
+    assert_eq!(about(&text), 2);
+    let params = "params = { subject_token = \"t\", subject_token_type = \"urn:t\" }";
+    assert_eq!(about(&format!("{text}token_request = {{ {params} }}\n")), 0);
+}

@@ -154,3 +154,75 @@ fn braces_that_enclose_no_name_are_reported_and_can_be_escaped() {
     );
     good(&text(r#"\{"a":1\}"#));
 }
+
+#[test]
+fn a_host_list_names_hosts_that_a_url_can_have() {
+    let lists = |name: &str| {
+        [
+            format!("api_base = {{ from = \"/u\", allow = [\"{name}\"] }}\n"),
+            format!(
+                "api_base = \"https://api.example\"\n[providers.p.capture.realm]\n\
+                 callback = \"r\"\nallow = [\"{name}\"]\n"
+            ),
+        ]
+    };
+    let token_endpoint = "token_endpoint = \"https://as.example/token\"\n";
+    for name in [
+        "*",
+        "",
+        "*.",
+        "a.example:443",
+        "https://a.example",
+        "a.example/x",
+        "a.*.example",
+        "*a.example",
+        "*.127.0.0.1",
+        "münchen.example",
+        "a b",
+    ] {
+        for list in lists(name) {
+            let error = one_error(&own(&format!("{token_endpoint}{list}")));
+            assert!(
+                error.contains("in `allow` is not a host name"),
+                "{name}: {error}"
+            );
+        }
+    }
+    for name in [
+        "*.Example.com",
+        "a_b.example",
+        "localhost",
+        "127.0.0.1",
+        "[::1]",
+    ] {
+        for list in lists(name) {
+            good(&own(&format!("{token_endpoint}{list}")));
+        }
+    }
+}
+
+#[test]
+fn a_claim_may_have_an_optional_variable_that_nothing_declares() {
+    let optional = own(
+        "token_endpoint = \"https://as.example/token\"\napi_base = \"https://a.example\"\n\
+                        [providers.p.assertion]\nclaims = { sub = \"{subject?}\" }\n",
+    );
+    good(&optional);
+    let error = one_error(&optional.replace('?', ""));
+    assert!(error.contains("variable \"subject\""), "{error}");
+}
+
+#[test]
+fn the_scope_stands_only_in_texts_of_a_provider_that_has_one() {
+    let text = own(
+        "token_endpoint = \"https://as.example/token\"\napi_base = \"https://a.example\"\n\
+                    token_request.params = { audience = \"{scope}\" }\n",
+    );
+    let error = one_error(&text);
+    assert!(
+        error.contains("has {scope}, and the provider has no `scope`"),
+        "{error}"
+    );
+    good(&text.replace("token_request", "scope = \"a\"\ntoken_request"));
+    good(&text.replace("{scope}", "{scope?}"));
+}

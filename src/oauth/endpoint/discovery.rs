@@ -67,7 +67,9 @@ async fn discover(endpoint: &TokenEndpoint, issuer: &str) -> Result<Provider, To
 
 /// Fetches the document: that of RFC 8414, or that of OpenID if there is no such document.
 async fn fetch(endpoint: &TokenEndpoint, issuer: Option<&Url>) -> Result<Value, TokenRequestError> {
-    let issuer = issuer.filter(|issuer| is_protected(issuer) && !issuer.cannot_be_a_base());
+    let allow_plaintext = endpoint.provider.allow_plaintext;
+    let issuer =
+        issuer.filter(|issuer| is_permitted(issuer, allow_plaintext) && !issuer.cannot_be_a_base());
     let issuer = issuer.ok_or_else(|| {
         TokenRequestError::new(Fault::Setup(
             "discovery needs an absolute URL with https (http on this machine alone)",
@@ -122,7 +124,7 @@ fn complete(
     let mut provider = configured.clone();
     let fill = |place: &mut Option<EndpointUrl>, name: &str| {
         if place.is_none() {
-            *place = read_endpoint(document, name)?;
+            *place = read_endpoint(document, name, configured.allow_plaintext)?;
         }
         Ok::<_, TokenRequestError>(())
     };
@@ -138,13 +140,17 @@ fn complete(
     Ok(provider)
 }
 
-fn read_endpoint(document: &Value, name: &str) -> Result<Option<EndpointUrl>, TokenRequestError> {
+fn read_endpoint(
+    document: &Value,
+    name: &str,
+    allow_plaintext: bool,
+) -> Result<Option<EndpointUrl>, TokenRequestError> {
     let Some(text) = document.get(name).and_then(Value::as_str) else {
         return Ok(None);
     };
     let failed = |why| TokenRequestError::new(Fault::Discovery(why));
     let url = Url::parse(text).map_err(|_| failed("one of its endpoints is not a URL"))?;
-    match is_protected(&url) {
+    match is_permitted(&url, allow_plaintext) {
         true => Ok(Some(EndpointUrl::fixed(url))),
         false => Err(failed(
             "one of its endpoints is in plain text (http), or has a user name",
@@ -152,9 +158,12 @@ fn read_endpoint(document: &Value, name: &str) -> Result<Option<EndpointUrl>, To
     }
 }
 
-/// Returns whether a URL may receive a secret: no user information, and TLS unless it is on this machine.
-fn is_protected(url: &Url) -> bool {
-    let is_private = url.scheme() == "https" || (url.scheme() == "http" && is_loopback(url));
+/// Returns whether a URL may receive a secret.
+///
+/// It has no user information, and TLS unless it is on this machine or `allow_plaintext`.
+fn is_permitted(url: &Url, allow_plaintext: bool) -> bool {
+    let may_be_plain = allow_plaintext || is_loopback(url);
+    let is_private = url.scheme() == "https" || (url.scheme() == "http" && may_be_plain);
     is_private && url.has_host() && url.username().is_empty() && url.password().is_none()
 }
 

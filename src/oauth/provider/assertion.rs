@@ -15,7 +15,7 @@ pub struct Assertion {
     pub kid: Option<Arc<LiveSecret>>,
     /// The certificate in DER whose thumbprints the header has (`x5t`, `x5t#S256`).
     pub certificate: Option<Vec<u8>>,
-    /// The time from `iat` to `exp`, `backdate` not counted.
+    /// The time from the signing to `exp`.
     pub lifetime: Duration,
     /// The time that `iat` is set back.
     pub backdate: Duration,

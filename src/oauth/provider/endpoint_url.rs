@@ -116,6 +116,9 @@ impl EndpointUrl {
         if let Some(url) = &self.fixed {
             return Ok(url.clone());
         }
+        if self.leaves_authority(&value) {
+            return Err(EndpointUrlError::Host);
+        }
         let origin = self.origin.render(&value)?;
         let encoded = |name: &str| {
             let value = value(name)?;
@@ -130,6 +133,16 @@ impl EndpointUrl {
         } else {
             Err(EndpointUrlError::Host)
         }
+    }
+
+    /// Returns whether a value ends the authority that it stands in (RFC 3986 §3.2).
+    ///
+    /// It would move the port or the path. A value that is a whole URL has a path of its own.
+    fn leaves_authority<'v>(&self, value: impl Fn(&str) -> Option<Cow<'v, str>>) -> bool {
+        let ends_authority = |value: Cow<'_, str>| value.contains(['/', '?', '#', '\\']);
+        let mut names = self.origin.variables().iter();
+        !self.origin.as_str().starts_with('{')
+            && names.any(|name| value(name).is_some_and(ends_authority))
     }
 }
 
@@ -261,6 +274,9 @@ mod tests {
             ("https://{v}/a", "evilexample.com"),
             ("{v}/a", "https://evil.com"),
             ("https://x.example.com{v}", ".evil.com"),
+            ("https://{v}:8443/a", "x.example.com/"),
+            ("https://{v}/a", "x.example.com/b"),
+            ("https://{v}/a", "x.example.com\\\\b"),
         ] {
             assert_eq!(
                 resolve(text, &allow, value),

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::{
-    config::keys::{KeySpec, Kind, key},
+    config::keys::{Format, KeySpec, Kind, key},
     oauth::provider::RefreshPolicy,
     proxy::route::{Binding, Injection},
 };
@@ -60,7 +60,8 @@ const REAUTHORIZE_IF: &[KeySpec] = &[
         "pointer",
         Kind::NonEmptyString,
         "The pointer to the member that tells.",
-    ),
+    )
+    .with_format(Format::MemberPointer),
     key("in", Kind::Strings, "The values of the member."),
 ];
 
@@ -70,12 +71,14 @@ pub(super) const API: &[KeySpec] = &[
         Kind::Parameters { secrets: true },
         "Header fields that replace the client's.",
     )
+    .with_format(Format::Token)
     .with_templates(),
     key(
         "default_headers",
         Kind::Parameters { secrets: true },
         "Header fields for requests that have none of the name.",
     )
+    .with_format(Format::Token)
     .with_templates(),
     key(
         "query",
@@ -90,24 +93,31 @@ pub(super) const API_BASE: &[KeySpec] = &[
         "from",
         Kind::NonEmptyString,
         "The pointer to the address in the token response.",
-    ),
+    )
+    .with_format(Format::MemberPointer),
     key(
         "allow",
         Kind::Strings,
         "The hosts that the address may name, such as \"*.example.com\".",
     )
+    .with_format(Format::HostPattern)
     .with_vars(),
-    key("append", Kind::String, "The path behind the address.").with_vars(),
+    key("append", Kind::String, "The path behind the address.")
+        .with_format(Format::OptionalPath)
+        .with_vars(),
 ];
 
 pub(super) const INJECT: &[KeySpec] = &[
     key("header", Kind::NonEmptyString, "The header field.")
+        .with_format(Format::Token)
         .with_default(|| json!(Injection::DEFAULT_HEADER.as_str())),
     key("prefix", Kind::String, "The text before the token.")
+        .with_format(Format::Prefix)
         .with_default(|| json!(Injection::DEFAULT_PREFIX)),
     key(
         "query",
         Kind::NonEmptyString,
         "A query parameter that replaces the header field (RFC 6750 §2.3).",
-    ),
+    )
+    .with_format(Format::QueryName),
 ];

@@ -37,7 +37,7 @@ pub(super) const ASSERTION: &[KeySpec] = &[
     key(
         "lifetime",
         Kind::Duration { allow_zero: false },
-        "The time from `iat` to `exp`.",
+        "The time from the signing to `exp`.",
     )
     .with_default(|| duration(Assertion::DEFAULT_LIFETIME)),
     key(

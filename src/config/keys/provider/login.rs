@@ -7,7 +7,7 @@ use crate::{
         choices::{
             ENCODINGS, REVOCATION_AUTHS, REVOCATION_METHODS, REVOKED_TOKENS, word_for, words,
         },
-        keys::{KeySpec, Kind, key},
+        keys::{Format, KeySpec, Kind, key},
     },
     oauth::provider::{Authorization, Revocation, SignIn},
 };
@@ -23,7 +23,8 @@ pub(super) const AUTHORIZATION: &[KeySpec] = &[
         "rename",
         Kind::StringMap,
         "The vendor's names of parameters, by those of RFC 6749.",
-    ),
+    )
+    .with_format(Format::NonEmpty),
     key("omit", Kind::Strings, "Parameters that are left out.")
         .with_default(|| json!(Authorization::default().omit)),
     key(
@@ -41,6 +42,7 @@ pub(super) const SIGN_IN: &[KeySpec] = &[
         "The URL that the parameters of the authorization request, email and password are posted \
          to.",
     )
+    .with_format(Format::Endpoint)
     .with_vars(),
     key(
         "email",
@@ -73,17 +75,20 @@ pub(super) const CAPTURE: &[KeySpec] = &[
         Kind::NonEmptyString,
         "The URL of one GET with the new token, whose response has the value.",
     )
+    .with_format(Format::Endpoint)
     .with_templates(),
     key(
         "pointer",
         Kind::String,
         "The pointer to the value in that response.",
-    ),
+    )
+    .with_format(Format::Pointer),
     key(
         "allow",
         Kind::Strings,
         "The hosts that the value may lead to, such as \"*.example.com\".",
-    ),
+    )
+    .with_format(Format::HostPattern),
 ];
 
 pub(super) const REVOCATION: &[KeySpec] = &[

@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::{
     config::{
         choices::{BASIC_ENCODINGS, ENCODINGS, TOKEN_METHODS, word_for, words},
-        keys::{KeySpec, Kind, connection::PROXY, duration, key},
+        keys::{Format, KeySpec, Kind, connection::PROXY, duration, key},
     },
     oauth::provider::{Provider, TokenRequest},
 };
@@ -51,13 +51,13 @@ pub(super) const TOKEN_REQUEST: &[KeySpec] = &[
         "headers",
         Kind::Parameters { secrets: true },
         "Additional header fields.",
-    )
+    ).with_format(Format::Token)
     .with_templates(),
     key(
         "rename",
         Kind::StringMap,
         "The vendor's names of parameters, by those of RFC 6749.",
-    ),
+    ).with_format(Format::NonEmpty),
     key("omit", Kind::Strings, "Parameters that every request omits.")
         .with_default(|| json!(TokenRequest::default().omit)),
     key(
@@ -93,5 +93,5 @@ pub(super) const TOKEN_REQUEST: &[KeySpec] = &[
         "proxy",
         Kind::StringOrTable(PROXY),
         "An HTTP proxy for token requests. The system's proxy is never used.",
-    ),
+    ).with_format(Format::Proxy),
 ];

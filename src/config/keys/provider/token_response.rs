@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::{
     config::{
         choices::{EXPIRES_IN_UNITS, word_for, words},
-        keys::{KeySpec, Kind, key},
+        keys::{Format, KeySpec, Kind, key},
     },
     oauth::provider::TokenResponse,
 };
@@ -16,14 +16,17 @@ pub(super) const TOKEN_RESPONSE: &[KeySpec] = &[
         Kind::String,
         "The pointer to the access token.",
     )
+    .with_format(Format::MemberPointer)
     .with_default(|| json!(TokenResponse::default().access_token)),
     key(
         "refresh_token",
         Kind::String,
         "The pointer to the refresh token.",
     )
+    .with_format(Format::Pointer)
     .with_default(|| json!(TokenResponse::default().refresh_token)),
     key("expires_in", Kind::String, "The pointer to the lifetime.")
+        .with_format(Format::Pointer)
         .with_default(|| json!(TokenResponse::default().expires_in)),
     key(
         "expires_in_unit",
@@ -40,12 +43,14 @@ pub(super) const TOKEN_RESPONSE: &[KeySpec] = &[
         "expires_at",
         Kind::String,
         "The pointer to the expiry: RFC 3339, or seconds or milliseconds since 1970.",
-    ),
+    )
+    .with_format(Format::Pointer),
     key(
         "refresh_expires_in",
         Kind::String,
         "The pointer to the lifetime of the refresh token in seconds.",
-    ),
+    )
+    .with_format(Format::Pointer),
     key(
         "default_lifetime",
         Kind::DurationOrNever,
@@ -68,12 +73,14 @@ pub(super) const TOKEN_RESPONSE: &[KeySpec] = &[
         "The member that tells a success from an error.",
     ),
     key("error", Kind::String, "The pointer to the error code.")
+        .with_format(Format::Pointer)
         .with_default(|| json!(TokenResponse::default().error)),
     key(
         "error_map",
         Kind::StringMap,
         "The vendor's error codes to those of RFC 6749, or to \"temporary\".",
-    ),
+    )
+    .with_format(Format::ErrorCode),
 ];
 
 const SUCCESS: &[KeySpec] = &[
@@ -81,6 +88,7 @@ const SUCCESS: &[KeySpec] = &[
         "pointer",
         Kind::NonEmptyString,
         "The pointer to the member.",
-    ),
+    )
+    .with_format(Format::MemberPointer),
     key("equals", Kind::Scalar, "Its value in a success."),
 ];

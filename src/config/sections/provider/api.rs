@@ -6,6 +6,7 @@ use super::{
     super::{
         BuildContext,
         endpoint::Endpoints,
+        hosts,
         parameters::{headers, parameters},
     },
     injection::RESERVED_FIELDS,
@@ -16,7 +17,8 @@ use crate::{
         diagnostics::Diagnostic, parsed::ParameterSource, quote::quote, section::Section,
         spanned::Spanned,
     },
-    oauth::provider::{ApiBase, ApiFields, HostList, Verification},
+    oauth::provider::{ApiBase, ApiFields, Verification},
+    proxy::route::Injection,
 };
 
 /// The reserved fields that a request to the API may have all the same.
@@ -38,10 +40,7 @@ pub(super) fn build_base(
     let table = provider.section("api_base");
     let from = table.string("from");
     let from = from.and_then(|found| context.ok_or_push(parse_pointer("from", &found)));
-    let allow = table
-        .strings("allow")
-        .map(|found| found.value)
-        .unwrap_or_default();
+    let allow = hosts::build(&table, context);
     if (from.is_none() && !table.is_set("from")) || allow.is_empty() {
         context.push(table.error(
             "`api_base` needs `from` and `allow`",
@@ -53,7 +52,7 @@ pub(super) fn build_base(
     let append = append.and_then(|found| context.ok_or_push(parse_append(&found)));
     Some(ApiBase::Response {
         from: from?,
-        allow: HostList::new(allow.iter().map(|host| host.value)),
+        allow,
         append: append.unwrap_or_default(),
     })
 }
@@ -75,6 +74,32 @@ pub(super) fn build_fields(section: &Section<'_>, context: &mut BuildContext<'_>
         default_headers: headers(section, "default_headers", context, check_header),
         query: parameters(section, "query", context, |_, _| Ok(())),
     }
+}
+
+/// Reports a field or parameter in the place of the token, which would replace it anyway.
+pub(super) fn check_injection(
+    section: &Section<'_>,
+    injection: &Injection,
+) -> Result<(), Diagnostic> {
+    let (keys, place): (&[_], _) = match injection {
+        Injection::Header { name, .. } => (&["headers", "default_headers"], name.as_str()),
+        Injection::Query { name } => (&["query"], name.as_str()),
+    };
+    for key in keys {
+        for (name, found) in section.parameters(key) {
+            let is_same = match injection {
+                Injection::Header { .. } => name.eq_ignore_ascii_case(place),
+                Injection::Query { .. } => name == place,
+            };
+            if is_same {
+                return Err(found.error(
+                    format!("`{place}` in `{key}` is the place of the token"),
+                    format!("remove `{place}`, or give the token another place in `inject`"),
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 fn check_header(name: &HeaderName, found: &Spanned<ParameterSource<'_>>) -> Result<(), Diagnostic> {

@@ -6,7 +6,7 @@ use super::super::{BuildContext, connection::certificate_in, parameters, secret}
 use crate::{
     config::{
         choices::SIGNING_ALGORITHMS, diagnostics::Diagnostic, parsed::ParameterSource,
-        parsed::SecretSource, section::Section,
+        parsed::SecretSource, quote::quote, section::Section, spanned::Spanned,
     },
     oauth::{
         assertion::{self, AssertionError},
@@ -90,7 +90,15 @@ fn source(
     is_complete: bool,
     context: &mut BuildContext<'_>,
 ) -> Option<AssertionSource> {
-    if signs_with_secret && !section.is_set("key") && !section.is_set("file") {
+    if signs_with_secret {
+        for key in ["key", "file"] {
+            if section.is_set(key) {
+                context.push(section.error(
+                    format!("`assertion.{key}` conflicts with client_secret_jwt"),
+                    format!("remove `{key}`: the key is `client_secret`"),
+                ));
+            }
+        }
         return Some(AssertionSource::ClientSecret);
     }
     if section.is_set("key") && section.is_set("file") {
@@ -100,6 +108,7 @@ fn source(
         ));
     }
     if let Some(file) = section.string("file") {
+        context.ok_or_push(check_ready_file(&file, context));
         return Some(AssertionSource::File(context.resolve(file.value)));
     }
     if !section.is_set("key") && is_complete {
@@ -109,6 +118,21 @@ fn source(
         ));
     }
     secret::read(section, "key", context).map(AssertionSource::Key)
+}
+
+/// Checks that a ready assertion can be read now. It is read again at every use.
+fn check_ready_file(file: &Spanned<&str>, context: &BuildContext<'_>) -> Result<(), Diagnostic> {
+    let read = LiveSecret::file(context.resolve(file.value));
+    read.map(drop).map_err(|error| {
+        file.error(
+            format!(
+                "the file {} for `assertion.file` cannot be read: {error}",
+                quote(file.value)
+            ),
+            "create the file with nothing but the assertion in it, and make it readable by this \
+             user",
+        )
+    })
 }
 
 /// Returns the key's identifier, which is no secret when it is written in the file.
@@ -123,7 +147,7 @@ fn kid(
 }
 
 fn claims(section: &Section<'_>) -> BTreeMap<String, ClaimValue> {
-    let claim = |(name, found): (&str, crate::config::spanned::Spanned<ParameterSource<'_>>)| {
+    let claim = |(name, found): (&str, Spanned<ParameterSource<'_>>)| {
         let value = match found.value {
             ParameterSource::Text(text) => ClaimValue::Text(parameters::template(text)),
             ParameterSource::List(texts) => ClaimValue::List(

@@ -1,7 +1,7 @@
 //! `[providers.NAME.capture.*]` to [`Capture`].
 
 use super::{
-    super::{BuildContext, endpoint::Endpoints},
+    super::{BuildContext, endpoint::Endpoints, hosts},
     token_response::parse_pointer,
 };
 use crate::{
@@ -28,11 +28,9 @@ pub(super) fn build_all<'a>(
     let sections = provider.named_sections("capture");
     let named = sections.into_iter().map(|(name, section)| {
         context.ok_or_push(check_name(name, &section));
-        let allow = section.strings("allow").map(|found| found.value);
-        let allow = allow.unwrap_or_default();
         NamedCapture {
             name,
-            allow: HostList::new(allow.iter().map(|host| host.value)),
+            allow: hosts::build(&section, context),
             section,
         }
     });

@@ -5,21 +5,18 @@ use std::collections::BTreeMap;
 use super::super::BuildContext;
 use crate::{
     config::{
-        choices::EXPIRES_IN_UNITS, diagnostics::Diagnostic, quote::quote, section::Section,
-        spanned::Spanned, suggestion::nearest,
+        choices::{ERROR_CODES, EXPIRES_IN_UNITS},
+        diagnostics::Diagnostic,
+        quote::quote,
+        section::Section,
+        spanned::Spanned,
+        suggestion::nearest,
     },
-    oauth::provider::{Lifetime, MappedError, SuccessCondition, TokenResponse, TokenTypes},
+    oauth::{
+        provider::{Lifetime, MappedError, SuccessCondition, TokenResponse, TokenTypes},
+        response::needs_proof,
+    },
 };
-
-/// The codes that a vendor's codes may mean (RFC 6749 §5.2).
-const MEANINGS: [&str; 6] = [
-    "invalid_request",
-    "invalid_client",
-    "invalid_grant",
-    "unauthorized_client",
-    "unsupported_grant_type",
-    "invalid_scope",
-];
 
 pub(super) fn build(section: &Section<'_>, context: &mut BuildContext<'_>) -> TokenResponse {
     let default = TokenResponse::default();
@@ -71,6 +68,17 @@ fn token_types(section: &Section<'_>, context: &mut BuildContext<'_>) -> TokenTy
             "list the accepted types, or remove `token_types`",
         ));
     }
+    for kind in &types.value {
+        if needs_proof(kind.value) {
+            context.push(kind.error(
+                format!(
+                    "tokens of the type {} need a proof of possession",
+                    quote(kind.value)
+                ),
+                "remove it: bearward sends bearer tokens",
+            ));
+        }
+    }
     TokenTypes::Only(
         types
             .value
@@ -110,13 +118,13 @@ fn error_map(
     for (code, meaning) in section.string_map("error_map") {
         let mapped = match meaning.value {
             "temporary" => MappedError::Temporary,
-            known if MEANINGS.contains(&known) => MappedError::Code(known.to_owned()),
+            known if ERROR_CODES.contains(&known) => MappedError::Code(known.to_owned()),
             other => {
                 context.push(meaning.error(
                     format!("{} in `error_map` is not a code of RFC 6749", quote(other)),
-                    match nearest(other, MEANINGS.iter().copied()) {
+                    match nearest(other, ERROR_CODES.iter().copied()) {
                         Some(similar) => format!("did you mean \"{similar}\"?"),
-                        None => format!("use \"temporary\" or one of {}", MEANINGS.join(", ")),
+                        None => format!("use \"temporary\" or one of {}", ERROR_CODES.join(", ")),
                     },
                 ));
                 continue;

@@ -233,6 +233,30 @@ async fn an_issuer_in_plain_text_is_not_asked() {
 }
 
 #[tokio::test]
+async fn plain_text_that_the_configuration_permits_is_discovered() {
+    // A name that no resolver knows: the request itself fails, and is tried.
+    let mut plain = provider("http://as.invalid");
+    plain.allow_plaintext = true;
+    let error = request(&endpoint(plain)).await.unwrap_err();
+    assert!(!error.to_string().contains("discovery needs"), "{error}");
+
+    let server = serve("/.well-known/oauth-authorization-server", |origin| {
+        format!(r#"{{"issuer":"{origin}","token_endpoint":"http://as.invalid/token"}}"#)
+    })
+    .await;
+    let mut configured = provider(&origin(&server));
+    let refused = endpoint(configured.clone());
+    let refused = refused.provider_with(EndpointKey::Token).await;
+    let refused = refused.unwrap_err().to_string();
+    assert!(refused.contains("in plain text"), "{refused}");
+    configured.allow_plaintext = true;
+    let found = endpoint(configured);
+    let found = found.provider_with(EndpointKey::Token).await.unwrap();
+    let token_endpoint = found.token_endpoint.as_ref().unwrap();
+    assert_eq!(token_endpoint.as_str(), "http://as.invalid/token");
+}
+
+#[tokio::test]
 async fn an_assertion_for_another_endpoint_names_the_discovered_token_endpoint() {
     use crate::{
         oauth::{
