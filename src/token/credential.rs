@@ -275,6 +275,8 @@ impl Credential {
             if snapshot.needs_request() {
                 self.state.request_refresh(snapshot.attempts_ended);
             }
+            // An attempt that began before the demand may bring the token that the store holds.
+            let joins = demand == Demand::NewToken && snapshot.phase == Phase::Fetching;
             let timeout = timeout.get_or_insert_with(|| self.clock.sleep_until(deadline));
             tokio::select! {
                 biased;
@@ -285,7 +287,9 @@ impl Credential {
                 }
             }
             // The attempt's token may have expired before this task ran: then any other is waited for.
-            demand = Demand::AnyToken;
+            if !joins || snapshots.borrow().attempt_issued {
+                demand = Demand::AnyToken;
+            }
         }
     }
 
