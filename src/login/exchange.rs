@@ -8,7 +8,7 @@ use crate::{
         self,
         authorization::{self, Attempt, Authorized},
         endpoint::TokenEndpoint,
-        error::TokenRequestError,
+        error::{ErrorDescription, TokenRequestError},
         provider::Provider,
         response::Issued,
     },
@@ -51,6 +51,16 @@ pub enum ExchangeError {
     /// The login is stored, but ends with its access token.
     #[error("{WITHOUT_REFRESH_TOKEN}")]
     WithoutRefreshToken,
+}
+
+impl ExchangeError {
+    /// Returns the authorization server's description of its error. It is for operators, and never for clients.
+    pub fn description(&self) -> Option<&ErrorDescription> {
+        match self {
+            Self::Request(error) => error.description(),
+            _ => None,
+        }
+    }
 }
 
 /// Exchanges the code that `attempt` brought, and gives the tokens to `receiver`.

@@ -81,7 +81,8 @@ pub async fn authorize(endpoint: &TokenEndpoint) -> Result<DeviceAuthorization, 
         let response = endpoint.send(request).await?;
         let (headers, body) = (&response.headers, &response.body);
         let now = endpoint.wall_time();
-        let members = response::read_members(response.status, headers, body, now)?;
+        let secrets = provider.secrets();
+        let members = response::read_members(response.status, headers, body, &secrets, now)?;
         read(&members).map_err(|why| TokenRequestError::new(Fault::NotADeviceCode(why)))
     };
     let started = started.await;

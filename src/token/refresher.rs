@@ -112,7 +112,10 @@ impl Refresher {
             .await;
         match loaded {
             Some(token) => {
-                self.publish_stored(token, "token.restored");
+                // A login that came meanwhile is newer.
+                if self.owner.snapshot().attempts_ended == 0 {
+                    self.publish_stored(token, "token.restored");
+                }
                 true
             }
             None => false,
@@ -301,7 +304,7 @@ impl Refresher {
             AttemptError::SignIn(error) => {
                 // Whatever was refused, an account is locked sooner than a client.
                 let setback = Setback {
-                    needs_operator: !error.is_transient(),
+                    needs_operator: !error.is_transient() || error.needs_change(),
                     ..error.into()
                 };
                 (setback, AttemptFailure::of_request(error, wall))
