@@ -9,7 +9,7 @@ use crate::{
         authorization::{self, Attempt, Authorized},
         endpoint::TokenEndpoint,
         error::{ErrorDescription, TokenRequestError},
-        provider::Provider,
+        provider::{GrantType, Provider},
         response::Issued,
     },
     token::{
@@ -79,7 +79,16 @@ pub async fn exchange_code(
     // The store is locked and proven writable before the code is spent, which is valid once.
     let prepared = receiver.prepare().await?;
     let endpoint = TokenEndpoint::new(provider.clone(), clock);
-    let issued = authorization::exchange(&endpoint, attempt, authorized).await;
+    // Boxed: its future is large.
+    let exchange = Box::pin(authorization::exchange(&endpoint, attempt, authorized));
+    let issued = match receiver {
+        TokenReceiver::Credential(credential) => {
+            let grant_type = GrantType::AuthorizationCode.as_str();
+            credential.count_request(grant_type, exchange).await
+        }
+        // A process that ends after the login has no metrics.
+        TokenReceiver::Store(_) => exchange.await,
+    };
     let issued = issued.map_err(ExchangeError::Request)?;
     receiver.complete(prepared, issued).await
 }

@@ -9,11 +9,7 @@ mod refused_refreshes;
 mod requester;
 mod secrets;
 
-use std::{
-    future::pending,
-    sync::{Arc, atomic::AtomicU64},
-    time::Duration,
-};
+use std::{future::pending, sync::Arc, time::Duration};
 
 use self::{
     acquirer::Acquirer,
@@ -27,6 +23,7 @@ use super::{
     grant::{StoreCheck, StoredGrant},
     jitter::random,
     owner::{StateOwner, report_unsaved},
+    request_counter::RequestCounter,
     schedule::{Backoff, Setback},
     snapshot::{Phase, Publication},
     store::StoreError,
@@ -34,7 +31,6 @@ use super::{
 use crate::{
     clock::{BootInstant, Clock},
     oauth::provider::Provider,
-    telemetry::metrics::ProviderMetrics,
 };
 
 /// The shortest time between two tokens, for tokens that live shorter than a request takes.
@@ -66,11 +62,9 @@ impl Refresher {
         clock: Arc<dyn Clock>,
         owner: StateOwner,
         grant: Option<Arc<StoredGrant>>,
-        metrics: Arc<ProviderMetrics>,
-        token_requests: Arc<AtomicU64>,
+        counter: RequestCounter,
     ) -> Self {
-        let requester =
-            TokenRequester::new(provider.clone(), clock.clone(), metrics, token_requests);
+        let requester = TokenRequester::new(provider.clone(), clock.clone(), counter);
         let acquirer = Acquirer::new(
             provider.clone(),
             clock.clone(),
