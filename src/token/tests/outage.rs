@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     forward_proxy::{ForwardProxy, ProxyCredentials},
-    oauth::provider::{Assertion, ParameterValue},
+    oauth::provider::{Assertion, AssertionSource, ClientAuth, ParameterValue},
     secret::LiveSecret,
 };
 
@@ -148,7 +148,7 @@ async fn a_changed_secret_ends_the_wait_after_a_refusal() {
 #[tokio::test]
 async fn every_secret_of_a_refused_client_is_tried_at_once_when_it_changes() {
     type Use = fn(&mut Provider, Arc<LiveSecret>);
-    let uses: [(&str, Use); 4] = [
+    let uses: [(&str, Use); 5] = [
         ("a parameter", |provider, secret| {
             let value = ParameterValue::Secret(secret);
             provider.token_request.params.insert("key".into(), value);
@@ -161,6 +161,13 @@ async fn every_secret_of_a_refused_client_is_tried_at_once_when_it_changes() {
         ("the assertion's kid", |provider, secret| {
             provider.assertion = Some(Assertion {
                 kid: Some(secret),
+                ..Assertion::of_client_secret()
+            });
+        }),
+        ("the ready assertion", |provider, secret| {
+            provider.client_auth = ClientAuth::PrivateKeyJwt;
+            provider.assertion = Some(Assertion {
+                source: AssertionSource::File(secret),
                 ..Assertion::of_client_secret()
             });
         }),
