@@ -124,7 +124,7 @@ pub(crate) fn fail(error: impl std::fmt::Display) -> ExitCode {
 pub(crate) fn fail_with_description(error: String, description: Option<&str>) -> ExitCode {
     match description {
         Some(description) => fail(format!(
-            "{error}; the authorization server says: {description}"
+            "{error}; its description: {description}"
         )),
         None => fail(error),
     }

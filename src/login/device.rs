@@ -30,7 +30,7 @@ impl DeviceLoginError {
     pub fn description(&self) -> Option<&ErrorDescription> {
         match self {
             Self::Exchange(error) => error.description(),
-            Self::Ended(_) => None,
+            Self::Ended(error) => error.description(),
         }
     }
 }
