@@ -9,6 +9,7 @@ use url::Url;
 use super::{
     api_context::ApiContext,
     capture::{self, Captured},
+    client_auth,
     endpoint::TokenEndpoint,
     error::{EndpointKey, ErrorDescription, Fault, TokenRefusal, TokenRequestError},
     grant::Grant,
@@ -101,7 +102,7 @@ pub async fn authorize(endpoint: &TokenEndpoint) -> Result<DeviceAuthorization, 
         let response = endpoint.send(request).await?;
         let (headers, body) = (&response.headers, &response.body);
         let now = endpoint.wall_time();
-        let secrets = provider.secrets();
+        let secrets = client_auth::secrets(&provider);
         let members = response::read_members(response.status, headers, body, &secrets, now)?;
         read(&members).map_err(|why| TokenRequestError::new(Fault::NotADeviceCode(why)))
     };

@@ -15,6 +15,7 @@ pub use self::lifetime::{MAX_LIFETIME, MIN_LIFETIME};
 use self::{members::parse, problem::ErrorLayout};
 use super::{
     api_context::ApiContext,
+    client_auth,
     error::{ErrorDescription, Fault, TokenRequestError},
     grant::Grant,
     provider::{ApiBase, Lifetime, Provider, TokenResponse, TokenTypes},
@@ -96,7 +97,7 @@ pub fn read_token(
     };
     let response = parse(headers, body);
     check_status(status, response.as_ref(), layout).map_err(|fault| {
-        let mut secrets = provider.secrets();
+        let mut secrets = client_auth::secrets(provider);
         secrets.extend(grant.secrets());
         let described = response.as_ref();
         let description =

@@ -6,6 +6,7 @@ use zeroize::Zeroizing;
 
 use super::{
     api_context::ApiContext,
+    client_auth,
     endpoint::TokenEndpoint,
     error::{EndpointKey, Fault, TokenRequestError},
     provider::{EndpointUrl, Provider, RevocationAuth, RevokedToken},
@@ -103,7 +104,7 @@ async fn send(
     let response = endpoint.send(request).await?;
     let (headers, body) = (&response.headers, &response.body);
     let exposed = |token: &Secret| Zeroizing::new(token.expose().to_owned());
-    let mut secrets = provider.secrets();
+    let mut secrets = client_auth::secrets(provider);
     secrets.extend([Some(token), bearer].into_iter().flatten().map(exposed));
     response::check_success(
         response.status,
