@@ -162,10 +162,12 @@ impl Refresher {
                 Phase::LoginRequired { retry_at } => retry_at,
                 Phase::Fetching | Phase::Ended => return,
             };
-            let needs_operator = snapshot
-                .last_error
-                .as_ref()
-                .is_some_and(AttemptFailure::needs_operator);
+            // A login that counts as ended may be good, and the client what was refused.
+            let may_be_client =
+                matches!(snapshot.phase, Phase::LoginRequired { retry_at: Some(_) });
+            let last_error = snapshot.last_error.as_ref();
+            let needs_operator =
+                may_be_client || last_error.is_some_and(AttemptFailure::needs_operator);
             let check_at = self.acquirer.has_grant().then_some(self.next_store_check);
 
             tokio::select! {
