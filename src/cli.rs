@@ -120,6 +120,14 @@ pub(crate) fn fail(error: impl std::fmt::Display) -> ExitCode {
     ExitCode::FAILURE
 }
 
+/// Writes an error, and the authorization server's description of it, as [`fail`] does.
+pub(crate) fn fail_with_description(error: String, description: Option<&str>) -> ExitCode {
+    match description {
+        Some(description) => fail(format!("{error}; its description: {description}")),
+        None => fail(error),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;

@@ -84,6 +84,17 @@ impl LiveSecret {
         Self::read(path.into(), None)
     }
 
+    /// Reads the secret in the file at `path` as [`LiveSecret::file`]; it is empty until that is possible.
+    pub fn file_that_may_come(path: impl Into<PathBuf>) -> Self {
+        let path = path.into();
+        let value = read_file(&path, None).unwrap_or_else(|_| Secret::new(""));
+        Self {
+            path: Some(path),
+            pointer: None,
+            value: watch::Sender::new(Arc::new(value)),
+        }
+    }
+
     /// Reads the secret at `pointer` (RFC 6901) in the JSON file at `path`.
     ///
     /// # Errors

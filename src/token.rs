@@ -21,23 +21,19 @@ mod handle;
 mod jitter;
 mod owner;
 mod refresher;
+mod request_counter;
 pub mod schedule;
 mod snapshot;
 pub mod status;
 pub mod store;
 
-use std::{
-    collections::HashMap,
-    fmt,
-    sync::{Arc, atomic::AtomicU64},
-    time::Duration,
-};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use tokio::task::JoinHandle;
 
 use self::{
     cache::TokenCache, credential::Credential, grant::StoredGrant, refresher::Refresher,
-    store::Store,
+    request_counter::RequestCounter, store::Store,
 };
 use crate::{clock::Clock, oauth::provider::Provider, telemetry::metrics::Metrics};
 
@@ -223,23 +219,22 @@ fn new_credential(
         .needs_login()
         .then(|| StoredGrant::new(provider.clone(), store, clock.clone()))
         .map(|grant| Arc::new(grant.with_metrics(metrics.clone())));
-    let token_requests = Arc::new(AtomicU64::new(0));
+    let counter = RequestCounter::new(clock.clone(), metrics.clone());
 
     let (owner, state) = owner::new_state(
         provider.name.clone(),
         clock.clone(),
         cache.new_slot(),
-        metrics.clone(),
+        metrics,
     );
     let refresher = Refresher::new(
         provider.clone(),
         clock.clone(),
         owner,
         grant.clone(),
-        metrics,
-        token_requests.clone(),
+        counter.clone(),
     );
-    let credential = Credential::new(provider.clone(), clock, state, grant, token_requests);
+    let credential = Credential::new(provider.clone(), clock, state, grant, counter);
     (Arc::new(credential), refresher)
 }
 

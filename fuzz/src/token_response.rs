@@ -79,8 +79,8 @@ pub fn check(data: &[u8]) {
     };
 
     let response = read_token(status, &headers, body, &provider, grant, requested_at);
-    let succeeded = read_members(status, &headers, body, now).is_ok();
-    assert!(!succeeded || check_success(status, &headers, body, now).is_ok());
+    let succeeded = read_members(status, &headers, body, &[], now).is_ok();
+    assert!(!succeeded || check_success(status, &headers, body, &[], now).is_ok());
     match response {
         Ok(issued) => {
             assert!(status.is_success() && succeeded);
@@ -118,7 +118,7 @@ pub fn check(data: &[u8]) {
                 return;
             }
             // Of the body an error shows the value of `error` alone.
-            let member = read_members(StatusCode::OK, &headers, body, now);
+            let member = read_members(StatusCode::OK, &headers, body, &[], now);
             assert!(member.is_err(), "a byte of the body in {shown:?}");
         }
     }

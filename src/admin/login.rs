@@ -23,7 +23,10 @@ use crate::{
         supports_browser_login,
     },
     oauth::{
-        authorization::Attempt, endpoint::TokenEndpoint, error::EndpointKey, provider::Provider,
+        authorization::Attempt,
+        endpoint::TokenEndpoint,
+        error::{EndpointKey, ErrorDescription},
+        provider::Provider,
     },
     secret::Secret,
 };
@@ -198,6 +201,7 @@ fn end(provider: Option<&str>, outcome: LoginOutcome, cookie: Option<&LoginCooki
             provider,
             status = outcome.status.as_u16(),
             reason = outcome.detail,
+            description = outcome.description.as_ref().map(ErrorDescription::as_str),
             "login.failed"
         ),
     }

@@ -15,12 +15,14 @@ use self::{
     callback_listener::CallbackListener, error::LoginError, flow::LoginFlow, sidecar::is_sidecar_at,
 };
 use super::{
-    admin_client::KEY_VARIABLE, configured, control_thread::on_control_thread, fail, print,
+    admin_client::KEY_VARIABLE, configured, control_thread::on_control_thread, fail,
+    fail_with_description, print,
 };
 use crate::{
     config::Config,
     login::{CALLBACK_PATH, redirect, supports_browser_login},
     oauth::{
+        error::ErrorDescription,
         provider::{GrantType, Provider},
         redirect_uri::RedirectUri,
     },
@@ -47,7 +49,10 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     };
     match on_control_thread(async { Ok(log_in(arguments, &config, &provider).await) }) {
         Ok(Ok(())) => print("logged in\n", ExitCode::SUCCESS),
-        Ok(Err(error)) => fail(format!("{}: {error}", provider.name)),
+        Ok(Err(error)) => fail_with_description(
+            format!("{}: {error}", provider.name),
+            error.description().map(ErrorDescription::as_str),
+        ),
         Err(failure) => fail(failure),
     }
 }

@@ -2,7 +2,9 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use super::{configured, control_thread::on_control_thread, fail, print, print_error};
+use super::{
+    configured, control_thread::on_control_thread, fail, fail_with_description, print, print_error,
+};
 use crate::{
     clock::{Clock, SystemClock},
     config::Config,
@@ -74,10 +76,11 @@ fn report(outcome: &Outcome, name: &str) -> ExitCode {
     let remark = match outcome {
         Outcome::NoLogin => return print("there was no login\n", ExitCode::SUCCESS),
         Outcome::NotRevoked(error) => {
-            return fail(format!(
+            let failure = format!(
                 "{name}: the login is forgotten here, but not revoked: {error}; \
                  end it at the authorization server, where it is still good"
-            ));
+            );
+            return fail_with_description(failure, error.description_text());
         }
         Outcome::Revoked => None,
         Outcome::AccessTokenRevoked => {

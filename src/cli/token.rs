@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use super::{configured, control_thread::on_control_thread, fail, print};
+use super::{configured, control_thread::on_control_thread, fail, fail_with_description, print};
 use crate::{
     clock::SystemClock,
     login::login_hint,
@@ -43,7 +43,10 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let name = &provider.name;
     let status = match obtained.token {
         Ok(token) => print(&format!("{token}\n"), ExitCode::SUCCESS),
-        Err(error) => fail(format!("{name}: {}", explain(&error, &provider))),
+        Err(error) => fail_with_description(
+            format!("{name}: {}", explain(&error, &provider)),
+            obtained.description.as_deref(),
+        ),
     };
     match obtained.login_is_lost {
         true => fail(format!(
@@ -55,6 +58,8 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 
 struct Obtained {
     token: Result<String, TokenError>,
+    /// The authorization server's description of its error.
+    description: Option<Arc<str>>,
     /// The refresh token was replaced, and its successor could not be stored.
     login_is_lost: bool,
 }
@@ -69,10 +74,12 @@ async fn obtain(provider: &Arc<Provider>, store: Arc<dyn Store>) -> Obtained {
             .map(|token| token.secret.expose().to_owned()),
         None => Err(TokenError::LoginRequired),
     };
+    let last_error = tokens.iter().find_map(|one| one.status().last_error);
     // A response that is too late for this command may still bring the next refresh token.
     let login_is_lost = !tokens.settle().await.is_empty();
     Obtained {
         token,
+        description: last_error.and_then(|error| error.description),
         login_is_lost,
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     oauth::{
         device::{DeviceAuthorization, PollError},
         endpoint::TokenEndpoint,
+        error::ErrorDescription,
     },
 };
 
@@ -22,6 +23,16 @@ pub enum DeviceLoginError {
     /// The request failed, or the login cannot be stored.
     #[error(transparent)]
     Exchange(#[from] ExchangeError),
+}
+
+impl DeviceLoginError {
+    /// Returns the authorization server's description of its error.
+    pub fn description(&self) -> Option<&ErrorDescription> {
+        match self {
+            Self::Exchange(error) => error.description(),
+            Self::Ended(error) => error.description(),
+        }
+    }
 }
 
 /// Waits until the person has confirmed `device`, and gives the tokens to `receiver`.

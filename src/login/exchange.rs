@@ -8,8 +8,8 @@ use crate::{
         self,
         authorization::{self, Attempt, Authorized},
         endpoint::TokenEndpoint,
-        error::TokenRequestError,
-        provider::Provider,
+        error::{ErrorDescription, TokenRequestError},
+        provider::{GrantType, Provider},
         response::Issued,
     },
     token::{
@@ -53,6 +53,16 @@ pub enum ExchangeError {
     WithoutRefreshToken,
 }
 
+impl ExchangeError {
+    /// Returns the authorization server's description of its error. It is for operators, and never for clients.
+    pub fn description(&self) -> Option<&ErrorDescription> {
+        match self {
+            Self::Request(error) => error.description(),
+            _ => None,
+        }
+    }
+}
+
 /// Exchanges the code that `attempt` brought, and gives the tokens to `receiver`.
 ///
 /// Cancellation between the request and its response loses the login; clients run this in a task of its own.
@@ -69,7 +79,16 @@ pub async fn exchange_code(
     // The store is locked and proven writable before the code is spent, which is valid once.
     let prepared = receiver.prepare().await?;
     let endpoint = TokenEndpoint::new(provider.clone(), clock);
-    let issued = authorization::exchange(&endpoint, attempt, authorized).await;
+    // Boxed: its future is large.
+    let exchange = Box::pin(authorization::exchange(&endpoint, attempt, authorized));
+    let issued = match receiver {
+        TokenReceiver::Credential(credential) => {
+            let grant_type = GrantType::AuthorizationCode.as_str();
+            credential.count_request(grant_type, exchange).await
+        }
+        // A process that ends after the login has no metrics.
+        TokenReceiver::Store(_) => exchange.await,
+    };
     let issued = issued.map_err(ExchangeError::Request)?;
     receiver.complete(prepared, issued).await
 }

@@ -1,6 +1,6 @@
 //! The end of a login in words, as a page for the browser.
 //!
-//! Nothing that an authorization server sent is repeated but its `error` code.
+//! Of what an authorization server sent, its `error` code and its `error_description` are repeated.
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -9,7 +9,10 @@ use maud::html;
 
 use super::{ExchangeError, attempts::ClaimError};
 use crate::{
-    oauth::{authorization::CallbackError, error::TokenRequestError},
+    oauth::{
+        authorization::CallbackError,
+        error::{ErrorDescription, TokenRequestError},
+    },
     server::html::Page,
 };
 
@@ -25,6 +28,8 @@ pub struct LoginOutcome {
     pub title: &'static str,
     /// The event and the next step, in sentences.
     pub detail: String,
+    /// The authorization server's description of its error.
+    pub description: Option<ErrorDescription>,
 }
 
 impl LoginOutcome {
@@ -67,6 +72,11 @@ impl LoginOutcome {
             status,
             title,
             detail: format!("Provider {provider:?}: {sentence}"),
+            description: result
+                .as_ref()
+                .err()
+                .and_then(ExchangeError::description)
+                .cloned(),
         }
     }
 
@@ -79,6 +89,7 @@ impl LoginOutcome {
             status: StatusCode::OK,
             title: "Logged in",
             detail,
+            description: None,
         }
     }
 
@@ -113,10 +124,13 @@ impl LoginOutcome {
 
     /// A callback without a code.
     pub fn declined(provider: &str, error: &CallbackError) -> Self {
-        Self::bad_request(
-            NOT_LOGGED_IN,
-            format!("Provider {provider:?}: {error}. Nothing was changed."),
-        )
+        Self {
+            description: error.description().cloned(),
+            ..Self::bad_request(
+                NOT_LOGGED_IN,
+                format!("Provider {provider:?}: {error}. Nothing was changed."),
+            )
+        }
     }
 
     /// A login for which no authorization request can be made.
@@ -125,6 +139,7 @@ impl LoginOutcome {
             status: StatusCode::INTERNAL_SERVER_ERROR,
             title: NOT_LOGGED_IN,
             detail: format!("Provider {provider:?}: {error}. Nothing was changed."),
+            description: error.description().cloned(),
         }
     }
 
@@ -147,6 +162,7 @@ impl LoginOutcome {
             status: StatusCode::SERVICE_UNAVAILABLE,
             title: NOT_LOGGED_IN,
             detail,
+            description: None,
         }
     }
 
@@ -155,6 +171,7 @@ impl LoginOutcome {
             status: StatusCode::BAD_REQUEST,
             title,
             detail: detail.into(),
+            description: None,
         }
     }
 
@@ -168,6 +185,9 @@ impl LoginOutcome {
             header { h1 { (self.title) } }
             main {
                 p { (self.detail) }
+                @if let Some(description) = &self.description {
+                    p { "The authorization server says: " q { (description.as_str()) } }
+                }
                 @if status_link {
                     p { a href="/" { "Status of all providers" } }
                 }
@@ -192,6 +212,27 @@ mod tests {
             .page(true)
             .render();
         assert!(!page.contains("<script") && page.contains("&lt;script&gt;"));
+    }
+
+    #[test]
+    fn the_page_of_a_refusal_shows_the_description_as_text() {
+        let description = ErrorDescription::new("<b>not</b> today", &[]);
+        let denied = CallbackError::Denied {
+            code: None,
+            description: description.clone(),
+        };
+        let refused = TokenRequestError::new(Fault::Refused(TokenRefusal::InvalidGrant));
+        let refused = ExchangeError::Request(refused.with_description(description));
+        for outcome in [
+            LoginOutcome::declined("x", &denied),
+            LoginOutcome::from_exchange("x", &Err(refused)),
+        ] {
+            let page = outcome.page(true).render();
+            assert!(
+                page.contains("<q>&lt;b&gt;not&lt;/b&gt; today</q>"),
+                "{page}"
+            );
+        }
     }
 
     #[test]

@@ -40,9 +40,10 @@ pub fn make(
         (None, Some(_)) => &default,
         (None, None) => return Err(AssertionError::NotConfigured.into()),
     };
-    if let AssertionSource::File(path) = &assertion.source {
-        let file = LiveSecret::file(path).map_err(|error| AssertionError::file(path, &error))?;
-        return Ok(Secret::new(file.current().expose()));
+    if let AssertionSource::File(file) = &assertion.source {
+        file.reload()
+            .map_err(|error| AssertionError::file(file, &error))?;
+        return Ok(Secret::clone(&file.current()));
     }
     let key = signing_key(assertion, provider.client_secret.as_deref())?;
     let claims = claims::build(assertion, provider, variables, unix_seconds(clock.wall()))?;

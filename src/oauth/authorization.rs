@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use url::Url;
 use zeroize::Zeroizing;
 
-pub use self::callback::{CallbackError, ErrorDescription};
+pub use self::callback::CallbackError;
 pub(super) use self::callback::{code_parameter, parse_code};
 use super::{
     api_context::ApiContext,
@@ -206,6 +206,13 @@ impl Attempt {
         text: &str,
     ) -> Result<Authorized, CallbackError> {
         callback::read_pasted(self, provider, text)
+    }
+
+    /// Returns the secrets of this attempt.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = Zeroizing<String>> {
+        let secrets = [Some(&self.state), self.code_verifier.as_ref()];
+        let secrets = secrets.into_iter().flatten();
+        secrets.map(|secret| Zeroizing::new(secret.expose().to_owned()))
     }
 
     /// Returns the grant for the `code` of this attempt.

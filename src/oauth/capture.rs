@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use zeroize::Zeroizing;
 
 use super::{
     api_context::ApiContext,
@@ -82,7 +83,15 @@ async fn fetch(
         let request = request::capture_request(source, url.clone()?, &issued.access_token)?;
         let response = endpoint.send(request).await?;
         let (status, body) = (response.status, &response.body);
-        response::check_success(status, &response.headers, body, endpoint.wall_time())?;
+        let mut secrets = endpoint.provider().secrets();
+        secrets.push(Zeroizing::new(issued.access_token.expose().to_owned()));
+        response::check_success(
+            status,
+            &response.headers,
+            body,
+            &secrets,
+            endpoint.wall_time(),
+        )?;
         read(body, pointer).map_err(|reason| not_captured(name, reason))
     };
     let value = value.await;

@@ -9,7 +9,7 @@ use super::{
     assertion,
     error::TokenRequestError,
     parameters::Parameters,
-    provider::{BasicEncoding, ClientAuth},
+    provider::{BasicEncoding, ClientAuth, Provider},
     request::{self, RequestSource},
 };
 
@@ -48,14 +48,7 @@ pub fn authenticate(
             headers.insert(AUTHORIZATION, value);
         }
         ClientAuth::SecretBasic => {
-            headers.insert(
-                AUTHORIZATION,
-                basic(
-                    &provider.client_id,
-                    secret.unwrap_or_default(),
-                    provider.token_request.basic,
-                ),
-            );
+            headers.insert(AUTHORIZATION, basic(provider));
         }
         ClientAuth::SecretPost => {
             parameters.set_default("client_id", &provider.client_id);
@@ -68,11 +61,33 @@ pub fn authenticate(
     Ok(())
 }
 
+/// Returns the secrets that an authenticated request of `provider` may hold, in the forms in which it does.
+///
+/// A server that repeats a header in its error repeats the Basic credentials.
+pub fn secrets(provider: &Provider) -> Vec<Zeroizing<String>> {
+    let mut secrets = provider.secrets();
+    if provider.client_auth == ClientAuth::SecretBasic {
+        secrets.push(basic_credentials(provider));
+    }
+    secrets
+}
+
+fn basic(provider: &Provider) -> HeaderValue {
+    let value = Zeroizing::new(format!("Basic {}", *basic_credentials(provider)));
+    let mut value = HeaderValue::from_str(&value)
+        .unwrap_or_else(|_| unreachable!("base64 has only bytes that may stand in a header field"));
+    value.set_sensitive(true);
+    value
+}
+
 /// Builds HTTP Basic credentials (RFC 7617), as a rule of form-encoded halves (RFC 6749 §2.3.1).
 ///
 /// The encoding lets the identifier hold a `:`, and both hold bytes outside ASCII.
-fn basic(id: &str, secret: &str, encoding: BasicEncoding) -> HeaderValue {
-    let pair = Zeroizing::new(match encoding {
+fn basic_credentials(provider: &Provider) -> Zeroizing<String> {
+    let id = &provider.client_id;
+    let secret = provider.client_secret.as_ref().map(|one| one.current());
+    let secret = secret.as_ref().map_or("", |secret| secret.expose());
+    let pair = Zeroizing::new(match provider.token_request.basic {
         BasicEncoding::Raw => format!("{id}:{secret}"),
         BasicEncoding::Rfc6749 => {
             let mut pair = String::new();
@@ -82,11 +97,7 @@ fn basic(id: &str, secret: &str, encoding: BasicEncoding) -> HeaderValue {
             pair
         }
     });
-    let value = Zeroizing::new(format!("Basic {}", STANDARD.encode(pair.as_bytes())));
-    let mut value = HeaderValue::from_str(&value)
-        .unwrap_or_else(|_| unreachable!("base64 has only bytes that may stand in a header field"));
-    value.set_sensitive(true);
-    value
+    Zeroizing::new(STANDARD.encode(pair.as_bytes()))
 }
 
 #[cfg(test)]
@@ -96,7 +107,7 @@ mod tests {
     use super::*;
     use crate::{
         clock::ManualClock,
-        oauth::{api_context::ApiContext, fake, provider::Provider, variables::Variables},
+        oauth::{api_context::ApiContext, fake, variables::Variables},
         secret::{LiveSecret, Secret},
     };
 

@@ -9,8 +9,9 @@ use url::Url;
 use super::{
     api_context::ApiContext,
     capture::{self, Captured},
+    client_auth,
     endpoint::TokenEndpoint,
-    error::{EndpointKey, Fault, TokenRefusal, TokenRequestError},
+    error::{EndpointKey, ErrorDescription, Fault, TokenRefusal, TokenRequestError},
     grant::Grant,
     request,
     response::{self, Issued},
@@ -55,13 +56,33 @@ pub enum PollError {
     Pending,
     /// The person declined.
     #[error("the login was declined: run the command again")]
-    Declined,
+    Declined {
+        /// The server's explanation, for operators.
+        description: Option<ErrorDescription>,
+    },
     /// The codes have expired.
     #[error("the code has expired before it was confirmed: run the command again")]
     Expired,
     /// The request failed.
     #[error(transparent)]
     Request(TokenRequestError),
+}
+
+impl PollError {
+    fn declined(error: &TokenRequestError) -> Self {
+        Self::Declined {
+            description: error.description().cloned(),
+        }
+    }
+
+    /// Returns the server's description of the error. It is for operators.
+    pub fn description(&self) -> Option<&ErrorDescription> {
+        match self {
+            Self::Declined { description } => description.as_ref(),
+            Self::Request(error) => error.description(),
+            Self::Pending | Self::Expired => None,
+        }
+    }
 }
 
 /// Starts a device authorization (RFC 8628 §3.1).
@@ -81,7 +102,8 @@ pub async fn authorize(endpoint: &TokenEndpoint) -> Result<DeviceAuthorization, 
         let response = endpoint.send(request).await?;
         let (headers, body) = (&response.headers, &response.body);
         let now = endpoint.wall_time();
-        let members = response::read_members(response.status, headers, body, now)?;
+        let secrets = client_auth::secrets(&provider);
+        let members = response::read_members(response.status, headers, body, &secrets, now)?;
         read(&members).map_err(|why| TokenRequestError::new(Fault::NotADeviceCode(why)))
     };
     let started = started.await;
@@ -159,7 +181,7 @@ impl DeviceAuthorization {
                 self.interval = (self.interval * 2).min(MAX_INTERVAL);
                 return PollError::Pending;
             }
-            Fault::Refused(TokenRefusal::AccessDenied) => return PollError::Declined,
+            Fault::Refused(TokenRefusal::AccessDenied) => return PollError::declined(&error),
             _ => None,
         };
         match code {
@@ -168,7 +190,7 @@ impl DeviceAuthorization {
                 self.interval = (self.interval + SLOW_DOWN).min(MAX_INTERVAL);
                 PollError::Pending
             }
-            Some("authorization_declined") => PollError::Declined,
+            Some("authorization_declined") => PollError::declined(&error),
             Some("expired_token") => PollError::Expired,
             _ => PollError::Request(error),
         }

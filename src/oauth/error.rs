@@ -13,7 +13,7 @@ use std::time::Duration;
 use thiserror::Error;
 use url::Url;
 
-pub(super) use self::code::{is_error_text, quoted};
+pub(super) use self::code::quoted;
 use self::endpoint_name::EndpointName;
 pub use self::{
     code::ErrorCode, description::ErrorDescription, endpoint_name::EndpointKey,
@@ -59,6 +59,15 @@ pub enum Fault {
         proxy: String,
         /// The failure of the proxy, and what to do next.
         reason: &'static str,
+    },
+    /// The proxy refuses the credentials (RFC 9110 §15.5.8).
+    #[error(
+        "cannot be reached through the proxy {proxy}, which wants other credentials (status 407): \
+         check `username` and `password` of `token_request.proxy`"
+    )]
+    ProxyCredentials {
+        /// The proxy's origin.
+        proxy: String,
     },
     /// The discovery document is not usable; the text gives the reason.
     #[error("has no usable discovery document: {0}; nothing was sent to its endpoints")]
@@ -267,11 +276,13 @@ impl TokenRequestError {
         self.is_possibly_sent
     }
 
-    /// Returns whether only a change to the client or its account helps. Frequent retries may lock it out.
+    /// Returns whether only a change to the client, its account or that at a proxy helps.
+    ///
+    /// Frequent retries may lock it out.
     pub fn needs_change(&self) -> bool {
         match &self.fault {
             Fault::Refused(refusal) => refusal.needs_change(),
-            Fault::SignInRefused { .. } => true,
+            Fault::SignInRefused { .. } | Fault::ProxyCredentials { .. } => true,
             _ => false,
         }
     }
@@ -290,9 +301,11 @@ impl TokenRequestError {
             | Fault::NotCaptured { .. }
             | Fault::Refused(_)
             | Fault::SignInRefused { .. } => FaultSide::Client,
-            Fault::Dns | Fault::Connect | Fault::Timeout | Fault::Proxy { .. } => {
-                FaultSide::Network
-            }
+            Fault::Dns
+            | Fault::Connect
+            | Fault::Timeout
+            | Fault::Proxy { .. }
+            | Fault::ProxyCredentials { .. } => FaultSide::Network,
             _ => FaultSide::Server,
         }
     }
@@ -301,7 +314,7 @@ impl TokenRequestError {
     pub const fn kind(&self) -> &'static str {
         match self.fault {
             Fault::Setup(_) | Fault::Unusable(_) | Fault::MissingVariable(_) => "setup",
-            Fault::Proxy { .. } => "proxy",
+            Fault::Proxy { .. } | Fault::ProxyCredentials { .. } => "proxy",
             Fault::Discovery(_) => "discovery",
             Fault::NotCaptured { .. } => "capture",
             Fault::Dns => "dns",

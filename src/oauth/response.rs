@@ -15,6 +15,7 @@ pub use self::lifetime::{MAX_LIFETIME, MIN_LIFETIME};
 use self::{members::parse, problem::ErrorLayout};
 use super::{
     api_context::ApiContext,
+    client_auth,
     error::{ErrorDescription, Fault, TokenRequestError},
     grant::Grant,
     provider::{ApiBase, Lifetime, Provider, TokenResponse, TokenTypes},
@@ -96,7 +97,7 @@ pub fn read_token(
     };
     let response = parse(headers, body);
     check_status(status, response.as_ref(), layout).map_err(|fault| {
-        let mut secrets = provider.secrets();
+        let mut secrets = client_auth::secrets(provider);
         secrets.extend(grant.secrets());
         let described = response.as_ref();
         let description =
@@ -124,12 +125,14 @@ pub fn read_members(
     status: StatusCode,
     headers: &HeaderMap,
     body: &[u8],
+    secrets: &[Zeroizing<String>],
     now: SystemTime,
 ) -> Result<Value, TokenRequestError> {
-    let failed = |fault| TokenRequestError::new(fault).with_retry_after(retry_after(headers, now));
     let response = parse(headers, body);
-    check_plain_status(status, response.as_ref()).map_err(failed)?;
-    response.ok_or_else(|| failed(NOT_PARSED))
+    check_plain_status(status, headers, response.as_ref(), secrets, now)?;
+    response.ok_or_else(|| {
+        TokenRequestError::new(NOT_PARSED).with_retry_after(retry_after(headers, now))
+    })
 }
 
 /// Checks a response whose members do not matter.
@@ -140,21 +143,33 @@ pub fn check_success(
     status: StatusCode,
     headers: &HeaderMap,
     body: &[u8],
+    secrets: &[Zeroizing<String>],
     now: SystemTime,
 ) -> Result<(), TokenRequestError> {
-    check_plain_status(status, parse(headers, body).as_ref())
-        .map_err(|fault| TokenRequestError::new(fault).with_retry_after(retry_after(headers, now)))
+    check_plain_status(status, headers, parse(headers, body).as_ref(), secrets, now)
 }
 
 const NOT_PARSED: Fault = Fault::NotAToken("it is neither a JSON object nor a form");
 
-/// Checks a response that has the errors of RFC 6749.
-fn check_plain_status(status: StatusCode, response: Option<&Value>) -> Result<(), Fault> {
+/// Checks a response that has the errors of RFC 6749. None of the `secrets` is in the error.
+fn check_plain_status(
+    status: StatusCode,
+    headers: &HeaderMap,
+    response: Option<&Value>,
+    secrets: &[Zeroizing<String>],
+    now: SystemTime,
+) -> Result<(), TokenRequestError> {
     let layout = ErrorLayout {
         response: &TokenResponse::default(),
         is_refresh: false,
     };
-    check_status(status, response, layout)
+    check_status(status, response, layout).map_err(|fault| {
+        let description =
+            response.and_then(|response| describe(response, layout.response, secrets));
+        TokenRequestError::new(problem::without_secrets(fault, secrets))
+            .with_retry_after(retry_after(headers, now))
+            .with_description(description)
+    })
 }
 
 fn check_status(

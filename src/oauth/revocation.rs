@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
+use zeroize::Zeroizing;
+
 use super::{
     api_context::ApiContext,
+    client_auth,
     endpoint::TokenEndpoint,
     error::{EndpointKey, Fault, TokenRequestError},
     provider::{EndpointUrl, Provider, RevocationAuth, RevokedToken},
@@ -100,7 +103,16 @@ async fn send(
     let request = request::revocation_request(source, url, token, hint, bearer)?;
     let response = endpoint.send(request).await?;
     let (headers, body) = (&response.headers, &response.body);
-    response::check_success(response.status, headers, body, endpoint.wall_time())
+    let exposed = |token: &Secret| Zeroizing::new(token.expose().to_owned());
+    let mut secrets = client_auth::secrets(provider);
+    secrets.extend([Some(token), bearer].into_iter().flatten().map(exposed));
+    response::check_success(
+        response.status,
+        headers,
+        body,
+        &secrets,
+        endpoint.wall_time(),
+    )
 }
 
 fn without_bearer() -> TokenRequestError {

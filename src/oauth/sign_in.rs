@@ -85,7 +85,9 @@ fn read_code(
         headers,
         body,
     } = response;
-    let members = response::read_members(*status, headers, body, endpoint.wall_time())
+    let mut secrets = endpoint.provider().secrets();
+    secrets.extend(attempt.secrets());
+    let members = response::read_members(*status, headers, body, &secrets, endpoint.wall_time())
         .map_err(|error| classify(*status, error))?;
     let failed = |why| TokenRequestError::new(Fault::NotACode(why));
     match members.get("state") {
@@ -120,8 +122,9 @@ fn classify(status: StatusCode, error: TokenRequestError) -> TokenRequestError {
         }
         _ => return error,
     };
-    let pause = error.retry_after();
-    TokenRequestError::new(Fault::SignInRefused { code }).with_retry_after(pause)
+    TokenRequestError::new(Fault::SignInRefused { code })
+        .with_retry_after(error.retry_after())
+        .with_description(error.description().cloned())
 }
 
 #[cfg(test)]

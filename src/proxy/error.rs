@@ -7,6 +7,9 @@ use crate::{
     token::error::TokenError,
 };
 
+/// The pause before a retry helps where the token itself is of no use, until another one comes.
+const UNUSABLE_TOKEN_PAUSE: Duration = Duration::from_secs(10);
+
 /// Why a request ends without the upstream's response.
 #[derive(Debug)]
 pub enum ProxyError {
@@ -78,18 +81,23 @@ impl ProxyRefusal {
 
     /// Makes the refusal of a request whose token cannot be sent.
     pub fn unsendable_token(provider: &str, reason: &str) -> Self {
-        Self::new(
-            ProblemKind::TokenUnavailable,
-            format!("the access token of provider {provider:?} cannot be sent: {reason}"),
-        )
+        Self::unusable_token(format!(
+            "the access token of provider {provider:?} cannot be sent: {reason}"
+        ))
     }
 
     /// Makes the refusal of a request to a route that has neither an upstream nor a token that names one.
     pub fn no_base(route: &str) -> Self {
-        Self::new(
-            ProblemKind::TokenUnavailable,
-            format!("route {route:?} has no `upstream`, and no token that names one"),
-        )
+        Self::unusable_token(format!(
+            "route {route:?} has no `upstream`, and no token that names one"
+        ))
+    }
+
+    fn unusable_token(detail: String) -> Self {
+        Self {
+            retry_after: Some(UNUSABLE_TOKEN_PAUSE),
+            ..Self::new(ProblemKind::TokenUnavailable, detail)
+        }
     }
 
     /// Makes the refusal of a request whose token is missing. `login_hint` says how to log in.
@@ -126,5 +134,26 @@ impl ProxyRefusal {
 impl From<GateRefusal> for ProxyRefusal {
     fn from(refused: GateRefusal) -> Self {
         Self::new(refused.kind(), refused.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_for_want_of_a_token_says_when_to_retry() {
+        let unavailable = TokenError::Unavailable {
+            retry_after: Duration::from_secs(1),
+            detail: "x".into(),
+        };
+        for refusal in [
+            ProxyRefusal::unsendable_token("x", "y"),
+            ProxyRefusal::no_base("x"),
+            ProxyRefusal::no_token(&unavailable, "x", "y"),
+        ] {
+            assert!(matches!(refusal.kind, ProblemKind::TokenUnavailable));
+            assert!(refusal.retry_after.is_some(), "{refusal:?}");
+        }
     }
 }

@@ -2,10 +2,7 @@
 
 use std::{
     fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -18,13 +15,14 @@ use super::{
     grant::{PreparedLogin, RecordedLogin, StoredGrant},
     handle::StateHandle,
     owner::report_unsaved,
+    request_counter::RequestCounter,
     snapshot::{Availability, Demand, Phase, ReplayPlan, Snapshot},
     status::CredentialStatus,
     store::StoreError,
 };
 use crate::{
     clock::{BootInstant, Clock},
-    oauth::{provider::Provider, response::Issued},
+    oauth::{error::TokenRequestError, provider::Provider, response::Issued},
     secret::Secret,
 };
 
@@ -38,7 +36,7 @@ pub struct Credential {
     state: StateHandle,
     /// The stored grant, for grant types that live on refresh tokens.
     grant: Option<Arc<StoredGrant>>,
-    token_requests: Arc<AtomicU64>,
+    counter: RequestCounter,
 }
 
 impl Credential {
@@ -47,14 +45,14 @@ impl Credential {
         clock: Arc<dyn Clock>,
         state: StateHandle,
         grant: Option<Arc<StoredGrant>>,
-        token_requests: Arc<AtomicU64>,
+        counter: RequestCounter,
     ) -> Self {
         Self {
             provider,
             clock,
             state,
             grant,
-            token_requests,
+            counter,
         }
     }
 
@@ -130,6 +128,18 @@ impl Credential {
             ));
         }
         Ok(token)
+    }
+
+    /// Makes a token request that a login needs, and counts it among this provider's.
+    ///
+    /// # Errors
+    /// Those of the request.
+    pub async fn count_request<T>(
+        &self,
+        grant_type: &str,
+        request: impl Future<Output = Result<T, TokenRequestError>>,
+    ) -> Result<T, TokenRequestError> {
+        self.counter.count(grant_type, request).await
     }
 
     /// Makes sure that a login can be recorded, before its code is spent.
@@ -209,7 +219,7 @@ impl Credential {
                 .as_ref()
                 .and_then(|grant| grant.login_expires_at()),
             login_required: matches!(snapshot.phase, Phase::LoginRequired { .. }),
-            token_requests: self.token_requests.load(Ordering::Relaxed),
+            token_requests: self.counter.requests(),
             last_error: snapshot
                 .last_error
                 .as_ref()
@@ -275,6 +285,8 @@ impl Credential {
             if snapshot.needs_request() {
                 self.state.request_refresh(snapshot.attempts_ended);
             }
+            // An attempt that began before the demand may bring the token that the store holds.
+            let joins = demand == Demand::NewToken && snapshot.phase == Phase::Fetching;
             let timeout = timeout.get_or_insert_with(|| self.clock.sleep_until(deadline));
             tokio::select! {
                 biased;
@@ -285,7 +297,9 @@ impl Credential {
                 }
             }
             // The attempt's token may have expired before this task ran: then any other is waited for.
-            demand = Demand::AnyToken;
+            if !joins || snapshots.borrow().attempt_issued {
+                demand = Demand::AnyToken;
+            }
         }
     }
 

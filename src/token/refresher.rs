@@ -9,11 +9,7 @@ mod refused_refreshes;
 mod requester;
 mod secrets;
 
-use std::{
-    future::pending,
-    sync::{Arc, atomic::AtomicU64},
-    time::Duration,
-};
+use std::{future::pending, sync::Arc, time::Duration};
 
 use self::{
     acquirer::Acquirer,
@@ -27,6 +23,7 @@ use super::{
     grant::{StoreCheck, StoredGrant},
     jitter::random,
     owner::{StateOwner, report_unsaved},
+    request_counter::RequestCounter,
     schedule::{Backoff, Setback},
     snapshot::{Phase, Publication},
     store::StoreError,
@@ -34,7 +31,6 @@ use super::{
 use crate::{
     clock::{BootInstant, Clock},
     oauth::provider::Provider,
-    telemetry::metrics::ProviderMetrics,
 };
 
 /// The shortest time between two tokens, for tokens that live shorter than a request takes.
@@ -66,11 +62,9 @@ impl Refresher {
         clock: Arc<dyn Clock>,
         owner: StateOwner,
         grant: Option<Arc<StoredGrant>>,
-        metrics: Arc<ProviderMetrics>,
-        token_requests: Arc<AtomicU64>,
+        counter: RequestCounter,
     ) -> Self {
-        let requester =
-            TokenRequester::new(provider.clone(), clock.clone(), metrics, token_requests);
+        let requester = TokenRequester::new(provider.clone(), clock.clone(), counter);
         let acquirer = Acquirer::new(
             provider.clone(),
             clock.clone(),
@@ -112,7 +106,10 @@ impl Refresher {
             .await;
         match loaded {
             Some(token) => {
-                self.publish_stored(token, "token.restored");
+                // A login that came meanwhile is newer.
+                if self.owner.snapshot().attempts_ended == 0 {
+                    self.publish_stored(token, "token.restored");
+                }
                 true
             }
             None => false,
@@ -165,10 +162,12 @@ impl Refresher {
                 Phase::LoginRequired { retry_at } => retry_at,
                 Phase::Fetching | Phase::Ended => return,
             };
-            let needs_operator = snapshot
-                .last_error
-                .as_ref()
-                .is_some_and(AttemptFailure::needs_operator);
+            // A login that counts as ended may be good, and the client what was refused.
+            let may_be_client =
+                matches!(snapshot.phase, Phase::LoginRequired { retry_at: Some(_) });
+            let last_error = snapshot.last_error.as_ref();
+            let needs_operator =
+                may_be_client || last_error.is_some_and(AttemptFailure::needs_operator);
             let check_at = self.acquirer.has_grant().then_some(self.next_store_check);
 
             tokio::select! {
@@ -301,7 +300,7 @@ impl Refresher {
             AttemptError::SignIn(error) => {
                 // Whatever was refused, an account is locked sooner than a client.
                 let setback = Setback {
-                    needs_operator: !error.is_transient(),
+                    needs_operator: !error.is_transient() || error.needs_change(),
                     ..error.into()
                 };
                 (setback, AttemptFailure::of_request(error, wall))

@@ -35,6 +35,8 @@ pub(super) struct Snapshot {
     pub(super) stopping: bool,
     /// The number of attempts that ended, with any outcome.
     pub(super) attempts_ended: u64,
+    /// The last attempt brought a token that was issued for it, and not one from the store.
+    pub(super) attempt_issued: bool,
     /// The last attempt failed, and `last_error` says why.
     pub(super) attempt_failed: bool,
     /// The last error, until a success. It may be set beside a usable token.
@@ -137,6 +139,7 @@ impl Snapshot {
             refresh_requested: false,
             stopping: false,
             attempts_ended: 0,
+            attempt_issued: false,
             attempt_failed: false,
             last_error: None,
             invalidated: None,
@@ -160,6 +163,7 @@ impl Snapshot {
     ///
     /// One that was invalidated since it was read is not published: then a refresh is requested.
     pub(super) fn publish(&mut self, publication: Publication, now: BootInstant) {
+        let is_issued = matches!(publication, Publication::Issued { .. });
         let (token, refresh_at, unsaved) = match publication {
             Publication::Issued {
                 token,
@@ -193,6 +197,7 @@ impl Snapshot {
         self.token = Some(token);
         self.phase = Phase::Idle { refresh_at };
         self.end_attempt(unsaved, false);
+        self.attempt_issued = is_issued;
     }
 
     /// Ends an attempt that failed. The current token stays.
@@ -356,6 +361,7 @@ impl Snapshot {
     fn end_attempt(&mut self, last_error: Option<AttemptFailure>, failed: bool) {
         self.last_error = last_error;
         self.attempt_failed = failed;
+        self.attempt_issued = false;
         self.attempts_ended += 1;
     }
 }

@@ -136,7 +136,16 @@ async fn a_person_logs_in_and_the_token_is_in_use_at_once() {
     assert!(response.header("set-cookie").contains("Max-Age=0"));
     let status = world.until_provider("ready").await;
     assert_eq!(status["has_refresh_token"], true);
-    assert_eq!(world.endpoint.requests(), 1);
+    assert_eq!(
+        (world.endpoint.requests(), &status["token_requests"]),
+        (1, &1.into())
+    );
+    let counted = r#"bearward_token_requests_total{provider="hapn",grant_type="authorization_code",outcome="ok"} 1"#;
+    let metrics = world.get("/metrics").await.body;
+    assert!(
+        metrics.contains(counted),
+        "the exchange is counted: {metrics}"
+    );
     let form = world.endpoint.last_request();
     assert!(
         form.contains("grant_type=authorization_code&code=canary-code&"),

@@ -5,7 +5,11 @@ use std::io;
 use crate::{
     cli::admin_client::AdminError,
     login::{ExchangeError, LOGIN_TIMEOUT, StoreIdentity, device::DeviceLoginError},
-    oauth::{authorization::CallbackError, error::TokenRequestError, redirect_uri::RedirectUri},
+    oauth::{
+        authorization::CallbackError,
+        error::{ErrorDescription, TokenRequestError},
+        redirect_uri::RedirectUri,
+    },
     token::store::StoreError,
 };
 
@@ -88,4 +92,17 @@ pub(super) enum LoginError {
     Store(StoreError),
     #[error(transparent)]
     System(io::Error),
+}
+
+impl LoginError {
+    /// Returns the authorization server's description of its error.
+    pub(super) fn description(&self) -> Option<&ErrorDescription> {
+        match self {
+            Self::Callback(error) => error.description(),
+            Self::Exchange(error) => error.description(),
+            Self::Device(error) => error.description(),
+            Self::Request(error) => error.description(),
+            _ => None,
+        }
+    }
 }

@@ -84,13 +84,16 @@ async fn a_confirmed_code_is_a_stored_login() {
 
 #[tokio::test]
 async fn a_declined_code_stores_nothing() {
-    let server = server(&[PENDING, (400, r#"{"error":"access_denied"}"#)]).await;
+    const DECLINED: &str = r#"{"error":"access_denied","error_description":"not today"}"#;
+    let server = server(&[PENDING, (400, DECLINED)]).await;
     let (result, is_stored) = log_in(&server).await;
     let ended = result.unwrap_err();
     assert!(matches!(
         ended,
-        DeviceLoginError::Ended(PollError::Declined)
+        DeviceLoginError::Ended(PollError::Declined { .. })
     ));
+    let description = ended.description().map(ErrorDescription::as_str);
+    assert_eq!(description, Some("not today"));
     assert!(!is_stored);
     assert_eq!(server.count(), 3);
 }

@@ -8,6 +8,7 @@ use std::{
 use thiserror::Error;
 
 use super::SigningAlgorithm;
+use crate::secret::LiveSecret;
 
 /// An assertion that cannot be made. Its text names the key of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -53,9 +54,9 @@ pub enum AssertionError {
 }
 
 impl AssertionError {
-    pub(super) fn file(path: &Path, error: &io::Error) -> Self {
+    pub(super) fn file(file: &LiveSecret, error: &io::Error) -> Self {
         Self::File {
-            path: path.to_owned(),
+            path: file.path().map(Path::to_owned).unwrap_or_default(),
             reason: error.to_string(),
         }
     }

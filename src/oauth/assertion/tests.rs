@@ -234,7 +234,8 @@ fn a_certificate_gives_its_thumbprints() {
 fn a_ready_assertion_is_read_at_each_use() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("token");
-    let provider = provider(AssertionSource::File(path.clone()), None);
+    let file = Arc::new(LiveSecret::file_that_may_come(&path));
+    let provider = provider(AssertionSource::File(file), None);
     let text = failure(&provider);
     assert!(text.contains("`assertion.file` (/"), "{text}");
     for text in ["one", "two"] {

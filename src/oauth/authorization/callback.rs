@@ -1,6 +1,6 @@
 //! Reads the callback of a consent (RFC 6749 §4.1.2). Nothing in it can be trusted.
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::borrow::Cow;
 
 use thiserror::Error;
 use url::{Url, form_urlencoded};
@@ -9,7 +9,7 @@ use super::{Attempt, Authorized};
 use crate::{
     oauth::{
         capture,
-        error::{ErrorCode, is_error_text, quoted},
+        error::{ErrorCode, ErrorDescription, quoted},
         provider::Provider,
     },
     secret::Secret,
@@ -44,7 +44,7 @@ pub enum CallbackError {
     Denied {
         /// The value of `error`, if it is a valid code.
         code: Option<ErrorCode>,
-        /// The server's explanation, for the page that the person sees.
+        /// The server's explanation, for operators.
         description: Option<ErrorDescription>,
     },
     /// The callback has no code.
@@ -67,30 +67,13 @@ pub enum CallbackError {
     NotACode,
 }
 
-/// An `error_description`: up to 256 characters of RFC 6749 §4.1.2.1's alphabet.
-///
-/// The server wrote it. It is shown to the person who logs in, and never logged.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ErrorDescription(Arc<str>);
-
-impl ErrorDescription {
-    /// The maximum length in bytes.
-    pub const MAX_BYTES: usize = 256;
-
-    /// Parses a description; `None` if it is too long or has other characters.
-    pub fn parse(text: &str) -> Option<Self> {
-        is_error_text(text, Self::MAX_BYTES).then(|| Self(text.into()))
-    }
-
-    /// Returns the text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for ErrorDescription {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+impl CallbackError {
+    /// Returns the server's description of the error. It is for operators, and never for clients.
+    pub fn description(&self) -> Option<&ErrorDescription> {
+        match self {
+            Self::Denied { description, .. } => description.as_ref(),
+            _ => None,
+        }
     }
 }
 
@@ -119,13 +102,7 @@ pub(super) fn read_callback(
         return Err(CallbackError::Issuer);
     }
     if let Some(error) = parameters.find("error") {
-        let description = parameters
-            .find("error_description")
-            .and_then(ErrorDescription::parse);
-        return Err(CallbackError::Denied {
-            code: ErrorCode::parse(error),
-            description,
-        });
+        return Err(denied(attempt, provider, error, &parameters));
     }
     let named = code_parameter(provider);
     let code = parameters
@@ -133,6 +110,23 @@ pub(super) fn read_callback(
         .or_else(|| parameters.find("code"))
         .ok_or(CallbackError::NoCode)?;
     authorized(provider, parse_code(code)?, &parameters)
+}
+
+/// Reads a refusal (RFC 6749 §4.1.2.1), without secrets of ours.
+fn denied(
+    attempt: &Attempt,
+    provider: &Provider,
+    error: &str,
+    parameters: &CallbackParameters<'_>,
+) -> CallbackError {
+    let mut secrets = provider.secrets();
+    secrets.extend(attempt.secrets());
+    CallbackError::Denied {
+        code: ErrorCode::parse(error).map(|code| code.without_secrets(&secrets)),
+        description: parameters
+            .find("error_description")
+            .and_then(|text| ErrorDescription::new(text, &secrets)),
+    }
 }
 
 fn authorized(

@@ -3,11 +3,12 @@
 use std::{collections::HashSet, sync::Arc};
 
 use proptest::prelude::*;
+use url::form_urlencoded;
 
 use super::*;
 use crate::{
     oauth::{
-        error::ErrorCode,
+        error::{ErrorCode, ErrorDescription},
         fake,
         provider::{Capture, CaptureSource, HostList, ParameterValue},
         template::Template,
@@ -338,7 +339,7 @@ fn a_denial_is_reported_with_its_code_alone() {
         denied,
         CallbackError::Denied {
             code: ErrorCode::parse("access_denied"),
-            description: ErrorDescription::parse("not today")
+            description: ErrorDescription::new("not today", &[])
         }
     );
     let expected = "the authorization server refused the login with the error \"access_denied\"";
@@ -347,11 +348,8 @@ fn a_denial_is_reported_with_its_code_alone() {
         expected,
         "the server's own words are for a page, and not for a log"
     );
-    let long = format!(
-        "error={0}&error_description={0}&state=right",
-        "a".repeat(1000)
-    );
-    let rude = "error=a%0Ab&error_description=%1B%5B31m&state=right&code=c";
+    let long = format!("error={}&state=right", "a".repeat(1000));
+    let rude = "error=a%0Ab&error_description=%1B%0A&state=right&code=c";
     for unspeakable in [&long, rude] {
         assert_eq!(
             read(unspeakable),
@@ -361,6 +359,32 @@ fn a_denial_is_reported_with_its_code_alone() {
             }
         );
     }
+}
+
+#[test]
+fn the_description_of_a_denial_is_printable_bounded_and_without_secrets() {
+    let mut provider = provider();
+    provider.client_secret = Some(Arc::new(LiveSecret::fixed(Secret::new("canary-secret"))));
+    let described = |text: &str| {
+        let query: String = form_urlencoded::Serializer::new(String::new())
+            .append_pair("error", "access_denied")
+            .append_pair("error_description", text)
+            .append_pair("state", "right")
+            .finish();
+        let error = attempt().read_callback(&provider, &query).unwrap_err();
+        error.description().map(|text| text.as_str().to_owned())
+    };
+    assert_eq!(
+        described("Zugriff \"für\"\n dich\u{202e}").as_deref(),
+        Some("Zugriff \"für\"  dich")
+    );
+    assert_eq!(described(&"ä".repeat(400)).unwrap().chars().count(), 300);
+    assert_eq!(
+        described(&format!("canary-secret of right with {VERIFIER}")).as_deref(),
+        Some("[redacted] of [redacted] with [redacted]")
+    );
+    let denied = attempt().read_callback(&provider, "error=canary-secret&state=right");
+    assert!(!denied.unwrap_err().to_string().contains("canary"));
 }
 
 #[test]

@@ -78,11 +78,12 @@ async fn a_poll_tells_what_the_person_decided() {
     let (server, endpoint) = server(STARTED).await;
     let mut device = authorize(&endpoint).await.unwrap();
     let error = |code: &str| format!(r#"{{"error":"{code}"}}"#);
+    let declined = || PollError::Declined { description: None };
     for (code, expected, interval) in [
         ("authorization_pending", PollError::Pending, 2),
         ("slow_down", PollError::Pending, 7),
-        ("access_denied", PollError::Declined, 7),
-        ("authorization_declined", PollError::Declined, 7),
+        ("access_denied", declined(), 7),
+        ("authorization_declined", declined(), 7),
         ("expired_token", PollError::Expired, 7),
     ] {
         for status in [400, 200] {

@@ -10,9 +10,6 @@ use crate::oauth::{
     provider::Provider,
 };
 
-/// The response of a proxy to missing or wrong credentials.
-const UNAUTHENTICATED: &str = "wants other credentials (status 407): check `username` and `password` of `token_request.proxy`";
-
 /// Converts an error of the HTTP client, and marks a request that may have arrived.
 pub(super) fn convert_error(error: &reqwest::Error, provider: &Provider) -> TokenRequestError {
     let fault = proxy_fault(error, provider).unwrap_or_else(|| fault(error));
@@ -27,7 +24,9 @@ pub(super) fn convert_error(error: &reqwest::Error, provider: &Provider) -> Toke
 /// Returns the fault of a proxy that responds instead of the authorization server (RFC 9110 §15.5.8).
 pub(super) fn proxy_refusal(status: StatusCode, provider: &Provider) -> Option<Fault> {
     match status == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
-        true => named_proxy(provider, UNAUTHENTICATED),
+        true => Some(Fault::ProxyCredentials {
+            proxy: proxy_origin(provider)?,
+        }),
         false => None,
     }
 }
@@ -40,8 +39,9 @@ fn proxy_fault(error: &reqwest::Error, provider: &Provider) -> Option<Fault> {
     // The type of these errors is private to the HTTP client; their texts are its own, without a byte of the proxy.
     let tunnel = causes(error).map(ToString::to_string);
     let tunnel = tunnel.filter_map(|text| Some(text.strip_prefix("tunnel error: ")?.to_owned()));
+    let proxy = proxy_origin(provider)?;
     let reason = match tunnel.last().as_deref() {
-        Some("proxy authorization required") => UNAUTHENTICATED,
+        Some("proxy authorization required") => return Some(Fault::ProxyCredentials { proxy }),
         Some("unsuccessful") => {
             "does not open a connection to it: check `token_request.proxy`, and the rules of the proxy"
         }
@@ -57,15 +57,12 @@ fn proxy_fault(error: &reqwest::Error, provider: &Provider) -> Option<Fault> {
         }
         Some(_) => "is no working HTTP proxy: check `token_request.proxy`",
     };
-    named_proxy(provider, reason)
+    Some(Fault::Proxy { proxy, reason })
 }
 
-fn named_proxy(provider: &Provider, reason: &'static str) -> Option<Fault> {
+fn proxy_origin(provider: &Provider) -> Option<String> {
     let proxy = provider.token_request.proxy.as_ref()?;
-    Some(Fault::Proxy {
-        proxy: proxy.url.origin().ascii_serialization(),
-        reason,
-    })
+    Some(proxy.url.origin().ascii_serialization())
 }
 
 /// Classifies an error of the HTTP client. Its text is dropped: it holds the URL, whose query may hold the secret.

@@ -2,6 +2,11 @@
 
 use std::{fmt, sync::Arc};
 
+use zeroize::Zeroizing;
+
+/// The length from which on a secret is looked for within a code. A shorter one is part of many words.
+const MIN_SECRET_BYTES: usize = 4;
+
 /// An `error` code: 1 to 64 characters of RFC 6749 §5.2's alphabet, harmless in any text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ErrorCode(Arc<str>);
@@ -20,6 +25,19 @@ impl ErrorCode {
         Self("unknown_error".into())
     }
 
+    /// Returns the code, or the unknown one in place of a code that holds one of the `secrets`.
+    #[must_use]
+    pub fn without_secrets(self, secrets: &[Zeroizing<String>]) -> Self {
+        let holds = |secret: &Zeroizing<String>| {
+            let (code, secret) = (self.as_str(), secret.as_str());
+            code == secret || (secret.len() >= MIN_SECRET_BYTES && code.contains(secret))
+        };
+        match secrets.iter().any(holds) {
+            true => Self::unknown(),
+            false => self,
+        }
+    }
+
     /// Returns the code.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -33,7 +51,7 @@ impl fmt::Display for ErrorCode {
 }
 
 /// Whether a text is of the alphabet of errors (RFC 6749 §5.2), not empty, and at most `max_bytes` long.
-pub(in crate::oauth) fn is_error_text(text: &str, max_bytes: usize) -> bool {
+fn is_error_text(text: &str, max_bytes: usize) -> bool {
     let is_allowed = |byte| matches!(byte, 0x20..=0x21 | 0x23..=0x5B | 0x5D..=0x7E);
     (1..=max_bytes).contains(&text.len()) && text.bytes().all(is_allowed)
 }

@@ -1,6 +1,6 @@
 //! The settings of JWT assertions (RFC 7523).
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{oauth::template::Template, secret::LiveSecret};
 
@@ -39,8 +39,8 @@ pub enum AssertionSource {
     ClientSecret,
     /// Signed with this key: PEM (PKCS#8, PKCS#1, SEC1) or a JWK.
     Key(Arc<LiveSecret>),
-    /// A ready assertion in a file, which is read at every use.
-    File(PathBuf),
+    /// A ready assertion in a file, which is read at every use and need not be there before.
+    File(Arc<LiveSecret>),
 }
 
 /// A signature algorithm (RFC 7518 §3.1, RFC 8037 §3.1).
@@ -69,8 +69,8 @@ impl Assertion {
     /// Returns the secrets, which may change in their files.
     pub fn secrets(&self) -> impl Iterator<Item = &Arc<LiveSecret>> {
         let key = match &self.source {
-            AssertionSource::Key(key) => Some(key),
-            AssertionSource::ClientSecret | AssertionSource::File(_) => None,
+            AssertionSource::Key(secret) | AssertionSource::File(secret) => Some(secret),
+            AssertionSource::ClientSecret => None,
         };
         key.into_iter().chain(&self.kid)
     }

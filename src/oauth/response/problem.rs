@@ -31,9 +31,6 @@ const FURTHER_MEMBERS: [&str; 7] = [
     "/error/type",
 ];
 
-/// The length from which on a secret is looked for within a code. A shorter one is part of many words.
-const MIN_SECRET_BYTES: usize = 4;
-
 /// The layout of errors, and whether the response is that of a refresh.
 #[derive(Clone, Copy)]
 pub(super) struct ErrorLayout<'a> {
@@ -113,20 +110,10 @@ pub(super) fn without_secrets(fault: Fault, secrets: &[Zeroizing<String>]) -> Fa
         Fault::Rejected {
             status,
             code: Some(code),
-        } => {
-            let holds = |secret: &Zeroizing<String>| {
-                let (code, secret) = (code.as_str(), secret.as_str());
-                code == secret || (secret.len() >= MIN_SECRET_BYTES && code.contains(secret))
-            };
-            let code = match secrets.iter().any(holds) {
-                true => ErrorCode::unknown(),
-                false => code,
-            };
-            Fault::Rejected {
-                status,
-                code: Some(code),
-            }
-        }
+        } => Fault::Rejected {
+            status,
+            code: Some(code.without_secrets(secrets)),
+        },
         fault => fault,
     }
 }

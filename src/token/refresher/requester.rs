@@ -1,9 +1,6 @@
 //! Counted requests to one provider's token endpoint.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::Arc;
 
 use crate::{
     clock::Clock,
@@ -16,10 +13,10 @@ use crate::{
         response::Issued,
         sign_in,
     },
-    telemetry::metrics::ProviderMetrics,
     token::{
         access_token::AccessToken,
         jitter::random,
+        request_counter::RequestCounter,
         schedule::{RenewalPolicy, TokenDeadlines},
     },
 };
@@ -29,23 +26,20 @@ pub(super) struct TokenRequester {
     provider: Arc<Provider>,
     clock: Arc<dyn Clock>,
     endpoint: TokenEndpoint,
-    metrics: Arc<ProviderMetrics>,
-    token_requests: Arc<AtomicU64>,
+    counter: RequestCounter,
 }
 
 impl TokenRequester {
     pub(super) fn new(
         provider: Arc<Provider>,
         clock: Arc<dyn Clock>,
-        metrics: Arc<ProviderMetrics>,
-        token_requests: Arc<AtomicU64>,
+        counter: RequestCounter,
     ) -> Self {
         Self {
             endpoint: TokenEndpoint::new(provider.clone(), clock.clone()),
             provider,
             clock,
-            metrics,
-            token_requests,
+            counter,
         }
     }
 
@@ -55,32 +49,15 @@ impl TokenRequester {
         grant: Grant<'_>,
         context: &ApiContext,
     ) -> Result<Issued, TokenRequestError> {
-        self.count(grant.name(), self.endpoint.request(grant, context))
-            .await
+        let request = self.endpoint.request(grant, context);
+        self.counter.count(grant.name(), request).await
     }
 
     /// Signs in with the configured account and exchanges the code.
     pub(super) async fn sign_in(&self) -> Result<Issued, TokenRequestError> {
         let grant_type = GrantType::AuthorizationCode.as_str();
-        self.count(grant_type, sign_in::sign_in(&self.endpoint))
-            .await
-    }
-
-    /// Counts a token request in status and metrics.
-    async fn count(
-        &self,
-        grant_type: &str,
-        request: impl Future<Output = Result<Issued, TokenRequestError>>,
-    ) -> Result<Issued, TokenRequestError> {
-        self.token_requests.fetch_add(1, Ordering::Relaxed);
-        let requested_at = self.clock.now();
-        let response = request.await;
-        let outcome = response
-            .as_ref()
-            .map_or_else(|error| error.kind(), |_| "ok");
-        let elapsed = self.clock.now().since(requested_at);
-        self.metrics.record_request(grant_type, outcome, elapsed);
-        response
+        let request = sign_in::sign_in(&self.endpoint);
+        self.counter.count(grant_type, request).await
     }
 
     /// Gives an issued token its deadlines, counted from before the request, and its context.

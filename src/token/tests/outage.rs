@@ -1,7 +1,11 @@
 //! Token endpoints that are down, slow, limiting, refusing or talking nonsense.
 
 use super::*;
-use crate::secret::LiveSecret;
+use crate::{
+    forward_proxy::{ForwardProxy, ProxyCredentials},
+    oauth::provider::{Assertion, AssertionSource, ClientAuth, ParameterValue},
+    secret::LiveSecret,
+};
 
 #[tokio::test]
 async fn keeps_serving_the_old_token_while_the_endpoint_is_down_and_recovers_by_itself() {
@@ -139,6 +143,82 @@ async fn a_changed_secret_ends_the_wait_after_a_refusal() {
         world.server.requests()[4].ends_with("client_secret=newest"),
         "a change during a request is"
     );
+}
+
+#[tokio::test]
+async fn every_secret_of_a_refused_client_is_tried_at_once_when_it_changes() {
+    type Use = fn(&mut Provider, Arc<LiveSecret>);
+    let uses: [(&str, Use); 5] = [
+        ("a parameter", |provider, secret| {
+            let value = ParameterValue::Secret(secret);
+            provider.token_request.params.insert("key".into(), value);
+        }),
+        ("a header", |provider, secret| {
+            let name = http::HeaderName::from_static("x-api-key");
+            let value = ParameterValue::Secret(secret);
+            provider.token_request.headers.push((name, value));
+        }),
+        ("the assertion's kid", |provider, secret| {
+            provider.assertion = Some(Assertion {
+                kid: Some(secret),
+                ..Assertion::of_client_secret()
+            });
+        }),
+        ("the ready assertion", |provider, secret| {
+            provider.client_auth = ClientAuth::PrivateKeyJwt;
+            provider.assertion = Some(Assertion {
+                source: AssertionSource::File(secret),
+                ..Assertion::of_client_secret()
+            });
+        }),
+        ("the proxy's password", |provider, secret| {
+            let url = provider.token_endpoint.as_ref().unwrap().as_str();
+            provider.token_request.proxy = Some(ForwardProxy {
+                url: url.replace("/token", "/").parse().unwrap(),
+                credentials: Some(ProxyCredentials {
+                    username: "svc".into(),
+                    password: secret,
+                }),
+            });
+        }),
+    ];
+    for (place, place_secret) in uses {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        std::fs::write(&path, "old").unwrap();
+        let secret = Arc::new(LiveSecret::file(&path).unwrap());
+        let refused = Reply::response(401, "", r#"{"error":"invalid_client"}"#);
+        let server = TokenServer::start(refused).await;
+        let world = World::with(server, |provider| place_secret(provider, secret.clone()));
+        world.idle().await;
+        assert_eq!(world.count().await, 1, "{place}");
+        world.server.reply(Reply::Token(3600));
+        std::fs::write(&path, "new").unwrap();
+        assert!(secret.reload().unwrap());
+        eventually(place, || world.current().is_some()).await;
+        assert_eq!(world.count().await, 2, "{place}");
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_refuses_the_credentials_is_not_asked_again_within_a_minute() {
+    let proxy = TokenServer::start(Reply::response(407, "", "")).await;
+    let world = World::with(proxy, |provider| {
+        let url = provider.token_endpoint.as_ref().unwrap().as_str();
+        let url = url.replace("/token", "/").parse().unwrap();
+        provider.token_request.proxy = Some(ForwardProxy {
+            url,
+            credentials: None,
+        });
+        provider.token_endpoint = Some("http://as.invalid/token".parse().unwrap());
+    });
+    world.idle().await;
+    world.seconds(59).await;
+    assert_eq!(world.count().await, 1);
+    let wait = retry_after(world.credential().obtain().await);
+    assert!(wait <= Duration::from_secs(1), "{wait:?}");
+    world.seconds(1).await;
+    assert_eq!(world.count().await, 2);
 }
 
 #[tokio::test]

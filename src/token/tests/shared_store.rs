@@ -75,6 +75,20 @@ async fn an_operator_gets_a_new_token_though_the_stores_is_good() {
 }
 
 #[tokio::test]
+async fn an_operator_gets_a_new_token_though_the_stored_one_is_still_being_loaded() {
+    let realm = Realm::new().await;
+    let tokens = realm.settled().await;
+    assert_eq!(token(&tokens).as_deref(), Some("a2"));
+    assert!(tokens.settle().await.is_empty());
+    let tokens = realm.start();
+    assert_eq!(
+        only(&tokens).refresh_now().await.unwrap().secret.expose(),
+        "a3"
+    );
+    assert_eq!((realm.server.count(), realm.reused()), (2, 0));
+}
+
+#[tokio::test]
 async fn a_successor_with_other_settings_waits_for_the_response_in_flight() {
     let realm = Realm::new().await;
     realm.server.hold_responses();

@@ -8,6 +8,7 @@ use crate::{
         api_context::ApiContext,
         provider::{ApiBase, HostList, Lifetime},
     },
+    secret::LiveSecret,
     token::store::Record,
 };
 
@@ -282,6 +283,27 @@ async fn refusals_that_go_on_end_a_login_which_is_tried_again_every_ten_minutes(
     realm.seconds(&tokens, 600).await;
     assert_eq!(token(&tokens).as_deref(), Some("back"));
     assert_metric(&metrics, "bearward_login_required", "0");
+}
+
+#[tokio::test]
+async fn a_login_that_counts_as_ended_is_tried_again_at_once_when_the_clients_secret_changes() {
+    let mut realm = Realm::new().await;
+    let path = realm.folder.path().join("secret");
+    std::fs::write(&path, "old").unwrap();
+    let secret = Arc::new(LiveSecret::file(&path).unwrap());
+    realm.provider.client_secret = Some(secret.clone());
+    realm.server.reply(Reply::response(401, "", ""));
+    let tokens = realm.settled().await;
+    for _ in 0..5 {
+        realm.seconds(&tokens, 60).await;
+    }
+    assert_eq!(state_of(&tokens), CredentialState::LoginRequired);
+    realm.server.reply(json(
+        r#"{"access_token":"back","expires_in":100,"refresh_token":"r9"}"#,
+    ));
+    std::fs::write(&path, "new").unwrap();
+    assert!(secret.reload().unwrap());
+    eventually("it is in use", || token(&tokens).as_deref() == Some("back")).await;
 }
 
 #[tokio::test]

@@ -109,7 +109,8 @@ fn source(
     }
     if let Some(file) = section.string("file") {
         context.ok_or_push(check_ready_file(&file, context));
-        return Some(AssertionSource::File(context.resolve(file.value)));
+        let file = LiveSecret::file_that_may_come(context.resolve(file.value));
+        return Some(AssertionSource::File(file.into()));
     }
     if !section.is_set("key") && is_complete {
         context.push(section.error(

@@ -1,9 +1,14 @@
 //! Errors as vendors write them.
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use super::*;
-use crate::oauth::provider::{HostList, MappedError, SuccessCondition};
+use crate::{
+    oauth::provider::{BasicEncoding, HostList, MappedError, SuccessCondition},
+    secret::LiveSecret,
+};
 
 fn kind(provider: &Provider, status: u16, body: &str) -> &'static str {
     match refreshed(provider, status, None, body.as_bytes()) {
@@ -162,6 +167,24 @@ fn a_description_goes_to_operators_without_our_secrets() {
         Some("[redacted] of [redacted] is wrong")
     );
     assert!(!format!("{error} {error:?}").contains("wrong"));
+}
+
+#[test]
+fn a_description_that_repeats_the_basic_credentials_is_shown_without_them() {
+    let mut provider = with_layout(TokenResponse::default());
+    provider.client_id = "id".into();
+    provider.client_secret = Some(Arc::new(LiveSecret::fixed(Secret::new("s+t"))));
+    for (encoding, credentials) in [
+        (BasicEncoding::Rfc6749, "aWQ6cyUyQnQ="),
+        (BasicEncoding::Raw, "aWQ6cyt0"),
+    ] {
+        provider.token_request.basic = encoding;
+        let body = format!(
+            r#"{{"error":"invalid_client","error_description":"no client Basic {credentials}"}}"#
+        );
+        let error = refreshed(&provider, 401, None, body.as_bytes()).unwrap_err();
+        assert_eq!(error.description_text(), Some("no client Basic [redacted]"));
+    }
 }
 
 fn with_base(append: &str) -> Provider {
