@@ -29,6 +29,11 @@ impl Secret {
         &self.0
     }
 
+    /// Returns a copy of the plain value, which is wiped from memory on drop.
+    pub fn exposed_copy(&self) -> Zeroizing<String> {
+        self.0.clone()
+    }
+
     /// Returns the first 8 hexadecimal digits of the SHA-256. They name a secret in a log.
     pub fn fingerprint(&self) -> String {
         self.digest()[..8].to_owned()
@@ -82,17 +87,6 @@ impl LiveSecret {
     /// The file cannot be read, is larger than 64 KiB, is not UTF-8, or holds nothing.
     pub fn file(path: impl Into<PathBuf>) -> io::Result<Self> {
         Self::read(path.into(), None)
-    }
-
-    /// Reads the secret in the file at `path` as [`LiveSecret::file`]; it is empty until that is possible.
-    pub fn file_that_may_come(path: impl Into<PathBuf>) -> Self {
-        let path = path.into();
-        let value = read_file(&path, None).unwrap_or_else(|_| Secret::new(""));
-        Self {
-            path: Some(path),
-            pointer: None,
-            value: watch::Sender::new(Arc::new(value)),
-        }
     }
 
     /// Reads the secret at `pointer` (RFC 6901) in the JSON file at `path`.

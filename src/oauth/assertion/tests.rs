@@ -234,7 +234,9 @@ fn a_certificate_gives_its_thumbprints() {
 fn a_ready_assertion_is_read_at_each_use() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("token");
-    let file = Arc::new(LiveSecret::file_that_may_come(&path));
+    std::fs::write(&path, "zero\n").unwrap();
+    let file = Arc::new(LiveSecret::file(&path).unwrap());
+    std::fs::remove_file(&path).unwrap();
     let provider = provider(AssertionSource::File(file), None);
     let text = failure(&provider);
     assert!(text.contains("`assertion.file` (/"), "{text}");

@@ -41,7 +41,6 @@ pub(super) fn build(
         context,
     );
     let assertion = Assertion {
-        source: source?,
         algorithm: section.choice("alg", &SIGNING_ALGORITHMS),
         kid: kid(&section, context),
         certificate: certificate_in(&section, "certificate", context),
@@ -50,6 +49,8 @@ pub(super) fn build(
             .unwrap_or(Assertion::DEFAULT_LIFETIME),
         backdate: section.duration("backdate").unwrap_or_default(),
         claims: claims(&section),
+        // Last, so that the other keys are checked even without it.
+        source: source?,
     };
     context.ok_or_push(check_key(&section, &assertion, client_secret));
     Some(assertion)
@@ -108,9 +109,9 @@ fn source(
         ));
     }
     if let Some(file) = section.string("file") {
-        context.ok_or_push(check_ready_file(&file, context));
-        let file = LiveSecret::file_that_may_come(context.resolve(file.value));
-        return Some(AssertionSource::File(file.into()));
+        let read = read_ready(&file, context);
+        let ready = context.ok_or_push(read)?;
+        return Some(AssertionSource::File(ready.into()));
     }
     if !section.is_set("key") && is_complete {
         context.push(section.error(
@@ -121,10 +122,9 @@ fn source(
     secret::read(section, "key", context).map(AssertionSource::Key)
 }
 
-/// Checks that a ready assertion can be read now. It is read again at every use.
-fn check_ready_file(file: &Spanned<&str>, context: &BuildContext<'_>) -> Result<(), Diagnostic> {
-    let read = LiveSecret::file(context.resolve(file.value));
-    read.map(drop).map_err(|error| {
+/// Reads a ready assertion. It is read again at every use.
+fn read_ready(file: &Spanned<&str>, context: &BuildContext<'_>) -> Result<LiveSecret, Diagnostic> {
+    LiveSecret::file(context.resolve(file.value)).map_err(|error| {
         file.error(
             format!(
                 "the file {} for `assertion.file` cannot be read: {error}",
