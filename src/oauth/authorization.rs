@@ -212,7 +212,7 @@ impl Attempt {
     pub(super) fn secrets(&self) -> impl Iterator<Item = Zeroizing<String>> {
         let secrets = [Some(&self.state), self.code_verifier.as_ref()];
         let secrets = secrets.into_iter().flatten();
-        secrets.map(|secret| Zeroizing::new(secret.expose().to_owned()))
+        secrets.map(Secret::exposed_copy)
     }
 
     /// Returns the grant for the `code` of this attempt.

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
-use zeroize::Zeroizing;
 
 use super::{
     api_context::ApiContext,
@@ -84,7 +83,7 @@ async fn fetch(
         let response = endpoint.send(request).await?;
         let (status, body) = (response.status, &response.body);
         let mut secrets = endpoint.provider().secrets();
-        secrets.push(Zeroizing::new(issued.access_token.expose().to_owned()));
+        secrets.push(issued.access_token.exposed_copy());
         response::check_success(
             status,
             &response.headers,

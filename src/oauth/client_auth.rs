@@ -28,11 +28,6 @@ pub fn authenticate(
     headers: &mut HeaderMap,
 ) -> Result<(), TokenRequestError> {
     let provider = source.provider;
-    let secret = provider
-        .client_secret
-        .as_ref()
-        .map(|secret| secret.current());
-    let secret = secret.as_ref().map(|secret| secret.expose());
     let make_assertion = || assertion::make(provider, source.variables, source.clock);
     match provider.client_auth {
         ClientAuth::None | ClientAuth::TlsClientAuth => {
@@ -48,13 +43,13 @@ pub fn authenticate(
             headers.insert(AUTHORIZATION, value);
         }
         ClientAuth::SecretBasic => {
-            headers.insert(AUTHORIZATION, basic(provider));
+            headers.insert(AUTHORIZATION, basic(&basic_pair(provider)));
         }
         ClientAuth::SecretPost => {
             parameters.set_default("client_id", &provider.client_id);
             // RFC 6749 §2.3.1: an empty secret may be left out.
-            if let Some(secret) = secret {
-                parameters.set_default("client_secret", secret);
+            if let Some(secret) = &provider.client_secret {
+                parameters.set_default("client_secret", secret.current().expose());
             }
         }
     }
@@ -67,27 +62,32 @@ pub fn authenticate(
 pub fn secrets(provider: &Provider) -> Vec<Zeroizing<String>> {
     let mut secrets = provider.secrets();
     if provider.client_auth == ClientAuth::SecretBasic {
-        secrets.push(basic_credentials(provider));
+        secrets.push(basic_credentials(&basic_pair(provider)));
     }
     secrets
 }
 
-fn basic(provider: &Provider) -> HeaderValue {
-    let value = Zeroizing::new(format!("Basic {}", *basic_credentials(provider)));
+/// Makes the field value of HTTP Basic (RFC 7617 §2) of a `name:password` pair.
+pub fn basic(pair: &str) -> HeaderValue {
+    let value = Zeroizing::new(format!("Basic {}", *basic_credentials(pair)));
     let mut value = HeaderValue::from_str(&value)
         .unwrap_or_else(|_| unreachable!("base64 has only bytes that may stand in a header field"));
     value.set_sensitive(true);
     value
 }
 
-/// Builds HTTP Basic credentials (RFC 7617), as a rule of form-encoded halves (RFC 6749 §2.3.1).
+fn basic_credentials(pair: &str) -> Zeroizing<String> {
+    Zeroizing::new(STANDARD.encode(pair))
+}
+
+/// Joins the identifier and the secret, as a rule form-encoded first (RFC 6749 §2.3.1).
 ///
 /// The encoding lets the identifier hold a `:`, and both hold bytes outside ASCII.
-fn basic_credentials(provider: &Provider) -> Zeroizing<String> {
+fn basic_pair(provider: &Provider) -> Zeroizing<String> {
     let id = &provider.client_id;
     let secret = provider.client_secret.as_ref().map(|one| one.current());
     let secret = secret.as_ref().map_or("", |secret| secret.expose());
-    let pair = Zeroizing::new(match provider.token_request.basic {
+    Zeroizing::new(match provider.token_request.basic {
         BasicEncoding::Raw => format!("{id}:{secret}"),
         BasicEncoding::Rfc6749 => {
             let mut pair = String::new();
@@ -96,8 +96,7 @@ fn basic_credentials(provider: &Provider) -> Zeroizing<String> {
             pair.extend(byte_serialize(secret.as_bytes()));
             pair
         }
-    });
-    Zeroizing::new(STANDARD.encode(pair.as_bytes()))
+    })
 }
 
 #[cfg(test)]

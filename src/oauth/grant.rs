@@ -114,8 +114,8 @@ impl<'a> Grant<'a> {
             Self::DeviceCode { device_code } => [Some(device_code), None],
             _ => [None, None],
         };
-        let exposed = |secret: &Secret| Zeroizing::new(secret.expose().to_owned());
-        secrets.into_iter().flatten().map(exposed).collect()
+        let secrets = secrets.into_iter().flatten();
+        secrets.map(Secret::exposed_copy).collect()
     }
 
     /// Lists the parameters of a token request, without those of client authentication.

@@ -28,7 +28,7 @@ pub use self::{
     authorization::Authorization,
     capture::{Capture, CaptureSource},
     client_auth::{BasicEncoding, ClientAuth},
-    endpoint_url::{EndpointUrl, EndpointUrlError, HostList, is_loopback},
+    endpoint_url::{EndpointUrl, EndpointUrlError, HostList, is_protected},
     grant_type::GrantType,
     parameter::ParameterValue,
     refresh::RefreshPolicy,
@@ -125,7 +125,7 @@ impl Provider {
     pub fn secrets(&self) -> Vec<Zeroizing<String>> {
         let secrets = self.live_secrets().into_iter();
         secrets
-            .map(|secret| Zeroizing::new(secret.current().expose().to_owned()))
+            .map(|secret| secret.current().exposed_copy())
             .collect()
     }
 

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use zeroize::Zeroizing;
-
 use super::{
     api_context::ApiContext,
     client_auth,
@@ -103,9 +101,13 @@ async fn send(
     let request = request::revocation_request(source, url, token, hint, bearer)?;
     let response = endpoint.send(request).await?;
     let (headers, body) = (&response.headers, &response.body);
-    let exposed = |token: &Secret| Zeroizing::new(token.expose().to_owned());
     let mut secrets = client_auth::secrets(provider);
-    secrets.extend([Some(token), bearer].into_iter().flatten().map(exposed));
+    secrets.extend(
+        [Some(token), bearer]
+            .into_iter()
+            .flatten()
+            .map(Secret::exposed_copy),
+    );
     response::check_success(
         response.status,
         headers,

@@ -91,11 +91,11 @@ impl Template {
 
     /// Returns whether an optional variable has no value.
     pub fn lacks_optional<'v>(&self, value: impl Fn(&str) -> Option<Cow<'v, str>>) -> bool {
-        has_braces(&self.text)
-            && leon::Template::parse(&self.text).is_ok_and(|template| {
-                let mut optional = template.keys().filter_map(|key| key.strip_suffix('?'));
-                optional.any(|name| value(name).is_none())
-            })
+        let lacks = |key: &&str| {
+            key.strip_suffix('?')
+                .is_some_and(|name| value(name).is_none())
+        };
+        has_braces(&self.text) && self.parsed().keys().any(lacks)
     }
 
     /// Replaces the variables by their values, which `value` returns.

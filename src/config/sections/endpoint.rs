@@ -9,7 +9,7 @@ use super::{BuildContext, provider::NamedCapture};
 use crate::{
     config::{diagnostics::Diagnostic, quote::quote, section::Section, spanned::Spanned},
     oauth::{
-        provider::{EndpointUrl, HostList, is_loopback},
+        provider::{EndpointUrl, HostList, is_protected},
         template::Template,
         variables::BUILT_IN,
     },
@@ -260,7 +260,7 @@ pub(super) fn check_plaintext<T>(
     allow_plaintext: bool,
     found: &Spanned<T>,
 ) -> Result<(), Diagnostic> {
-    if url.scheme() != "http" || allow_plaintext || is_loopback(url) {
+    if is_protected(url, allow_plaintext) {
         return Ok(());
     }
     Err(found.error(

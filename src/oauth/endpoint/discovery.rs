@@ -9,7 +9,7 @@ use url::Url;
 use super::{EndpointResponse, TokenEndpoint};
 use crate::oauth::{
     error::{EndpointKey, Fault, TokenRequestError},
-    provider::{EndpointUrl, Provider, is_loopback},
+    provider::{EndpointUrl, Provider, is_protected},
     request,
 };
 
@@ -162,9 +162,10 @@ fn read_endpoint(
 ///
 /// It has no user information, and TLS unless it is on this machine or `allow_plaintext`.
 fn is_permitted(url: &Url, allow_plaintext: bool) -> bool {
-    let may_be_plain = allow_plaintext || is_loopback(url);
-    let is_private = url.scheme() == "https" || (url.scheme() == "http" && may_be_plain);
-    is_private && url.has_host() && url.username().is_empty() && url.password().is_none()
+    is_protected(url, allow_plaintext)
+        && url.has_host()
+        && url.username().is_empty()
+        && url.password().is_none()
 }
 
 #[cfg(test)]

@@ -288,10 +288,15 @@ fn private_authority() -> (rustls::ServerConfig, Trust) {
     .with_no_client_auth()
     .with_single_cert(vec![issued.cert.der().clone()], key)
     .unwrap();
+    (tls, trust_in(&issued.cert))
+}
+
+/// The trust in a certificate that is its own authority.
+fn trust_in(certificate: &rcgen::Certificate) -> Trust {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ca.pem");
-    std::fs::write(&path, issued.cert.pem()).unwrap();
-    (tls, Trust::with_ca_file(&path).unwrap())
+    std::fs::write(&path, certificate.pem()).unwrap();
+    Trust::with_ca_file(&path).unwrap()
 }
 
 #[tokio::test]

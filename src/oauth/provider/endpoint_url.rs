@@ -150,16 +150,20 @@ impl EndpointUrl {
 fn parse(text: &str) -> Result<Url, EndpointUrlError> {
     let url = Url::parse(text).map_err(|_| EndpointUrlError::NotAUrl)?;
     let is_plain = url.username().is_empty() && url.password().is_none() && url.has_host();
-    let is_protected = url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url));
-    if is_plain && is_protected {
+    if is_plain && is_protected(&url, false) {
         Ok(url)
     } else {
         Err(EndpointUrlError::NotAUrl)
     }
 }
 
+/// Returns whether `url` uses TLS, or plain text that stays on this machine or that the configuration permits.
+pub fn is_protected(url: &Url, allow_plaintext: bool) -> bool {
+    url.scheme() == "https" || (url.scheme() == "http" && (allow_plaintext || is_loopback(url)))
+}
+
 /// Returns whether `url` is on this machine, whatever a resolver says.
-pub fn is_loopback(url: &Url) -> bool {
+fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
         Some(Host::Ipv4(address)) => address.is_loopback(),

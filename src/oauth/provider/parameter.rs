@@ -53,7 +53,7 @@ impl ParameterValue {
         };
         match self {
             Self::Text(template) => Ok(vec![render(template)?]),
-            Self::Secret(secret) => Ok(vec![Zeroizing::new(secret.current().expose().to_owned())]),
+            Self::Secret(secret) => Ok(vec![secret.current().exposed_copy()]),
             Self::List(templates) => templates.iter().map(render).collect(),
         }
     }

@@ -6,9 +6,8 @@ use std::{
     pin::pin,
 };
 
-use base64::{Engine, prelude::BASE64_STANDARD};
 use bytes::Bytes;
-use http::{HeaderValue, Request, StatusCode, header, request};
+use http::{Request, StatusCode, header, request};
 use http_body_util::Empty;
 use hyper::{client::conn::http1, upgrade};
 use hyper_util::rt::TokioIo;
@@ -17,7 +16,8 @@ use tokio::net::TcpStream;
 use zeroize::Zeroizing;
 
 use crate::{
-    forward_proxy::{ForwardProxy, ProxyCredentials},
+    forward_proxy::ForwardProxy,
+    oauth::client_auth,
     proxy::{error::ProxyRefusal, route::BaseUrl},
     server::problem::ProblemKind,
 };
@@ -91,9 +91,9 @@ enum TunnelError {
     /// It sent bytes that the upstream cannot have sent yet.
     #[error("it sends bytes of its own into the tunnel")]
     Bytes,
-    /// The password cannot stand in a header field.
-    #[error("its credentials cannot stand in a header field")]
-    Credentials,
+    /// The upstream's address cannot stand in a request for a tunnel.
+    #[error("the upstream's address cannot stand in its request")]
+    Address,
 }
 
 /// Opens a tunnel to `base` (RFC 9110 §9.3.6).
@@ -135,20 +135,12 @@ fn connect_head(proxy: &ForwardProxy, base: &BaseUrl) -> Result<request::Parts, 
     };
     let mut request = Request::connect(&target).header(header::HOST, &target);
     if let Some(credentials) = &proxy.credentials {
-        request = request.header(header::PROXY_AUTHORIZATION, basic(credentials)?);
+        let password = credentials.password.current();
+        let pair = Zeroizing::new(format!("{}:{}", credentials.username, password.expose()));
+        request = request.header(header::PROXY_AUTHORIZATION, client_auth::basic(&pair));
     }
-    let request = request.body(()).map_err(|_| TunnelError::Credentials)?;
+    let request = request.body(()).map_err(|_| TunnelError::Address)?;
     Ok(request.into_parts().0)
-}
-
-/// Makes the credentials of HTTP Basic (RFC 7617 §2).
-fn basic(credentials: &ProxyCredentials) -> Result<HeaderValue, TunnelError> {
-    let password = credentials.password.current();
-    let pair = Zeroizing::new(format!("{}:{}", credentials.username, password.expose()));
-    let text = Zeroizing::new(format!("Basic {}", BASE64_STANDARD.encode(pair.as_bytes())));
-    let mut value = HeaderValue::from_str(&text).map_err(|_| TunnelError::Credentials)?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 fn refused_tunnel(error: &TunnelError, proxy: &ForwardProxy) -> ProxyRefusal {
@@ -161,7 +153,7 @@ fn refused_tunnel(error: &TunnelError, proxy: &ForwardProxy) -> ProxyRefusal {
             };
             format!("the proxy {address} {fault} (407); see `proxy` of the route")
         }
-        TunnelError::Status(_) | TunnelError::Bytes | TunnelError::Credentials => {
+        TunnelError::Status(_) | TunnelError::Bytes | TunnelError::Address => {
             format!("the proxy {address} opens no tunnel to the upstream: {error}")
         }
         TunnelError::Protocol(_) => {

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::connect::{ActiveUpstream, next_id};
 use crate::{
-    oauth::provider::{ApiBase, is_loopback},
+    oauth::provider::{ApiBase, is_protected},
     proxy::route::{BaseUrl, Upstream, UpstreamBase},
     server::{address::ListenAddress, limits::Limits},
     token::access_token::AccessToken,
@@ -111,8 +111,7 @@ impl TokenUpstream {
                     format!("no `api_base`: the token response had no URL at {from:?}")
                 })?;
                 // Checked when it was received. The token must not leave even if that was forgotten.
-                let is_protected = url.scheme() == "https" || is_loopback(&url);
-                match allow.allows(&url) && is_protected {
+                match allow.allows(&url) && is_protected(&url, false) {
                     true => Ok(url),
                     false => Err("its `api_base` is a host that `allow` does not list".to_owned()),
                 }

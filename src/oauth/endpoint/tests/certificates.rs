@@ -54,10 +54,7 @@ fn mutual(certificates: &[&rcgen::Certificate]) -> (rustls::ServerConfig, Trust)
         .with_client_cert_verifier(verifier.unwrap())
         .with_single_cert(vec![issued.cert.der().clone()], key)
         .unwrap();
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("ca.pem");
-    std::fs::write(&path, issued.cert.pem()).unwrap();
-    (tls, Trust::with_ca_file(&path).unwrap())
+    (tls, trust_in(&issued.cert))
 }
 
 #[tokio::test]
