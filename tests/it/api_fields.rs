@@ -20,7 +20,7 @@ use crate::support::{
     setup::Setup,
     token_endpoint::{TokenEndpoint, token_response},
     upstream::Upstream,
-    wire::{Head, answer, ok},
+    wire::{answer, ok},
 };
 
 fn text(value: &str) -> ParameterValue {
@@ -59,17 +59,6 @@ fn world(api: ApiFields) -> (InProcess, Upstream) {
     (sidecar, upstream)
 }
 
-/// The head that arrives upstream when a client sends `fields`.
-#[track_caller]
-fn sent_on(sidecar: &InProcess, upstream: &Upstream, target: &str, fields: &str) -> Head {
-    let answer = exchange(
-        sidecar.address(),
-        format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n"),
-    );
-    assert_eq!(answer.status, 200, "{fields}: {answer:?}");
-    upstream.last().head
-}
-
 #[test]
 fn a_header_of_the_api_replaces_the_clients_in_every_spelling() {
     let (sidecar, upstream) = world(ApiFields {
@@ -84,7 +73,7 @@ fn a_header_of_the_api_replaces_the_clients_in_every_spelling() {
         "Xero-Tenant-Id: evil\r\n",
         "xero_tenant_id: evil\r\nXERO-tenant_id: evil\r\nX-Client: evil\r\n",
     ] {
-        let head = sent_on(&sidecar, &upstream, "/", fields);
+        let head = upstream.head_through(sidecar.address(), "/", fields);
         assert_eq!(head.values("xero-tenant-id"), ["t-1"], "{head:?}");
         assert_eq!(head.values("x-client"), ["id legacy-service"], "{head:?}");
         assert_eq!(head.value("authorization"), Some("Bearer token-1"));
@@ -102,12 +91,11 @@ fn a_default_header_is_set_where_the_client_sent_none() {
         ],
         ..ApiFields::default()
     });
-    let head = sent_on(&sidecar, &upstream, "/", "Accept: text/csv\r\n");
+    let head = upstream.head_through(sidecar.address(), "/", "Accept: text/csv\r\n");
     assert_eq!(head.values("accept"), ["text/csv"]);
     assert_eq!(head.values("user-agent"), ["acme/1"]);
-    let head = sent_on(
-        &sidecar,
-        &upstream,
+    let head = upstream.head_through(
+        sidecar.address(),
         "/",
         "Connection: accept\r\nAccept: x\r\n",
     );
@@ -131,7 +119,7 @@ fn a_parameter_of_the_api_replaces_the_clients() {
             format!("/x?b=1&{own}"),
         ),
     ] {
-        let head = sent_on(&sidecar, &upstream, target, "");
+        let head = upstream.head_through(sidecar.address(), target, "");
         assert_eq!(head.target(), wanted, "{target}");
     }
 }
@@ -144,7 +132,7 @@ fn each_request_has_a_uuid_of_its_own() {
         ..ApiFields::default()
     });
     let ids = [0, 1].map(|_| {
-        let head = sent_on(&sidecar, &upstream, "/", "");
+        let head = upstream.head_through(sidecar.address(), "/", "");
         let id = head.value("x-request-id").unwrap().to_owned();
         assert_eq!(head.target(), format!("/?nonce={}", &id[2..]));
         assert_eq!(id.len(), "r-".len() + 36, "{id}");
@@ -164,7 +152,8 @@ fn a_secret_of_the_api_is_read_again_when_its_file_changes() {
         ..ApiFields::default()
     });
     let sent = || {
-        sent_on(&sidecar, &upstream, "/", "")
+        upstream
+            .head_through(sidecar.address(), "/", "")
             .value("x-api-key")
             .unwrap()
             .to_owned()
@@ -272,10 +261,10 @@ fn the_token_wins_over_a_field_of_the_api_of_its_name() {
         ..ApiFields::default()
     };
     let sidecar = with_provider(&upstream, &tokens, "", api.clone());
-    let head = sent_on(&sidecar, &upstream, "/", "");
+    let head = upstream.head_through(sidecar.address(), "/", "");
     assert_eq!(head.values("authorization"), ["Bearer token-1"]);
     let sidecar = with_provider(&upstream, &tokens, "inject.query = \"key\"", api);
-    let head = sent_on(&sidecar, &upstream, "/", "Authorization: evil\r\n");
+    let head = upstream.head_through(sidecar.address(), "/", "Authorization: evil\r\n");
     assert_eq!(head.target(), "/?key=token-1");
     assert_eq!(head.values("authorization"), ["Basic x"]);
 }

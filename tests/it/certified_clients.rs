@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bearward::{
     clock::SystemClock,
+    config,
     oauth::{
         api_context::ApiContext,
         authorization::Attempt,
@@ -13,8 +14,8 @@ use bearward::{
         error::{EndpointKey, TokenRefusal, TokenRequestError},
         grant::Grant,
         provider::{
-            ApiFields, Assertion, AssertionSource, Authorization, ClientAuth, GrantType, Provider,
-            RefreshPolicy, Revocation, SigningAlgorithm, TokenRequest, TokenResponse,
+            Assertion, AssertionSource, Authorization, ClientAuth, GrantType, Provider,
+            SigningAlgorithm,
         },
         redirect_uri::RedirectUri,
     },
@@ -28,34 +29,17 @@ use crate::support::{certified::SERVER, client::get, openssl, peers::Peer};
 
 /// A provider that knows the server by its issuer alone, so that each test goes through discovery.
 fn provider(server: &Peer, name: &str, client_auth: ClientAuth) -> Provider {
+    let text = format!(
+        "[providers.{name}]\ngrant_type = \"client_credentials\"\nissuer = {:?}\nclient_id = {:?}\n\
+         token_endpoint_auth_method = \"none\"\nscope = \"devices.read\"\n",
+        server.text("/issuer"),
+        server.text(&format!("/clients/{name}/client_id")),
+    );
+    let parsed = config::parse(&text, "test", &|_| None);
+    let (config, _) = parsed.unwrap_or_else(|report| panic!("{report}"));
     Provider {
-        name: name.into(),
-        grant_type: GrantType::ClientCredentials,
-        issuer: Some(server.text("/issuer").into()),
-        allow_plaintext: false,
-        token_endpoint: None,
-        refresh_endpoint: None,
-        device_authorization_endpoint: None,
-        revocation_endpoint: None,
-        client_id: server.text(&format!("/clients/{name}/client_id")).into(),
-        client_secret: None,
         client_auth,
-        client_certificate: None,
-        assertion: None,
-        scope: Some("devices.read".into()),
-        username: None,
-        password: None,
-        refresh_token: None,
-        token_request: TokenRequest::default(),
-        token_response: TokenResponse::default(),
-        authorization: None,
-        sign_in: None,
-        captures: Vec::new(),
-        refresh: RefreshPolicy::default(),
-        revocation: Revocation::default(),
-        api_base: None,
-        api: ApiFields::default(),
-        verify: None,
+        ..(*config.providers[0]).clone()
     }
 }
 
@@ -153,15 +137,9 @@ fn private_key_jwt_is_verified_by_the_server_with_each_kind_of_key() {
 fn tls_client_auth_shows_the_certificate_that_was_registered() {
     let folder = openssl::certificates();
     let path = |name: &str| folder.path().join(name);
-    let text = |name: &str| path(name).to_str().expect("UTF-8").to_owned();
-    let server = Peer::start(
-        SERVER,
-        &[
-            ("TLS_CERT", &text("server.crt")),
-            ("TLS_KEY", &text("server.key")),
-            ("TLS_CLIENT_CA", &text("clients.crt")),
-        ],
-    );
+    let tls = openssl::tls_environment(&folder);
+    let tls = tls.each_ref().map(|(name, path)| (*name, path.as_str()));
+    let server = Peer::start(SERVER, &tls);
     let mut provider = provider(&server, "certificate", ClientAuth::TlsClientAuth);
     provider.token_request.trust = Trust::with_ca_file(&path("server.crt")).expect("an authority");
     let refused = |provider: &Provider| request(provider.clone()).unwrap_err().refusal();

@@ -113,11 +113,8 @@ fn client_secret_jwt_is_accepted() {
 fn tls_client_auth_is_accepted() {
     let folder = openssl::certificates();
     let path = |name: &str| folder.path().join(name).display().to_string();
-    let certified = Certified::start(&[
-        ("TLS_CERT", &path("server.crt")),
-        ("TLS_KEY", &path("server.key")),
-        ("TLS_CLIENT_CA", &path("clients.crt")),
-    ]);
+    let tls = openssl::tls_environment(&folder);
+    let certified = Certified::start(&tls.each_ref().map(|(name, path)| (*name, path.as_str())));
     let lines = |name: &str| {
         let (certificate, key) = (path(&format!("{name}.crt")), path(&format!("{name}.key")));
         format!(

@@ -8,7 +8,7 @@ use crate::support::{
     sidecar::Sidecar,
     token_endpoint::TokenEndpoint,
     upstream::Upstream,
-    wire::{Head, answer, ok},
+    wire::{answer, ok},
 };
 
 fn world(provider: &str) -> (Sidecar, Upstream) {
@@ -22,21 +22,10 @@ fn world(provider: &str) -> (Sidecar, Upstream) {
     (sidecar, upstream)
 }
 
-/// The head that arrives upstream when a caller sends `fields`.
-#[track_caller]
-fn sent_on(sidecar: &Sidecar, upstream: &Upstream, target: &str, fields: &str) -> Head {
-    let answer = exchange(
-        sidecar.address(),
-        format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n"),
-    );
-    assert_eq!(answer.status, 200, "{fields}: {answer:?}");
-    upstream.last().head
-}
-
 #[test]
 fn the_token_is_a_bearer_in_authorization() {
     let (sidecar, upstream) = world("");
-    let head = sent_on(&sidecar, &upstream, "/", "");
+    let head = upstream.head_through(sidecar.address(), "/", "");
     assert_eq!(head.value("authorization"), Some("Bearer the+token/1="));
 }
 
@@ -51,7 +40,7 @@ fn the_callers_own_credentials_go_no_further() {
         "proxy_authorization: evil\r\n",
         "PROXY-authorization: evil\r\nProxy_Authorization: evil\r\n",
     ] {
-        let head = sent_on(&sidecar, &upstream, "/", fields);
+        let head = upstream.head_through(sidecar.address(), "/", fields);
         assert_eq!(
             head.value("authorization"),
             Some("Bearer the+token/1="),
@@ -71,7 +60,7 @@ fn the_callers_own_credentials_go_no_further() {
 #[test]
 fn another_header_and_another_prefix_may_be_configured() {
     let (sidecar, upstream) = world("inject.header = \"X-Api-Token\"\ninject.prefix = \"token=\"");
-    let head = sent_on(&sidecar, &upstream, "/", "");
+    let head = upstream.head_through(sidecar.address(), "/", "");
     assert_eq!(head.value("x-api-token"), Some("token=the+token/1="));
     assert!(!head.has("authorization"), "{head:?}");
 }
@@ -86,9 +75,8 @@ fn every_spelling_of_the_injected_header_is_removed() {
         "x-api_token",
         "X_API-TOKEN",
     ] {
-        let head = sent_on(
-            &sidecar,
-            &upstream,
+        let head = upstream.head_through(
+            sidecar.address(),
             "/",
             &format!("{spelling}: evil\r\n{spelling}: evil\r\n"),
         );
@@ -112,9 +100,8 @@ fn a_caller_cannot_make_the_token_a_hop_by_hop_field() {
         "close, Authorization",
         "host, authorization, content-length",
     ] {
-        let head = sent_on(
-            &sidecar,
-            &upstream,
+        let head = upstream.head_through(
+            sidecar.address(),
             "/",
             &format!("Connection: {connection}\r\n"),
         );
@@ -134,11 +121,10 @@ fn a_caller_cannot_make_the_token_a_hop_by_hop_field() {
 #[test]
 fn the_token_may_be_a_query_parameter() {
     let (sidecar, upstream) = world("inject.query = \"access_token\"");
-    let head = sent_on(&sidecar, &upstream, "/a", "");
+    let head = upstream.head_through(sidecar.address(), "/a", "");
     assert_eq!(head.target(), "/a?access_token=the%2Btoken%2F1%3D");
-    let head = sent_on(
-        &sidecar,
-        &upstream,
+    let head = upstream.head_through(
+        sidecar.address(),
         "/a?b=%2f&c",
         "Authorization: Bearer evil\r\n",
     );
@@ -156,7 +142,7 @@ fn wherever_the_token_goes_the_callers_authorization_does_not_pass() {
             "Authorization: Bearer evil\r\n",
             "AUTHORIZATION: Basic evil\r\nauthorization: evil\r\n",
         ] {
-            let head = sent_on(&sidecar, &upstream, "/", fields);
+            let head = upstream.head_through(sidecar.address(), "/", fields);
             assert!(!head.has("authorization"), "{place}: {head:?}");
             assert!(
                 !String::from_utf8_lossy(&head.raw).contains("evil"),
@@ -175,7 +161,8 @@ fn a_callers_own_parameter_of_that_name_is_removed() {
         "access%5Ftoken=evil",
         "access_token",
     ] {
-        let target = sent_on(&sidecar, &upstream, &format!("/a?x=1&{query}&y=2"), "")
+        let target = upstream
+            .head_through(sidecar.address(), &format!("/a?x=1&{query}&y=2"), "")
             .target()
             .to_owned();
         assert!(!target.contains("evil"), "{query}: {target}");
@@ -225,7 +212,9 @@ fn the_callers_query_stays_as_it_came() {
         ("?access_token", format!("?{token}")),
     ] {
         assert_eq!(
-            sent_on(&sidecar, &upstream, &format!("/x{query}"), "").target(),
+            upstream
+                .head_through(sidecar.address(), &format!("/x{query}"), "")
+                .target(),
             format!("/x{wanted}"),
             "{query}"
         );

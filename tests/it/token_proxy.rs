@@ -16,11 +16,8 @@ use crate::support::{
 fn a_certified_server_is_reached_over_tls_through_a_tunnel_with_credentials() {
     let folder = openssl::certificates();
     let path = |name: &str| folder.path().join(name).display().to_string();
-    let certified = Certified::start(&[
-        ("TLS_CERT", &path("server.crt")),
-        ("TLS_KEY", &path("server.key")),
-        ("TLS_CLIENT_CA", &path("clients.crt")),
-    ]);
+    let tls = openssl::tls_environment(&folder);
+    let certified = Certified::start(&tls.each_ref().map(|(name, path)| (*name, path.as_str())));
     let proxy = Proxy::demanding_credentials();
     let lines = format!(
         "grant_type = \"client_credentials\"\nscope = \"devices.read\"\ntoken_request.ca_file = {:?}\n{}\n",

@@ -29,6 +29,16 @@ pub fn public_jwk(pem: &str) -> Value {
     serde_json::from_slice(&output.stdout).expect("a JWK")
 }
 
+/// The environment in which a peer speaks TLS with the files of [`certificates`].
+pub fn tls_environment(folder: &TempDir) -> [(&'static str, String); 3] {
+    [
+        ("TLS_CERT", "server.crt"),
+        ("TLS_KEY", "server.key"),
+        ("TLS_CLIENT_CA", "clients.crt"),
+    ]
+    .map(|(name, file)| (name, folder.path().join(file).display().to_string()))
+}
+
 /// The files `server`, `client` and `other`, each `.crt` with its `.key`, and `clients.crt` with the last two.
 ///
 /// Each is an authority of its own.

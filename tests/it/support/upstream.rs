@@ -11,6 +11,7 @@ use rustls::{ServerConfig, ServerConnection, StreamOwned};
 use socket2::SockRef;
 
 use super::{
+    client::exchange,
     patience::{lock, until},
     server::Server,
     wire::{Head, Request, Wire},
@@ -167,6 +168,17 @@ impl Upstream {
             .last()
             .expect("no request reached the upstream")
             .clone()
+    }
+
+    /// The head that arrives when a client sends `fields` to the sidecar at `address`, which answers 200.
+    #[track_caller]
+    pub fn head_through(&self, address: SocketAddr, target: &str, fields: &str) -> Head {
+        let answer = exchange(
+            address,
+            format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n"),
+        );
+        assert_eq!(answer.status, 200, "{fields}: {answer:?}");
+        self.last().head
     }
 
     /// Connections that were accepted so far.
