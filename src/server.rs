@@ -17,6 +17,7 @@ pub mod origin_guard;
 pub mod problem;
 pub mod serve;
 pub mod share;
+pub mod shutdown;
 pub mod stream;
 pub mod stream_watch;
 pub mod timer;

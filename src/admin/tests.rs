@@ -434,7 +434,6 @@ async fn a_wrong_method_and_an_unknown_path_say_so() {
     assert_eq!((response.status, response.header("allow")), (405, "POST"));
     for (method, target) in [
         ("GET", "/none"),
-        ("POST", "/api/reload"),
         ("POST", "/api/providers/hapn"),
     ] {
         let response = world.ask(method, target, &[]).await;

@@ -4,7 +4,11 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use super::{BAD_INPUT, control_thread::on_control_thread, fail, print_diagnostic};
 use crate::{
-    app::{App, Failure, shutdown_signals::ShutdownSignals},
+    admin::ReloadCause,
+    app::{
+        App, Failure,
+        signals::{Signal, Signals},
+    },
     clock::SystemClock,
     config::{self, Config},
     telemetry,
@@ -43,16 +47,24 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 async fn serve(config: Config) -> Result<ExitCode, Failure> {
-    let mut signals = ShutdownSignals::new().map_err(Failure::Worker)?;
+    let mut signals = Signals::new().map_err(Failure::Worker)?;
 
     // Opens the store, binds every address, then starts everything and logs the real addresses.
     let app = App::bind(config)?;
-    let running = app.start(Arc::new(SystemClock))?;
+    let mut running = app.start(Arc::new(SystemClock)).await?;
 
-    signals.recv().await;
+    loop {
+        tokio::select! {
+            signal = signals.recv() => match signal {
+                Signal::Reload => running.request_reload(ReloadCause::Signal),
+                Signal::Shutdown => break,
+            },
+            reload = running.next_reload() => running.reload(reload).await,
+        }
+    }
     tokio::select! {
         drained = running.drain() => drained.map(|()| ExitCode::SUCCESS),
-        () = signals.recv() => {
+        () = signals.shutdown() => {
             tracing::warn!("a second signal: ending at once");
             Ok(ExitCode::FAILURE)
         }

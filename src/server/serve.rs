@@ -12,11 +12,10 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{task::spawn_local, time::timeout};
-use tokio_util::sync::CancellationToken;
 
 use super::{
     connection::ConnectionState, deadlines::Deadlines, framing_gate::GateProtocol, limits::Limits,
-    stream::Stream,
+    shutdown::Shutdown, stream::Stream,
 };
 
 /// Requests on one HTTP/2 connection at a time.
@@ -110,13 +109,15 @@ impl<E: Clone> Server<E> {
         &self.limits
     }
 
-    /// Serves a connection to its end. When `cancel` is cancelled, requests in flight finish and no further one begins.
+    /// Serves a connection to its end.
+    ///
+    /// When `shutdown` drains, requests in flight finish and no further one begins; when it cuts, the connection ends.
     pub async fn serve<S, B>(
         &self,
         stream: Stream,
         state: Arc<ConnectionState>,
         service: S,
-        cancel: CancellationToken,
+        shutdown: Shutdown,
     ) where
         S: Service<Request<Incoming>, Response = Response<B>>,
         S::Future: 'static,
@@ -129,20 +130,20 @@ impl<E: Clone> Server<E> {
         let protocol = tokio::select! {
             biased;
             protocol = stream.protocol() => protocol,
-            () = cancel.cancelled() => None,
+            () = shutdown.draining() => None,
         };
         match protocol {
             None => {}
             Some(GateProtocol::Http2) if self.is_http1_only => {}
-            Some(GateProtocol::Http1) => self.serve_http1(stream, service, cancel).await,
+            Some(GateProtocol::Http1) => self.serve_http1(stream, service, shutdown).await,
             // Boxed: few connections speak HTTP/2, and all would hold the room for it.
             Some(GateProtocol::Http2) => {
-                Box::pin(self.serve_http2(stream, state, service, cancel)).await;
+                Box::pin(self.serve_http2(stream, state, service, shutdown)).await;
             }
         }
     }
 
-    async fn serve_http1<S, B>(&self, stream: Deadlines, service: S, cancel: CancellationToken)
+    async fn serve_http1<S, B>(&self, stream: Deadlines, service: S, shutdown: Shutdown)
     where
         S: Service<Request<Incoming>, Response = Response<B>>,
         S::Future: 'static,
@@ -155,10 +156,10 @@ impl<E: Clone> Server<E> {
         tokio::select! {
             biased;
             ended = &mut connection => return log_end(ended),
-            () = cancel.cancelled() => {}
+            () = shutdown.draining() => {}
         }
         connection.as_mut().graceful_shutdown();
-        log_end(connection.await);
+        finish(connection, &shutdown).await;
     }
 
     async fn serve_http2<S, B>(
@@ -166,7 +167,7 @@ impl<E: Clone> Server<E> {
         stream: Deadlines,
         state: Arc<ConnectionState>,
         service: S,
-        cancel: CancellationToken,
+        shutdown: Shutdown,
     ) where
         S: Service<Request<Incoming>, Response = Response<B>>,
         S::Future: 'static,
@@ -181,7 +182,7 @@ impl<E: Clone> Server<E> {
             biased;
             ended = &mut connection => return log_end(ended),
             () = state.expired() => true,
-            () = cancel.cancelled() => false,
+            () = shutdown.draining() => false,
         };
         connection.as_mut().graceful_shutdown();
         if has_expired {
@@ -190,8 +191,17 @@ impl<E: Clone> Server<E> {
                 log_end(ended);
             }
         } else {
-            log_end(connection.await);
+            finish(connection, &shutdown).await;
         }
+    }
+}
+
+/// Drives a draining connection to its end, or until it is cut.
+async fn finish(connection: impl Future<Output = hyper::Result<()>>, shutdown: &Shutdown) {
+    tokio::select! {
+        biased;
+        ended = connection => log_end(ended),
+        () = shutdown.cutting() => {}
     }
 }
 
