@@ -5,10 +5,12 @@
 //! and nothing that has a lock.
 
 mod admin_listener;
+mod bound_addresses;
 pub mod core_dumps;
 mod failure;
 mod proxy_listeners;
 mod secrets;
+pub mod service_manager;
 pub mod shutdown_signals;
 mod sockets;
 mod workers;
@@ -55,6 +57,7 @@ impl App {
     pub fn bind(config: Config) -> Result<Self, Failure> {
         let store = store::open(store_location(&config)).map_err(Failure::Store)?;
         let sockets = Sockets::bind(&config)?;
+        bound_addresses::check(&config, &sockets.addresses(&config))?;
         Ok(Self {
             config,
             store,

@@ -18,6 +18,12 @@ pub enum Failure {
         #[source]
         error: io::Error,
     },
+    /// The upstream of this route is one of the listeners, whose address showed when it was bound.
+    #[error(
+        "the `upstream` of route `{0}` is bearward itself: set it to the protected API, or let \
+         systemd listen on another address"
+    )]
+    Loop(Arc<str>),
     /// The store cannot be used.
     #[error(transparent)]
     Store(StoreError),

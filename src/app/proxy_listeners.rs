@@ -45,8 +45,7 @@ impl RouteBuilder<'_> {
         bound: &Arc<Bound>,
         routes: impl Iterator<Item = &'r Route>,
     ) -> ProxyListener {
-        let port = bound.address().port();
-        let routes = routes.map(|route| Arc::new(self.route(route, port)));
+        let routes = routes.map(|route| Arc::new(self.route(route, bound.address())));
         let state = ListenerState {
             limits: self.limits,
             routes: Arc::new(Table::new(routes)).into(),
@@ -60,7 +59,7 @@ impl RouteBuilder<'_> {
         }
     }
 
-    fn route(&self, route: &Route, port: Option<u16>) -> ActiveRoute {
+    fn route(&self, route: &Route, bound: &ListenAddress) -> ActiveRoute {
         let provider = route.provider.as_ref().map(|binding| &binding.provider);
         let credential = provider.and_then(|provider| self.tokens.credential(provider));
         let login_hint = credential.map(|credential| login_hint(credential.provider(), self.admin));
@@ -71,12 +70,16 @@ impl RouteBuilder<'_> {
             self.limits,
             self.own.clone(),
         );
+        let mut hosts = route.guard.hosts.clone();
+        if route.guard.accepts_bound_hosts {
+            hosts.extend(bound.host_names());
+        }
         ActiveRoute {
             credential: credential.cloned(),
             login_hint: login_hint.unwrap_or_default().into(),
             upstream,
             metrics: self.metrics.route(&route.name),
-            origin_guard: OriginGuard::with_names(route.guard.hosts.clone(), port),
+            origin_guard: OriginGuard::with_names(hosts, bound.port()),
             route: route.clone(),
         }
     }

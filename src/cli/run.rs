@@ -4,9 +4,10 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use super::{BAD_INPUT, control_thread::on_control_thread, fail, print_diagnostic};
 use crate::{
-    app::{App, Failure, shutdown_signals::ShutdownSignals},
+    app::{App, Failure, service_manager::ServiceManager, shutdown_signals::ShutdownSignals},
     clock::SystemClock,
     config::{self, Config},
+    server::inherited,
     telemetry,
 };
 
@@ -19,6 +20,9 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    // Before any other thread and descriptor.
+    inherited::receive();
+
     // The whole configuration is checked before any socket is bound.
     let path = config::find(arguments.config.as_deref(), &config::environment);
     let (config, warnings) = match config::load(&path, &config::environment) {
@@ -48,8 +52,12 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     // Opens the store, binds every address, then starts everything and logs the real addresses.
     let app = App::bind(config)?;
     let running = app.start(Arc::new(SystemClock))?;
+    let manager = ServiceManager::from_environment();
+    let _watchdog = manager.start_watchdog();
+    manager.ready();
 
     signals.recv().await;
+    manager.stopping();
     tokio::select! {
         drained = running.drain() => drained.map(|()| ExitCode::SUCCESS),
         () = signals.recv() => {
