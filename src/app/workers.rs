@@ -151,8 +151,10 @@ impl WorkerThread {
                 cancel.clone(),
             )
         };
-        // The accept loop ends with its listening handle: nothing connects once all loops have ended.
-        spawn_local(acceptor.run(LocalExecutor, serve));
+        // The accept loop ends with its listening handle: nothing connects once all loops have ended. A drain waits for
+        // it, since a connection may be on its way to another worker.
+        let tracker = self.tracker.clone();
+        spawn_local(tracker.track_future(acceptor.run(LocalExecutor, serve)));
         Ok(())
     }
 }

@@ -1,6 +1,13 @@
 //! The one server of all listeners: HTTP/1.1, HTTP/1.0 and HTTP/2 with prior knowledge, by hyper.
 
-use std::{error::Error, future::Future, pin::pin, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use http::{Request, Response};
 use http_body::Body;
@@ -34,6 +41,9 @@ const FIELD_OVERHEAD: usize = 32;
 
 /// The least buffer that hyper accepts, in bytes.
 const MIN_BUFFER: usize = 8 * 1024;
+
+/// Time for the first byte once a drain has begun: a client that has just connected is about to send its request.
+const DRAIN_FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Time for a client to leave after GOAWAY.
 const GOAWAY_TIMEOUT: Duration = Duration::from_secs(1);
@@ -129,12 +139,17 @@ impl<E: Clone> Server<E> {
         let protocol = tokio::select! {
             biased;
             protocol = stream.protocol() => protocol,
-            () = cancel.cancelled() => None,
+            () = cancel.cancelled() => {
+                let first = timeout(DRAIN_FIRST_BYTE_TIMEOUT, stream.protocol());
+                first.await.ok().flatten()
+            }
         };
         match protocol {
             None => {}
             Some(GateProtocol::Http2) if self.is_http1_only => {}
-            Some(GateProtocol::Http1) => self.serve_http1(stream, service, cancel).await,
+            Some(GateProtocol::Http1) => {
+                self.serve_http1(stream, &state, service, cancel).await;
+            }
             // Boxed: few connections speak HTTP/2, and all would hold the room for it.
             Some(GateProtocol::Http2) => {
                 Box::pin(self.serve_http2(stream, state, service, cancel)).await;
@@ -142,8 +157,13 @@ impl<E: Clone> Server<E> {
         }
     }
 
-    async fn serve_http1<S, B>(&self, stream: Deadlines, service: S, cancel: CancellationToken)
-    where
+    async fn serve_http1<S, B>(
+        &self,
+        stream: Deadlines,
+        state: &ConnectionState,
+        service: S,
+        cancel: CancellationToken,
+    ) where
         S: Service<Request<Incoming>, Response = Response<B>>,
         S::Future: 'static,
         S::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -156,6 +176,15 @@ impl<E: Clone> Server<E> {
             biased;
             ended = &mut connection => return log_end(ended),
             () = cancel.cancelled() => {}
+        }
+        // hyper would close the connection before it sees the request that is on its way.
+        let arrived = poll_fn(|context| match connection.as_mut().poll(context) {
+            Poll::Ready(ended) => Poll::Ready(Some(ended)),
+            Poll::Pending if state.expects_request() => Poll::Pending,
+            Poll::Pending => Poll::Ready(None),
+        });
+        if let Some(ended) = arrived.await {
+            return log_end(ended);
         }
         connection.as_mut().graceful_shutdown();
         log_end(connection.await);

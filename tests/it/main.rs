@@ -90,3 +90,4 @@ mod demo;
 mod secrecy;
 mod secret_files;
 mod shutdown;
+mod socket_activation;
