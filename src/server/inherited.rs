@@ -79,10 +79,9 @@ impl InheritedSockets {
     /// Takes the descriptors that `LISTEN_PID`, `LISTEN_FDS` and `LISTEN_FDNAMES` describe.
     fn from_environment() -> Result<Self, InheritedError> {
         // One crate reads the names, the other one owns the descriptors without unsafe code here.
-        let named = sd_notify::listen_fds_with_names()
-            .map(|descriptors| descriptors.map(|(_, name)| name).collect::<Vec<_>>());
+        let names = received_names();
         let mut descriptors = ListenFd::from_env();
-        let named = named.map_err(|error| InheritedError::Protocol(error.to_string()))?;
+        let named = names.map_err(|error| InheritedError::Protocol(error.to_string()))?;
         let sockets = named.into_iter().enumerate().map(|(index, name)| {
             let tcp = descriptors.take_tcp_listener(index);
             let tcp = tcp.ok().flatten().map(Socket::from);
@@ -132,6 +131,16 @@ impl InheritedSockets {
             known: known.join(", "),
         }
     }
+}
+
+/// The names of the descriptors, in their order.
+fn received_names() -> io::Result<Vec<String>> {
+    // Names without descriptors are those of another process, whose environment came down to this one.
+    if sd_notify::listen_fds()?.len() == 0 {
+        return Ok(Vec::new());
+    }
+    let named = sd_notify::listen_fds_with_names()?;
+    Ok(named.map(|(_, name)| name).collect())
 }
 
 /// The address of a socket; an abstract Unix socket has an `@` before its name, as systemd writes it.
