@@ -282,7 +282,10 @@ fn keep_alive(address: SocketAddr, kept: &mut Option<Client>) -> Result<(), Stri
         match ask(&mut client) {
             Ok(true) => *kept = Some(client),
             Ok(false) => {}
-            Err(error) if is_closed(&error) => return keep_alive(address, kept),
+            Err(error) if is_closed(&error) => {
+                drop(client);
+                return keep_alive(address, kept);
+            }
             Err(error) => return Err(format!("kept: {error}")),
         }
         return Ok(());
