@@ -65,6 +65,7 @@ mod answers;
 mod api_base;
 mod api_fields;
 mod connections;
+mod deploy_units;
 mod descriptors;
 mod forwarding;
 mod gone_clients;
