@@ -166,6 +166,27 @@ fn the_host_of_a_socket_of_systemd_is_accepted() {
 }
 
 #[test]
+fn sockets_that_other_machines_reach_are_closed_to_them_or_warned_of() {
+    let mut world = world("systemd:web");
+    world.setup.admin_from_systemd("admin");
+    let everywhere = |port| TcpListener::bind(("0.0.0.0", port)).unwrap();
+    let admin = world.setup.admin_address();
+    let unit = SocketUnit::default()
+        .socket("web", everywhere(0))
+        .socket("admin", everywhere(admin.port()))
+        .socket("forgotten", listener().0);
+    let (file, environment) = world.setup.write();
+    let process = Process::spawn(&mut unit.command(&file, &environment));
+    assert_eq!(get(admin, "/livez").status, 200);
+    // There is no `[admin] key`.
+    assert_eq!(get(admin, "/api/status").status, 403);
+    let written = process.stderr();
+    for warning in ["it has no `client_key`", "name=\"forgotten\""] {
+        assert!(written.contains(warning), "{warning}: {written}");
+    }
+}
+
+#[test]
 fn the_service_manager_hears_of_the_start_the_end_and_the_life() {
     for is_abstract in [false, true] {
         let folder = tempfile::tempdir().unwrap();
