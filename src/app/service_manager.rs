@@ -1,13 +1,10 @@
 //! systemd, or another service manager that speaks its protocol, learns of start, reload, end and life (sd_notify(3)).
 
 use std::{
-    env, io,
+    io,
     os::{
         linux::net::SocketAddrExt,
-        unix::{
-            ffi::OsStrExt,
-            net::{SocketAddr, UnixDatagram},
-        },
+        unix::net::{SocketAddr, UnixDatagram},
     },
     sync::Arc,
     time::Duration,
@@ -18,6 +15,8 @@ use tokio::{
     task::JoinSet,
     time::{MissedTickBehavior, interval},
 };
+
+use crate::config::environment;
 
 /// The time that a message may wait for a service manager which does not read.
 const SEND_TIMEOUT: Duration = Duration::from_secs(1);
@@ -44,12 +43,12 @@ pub struct Watchdog {
 impl ServiceManager {
     /// The service manager that `NOTIFY_SOCKET` and `WATCHDOG_USEC` describe.
     pub fn from_environment() -> Self {
-        let socket = env::var_os("NOTIFY_SOCKET").unwrap_or_default();
-        Self::at(socket.as_bytes(), sd_notify::watchdog_enabled())
+        let socket = environment("NOTIFY_SOCKET").unwrap_or_default();
+        Self::at(&socket, sd_notify::watchdog_enabled())
     }
 
     /// The service manager at a path, or at an abstract name after an `@`; none where `socket` is empty.
-    fn at(socket: &[u8], watchdog: Option<Duration>) -> Self {
+    fn at(socket: &str, watchdog: Option<Duration>) -> Self {
         let channel = if socket.is_empty() {
             None
         } else {
@@ -117,10 +116,10 @@ impl ServiceManager {
 }
 
 impl Channel {
-    fn open(name: &[u8]) -> io::Result<Self> {
-        let address = match name {
-            [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
-            path => SocketAddr::from_pathname(std::ffi::OsStr::from_bytes(path))?,
+    fn open(name: &str) -> io::Result<Self> {
+        let address = match name.strip_prefix('@') {
+            Some(name) => SocketAddr::from_abstract_name(name)?,
+            None => SocketAddr::from_pathname(name)?,
         };
         let socket = UnixDatagram::unbound()?;
         socket.set_write_timeout(Some(SEND_TIMEOUT))?;
@@ -142,12 +141,12 @@ mod tests {
         [
             (
                 UnixDatagram::bind(&path).unwrap(),
-                ServiceManager::at(path.as_os_str().as_bytes(), watchdog),
+                ServiceManager::at(path.to_str().unwrap(), watchdog),
                 Some(folder),
             ),
             (
                 UnixDatagram::bind_addr(&hidden).unwrap(),
-                ServiceManager::at(name.as_bytes(), watchdog),
+                ServiceManager::at(&name, watchdog),
                 None,
             ),
         ]
@@ -206,10 +205,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn without_a_service_manager_nothing_happens() {
-        let manager = ServiceManager::at(b"", Some(Duration::from_secs(1)));
+        let manager = ServiceManager::at("", Some(Duration::from_secs(1)));
         let _watchdog = manager.start_watchdog();
         manager.ready();
         // One that is gone is no failure either.
-        ServiceManager::at(b"/nowhere/notify", None).ready();
+        ServiceManager::at("/nowhere/notify", None).ready();
     }
 }

@@ -244,7 +244,7 @@ fn a_stream_of_events_goes_on_to_its_end() {
     caller
         .wire()
         .stream_body(head.answer_framing("GET"), &mut |bytes| {
-            events.extend_from_slice(bytes)
+            events.extend_from_slice(bytes);
         })
         .unwrap();
     assert_eq!(events, b"data: 1\n\ndata: 2\n\ndata: 3\n\ndata: 4\n\n");

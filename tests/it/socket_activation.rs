@@ -1,6 +1,7 @@
 //! Sockets that systemd passes: a restart loses no connection.
 
 use std::{
+    error::Error,
     io::{self, ErrorKind},
     net::{SocketAddr, TcpListener},
     os::unix::net::{UnixDatagram, UnixListener, UnixStream},
@@ -15,6 +16,7 @@ use rustix::process::Signal;
 
 use crate::support::{
     client::{Client, get},
+    h2c::{H2Client, empty},
     patience::{PATIENCE, heavy, until},
     setup::Setup,
     sidecar::{Process, Sidecar, run_to_end},
@@ -240,7 +242,7 @@ struct Load {
 }
 
 impl Load {
-    /// Half of the clients open a connection for each request; the others keep theirs, as RFC 9112 §9.3.1 has it: a
+    /// One client speaks HTTP/2. Half of the others open a connection for each request; the rest keep theirs, as RFC 9112 §9.3.1 has it: a
     /// connection that was closed before a byte of the response came is no failure, and the request is sent again.
     fn start(address: SocketAddr) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
@@ -250,7 +252,7 @@ impl Load {
             thread::spawn(move || {
                 let mut kept = None;
                 while !stop.load(Ordering::Relaxed) {
-                    if number % 2 == 0 {
+                    if number.is_multiple_of(2) {
                         fresh(address)?;
                     } else {
                         keep_alive(address, &mut kept)?;
@@ -260,8 +262,13 @@ impl Load {
                 Ok(())
             })
         };
+        let mut clients: Vec<_> = (0..CLIENTS).map(client).collect();
+        clients.push(thread::spawn({
+            let (stop, served) = (stop.clone(), served.clone());
+            move || over_http2(address, &stop, &served)
+        }));
         Self {
-            clients: (0..CLIENTS).map(client).collect(),
+            clients,
             stop,
             served,
         }
@@ -284,6 +291,40 @@ impl Load {
             .map(|client| client.join().unwrap());
         ends.filter_map(Result::err).collect()
     }
+}
+
+/// Requests over an HTTP/2 connection, and over another one when GOAWAY has ended that.
+fn over_http2(address: SocketAddr, stop: &AtomicBool, served: &AtomicUsize) -> Result<(), String> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let mut client = H2Client::connect(address).await;
+        while !stop.load(Ordering::Relaxed) {
+            let request = client.request("GET", "/").body(empty()).unwrap();
+            match client.send(request).await {
+                Ok(answer) if answer.status == 200 => {
+                    served.fetch_add(1, Ordering::Relaxed);
+                }
+                Ok(answer) => return Err(format!("HTTP/2: {}", answer.status)),
+                // The server has not seen it, or says that it has not served it.
+                Err(error) if is_unserved(&error) => client = H2Client::connect(address).await,
+                Err(error) => return Err(format!("HTTP/2: {error:?}")),
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Whether a request was left unserved by a connection that ended in an orderly way.
+fn is_unserved(error: &hyper::Error) -> bool {
+    let cause = error
+        .source()
+        .and_then(|cause| cause.downcast_ref::<h2::Error>());
+    let is_goaway =
+        |cause: &h2::Error| cause.is_go_away() && cause.reason() == Some(h2::Reason::NO_ERROR);
+    error.is_closed() || error.is_canceled() || cause.is_some_and(is_goaway)
 }
 
 /// One request over a connection of its own, for which no failure is forgiven.
