@@ -5,6 +5,7 @@
 //! and nothing that has a lock.
 
 mod admin_listener;
+mod bound_addresses;
 pub mod core_dumps;
 mod failure;
 mod file_watch;
@@ -13,6 +14,7 @@ mod proxy_listeners;
 mod reload;
 mod running;
 mod secrets;
+pub mod service_manager;
 pub mod signals;
 mod sockets;
 mod workers;
@@ -43,6 +45,7 @@ impl App {
     pub fn bind(config: Config) -> Result<Self, Failure> {
         let store = OpenStore::of(&config)?;
         let sockets = Sockets::bind(&config)?;
+        bound_addresses::check(&config, sockets.admin_address(), &sockets.proxy)?;
         Ok(Self {
             config,
             store,

@@ -22,6 +22,12 @@ pub enum Failure {
         #[source]
         error: io::Error,
     },
+    /// The upstream of this route is one of the listeners, whose address showed when it was bound.
+    #[error(
+        "the `upstream` of route `{0}` is bearward itself: set it to the protected API, or let \
+         systemd listen on another address"
+    )]
+    Loop(Arc<str>),
     /// The store cannot be used.
     #[error(transparent)]
     Store(StoreError),
@@ -46,6 +52,10 @@ impl Failure {
                      in service is free only after a reload without that listener",
                 )
             }
+            Self::Loop(route) => (
+                Some(format!("routes.{route}.listen")),
+                "set `upstream` to the protected API",
+            ),
             Self::Store(_) => (
                 Some("store".to_owned()),
                 "make the store usable, or name another one in [store]",

@@ -90,13 +90,17 @@ impl NextRoutes {
             |credential: &Arc<Credential>| login_hint(credential.provider(), components.admin);
         let is_tunnelled = !route.upgrade.is_empty();
         let upstream = route.upstream.clone();
-        let port = self.sockets.address_of(route).port();
+        let bound = self.sockets.address_of(route);
+        let mut hosts = route.guard.hosts.clone();
+        if route.guard.accepts_bound_hosts {
+            hosts.extend(bound.host_names());
+        }
         ActiveRoute {
             login_hint: credential.map(hint).unwrap_or_default().into(),
             credential: credential.cloned(),
             upstream: RouteUpstream::new(upstream, is_tunnelled, self.limits, self.own.clone()),
             metrics: components.metrics.route(&route.name),
-            origin_guard: OriginGuard::with_names(route.guard.hosts.clone(), port),
+            origin_guard: OriginGuard::with_names(hosts, bound.port()),
             cut: CancellationToken::new(),
             route: route.clone(),
         }

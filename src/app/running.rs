@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use super::{
     App, Failure, OpenStore,
     admin_listener::{AdminListener, route_view},
+    bound_addresses,
     next_routes::{NextRoutes, RouteComponents},
     proxy_listeners::{ProxyListeners, Removed},
     reload::{self, Reload, Reloads},
@@ -64,7 +65,7 @@ impl Running {
         let tokens = Tokens::start(&[], store.store.clone(), clock.clone(), &metrics);
         let mut running = Self {
             workers: Workers::start(config.workers, &tracker).map_err(Failure::Worker)?,
-            admin_address: sockets.admin.as_ref().map(|bound| bound.address().clone()),
+            admin_address: sockets.admin_address().cloned(),
             secrets: SecretsWatcher::start(&config),
             reloads: Reloads::start(&config),
             config: config.clone(),
@@ -137,6 +138,7 @@ impl Running {
 
     async fn try_apply(&mut self, config: Config) -> Result<(), Failure> {
         let sockets = self.listeners.sockets.rebind(&config)?;
+        bound_addresses::check(&config, self.admin_address.as_ref(), &sockets)?;
         let store = self.store.for_reloaded(&config)?;
         self.apply(config, store, sockets).await
     }

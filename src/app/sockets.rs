@@ -28,6 +28,11 @@ impl Sockets {
         let admin = admin.map(|admin| bind(&admin.listen)).transpose()?;
         Ok(Self { admin, proxy })
     }
+
+    /// The real address of the admin listener.
+    pub(super) fn admin_address(&self) -> Option<&ListenAddress> {
+        self.admin.as_ref().map(Bound::address)
+    }
 }
 
 /// The sockets of all routes, by the configured address. Several routes may share one.

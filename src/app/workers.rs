@@ -170,14 +170,17 @@ fn accept(listener: &ProxyListener, share: Share, worker: &Rc<Worker>) -> io::Re
         tracker: worker.tasks.clone(),
     };
     let servers = Servers::new(&listener.state);
+    let tracker = worker.tasks.clone();
     let (state, worker) = (listener.state.clone(), worker.clone());
     let serve = move |stream, permit| {
         let server = servers.for_limits(&state);
         let (state, worker) = (state.clone(), worker.clone());
         serve(stream, permit, server, state, worker, shutdown.clone())
     };
-    // The accept loop ends with its listening handle: nothing connects once all loops have ended.
-    spawn_local(acceptor.run(LocalExecutor, serve));
+    // The accept loop ends with its listening handle: nothing connects once all loops have ended. A drain waits for it,
+    // since a connection may be on its way to another worker.
+    let accepting = tracker.track_future(acceptor.run(LocalExecutor, serve));
+    spawn_local(accepting);
     Ok(())
 }
 

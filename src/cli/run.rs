@@ -7,10 +7,12 @@ use crate::{
     admin::ReloadCause,
     app::{
         App, Failure,
+        service_manager::ServiceManager,
         signals::{Signal, Signals},
     },
     clock::SystemClock,
     config::{self, Config},
+    server::inherited,
     telemetry,
 };
 
@@ -23,6 +25,9 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    // Before any other thread and descriptor.
+    inherited::receive();
+
     // The whole configuration is checked before any socket is bound.
     let path = config::find(arguments.config.as_deref(), &config::environment);
     let (config, warnings) = match config::load(&path, &config::environment) {
@@ -52,6 +57,9 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     // Opens the store, binds every address, then starts everything and logs the real addresses.
     let app = App::bind(config)?;
     let mut running = app.start(Arc::new(SystemClock)).await?;
+    let manager = ServiceManager::from_environment();
+    let _watchdog = manager.start_watchdog();
+    manager.ready();
 
     loop {
         tokio::select! {
@@ -59,9 +67,14 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
                 Signal::Reload => running.request_reload(ReloadCause::Signal),
                 Signal::Shutdown => break,
             },
-            reload = running.next_reload() => running.reload(reload).await,
+            reload = running.next_reload() => {
+                manager.reloading();
+                running.reload(reload).await;
+                manager.ready();
+            }
         }
     }
+    manager.stopping();
     tokio::select! {
         drained = running.drain() => drained.map(|()| ExitCode::SUCCESS),
         () = signals.shutdown() => {

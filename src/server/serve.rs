@@ -1,6 +1,13 @@
 //! The one server of all listeners: HTTP/1.1, HTTP/1.0 and HTTP/2 with prior knowledge, by hyper.
 
-use std::{error::Error, future::Future, pin::pin, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use http::{Request, Response};
 use http_body::Body;
@@ -33,6 +40,9 @@ const FIELD_OVERHEAD: usize = 32;
 
 /// The least buffer that hyper accepts, in bytes.
 const MIN_BUFFER: usize = 8 * 1024;
+
+/// Time for the first byte once a drain has begun: a client that has just connected is about to send its request.
+const DRAIN_FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Time for a client to leave after GOAWAY.
 const GOAWAY_TIMEOUT: Duration = Duration::from_secs(1);
@@ -130,12 +140,17 @@ impl<E: Clone> Server<E> {
         let protocol = tokio::select! {
             biased;
             protocol = stream.protocol() => protocol,
-            () = shutdown.draining() => None,
+            () = shutdown.draining() => tokio::select! {
+                first = timeout(DRAIN_FIRST_BYTE_TIMEOUT, stream.protocol()) => first.ok().flatten(),
+                () = shutdown.cutting() => None,
+            },
         };
         match protocol {
             None => {}
             Some(GateProtocol::Http2) if self.is_http1_only => {}
-            Some(GateProtocol::Http1) => self.serve_http1(stream, service, shutdown).await,
+            Some(GateProtocol::Http1) => {
+                self.serve_http1(stream, &state, service, shutdown).await;
+            }
             // Boxed: few connections speak HTTP/2, and all would hold the room for it.
             Some(GateProtocol::Http2) => {
                 Box::pin(self.serve_http2(stream, state, service, shutdown)).await;
@@ -143,8 +158,13 @@ impl<E: Clone> Server<E> {
         }
     }
 
-    async fn serve_http1<S, B>(&self, stream: Deadlines, service: S, shutdown: Shutdown)
-    where
+    async fn serve_http1<S, B>(
+        &self,
+        stream: Deadlines,
+        state: &ConnectionState,
+        service: S,
+        shutdown: Shutdown,
+    ) where
         S: Service<Request<Incoming>, Response = Response<B>>,
         S::Future: 'static,
         S::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -158,8 +178,20 @@ impl<E: Clone> Server<E> {
             ended = &mut connection => return log_end(ended),
             () = shutdown.draining() => {}
         }
-        connection.as_mut().graceful_shutdown();
-        finish(connection, &shutdown).await;
+        let finishing = async {
+            // hyper would close the connection before it sees the request that is on its way.
+            let arrived = poll_fn(|context| match connection.as_mut().poll(context) {
+                Poll::Ready(ended) => Poll::Ready(Some(ended)),
+                Poll::Pending if state.expects_request() => Poll::Pending,
+                Poll::Pending => Poll::Ready(None),
+            });
+            if let Some(ended) = arrived.await {
+                return ended;
+            }
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        };
+        finish(finishing, &shutdown).await;
     }
 
     async fn serve_http2<S, B>(
