@@ -108,6 +108,8 @@ impl App {
         let start_admin = |bound: Bound| {
             let address = bound.address().clone();
             let state = AdminState::new(address, metrics, clock, view, tracker.clone());
+            let hosts = config.admin.as_ref().map(|admin| admin.hosts.clone());
+            let state = state.with_hosts(hosts.unwrap_or_default());
             AdminListener::start(bound, state.with_limits(config.limits))
         };
         let admin = sockets.admin.map(start_admin).transpose();

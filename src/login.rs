@@ -17,7 +17,7 @@ pub use self::{
     exchange::{ExchangeError, TokenReceiver, exchange_code, sign_in},
     hint::login_hint,
     outcome::LoginOutcome,
-    path::{CALLBACK_PATH, login_path, path_segment},
+    path::{CALLBACK_PATH, is_callback_path, login_path, path_segment},
     store_identity::StoreIdentity,
 };
 use crate::oauth::provider::{GrantType, Provider};

@@ -10,6 +10,7 @@ pub mod connection;
 pub mod deadlines;
 pub mod framing_gate;
 pub mod html;
+pub mod key_proof;
 pub mod limits;
 pub mod listener;
 pub mod listening;

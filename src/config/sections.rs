@@ -1,5 +1,6 @@
 //! Builds the components' types from the tables of the file, one module a table.
 
+mod accepted_hosts;
 mod admin;
 mod connection;
 mod drain;

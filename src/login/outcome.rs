@@ -102,6 +102,12 @@ impl LoginOutcome {
                 "This login began in another browser, or this browser keeps no cookies. Nothing was changed. Begin and \
                  end it in the same browser.",
             ),
+            ClaimError::OtherRedirectUri => Self::bad_request(
+                "This login returned to the wrong address",
+                "The login that this state belongs to has another redirect_uri. An authorization server may have tried \
+                 to get the code of another one. Nothing was changed. Begin again, and log in at a provider that \
+                 you trust.",
+            ),
         }
     }
 
