@@ -15,8 +15,10 @@ use self::{
     callback_listener::CallbackListener, error::LoginError, flow::LoginFlow, sidecar::is_sidecar_at,
 };
 use super::{
-    admin_client::KEY_VARIABLE, configured, control_thread::on_control_thread, fail,
-    fail_with_description, print,
+    admin_client::{AdminKey, KEY_VARIABLE},
+    configured,
+    control_thread::on_control_thread,
+    fail, fail_with_description, print,
 };
 use crate::{
     config::Config,
@@ -117,11 +119,11 @@ async fn log_in_at_loopback(flow: &LoginFlow<'_>, uri: RedirectUri) -> Result<()
 }
 
 /// The key for a sidecar's admin listener, from the configuration or the environment.
-fn admin_key(config: &Config) -> Option<Secret> {
+fn admin_key(config: &Config) -> AdminKey {
     let configured = config.admin.as_ref().and_then(|admin| admin.key.as_ref());
     match configured {
-        Some(key) => Some(Secret::clone(&key.current())),
-        None => crate::config::environment(KEY_VARIABLE).map(Secret::new),
+        Some(key) => AdminKey::Configured(Secret::clone(&key.current())),
+        None => AdminKey::Environment(crate::config::environment(KEY_VARIABLE).map(Secret::new)),
     }
 }
 

@@ -32,7 +32,7 @@ use super::{
     section::Section,
     suggestion::nearest,
 };
-use crate::tls::Trust;
+use crate::{admin::Admin, tls::Trust};
 
 /// The maximum number of provider names that a suggestion is searched for. Each search compares all
 /// names.
@@ -139,6 +139,12 @@ pub(super) fn build<'a>(
         providers: providers.built,
         routes: routes.into_iter().filter_map(|route| route.built).collect(),
     }
+}
+
+/// Builds the admin listener alone.
+pub(super) fn build_admin(root: &Section<'_>, context: &mut BuildContext<'_>) -> Option<Admin> {
+    let admin = admin::build(&root.section("admin"), context)?;
+    Some(admin.value)
 }
 
 /// Reports a file that configures nothing, or forwards nothing.

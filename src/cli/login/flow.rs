@@ -13,7 +13,7 @@ use super::{
     sidecar::RunningSidecar,
 };
 use crate::{
-    cli::{configured, print, print_diagnostic},
+    cli::{admin_client::AdminKey, configured, print, print_diagnostic},
     clock::{Clock, SystemClock},
     login::{
         ExchangeError, LOGIN_TIMEOUT, LoginOutcome, TokenReceiver, device::confirm, exchange_code,
@@ -27,7 +27,6 @@ use crate::{
         provider::Provider,
         redirect_uri::RedirectUri,
     },
-    secret::Secret,
     token::{
         grant::StoredGrant,
         store::{Store, StoreLocation},
@@ -39,7 +38,7 @@ pub(super) struct LoginFlow<'a> {
     pub(super) provider: &'a Arc<Provider>,
     pub(super) location: &'a StoreLocation,
     /// The key for a sidecar that has to be asked.
-    pub(super) admin_key: Option<Secret>,
+    pub(super) admin_key: AdminKey,
     pub(super) opens_browser: bool,
 }
 
