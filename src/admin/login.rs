@@ -3,8 +3,6 @@
 //! A login is bound to its browser: the callback needs the cookie that was set at the start, beside the state. Neither
 //! the query of a callback nor anything in it is logged.
 
-mod cookie;
-
 use std::sync::Arc;
 
 use axum::{
@@ -15,11 +13,10 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::{HeaderMap, Uri, header, uri::Authority};
 use url::form_urlencoded;
 
-use self::cookie::LoginCookie;
 use super::{drained_body::DrainedBody, respond, state::AdminState};
 use crate::{
     login::{
-        LoginOutcome, TokenReceiver,
+        CALLBACK_PATH, LoginCookie, LoginOutcome, TokenReceiver,
         attempts::{AttemptStore, ClaimError},
         exchange_code, login_path, redirect, supports_browser_login,
     },
@@ -87,7 +84,7 @@ pub(super) async fn start(
         return respond::internal_error();
     };
     let is_https = uri.url().scheme() == "https";
-    let cookie = LoginCookie::for_state(attempt.state()).set(&browser, is_https);
+    let cookie = LoginCookie::new(attempt.state(), CALLBACK_PATH).set(&browser, is_https);
     let Some(cookie) = cookie else {
         return respond::internal_error();
     };
@@ -167,7 +164,7 @@ pub(super) async fn finish(
     let Some(state_parameter) = single_parameter("state", query).map(Secret::new) else {
         return end(None, LoginOutcome::unknown(), None);
     };
-    let cookie = LoginCookie::for_state(&state_parameter);
+    let cookie = LoginCookie::new(&state_parameter, CALLBACK_PATH);
     let check = |browser: &Secret, login: &StartedLogin| match () {
         () if !cookie.is_held_in(&headers, browser) => Err(ClaimError::OtherBrowser),
         () if uri.path() != login.callback_path => Err(ClaimError::OtherRedirectUri),

@@ -8,6 +8,7 @@ mod error;
 mod flow;
 mod paste;
 mod sidecar;
+mod start;
 
 use std::{io, process::ExitCode, sync::Arc};
 
@@ -22,7 +23,7 @@ use super::{
 };
 use crate::{
     config::Config,
-    login::{CALLBACK_PATH, redirect, supports_browser_login},
+    login::{is_callback_path, redirect, supports_browser_login},
     oauth::{
         error::ErrorDescription,
         provider::{GrantType, Provider},
@@ -97,7 +98,10 @@ async fn log_in(
     // A sidecar that other machines can reach has an address of its own, at which it is found.
     let is_admin_listener = admin
         .and_then(redirect::default_redirect_uri)
-        .is_some_and(|default| default.url() == uri.url());
+        .is_some_and(|default| {
+            let is_callback = is_callback_path(uri.url().path(), &provider.name);
+            is_callback && default.url().origin() == uri.url().origin()
+        });
     match is_admin_listener && is_sidecar_at(uri.url()).await {
         true => flow.log_in_at_sidecar(uri.url()).await,
         false => flow.log_in_by_paste(Some(&uri)).await,
@@ -110,8 +114,9 @@ async fn log_in_at_loopback(flow: &LoginFlow<'_>, uri: RedirectUri) -> Result<()
         Ok(listener) => return flow.log_in_by_callback(listener).await,
         Err(error) => error,
     };
+    let name = &flow.provider.name;
     let may_be_sidecar =
-        error.kind() == io::ErrorKind::AddrInUse && uri.url().path() == CALLBACK_PATH;
+        error.kind() == io::ErrorKind::AddrInUse && is_callback_path(uri.url().path(), name);
     match may_be_sidecar && is_sidecar_at(uri.url()).await {
         true => flow.log_in_at_sidecar(uri.url()).await,
         false => Err(LoginError::Listen { uri, error }),

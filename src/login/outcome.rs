@@ -111,6 +111,15 @@ impl LoginOutcome {
         }
     }
 
+    /// A second visit to an address that starts one login in one browser.
+    pub fn opened_twice() -> Self {
+        Self::bad_request(
+            "This login was opened twice",
+            "The address that started this login was opened before, perhaps by another program of this machine. So the \
+             login cannot end there any more. Nothing was changed. Open the address that the command printed instead.",
+        )
+    }
+
     /// A callback that is forged, repeated or late.
     pub fn unknown() -> Self {
         Self::bad_request(

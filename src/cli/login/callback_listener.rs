@@ -4,6 +4,7 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
@@ -13,7 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use http::Uri;
+use http::{HeaderMap, Uri};
 use hyper_util::{rt::TokioExecutor, service::TowerToHyperService};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -21,6 +22,7 @@ use tokio::{
 };
 use url::Host;
 
+use super::start::BrowserStart;
 use crate::{
     login::LoginOutcome,
     oauth::redirect_uri::RedirectUri,
@@ -45,6 +47,8 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) struct Callback {
     /// The query of the request.
     pub(super) query: String,
+    /// The header of the request, for its cookies.
+    pub(super) headers: HeaderMap,
     /// Receives the page for the browser.
     pub(super) reply: oneshot::Sender<LoginOutcome>,
 }
@@ -74,10 +78,19 @@ fn respond(problem: Problem<'_>) -> Response {
     problem.to_response(ProblemFormat::Json).into_response()
 }
 
-async fn receive(State(callbacks): State<mpsc::Sender<Callback>>, uri: Uri) -> Response {
+async fn receive(
+    State(callbacks): State<mpsc::Sender<Callback>>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
     let (reply, outcome) = oneshot::channel();
     let query = uri.query().unwrap_or_default().to_owned();
-    let outcome = match callbacks.send(Callback { query, reply }).await {
+    let callback = Callback {
+        query,
+        headers,
+        reply,
+    };
+    let outcome = match callbacks.send(callback).await {
         Ok(()) => outcome.await.ok(),
         Err(_) => None,
     };
@@ -130,11 +143,15 @@ impl CallbackListener {
         &self.uri
     }
 
-    /// Serves until the returned handle is finished or dropped; callbacks come out of the receiver.
+    /// Serves until the returned handle is finished or dropped; callbacks come out of the receiver. A login that starts
+    /// in the browser that this command opens has `start`.
     ///
     /// # Errors
     /// No descriptor is left.
-    pub(super) fn serve(self) -> io::Result<(mpsc::Receiver<Callback>, CallbackServer)> {
+    pub(super) fn serve(
+        self,
+        start: Option<Arc<BrowserStart>>,
+    ) -> io::Result<(mpsc::Receiver<Callback>, CallbackServer)> {
         let (sender, callbacks) = mpsc::channel(MAX_CONNECTIONS);
         let router = router(self.uri.url().path(), sender);
         let limits = Limits {
@@ -145,7 +162,11 @@ impl CallbackListener {
             .http1_only()
             .with_date();
         let listening = self.sockets.into_iter().map(|socket| {
-            let service = TowerToHyperService::new(router.clone());
+            let router = match start.clone() {
+                Some(start) => router.clone().merge(start.router(socket.address())),
+                None => router.clone(),
+            };
+            let service = TowerToHyperService::new(router);
             Listening::start(socket, server.clone(), service)
         });
         let listening = listening.collect::<io::Result<_>>()?;
@@ -180,7 +201,7 @@ mod tests {
     async fn served(uri: &str) -> (Url, mpsc::Receiver<Callback>, CallbackServer) {
         let listener = CallbackListener::bind(&uri.parse().unwrap()).unwrap();
         let uri = listener.uri().url().clone();
-        let (callbacks, listening) = listener.serve().unwrap();
+        let (callbacks, listening) = listener.serve(None).unwrap();
         (uri, callbacks, listening)
     }
 
