@@ -6,6 +6,7 @@ mod browser;
 mod callback_listener;
 mod error;
 mod flow;
+mod local_clients;
 mod paste;
 mod sidecar;
 mod start;

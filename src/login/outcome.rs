@@ -120,6 +120,18 @@ impl LoginOutcome {
         )
     }
 
+    /// A visit to the start of a login while another user of the machine is connected there.
+    pub fn opened_by_other_user() -> Self {
+        Self {
+            status: StatusCode::FORBIDDEN,
+            ..Self::bad_request(
+                "This login belongs to another user",
+                "A program of another user of this machine is connected to the address that starts this login. Nothing \
+                 was changed. Open the address that the command printed instead.",
+            )
+        }
+    }
+
     /// A callback that is forged, repeated or late.
     pub fn unknown() -> Self {
         Self::bad_request(

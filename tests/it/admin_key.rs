@@ -215,14 +215,14 @@ fn a_code_for_another_providers_login_is_refused_at_the_callback_of_one() {
         AuthorizationServer::start(Dialect::Happeo),
         AuthorizationServer::start(Dialect::Happeo),
     );
-    let api = honest.api();
+    let (api, other_api) = (honest.api(), other.api());
     let admin = ports::unused();
     let uri = |name: &str| format!("http://{admin}/callback/{name}");
     let home = Home::at(admin)
         .provider("honest", &honest.provider(Some(&uri("honest"))))
         .provider("other", &other.provider(Some(&uri("other"))))
         .route("honest", &api.origin())
-        .route("other", &api.origin());
+        .route("other", &other_api.origin());
     let sidecar = home.run();
     let mut browser = Navigator::new();
     let consent = browser
@@ -243,6 +243,6 @@ fn a_code_for_another_providers_login_is_refused_at_the_callback_of_one() {
     }
     let visit = browser.get_from_elsewhere(&back);
     assert_eq!(visit.status(), 200, "{}", visit.answer().text());
-    sidecar.wait_for_ok("other");
+    sidecar.wait_for_state("other", "ready");
     assert_eq!(sidecar.provider("honest")["state"], "login_required");
 }

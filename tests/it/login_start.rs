@@ -133,6 +133,37 @@ fn a_start_that_is_visited_twice_ends_and_the_printed_address_does_not() {
     succeeded(&mut login.process);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_program_of_another_user_does_not_get_the_consent_page() {
+    let world = world();
+    let mut login = world.open(&[]);
+    let visit = |user: &str| {
+        let output = std::process::Command::new("setpriv")
+            .args([
+                "--reuid",
+                user,
+                "--clear-groups",
+                "curl",
+                "-sS",
+                "-i",
+                &login.opened,
+            ])
+            .output()
+            .expect("setpriv and curl");
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    // Only root can become another user.
+    if rustix::process::geteuid().is_root() {
+        let theirs = visit("65534");
+        assert!(theirs.starts_with("HTTP/1.1 403"), "{theirs}");
+        assert!(!theirs.contains("state="), "{theirs}");
+    }
+    let visit = Navigator::new().follow(&login.opened);
+    assert_eq!(visit.status(), 200, "{visit:?}");
+    succeeded(&mut login.process);
+}
+
 #[test]
 fn a_browser_that_cannot_be_opened_leaves_the_printed_address() {
     let world = world();

@@ -209,6 +209,9 @@ impl LoginFlow<'_> {
         let (address, code) = (&device.verification_uri, &device.user_code);
         print(&format!("{address}\n{code}\n"), ExitCode::SUCCESS);
         print_diagnostic("\n");
+        if let Some(complete) = &device.verification_uri_complete {
+            print_diagnostic(&format!("The same with the code in it: {complete}\n\n"));
+        }
         if self.opens_browser {
             // Not the address with the code in it: other users see the arguments of a process, and could confirm the
             // code with an account of their own.

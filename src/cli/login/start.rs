@@ -2,7 +2,8 @@
 //!
 //! The arguments of a process are visible to every user of the machine, and so is the address that a browser is opened
 //! with. The consent URL binds the login, so the browser gets it from here, together with the cookie that its callback
-//! needs. The first visitor gets both. A second one ends this way of the login: one of them was not the person's browser.
+//! needs. The first visitor gets both, unless another user of the machine is connected. A second one ends this way of the
+//! login: one of them was not the person's browser.
 
 use std::{
     io,
@@ -21,8 +22,10 @@ use axum::{
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use hyper_util::{rt::TokioExecutor, service::TowerToHyperService};
+use rustix::process::geteuid;
 use url::Url;
 
+use super::local_clients::has_foreign_client;
 use crate::{
     login::{LoginCookie, LoginOutcome},
     oauth::authorization::Attempt,
@@ -42,7 +45,7 @@ use crate::{
 /// The path with which a login starts.
 const START_PATH: &str = "/start";
 
-/// The same where the `redirect_uri` has that path.
+/// The path where the `redirect_uri` has the other one.
 const OTHER_START_PATH: &str = "/start-login";
 
 /// Connections to a listener for the start alone; further ones wait to be accepted.
@@ -106,9 +109,11 @@ impl BrowserStart {
         };
         let path = self.path;
         let start = get(receive).head(refuse_method).fallback(refuse_method);
-        Router::new()
-            .route(path, start)
-            .with_state((self, Arc::new(guard)))
+        Router::new().route(path, start).with_state((
+            self,
+            Arc::new(guard),
+            address.port().unwrap_or_default(),
+        ))
     }
 
     /// Serves its path alone, on a port that the system chooses, and returns the address for the browser.
@@ -152,7 +157,7 @@ impl BrowserStart {
 }
 
 async fn receive(
-    State((start, guard)): State<(Arc<BrowserStart>, Arc<OriginGuard>)>,
+    State((start, guard, port)): State<(Arc<BrowserStart>, Arc<OriginGuard>, u16)>,
     headers: HeaderMap,
 ) -> Response {
     let host = headers
@@ -168,6 +173,11 @@ async fn receive(
         let detail = "Pages of other sites may not make requests here.";
         return respond(Problem::new(ProblemKind::CrossSite, detail));
     }
+    if has_foreign_client(port, geteuid().as_raw()) {
+        return LoginOutcome::opened_by_other_user()
+            .to_response(false)
+            .into_response();
+    }
     match start.visits.fetch_add(1, Ordering::Relaxed) {
         0 => start.lead_to_consent(),
         _ => LoginOutcome::opened_twice()
@@ -178,4 +188,78 @@ async fn receive(
 
 fn respond(problem: Problem<'_>) -> Response {
     problem.to_response(ProblemFormat::Json).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use testkit::client::{Response, send};
+
+    use super::*;
+    use crate::oauth::fake;
+
+    async fn served() -> (Arc<BrowserStart>, Url, Listening) {
+        let provider = fake::with_consent("https://as.example/token");
+        let attempt = Attempt::new(&provider, None).unwrap();
+        let consent = "https://as.example/authorize?state=canary".parse().unwrap();
+        let start = BrowserStart::new(&attempt, consent, "/callback").unwrap();
+        let (url, listening) = start.clone().serve().unwrap();
+        (start, url, listening)
+    }
+
+    async fn visit(url: &Url, method: &str, fields: &[(&str, &str)]) -> Response {
+        let address = (url.host_str().unwrap(), url.port().unwrap());
+        send(address, method, url.path(), fields, "").await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_first_browser_gets_the_consent_page_and_the_cookie_of_its_callback() {
+        let (start, url, _listening) = served().await;
+        assert_eq!((url.path(), url.query()), ("/start", None));
+        assert!(!start.is_held_in(&HeaderMap::new()), "before the first");
+        let first = visit(&url, "GET", &[]).await;
+        assert_eq!(first.status, 302);
+        assert_eq!(
+            first.header("location"),
+            "https://as.example/authorize?state=canary"
+        );
+        assert_eq!(first.header("referrer-policy"), "no-referrer");
+        let (cookie, attributes) = first.header("set-cookie").split_once(';').unwrap();
+        assert_eq!(
+            attributes,
+            " Path=/callback; Max-Age=600; HttpOnly; SameSite=Lax"
+        );
+        let mut headers = HeaderMap::new();
+        assert!(!start.is_held_in(&headers), "without the cookie");
+        headers.insert(header::COOKIE, cookie.parse().unwrap());
+        assert!(start.is_held_in(&headers));
+
+        let second = visit(&url, "GET", &[]).await;
+        assert_eq!(
+            (second.status, second.headers.get("set-cookie")),
+            (400, None)
+        );
+        assert!(!second.body.contains("canary"));
+        assert!(
+            !start.is_held_in(&headers),
+            "one of two browsers is another's"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_page_of_another_site_does_not_use_the_start_up() {
+        let (_start, url, _listening) = served().await;
+        for (method, fields, status) in [
+            ("GET", &[("host", "evil.example")][..], 421),
+            ("GET", &[("host", "localhost:x")], 421),
+            ("GET", &[("sec-fetch-site", "cross-site")], 403),
+            ("GET", &[("sec-fetch-mode", "no-cors")], 403),
+            ("GET", &[("origin", "http://evil.example")], 403),
+            ("HEAD", &[], 405),
+            ("POST", &[], 405),
+        ] {
+            let response = visit(&url, method, fields).await;
+            assert_eq!(response.status, status, "{method} {fields:?}");
+        }
+        assert_eq!(visit(&url, "GET", &[]).await.status, 302);
+    }
 }

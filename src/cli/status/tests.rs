@@ -185,7 +185,7 @@ async fn other_servers_are_told_apart_from_a_sidecar() {
     );
 }
 
-/// Another server, and every request that it got, to which it responds like a sidecar that asks for a key or does not.
+/// Another server that responds like a sidecar, and every request that it got.
 async fn impostor(status: &'static str) -> (SocketAddr, Arc<std::sync::Mutex<String>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
