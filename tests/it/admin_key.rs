@@ -1,14 +1,15 @@
 //! `[admin] key` and `[admin] hosts`: whom a command believes, and the names of an ingress.
 
 use std::{
-    io::{Read, Write},
-    net::TcpListener,
+    io::{self, Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
     sync::{Arc, Mutex},
     thread,
 };
 
 use crate::support::{
     authorization_server::{AuthorizationServer, Dialect},
+    certificates::private_authority,
     client::{Client, exchange, get},
     home::Home,
     navigator::Navigator,
@@ -245,4 +246,81 @@ fn a_code_for_another_providers_login_is_refused_at_the_callback_of_one() {
     assert_eq!(visit.status(), 200, "{}", visit.answer().text());
     sidecar.wait_for_state("other", "ready");
     assert_eq!(sidecar.provider("honest")["state"], "login_required");
+}
+
+/// A TLS proxy in front of the admin listener, which publishes it below `/base`.
+fn ingress(admin: SocketAddr, tls: Arc<rustls::ServerConfig>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            // A client that distrusts the certificate breaks off.
+            let _ = pass_on(stream.unwrap(), admin, tls.clone());
+        }
+    });
+    address
+}
+
+fn pass_on(stream: TcpStream, admin: SocketAddr, tls: Arc<rustls::ServerConfig>) -> io::Result<()> {
+    let connection = rustls::ServerConnection::new(tls).unwrap();
+    let mut client = rustls::StreamOwned::new(connection, stream);
+    let mut request = String::new();
+    while !request.ends_with("\r\n\r\n") {
+        let mut byte = [0];
+        client.read_exact(&mut byte)?;
+        request.push(char::from(byte[0]));
+    }
+    let mut upstream = TcpStream::connect(admin)?;
+    upstream.write_all(request.replace("GET /base/", "GET /").as_bytes())?;
+    let mut response = Vec::new();
+    upstream.read_to_end(&mut response)?;
+    client.write_all(&response)?;
+    client.conn.send_close_notify();
+    client.flush()
+}
+
+#[test]
+fn a_sidecar_behind_an_ingress_is_asked_over_tls_and_proves_the_key_through_it() {
+    let world = with_key();
+    let _sidecar = run(&world.home);
+    let certificates = private_authority(&["localhost"]);
+    let ca_file = world.home.path("ca.pem");
+    std::fs::write(&ca_file, &certificates.ca_pem).unwrap();
+    let address = ingress(world.home.admin(), certificates.server);
+    let admin = format!("https://localhost:{}/base", address.port());
+    let mut environment = vec![("BEARWARD_ADMIN_KEY".to_owned(), KEY.to_owned())];
+    let distrusted = run_to_end(&["status", "--admin", &admin], &environment);
+    assert_eq!(distrusted.status.code(), Some(1), "{distrusted:?}");
+    environment.push(("SSL_CERT_FILE".to_owned(), ca_file.display().to_string()));
+    let status = run_to_end(&["status", "--admin", &admin], &environment);
+    // A person has to log in first.
+    assert_eq!(status.status.code(), Some(3), "{status:?}");
+}
+
+#[test]
+fn nothing_that_a_hostile_sidecar_sends_reorders_the_terminal() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let admin = listener.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let _ = stream.read(&mut [0; 4096]);
+            let hostile = "a\u{202e}b\u{2066}c\u{9b}2Jd";
+            let body = format!(
+                r#"{{"version":"{hostile}","admin":"x","providers":{{"{hostile}":{{"state":"{hostile}"}}}},"routes":{{}}}}"#
+            );
+            let length = body.len();
+            let _ = write!(
+                stream,
+                "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}"
+            );
+        }
+    });
+    for format in ["text", "json"] {
+        let output = run_to_end(&["status", "--admin", &admin, "--format", format], &[]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let text = String::from_utf8(output.stdout).unwrap();
+        let is_hostile = |c: char| matches!(c, '\u{202e}' | '\u{2066}' | '\u{9b}');
+        assert!(text.contains('b') && !text.contains(is_hostile), "{text:?}");
+    }
 }

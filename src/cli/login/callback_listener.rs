@@ -10,7 +10,8 @@ use std::{
 
 use axum::{
     Router,
-    extract::State,
+    extract::{Request, State},
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -22,7 +23,7 @@ use tokio::{
 };
 use url::Host;
 
-use super::start::BrowserStart;
+use super::start::{BrowserStart, accepted_host, refuse_host};
 use crate::{
     login::LoginOutcome,
     oauth::redirect_uri::RedirectUri,
@@ -31,6 +32,7 @@ use crate::{
         limits::Limits,
         listener::Bound,
         listening::Listening,
+        origin_guard::OriginGuard,
         problem::{Problem, ProblemFormat, ProblemKind},
         serve::Server,
     },
@@ -76,6 +78,14 @@ fn router(path: &str, callbacks: mpsc::Sender<Callback>) -> Router {
 
 fn respond(problem: Problem<'_>) -> Response {
     problem.to_response(ProblemFormat::Json).into_response()
+}
+
+/// Refuses a foreign Host. A page of another site may lead here: the state shows whose callback it is.
+async fn admit(State(guard): State<Arc<OriginGuard>>, request: Request, next: Next) -> Response {
+    match accepted_host(&guard, request.headers()) {
+        Some(_) => next.run(request).await,
+        None => refuse_host(),
+    }
 }
 
 async fn receive(
@@ -166,6 +176,8 @@ impl CallbackListener {
                 Some(start) => router.clone().merge(start.router(socket.address())),
                 None => router.clone(),
             };
+            let guard = Arc::new(OriginGuard::for_address(socket.address()));
+            let router = router.layer(from_fn_with_state(guard, admit));
             let service = TowerToHyperService::new(router);
             Listening::start(socket, server.clone(), service)
         });
@@ -257,6 +269,11 @@ mod tests {
                 (405, "GET"),
                 "{method}"
             );
+        }
+        for host in ["evil.example", "localhost:x", "[::1]evil", ""] {
+            let fields = [("host", host)];
+            let response = send(address, "GET", "/callback?code=c", &fields, "").await;
+            assert_eq!(response.unwrap().status, 421, "{host}");
         }
         assert!(callbacks.try_recv().is_err());
     }

@@ -160,16 +160,11 @@ async fn receive(
     State((start, guard, port)): State<(Arc<BrowserStart>, Arc<OriginGuard>, u16)>,
     headers: HeaderMap,
 ) -> Response {
-    let host = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok());
-    let host = host.and_then(RequestedHost::parse);
-    if !host.is_some_and(|host| guard.accepts_host(host.name)) {
-        let detail = "Open the address as it was printed.";
-        return respond(Problem::new(ProblemKind::HostNotAllowed, detail));
-    }
+    let Some(host) = accepted_host(&guard, &headers) else {
+        return refuse_host();
+    };
     // Neither a page of another site nor what a page loads may use the start up.
-    if guard.is_cross_site(&headers, host) || !is_navigation(&headers) {
+    if guard.is_cross_site(&headers, Some(host)) || !is_navigation(&headers) {
         let detail = "Pages of other sites may not make requests here.";
         return respond(Problem::new(ProblemKind::CrossSite, detail));
     }
@@ -184,6 +179,23 @@ async fn receive(
             .to_response(false)
             .into_response(),
     }
+}
+
+/// The one host of a request, if the guard accepts it.
+pub(super) fn accepted_host<'a>(
+    guard: &OriginGuard,
+    headers: &'a HeaderMap,
+) -> Option<RequestedHost<'a>> {
+    let mut fields = headers.get_all(header::HOST).iter();
+    let (Some(field), None) = (fields.next(), fields.next()) else {
+        return None;
+    };
+    RequestedHost::parse(field.to_str().ok()?).filter(|host| guard.accepts_host(host.name))
+}
+
+pub(super) fn refuse_host() -> Response {
+    let detail = "The Host is not this listener's: open the address as it was printed.";
+    respond(Problem::new(ProblemKind::HostNotAllowed, detail))
 }
 
 fn respond(problem: Problem<'_>) -> Response {
