@@ -208,3 +208,24 @@ fn chromium_logs_in_from_the_start_to_the_callback() {
         browser.source()
     );
 }
+
+#[test]
+fn a_sidecar_with_a_callback_for_each_provider_takes_the_login() {
+    let server = AuthorizationServer::start(Dialect::Happeo);
+    let api = server.api();
+    let admin = ports::unused();
+    let redirect_uri = format!("http://{admin}/callback/api");
+    let home = Home::at(admin)
+        .provider("api", &server.provider(Some(&redirect_uri)))
+        .route("api", &api.origin());
+    let sidecar = home.run();
+    let (mut process, url) = home.begin_login("api", &[]);
+    assert_eq!(url, format!("http://{admin}/login/api"));
+    assert_eq!(Navigator::new().follow(&url).status(), 200);
+    succeeded(&mut process);
+    sidecar.wait_for_ok("api");
+
+    sidecar.stop();
+    // Without the sidecar, the command listens at the same address itself.
+    assert_eq!(home.log_in("api").status(), 200);
+}

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use super::super::{BuildContext, accepted_hosts, secret};
+use super::super::{BuildContext, accepted_hosts, guard_key};
 use crate::{
     config::{section::Section, spanned::Spanned},
     proxy::route::Guard,
@@ -27,7 +27,7 @@ pub(super) fn build(
     }
     Guard {
         hosts,
-        client_key: secret::read(section, "client_key", context),
+        client_key: guard_key::read(section, "client_key", context),
         max_body: section.size("max_body"),
     }
 }
