@@ -101,6 +101,7 @@ impl NextRoutes {
             upstream: RouteUpstream::new(upstream, is_tunnelled, self.limits, self.own.clone()),
             metrics: components.metrics.route(&route.name),
             origin_guard: OriginGuard::with_names(hosts, bound.port()),
+            in_service: Arc::new(()),
             cut: CancellationToken::new(),
             route: route.clone(),
         }

@@ -1,6 +1,11 @@
 //! The token of a request: obtained, and put into the form that its route injects.
 
-use std::{borrow::Cow, cell::RefCell, rc::Rc, sync::Arc};
+use std::{
+    borrow::Cow,
+    cell::RefCell,
+    rc::Rc,
+    sync::{Arc, Weak},
+};
 
 use http::{HeaderName, HeaderValue};
 use rustc_hash::FxHashMap;
@@ -63,6 +68,8 @@ pub struct PreparedToken {
     pub fields: PreparedFields,
     /// The query parameters of `[api]`, and the token when the route injects it there.
     pub query: Option<PreparedQuery>,
+    /// Whether its route is in service.
+    route: Weak<()>,
     /// The secrets in them, which files may change.
     secrets: Vec<watch::Receiver<Arc<Secret>>>,
 }
@@ -126,10 +133,13 @@ impl PreparedTokens {
         Ok(Access::Token(prepared))
     }
 
-    /// Forgets tokens that nothing else holds any more.
+    /// Drops what no request can use any more: its token was replaced, or its route removed.
     pub fn sweep(&self) {
+        let is_of_use = |prepared: &PreparedToken| {
+            Arc::strong_count(&prepared.token) > 1 && prepared.route.strong_count() > 0
+        };
         let mut known = self.0.borrow_mut();
-        known.retain(|_, prepared| Arc::strong_count(&prepared.token) > 1);
+        known.retain(|_, prepared| is_of_use(prepared));
     }
 }
 
@@ -152,6 +162,7 @@ impl PreparedToken {
             upstream: active.upstream.for_token(&token, value)?,
             fields: PreparedFields::new(&binding.api, value)?,
             query: PreparedQuery::new(binding, &token, value)?,
+            route: Arc::downgrade(&active.in_service),
             secrets,
             token,
         })

@@ -37,6 +37,8 @@ pub struct ActiveRoute {
     pub metrics: Arc<RouteMetrics>,
     /// The guard of `guard.hosts` at the listener's port.
     pub origin_guard: OriginGuard,
+    /// Lives as long as this route: what workers have prepared for it goes with it.
+    pub in_service: Arc<()>,
     /// Cuts its tunnels, some time after it was removed from the configuration.
     pub cut: CancellationToken,
 }

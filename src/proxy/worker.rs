@@ -29,7 +29,7 @@ impl Worker {
 
     /// Releases what is no longer of use: dead connections, replaced tokens.
     pub fn sweep(&self) {
-        self.pool.sweep();
         self.tokens.sweep();
+        self.pool.sweep();
     }
 }
