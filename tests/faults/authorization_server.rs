@@ -64,6 +64,14 @@ fn one_that_stalls_within_its_head() {
 }
 
 #[test]
+fn one_that_sends_byte_by_byte() {
+    survive(
+        Fault::Dribbles("HTTP/1.1 200 OK\r\nx-field: value\r\n"),
+        "timeout",
+    );
+}
+
+#[test]
 fn one_that_cuts_the_connection_before_its_head() {
     survive(Fault::Cuts(""), "protocol");
 }

@@ -31,7 +31,7 @@ impl WallClock {
     /// One that goes right. `None`, with a loud word, without `faketime`.
     fn new(folder: &Path) -> Option<Self> {
         let output = Command::new("faketime")
-            .args(["-m", "+0", "printenv", "LD_PRELOAD"])
+            .args(["-m", "-f", "+0", "printenv", "LD_PRELOAD"])
             .output();
         let Ok(output) = output else {
             not_run("no faketime is installed");
@@ -56,7 +56,12 @@ impl WallClock {
     #[track_caller]
     fn assert_is_the_sidecars(&self, sidecar: &Sidecar) {
         let output = Command::new("faketime")
-            .args(["-f", fs::read_to_string(&self.file).unwrap().trim(), "date"])
+            .args([
+                "-m",
+                "-f",
+                fs::read_to_string(&self.file).unwrap().trim(),
+                "date",
+            ])
             .args(["-u", "+%Y-%m-%dT%H"])
             .output()
             .unwrap();

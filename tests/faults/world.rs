@@ -43,6 +43,8 @@ pub(crate) enum Fault {
     Stalls(&'static str),
     /// Responds with these bytes, and resets the connection.
     Cuts(&'static str),
+    /// Responds with these bytes again and again, one at a time.
+    Dribbles(&'static str),
     /// Does its duty, later.
     Slow(Duration),
     /// Proves its name with another certificate.
@@ -244,6 +246,15 @@ impl Shared {
                 Some(Fault::Stalls(bytes)) => {
                     let _ = wire.send(bytes);
                     return gate.pass();
+                }
+                Some(Fault::Dribbles(bytes)) => {
+                    for byte in bytes.bytes().cycle() {
+                        if wire.send([byte]).is_err() {
+                            return;
+                        }
+                        thread::sleep(Duration::from_millis(50));
+                    }
+                    return;
                 }
                 Some(Fault::Cuts(bytes)) => {
                     let _ = wire.send(bytes);
