@@ -1,6 +1,12 @@
 //! The authorization server fails: slowly, loudly, silently, and in the wrong words.
 
-use std::{cell::Cell, fs, sync::Arc, thread, time::Duration};
+use std::{
+    cell::Cell,
+    fs,
+    sync::Arc,
+    thread,
+    time::{Duration, SystemTime},
+};
 
 use rustls::ServerConfig;
 
@@ -8,7 +14,7 @@ use super::world::{
     Fault, FaultyServer, PROVIDERS, assert_survived, assert_told, assert_unavailable, assert_well,
 };
 use crate::support::{
-    certificates::{Authority, private_authority},
+    certificates::{self, Authority, private_authority},
     client::get,
     home::Home,
     patience::{PATIENCE, until, until_within},
@@ -183,7 +189,11 @@ fn one_with_a_certificate_of_an_unknown_authority() {
 
 #[test]
 fn one_with_an_expired_certificate() {
-    survive_certificate(|authority| authority.expired(&["localhost"]));
+    survive_certificate(|authority| {
+        let mut params = certificates::params(&["localhost"]);
+        params.not_after = (SystemTime::now() - Duration::from_secs(3600)).into();
+        authority.certify(params)
+    });
 }
 
 #[test]

@@ -1,9 +1,6 @@
 //! A private certification authority and server certificates by it.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::sync::Arc;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, KeyUsagePurpose,
@@ -54,14 +51,8 @@ impl Authority {
         self.certify(params(names))
     }
 
-    /// A server whose certificate for `names` expired an hour ago.
-    pub fn expired(&self, names: &[&str]) -> Arc<ServerConfig> {
-        let mut params = params(names);
-        params.not_after = (SystemTime::now() - Duration::from_secs(3600)).into();
-        self.certify(params)
-    }
-
-    fn certify(&self, params: CertificateParams) -> Arc<ServerConfig> {
+    /// A server with a certificate by `params`.
+    pub fn certify(&self, params: CertificateParams) -> Arc<ServerConfig> {
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.0).expect("a certificate");
         let mut server = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -78,7 +69,8 @@ impl Authority {
     }
 }
 
-fn params(names: &[&str]) -> CertificateParams {
+/// A certificate for `names`, not signed yet.
+pub fn params(names: &[&str]) -> CertificateParams {
     let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
     CertificateParams::new(names).expect("names")
 }
