@@ -8,6 +8,7 @@ mod guard;
 mod health;
 mod login;
 mod page;
+mod reload;
 mod respond;
 mod router;
 mod serve;
@@ -17,6 +18,7 @@ mod status;
 use std::{net::Ipv4Addr, sync::Arc};
 
 use crate::{secret::LiveSecret, server::address::ListenAddress};
+pub use reload::{ReloadCause, ReloadHandle, ReloadReply, ReloadRequest};
 pub use router::router;
 pub use serve::serve;
 pub use state::{AdminState, RouteView, View};

@@ -27,6 +27,9 @@ use crate::{login::login_hint, server::html, token::error::TokenError};
 /// The time for a refresh that an operator asks for; longer than a token request takes.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// The time for a reload; longer than reading the configuration may take.
+const RELOAD_TIMEOUT: Duration = Duration::from_secs(30);
+
 type SharedState = State<Arc<AdminState>>;
 
 /// The admin listener as a service: pure routing, with no connection in it.
@@ -48,6 +51,7 @@ pub fn router(state: Arc<AdminState>) -> Router {
         .route("/", get_or_head(status_page))
         .route("/api/status", get_or_head(status))
         .route("/api/providers/{provider}/refresh", post_only(refresh))
+        .route("/api/reload", post_only(reload))
         .fallback(not_found)
         .layer(admitting(Audience::Operator));
 
@@ -182,6 +186,20 @@ async fn refresh(
     };
     let hint = login_hint(credential.provider(), Some(state.address()));
     respond::refresh_failed(&provider, &failure, &hint)
+}
+
+/// Reloads the configuration: 200, or 422 with the problems.
+async fn reload(State(state): SharedState, _: DrainedBody) -> Response {
+    let reply = match state.reloads() {
+        Some(reloads) => timeout(RELOAD_TIMEOUT, reloads.reload()).await,
+        None => Ok(None),
+    };
+    match reply {
+        Ok(Some(reply)) if reply.is_applied => respond::json(StatusCode::OK, &reply.report),
+        Ok(Some(reply)) => respond::json(StatusCode::UNPROCESSABLE_ENTITY, &reply.report),
+        Ok(None) => respond::no_reload("the process is about to end"),
+        Err(_) => respond::no_reload("the configuration is still being read; look at the log"),
+    }
 }
 
 fn run_blocking(

@@ -8,9 +8,13 @@ use std::{
     },
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
-use super::{guard::Guard, login::Logins};
+use super::{
+    guard::Guard,
+    login::Logins,
+    reload::{ReloadHandle, ReloadReply},
+};
 use tokio_util::task::TaskTracker;
 
 use crate::{
@@ -57,6 +61,8 @@ pub struct AdminState {
     draining: AtomicBool,
     limits: Limits,
     logins: Logins,
+    reloads: Option<ReloadHandle>,
+    last_reload: ArcSwapOption<ReloadReply>,
     tracker: TaskTracker,
 }
 
@@ -79,6 +85,8 @@ impl AdminState {
             draining: AtomicBool::new(false),
             limits: Limits::default(),
             logins: Logins::default(),
+            reloads: None,
+            last_reload: ArcSwapOption::empty(),
             tracker,
         }
     }
@@ -86,6 +94,27 @@ impl AdminState {
     /// Replaces the default limits.
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// Serves `POST /api/reload` with this handle.
+    pub fn with_reloads(self, reloads: ReloadHandle) -> Self {
+        Self {
+            reloads: Some(reloads),
+            ..self
+        }
+    }
+
+    /// Shows the outcome of a reload.
+    pub fn record_reload(&self, reply: ReloadReply) {
+        self.last_reload.store(Some(Arc::new(reply)));
+    }
+
+    pub(super) fn reloads(&self) -> Option<&ReloadHandle> {
+        self.reloads.as_ref()
+    }
+
+    pub(super) fn last_reload(&self) -> Option<Arc<ReloadReply>> {
+        self.last_reload.load_full()
     }
 
     pub(super) fn limits(&self) -> &Limits {

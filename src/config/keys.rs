@@ -135,7 +135,7 @@ const ADMIN: &[KeySpec] = &[
     key(
         "listen",
         Kind::NonEmptyString,
-        "The address and port, `unix:/path`, or \"off\".",
+        "The address and port, `unix:/path`, `systemd:NAME`, or \"off\".",
     )
     .with_format(Format::ListenOrOff)
     .with_default(|| json!(Admin::default().listen.to_string())),

@@ -23,7 +23,7 @@ use std::{
 use typed_arena::Arena;
 
 use super::{
-    Config, Environment,
+    Config, Environment, Positions,
     diagnostics::{Diagnostic, Diagnostics},
     location::Location,
     quote::quote,
@@ -98,6 +98,11 @@ impl<'e> BuildContext<'e> {
         Ok(trust)
     }
 
+    /// Returns the files beside the configuration and its secrets that were read.
+    fn files(&self) -> impl Iterator<Item = PathBuf> {
+        self.trusts.keys().cloned()
+    }
+
     /// Suggests one of `candidates`, as long as suggestions remain.
     fn suggest<'a>(
         &mut self,
@@ -136,6 +141,12 @@ pub(super) fn build<'a>(
         workers: runtime::workers(&root.section("runtime")),
         providers: providers.built,
         routes: routes.into_iter().filter_map(|route| route.built).collect(),
+        files: path
+            .into_iter()
+            .map(Path::to_owned)
+            .chain(context.files())
+            .collect(),
+        positions: Positions::default(),
     }
 }
 

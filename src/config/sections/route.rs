@@ -180,7 +180,9 @@ fn check_client_key(
     listen: &Spanned<ListenAddress>,
     guard: &Section<'_>,
 ) -> Result<(), Diagnostic> {
-    if listen.value.is_local() || guard.is_set("client_key") {
+    // Where systemd listens shows at the start, which warns then.
+    let is_unknown = matches!(listen.value, ListenAddress::Systemd(_));
+    if is_unknown || listen.value.is_local() || guard.is_set("client_key") {
         return Ok(());
     }
     let address = &listen.value;

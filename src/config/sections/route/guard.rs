@@ -1,6 +1,6 @@
 //! `[routes.NAME.guard]` to [`Guard`].
 
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::Ipv6Addr;
 
 use super::super::{BuildContext, secret};
 use crate::{
@@ -28,8 +28,10 @@ pub(super) fn build(
     {
         hosts.push(host.to_owned());
     }
+    let is_inherited = matches!(listen, Some(ListenAddress::Systemd(_)));
     Guard {
         hosts,
+        accepts_bound_hosts: is_inherited && !section.is_set("hosts"),
         client_key: secret::read(section, "client_key", context),
         max_body: section.size("max_body"),
     }
@@ -67,12 +69,8 @@ fn default_hosts(listen: Option<&ListenAddress>) -> Vec<String> {
     let mut hosts = ["localhost", "127.0.0.1", "[::1]"]
         .map(str::to_owned)
         .to_vec();
-    if let Some(ListenAddress::Tcp(address)) = listen {
-        let host = match address {
-            SocketAddr::V4(address) => address.ip().to_string(),
-            SocketAddr::V6(address) => format!("[{}]", address.ip()),
-        };
-        if !address.ip().is_unspecified() && !hosts.contains(&host) {
+    for host in listen.map(ListenAddress::host_names).unwrap_or_default() {
+        if !hosts.contains(&host) {
             hosts.push(host);
         }
     }
@@ -132,6 +130,8 @@ mod tests {
             hosts("10.1.2.3:1"),
             ["localhost", "127.0.0.1", "[::1]", "10.1.2.3"]
         );
-        assert_eq!(hosts("unix:/run/x"), ["localhost", "127.0.0.1", "[::1]"]);
+        for listen in ["unix:/run/x", "systemd:web", "localhost:1"] {
+            assert_eq!(hosts(listen), ["localhost", "127.0.0.1", "[::1]"]);
+        }
     }
 }
