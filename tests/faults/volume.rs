@@ -124,7 +124,7 @@ fn a_volume_that_turns_read_only_costs_no_login() {
     let Some(volume) = Volume::new() else { return };
     let sidecar = volume.run();
     let remount = |mode: &str| {
-        let script = format!("mount -o remount,{mode} \"$1\"");
+        let script = format!("mount -o remount,{mode} tmpfs \"$1\"");
         // A record that is being written keeps the volume busy.
         until("a remount", || {
             volume
@@ -147,12 +147,13 @@ fn a_volume_without_a_place_for_one_more_file_costs_no_login() {
     let sidecar = volume.run();
     let fill =
         "i=0; while : > \"$1/ballast-$i\" 2>/dev/null; do i=$((i+1)); test $i -lt 100000; done";
-    let limit = "mount -o remount,nr_inodes=$(($(df --output=iused \"$1\" | tail -1)+1)) \"$1\"";
+    let limit =
+        "mount -o remount,nr_inodes=$(($(df --output=iused \"$1\" | tail -1)+1)) tmpfs \"$1\"";
     volume.mounts.must(limit, volume.store());
     volume.mounts.run(fill, volume.store());
     volume.assert_nothing_is_spent(&sidecar);
     volume.mounts.must(
-        "rm -f \"$1\"/ballast-*; mount -o remount,nr_inodes=100 \"$1\"",
+        "rm -f \"$1\"/ballast-*; mount -o remount,nr_inodes=100 tmpfs \"$1\"",
         volume.store(),
     );
     volume.assert_well(sidecar);
