@@ -73,21 +73,29 @@ impl OpenStore {
     /// Opens the store of a configuration. Without logins, and unless the file names one, that is the memory: it needs no
     /// disk.
     fn of(config: &Config) -> Result<Self, Failure> {
+        Self::at(Self::location_for(config))
+    }
+
+    fn location_for(config: &Config) -> StoreLocation {
         let mut providers = config.providers.iter();
         let has_logins = providers.any(|provider| provider.grant_type.needs_login());
-        let location = match has_logins || config.store_is_given {
+        match has_logins || config.store_is_given {
             true => config.store.clone(),
             false => StoreLocation::Memory,
-        };
+        }
+    }
+
+    fn at(location: StoreLocation) -> Result<Self, Failure> {
         let store = store::open(&location).map_err(Failure::Store)?;
         Ok(Self { location, store })
     }
 
     /// Returns the store for a reloaded configuration: this one, or the first one on disk, once there are logins.
     fn for_reloaded(&self, config: &Config) -> Result<Self, Failure> {
-        match self.location {
-            StoreLocation::Memory => Self::of(config),
-            _ => Ok(self.clone()),
+        let location = Self::location_for(config);
+        match location == self.location || location == StoreLocation::Memory {
+            true => Ok(self.clone()),
+            false => Self::at(location),
         }
     }
 }

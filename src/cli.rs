@@ -8,8 +8,10 @@ mod demo;
 mod login;
 mod logout;
 mod presets;
+mod reload;
 mod run;
 mod schema;
+mod sidecar_address;
 mod status;
 mod terminal;
 mod token;
@@ -45,6 +47,7 @@ enum Command {
     Login(login::Arguments),
     Logout(logout::Arguments),
     Token(token::Arguments),
+    Reload(reload::Arguments),
     Presets(presets::Arguments),
     /// Print the JSON Schema of the configuration file
     Schema,
@@ -82,6 +85,7 @@ pub fn main() -> ExitCode {
         Command::Token(arguments) => token::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Reload(arguments) => reload::run(&arguments),
         Command::Presets(arguments) => presets::run(&arguments),
         Command::Schema => schema::run(),
     }
@@ -102,8 +106,9 @@ pub(crate) fn print(text: &str, status: ExitCode) -> ExitCode {
     }
 }
 
-/// Writes one line, `bearward: TEXT`, to standard error.
+/// Writes one line, `bearward: TEXT`, to standard error. The text may hold words of another server.
 pub(crate) fn print_error(text: &str) {
+    let text = terminal::printable(text);
     // With standard error closed, the exit status says it.
     let _ = writeln!(io::stderr().lock(), "bearward: {text}");
 }

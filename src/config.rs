@@ -173,6 +173,44 @@ pub fn load(path: &Path, environment: Environment<'_>) -> Result<(Config, Report
     parse_file(text, &file, Some(path), environment)
 }
 
+/// Loads the `[admin]` table alone, for a command that asks a running sidecar. The rest of the file may have errors.
+///
+/// It is `None` for `listen = "off"`, and for an invalid address. The report holds the problems of this table, which
+/// may be a key that only the sidecar can read.
+///
+/// # Errors
+/// The file cannot be read, or is not TOML.
+pub fn load_admin(
+    path: &Path,
+    environment: Environment<'_>,
+) -> Result<(Option<Admin>, Report), Report> {
+    let file = path.display().to_string();
+    let bytes = read_file(path).map_err(|error| unreadable(&file, &error))?;
+    let text = std::str::from_utf8(&bytes).map_err(|error| {
+        let error = FileError::not_utf8(&bytes, error.valid_up_to());
+        unreadable(&file, &error)
+    })?;
+    let mut diagnostics = diagnostics::Diagnostics::default();
+    let document = syntax::parse(text, &mut diagnostics);
+    if diagnostics.has_errors() {
+        return Err(diagnostics.into_report(&file, Some(&excerpt::Excerpts::new(text, None))));
+    }
+    let mut others = diagnostics::Diagnostics::default();
+    let mut parser = table::TableParser {
+        text,
+        is_valid: document.is_valid,
+        diagnostics: &mut others,
+    };
+    let root = parser.parse(&document.table, keys::ROOT, location::Location::new(0..0));
+    let root = section::Section::new(Rc::new(root));
+    let folder = path.parent().map(Path::to_owned);
+    let mut context = sections::BuildContext::new(environment, folder, diagnostics);
+    let admin = sections::build_admin(&root, &mut context);
+    let excerpts = excerpt::Excerpts::new(text, Some(&document.table));
+    let report = context.diagnostics.into_report(&file, Some(&excerpts));
+    Ok((admin, report))
+}
+
 /// Parses `text`, which reports call `file`. Relative paths in it are relative to the working
 /// folder.
 ///

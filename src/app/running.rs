@@ -204,7 +204,10 @@ impl Running {
             self.view(),
             self.tracker.clone(),
         );
+        let hosts = self.config.admin.iter();
+        let hosts = hosts.flat_map(|admin| admin.hosts.iter().cloned());
         let state = state
+            .with_hosts(hosts.collect())
             .with_limits(self.config.limits)
             .with_reloads(self.reloads.handle().clone());
         self.admin = Some(AdminListener::start(bound, state)?);

@@ -140,6 +140,13 @@ const ADMIN: &[KeySpec] = &[
     .with_format(Format::ListenOrOff)
     .with_default(|| json!(Admin::default().listen.to_string())),
     key(
+        "hosts",
+        Kind::Strings,
+        "Further accepted Host names, without ports: those of an ingress. The host of a provider's \
+         redirect_uri is accepted at /login and /callback.",
+    )
+    .with_default(|| json!(Admin::default().hosts)),
+    key(
         "key",
         Kind::Secret,
         "The key for status, page, login and refresh. Required where other machines can connect.",

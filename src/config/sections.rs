@@ -1,9 +1,11 @@
 //! Builds the components' types from the tables of the file, one module a table.
 
+mod accepted_hosts;
 mod admin;
 mod connection;
 mod drain;
 mod endpoint;
+mod guard_key;
 mod hosts;
 mod limits;
 mod listeners;
@@ -30,7 +32,7 @@ use super::{
     section::Section,
     suggestion::nearest,
 };
-use crate::tls::Trust;
+use crate::{admin::Admin, tls::Trust};
 
 /// The maximum number of provider names that a suggestion is searched for. Each search compares all
 /// names.
@@ -148,6 +150,12 @@ pub(super) fn build<'a>(
             .collect(),
         positions: Positions::default(),
     }
+}
+
+/// Builds the admin listener alone.
+pub(super) fn build_admin(root: &Section<'_>, context: &mut BuildContext<'_>) -> Option<Admin> {
+    let admin = admin::build(&root.section("admin"), context)?;
+    Some(admin.value)
 }
 
 /// Reports a file that configures nothing, or forwards nothing.

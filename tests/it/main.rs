@@ -40,6 +40,7 @@ mod killed;
 mod login_browser;
 mod login_command;
 mod login_secrecy;
+mod login_start;
 mod logins;
 mod refresh_tokens;
 mod shared_store;
@@ -82,6 +83,7 @@ mod upstream_http2_streaming;
 
 // The process: what it tells, what it keeps to itself, how it is used and how it ends.
 mod admin;
+mod admin_key;
 mod commands;
 mod core_dumps;
 mod demo;
