@@ -33,7 +33,7 @@
 //! | moves to another address | 200: pooled connections are used while they last | ready | [`names`] |
 //! | is asked for at a silent name server | 504 `upstream-timeout`; other routes 200 | ready | [`names`] |
 //! | **time of day** jumps by hours, between starts too | 200 | ready | [`clocks`] |
-//! | process stopped for longer than a token lives | 200 with a new token | ready | [`clocks`], `tests/it/expired_token.rs` |
+//! | process stopped for longer than a token lives | 200 with a new token, or 503 and soon 200 | ready | [`clocks`], `tests/it/expired_token.rs` |
 //! | **store** on a full volume, a read-only one, one without inodes | 503 `token-unavailable` once the token ends; nothing is spent | `store` | [`volume`] |
 //! | record corrupt, foreign, a link, readable by others; folder unusable; file too large | 503; the others 200 | `store` | `tests/it/store.rs` |
 //! | process killed at any instant, two processes on one store | no login is lost | | `tests/it/killed.rs`, `shared_store.rs` |

@@ -27,6 +27,8 @@ use crate::support::{
 
 /// The first refresh token of the provider `login`.
 const FIRST_REFRESH_TOKEN: &str = "refresh-0";
+/// How long the API accepts a token that has expired: a request may be on its way for a while where processors are few.
+const GRACE: Duration = Duration::from_millis(700);
 /// The secret of both clients.
 pub(crate) const CLIENT_SECRET: &str = "the-secret-of-the-client";
 /// Both providers; their routes have the same names.
@@ -95,7 +97,10 @@ impl FaultyServer {
             None => "http://127.0.0.1",
         };
         let shared = Arc::new(Shared {
-            issuer: Arc::default(),
+            issuer: Arc::new(Issuer {
+                grace: GRACE,
+                ..Issuer::default()
+            }),
             lifetime,
             certificate,
             fault: Mutex::default(),

@@ -137,6 +137,8 @@ pub fn gzipped(response: &[u8]) -> Vec<u8> {
 #[derive(Default)]
 pub struct Issuer {
     tokens: Mutex<Vec<(String, Instant)>>,
+    /// How long a token is accepted beyond its lifetime: for the time that a request is on its way.
+    pub grace: Duration,
 }
 
 impl Issuer {
@@ -144,7 +146,8 @@ impl Issuer {
     pub fn issue(&self, seconds: u64) -> Vec<u8> {
         let mut tokens = lock(&self.tokens);
         let token = format!("token-{}", tokens.len());
-        tokens.push((token.clone(), Instant::now() + Duration::from_secs(seconds)));
+        let end = Instant::now() + Duration::from_secs(seconds) + self.grace;
+        tokens.push((token.clone(), end));
         token_response(&token, seconds)
     }
 
