@@ -136,7 +136,8 @@ pub fn gzipped(response: &[u8]) -> Vec<u8> {
 /// Issues tokens, and tells which are still valid.
 #[derive(Default)]
 pub struct Issuer {
-    tokens: Mutex<Vec<(String, Instant)>>,
+    /// All tokens, each with its end.
+    pub tokens: Mutex<Vec<(String, Instant)>>,
     /// How long a token is accepted beyond its lifetime: for the time that a request is on its way.
     pub grace: Duration,
 }
