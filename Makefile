@@ -5,13 +5,17 @@ IMAGE ?= bearward
 PEERS := tests/peers
 
 .DEFAULT_GOAL := build
-.PHONY: build test unit fmt fmt-check lint deny peers tools bench fuzz demo image clean
+.PHONY: build test faults unit fmt fmt-check lint deny peers tools bench fuzz demo image clean
 
 build:
 	$(CARGO) build --release --locked
 
 test: fmt-check lint deny tools peers
 	$(CARGO) test --workspace --locked --no-fail-fast
+
+# The fault suite alone. Its tests wait most of the time, so that many run beside each other.
+faults: tools
+	RUST_TEST_THREADS=16 $(CARGO) test --locked --test faults
 
 # The tests that need only Rust.
 unit:

@@ -1,10 +1,10 @@
 #!/bin/sh
-# Sees to it that what the tests need is there: node (20 or newer), npm, curl, openssl, setpriv, and Chromium with its
-# driver. Installs what is missing from Debian's packages, quietly.
+# Sees to it that what the tests need is there: node (20 or newer), npm, curl, openssl, setpriv, faketime,
+# and Chromium with its driver. Installs what is missing from Debian's packages, quietly.
 set -eu
 
 missing=""
-for tool in node npm curl openssl setpriv chromium chromedriver; do
+for tool in node npm curl openssl setpriv faketime chromium chromedriver; do
     command -v "$tool" >/dev/null 2>&1 && continue
     case $tool in
         node) missing="$missing nodejs" ;;

@@ -42,6 +42,7 @@ struct Route {
     name: String,
     upstream: String,
     listen: SocketAddr,
+    lines: String,
 }
 
 impl Home {
@@ -103,11 +104,17 @@ impl Home {
     }
 
     /// A route of the same name to `upstream`.
-    pub fn route(mut self, name: &str, upstream: &str) -> Self {
+    pub fn route(self, name: &str, upstream: &str) -> Self {
+        self.route_with(name, upstream, "")
+    }
+
+    /// The same with further lines.
+    pub fn route_with(mut self, name: &str, upstream: &str, lines: &str) -> Self {
         self.routes.push(Route {
             name: name.into(),
             upstream: upstream.into(),
             listen: ports::unused(),
+            lines: lines.into(),
         });
         self
     }
@@ -261,11 +268,12 @@ impl Home {
             name,
             upstream,
             listen,
+            lines,
         } in &self.routes
         {
             let _ = write!(
                 text,
-                "[routes.{name}]\nlisten = \"{listen}\"\nupstream = \"{upstream}\"\nprovider = \"{name}\"\n\n"
+                "[routes.{name}]\nlisten = \"{listen}\"\nupstream = \"{upstream}\"\nprovider = \"{name}\"\n{lines}\n"
             );
         }
         // Moved into its place: a sidecar that runs may be reading it.
@@ -308,16 +316,7 @@ impl Home {
     /// Starts the sidecar in another way: through `wrapper`, whose last arguments the command becomes.
     #[track_caller]
     pub fn run_through(&self, wrapper: &[&str]) -> Sidecar {
-        let inner = self.command(&["run"]);
-        let mut outer = Command::new(wrapper[0]);
-        outer
-            .args(&wrapper[1..])
-            .arg(inner.get_program())
-            .args(inner.get_args())
-            .env_clear();
-        for (name, value) in inner.get_envs() {
-            outer.env(name, value.unwrap_or_default());
-        }
+        let mut outer = sidecar::wrapped(&self.command(&["run"]), wrapper);
         sidecar::serving(&mut outer, self.admin)
     }
 

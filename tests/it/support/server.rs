@@ -40,6 +40,14 @@ struct Accepting {
 impl Server {
     /// Starts one; `serve` gets each connection and its number, counted from 0.
     pub fn start(serve: impl Fn(TcpStream, usize) + Send + Sync + 'static) -> Self {
+        Self::start_at(ports::unused(), serve)
+    }
+
+    /// As [`Server::start`], at an address of the test's choice.
+    pub fn start_at(
+        address: SocketAddr,
+        serve: impl Fn(TcpStream, usize) + Send + Sync + 'static,
+    ) -> Self {
         let shared = Arc::new(Shared {
             serve: Box::new(serve),
             connections: AtomicUsize::new(0),
@@ -47,7 +55,7 @@ impl Server {
             panicked: AtomicBool::new(false),
         });
         let server = Self {
-            address: ports::unused(),
+            address,
             shared,
             accepting: Mutex::new(None),
         };

@@ -31,6 +31,20 @@ pub fn command(arguments: &[&str]) -> Command {
     command
 }
 
+/// `inner`, started through `wrapper`, whose last arguments the command becomes.
+pub fn wrapped(inner: &Command, wrapper: &[&str]) -> Command {
+    let mut outer = Command::new(wrapper[0]);
+    outer
+        .args(&wrapper[1..])
+        .arg(inner.get_program())
+        .args(inner.get_args())
+        .env_clear();
+    for (name, value) in inner.get_envs() {
+        outer.env(name, value.unwrap_or_default());
+    }
+    outer
+}
+
 /// Runs a command of the binary to its end, which has to come in time.
 #[track_caller]
 pub fn run_to_end(arguments: &[&str], environment: &[(String, String)]) -> Output {

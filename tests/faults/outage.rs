@@ -1,13 +1,13 @@
 //! The token endpoint goes away, and comes back.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
 };
 
 use crate::support::{
-    patience::{Gate, PATIENCE, until},
+    patience::{Gate, PATIENCE, lock, until},
     problem::assert_problem,
     protected_api::ProtectedApi,
     setup::Setup,
@@ -19,16 +19,20 @@ use crate::support::{
 #[test]
 fn serves_until_the_token_ends_then_says_so_then_serves_again() {
     let issuer = Arc::new(Issuer::default());
+    let issued = Arc::new(Mutex::new(Instant::now()));
     let tokens = TokenEndpoint::start({
-        let issuer = issuer.clone();
-        move |_, _| issuer.issue(3)
+        let (issuer, issued) = (issuer.clone(), issued.clone());
+        move |_, _| {
+            *lock(&issued) = Instant::now();
+            issuer.issue(3)
+        }
     });
     let api = ProtectedApi::start(issuer.clone());
     let sidecar = Setup::new(&tokens, api.origin()).start_ready();
     assert_eq!(sidecar.get("/").status, 200);
 
     tokens.down();
-    let last_token = issuer.last_issued();
+    let last_token = *lock(&issued);
     let mut served = 0;
     let first_refusal = loop {
         let answer = sidecar.get("/");
