@@ -4,6 +4,7 @@ mod admin;
 mod connection;
 mod drain;
 mod endpoint;
+mod guard_key;
 mod hosts;
 mod limits;
 mod listeners;

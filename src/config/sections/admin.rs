@@ -1,6 +1,6 @@
 //! `[admin]` to [`Admin`].
 
-use super::{BuildContext, listeners, secret};
+use super::{BuildContext, guard_key, listeners};
 use crate::{
     admin::Admin,
     config::{section::Section, spanned::Spanned},
@@ -11,7 +11,7 @@ pub(super) fn build(
     section: &Section<'_>,
     context: &mut BuildContext<'_>,
 ) -> Option<Spanned<Admin>> {
-    let key = secret::read(section, "key", context);
+    let key = guard_key::read(section, "key", context);
     let Some(listen) = section.string("listen") else {
         let default = Admin::default();
         return Some(Spanned {
