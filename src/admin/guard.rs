@@ -1,13 +1,14 @@
 //! Access to the admin listener: an accepted Host, the same origin, and the key. Decides only.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use http::{HeaderMap, Uri, Version, header, request::Parts, uri::Authority};
+use http::{HeaderMap, Uri, Version, header, request::Parts};
 
 use crate::{
     secret::Secret,
     server::{
         address::ListenAddress,
-        origin_guard::{CrossSiteRule, OriginGuard, RequestedHost, is_navigation},
+        origin_guard::{CrossSiteRule, OriginGuard, is_navigation},
+        requested_host::RequestedHost,
     },
 };
 
@@ -80,7 +81,6 @@ impl Guard {
         // HTTP/1.0, which no browser speaks, may name no host; some probes speak it.
         let is_optional = any_host || parts.version == Version::HTTP_10;
         let host = requested_host(&parts.uri, &parts.headers, is_optional)?;
-        let host = host.as_ref().map(RequestedHost::from);
 
         if !any_host && host.is_some_and(|host| !self.origin.accepts_host(host.name)) {
             return Err(Refusal::UnknownHost);
@@ -96,29 +96,22 @@ impl Guard {
 
 /// The host that a request names. An absolute-form target has to name the same as `Host`; RFC 9112 §3.2.2 would let the
 /// target win, and no honest client sends two.
-fn requested_host(
+fn requested_host<'a>(
     uri: &Uri,
-    headers: &HeaderMap,
+    headers: &'a HeaderMap,
     is_optional: bool,
-) -> Result<Option<Authority>, Refusal> {
+) -> Result<Option<RequestedHost<'a>>, Refusal> {
     let mut fields = headers.get_all(header::HOST).iter();
     let host = match (fields.next(), fields.next()) {
-        (Some(field), None) => {
-            let host: Authority = field.as_bytes().try_into().map_err(|_| Refusal::BadHost)?;
-            Some(host)
-        }
-        (None, _) if is_optional => None,
+        (Some(field), None) => field.to_str().map_err(|_| Refusal::BadHost)?,
+        (None, _) if is_optional && uri.authority().is_none() => return Ok(None),
+        (None, _) if is_optional => return Err(Refusal::UnknownHost),
         _ => return Err(Refusal::BadHost),
     };
-    if host
-        .as_ref()
-        .is_some_and(|host| host.as_str().contains('@'))
-    {
-        return Err(Refusal::BadHost);
-    }
+    let requested = RequestedHost::parse(host).ok_or(Refusal::BadHost)?;
     match uri.authority() {
-        Some(target) if Some(target) != host.as_ref() => Err(Refusal::UnknownHost),
-        _ => Ok(host),
+        Some(target) if !target.as_str().eq_ignore_ascii_case(host) => Err(Refusal::UnknownHost),
+        _ => Ok(Some(requested)),
     }
 }
 

@@ -64,7 +64,17 @@ fn a_rebound_name_is_refused() {
             "{host}"
         );
     }
-    for host in ["", "a b", "user@localhost", "localhost:x:y", "localhost/"] {
+    for host in [
+        "",
+        "a b",
+        "user@localhost",
+        "localhost:x:y",
+        "localhost/",
+        "localhost:x",
+        "localhost:99999",
+        "[::1]evil",
+        "[::1",
+    ] {
         assert_eq!(
             checked(LOCAL, Operator, None, &[("host", host)]),
             Err(Refusal::BadHost),
