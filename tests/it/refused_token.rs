@@ -118,6 +118,32 @@ fn an_upstream_that_refuses_fresh_tokens_too_does_not_wear_out_the_token_endpoin
 }
 
 #[test]
+fn an_upstream_that_accepts_and_refuses_in_turn_does_not_wear_out_the_token_endpoint() {
+    let tokens = numbered_tokens();
+    // As two nodes behind one address, of which one has lost its keys.
+    let requests = AtomicUsize::new(0);
+    let upstream =
+        Upstream::answering(
+            move |_| match requests.fetch_add(1, Ordering::Relaxed) % 2 {
+                0 => ok("fine"),
+                _ => answer("401 Unauthorized", "", "lost"),
+            },
+        );
+    let sidecar = Setup::new(&tokens, upstream.origin()).start_ready();
+    let statuses: Vec<u16> = (0..40).map(|_| sidecar.get("/").status).collect();
+    assert_eq!(
+        tokens.count(),
+        4,
+        "one at the start, three renewals in a minute"
+    );
+    assert!(statuses[..4].iter().all(|status| *status == 200));
+    assert!(
+        statuses[4..].contains(&401) && statuses[4..].contains(&200),
+        "refusals are passed on, and the token stays in use: {statuses:?}"
+    );
+}
+
+#[test]
 fn which_answers_mean_that_is_configured() {
     let tokens = numbered_tokens();
     let upstream = Upstream::answering(|request| match request.head.value("authorization") {
