@@ -160,6 +160,9 @@ fn a_callers_own_parameter_of_that_name_is_removed() {
         "access_token=evil&access_token=evil",
         "access%5Ftoken=evil",
         "access_token",
+        "a=1;access_token=evil",
+        "access_token=evil;b=2",
+        "a=1;access%5ftoken=evil;b=2",
     ] {
         let target = upstream
             .head_through(sidecar.address(), &format!("/a?x=1&{query}&y=2"), "")
