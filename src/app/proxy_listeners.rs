@@ -6,10 +6,11 @@ use tokio::sync::Semaphore;
 
 use super::{sockets::Sockets, workers::ProxyListener};
 use crate::{
+    clock::SystemClock,
     config::Config,
     login::login_hint,
     proxy::{
-        client_connection::ListenerState,
+        client_connection::{ListenerState, RefusedKeyLog},
         route::Route,
         table::{ActiveRoute, Table},
         upstream::RouteUpstream,
@@ -52,6 +53,7 @@ impl RouteBuilder<'_> {
             routes: Arc::new(Table::new(routes)).into(),
             connections: self.metrics.listener(&bound.address().to_string()),
             unrouted: self.metrics.route(""),
+            refused_keys: RefusedKeyLog::new(bound.address(), self.metrics, Arc::new(SystemClock)),
         };
         ProxyListener {
             bound: bound.clone(),

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv6Addr, SocketAddr};
 
-use super::super::{BuildContext, secret};
+use super::super::{BuildContext, guard_key};
 use crate::{
     config::{diagnostics::Diagnostic, quote::quote, section::Section, spanned::Spanned},
     proxy::route::Guard,
@@ -30,7 +30,7 @@ pub(super) fn build(
     }
     Guard {
         hosts,
-        client_key: secret::read(section, "client_key", context),
+        client_key: guard_key::read(section, "client_key", context),
         max_body: section.size("max_body"),
     }
 }
