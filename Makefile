@@ -64,8 +64,9 @@ fuzz:
 demo:
 	$(CARGO) run --release --locked -- demo
 
+# A release names the base images by digest: `make image BASES="--build-arg BUILD_IMAGE=rust@sha256:… …"`.
 image:
-	docker build --tag $(IMAGE) .
+	docker build $(BASES) --tag $(IMAGE) .
 
 clean:
 	$(CARGO) clean

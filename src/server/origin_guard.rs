@@ -3,7 +3,7 @@
 //! Any page in a browser on this machine can send requests to loopback. The accepted Host names defeat DNS rebinding;
 //! Fetch Metadata and `Origin` tell a request of another site's page.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use http::{HeaderMap, HeaderName, header};
 
@@ -194,12 +194,12 @@ fn is_own_address(name: &str, address: &ListenAddress) -> bool {
         .strip_prefix('[')
         .and_then(|name| name.strip_suffix(']'))
         .unwrap_or(name);
-    match (address, literal.parse::<IpAddr>()) {
-        (ListenAddress::Tcp(address), Ok(literal)) => {
-            address.ip().is_unspecified() || address.ip() == literal
-        }
-        _ => false,
-    }
+    let Ok(literal) = literal.parse::<IpAddr>() else {
+        return false;
+    };
+    let own = address.tcp_addresses();
+    let mut own = own.iter().map(SocketAddr::ip);
+    own.any(|own| own.is_unspecified() || own == literal)
 }
 
 fn is_foreign_site(site: &[u8]) -> bool {
