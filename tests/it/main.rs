@@ -62,7 +62,6 @@ mod slow_callers;
 mod unix_listener;
 
 // Its way on and the answer's way back.
-mod answers;
 mod api_base;
 mod api_fields;
 mod connections;
@@ -73,6 +72,8 @@ mod gone_clients;
 mod grpc;
 mod hostile_upstreams;
 mod injection;
+mod own_responses;
+mod responses;
 mod route_certificate;
 mod route_proxy;
 mod streaming;

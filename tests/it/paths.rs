@@ -35,7 +35,7 @@ fn get_bytes(sidecar: &Sidecar, target: &[u8]) -> Answer {
     )
 }
 
-const AMBIGUOUS: [&[u8]; 25] = [
+const AMBIGUOUS: [&[u8]; 31] = [
     b"/v1/..",
     b"/v1/../admin",
     b"/v1/./a",
