@@ -56,6 +56,7 @@ mod http2_endings;
 mod http2_streams;
 mod limits;
 mod localhost;
+mod mutated_requests;
 mod paths;
 mod routing;
 mod slow_callers;
