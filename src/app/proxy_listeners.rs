@@ -6,6 +6,7 @@ use std::{
 };
 
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use super::{next_routes::NextRoutes, sockets::ProxySockets, workers::ProxyListener};
 use crate::{
@@ -74,10 +75,8 @@ impl ProxyListeners {
         let mut tables = next.tables();
         let is_gone = |address: &ListenAddress| !next.sockets.contains(address);
         let gone = self.listeners.extract_if(.., |address, _| is_gone(address));
-        let listeners: Vec<_> = gone.map(|(_, listener)| listener).collect();
-        for listener in &listeners {
-            listener.shutdown.start_drain();
-        }
+        let listeners: Vec<_> = gone.map(|(_, listener)| listener.shutdown).collect();
+        listeners.iter().for_each(Shutdown::start_drain);
         for (address, listener) in &self.listeners {
             let table = tables.remove(address).unwrap_or_default();
             listener.state.limits.store(Arc::new(next.limits));
@@ -91,6 +90,7 @@ impl ProxyListeners {
             let before = self.routes.drain(..);
             before
                 .filter(|active| !names.contains(&active.route.name))
+                .map(|active| active.cut.clone())
                 .collect()
         };
         self.sockets = next.sockets;
@@ -115,11 +115,11 @@ impl ProxyListeners {
     }
 }
 
-/// What a new configuration has removed, while it drains.
+/// The ends of what a new configuration has removed. It holds no socket and no upstream while they drain.
 #[derive(Debug)]
 pub(super) struct Removed {
-    listeners: Vec<ProxyListener>,
-    routes: Vec<Arc<ActiveRoute>>,
+    listeners: Vec<Shutdown>,
+    routes: Vec<CancellationToken>,
 }
 
 impl Removed {
@@ -130,11 +130,7 @@ impl Removed {
 
     /// Cuts the connections and tunnels that are left.
     pub(super) fn cut(&self) {
-        for listener in &self.listeners {
-            listener.shutdown.cut();
-        }
-        for active in &self.routes {
-            active.cut.cancel();
-        }
+        self.listeners.iter().for_each(Shutdown::cut);
+        self.routes.iter().for_each(CancellationToken::cancel);
     }
 }
