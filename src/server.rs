@@ -17,6 +17,7 @@ pub mod listener;
 pub mod listening;
 pub mod origin_guard;
 pub mod problem;
+mod referer;
 pub mod requested_host;
 pub mod serve;
 pub mod share;

@@ -1,5 +1,6 @@
 //! TLS trust: PEM files and the system's roots become rustls configurations.
 
+mod certificate_fault;
 mod client_certificate;
 
 use std::{
@@ -12,7 +13,10 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 
 use self::client_certificate::ClientCertificateResolver;
-pub use self::client_certificate::{ClientCertificate, ClientCertificateError};
+pub use self::{
+    certificate_fault::CertificateFault,
+    client_certificate::{ClientCertificate, ClientCertificateError},
+};
 
 /// The certificate authorities that a connection trusts: the system's, and those of a PEM file.
 ///

@@ -34,7 +34,7 @@ fn hyper_sees_the_messages_that_the_gate_sees_and_no_ambiguous_one() {
 
 #[test]
 fn a_path_is_read_as_any_server_would_and_rules_mean_what_they_say() {
-    run("path", checks::path::check, 20_000);
+    run("path", checks::path::check, 100_000);
 }
 
 #[test]

@@ -10,7 +10,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::{next_routes::NextRoutes, sockets::ProxySockets, workers::ProxyListener};
 use crate::{
-    proxy::{client_connection::ListenerState, route::Route, table::ActiveRoute},
+    clock::SystemClock,
+    proxy::{
+        client_connection::{ListenerState, RefusedKeyLog},
+        route::Route,
+        table::ActiveRoute,
+    },
     server::{address::ListenAddress, limits::Limits, shutdown::Shutdown},
     telemetry::metrics::Metrics,
 };
@@ -46,6 +51,7 @@ impl ProxyListeners {
                 routes: Arc::new(table).into(),
                 connections: metrics.listener(&bound.address().to_string()),
                 unrouted: metrics.route(""),
+                refused_keys: RefusedKeyLog::new(bound.address(), metrics, Arc::new(SystemClock)),
             };
             let listener = ProxyListener {
                 bound: bound.clone(),

@@ -81,7 +81,8 @@ impl FromStr for AllowRule {
             ));
         }
         let path = path.strip_prefix('/').ok_or_else(malformed)?;
-        if path.contains(['%', '?', '#', '\\']) || !path.is_ascii() {
+        let is_unreadable = |letter: char| "%?#\\".contains(letter) || letter.is_control();
+        if path.contains(is_unreadable) || !path.is_ascii() {
             return Err(format!(
                 "{text:?} can match nothing: rules are for paths as they read decoded, without a query"
             ));
@@ -184,6 +185,7 @@ mod tests {
             "GET",
             "GET v1",
             "GET /a b",
+            "GET /a\u{1}b",
             "GET /a*",
             "G@T /a",
         ] {

@@ -172,27 +172,38 @@ impl PreparedQuery {
     }
 
     /// Writes the client's query without the parameters of these names, then the parameters (RFC 6750 §2.3).
+    ///
+    /// Some servers separate parameters by `;` as well (HTML 4.01, appendix B.2.2), so both end a parameter here.
     pub fn write(&self, target: &mut Vec<u8>, client: &str, uuid: &RequestUuid) {
-        let is_replaced = |parameter: &str| {
-            let mut pairs = form_urlencoded::parse(parameter.as_bytes());
-            pairs
-                .next()
-                .is_some_and(|(name, _)| self.names.iter().any(|own| *own == name))
-        };
         let own = match self.pairs.contains(ENCODED_UUID_MARK) {
             true => Cow::Owned(self.pairs.replace(ENCODED_UUID_MARK, uuid.as_str())),
             false => Cow::Borrowed(self.pairs.as_str()),
         };
-        let client = client
-            .split('&')
-            .filter(|parameter| !client.is_empty() && !is_replaced(parameter));
-        let own = Some(&*own).filter(|own| !own.is_empty());
-        let mut separator = b'?';
-        for parameter in client.chain(own) {
-            target.push(separator);
+        let (mut is_first, mut read) = (true, 0);
+        let mut write = |separator: u8, parameter: &str| {
+            target.push(if is_first { b'?' } else { separator });
             target.extend_from_slice(parameter.as_bytes());
-            separator = b'&';
+            is_first = false;
+        };
+        for parameter in client.split(['&', ';']).filter(|_| !client.is_empty()) {
+            if !self.replaces(parameter) {
+                // What stays keeps the separator before it.
+                let separator = client.as_bytes()[..read].last();
+                write(*separator.unwrap_or(&b'&'), parameter);
+            }
+            read += parameter.len() + 1;
         }
+        if !own.is_empty() {
+            write(b'&', &own);
+        }
+    }
+
+    /// Whether a parameter of the client has one of these names.
+    fn replaces(&self, parameter: &str) -> bool {
+        let mut pairs = form_urlencoded::parse(parameter.as_bytes());
+        pairs
+            .next()
+            .is_some_and(|(name, _)| self.names.iter().any(|own| *own == name))
     }
 }
 
@@ -202,4 +213,36 @@ fn spellings(name: &str, value: &str) -> [String; 2] {
         .append_pair(name, value)
         .finish();
     [encoded, format!("{name}={value}")]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replaced_parameter_goes_at_either_separator_and_the_rest_stays() {
+        let query = PreparedQuery {
+            names: vec!["access_token".to_owned()],
+            pairs: "access_token=ours".to_owned(),
+            secret_pairs: Vec::new(),
+        };
+        for (client, written) in [
+            ("", "?access_token=ours"),
+            ("a=1", "?a=1&access_token=ours"),
+            ("a=1;access_token=mine", "?a=1&access_token=ours"),
+            ("access_token=mine;b=2", "?b=2&access_token=ours"),
+            ("a=1;access_token=mine&b=2", "?a=1&b=2&access_token=ours"),
+            ("a=1&access%5Ftoken=mine;b=2", "?a=1;b=2&access_token=ours"),
+            ("a;b&;&c;", "?a;b&;&c;&access_token=ours"),
+            ("access_token;access_token=", "?access_token=ours"),
+            (
+                "xaccess_token=1;access_tokenx=2",
+                "?xaccess_token=1;access_tokenx=2&access_token=ours",
+            ),
+        ] {
+            let mut target = Vec::new();
+            query.write(&mut target, client, &RequestUuid::default());
+            assert_eq!(String::from_utf8(target).unwrap(), written, "{client}");
+        }
+    }
 }

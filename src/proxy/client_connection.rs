@@ -6,8 +6,12 @@ use arc_swap::ArcSwap;
 
 use super::{table::Table, worker::Worker};
 use crate::{
-    server::{connection::ConnectionState, limits::Limits, share::ConnectionPermit, timer::Timer},
-    telemetry::metrics::{Gauge, RouteMetrics},
+    clock::Clock,
+    server::{
+        address::ListenAddress, connection::ConnectionState, limits::Limits,
+        share::ConnectionPermit, timer::Timer,
+    },
+    telemetry::metrics::{Gauge, Metrics, RefusedKeys, RouteMetrics},
 };
 
 /// The state that all connections of one listener share.
@@ -21,6 +25,8 @@ pub struct ListenerState {
     pub connections: Arc<Gauge>,
     /// Counts the requests that no route takes.
     pub unrouted: Arc<RouteMetrics>,
+    /// Counts and logs the refused client keys.
+    pub refused_keys: RefusedKeyLog,
 }
 
 impl ListenerState {
@@ -28,6 +34,31 @@ impl ListenerState {
     pub fn count_connection(&self) -> ConnectionCount {
         self.connections.inc();
         ConnectionCount(self.connections.clone())
+    }
+}
+
+/// The refused client keys of one listener.
+#[derive(Debug)]
+pub struct RefusedKeyLog {
+    listener: Box<str>,
+    refused: Arc<RefusedKeys>,
+    clock: Arc<dyn Clock>,
+}
+
+impl RefusedKeyLog {
+    /// Makes the log of the listener with this address.
+    pub fn new(listener: &ListenAddress, metrics: &Metrics, clock: Arc<dyn Clock>) -> Self {
+        let listener = listener.to_string();
+        Self {
+            refused: metrics.refused_keys(&listener),
+            listener: listener.into(),
+            clock,
+        }
+    }
+
+    /// Counts a refused key, and logs one line a second at most.
+    pub fn record(&self) {
+        self.refused.record(&self.listener, self.clock.now());
     }
 }
 

@@ -7,8 +7,8 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 /// Decodes a path for matching: percent escapes are resolved once.
 ///
 /// # Errors
-/// The ambiguity: a `.` or `..` segment in any spelling, an escaped `/`, `\` or NUL, a bare `\`, an invalid escape, or a
-/// byte outside ASCII.
+/// The ambiguity: a `.` or `..` segment in any spelling, an escaped `/`, `\` or control byte, a bare `\`, an invalid
+/// escape, or a byte outside ASCII.
 pub fn decode(path: &[u8]) -> Result<Cow<'_, str>, &'static str> {
     if path.is_empty() {
         return Ok(Cow::Borrowed("/"));
@@ -21,7 +21,8 @@ pub fn decode(path: &[u8]) -> Result<Cow<'_, str>, &'static str> {
     for byte in &*decoded {
         match byte {
             b'\\' => return Err("a backslash in the path"),
-            0 => return Err("a NUL in the path"),
+            // Some servers end a path there, others leave it out: `/..%0d/` is `/../` to them.
+            0..0x20 | 0x7F => return Err("a control byte in the path"),
             _ => {}
         }
     }
@@ -171,6 +172,11 @@ mod tests {
             b"/a%5Cb",
             b"/a\\b",
             b"/a%00b",
+            b"/a%09b",
+            b"/a%0ab",
+            b"/a/..%0d/b",
+            b"/a%1fb",
+            b"/a%7Fb",
             b"/a%zz",
             b"/a%2",
             b"/a%",
@@ -228,6 +234,7 @@ mod tests {
         fn nothing_that_is_read_has_a_dot_segment(path in prop::collection::vec(any::<u8>(), 0..60)) {
             if let Ok(read) = decode(&path) {
                 prop_assert!(read.split('/').all(|segment| segment != "." && segment != ".."));
+                prop_assert!(!read.bytes().any(|byte| byte.is_ascii_control()));
                 prop_assert_eq!(read.matches('/').count(), path.iter().filter(|byte| **byte == b'/').count().max(usize::from(path.is_empty())));
             }
         }

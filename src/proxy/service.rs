@@ -17,6 +17,7 @@ use super::{
     guard, inject, respond, response,
     upgrade::{self, Tunnel},
 };
+use crate::server::problem::ProblemKind;
 
 /// The proxy, as one client connection uses it.
 #[derive(Clone, Debug)]
@@ -55,7 +56,12 @@ impl Proxy {
         match self.handle(&mut parts, body, &mut exchange).await {
             Ok(Outcome::Response(response)) => Ok(respond::upstream(response, exchange)),
             Ok(Outcome::Tunnel(tunnel)) => Ok(tunnel.start(&self.connection, exchange)),
-            Err(ProxyError::Refused(refusal)) => Ok(respond::refusal(&refusal, &parts, exchange)),
+            Err(ProxyError::Refused(refusal)) => {
+                if refusal.kind == ProblemKind::ClientKeyRequired {
+                    self.connection.listener.refused_keys.record();
+                }
+                Ok(respond::refusal(&refusal, &parts, exchange))
+            }
             Err(ProxyError::ClientGone) => Err(ClientGone),
         }
     }

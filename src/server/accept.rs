@@ -98,3 +98,61 @@ fn is_about_one_connection(error: &io::Error) -> bool {
         ConnectionAborted | ConnectionRefused | ConnectionReset | NotConnected
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use tokio::{io::AsyncReadExt, io::AsyncWriteExt, net::UnixStream, task::LocalSet};
+
+    use super::*;
+    use crate::server::{
+        address::ListenAddress, listener::Bound, serve::LocalExecutor, share::shares,
+    };
+
+    #[tokio::test]
+    async fn a_panic_ends_its_own_connection_and_neither_the_worker_nor_a_permit() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.sock");
+        let bound = Bound::bind(&ListenAddress::Unix(path.clone())).unwrap();
+        let acceptor = Acceptor {
+            listener: bound.listener().unwrap(),
+            permits: Arc::new(Semaphore::new(2)),
+            share: shares(1).pop().unwrap(),
+            shutdown: Shutdown::default(),
+            tracker: TaskTracker::new(),
+        };
+        let number = Cell::new(0);
+        let serve = move |mut stream: Stream, permit| {
+            number.set(number.get() + 1);
+            let panics = (2..=6).contains(&number.get());
+            async move {
+                assert!(!panics, "as the test wants it");
+                let mut byte = [0];
+                while stream.read_exact(&mut byte).await.is_ok() {
+                    stream.write_all(&byte).await.unwrap();
+                }
+                drop(permit);
+            }
+        };
+        let clients = async {
+            let mut bystander = UnixStream::connect(&path).await.unwrap();
+            let mut byte = [0];
+            bystander.write_all(b"a").await.unwrap();
+            bystander.read_exact(&mut byte).await.unwrap();
+            for _ in 0..5 {
+                let mut client = UnixStream::connect(&path).await.unwrap();
+                assert_eq!(client.read(&mut byte).await.unwrap(), 0);
+            }
+            let mut next = UnixStream::connect(&path).await.unwrap();
+            for client in [&mut bystander, &mut next] {
+                client.write_all(b"b").await.unwrap();
+                client.read_exact(&mut byte).await.unwrap();
+                assert_eq!(&byte, b"b");
+            }
+        };
+        let worker = LocalSet::new();
+        worker.spawn_local(acceptor.run(LocalExecutor, serve));
+        worker.run_until(clients).await;
+    }
+}

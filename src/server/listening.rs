@@ -154,6 +154,40 @@ mod tests {
         (listening, client, may_respond, folder)
     }
 
+    #[tokio::test]
+    async fn a_panic_in_a_service_ends_its_connection_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.sock");
+        let bound = Bound::bind(&ListenAddress::Unix(path.clone())).unwrap();
+        let service = service_fn(async |request: Request<Incoming>| {
+            assert_ne!(request.uri().path(), "/panic", "as a test wants it");
+            Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"fine"))))
+        });
+        let limits = Limits {
+            connections: 2,
+            ..Limits::default()
+        };
+        let server = Server::new(TokioExecutor::new(), limits);
+        let listening = Listening::start(bound, server, service).unwrap();
+        let mut bystander = UnixStream::connect(&path).await.unwrap();
+        bystander.write_all(REQUEST).await.unwrap();
+        let mut buffer = [0; 1024];
+        assert!(bystander.read(&mut buffer).await.unwrap() > 0);
+        // More often than there are permits: each gives its own back.
+        for _ in 0..5 {
+            let mut client = UnixStream::connect(&path).await.unwrap();
+            let request = b"GET /panic HTTP/1.1\r\nhost: localhost\r\n\r\n";
+            client.write_all(request).await.unwrap();
+            assert!(has_no_response(client).await);
+        }
+        bystander.write_all(REQUEST).await.unwrap();
+        let count = bystander.read(&mut buffer).await.unwrap();
+        assert!(buffer[..count].ends_with(b"fine"));
+        drop(bystander);
+        // Connections that panicked are not waited for.
+        listening.drain(Duration::from_secs(30)).await;
+    }
+
     /// Whether the connection ends, or breaks, without a response.
     async fn has_no_response(mut client: UnixStream) -> bool {
         let mut response = Vec::new();

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use http::{HeaderMap, HeaderName, header};
 
-use super::{address::ListenAddress, requested_host::RequestedHost};
+use super::{address::ListenAddress, referer, requested_host::RequestedHost};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
@@ -101,7 +101,8 @@ impl OriginGuard {
 
     /// Whether a page of another site makes the request (Fetch Metadata; RFC 6454 §7).
     ///
-    /// A request without `Sec-Fetch-Site` and without `Origin` passes: a program sent it, or an old browser a navigation.
+    /// A request with none of `Sec-Fetch-Site`, `Origin` and a foreign `Referer` passes: a program sent it, or an old
+    /// browser a navigation.
     pub fn is_cross_site(&self, headers: &HeaderMap, requested: Option<RequestedHost<'_>>) -> bool {
         match self.rule {
             // In one pass, since every request of the proxy comes here.
@@ -109,8 +110,20 @@ impl OriginGuard {
                 let value = value.as_bytes();
                 (*name == SEC_FETCH_SITE && is_foreign_site(value))
                     || (*name == header::ORIGIN && !self.is_own_origin(value, requested))
+                    || (*name == header::REFERER
+                        && referer::is_telling(headers, requested)
+                        && referer::origin_of(value)
+                            .is_some_and(|origin| !self.is_own_origin(origin, requested)))
             }),
             CrossSiteRule::RequireSameOrigin => {
+                let referers = headers.get_all(header::REFERER).iter();
+                let mut referers =
+                    referers.filter_map(|referer| referer::origin_of(referer.as_bytes()));
+                if referer::is_telling(headers, requested)
+                    && referers.any(|origin| !self.is_origin_of(origin, requested))
+                {
+                    return true;
+                }
                 let mut origins = headers.get_all(header::ORIGIN).iter();
                 let sites = headers.get_all(SEC_FETCH_SITE).iter();
                 let mut sites = sites.map(|site| site.as_bytes());

@@ -22,6 +22,9 @@ use crate::clock::BootInstant;
 /// An upstream that refuses fresh tokens too causes at most one refresh in this time.
 const MIN_REFUSAL_SPACING: Duration = Duration::from_secs(60);
 
+/// The refreshes that refusals cause in that time at most, whatever the upstream accepts between them.
+const MAX_REFUSAL_REFRESHES: usize = 3;
+
 /// The state of a credential. Its refresher owns it, and publishes an immutable copy after every change.
 #[derive(Clone, Debug)]
 pub(super) struct Snapshot {
@@ -43,8 +46,8 @@ pub(super) struct Snapshot {
     pub(super) last_error: Option<AttemptFailure>,
     /// The token that an upstream refused last. It must not come back from the store.
     pub(super) invalidated: Option<Token>,
-    /// When an upstream's refusal last caused a refresh.
-    refreshed_for_refusal_at: Option<BootInstant>,
+    /// When upstreams' refusals last caused refreshes, the oldest first.
+    refreshed_for_refusals_at: [Option<BootInstant>; MAX_REFUSAL_REFRESHES],
     /// A refusal of a fresh token was reported since then.
     pub(super) refusal_reported: bool,
     /// The login ended with the process, because it could not be written.
@@ -143,7 +146,7 @@ impl Snapshot {
             attempt_failed: false,
             last_error: None,
             invalidated: None,
-            refreshed_for_refusal_at: None,
+            refreshed_for_refusals_at: [None; MAX_REFUSAL_REFRESHES],
             refusal_reported: false,
             login_lost: false,
         }
@@ -250,7 +253,8 @@ impl Snapshot {
     /// Invalidates `refused`, which an upstream refused at `now`: that very token, a newer one stays.
     ///
     /// An upstream that refuses fresh tokens too gets no other so soon: then the token stays and the error says how
-    /// long. A token that was accepted before counts as revoked, so that another is worth requesting at once.
+    /// long. A token that was accepted before counts as revoked, so that another is worth requesting at once; but an
+    /// upstream that accepts and refuses in turn, as one whose nodes disagree, gets three at most.
     pub(super) fn invalidate(
         &mut self,
         refused: &Token,
@@ -263,18 +267,19 @@ impl Snapshot {
             None => return Availability::Pending,
         }
         let was_revoked = replay == ReplayPlan::Follows && refused.was_accepted_before();
-        let left = self
-            .refreshed_for_refusal_at
-            .map_or(Duration::ZERO, |at| (at + MIN_REFUSAL_SPACING).since(now));
-        if !was_revoked && !left.is_zero() {
+        let [oldest, .., newest] = self.refreshed_for_refusals_at;
+        let (bounding, reason) = match was_revoked {
+            true => (oldest, "the upstream refuses one token after another"),
+            false => (newest, "the upstream refuses fresh tokens too"),
+        };
+        let left = bounding.map_or(Duration::ZERO, |at| (at + MIN_REFUSAL_SPACING).since(now));
+        if !left.is_zero() {
             self.refusal_reported = true;
-            return Availability::Unavailable(TokenError::unavailable(
-                left,
-                "the upstream refuses fresh tokens too",
-            ));
+            return Availability::Unavailable(TokenError::unavailable(left, reason));
         }
 
-        self.refreshed_for_refusal_at = Some(now);
+        self.refreshed_for_refusals_at.rotate_left(1);
+        self.refreshed_for_refusals_at[MAX_REFUSAL_REFRESHES - 1] = Some(now);
         self.refusal_reported = false;
         self.invalidated = self.token.take();
         match &mut self.phase {

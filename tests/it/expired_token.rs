@@ -8,7 +8,8 @@ use std::{
 
 use crate::support::{
     certificates::private_authority,
-    client::Client,
+    client::{Client, get},
+    h2_upstream::H2Upstream,
     patience::lock,
     setup::Setup,
     token_endpoint::{Issuer, TokenEndpoint},
@@ -112,4 +113,35 @@ fn a_repeat_that_comes_after_the_tokens_end_has_a_newer_one() {
         assert_eq!((got.status, got.text().as_str()), (200, connection));
     }
     world.assert_good(3);
+}
+
+#[test]
+fn requests_that_are_too_many_for_an_http2_upstream_go_with_a_good_token() {
+    let world = World::new();
+    let (issuer, arrived) = (world.issuer.clone(), world.arrived.clone());
+    // One at a time, and each takes half of a token's life.
+    let mut settings = h2::server::Builder::new();
+    settings.max_concurrent_streams(1);
+    let upstream = H2Upstream::with(settings, move |mut call| {
+        let field = &call.head.headers["authorization"];
+        let token = field.to_str().unwrap().replace("Bearer ", "");
+        let good = issuer.is_valid(&token);
+        lock(&arrived).push((token, good));
+        async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            call.answer(200, &[], "fine")
+        }
+    });
+    let sidecar = Setup::new(&world.tokens, upstream.origin())
+        .route("http2 = \"prior-knowledge\"")
+        .tables("[runtime]\nworkers = 1")
+        .start_ready();
+    let address = sidecar.address();
+    let clients: Vec<_> = (0..8)
+        .map(|_| thread::spawn(move || get(address, "/").status))
+        .collect();
+    for client in clients {
+        assert_eq!(client.join().unwrap(), 200);
+    }
+    world.assert_good(8);
 }

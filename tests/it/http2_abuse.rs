@@ -13,7 +13,7 @@ use std::{
 
 use crate::support::{
     client::Client,
-    frames::{Frame, FrameClient, flag, get_block, kind},
+    frames::{Frame, FrameClient, field, flag, get_block, kind},
     patience::{PATIENCE, heavy, until, until_within},
     setup::Setup,
     sidecar::Sidecar,
@@ -349,4 +349,45 @@ fn answers_that_nobody_reads() {
     assert_eq!(sidecar.get("/").text(), "fine");
     let peak = sidecar.peak_resident_kib();
     assert!(peak < LARGEST_KIB, "{peak} KiB were resident at the peak");
+}
+
+#[test]
+fn a_scheme_that_is_neither_http_nor_https_goes_no_further() {
+    let tokens = TokenEndpoint::issuing("token-1");
+    let upstream = Upstream::answering(|_| ok("fine"));
+    let sidecar = Setup::new(&tokens, upstream.origin()).start_ready();
+    // `:status 400` (RFC 7541, appendix A).
+    const STATUS_400: u8 = 0x8C;
+    let schemes = [
+        Some("ftp"),
+        Some("httpx"),
+        Some("http x"),
+        Some("h\0"),
+        Some(""),
+        None,
+    ];
+    for scheme in schemes {
+        let mut client = FrameClient::connect(sidecar.address(), 65_535);
+        let pseudo = [
+            (":method", Some("GET")),
+            (":scheme", scheme),
+            (":path", Some("/")),
+            (":authority", Some("localhost")),
+        ];
+        let pseudo = pseudo.into_iter();
+        let block: Vec<u8> = pseudo
+            .filter_map(|(name, value)| Some(field(name, value?.as_bytes())))
+            .flatten()
+            .collect();
+        client.ask(1, &block, true);
+        let is_end =
+            |frame: &Frame| matches!(frame.kind, kind::HEADERS | kind::RST_STREAM | kind::GOAWAY);
+        let (frames, _) = client.read_until("a refusal", is_end);
+        let mut heads = frames.iter().filter(|frame| frame.kind == kind::HEADERS);
+        assert!(
+            heads.all(|frame| frame.payload.first() == Some(&STATUS_400)),
+            "{scheme:?}: {frames:?}"
+        );
+    }
+    assert_eq!(upstream.count(), 0);
 }

@@ -1,8 +1,13 @@
 //! Where the token goes, and that nobody but the sidecar can pick what stands there.
 
+use std::sync::{Arc, Mutex};
+
 use crate::support::{
     client::exchange,
     either::{Ask, BOTH},
+    frame_server::FrameServer,
+    frames::{flag, kind, literals},
+    patience::lock,
     ports,
     setup::Setup,
     sidecar::Sidecar,
@@ -160,6 +165,9 @@ fn a_callers_own_parameter_of_that_name_is_removed() {
         "access_token=evil&access_token=evil",
         "access%5Ftoken=evil",
         "access_token",
+        "a=1;access_token=evil",
+        "access_token=evil;b=2",
+        "a=1;access%5ftoken=evil;b=2",
     ] {
         let target = upstream
             .head_through(sidecar.address(), &format!("/a?x=1&{query}&y=2"), "")
@@ -248,5 +256,54 @@ fn a_redirect_that_repeats_the_query_does_not_show_the_token() {
             Some(elsewhere),
             "{protocol:?}"
         );
+    }
+}
+
+#[test]
+fn over_http2_the_token_enters_no_table_whatever_its_place() {
+    // Under a header name it is marked, so that no proxy on the way may put it into a table either (RFC 7541 §6.2.3).
+    // A path cannot be marked; it is a literal that stays out of the table of this connection (§6.2.2).
+    const LENGTH: usize = 400;
+    for (provider, kind_of_literal) in [
+        ("", 0x10),
+        ("inject.header = \"x-api-token\"", 0x10),
+        ("inject.query = \"access_token\"", 0x00),
+    ] {
+        let blocks: Arc<Mutex<Vec<Vec<u8>>>> = Arc::default();
+        let upstream = FrameServer::start({
+            let blocks = blocks.clone();
+            move |mut wire, _| {
+                while let Ok(head) = wire.next_of(kind::HEADERS) {
+                    lock(&blocks).push(head.payload.clone());
+                    let flags = flag::END_HEADERS | flag::END_STREAM;
+                    if wire
+                        .send(kind::HEADERS, flags, head.stream, &[0x88])
+                        .is_err()
+                    {
+                        return;
+                    }
+                }
+            }
+        });
+        let tokens = TokenEndpoint::issuing(&"t".repeat(LENGTH));
+        let sidecar = Setup::new(&tokens, upstream.origin())
+            .provider(provider)
+            .route("http2 = \"prior-knowledge\"")
+            .tables("[runtime]\nworkers = 1")
+            .start_ready();
+        for _ in 0..3 {
+            assert_eq!(sidecar.get("/").status, 200, "{provider}");
+        }
+        let blocks = lock(&blocks);
+        assert_eq!(blocks.len(), 3, "{provider}");
+        for block in &*blocks {
+            let of_token: Vec<u8> = literals(block)
+                .into_iter()
+                // No value but the token's is as long, packed (RFC 7541, appendix B) or not.
+                .filter(|(_, length)| *length > LENGTH / 2)
+                .map(|(kind, _)| kind)
+                .collect();
+            assert_eq!(of_token, [kind_of_literal], "{provider}: {block:02x?}");
+        }
     }
 }

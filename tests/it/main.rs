@@ -55,13 +55,13 @@ mod http2_endings;
 mod http2_streams;
 mod limits;
 mod localhost;
+mod mutated_requests;
 mod paths;
 mod routing;
 mod slow_callers;
 mod unix_listener;
 
 // Its way on and the answer's way back.
-mod answers;
 mod api_base;
 mod api_fields;
 mod connections;
@@ -71,6 +71,8 @@ mod forwarding;
 mod gone_clients;
 mod grpc;
 mod injection;
+mod own_responses;
+mod responses;
 mod route_certificate;
 mod route_proxy;
 mod streaming;

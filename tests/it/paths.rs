@@ -35,7 +35,7 @@ fn get_bytes(sidecar: &Sidecar, target: &[u8]) -> Answer {
     )
 }
 
-const AMBIGUOUS: [&[u8]; 25] = [
+const AMBIGUOUS: [&[u8]; 31] = [
     b"/v1/..",
     b"/v1/../admin",
     b"/v1/./a",
@@ -51,6 +51,12 @@ const AMBIGUOUS: [&[u8]; 25] = [
     b"/v1/a%5cb",
     b"/v1/a%5Cb",
     b"/v1/a%00b",
+    b"/v1/a%09b",
+    b"/v1/a%0Ab",
+    b"/v1/..%0d/admin",
+    b"/v1/%0a../admin",
+    b"/v1/..%1f/admin",
+    b"/v1/..%7f/admin",
     b"/v1/..;/admin",
     b"/v1/..;x=1/admin",
     b"/v1/%2e%2e;/admin",

@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
 };
@@ -114,6 +114,32 @@ fn an_upstream_that_refuses_fresh_tokens_too_does_not_wear_out_the_token_endpoin
         tokens.count(),
         2,
         "one at the start, one renewal in a minute"
+    );
+}
+
+#[test]
+fn an_upstream_that_accepts_and_refuses_in_turn_does_not_wear_out_the_token_endpoint() {
+    let tokens = numbered_tokens();
+    // As two nodes behind one address, of which one has lost its keys.
+    let requests = AtomicUsize::new(0);
+    let upstream =
+        Upstream::answering(
+            move |_| match requests.fetch_add(1, Ordering::Relaxed) % 2 {
+                0 => ok("fine"),
+                _ => answer("401 Unauthorized", "", "lost"),
+            },
+        );
+    let sidecar = Setup::new(&tokens, upstream.origin()).start_ready();
+    let statuses: Vec<u16> = (0..40).map(|_| sidecar.get("/").status).collect();
+    assert_eq!(
+        tokens.count(),
+        4,
+        "one at the start, three renewals in a minute"
+    );
+    assert!(statuses[..4].iter().all(|status| *status == 200));
+    assert!(
+        statuses[4..].contains(&401) && statuses[4..].contains(&200),
+        "refusals are passed on, and the token stays in use: {statuses:?}"
     );
 }
 

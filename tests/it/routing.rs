@@ -174,6 +174,30 @@ fn a_browsers_cross_site_requests_are_refused() {
 }
 
 #[test]
+fn beyond_loopback_a_page_of_another_site_is_known_by_its_referer() {
+    let tokens = TokenEndpoint::issuing("token-1");
+    let upstream = Upstream::answering(|_| ok("fine"));
+    let sidecar = Setup::new(&tokens, upstream.origin())
+        .route("guard.hosts = [\"gateway\", \"localhost\"]")
+        .start_ready();
+    let foreign = "Referer: http://evil.example/page\r\n";
+    assert_problem(
+        &ask(&sidecar, "gateway:80", "/", foreign),
+        403,
+        "cross-site",
+    );
+    assert_eq!(upstream.count(), 0);
+    for (host, fields) in [
+        ("localhost", foreign),
+        ("gateway:80", "Referer: http://gateway/page\r\n"),
+        ("gateway:80", "Referer: /page\r\n"),
+        ("gateway:80", ""),
+    ] {
+        assert_eq!(ask(&sidecar, host, "/", fields).status, 200, "{fields}");
+    }
+}
+
+#[test]
 fn a_client_key_is_asked_for_and_kept() {
     let tokens = TokenEndpoint::issuing("token-1");
     let upstream = Upstream::answering(|_| ok("fine"));
@@ -186,6 +210,8 @@ fn a_client_key_is_asked_for_and_kept() {
         "x-bearward-key: wrong\r\n",
         "x-bearward-key:\r\n",
         "x-bearward-key: open sesame2\r\n",
+        "x_bearward_key: open sesame\r\n",
+        "X_Bearward-Key: open sesame\r\n",
         "x-bearward-key: open\r\n",
         "Authorization: Bearer open sesame\r\n",
     ] {
@@ -198,6 +224,7 @@ fn a_client_key_is_asked_for_and_kept() {
     for spelling in [
         "X-Bearward-Key: open sesame\r\n",
         "x-bearward-key: open sesame\r\nConnection: x-bearward-key\r\n",
+        "x-bearward-key: open sesame\r\nx_bearward_key: open sesame\r\n",
     ] {
         assert_eq!(ask(&sidecar, "localhost", "/", spelling).status, 200);
         let head = upstream.last().head;

@@ -3,11 +3,13 @@
 use std::{error::Error as StdError, io};
 
 use http::StatusCode;
-use rustls::CertificateError;
 
-use crate::oauth::{
-    error::{Fault, TokenRequestError},
-    provider::Provider,
+use crate::{
+    oauth::{
+        error::{Fault, TokenRequestError},
+        provider::Provider,
+    },
+    tls::CertificateFault,
 };
 
 /// Converts an error of the HTTP client, and marks a request that may have arrived.
@@ -103,23 +105,17 @@ fn tls_error<'a>(cause: &'a (dyn StdError + 'static)) -> Option<&'a rustls::Erro
 
 /// Describes a TLS error without the names in the server's certificate, which rustls prints.
 fn describe_tls_error(error: &rustls::Error) -> &'static str {
-    use CertificateError as C;
+    use CertificateFault as C;
     match error {
-        rustls::Error::InvalidCertificate(certificate) => match certificate {
+        rustls::Error::InvalidCertificate(certificate) => match certificate.into() {
             C::UnknownIssuer => {
                 "its certificate is not signed by a trusted authority; add that to `token_request.ca_file`"
             }
-            C::Expired | C::ExpiredContext { .. } => {
-                "its certificate has expired; renew it, or check the clock"
-            }
-            C::NotValidYet | C::NotValidYetContext { .. } => {
-                "its certificate is not valid yet; check the clock"
-            }
-            C::NotValidForName | C::NotValidForNameContext { .. } => {
-                "its certificate is for another name; check the address"
-            }
+            C::Expired => "its certificate has expired; renew it, or check the clock",
+            C::NotYetValid => "its certificate is not valid yet; check the clock",
+            C::OtherName => "its certificate is for another name; check the address",
             C::Revoked => "its certificate is revoked; replace it",
-            _ => "its certificate is not acceptable; replace it",
+            C::Other => "its certificate is not acceptable; replace it",
         },
         rustls::Error::InvalidMessage(_) => "it does not speak TLS; check the address",
         rustls::Error::AlertReceived(_) => {

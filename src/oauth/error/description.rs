@@ -45,13 +45,18 @@ impl fmt::Debug for ErrorDescription {
     }
 }
 
+/// The secrets that are not empty, as they are and as a form encodes them.
+pub(super) fn forms(secrets: &[Zeroizing<String>]) -> impl Iterator<Item = Zeroizing<String>> {
+    let secrets = secrets.iter().filter(|secret| !secret.is_empty());
+    secrets.flat_map(|secret| {
+        let encoded: String = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+        [secret.clone(), Zeroizing::new(encoded)]
+    })
+}
+
 /// Replaces the secrets, as they are and as a form encodes them.
 fn without(mut text: String, secrets: &[Zeroizing<String>]) -> String {
-    let mut forms: Vec<Zeroizing<String>> = Vec::with_capacity(2 * secrets.len());
-    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
-        let encoded: String = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
-        forms.extend([secret.clone(), Zeroizing::new(encoded)]);
-    }
+    let mut forms: Vec<_> = forms(secrets).collect();
     // A secret may be part of another.
     forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
     for form in forms {

@@ -33,7 +33,7 @@ use crate::{
         route::{BaseUrl, Http2, Upstream},
     },
     server::{limits::Limits, serve::LocalExecutor},
-    tls,
+    tls::{self, CertificateFault},
 };
 
 /// Bytes that an upstream may send ahead on an HTTP/2 stream.
@@ -212,7 +212,9 @@ impl ActiveUpstream {
         let config = tls::client_config(&self.config.trust, offered, certificate);
         let config = config.map_err(|error| {
             tracing::warn!(%error, "no TLS connection to the upstream");
-            ProxyRefusal::new(ProblemKind::UpstreamTls, error.to_string())
+            // The error names files of this machine.
+            let detail = "the route's `client_certificate` cannot be used; see the log of bearward";
+            ProxyRefusal::new(ProblemKind::UpstreamTls, detail)
         })?;
         Ok(self.tls.get_or_init(|| Arc::new(config)).clone())
     }
@@ -291,23 +293,44 @@ fn handshake_failed(error: &io::Error) -> ProxyRefusal {
     let inner = error
         .get_ref()
         .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    // Their text is for operators: it holds names that the server's certificate chooses.
+    tracing::warn!(%error, "the TLS handshake with an upstream failed");
     let (detail, word) = match inner {
-        Some(rustls::Error::InvalidCertificate(reason)) => (
-            format!("the upstream's certificate is not trusted: {reason:?}; see `ca_file`"),
+        Some(rustls::Error::InvalidCertificate(certificate)) => (
+            certificate_detail(certificate.into()),
             "tls_certificate_error",
         ),
-        Some(rustls::Error::AlertReceived(alert)) => (
-            format!("the upstream ended the TLS handshake with {alert:?}"),
+        Some(rustls::Error::AlertReceived(_)) => (
+            "the upstream ended the TLS handshake with an alert; see its log",
             "tls_alert_received",
         ),
         Some(_) => (
-            "the TLS handshake with the upstream failed".to_owned(),
+            "the TLS handshake with the upstream failed; check that its port speaks TLS",
             "tls_protocol_error",
         ),
         None => (
-            "the upstream ended the connection during the TLS handshake".to_owned(),
+            "the upstream ended the connection during the TLS handshake",
             "tls_protocol_error",
         ),
     };
     ProxyRefusal::new(ProblemKind::UpstreamTls, detail).with_proxy_error(word)
+}
+
+fn certificate_detail(fault: CertificateFault) -> &'static str {
+    match fault {
+        CertificateFault::UnknownIssuer => {
+            "the upstream's certificate is not signed by a trusted authority; see `ca_file`"
+        }
+        CertificateFault::Expired => {
+            "the upstream's certificate has expired; renew it, or check the clock"
+        }
+        CertificateFault::NotYetValid => {
+            "the upstream's certificate is not valid yet; check the clock"
+        }
+        CertificateFault::OtherName => {
+            "the upstream's certificate is for another name; check the address"
+        }
+        CertificateFault::Revoked => "the upstream's certificate is revoked; replace it",
+        CertificateFault::Other => "the upstream's certificate is not acceptable; replace it",
+    }
 }

@@ -77,6 +77,37 @@ async fn an_upstream_that_refuses_fresh_tokens_too_gets_one_refresh_a_minute() {
 }
 
 #[tokio::test]
+async fn an_upstream_that_accepts_and_refuses_in_turn_gets_three_refreshes_a_minute() {
+    let world = World::settled(Reply::Token(3600)).await;
+    for _ in 0..3 {
+        let token = world.current().unwrap();
+        token.mark_accepted();
+        world.credential().replace(&token).await.unwrap();
+        world.seconds(10).await;
+    }
+    for _ in 0..10 {
+        let token = world.current().unwrap();
+        token.mark_accepted();
+        let left = retry_after(world.credential().replace(&token).await);
+        assert_eq!(left, Duration::from_secs(30));
+        assert!(
+            Arc::ptr_eq(&world.current().unwrap(), &token),
+            "the token stays in use"
+        );
+    }
+    assert_eq!(world.count().await, 4);
+    world.seconds(30).await;
+    let token = world.current().unwrap();
+    world.credential().replace(&token).await.unwrap();
+    assert_eq!(world.count().await, 5);
+    // The second of the three is ten seconds younger.
+    let token = world.current().unwrap();
+    token.mark_accepted();
+    let left = retry_after(world.credential().replace(&token).await);
+    assert_eq!(left, Duration::from_secs(10));
+}
+
+#[tokio::test]
 async fn a_refused_token_that_is_issued_again_is_not_replayed() {
     let world = World::settled(Reply::response(
         200,

@@ -132,6 +132,60 @@ pub fn field(name: &str, value: &[u8]) -> Vec<u8> {
     .concat()
 }
 
+/// The literals of a header block (RFC 7541 §6.2): the first four bits of each, and the length of its value as it is sent.
+///
+/// `0x40` enters the table, `0x00` does not, and `0x10` must not on any further hop either.
+pub fn literals(block: &[u8]) -> Vec<(u8, usize)> {
+    let mut rest = block;
+    let mut found = Vec::new();
+    while let Some(first) = rest.first().copied() {
+        let (kind, bits) = match first {
+            0x80.. => (0x80, 7),
+            0x40.. => (0x40, 6),
+            0x20.. => (0x20, 5),
+            _ => (first & 0x10, 4),
+        };
+        let index = integer(&mut rest, bits);
+        if matches!(kind, 0x80 | 0x20) {
+            continue;
+        }
+        if index == 0 {
+            text_length(&mut rest);
+        }
+        found.push((kind, text_length(&mut rest)));
+    }
+    found
+}
+
+/// Passes over a text; gives its length as it is sent.
+fn text_length(rest: &mut &[u8]) -> usize {
+    let length = integer(rest, 7);
+    *rest = &rest[length..];
+    length
+}
+
+/// Reads a number that begins in the last `bits` of a byte (RFC 7541 §5.1).
+fn integer(rest: &mut &[u8], bits: u32) -> usize {
+    let mask = (1_usize << bits) - 1;
+    let mut next = || {
+        let (first, behind) = rest.split_first().expect("a whole number");
+        *rest = behind;
+        usize::from(*first)
+    };
+    let mut number = next() & mask;
+    if number < mask {
+        return number;
+    }
+    for shift in (0..28).step_by(7) {
+        let byte = next();
+        number += (byte & 0x7F) << shift;
+        if byte & 0x80 == 0 {
+            break;
+        }
+    }
+    number
+}
+
 /// The length of a text that is not packed (RFC 7541 §5.1).
 fn length(length: usize) -> Vec<u8> {
     let Some(mut rest) = length.checked_sub(127) else {

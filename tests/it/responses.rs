@@ -1,4 +1,4 @@
-//! What of an answer comes back, and how.
+//! What of a response comes back, and how.
 
 use std::{io::ErrorKind, sync::Arc, thread};
 
