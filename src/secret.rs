@@ -148,7 +148,7 @@ impl fmt::Debug for LiveSecret {
     }
 }
 
-/// Two live secrets are equal when they come from the same place in the same file, or have the same fixed value.
+/// Live secrets are equal when they come from the same place, or have the same fixed value.
 ///
 /// The value in a file does not count: it may change at any time, and both have it within seconds.
 impl PartialEq for LiveSecret {

@@ -7,7 +7,7 @@ use tokio::sync::{mpsc, oneshot};
 /// Reloads that wait at a time; further requests are refused.
 const MAX_WAITING: usize = 16;
 
-/// The one who asks for a reload.
+/// The origin of a reload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReloadCause {
     /// SIGHUP.
@@ -46,7 +46,7 @@ pub struct ReloadReply {
 /// A request for a reload.
 #[derive(Debug)]
 pub struct ReloadRequest {
-    /// Who asks.
+    /// Its origin.
     pub cause: ReloadCause,
     reply: Option<oneshot::Sender<ReloadReply>>,
 }
@@ -57,7 +57,7 @@ impl ReloadRequest {
         Self { cause, reply: None }
     }
 
-    /// Sends the outcome to the one who waits for it.
+    /// Sends the outcome to the client that waits for it.
     pub fn reply(self, reply: ReloadReply) {
         // A client that has gone waits no longer.
         let _ = self.reply.map(|sender| sender.send(reply));

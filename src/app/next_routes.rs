@@ -1,4 +1,6 @@
-//! The routes of a configuration that is about to be served, built from those in service where they stay the same.
+//! The routes of a configuration that is about to be served.
+//!
+//! A route that stays the same is the one in service, with its connections to the upstream.
 
 use std::{collections::HashMap, sync::Arc};
 

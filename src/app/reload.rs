@@ -176,10 +176,10 @@ pub(super) fn log(report: &Report, cause: ReloadCause) {
     {
         match severity {
             Severity::Error => {
-                tracing::error!(file, line, column, hint, "config.problem: {message}")
+                tracing::error!(file, line, column, hint, "config.problem: {message}");
             }
             Severity::Warning => {
-                tracing::warn!(file, line, column, hint, "config.problem: {message}")
+                tracing::warn!(file, line, column, hint, "config.problem: {message}");
             }
         }
     }

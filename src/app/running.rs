@@ -94,9 +94,9 @@ impl Running {
         }
     }
 
-    /// Asks for a reload, which [`Running::next_reload`] returns.
-    pub fn request_reload(&self, cause: ReloadCause) {
-        self.reloads.handle().notify(cause);
+    /// Asks for a reload on behalf of a signal, which [`Running::next_reload`] returns.
+    pub fn request_reload(&self) {
+        self.reloads.handle().notify(ReloadCause::Signal);
     }
 
     /// Waits for a reload that is asked for: by a signal, the admin listener, or a changed file. Cancel-safe.
@@ -104,7 +104,9 @@ impl Running {
         self.reloads.next().await
     }
 
-    /// Takes another configuration into force, or leaves everything as it is. Logs, counts and reports the outcome.
+    /// Takes another configuration into force, or leaves everything as it is.
+    ///
+    /// Logs, counts and reports the outcome.
     pub async fn reload(&mut self, reload: Reload) {
         let Reload { request, loaded } = reload;
         let report = match loaded {

@@ -4,7 +4,6 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use super::{BAD_INPUT, control_thread::on_control_thread, fail, print_diagnostic};
 use crate::{
-    admin::ReloadCause,
     app::{
         App, Failure,
         service_manager::ServiceManager,
@@ -64,7 +63,7 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     loop {
         tokio::select! {
             signal = signals.recv() => match signal {
-                Signal::Reload => running.request_reload(ReloadCause::Signal),
+                Signal::Reload => running.request_reload(),
                 Signal::Shutdown => break,
             },
             reload = running.next_reload() => {
