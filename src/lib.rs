@@ -25,6 +25,7 @@
 //! | question | place |
 //! | --- | --- |
 //! | Where does the process start and end? | `cli::run` (the story), `app` (the wiring) |
+//! | Where does a configuration take effect, at the start and at a reload? | `app::running` |
 //! | Where is a connection accepted and served? | `server::accept`, `server::serve`, for all four listeners |
 //! | Where do the sockets of systemd come from? | `server::inherited` |
 //! | Where are Host and origin checked? | `server::origin_guard` |
