@@ -28,6 +28,7 @@ pub mod random;
 pub mod server;
 pub mod setup;
 pub mod sidecar;
+pub mod text_codec;
 pub mod token_endpoint;
 pub mod upstream;
 pub mod wire;
