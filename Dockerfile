@@ -1,7 +1,14 @@
 # syntax=docker/dockerfile:1
 
+# The base images. A tag can be moved to another image, a digest cannot: a release passes both by digest, as in
+#   docker build --build-arg BUILD_IMAGE=rust@sha256:… --build-arg RUN_IMAGE=gcr.io/distroless/cc-debian12@sha256:… .
+# `docker buildx imagetools inspect IMAGE:TAG` prints the digest. None stands here yet, since it has to be read from
+# the registries themselves.
+ARG BUILD_IMAGE=rust:1.95-slim-bookworm
+ARG RUN_IMAGE=gcr.io/distroless/cc-debian12:nonroot
+
 # rust-toolchain.toml is not copied: the image has the right toolchain, and rustup would download another one.
-FROM rust:1.95-slim-bookworm AS build
+FROM ${BUILD_IMAGE} AS build
 WORKDIR /build
 
 # Only the dependencies, so that a change of the sources does not build them again.
@@ -23,7 +30,9 @@ RUN touch src/lib.rs src/main.rs \
  && mkdir -m 0700 /state
 
 # glibc, libgcc and the CA certificates; no shell, and a user that is not root (65532).
-FROM gcr.io/distroless/cc-debian12:nonroot
+FROM ${RUN_IMAGE}
+# The tag says so, a digest may not.
+USER 65532:65532
 COPY --from=build /build/target/release/bearward /bearward
 COPY --from=build --chown=65532:65532 --chmod=0700 /state /var/lib/bearward
 ENV STATE_DIRECTORY=/var/lib/bearward

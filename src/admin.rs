@@ -3,11 +3,13 @@
 //! A request is admitted by the guard and routed; its response comes from the state of the layers below. Only logins
 //! under way have their state here.
 
+mod admission;
 mod drained_body;
 mod guard;
 mod health;
 mod login;
 mod page;
+mod reload;
 mod respond;
 mod router;
 mod serve;
@@ -17,6 +19,7 @@ mod status;
 use std::{net::Ipv4Addr, sync::Arc};
 
 use crate::{secret::LiveSecret, server::address::ListenAddress};
+pub use reload::{ReloadCause, ReloadHandle, ReloadReply, ReloadRequest};
 pub use router::router;
 pub use serve::serve;
 pub use state::{AdminState, RouteView, View};
@@ -26,6 +29,8 @@ pub use state::{AdminState, RouteView, View};
 pub struct Admin {
     /// The address of the listener.
     pub listen: ListenAddress,
+    /// Further accepted Host names, in lower case: those of an ingress in front of the listener.
+    pub hosts: Vec<String>,
     /// The key to everything but health and metrics. A listener beyond loopback serves those alone without one.
     pub key: Option<Arc<LiveSecret>>,
 }
@@ -34,6 +39,7 @@ impl Default for Admin {
     fn default() -> Self {
         Self {
             listen: ListenAddress::Tcp((Ipv4Addr::LOCALHOST, 9900).into()),
+            hosts: Vec::new(),
             key: None,
         }
     }

@@ -10,6 +10,7 @@ mod logout;
 mod presets;
 mod run;
 mod schema;
+mod sidecar_address;
 mod status;
 mod terminal;
 mod token;
@@ -102,8 +103,9 @@ pub(crate) fn print(text: &str, status: ExitCode) -> ExitCode {
     }
 }
 
-/// Writes one line, `bearward: TEXT`, to standard error.
+/// Writes one line, `bearward: TEXT`, to standard error. The text may hold words of another server.
 pub(crate) fn print_error(text: &str) {
+    let text = terminal::printable(text);
     // With standard error closed, the exit status says it.
     let _ = writeln!(io::stderr().lock(), "bearward: {text}");
 }

@@ -17,6 +17,7 @@ mod excerpt;
 mod keys;
 mod location;
 mod parsed;
+mod positions;
 mod preset;
 mod quote;
 mod report;
@@ -42,6 +43,7 @@ use std::{
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+pub use positions::Positions;
 pub use preset::{About, Preset, preset, presets};
 pub use report::{Problem, Report, Severity};
 pub use schema::schema;
@@ -79,6 +81,51 @@ pub struct Config {
     pub providers: Vec<Arc<Provider>>,
     /// `[routes.*]` in the order of the file.
     pub routes: Vec<Route>,
+    /// The file, and the certificates that it names: what a reload may find changed.
+    pub files: Vec<PathBuf>,
+    /// Where keys stand in the file.
+    pub positions: Positions,
+}
+
+impl Config {
+    /// Keeps the tables of `running` that only a restart can change. Returns the names of those that differ.
+    pub fn keep_process_tables(&mut self, running: &Self) -> Vec<&'static str> {
+        let mut changed = Vec::new();
+        if self.admin != running.admin {
+            self.admin.clone_from(&running.admin);
+            changed.push("admin");
+        }
+        if (&self.store, self.store_is_given) != (&running.store, running.store_is_given) {
+            self.store = running.store.clone();
+            self.store_is_given = running.store_is_given;
+            changed.push("store");
+        }
+        if self.workers != running.workers {
+            self.workers = running.workers;
+            changed.push("runtime");
+        }
+        changed
+    }
+
+    /// Makes a problem that belongs to a dotted key of the file, or to the whole file.
+    pub fn problem(
+        &self,
+        severity: Severity,
+        key: Option<&str>,
+        message: String,
+        hint: &str,
+    ) -> Problem {
+        let file = self.path.as_deref().unwrap_or(Path::new("-"));
+        let position = key.map_or((1, 1), |key| self.positions.of(key));
+        Problem::new(
+            severity,
+            &file.display().to_string(),
+            position,
+            key,
+            message,
+            hint,
+        )
+    }
 }
 
 /// A source of environment variables: [`environment`], or a test's own.
@@ -124,6 +171,44 @@ pub fn load(path: &Path, environment: Environment<'_>) -> Result<(Config, Report
         unreadable(&file, &error)
     })?;
     parse_file(text, &file, Some(path), environment)
+}
+
+/// Loads the `[admin]` table alone, for a command that asks a running sidecar. The rest of the file may have errors.
+///
+/// It is `None` for `listen = "off"`, and for an invalid address. The report holds the problems of this table, which
+/// may be a key that only the sidecar can read.
+///
+/// # Errors
+/// The file cannot be read, or is not TOML.
+pub fn load_admin(
+    path: &Path,
+    environment: Environment<'_>,
+) -> Result<(Option<Admin>, Report), Report> {
+    let file = path.display().to_string();
+    let bytes = read_file(path).map_err(|error| unreadable(&file, &error))?;
+    let text = std::str::from_utf8(&bytes).map_err(|error| {
+        let error = FileError::not_utf8(&bytes, error.valid_up_to());
+        unreadable(&file, &error)
+    })?;
+    let mut diagnostics = diagnostics::Diagnostics::default();
+    let document = syntax::parse(text, &mut diagnostics);
+    if diagnostics.has_errors() {
+        return Err(diagnostics.into_report(&file, Some(&excerpt::Excerpts::new(text, None))));
+    }
+    let mut others = diagnostics::Diagnostics::default();
+    let mut parser = table::TableParser {
+        text,
+        is_valid: document.is_valid,
+        diagnostics: &mut others,
+    };
+    let root = parser.parse(&document.table, keys::ROOT, location::Location::new(0..0));
+    let root = section::Section::new(Rc::new(root));
+    let folder = path.parent().map(Path::to_owned);
+    let mut context = sections::BuildContext::new(environment, folder, diagnostics);
+    let admin = sections::build_admin(&root, &mut context);
+    let excerpts = excerpt::Excerpts::new(text, Some(&document.table));
+    let report = context.diagnostics.into_report(&file, Some(&excerpts));
+    Ok((admin, report))
 }
 
 /// Parses `text`, which reports call `file`. Relative paths in it are relative to the working
@@ -217,7 +302,11 @@ fn parse_file(
 
         let folder = path.and_then(Path::parent).map(Path::to_owned);
         let mut context = sections::BuildContext::new(environment, folder, diagnostics);
-        config = Some(sections::build(&root, path, &texts, &mut context));
+        let built = sections::build(&root, path, &texts, &mut context);
+        config = Some(Config {
+            positions: Positions::new(text, &document.table),
+            ..built
+        });
         diagnostics = context.diagnostics;
     }
     if syntax_errors > 0 {

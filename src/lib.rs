@@ -26,7 +26,9 @@
 //! | --- | --- |
 //! | Where does the process start and end? | `cli::run` (the story), `app` (the wiring) |
 //! | Where is a connection accepted and served? | `server::accept`, `server::serve`, for all four listeners |
+//! | Where do the sockets of systemd come from? | `server::inherited` |
 //! | Where are Host and origin checked? | `server::origin_guard` |
+//! | Where is `[admin] key` checked, and proved? | `admin::admission`, `server::key_proof` |
 //! | Where is `Authorization` set? | `proxy::request` |
 //! | Where is a 401 of the API handled? | `proxy::reauthorize` |
 //! | Where is the time of a refresh decided? | `token::schedule` |

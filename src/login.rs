@@ -3,6 +3,7 @@
 //! The admin listener and `bearward login` both log people in. What they share is here; sockets and cookies are theirs.
 
 pub mod attempts;
+mod cookie;
 pub mod device;
 pub mod exchange;
 mod hint;
@@ -14,10 +15,11 @@ pub mod store_identity;
 use std::time::Duration;
 
 pub use self::{
+    cookie::LoginCookie,
     exchange::{ExchangeError, TokenReceiver, exchange_code, sign_in},
     hint::login_hint,
     outcome::LoginOutcome,
-    path::{CALLBACK_PATH, login_path, path_segment},
+    path::{CALLBACK_PATH, is_callback_path, login_path, path_segment},
     store_identity::StoreIdentity,
 };
 use crate::oauth::provider::{GrantType, Provider};

@@ -45,6 +45,8 @@ pub struct Tokens {
     running: Vec<Arc<RunningCredential>>,
     by_name: HashMap<Arc<str>, usize>,
     environment: TokenEnvironment,
+    /// Credentials of earlier registries that may still be in a token request.
+    ending: Vec<Arc<Credential>>,
 }
 
 impl Tokens {
@@ -66,14 +68,23 @@ impl Tokens {
             .iter()
             .map(|provider| RunningCredential::spawn(provider, &environment, metrics))
             .collect();
-        Self::new(running, environment)
+        Self::new(running, environment, Vec::new())
     }
 
     /// Creates the registry of a new configuration.
     ///
     /// A provider whose settings did not change keeps its credential, with its token and back-off. The others start
-    /// anew on the current tokio runtime. Credentials that are left behind end with this registry.
-    pub fn reconfigured(&self, providers: &[Arc<Provider>], metrics: &Metrics) -> Self {
+    /// anew on the current tokio runtime, with `store`. Credentials that are left behind end with this registry.
+    pub fn reconfigured(
+        &self,
+        providers: &[Arc<Provider>],
+        store: &Arc<dyn Store>,
+        metrics: &Metrics,
+    ) -> Self {
+        let environment = TokenEnvironment {
+            store: store.clone(),
+            ..self.environment.clone()
+        };
         let unchanged = |provider: &Arc<Provider>| {
             let running = &self.running[*self.by_name.get(&provider.name)?];
             (running.credential.provider() == provider).then(|| running.clone())
@@ -81,15 +92,23 @@ impl Tokens {
         let running = providers
             .iter()
             .map(|provider| {
-                unchanged(provider).unwrap_or_else(|| {
-                    RunningCredential::spawn(provider, &self.environment, metrics)
-                })
+                unchanged(provider)
+                    .unwrap_or_else(|| RunningCredential::spawn(provider, &environment, metrics))
             })
             .collect();
-        Self::new(running, self.environment.clone())
+        let mut next = Self::new(running, environment, self.ending.clone());
+        let is_kept = |credential: &Arc<Credential>| next.has(credential);
+        let left: Vec<_> = self.iter().filter(|one| !is_kept(one)).cloned().collect();
+        next.ending.extend(left);
+        next.ending.retain(|credential| !credential.has_ended());
+        next
     }
 
-    fn new(running: Vec<Arc<RunningCredential>>, environment: TokenEnvironment) -> Self {
+    fn new(
+        running: Vec<Arc<RunningCredential>>,
+        environment: TokenEnvironment,
+        ending: Vec<Arc<Credential>>,
+    ) -> Self {
         let by_name = running
             .iter()
             .enumerate()
@@ -99,7 +118,13 @@ impl Tokens {
             running,
             by_name,
             environment,
+            ending,
         }
+    }
+
+    fn has(&self, credential: &Arc<Credential>) -> bool {
+        self.credential(credential.name())
+            .is_some_and(|own| Arc::ptr_eq(own, credential))
     }
 
     /// Returns the credential of the provider of that name.
@@ -112,6 +137,11 @@ impl Tokens {
     /// Returns all credentials, in the order of their providers.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Credential>> {
         self.running.iter().map(|running| &running.credential)
+    }
+
+    /// Returns the providers of all credentials. Their secrets are the ones in use.
+    pub fn providers(&self) -> impl Iterator<Item = &Arc<Provider>> {
+        self.iter().map(|credential| credential.provider())
     }
 
     /// Ends the refreshers and waits for the requests in flight.
@@ -147,8 +177,10 @@ impl Tokens {
         timeouts.max().unwrap_or_default() * 2 + STORE_ALLOWANCE
     }
 
+    /// Returns the credentials whose token requests may bring a new refresh token, those of earlier registries too.
     fn with_grant(&self) -> impl Iterator<Item = &Arc<Credential>> {
-        self.iter().filter(|credential| credential.has_grant())
+        let all = self.iter().chain(&self.ending);
+        all.filter(|credential| credential.has_grant())
     }
 }
 

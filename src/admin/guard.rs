@@ -1,13 +1,14 @@
 //! Access to the admin listener: an accepted Host, the same origin, and the key. Decides only.
 
 use base64::{Engine, prelude::BASE64_STANDARD};
-use http::{HeaderMap, Uri, Version, header, request::Parts, uri::Authority};
+use http::{HeaderMap, Uri, Version, header, request::Parts};
 
 use crate::{
     secret::Secret,
     server::{
         address::ListenAddress,
-        origin_guard::{CrossSiteRule, OriginGuard, RequestedHost, is_navigation},
+        origin_guard::{CrossSiteRule, OriginGuard, is_navigation},
+        requested_host::RequestedHost,
     },
 };
 
@@ -36,6 +37,8 @@ pub(super) enum Audience {
     Returning,
     /// Clients with the key; without a key, clients on this machine.
     Operator,
+    /// Operators who start a login, by a name of the listener or the one in a `redirect_uri`.
+    Starting,
     /// Operators that this listener redirected here from another of its names.
     Redirected,
 }
@@ -48,41 +51,34 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    /// The guard of the listener at `address`, the real one, port 0 resolved.
-    pub(super) fn new(address: &ListenAddress) -> Self {
+    /// The guard of the listener at `address`, the real one, port 0 resolved, which an ingress publishes as `hosts`.
+    pub(super) fn new(address: &ListenAddress, hosts: Vec<String>) -> Self {
         Self {
             is_local: address.is_local(),
-            origin: OriginGuard::for_address(address).with_rule(CrossSiteRule::RequireSameOrigin),
+            origin: OriginGuard::for_address(address)
+                .with_rule(CrossSiteRule::RequireSameOrigin)
+                .with_published_names(hosts),
         }
     }
 
-    /// Admits a request, or says why not.
-    pub(super) fn check(
+    /// Checks Host and origin. Where a login starts and returns, the host of a `redirect_uri` is accepted too.
+    pub(super) fn check_site(
         &self,
         parts: &Parts,
         audience: Audience,
-        key: Option<&Secret>,
+        is_redirect_host: impl Fn(&str) -> bool,
     ) -> Result<(), Refusal> {
-        self.check_origin(parts, audience)?;
-        match key {
-            _ if audience == Audience::Anyone => Ok(()),
-            Some(_) if audience == Audience::Returning => Ok(()),
-            Some(key) if has_key(&parts.headers, key) => Ok(()),
-            Some(_) => Err(Refusal::KeyRequired),
-            None if self.is_local => Ok(()),
-            None => Err(Refusal::ClosedToNetwork),
-        }
-    }
-
-    fn check_origin(&self, parts: &Parts, audience: Audience) -> Result<(), Refusal> {
         // A kubelet probes by the pod's address, and a scraper by any name.
         let any_host = audience == Audience::Anyone && !self.is_local;
         // HTTP/1.0, which no browser speaks, may name no host; some probes speak it.
         let is_optional = any_host || parts.version == Version::HTTP_10;
         let host = requested_host(&parts.uri, &parts.headers, is_optional)?;
-        let host = host.as_ref().map(RequestedHost::from);
 
-        if !any_host && host.is_some_and(|host| !self.origin.accepts_host(host.name)) {
+        let is_login = !matches!(audience, Audience::Anyone | Audience::Operator);
+        let is_accepted = |name: &str| {
+            any_host || self.origin.accepts_host(name) || is_login && is_redirect_host(name)
+        };
+        if host.is_some_and(|host| !is_accepted(host.name)) {
             return Err(Refusal::UnknownHost);
         }
         let may_navigate = matches!(audience, Audience::Returning | Audience::Redirected);
@@ -92,33 +88,43 @@ impl Guard {
         }
         Ok(())
     }
+
+    /// Checks the key that `headers` carry, where `audience` needs one.
+    pub(super) fn check_key(
+        &self,
+        headers: &HeaderMap,
+        audience: Audience,
+        key: Option<&Secret>,
+    ) -> Result<(), Refusal> {
+        match key {
+            _ if audience == Audience::Anyone => Ok(()),
+            Some(_) if audience == Audience::Returning => Ok(()),
+            Some(key) if has_key(headers, key) => Ok(()),
+            Some(_) => Err(Refusal::KeyRequired),
+            None if self.is_local => Ok(()),
+            None => Err(Refusal::ClosedToNetwork),
+        }
+    }
 }
 
 /// The host that a request names. An absolute-form target has to name the same as `Host`; RFC 9112 §3.2.2 would let the
 /// target win, and no honest client sends two.
-fn requested_host(
+fn requested_host<'a>(
     uri: &Uri,
-    headers: &HeaderMap,
+    headers: &'a HeaderMap,
     is_optional: bool,
-) -> Result<Option<Authority>, Refusal> {
+) -> Result<Option<RequestedHost<'a>>, Refusal> {
     let mut fields = headers.get_all(header::HOST).iter();
     let host = match (fields.next(), fields.next()) {
-        (Some(field), None) => {
-            let host: Authority = field.as_bytes().try_into().map_err(|_| Refusal::BadHost)?;
-            Some(host)
-        }
-        (None, _) if is_optional => None,
+        (Some(field), None) => field.to_str().map_err(|_| Refusal::BadHost)?,
+        (None, _) if is_optional && uri.authority().is_none() => return Ok(None),
+        (None, _) if is_optional => return Err(Refusal::UnknownHost),
         _ => return Err(Refusal::BadHost),
     };
-    if host
-        .as_ref()
-        .is_some_and(|host| host.as_str().contains('@'))
-    {
-        return Err(Refusal::BadHost);
-    }
+    let requested = RequestedHost::parse(host).ok_or(Refusal::BadHost)?;
     match uri.authority() {
-        Some(target) if Some(target) != host.as_ref() => Err(Refusal::UnknownHost),
-        _ => Ok(host),
+        Some(target) if !target.as_str().eq_ignore_ascii_case(host) => Err(Refusal::UnknownHost),
+        _ => Ok(Some(requested)),
     }
 }
 

@@ -3,8 +3,6 @@
 //! A login is bound to its browser: the callback needs the cookie that was set at the start, beside the state. Neither
 //! the query of a callback nor anything in it is logged.
 
-mod cookie;
-
 use std::sync::Arc;
 
 use axum::{
@@ -15,12 +13,12 @@ use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use http::{HeaderMap, Uri, header, uri::Authority};
 use url::form_urlencoded;
 
-use self::cookie::LoginCookie;
 use super::{drained_body::DrainedBody, respond, state::AdminState};
 use crate::{
     login::{
-        LoginOutcome, TokenReceiver, attempts::AttemptStore, exchange_code, login_path, redirect,
-        supports_browser_login,
+        CALLBACK_PATH, LoginCookie, LoginOutcome, TokenReceiver,
+        attempts::{AttemptStore, ClaimError},
+        exchange_code, login_path, redirect, supports_browser_login,
     },
     oauth::{
         authorization::Attempt,
@@ -42,6 +40,8 @@ pub(super) struct Logins {
 struct StartedLogin {
     provider: Arc<Provider>,
     attempt: Attempt,
+    /// The path of its `redirect_uri`.
+    callback_path: String,
 }
 
 /// Sends the browser to the authorization server of the provider in the path.
@@ -66,8 +66,9 @@ pub(super) async fn start(
     let Some(host) = requested_host(&headers) else {
         return respond::not_found();
     };
-    let uri = redirect::redirect_uri_for(provider, Some(state.address()))
-        .filter(|uri| redirect::redirects_to_this_listener(uri.url(), &host, state.address()));
+    let uri = redirect::redirect_uri_for(provider, Some(state.address())).filter(|uri| {
+        redirect::redirects_to_this_listener(uri.url(), &name, &host, state.address())
+    });
     let Some(uri) = uri else {
         return respond::login_elsewhere(&name);
     };
@@ -83,7 +84,7 @@ pub(super) async fn start(
         return respond::internal_error();
     };
     let is_https = uri.url().scheme() == "https";
-    let cookie = LoginCookie::for_state(attempt.state()).set(&browser, is_https);
+    let cookie = LoginCookie::new(attempt.state(), CALLBACK_PATH).set(&browser, is_https);
     let Some(cookie) = cookie else {
         return respond::internal_error();
     };
@@ -97,6 +98,7 @@ pub(super) async fn start(
     let started = StartedLogin {
         provider: provider.clone(),
         attempt,
+        callback_path: uri.url().path().to_owned(),
     };
     let state_parameter = started.attempt.state().clone();
     state
@@ -131,6 +133,26 @@ pub(super) fn is_redirected(state: &AdminState, uri: &Uri) -> bool {
     })
 }
 
+/// Receives the browser back at the callback of one provider.
+///
+/// A code for another provider's login is refused here: an authorization server may have sent the browser to another
+/// one's, to get its code (RFC 9700 §4.4).
+pub(super) async fn finish_at_provider(
+    State(state): State<Arc<AdminState>>,
+    provider: Result<Path<String>, PathRejection>,
+    uri: Uri,
+    headers: HeaderMap,
+    body: DrainedBody,
+) -> Response {
+    let Ok(Path(name)) = provider else {
+        return respond::not_found();
+    };
+    if state.view().tokens.credential(&name).is_none() {
+        return respond::unknown_provider(&name);
+    }
+    finish(State(state), uri, headers, body).await
+}
+
 /// Receives the browser back, and exchanges the code that it brings.
 pub(super) async fn finish(
     State(state): State<Arc<AdminState>>,
@@ -142,14 +164,14 @@ pub(super) async fn finish(
     let Some(state_parameter) = single_parameter("state", query).map(Secret::new) else {
         return end(None, LoginOutcome::unknown(), None);
     };
-    let cookie = LoginCookie::for_state(&state_parameter);
-    let claimed =
-        state
-            .logins()
-            .started
-            .claim(state.clock().now(), state_parameter.expose(), |browser| {
-                cookie.is_held_in(&headers, browser)
-            });
+    let cookie = LoginCookie::new(&state_parameter, CALLBACK_PATH);
+    let check = |browser: &Secret, login: &StartedLogin| match () {
+        () if !cookie.is_held_in(&headers, browser) => Err(ClaimError::OtherBrowser),
+        () if uri.path() != login.callback_path => Err(ClaimError::OtherRedirectUri),
+        () => Ok(()),
+    };
+    let started = &state.logins().started;
+    let claimed = started.claim(state.clock().now(), state_parameter.expose(), check);
     match claimed {
         Ok(login) => {
             let name = login.provider.name.clone();
@@ -161,7 +183,9 @@ pub(super) async fn finish(
 }
 
 async fn complete(state: &Arc<AdminState>, login: StartedLogin, query: &str) -> LoginOutcome {
-    let StartedLogin { provider, attempt } = login;
+    let StartedLogin {
+        provider, attempt, ..
+    } = login;
     let name = provider.name.clone();
     let view = state.view();
     let credential = view

@@ -29,6 +29,7 @@ fn page(status: &Status, now: SystemTime) -> Page {
         }
         main {
             p id="notice" role="status" {}
+            (last_reload(status))
             h2 { "Providers" }
             (providers(status, now))
             h2 { "Routes" }
@@ -56,6 +57,37 @@ fn summary(status: &Status) -> String {
         all if ready == all => "every provider is ready".into(),
         all => format!("{ready} of {all} providers ready"),
     }
+}
+
+/// The problems of the last reload, until one without problems.
+fn last_reload(status: &Status) -> Markup {
+    let Some(reload) = &status.last_reload else {
+        return html! {};
+    };
+    let title = match reload.outcome {
+        "failure" => {
+            "The configuration file has problems. The earlier configuration stays in force."
+        }
+        _ if reload.problems.is_empty() => return html! {},
+        _ => "The configuration was reloaded with warnings.",
+    };
+    html! {
+        section id="reload" role="alert" {
+            h2 { (title) }
+            ul {
+                @for problem in &reload.problems {
+                    li {
+                        code { (text(problem, "file")) ":" (problem["line"]) ":" (problem["column"]) }
+                        " " (text(problem, "message")) small { (text(problem, "hint")) }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn text<'v>(problem: &'v serde_json::Value, member: &str) -> &'v str {
+    problem[member].as_str().unwrap_or_default()
 }
 
 fn providers(status: &Status, now: SystemTime) -> Markup {
@@ -180,6 +212,7 @@ mod tests {
             version: "0.1.0",
             admin: name.into(),
             store: StoreIdentity::at(&StoreLocation::Memory),
+            last_reload: None,
             providers: vec![(
                 name.into(),
                 ProviderStatus {

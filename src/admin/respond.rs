@@ -93,6 +93,14 @@ pub(super) fn internal_error() -> Response {
     problem(ProblemKind::Internal, "The log says more.")
 }
 
+/// Responds to a reload that did not take place.
+pub(super) fn no_reload(reason: &str) -> Response {
+    let detail = format!("The configuration was not reloaded: {reason}.");
+    respond(
+        Problem::new(ProblemKind::Internal, detail).with_status(StatusCode::SERVICE_UNAVAILABLE),
+    )
+}
+
 pub(super) fn path_too_long() -> Response {
     let detail = "The path is longer than [limits] path_bytes.";
     problem(ProblemKind::PathTooLong, detail)

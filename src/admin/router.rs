@@ -16,16 +16,24 @@ use http::StatusCode;
 use tokio::time::timeout;
 
 use super::{
+    admission::{admit, admit_login},
     drained_body::DrainedBody,
     guard::Audience,
     health, login, page, respond,
     state::AdminState,
     status::{ProviderStatus, Status},
 };
-use crate::{login::login_hint, server::html, token::error::TokenError};
+use crate::{
+    login::{CALLBACK_PATH, login_hint},
+    server::html,
+    token::error::TokenError,
+};
 
 /// The time for a refresh that an operator asks for; longer than a token request takes.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The time for a reload; longer than reading the configuration may take.
+const RELOAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 type SharedState = State<Arc<AdminState>>;
 
@@ -39,7 +47,8 @@ pub fn router(state: Arc<AdminState>) -> Router {
         .route("/metrics", get_or_head(metrics))
         .layer(admitting(Audience::Anyone));
     let returning = Router::new()
-        .route(crate::login::CALLBACK_PATH, get_only(login::finish))
+        .route(CALLBACK_PATH, get_only(login::finish))
+        .route("/callback/{provider}", get_only(login::finish_at_provider))
         .layer(admitting(Audience::Returning));
     let starting = Router::new()
         .route("/login/{provider}", get_only(login::start))
@@ -48,6 +57,7 @@ pub fn router(state: Arc<AdminState>) -> Router {
         .route("/", get_or_head(status_page))
         .route("/api/status", get_or_head(status))
         .route("/api/providers/{provider}/refresh", post_only(refresh))
+        .route("/api/reload", post_only(reload))
         .fallback(not_found)
         .layer(admitting(Audience::Operator));
 
@@ -92,31 +102,6 @@ async fn secure_and_log(request: Request, next: Next) -> Response {
     // Without the query, which carries the code of a login.
     tracing::debug!(%method, path = uri.path(), status = response.status().as_u16(), "admin.request");
     response
-}
-
-async fn admit(
-    State((state, audience)): State<(Arc<AdminState>, Audience)>,
-    request: Request,
-    next: Next,
-) -> Response {
-    if request.uri().path().len() > state.limits().path_bytes {
-        return respond::path_too_long();
-    }
-    let (parts, body) = request.into_parts();
-    let key = state.view().key.as_ref().map(|key| key.current());
-    match state.guard().check(&parts, audience, key.as_deref()) {
-        Ok(()) => next.run(Request::from_parts(parts, body)).await,
-        Err(refusal) => respond::refusal(refusal),
-    }
-}
-
-/// Admits the start of a login, also where this listener itself sent the browser on to another of its names.
-async fn admit_login(State(state): SharedState, request: Request, next: Next) -> Response {
-    let audience = match login::is_redirected(&state, request.uri()) {
-        true => Audience::Redirected,
-        false => Audience::Operator,
-    };
-    admit(State((state, audience)), request, next).await
 }
 
 async fn not_found() -> Response {
@@ -182,6 +167,20 @@ async fn refresh(
     };
     let hint = login_hint(credential.provider(), Some(state.address()));
     respond::refresh_failed(&provider, &failure, &hint)
+}
+
+/// Reloads the configuration: 200, or 422 with the problems.
+async fn reload(State(state): SharedState, _: DrainedBody) -> Response {
+    let reply = match state.reloads() {
+        Some(reloads) => timeout(RELOAD_TIMEOUT, reloads.reload()).await,
+        None => Ok(None),
+    };
+    match reply {
+        Ok(Some(reply)) if reply.is_applied => respond::json(StatusCode::OK, &reply.report),
+        Ok(Some(reply)) => respond::json(StatusCode::UNPROCESSABLE_ENTITY, &reply.report),
+        Ok(None) => respond::no_reload("the process is about to end"),
+        Err(_) => respond::no_reload("the configuration is still being read; look at the log"),
+    }
 }
 
 fn run_blocking(

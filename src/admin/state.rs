@@ -8,16 +8,21 @@ use std::{
     },
 };
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 
-use super::{guard::Guard, login::Logins};
+use super::{
+    guard::Guard,
+    login::Logins,
+    reload::{ReloadHandle, ReloadReply},
+};
 use tokio_util::task::TaskTracker;
 
 use crate::{
     clock::Clock,
+    login::redirect,
     secret::LiveSecret,
-    server::{address::ListenAddress, limits::Limits},
-    telemetry::metrics::Metrics,
+    server::{address::ListenAddress, key_proof::Nonces, limits::Limits},
+    telemetry::metrics::{Metrics, RefusedKeys},
     token::{Tokens, store::StoreLocation},
 };
 
@@ -51,12 +56,16 @@ pub struct RouteView {
 pub struct AdminState {
     address: ListenAddress,
     guard: Guard,
+    nonces: Nonces,
+    refused_keys: Arc<RefusedKeys>,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     view: ArcSwap<View>,
     draining: AtomicBool,
     limits: Limits,
     logins: Logins,
+    reloads: Option<ReloadHandle>,
+    last_reload: ArcSwapOption<ReloadReply>,
     tracker: TaskTracker,
 }
 
@@ -71,7 +80,9 @@ impl AdminState {
         tracker: TaskTracker,
     ) -> Self {
         Self {
-            guard: Guard::new(&address),
+            guard: Guard::new(&address, Vec::new()),
+            nonces: Nonces::default(),
+            refused_keys: metrics.refused_keys(&address.to_string()),
             address,
             metrics,
             clock,
@@ -79,6 +90,8 @@ impl AdminState {
             draining: AtomicBool::new(false),
             limits: Limits::default(),
             logins: Logins::default(),
+            reloads: None,
+            last_reload: ArcSwapOption::empty(),
             tracker,
         }
     }
@@ -86,6 +99,35 @@ impl AdminState {
     /// Replaces the default limits.
     pub fn with_limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
+    }
+
+    /// Serves `POST /api/reload` with this handle.
+    pub fn with_reloads(self, reloads: ReloadHandle) -> Self {
+        Self {
+            reloads: Some(reloads),
+            ..self
+        }
+    }
+
+    /// Accepts further Host names, under which an ingress publishes the listener.
+    pub fn with_hosts(self, hosts: Vec<String>) -> Self {
+        Self {
+            guard: Guard::new(&self.address, hosts),
+            ..self
+        }
+    }
+
+    /// Shows the outcome of a reload.
+    pub fn record_reload(&self, reply: ReloadReply) {
+        self.last_reload.store(Some(Arc::new(reply)));
+    }
+
+    pub(super) fn reloads(&self) -> Option<&ReloadHandle> {
+        self.reloads.as_ref()
+    }
+
+    pub(super) fn last_reload(&self) -> Option<Arc<ReloadReply>> {
+        self.last_reload.load_full()
     }
 
     pub(super) fn limits(&self) -> &Limits {
@@ -108,6 +150,24 @@ impl AdminState {
 
     pub(super) fn guard(&self) -> &Guard {
         &self.guard
+    }
+
+    pub(super) fn nonces(&self) -> &Nonces {
+        &self.nonces
+    }
+
+    /// Counts a request whose key was missing or wrong.
+    pub(super) fn record_refused_key(&self) {
+        let listener = self.address.to_string();
+        self.refused_keys.record(&listener, self.clock.now());
+    }
+
+    /// Whether the `redirect_uri` of some provider leads to `host`, a name without a port.
+    pub(super) fn is_redirect_host(&self, host: &str) -> bool {
+        let view = self.view.load();
+        view.tokens
+            .iter()
+            .any(|credential| redirect::leads_to_host(credential.provider(), host))
     }
 
     pub(super) fn metrics(&self) -> &Arc<Metrics> {

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use serde::{Serialize, Serializer};
 
-use super::state::AdminState;
+use super::{reload::ReloadReply, state::AdminState};
 use crate::{
     login::{StoreIdentity, redirect::can_log_in_at, supports_browser_login},
     server::address::ListenAddress,
@@ -20,6 +20,8 @@ pub(super) struct Status {
     pub(super) version: &'static str,
     pub(super) admin: String,
     pub(super) store: StoreIdentity,
+    /// The last reload of the configuration.
+    pub(super) last_reload: Option<ReloadStatus>,
     #[serde(serialize_with = "in_order")]
     pub(super) providers: Vec<(String, ProviderStatus)>,
     #[serde(serialize_with = "in_order")]
@@ -56,6 +58,16 @@ pub(super) struct ErrorStatus {
     pub(super) at: Option<SystemTime>,
 }
 
+/// A reload: its time, and what `bearward check --format json` says of the file.
+#[derive(Debug, Serialize)]
+pub(super) struct ReloadStatus {
+    #[serde(serialize_with = "stamp")]
+    pub(super) at: Option<SystemTime>,
+    /// `success` or `failure`.
+    pub(super) outcome: &'static str,
+    pub(super) problems: Vec<serde_json::Value>,
+}
+
 #[derive(Debug, Serialize)]
 pub(super) struct RouteStatus {
     pub(super) listen: String,
@@ -75,6 +87,7 @@ impl Status {
             version: env!("CARGO_PKG_VERSION"),
             admin: state.address().to_string(),
             store: StoreIdentity::at(&view.store),
+            last_reload: state.last_reload().map(|reply| ReloadStatus::of(&reply)),
             providers: view
                 .tokens
                 .iter()
@@ -117,6 +130,21 @@ impl ProviderStatus {
             last_error: status.last_error.map(ErrorStatus::of),
             can_log_in: can_log_in_at(credential.provider(), admin),
             login_is_due,
+        }
+    }
+}
+
+impl ReloadStatus {
+    fn of(reply: &ReloadReply) -> Self {
+        let problems = reply.report["problems"].as_array();
+        Self {
+            at: Some(reply.at),
+            outcome: if reply.is_applied {
+                "success"
+            } else {
+                "failure"
+            },
+            problems: problems.cloned().unwrap_or_default(),
         }
     }
 }
@@ -206,6 +234,7 @@ mod tests {
             version: "0.1.0",
             admin: "127.0.0.1:9900".into(),
             store: StoreIdentity::at(&StoreLocation::Memory),
+            last_reload: None,
             providers: vec![
                 ("z".into(), provider(None)),
                 ("a".into(), provider(Some(error))),
@@ -216,7 +245,7 @@ mod tests {
             serde_json::to_string(&status).unwrap(),
             concat!(
                 r#"{"version":"0.1.0","admin":"127.0.0.1:9900","#,
-                r#""store":{"kind":"memory","path":null,"folder":null},"providers":{"#,
+                r#""store":{"kind":"memory","path":null,"folder":null},"last_reload":null,"providers":{"#,
                 r#""z":{"grant_type":"client_credentials","state":"ready","expires_at":"1970-01-01T00:00:00Z","#,
                 r#""refresh_at":null,"has_refresh_token":false,"login_expires_at":"1970-01-01T00:00:00Z","token_requests":3,"last_error":null,"can_log_in":false},"#,
                 r#""a":{"grant_type":"client_credentials","state":"ready","expires_at":"1970-01-01T00:00:00Z","#,

@@ -21,7 +21,11 @@ use crate::{
         redirect_uri::RedirectUri,
     },
     secret::Secret,
-    server::{listener::Bound, listening::Listening},
+    server::{
+        key_proof::{ProofFields, ProvedRequest},
+        listener::Bound,
+        listening::Listening,
+    },
     telemetry::metrics::Metrics,
     token::{
         Tokens,
@@ -197,6 +201,133 @@ fn route(name: &str, provider: Option<&str>) -> RouteView {
 }
 
 type Fields<'a> = &'a [(&'a str, &'a str)];
+
+/// Proves `key` for one request, and returns the fields of that request.
+async fn proved(world: &World, method: &str, target: &str, key: &str) -> ProofParts {
+    let challenge = world
+        .ask(method, target, &[("authorization", "Bearward")])
+        .await;
+    assert_eq!(challenge.status, 401, "{challenge:?}");
+    let fields = challenge.headers.get_all("www-authenticate").iter();
+    let nonce = fields
+        .filter_map(|field| ProofFields::parse(field.to_str().unwrap())?.nonce)
+        .next()
+        .expect("a nonce")
+        .to_owned();
+    let request = ProvedRequest {
+        nonce: &nonce,
+        client_nonce: "theirs",
+        method,
+        target,
+    };
+    let proof = request.client_proof(&Secret::new(key));
+    let credentials = format!("Bearward nonce=\"{nonce}\", cnonce=\"theirs\", proof=\"{proof}\"");
+    ProofParts { nonce, credentials }
+}
+
+struct ProofParts {
+    nonce: String,
+    credentials: String,
+}
+
+#[tokio::test]
+async fn a_key_is_proved_to_both_sides_for_one_request_and_not_sent() {
+    let key = "canary-key-of-16";
+    let world = World::start(Setup {
+        key: Some(key),
+        ..Setup::default()
+    })
+    .await;
+    let target = "/api/status";
+    let proof = proved(&world, "GET", target, key).await;
+    let fields = [("authorization", &*proof.credentials)];
+    let elsewhere = world.ask("GET", "/", &fields).await;
+    assert_eq!(elsewhere.status, 401, "another target");
+    let other_method = world.ask("HEAD", target, &fields).await;
+    assert_eq!(other_method.status, 401, "another method");
+
+    let response = world.ask("GET", target, &fields).await;
+    assert_eq!(response.status, 200, "{response:?}");
+    let request = ProvedRequest {
+        nonce: &proof.nonce,
+        client_nonce: "theirs",
+        method: "GET",
+        target,
+    };
+    let theirs = ProofFields::parse_parameters(response.header("authentication-info"));
+    let (key, status) = (Secret::new(key), http::StatusCode::OK);
+    assert!(request.is_listener_proof(&key, status, theirs.proof.unwrap()));
+    let again = world.ask("GET", target, &fields).await;
+    assert_eq!(again.status, 401, "used twice");
+
+    let wrong = proved(&world, "GET", target, "another-key-of-16").await;
+    let fields = [("authorization", &*wrong.credentials)];
+    let response = world.ask("GET", target, &fields).await;
+    assert_eq!(response.status, 401);
+    assert_eq!(response.headers.get("authentication-info"), None);
+}
+
+#[tokio::test]
+async fn refused_keys_are_counted_and_a_challenge_is_not() {
+    let world = World::start(Setup {
+        key: Some("canary-key-of-16"),
+        ..Setup::default()
+    })
+    .await;
+    let count = async || {
+        let metrics = world.get("/metrics").await.body;
+        let name = format!(
+            "bearward_keys_refused_total{{listener=\"{}\"}} ",
+            world.address
+        );
+        let count = metrics.lines().find_map(|line| line.strip_prefix(&name));
+        count.unwrap_or_else(|| panic!("{metrics}")).to_owned()
+    };
+    assert_eq!(count().await, "0");
+    for credentials in [
+        "Bearer wrong",
+        "Bearward proof=\"x\"",
+        "Basic d3Jvbmc6d3Jvbmc=",
+    ] {
+        world
+            .ask("GET", "/api/status", &[("authorization", credentials)])
+            .await;
+    }
+    world.get("/api/status").await;
+    assert_eq!(count().await, "4");
+    world
+        .ask("GET", "/api/status", &[("authorization", "Bearward")])
+        .await;
+    world
+        .ask(
+            "GET",
+            "/api/status",
+            &[("authorization", "Bearer canary-key-of-16")],
+        )
+        .await;
+    assert_eq!(count().await, "4");
+}
+
+#[tokio::test]
+async fn a_host_that_is_not_one_name_with_a_port_is_refused() {
+    let world = World::start(Setup::default()).await;
+    for host in [
+        "localhost:x",
+        "localhost:99999",
+        "[::1]evil",
+        "[evil]",
+        "localhost:+1",
+    ] {
+        for target in ["/livez", "/", "/api/status", "/callback", "/login/hapn"] {
+            let response = world.ask("GET", target, &[("host", host)]).await;
+            assert_eq!(
+                (response.status, kind(&response).as_str()),
+                (400, "bad-request"),
+                "{host} {target}"
+            );
+        }
+    }
+}
 
 /// An error response of the documented shape, and its type.
 fn kind(response: &Response) -> String {
@@ -432,11 +563,7 @@ async fn a_wrong_method_and_an_unknown_path_say_so() {
     }
     let response = world.get("/api/providers/hapn/refresh").await;
     assert_eq!((response.status, response.header("allow")), (405, "POST"));
-    for (method, target) in [
-        ("GET", "/none"),
-        ("POST", "/api/reload"),
-        ("POST", "/api/providers/hapn"),
-    ] {
+    for (method, target) in [("GET", "/none"), ("POST", "/api/providers/hapn")] {
         let response = world.ask(method, target, &[]).await;
         assert_eq!(
             (response.status, kind(&response).as_str()),

@@ -3,7 +3,7 @@
 use std::{io, sync::Arc, time::Duration};
 
 use crate::{
-    admin::{self, AdminState, RouteView},
+    admin::{self, AdminState, ReloadReply, RouteView, View},
     oauth::provider::ApiBase,
     proxy::route::{Route, Upstream, UpstreamBase},
     server::{address::ListenAddress, listener::Bound, listening::Listening},
@@ -29,6 +29,16 @@ impl AdminListener {
         let listening = admin::serve(bound, state.clone())?;
         tracing::info!(listen = %listening.address(), "admin listening");
         Ok(Self { state, listening })
+    }
+
+    /// Shows another configuration, from the next request on.
+    pub(super) fn replace(&self, view: View) {
+        self.state.replace(view);
+    }
+
+    /// Shows the outcome of a reload.
+    pub(super) fn record_reload(&self, reply: ReloadReply) {
+        self.state.record_reload(reply);
     }
 
     /// Turns readiness off.

@@ -4,7 +4,11 @@ use std::{io, sync::Arc};
 
 use thiserror::Error;
 
-use crate::{server::address::ListenAddress, token::store::StoreError};
+use crate::{
+    config::{Config, Problem, Severity},
+    server::address::ListenAddress,
+    token::store::StoreError,
+};
 
 /// The failure of a sidecar to start, or to end without a loss.
 #[derive(Debug, Error)]
@@ -18,6 +22,12 @@ pub enum Failure {
         #[source]
         error: io::Error,
     },
+    /// The upstream of this route is one of the listeners, whose address showed when it was bound.
+    #[error(
+        "the `upstream` of route `{0}` is bearward itself: set it to the protected API, or let \
+         systemd listen on another address"
+    )]
+    Loop(Arc<str>),
     /// The store cannot be used.
     #[error(transparent)]
     Store(StoreError),
@@ -27,4 +37,31 @@ pub enum Failure {
     /// The system gives no thread, runtime or descriptor.
     #[error("cannot start a worker: {0}")]
     Worker(#[source] io::Error),
+}
+
+impl Failure {
+    /// Turns the failure of a reload into a problem of the configuration that caused it.
+    pub(super) fn into_problem(self, config: &Config) -> Problem {
+        let (key, hint) = match &self {
+            Self::Listen { address, .. } => {
+                let mut routes = config.routes.iter();
+                let route = routes.find(|route| route.listen == *address);
+                (
+                    route.map(|route| format!("routes.{}.listen", route.name)),
+                    "use an address of this machine that is free; one that overlaps with a listener \
+                     in service is free only after a reload without that listener",
+                )
+            }
+            Self::Loop(route) => (
+                Some(format!("routes.{route}.listen")),
+                "set `upstream` to the protected API",
+            ),
+            Self::Store(_) => (
+                Some("store".to_owned()),
+                "make the store usable, or name another one in [store]",
+            ),
+            Self::Lost(_) | Self::Worker(_) => (None, "raise the descriptor limit of the process"),
+        };
+        config.problem(Severity::Error, key.as_deref(), self.to_string(), hint)
+    }
 }

@@ -1,83 +1,134 @@
-//! The proxy's listeners: each socket with the routes that it serves.
+//! The proxy's listeners in service, and the routes that each of them serves.
 
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 use tokio::sync::Semaphore;
 
-use super::{sockets::Sockets, workers::ProxyListener};
+use super::{next_routes::NextRoutes, sockets::ProxySockets, workers::ProxyListener};
 use crate::{
-    config::Config,
-    login::login_hint,
-    proxy::{
-        client_connection::ListenerState,
-        route::Route,
-        table::{ActiveRoute, Table},
-        upstream::RouteUpstream,
-    },
-    server::{address::ListenAddress, limits::Limits, listener::Bound, origin_guard::OriginGuard},
+    proxy::{client_connection::ListenerState, route::Route, table::ActiveRoute},
+    server::{address::ListenAddress, limits::Limits, shutdown::Shutdown},
     telemetry::metrics::Metrics,
-    token::Tokens,
 };
 
-/// The components that routes are built from.
-pub(super) struct RouteBuilder<'a> {
-    pub(super) tokens: &'a Tokens,
-    pub(super) metrics: &'a Arc<Metrics>,
+/// The proxy's listeners in service, and all their routes.
+#[derive(Debug, Default)]
+pub(super) struct ProxyListeners {
+    /// By the configured address.
+    listeners: BTreeMap<ListenAddress, ProxyListener>,
+    pub(super) sockets: ProxySockets,
+    /// In the order of the file.
+    pub(super) routes: Vec<Arc<ActiveRoute>>,
     pub(super) limits: Limits,
     /// The real addresses of all listeners.
     pub(super) own: Arc<[ListenAddress]>,
-    /// The address for logins.
-    pub(super) admin: Option<&'a ListenAddress>,
 }
 
-impl RouteBuilder<'_> {
-    /// Builds the listeners of all routes.
-    pub(super) fn listeners(&self, config: &Config, sockets: &Sockets) -> Vec<ProxyListener> {
-        let listeners = sockets.proxy.iter().map(|(address, bound)| {
-            let routes = config.routes.iter();
-            self.listener(bound, routes.filter(|route| route.listen == *address))
-        });
-        listeners.collect()
-    }
-
-    fn listener<'r>(
+impl ProxyListeners {
+    /// Makes the listeners of sockets that have none yet. Nothing is served before the workers have them.
+    pub(super) fn added(
         &self,
-        bound: &Arc<Bound>,
-        routes: impl Iterator<Item = &'r Route>,
-    ) -> ProxyListener {
-        let port = bound.address().port();
-        let routes = routes.map(|route| Arc::new(self.route(route, port)));
-        let state = ListenerState {
-            limits: self.limits,
-            routes: Arc::new(Table::new(routes)).into(),
-            connections: self.metrics.listener(&bound.address().to_string()),
-            unrouted: self.metrics.route(""),
-        };
-        ProxyListener {
-            bound: bound.clone(),
-            state: Arc::new(state),
-            permits: Arc::new(Semaphore::new(self.limits.connections)),
-        }
+        next: &NextRoutes,
+        metrics: &Metrics,
+        shutdown: &Shutdown,
+    ) -> BTreeMap<ListenAddress, ProxyListener> {
+        let mut tables = next.tables();
+        let sockets = next.sockets.iter();
+        let new = sockets.filter(|(address, _)| !self.listeners.contains_key(address));
+        let new = new.map(|(address, bound)| {
+            let table = tables.remove(address).unwrap_or_default();
+            let state = ListenerState {
+                limits: Arc::new(next.limits).into(),
+                routes: Arc::new(table).into(),
+                connections: metrics.listener(&bound.address().to_string()),
+                unrouted: metrics.route(""),
+            };
+            let listener = ProxyListener {
+                bound: bound.clone(),
+                state: Arc::new(state),
+                permits: Arc::new(Semaphore::new(next.limits.connections)),
+                shutdown: shutdown.child(),
+            };
+            (address.clone(), listener)
+        });
+        new.collect()
     }
 
-    fn route(&self, route: &Route, port: Option<u16>) -> ActiveRoute {
-        let provider = route.provider.as_ref().map(|binding| &binding.provider);
-        let credential = provider.and_then(|provider| self.tokens.credential(provider));
-        let login_hint = credential.map(|credential| login_hint(credential.provider(), self.admin));
-        let is_tunnelled = !route.upgrade.is_empty();
-        let upstream = RouteUpstream::new(
-            route.upstream.clone(),
-            is_tunnelled,
-            self.limits,
-            self.own.clone(),
-        );
-        ActiveRoute {
-            credential: credential.cloned(),
-            login_hint: login_hint.unwrap_or_default().into(),
-            upstream,
-            metrics: self.metrics.route(&route.name),
-            origin_guard: OriginGuard::with_names(route.guard.hosts.clone(), port),
-            route: route.clone(),
+    /// Serves the next routes from now on. `added` are the listeners of new sockets, which the workers serve already.
+    ///
+    /// What is no longer configured begins to drain, and is returned.
+    pub(super) fn replace(
+        &mut self,
+        added: BTreeMap<ListenAddress, ProxyListener>,
+        next: NextRoutes,
+    ) -> Removed {
+        let mut tables = next.tables();
+        let is_gone = |address: &ListenAddress| !next.sockets.contains(address);
+        let gone = self.listeners.extract_if(.., |address, _| is_gone(address));
+        let listeners: Vec<_> = gone.map(|(_, listener)| listener).collect();
+        for listener in &listeners {
+            listener.shutdown.start_drain();
+        }
+        for (address, listener) in &self.listeners {
+            let table = tables.remove(address).unwrap_or_default();
+            listener.state.limits.store(Arc::new(next.limits));
+            listener.state.routes.store(Arc::new(table));
+        }
+        self.listeners.extend(added);
+
+        let routes = {
+            let names = next.routes.iter().map(|active| &active.route.name);
+            let names: HashSet<_> = names.collect();
+            let before = self.routes.drain(..);
+            before
+                .filter(|active| !names.contains(&active.route.name))
+                .collect()
+        };
+        self.sockets = next.sockets;
+        self.routes = next.routes;
+        self.limits = next.limits;
+        self.own = next.own;
+        Removed { listeners, routes }
+    }
+
+    /// The routes in service, in the order of the file.
+    pub(super) fn routes(&self) -> impl Iterator<Item = &Route> {
+        self.routes.iter().map(|active| &active.route)
+    }
+
+    /// The real address of each route's listener, by route.
+    pub(super) fn addresses(&self) -> BTreeMap<Arc<str>, ListenAddress> {
+        let address = |active: &Arc<ActiveRoute>| {
+            let route = &active.route;
+            (route.name.clone(), self.sockets.address_of(route))
+        };
+        self.routes.iter().map(address).collect()
+    }
+}
+
+/// What a new configuration has removed, while it drains.
+#[derive(Debug)]
+pub(super) struct Removed {
+    listeners: Vec<ProxyListener>,
+    routes: Vec<Arc<ActiveRoute>>,
+}
+
+impl Removed {
+    /// Returns whether nothing was removed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.listeners.is_empty() && self.routes.is_empty()
+    }
+
+    /// Cuts the connections and tunnels that are left.
+    pub(super) fn cut(&self) {
+        for listener in &self.listeners {
+            listener.shutdown.cut();
+        }
+        for active in &self.routes {
+            active.cut.cancel();
         }
     }
 }

@@ -14,8 +14,67 @@ use crate::{
 pub(super) struct Sockets {
     /// The admin listener, unless it is off.
     pub(super) admin: Option<Bound>,
-    /// By the configured address; several routes may share one.
-    pub(super) proxy: BTreeMap<ListenAddress, Arc<Bound>>,
+    pub(super) proxy: ProxySockets,
+}
+
+impl Sockets {
+    /// Binds every address of the configuration.
+    ///
+    /// # Errors
+    /// The first address that cannot be bound. Then none stays bound.
+    pub(super) fn bind(config: &Config) -> Result<Self, Failure> {
+        let proxy = ProxySockets::default().rebind(config)?;
+        let admin = config.admin.as_ref();
+        let admin = admin.map(|admin| bind(&admin.listen)).transpose()?;
+        Ok(Self { admin, proxy })
+    }
+
+    /// The real address of the admin listener.
+    pub(super) fn admin_address(&self) -> Option<&ListenAddress> {
+        self.admin.as_ref().map(Bound::address)
+    }
+}
+
+/// The sockets of all routes, by the configured address. Several routes may share one.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ProxySockets(BTreeMap<ListenAddress, Arc<Bound>>);
+
+impl ProxySockets {
+    /// Returns the sockets of another configuration. Those at the same configured address stay; the others are bound.
+    ///
+    /// # Errors
+    /// The first address that cannot be bound. Then nothing has changed.
+    pub(super) fn rebind(&self, config: &Config) -> Result<Self, Failure> {
+        let mut sockets = BTreeMap::new();
+        for Route { listen, .. } in &config.routes {
+            if sockets.contains_key(listen) {
+                continue;
+            }
+            let bound = match self.0.get(listen) {
+                Some(bound) => bound.clone(),
+                None => Arc::new(bind(listen)?),
+            };
+            sockets.insert(listen.clone(), bound);
+        }
+        Ok(Self(sockets))
+    }
+
+    /// All sockets, with their configured addresses.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&ListenAddress, &Arc<Bound>)> {
+        self.0.iter()
+    }
+
+    /// Whether a route listens at this configured address.
+    pub(super) fn contains(&self, address: &ListenAddress) -> bool {
+        self.0.contains_key(address)
+    }
+
+    /// The real address of a route's listener.
+    pub(super) fn address_of(&self, route: &Route) -> ListenAddress {
+        let bound = self.0.get(&route.listen);
+        let address = bound.map_or(&route.listen, |bound| bound.address());
+        address.clone()
+    }
 }
 
 /// The real addresses of all listeners, port 0 resolved.
@@ -25,53 +84,6 @@ pub struct Addresses {
     pub admin: Option<ListenAddress>,
     /// By route.
     pub routes: BTreeMap<Arc<str>, ListenAddress>,
-}
-
-impl Addresses {
-    /// All of them.
-    pub fn all(&self) -> impl Iterator<Item = &ListenAddress> {
-        self.admin.iter().chain(self.routes.values())
-    }
-}
-
-impl Sockets {
-    /// Binds every address of the configuration.
-    ///
-    /// # Errors
-    /// The first address that cannot be bound. Then none stays bound.
-    pub(super) fn bind(config: &Config) -> Result<Self, Failure> {
-        let mut proxy = BTreeMap::new();
-        for route in &config.routes {
-            if !proxy.contains_key(&route.listen) {
-                proxy.insert(route.listen.clone(), Arc::new(bind(&route.listen)?));
-            }
-        }
-        let admin = config.admin.as_ref();
-        let admin = admin.map(|admin| bind(&admin.listen)).transpose()?;
-        Ok(Self { admin, proxy })
-    }
-
-    /// The real address of a route's listener.
-    pub(super) fn address_of(&self, route: &Route) -> ListenAddress {
-        let bound = self.proxy.get(&route.listen);
-        let address = bound.map_or(&route.listen, |bound| bound.address());
-        address.clone()
-    }
-
-    /// The real address of the admin listener.
-    pub(super) fn admin_address(&self) -> Option<&ListenAddress> {
-        self.admin.as_ref().map(Bound::address)
-    }
-
-    /// The real addresses of all listeners.
-    pub(super) fn addresses(&self, config: &Config) -> Addresses {
-        let routes = config.routes.iter();
-        let routes = routes.map(|route| (route.name.clone(), self.address_of(route)));
-        Addresses {
-            admin: self.admin_address().cloned(),
-            routes: routes.collect(),
-        }
-    }
 }
 
 fn bind(address: &ListenAddress) -> Result<Bound, Failure> {

@@ -4,17 +4,17 @@ use std::{
     cell::RefCell,
     io,
     rc::Rc,
-    sync::{Arc, mpsc},
+    sync::{Arc, mpsc::sync_channel},
     thread,
     time::Duration,
 };
 
 use tokio::{
-    sync::{Semaphore, watch},
+    sync::{Semaphore, mpsc, oneshot},
     task::{LocalSet, spawn_local},
     time::interval,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::task::TaskTracker;
 
 use crate::{
     proxy::{
@@ -25,9 +25,11 @@ use crate::{
     server::{
         accept::Acceptor,
         connection::ConnectionState,
+        limits::Limits,
         listener::Bound,
         serve::{LocalExecutor, Server},
         share::{ConnectionPermit, Share, shares},
+        shutdown::Shutdown,
         stream::Stream,
         stream_watch::StreamExecutor,
     },
@@ -42,118 +44,165 @@ pub(super) struct ProxyListener {
     pub(super) bound: Arc<Bound>,
     pub(super) state: Arc<ListenerState>,
     pub(super) permits: Arc<Semaphore>,
+    pub(super) shutdown: Shutdown,
 }
 
-/// All worker threads.
+/// All worker threads. Dropping it ends them, and with them the connections that are left.
 #[derive(Debug)]
 pub(super) struct Workers {
-    stop: watch::Sender<bool>,
-    threads: Vec<thread::JoinHandle<()>>,
+    threads: Vec<WorkerThread>,
+}
+
+/// One worker, as the control thread knows it.
+#[derive(Debug)]
+struct WorkerThread {
+    listeners: mpsc::UnboundedSender<NewListener>,
+    thread: thread::JoinHandle<()>,
+}
+
+/// A listener for a worker to serve, and the sender of the outcome.
+struct NewListener {
+    listener: ProxyListener,
+    share: Share,
+    started: oneshot::Sender<io::Result<()>>,
 }
 
 impl Workers {
-    /// Starts `count` workers, each of which serves all listeners.
+    /// Starts `count` workers without listeners. `tracker` tracks their connections and tunnels.
     ///
-    /// `cancel` begins the drain; `tracker` tracks connections and tunnels.
-    pub(super) fn start(
-        count: usize,
-        listeners: Vec<ProxyListener>,
-        cancel: &CancellationToken,
-        tracker: &TaskTracker,
-    ) -> io::Result<Self> {
-        let stop = watch::Sender::new(false);
+    /// # Errors
+    /// The system gives no thread or descriptor.
+    pub(super) fn start(count: usize, tracker: &TaskTracker) -> io::Result<Self> {
+        let (started, starts) = sync_channel(count);
         let mut threads = Vec::with_capacity(count);
-        let (started, starts) = mpsc::channel();
-        let mut all_shares: Vec<_> = listeners.iter().map(|_| shares(count)).collect();
         for number in 0..count {
-            let own_shares = all_shares.iter_mut().filter_map(Vec::pop);
-            let worker = WorkerThread {
-                listeners: listeners.iter().cloned().zip(own_shares).collect(),
-                // A child of its own: connections of different threads do not meet at one lock.
-                cancel: cancel.child_token(),
-                tracker: tracker.clone(),
-                stopped: stop.subscribe(),
-            };
-            let started = started.clone();
+            let (sender, listeners) = mpsc::unbounded_channel();
+            let (tracker, started) = (tracker.clone(), started.clone());
             let run = move || {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build();
                 // The receiver is gone only when another worker failed to start.
-                let _ = started.send(worker.run(&started));
+                match runtime {
+                    Ok(runtime) => {
+                        let _ = started.send(Ok(()));
+                        LocalSet::new().block_on(&runtime, work(listeners, tracker));
+                    }
+                    Err(error) => {
+                        let _ = started.send(Err(error));
+                    }
+                }
             };
             let name = format!("worker-{number}");
-            threads.push(thread::Builder::new().name(name).spawn(run)?);
+            threads.push(WorkerThread {
+                listeners: sender,
+                thread: thread::Builder::new().name(name).spawn(run)?,
+            });
         }
-        drop(started);
-        let workers = Self { stop, threads };
         for _ in 0..count {
             // Each worker reports once: that it has started, or why it has not.
-            starts
-                .recv()
-                .map_err(|_| io::Error::other("a worker ended before it started"))??;
+            starts.recv().map_err(io::Error::other)??;
         }
-        Ok(workers)
+        Ok(Self { threads })
+    }
+
+    /// Serves another listener on every worker.
+    ///
+    /// # Errors
+    /// No descriptor is left. Then the listener has been shut down.
+    pub(super) async fn serve(&self, listener: &ProxyListener) -> io::Result<()> {
+        let mut starts = Vec::with_capacity(self.threads.len());
+        for (worker, share) in self.threads.iter().zip(shares(self.threads.len())) {
+            let (started, start) = oneshot::channel();
+            // A worker that has ended drops `started`, which is reported below.
+            let _ = worker.listeners.send(NewListener {
+                listener: listener.clone(),
+                share,
+                started,
+            });
+            starts.push(start);
+        }
+        for start in starts {
+            if let Err(error) = start.await.unwrap_or_else(|_| Err(ended())) {
+                listener.shutdown.start_drain();
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 
     /// Ends the workers, and with them the connections that are left.
     pub(super) fn stop(self) {
-        self.stop.send_replace(true);
-        for thread in self.threads {
+        let threads = self.threads.into_iter().map(|worker| {
+            drop(worker.listeners);
+            worker.thread
+        });
+        for thread in threads.collect::<Vec<_>>() {
             // The panic hook has printed a worker's panic.
             let _ = thread.join();
         }
     }
 }
 
-/// One worker before its thread runs.
-struct WorkerThread {
-    listeners: Vec<(ProxyListener, Share)>,
-    cancel: CancellationToken,
-    tracker: TaskTracker,
-    stopped: watch::Receiver<bool>,
+fn ended() -> io::Error {
+    io::Error::other("a worker has ended")
 }
 
-impl WorkerThread {
-    /// Runs the worker to its end. Reports the start through `started`; returns an error when it cannot start.
-    fn run(mut self, started: &mpsc::Sender<io::Result<()>>) -> io::Result<()> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        LocalSet::new().block_on(&runtime, async {
-            let worker = Rc::new(Worker::new(self.tracker.clone()));
-            for (listener, share) in std::mem::take(&mut self.listeners) {
-                self.accept(listener, share, &worker)?;
-            }
-            // As in `Workers::start`.
-            let _ = started.send(Ok(()));
-            spawn_local(sweep(worker));
-            // The sender is dropped with the workers, which ends this one too.
-            let _ = self.stopped.wait_for(|stopped| *stopped).await;
-            Ok(())
-        })
+/// Runs a worker: serves every listener that arrives, until their sender is dropped.
+async fn work(mut listeners: mpsc::UnboundedReceiver<NewListener>, tracker: TaskTracker) {
+    let worker = Rc::new(Worker::new(tracker));
+    spawn_local(sweep(worker.clone()));
+    while let Some(new) = listeners.recv().await {
+        // The receiver is gone only when another worker failed.
+        let _ = new.started.send(accept(&new.listener, new.share, &worker));
+    }
+}
+
+/// Accepts the connections of a listener, until its shutdown begins.
+fn accept(listener: &ProxyListener, share: Share, worker: &Rc<Worker>) -> io::Result<()> {
+    // A child of its own: connections of different threads do not meet at one lock.
+    let shutdown = listener.shutdown.child();
+    let acceptor = Acceptor {
+        listener: listener.bound.listener()?,
+        permits: listener.permits.clone(),
+        share,
+        shutdown: shutdown.clone(),
+        tracker: worker.tasks.clone(),
+    };
+    let servers = Servers::new(&listener.state);
+    let tracker = worker.tasks.clone();
+    let (state, worker) = (listener.state.clone(), worker.clone());
+    let serve = move |stream, permit| {
+        let server = servers.for_limits(&state);
+        let (state, worker) = (state.clone(), worker.clone());
+        serve(stream, permit, server, state, worker, shutdown.clone())
+    };
+    // The accept loop ends with its listening handle: nothing connects once all loops have ended. A drain waits for it,
+    // since a connection may be on its way to another worker.
+    let accepting = tracker.track_future(acceptor.run(LocalExecutor, serve));
+    spawn_local(accepting);
+    Ok(())
+}
+
+/// The server of a listener on one worker, made anew when the limits change.
+struct Servers(RefCell<Rc<Server<StreamExecutor>>>);
+
+impl Servers {
+    fn new(state: &ListenerState) -> Self {
+        Self(RefCell::new(Self::server(**state.limits.load())))
     }
 
-    fn accept(&self, listener: ProxyListener, share: Share, worker: &Rc<Worker>) -> io::Result<()> {
-        let acceptor = Acceptor {
-            listener: listener.bound.listener()?,
-            permits: listener.permits,
-            share,
-            cancel: self.cancel.clone(),
-            tracker: self.tracker.clone(),
-        };
-        let server = Rc::new(Server::new(StreamExecutor, listener.state.limits));
-        let (state, worker, cancel) = (listener.state, worker.clone(), self.cancel.clone());
-        let serve = move |stream, permit| {
-            serve(
-                stream,
-                permit,
-                server.clone(),
-                state.clone(),
-                worker.clone(),
-                cancel.clone(),
-            )
-        };
-        // The accept loop ends with its listening handle: nothing connects once all loops have ended.
-        spawn_local(acceptor.run(LocalExecutor, serve));
-        Ok(())
+    fn for_limits(&self, state: &ListenerState) -> Rc<Server<StreamExecutor>> {
+        let limits = **state.limits.load();
+        let mut server = self.0.borrow_mut();
+        if *server.limits() != limits {
+            *server = Self::server(limits);
+        }
+        server.clone()
+    }
+
+    fn server(limits: Limits) -> Rc<Server<StreamExecutor>> {
+        Rc::new(Server::new(StreamExecutor, limits))
     }
 }
 
@@ -164,18 +213,19 @@ async fn serve(
     server: Rc<Server<StreamExecutor>>,
     listener: Arc<ListenerState>,
     worker: Rc<Worker>,
-    cancel: CancellationToken,
+    shutdown: Shutdown,
 ) {
     let counted = listener.count_connection();
     let state = Arc::new(ConnectionState::default());
     let proxy = Proxy::new(ClientConnection {
         listener,
+        limits: *server.limits(),
         worker,
         state: state.clone(),
         timer: RefCell::default(),
         admission: (permit, counted),
     });
-    server.serve(stream, state, proxy, cancel).await;
+    server.serve(stream, state, proxy, shutdown).await;
 }
 
 async fn sweep(worker: Rc<Worker>) {

@@ -2,12 +2,13 @@
 
 mod address;
 
-use std::{fmt::Display, pin::pin, time::Duration};
+use std::{fmt::Display, pin::pin, sync::Arc, time::Duration};
 
+use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
-use http::{HeaderValue, Request, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Empty, Limited};
-use hyper::client::conn::http1;
+use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use tokio::{
@@ -15,11 +16,16 @@ use tokio::{
     net::{TcpStream, UnixStream},
     time::timeout,
 };
+use tokio_rustls::TlsConnector;
 
 use self::address::Peer;
 pub(super) use self::address::{AdminAddress, InvalidAddress};
 use super::terminal::printable;
-use crate::secret::Secret;
+use crate::{
+    secret::Secret,
+    server::key_proof::{ProofFields, ProvedRequest, SCHEME},
+    tls::{self, Trust},
+};
 
 /// The environment variable that holds `[admin] key`.
 pub(super) const KEY_VARIABLE: &str = "BEARWARD_ADMIN_KEY";
@@ -42,6 +48,12 @@ pub(super) enum AdminError {
     /// The key is missing or wrong.
     #[error("the sidecar asks for its key: put it into ${KEY_VARIABLE}")]
     KeyRequired,
+    /// The listener does not prove the key, which only this sidecar has.
+    #[error(
+        "the server that responds there does not prove that it knows the key: it is another program, or a sidecar \
+         with another configuration; the key was not sent"
+    )]
+    Unproved,
     /// The listener responds with an error.
     #[error("the sidecar responds {status} {detail}")]
     Refused {
@@ -56,10 +68,31 @@ pub(super) enum AdminError {
 }
 
 /// Sends requests to one admin listener.
+///
+/// A key is never sent: any program may listen there while the sidecar is down. Each side proves it to the other, see
+/// [`crate::server::key_proof`].
 #[derive(Debug)]
 pub(super) struct AdminClient {
     address: AdminAddress,
     key: Option<Secret>,
+    demands_proof: bool,
+}
+
+/// The key for an admin listener.
+#[derive(Clone, Debug)]
+pub(super) enum AdminKey {
+    /// The key of the sidecar's own configuration: a listener that does not ask for it is another program's.
+    Configured(Secret),
+    /// The key of the environment, for listeners that ask for one.
+    Environment(Option<Secret>),
+}
+
+/// A response, read to its end.
+#[derive(Debug)]
+struct AdminResponse {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
 }
 
 /// The document of `/api/status`, as it came and parsed.
@@ -73,15 +106,28 @@ pub(super) struct StatusDocument {
 
 impl AdminClient {
     /// A client of the listener at `address`. A key in the address comes before `key`.
-    pub(super) fn new(address: AdminAddress, key: Option<Secret>) -> Self {
-        let key = address.key().cloned().or(key);
-        Self { address, key }
+    pub(super) fn new(address: AdminAddress, key: AdminKey) -> Self {
+        let (key, demands_proof) = match (address.key().cloned(), key) {
+            (Some(key), _) => (Some(key), false),
+            (None, AdminKey::Configured(key)) => (Some(key), true),
+            (None, AdminKey::Environment(key)) => (key, false),
+        };
+        Self {
+            address,
+            key,
+            demands_proof,
+        }
+    }
+
+    /// A client that has no key.
+    pub(super) fn without_key(address: AdminAddress) -> Self {
+        Self::new(address, AdminKey::Environment(None))
     }
 
     /// Whether a live sidecar responds. Needs no key.
     pub(super) async fn is_live(&self) -> bool {
-        let response = self.get("/livez").await;
-        response.is_ok_and(|(status, body)| status.is_success() && body == "ok\n")
+        let response = self.exchange(&Method::GET, "/livez", None).await;
+        response.is_ok_and(|response| response.status.is_success() && response.body == "ok\n")
     }
 
     /// Requests the status of the sidecar.
@@ -89,7 +135,7 @@ impl AdminClient {
     /// # Errors
     /// The listener is unreachable, is no sidecar's, or refuses.
     pub(super) async fn status(&self) -> Result<StatusDocument, AdminError> {
-        let (status, body) = self.get("/api/status").await?;
+        let (status, body) = self.request(&Method::GET, "/api/status").await?;
         let json: Option<Value> = serde_json::from_slice(&body).ok();
         match (status, json) {
             (StatusCode::OK, Some(json))
@@ -111,12 +157,81 @@ impl AdminClient {
         }
     }
 
-    async fn get(&self, endpoint: &str) -> Result<(StatusCode, Bytes), AdminError> {
-        let request = self.request(endpoint)?;
+    /// Requests an endpoint, with a proof of the key where the listener asks for it.
+    ///
+    /// # Errors
+    /// The listener is unreachable, does not accept the key, or does not prove it.
+    pub(super) async fn request(
+        &self,
+        method: &Method,
+        endpoint: &str,
+    ) -> Result<(StatusCode, Bytes), AdminError> {
+        let credentials = self.key.as_ref().map(|_| SCHEME);
+        let response = self.exchange(method, endpoint, credentials).await?;
+        let response = match &self.key {
+            Some(key) if response.status == StatusCode::UNAUTHORIZED => {
+                let nonce = nonce(&response.headers).ok_or(AdminError::Unproved)?;
+                self.prove(key, nonce, method, endpoint).await?
+            }
+            Some(_) if self.demands_proof => return Err(AdminError::Unproved),
+            _ => response,
+        };
+        Ok((response.status, response.body))
+    }
+
+    /// Repeats a request with a proof of `key`, and demands the listener's in its response.
+    async fn prove(
+        &self,
+        key: &Secret,
+        nonce: &str,
+        method: &Method,
+        endpoint: &str,
+    ) -> Result<AdminResponse, AdminError> {
+        let client_nonce = random_nonce().map_err(unreachable)?;
+        let proved = ProvedRequest {
+            nonce,
+            client_nonce: &client_nonce,
+            method: method.as_str(),
+            // A reverse proxy may have removed the path of the address before this.
+            target: endpoint,
+        };
+        let proof = proved.client_proof(key);
+        let credentials =
+            format!("{SCHEME} nonce=\"{nonce}\", cnonce=\"{client_nonce}\", proof=\"{proof}\"");
+        let response = self.exchange(method, endpoint, Some(&credentials)).await?;
+        if response.status == StatusCode::UNAUTHORIZED {
+            return Ok(response);
+        }
+        let theirs = response.headers.get("authentication-info");
+        let theirs = theirs.and_then(|field| field.to_str().ok());
+        let theirs = theirs.and_then(|field| ProofFields::parse_parameters(field).proof);
+        let is_proved =
+            theirs.is_some_and(|theirs| proved.is_listener_proof(key, response.status, theirs));
+        match is_proved {
+            true => Ok(response),
+            false => Err(AdminError::Unproved),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        method: &Method,
+        endpoint: &str,
+        credentials: Option<&str>,
+    ) -> Result<AdminResponse, AdminError> {
+        let request = self.head(method, endpoint, credentials)?;
         let response = async {
             match self.address.peer() {
                 Peer::Tcp { host, port } => {
                     let stream = TcpStream::connect((host.as_str(), *port)).await;
+                    exchange(stream.map_err(unreachable)?, request).await
+                }
+                Peer::Tls { host, port } => {
+                    let stream = TcpStream::connect((host.as_str(), *port)).await;
+                    let name = host.clone().try_into().map_err(unreachable)?;
+                    let config = tls::client_config(&Trust::default(), &[b"http/1.1"], None);
+                    let connector = TlsConnector::from(Arc::new(config.map_err(unreachable)?));
+                    let stream = connector.connect(name, stream.map_err(unreachable)?).await;
                     exchange(stream.map_err(unreachable)?, request).await
                 }
                 Peer::Unix(path) => {
@@ -130,17 +245,22 @@ impl AdminClient {
             .unwrap_or(Err(AdminError::Timeout))
     }
 
-    fn request(&self, endpoint: &str) -> Result<Request<Empty<Bytes>>, AdminError> {
-        let mut request = Request::get(self.address.path(endpoint))
+    fn head(
+        &self,
+        method: &Method,
+        endpoint: &str,
+        credentials: Option<&str>,
+    ) -> Result<Request<Empty<Bytes>>, AdminError> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(self.address.path(endpoint))
             .header(header::HOST, self.address.authority())
             .header(header::ACCEPT, "application/json")
             .header(header::CONNECTION, "close")
             .body(Empty::new())
             .map_err(unreachable)?;
-        if let Some(key) = &self.key {
-            let credentials = format!("Bearer {}", key.expose());
-            let mut credentials = HeaderValue::try_from(credentials).map_err(unreachable)?;
-            credentials.set_sensitive(true);
+        if let Some(credentials) = credentials {
+            let credentials = HeaderValue::try_from(credentials).map_err(unreachable)?;
             request
                 .headers_mut()
                 .insert(header::AUTHORIZATION, credentials);
@@ -149,10 +269,20 @@ impl AdminClient {
     }
 }
 
-async fn exchange<S>(
-    stream: S,
-    request: Request<Empty<Bytes>>,
-) -> Result<(StatusCode, Bytes), AdminError>
+/// The nonce of a challenge to prove the key.
+fn nonce(headers: &HeaderMap) -> Option<&str> {
+    let mut fields = headers.get_all(header::WWW_AUTHENTICATE).iter();
+    fields.find_map(|field| ProofFields::parse(field.to_str().ok()?)?.nonce)
+}
+
+/// A nonce of 128 random bits.
+fn random_nonce() -> Result<String, getrandom::Error> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes)?;
+    Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
+}
+
+async fn exchange<S>(stream: S, request: Request<Empty<Bytes>>) -> Result<AdminResponse, AdminError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -161,10 +291,7 @@ where
         .map_err(unreachable)?;
     let response = async {
         let response = sender.send_request(request).await.map_err(unreachable)?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), MAX_RESPONSE_BYTES);
-        let body = body.collect().await.map_err(unreachable)?;
-        Ok((status, body.to_bytes()))
+        read_response(response).await
     };
     let mut response = pin!(response);
     tokio::select! {
@@ -172,6 +299,17 @@ where
         // The connection may end before its last bytes have been read here.
         _ = connection => response.await,
     }
+}
+
+async fn read_response(response: Response<Incoming>) -> Result<AdminResponse, AdminError> {
+    let (head, body) = response.into_parts();
+    let body = Limited::new(body, MAX_RESPONSE_BYTES);
+    let body = body.collect().await.map_err(unreachable)?;
+    Ok(AdminResponse {
+        status: head.status,
+        headers: head.headers,
+        body: body.to_bytes(),
+    })
 }
 
 fn unreachable(error: impl Display) -> AdminError {

@@ -4,7 +4,7 @@ use std::{io, process::ExitCode, sync::Arc};
 
 use super::{control_thread::on_control_thread, fail, print};
 use crate::{
-    app::{App, Failure, shutdown_signals::ShutdownSignals},
+    app::{App, Failure, signals::Signals},
     clock::SystemClock,
     config,
     demo::{self, api::Api, authorization_server::AuthorizationServer},
@@ -30,7 +30,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 async fn serve(port: u16) -> Result<ExitCode, Failure> {
-    let mut signals = ShutdownSignals::new().map_err(Failure::Worker)?;
+    let mut signals = Signals::new().map_err(Failure::Worker)?;
     let server = AuthorizationServer::start(Arc::new(SystemClock))
         .await
         .map_err(Failure::Worker)?;
@@ -40,7 +40,7 @@ async fn serve(port: u16) -> Result<ExitCode, Failure> {
         .map_err(|report| Failure::Worker(io::Error::other(report.to_string())))?;
     let _log = telemetry::tracing::init(&config.log)
         .map_err(|error| Failure::Worker(io::Error::other(error)))?;
-    let running = App::bind(config)?.start(Arc::new(SystemClock))?;
+    let running = App::bind(config)?.start(Arc::new(SystemClock)).await?;
     let addresses = running.addresses();
     let admin = addresses.admin.as_ref().map(ToString::to_string);
     let sidecar = addresses
@@ -53,9 +53,9 @@ async fn serve(port: u16) -> Result<ExitCode, Failure> {
         &demo::banner(&server, &api, sidecar, admin.as_deref()),
         ExitCode::SUCCESS,
     );
-    signals.recv().await;
+    signals.shutdown().await;
     tokio::select! {
         ended = running.drain() => ended.map(|()| ExitCode::SUCCESS),
-        () = signals.recv() => Ok(ExitCode::FAILURE),
+        () = signals.shutdown() => Ok(ExitCode::FAILURE),
     }
 }

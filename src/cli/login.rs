@@ -6,8 +6,10 @@ mod browser;
 mod callback_listener;
 mod error;
 mod flow;
+mod local_clients;
 mod paste;
 mod sidecar;
+mod start;
 
 use std::{io, process::ExitCode, sync::Arc};
 
@@ -15,12 +17,14 @@ use self::{
     callback_listener::CallbackListener, error::LoginError, flow::LoginFlow, sidecar::is_sidecar_at,
 };
 use super::{
-    admin_client::KEY_VARIABLE, configured, control_thread::on_control_thread, fail,
-    fail_with_description, print,
+    admin_client::{AdminKey, KEY_VARIABLE},
+    configured,
+    control_thread::on_control_thread,
+    fail, fail_with_description, print,
 };
 use crate::{
     config::Config,
-    login::{CALLBACK_PATH, redirect, supports_browser_login},
+    login::{is_callback_path, redirect, supports_browser_login},
     oauth::{
         error::ErrorDescription,
         provider::{GrantType, Provider},
@@ -95,7 +99,10 @@ async fn log_in(
     // A sidecar that other machines can reach has an address of its own, at which it is found.
     let is_admin_listener = admin
         .and_then(redirect::default_redirect_uri)
-        .is_some_and(|default| default.url() == uri.url());
+        .is_some_and(|default| {
+            let is_callback = is_callback_path(uri.url().path(), &provider.name);
+            is_callback && default.url().origin() == uri.url().origin()
+        });
     match is_admin_listener && is_sidecar_at(uri.url()).await {
         true => flow.log_in_at_sidecar(uri.url()).await,
         false => flow.log_in_by_paste(Some(&uri)).await,
@@ -108,8 +115,9 @@ async fn log_in_at_loopback(flow: &LoginFlow<'_>, uri: RedirectUri) -> Result<()
         Ok(listener) => return flow.log_in_by_callback(listener).await,
         Err(error) => error,
     };
+    let name = &flow.provider.name;
     let may_be_sidecar =
-        error.kind() == io::ErrorKind::AddrInUse && uri.url().path() == CALLBACK_PATH;
+        error.kind() == io::ErrorKind::AddrInUse && is_callback_path(uri.url().path(), name);
     match may_be_sidecar && is_sidecar_at(uri.url()).await {
         true => flow.log_in_at_sidecar(uri.url()).await,
         false => Err(LoginError::Listen { uri, error }),
@@ -117,11 +125,11 @@ async fn log_in_at_loopback(flow: &LoginFlow<'_>, uri: RedirectUri) -> Result<()
 }
 
 /// The key for a sidecar's admin listener, from the configuration or the environment.
-fn admin_key(config: &Config) -> Option<Secret> {
+fn admin_key(config: &Config) -> AdminKey {
     let configured = config.admin.as_ref().and_then(|admin| admin.key.as_ref());
     match configured {
-        Some(key) => Some(Secret::clone(&key.current())),
-        None => crate::config::environment(KEY_VARIABLE).map(Secret::new),
+        Some(key) => AdminKey::Configured(Secret::clone(&key.current())),
+        None => AdminKey::Environment(crate::config::environment(KEY_VARIABLE).map(Secret::new)),
     }
 }
 

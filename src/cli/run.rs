@@ -4,9 +4,15 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use super::{BAD_INPUT, control_thread::on_control_thread, fail, print_diagnostic};
 use crate::{
-    app::{App, Failure, shutdown_signals::ShutdownSignals},
+    admin::ReloadCause,
+    app::{
+        App, Failure,
+        service_manager::ServiceManager,
+        signals::{Signal, Signals},
+    },
     clock::SystemClock,
     config::{self, Config},
+    server::inherited,
     telemetry,
 };
 
@@ -19,6 +25,9 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    // Before any other thread and descriptor.
+    inherited::receive();
+
     // The whole configuration is checked before any socket is bound.
     let path = config::find(arguments.config.as_deref(), &config::environment);
     let (config, warnings) = match config::load(&path, &config::environment) {
@@ -43,16 +52,32 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 }
 
 async fn serve(config: Config) -> Result<ExitCode, Failure> {
-    let mut signals = ShutdownSignals::new().map_err(Failure::Worker)?;
+    let mut signals = Signals::new().map_err(Failure::Worker)?;
 
     // Opens the store, binds every address, then starts everything and logs the real addresses.
     let app = App::bind(config)?;
-    let running = app.start(Arc::new(SystemClock))?;
+    let mut running = app.start(Arc::new(SystemClock)).await?;
+    let manager = ServiceManager::from_environment();
+    let _watchdog = manager.start_watchdog();
+    manager.ready();
 
-    signals.recv().await;
+    loop {
+        tokio::select! {
+            signal = signals.recv() => match signal {
+                Signal::Reload => running.request_reload(ReloadCause::Signal),
+                Signal::Shutdown => break,
+            },
+            reload = running.next_reload() => {
+                manager.reloading();
+                running.reload(reload).await;
+                manager.ready();
+            }
+        }
+    }
+    manager.stopping();
     tokio::select! {
         drained = running.drain() => drained.map(|()| ExitCode::SUCCESS),
-        () = signals.recv() => {
+        () = signals.shutdown() => {
             tracing::warn!("a second signal: ending at once");
             Ok(ExitCode::FAILURE)
         }

@@ -4,40 +4,36 @@ mod table;
 
 use std::{process::ExitCode, time::SystemTime};
 
-use super::{
-    BAD_INPUT, Format,
-    admin_client::{AdminAddress, AdminClient, AdminError, InvalidAddress, KEY_VARIABLE},
-    fail, print, print_error,
-};
-use crate::secret::Secret;
+use serde_json::Value;
 
-/// The admin listener that is asked by default.
-const DEFAULT_ADMIN: &str = "http://127.0.0.1:9900";
+use super::{
+    Format,
+    admin_client::{AdminClient, AdminError},
+    fail, print, sidecar_address,
+    terminal::printable_json,
+};
+
+/// The exit status while some provider that a route uses has no usable token.
+const NOT_READY: u8 = 3;
 
 /// Ask a running sidecar how it is
+///
+/// The exit status is 0 while every provider that a route uses has a usable token, 3 while one has not, and 1 if the
+/// sidecar cannot be asked.
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Its admin listener; a key for it comes from $BEARWARD_ADMIN_KEY
-    #[arg(long, value_name = "URL", default_value = DEFAULT_ADMIN)]
-    admin: String,
+    #[command(flatten)]
+    sidecar: sidecar_address::Arguments,
     /// The format of the status
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
-    // Not parsed by clap, which would repeat an invalid address with the key in it.
-    let address: Result<AdminAddress, InvalidAddress> = arguments.admin.parse();
-    let address = match address {
-        Ok(address) => address,
-        Err(error) => {
-            print_error(&format!("--admin: {error}"));
-            return ExitCode::from(BAD_INPUT);
-        }
+    let client = match arguments.sidecar.client() {
+        Ok(client) => client,
+        Err(status) => return status,
     };
-    let key = crate::config::environment(KEY_VARIABLE).map(Secret::new);
-    let client = AdminClient::new(address, key);
-
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -45,26 +41,51 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(error),
     };
-    let text = runtime.block_on(status(&client, arguments.format, SystemTime::now()));
+    let status = runtime.block_on(status(&client, arguments.format, SystemTime::now()));
     // A DNS look-up that hangs must not delay the exit.
     runtime.shutdown_background();
-    match text {
-        Ok(text) => print(&text, ExitCode::SUCCESS),
+    match status {
+        Ok(Shown { text, is_ready }) => {
+            let status = match is_ready {
+                true => ExitCode::SUCCESS,
+                false => ExitCode::from(NOT_READY),
+            };
+            print(&text, status)
+        }
         Err(error) => fail(error),
     }
 }
 
-/// Requests the status and formats it: a table as of `now`, or the JSON as it came. Ends with a line feed.
+/// The status as it is printed.
+#[derive(Debug)]
+struct Shown {
+    /// Ends with a line feed.
+    text: String,
+    /// Whether every provider that a route uses has a usable token.
+    is_ready: bool,
+}
+
+/// Requests the status and formats it: a table as of `now`, or the JSON as it came.
 async fn status(
     client: &AdminClient,
     format: Format,
     now: SystemTime,
-) -> Result<String, AdminError> {
+) -> Result<Shown, AdminError> {
     let document = client.status().await?;
-    Ok(match format {
-        Format::Json => format!("{}\n", document.text.trim_end()),
+    let text = match format {
+        Format::Json => format!("{}\n", printable_json(document.text.trim_end())),
         Format::Text => table::render(&document.json, now),
+    };
+    Ok(Shown {
+        text,
+        is_ready: is_ready(&document.json),
     })
+}
+
+fn is_ready(status: &Value) -> bool {
+    let routes = status["routes"].as_object().into_iter().flatten();
+    let mut providers = routes.filter_map(|(_, route)| route["provider"].as_str());
+    providers.all(|provider| status["providers"][provider]["state"] == "ready")
 }
 
 #[cfg(test)]

@@ -135,10 +135,17 @@ const ADMIN: &[KeySpec] = &[
     key(
         "listen",
         Kind::NonEmptyString,
-        "The address and port, `unix:/path`, or \"off\".",
+        "The address and port, `unix:/path`, `systemd:NAME`, or \"off\".",
     )
     .with_format(Format::ListenOrOff)
     .with_default(|| json!(Admin::default().listen.to_string())),
+    key(
+        "hosts",
+        Kind::Strings,
+        "Further accepted Host names, without ports: those of an ingress. The host of a provider's \
+         redirect_uri is accepted at /login and /callback.",
+    )
+    .with_default(|| json!(Admin::default().hosts)),
     key(
         "key",
         Kind::Secret,

@@ -51,7 +51,8 @@ pub struct Problem {
 }
 
 impl Report {
-    pub(super) fn new(problems: Vec<Problem>) -> Self {
+    /// Makes the report of these problems.
+    pub fn new(problems: Vec<Problem>) -> Self {
         Self { problems }
     }
 
@@ -69,6 +70,11 @@ impl Report {
     /// Returns the number of warnings.
     pub fn warnings(&self) -> usize {
         self.problems.len() - self.errors()
+    }
+
+    /// Adds a problem that appeared after the file was checked.
+    pub fn push(&mut self, problem: Problem) {
+        self.problems.push(problem);
     }
 
     /// Returns the problems in the order of the file.
@@ -94,6 +100,39 @@ impl fmt::Display for Report {
 impl std::error::Error for Report {}
 
 impl Problem {
+    /// Makes an error that belongs to the whole file.
+    pub fn of_file(file: &str, message: &str, hint: &str) -> Self {
+        Self::new(
+            Severity::Error,
+            file,
+            (1, 1),
+            None,
+            message.to_owned(),
+            hint,
+        )
+    }
+
+    /// Makes a problem that has no excerpt. `position` is line and column, from 1.
+    pub(super) fn new(
+        severity: Severity,
+        file: &str,
+        (line, column): (usize, usize),
+        key: Option<&str>,
+        message: String,
+        hint: &str,
+    ) -> Self {
+        Self {
+            severity,
+            file: file.to_owned(),
+            line,
+            column,
+            key: key.map(str::to_owned),
+            message,
+            hint: hint.to_owned(),
+            excerpt: None,
+        }
+    }
+
     fn to_json(&self) -> serde_json::Value {
         json!({
             "severity": self.severity.as_str(),

@@ -221,6 +221,8 @@ mod tests {
             (listen, "[::1]:9900", "127.0.0.1"),
             (&route_listen, "localhost:8080", "off"),
             (&route_listen, "unix:/run/x.sock", "unix:x.sock"),
+            (&route_listen, "systemd:web", "systemd:"),
+            (listen, "systemd:admin.socket", "systemd:a:b"),
             (&before, "5m", "0s"),
             (&upstream, "https://api.example/v1", "ftp://api.example"),
             (&upstream, "http://127.0.0.1:1", "https://u:p@api.example"),

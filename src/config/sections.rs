@@ -1,9 +1,11 @@
 //! Builds the components' types from the tables of the file, one module a table.
 
+mod accepted_hosts;
 mod admin;
 mod connection;
 mod drain;
 mod endpoint;
+mod guard_key;
 mod hosts;
 mod limits;
 mod listeners;
@@ -23,14 +25,14 @@ use std::{
 use typed_arena::Arena;
 
 use super::{
-    Config, Environment,
+    Config, Environment, Positions,
     diagnostics::{Diagnostic, Diagnostics},
     location::Location,
     quote::quote,
     section::Section,
     suggestion::nearest,
 };
-use crate::tls::Trust;
+use crate::{admin::Admin, tls::Trust};
 
 /// The maximum number of provider names that a suggestion is searched for. Each search compares all
 /// names.
@@ -98,6 +100,11 @@ impl<'e> BuildContext<'e> {
         Ok(trust)
     }
 
+    /// Returns the files beside the configuration and its secrets that were read.
+    fn files(&self) -> impl Iterator<Item = PathBuf> {
+        self.trusts.keys().cloned()
+    }
+
     /// Suggests one of `candidates`, as long as suggestions remain.
     fn suggest<'a>(
         &mut self,
@@ -136,7 +143,19 @@ pub(super) fn build<'a>(
         workers: runtime::workers(&root.section("runtime")),
         providers: providers.built,
         routes: routes.into_iter().filter_map(|route| route.built).collect(),
+        files: path
+            .into_iter()
+            .map(Path::to_owned)
+            .chain(context.files())
+            .collect(),
+        positions: Positions::default(),
     }
+}
+
+/// Builds the admin listener alone.
+pub(super) fn build_admin(root: &Section<'_>, context: &mut BuildContext<'_>) -> Option<Admin> {
+    let admin = admin::build(&root.section("admin"), context)?;
+    Some(admin.value)
 }
 
 /// Reports a file that configures nothing, or forwards nothing.

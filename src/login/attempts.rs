@@ -21,6 +21,9 @@ pub enum ClaimError {
     /// The attempt exists and stays: it started in another browser.
     #[error("the login started in another browser")]
     OtherBrowser,
+    /// The attempt exists and stays: its `redirect_uri` is another one (RFC 9700 §4.4).
+    #[error("the login returns to another redirect_uri")]
+    OtherRedirectUri,
 }
 
 /// The attempts under way, each with a value that its return needs.
@@ -53,15 +56,17 @@ impl<T> AttemptStore<T> {
         });
     }
 
-    /// Removes the attempt with `state` and returns its value, if `holds` says that the browser has its secret.
+    /// Removes the attempt with `state` and returns its value, if the callback is its own.
+    ///
+    /// `check` gets the secret that the browser has to hold, and the value.
     ///
     /// # Errors
-    /// There is no such attempt, or it belongs to another browser; the latter stays.
+    /// There is no such attempt, or `check` refuses it; then it stays.
     pub fn claim(
         &self,
         now: BootInstant,
         state: &str,
-        holds: impl Fn(&Secret) -> bool,
+        check: impl Fn(&Secret, &T) -> Result<(), ClaimError>,
     ) -> Result<T, ClaimError> {
         let mut pending = self.lock(now);
         // All are compared, so that the duration reveals nothing.
@@ -72,9 +77,8 @@ impl<T> AttemptStore<T> {
             }
         }
         let index = found.ok_or(ClaimError::UnknownState)?;
-        if !holds(&pending[index].browser) {
-            return Err(ClaimError::OtherBrowser);
-        }
+        let attempt = &pending[index];
+        check(&attempt.browser, &attempt.value)?;
         let attempt = pending.remove(index).ok_or(ClaimError::UnknownState)?;
         Ok(attempt.value)
     }
@@ -129,8 +133,11 @@ mod tests {
         pending
     }
 
-    fn browser(name: &str) -> impl Fn(&Secret) -> bool {
-        move |secret| secret.matches(name.as_bytes())
+    fn browser(name: &str) -> impl Fn(&Secret, &usize) -> Result<(), ClaimError> {
+        move |secret, _| match secret.matches(name.as_bytes()) {
+            true => Ok(()),
+            false => Err(ClaimError::OtherBrowser),
+        }
     }
 
     #[test]

@@ -102,6 +102,33 @@ impl LoginOutcome {
                 "This login began in another browser, or this browser keeps no cookies. Nothing was changed. Begin and \
                  end it in the same browser.",
             ),
+            ClaimError::OtherRedirectUri => Self::bad_request(
+                "This login returned to the wrong address",
+                "The login that this state belongs to has another redirect_uri. An authorization server may have tried \
+                 to get the code of another one. Nothing was changed. Begin again, and log in at a provider that \
+                 you trust.",
+            ),
+        }
+    }
+
+    /// A second visit to an address that starts one login in one browser.
+    pub fn opened_twice() -> Self {
+        Self::bad_request(
+            "This login was opened twice",
+            "The address that started this login was opened before, perhaps by another program of this machine. So the \
+             login cannot end there any more. Nothing was changed. Open the address that the command printed instead.",
+        )
+    }
+
+    /// A visit to the start of a login while another user of the machine is connected there.
+    pub fn opened_by_other_user() -> Self {
+        Self {
+            status: StatusCode::FORBIDDEN,
+            ..Self::bad_request(
+                "This login belongs to another user",
+                "A program of another user of this machine is connected to the address that starts this login. Nothing \
+                 was changed. Open the address that the command printed instead.",
+            )
         }
     }
 

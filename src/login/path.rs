@@ -17,6 +17,18 @@ pub fn login_path(provider: &str) -> String {
     format!("/login/{}", path_segment(provider))
 }
 
+/// The path at which the admin listener receives the callbacks of one provider: `/callback/NAME`.
+///
+/// A `redirect_uri` of its own for each authorization server defends against a mix-up (RFC 9700 §4.4).
+fn provider_callback_path(provider: &str) -> String {
+    format!("{CALLBACK_PATH}/{}", path_segment(provider))
+}
+
+/// Whether a login at `provider` may return to `path` on the admin listener.
+pub fn is_callback_path(path: &str, provider: &str) -> bool {
+    path == CALLBACK_PATH || path == provider_callback_path(provider)
+}
+
 /// `text` as one segment of a path, percent-encoded.
 pub fn path_segment(text: &str) -> PercentEncode<'_> {
     utf8_percent_encode(text, RESERVED)

@@ -8,7 +8,7 @@ use std::{
 use http::uri::Authority;
 use url::{Host, Url};
 
-use super::{CALLBACK_PATH, supports_browser_login};
+use super::{CALLBACK_PATH, path::is_callback_path, supports_browser_login};
 use crate::{
     oauth::{
         provider::{Authorization, Provider},
@@ -76,6 +76,17 @@ pub fn admin_origin(admin: &ListenAddress) -> Option<String> {
     Some(format!("http://{address}"))
 }
 
+/// Whether the configured `redirect_uri` of `provider` leads to `host`, a name without a port.
+pub fn leads_to_host(provider: &Provider, host: &str) -> bool {
+    let settings = provider.authorization.as_ref();
+    let uri = settings.and_then(|settings| settings.redirect_uri.as_ref());
+    uri.map(RedirectUri::url).is_some_and(|uri| {
+        let name = uri.host_str();
+        matches!(uri.scheme(), "http" | "https")
+            && name.is_some_and(|name| name.eq_ignore_ascii_case(host))
+    })
+}
+
 /// Whether a login at `provider` can start at the admin listener at `admin`, and returns to it.
 pub fn can_log_in_at(provider: &Provider, admin: &ListenAddress) -> bool {
     let Some(uri) = redirect_uri_for(provider, Some(admin)) else {
@@ -83,7 +94,7 @@ pub fn can_log_in_at(provider: &Provider, admin: &ListenAddress) -> bool {
     };
     supports_browser_login(provider)
         && own_authority(uri.url())
-            .is_some_and(|host| redirects_to_this_listener(uri.url(), &host, admin))
+            .is_some_and(|host| redirects_to_this_listener(uri.url(), &provider.name, &host, admin))
 }
 
 fn own_authority(uri: &Url) -> Option<Authority> {
@@ -104,12 +115,17 @@ fn is_loopback_host<S: AsRef<str>>(host: Host<S>) -> bool {
     }
 }
 
-/// Whether `uri` brings a browser that requested `host` back to the listener at `admin`.
+/// Whether `uri` brings a browser that requested `host` back to the listener at `admin`, after a login at `provider`.
 ///
 /// A URI that is not loopback may be forwarded to the listener, and counts. Loopback has to have the listener's port, or
 /// the requested one, which may be forwarded; and it is another machine's where the browser did not request loopback.
-pub fn redirects_to_this_listener(uri: &Url, host: &Authority, admin: &ListenAddress) -> bool {
-    if !matches!(uri.scheme(), "http" | "https") || uri.path() != CALLBACK_PATH {
+pub fn redirects_to_this_listener(
+    uri: &Url,
+    provider: &str,
+    host: &Authority,
+    admin: &ListenAddress,
+) -> bool {
+    if !matches!(uri.scheme(), "http" | "https") || !is_callback_path(uri.path(), provider) {
         return false;
     }
     if !is_loopback(uri) {
@@ -217,7 +233,8 @@ mod tests {
     #[test]
     fn a_callback_returns_here_by_its_port_or_through_an_unknown_forwarder() {
         let here = |uri, host: &'static str, admin| {
-            redirects_to_this_listener(&url(uri), &Authority::from_static(host), &address(admin))
+            let host = Authority::from_static(host);
+            redirects_to_this_listener(&url(uri), "hapn", &host, &address(admin))
         };
         assert!(here(
             "http://127.0.0.1:9900/callback",
@@ -260,7 +277,11 @@ mod tests {
             "localhost",
             "127.0.0.1:9900"
         ));
+        let own = "http://127.0.0.1:9900/callback/hapn";
+        assert!(here(own, "127.0.0.1:9900", "127.0.0.1:9900"));
         for uri in [
+            "http://127.0.0.1:9900/callback/other",
+            "http://127.0.0.1:9900/callback/hapn/",
             "http://127.0.0.1:9901/callback",
             "http://127.0.0.1:9900/other",
             "http://127.0.0.1:9900/callback/",

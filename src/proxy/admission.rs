@@ -1,7 +1,5 @@
 //! Rules of HTTP that hyper does not enforce: a request is admitted before anything else looks at it.
 
-use std::net::Ipv6Addr;
-
 use http::{
     HeaderMap, Method, Uri, Version,
     header::{CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING},
@@ -9,7 +7,7 @@ use http::{
 };
 
 use super::error::ProxyRefusal;
-use crate::server::{limits::Limits, problem::ProblemKind};
+use crate::server::{limits::Limits, problem::ProblemKind, requested_host::RequestedHost};
 
 /// The path of a request for the server as a whole (RFC 9112 §3.2.4).
 pub const ASTERISK: &str = "*";
@@ -61,9 +59,9 @@ pub fn admit<'a>(parts: &'a Parts, limits: &Limits) -> Result<Admitted<'a>, Prox
         ));
     }
     Ok(Admitted {
-        authority: requested.map(|requested| requested.authority),
-        host: requested.map(|requested| requested.host),
-        port: requested.and_then(|requested| requested.port),
+        authority: requested.map(|requested| requested.text),
+        host: requested.map(|requested| requested.host.name),
+        port: requested.and_then(|requested| requested.host.port),
         path,
         query: parts.uri.query(),
         had_raw_path: false,
@@ -133,10 +131,9 @@ fn is_origin_form(uri: &Uri) -> bool {
 }
 
 #[derive(Clone, Copy)]
-struct RequestedHost<'a> {
-    authority: &'a str,
-    host: &'a str,
-    port: Option<u16>,
+struct RequestedAuthority<'a> {
+    text: &'a str,
+    host: RequestedHost<'a>,
 }
 
 /// The one host that the request is for.
@@ -146,20 +143,20 @@ struct RequestedHost<'a> {
 fn requested_host<'a>(
     parts: &'a Parts,
     host: Option<&'a [u8]>,
-) -> Result<Option<RequestedHost<'a>>, ProxyRefusal> {
+) -> Result<Option<RequestedAuthority<'a>>, ProxyRefusal> {
     if host.is_none() && parts.version == Version::HTTP_11 {
         return Err(ProxyRefusal::bad_request("no Host"));
     }
-    let host = host.map(RequestedHost::parse).transpose()?;
+    let host = host.map(RequestedAuthority::parse).transpose()?;
     let authority = parts
         .uri
         .authority()
-        .map(|authority| RequestedHost::parse(authority.as_str().as_bytes()))
+        .map(|authority| RequestedAuthority::parse(authority.as_str().as_bytes()))
         .transpose()?;
     match (host, authority) {
         (Some(host), Some(authority))
             if parts.version == Version::HTTP_2
-                && !host.authority.eq_ignore_ascii_case(authority.authority) =>
+                && !host.text.eq_ignore_ascii_case(authority.text) =>
         {
             Err(ProxyRefusal::bad_request("a Host that is not :authority"))
         }
@@ -170,38 +167,12 @@ fn requested_host<'a>(
     }
 }
 
-impl<'a> RequestedHost<'a> {
-    /// Reads `NAME[:PORT]`, where the port may be empty (RFC 3986 §3.2.3). IPv6 addresses stand in brackets.
-    fn parse(authority: &'a [u8]) -> Result<Self, ProxyRefusal> {
+impl<'a> RequestedAuthority<'a> {
+    fn parse(text: &'a [u8]) -> Result<Self, ProxyRefusal> {
         let parse = || {
-            let authority = std::str::from_utf8(authority).ok()?;
-            let length = match authority.strip_prefix('[') {
-                Some(bracketed) => {
-                    let end = bracketed.find(']')?;
-                    bracketed[..end].parse::<Ipv6Addr>().ok()?;
-                    end + 2
-                }
-                None => {
-                    let end = authority.find(':').unwrap_or(authority.len());
-                    let is_name =
-                        |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-                    (end > 0 && authority[..end].bytes().all(is_name)).then_some(end)?
-                }
-            };
-            let (host, rest) = authority.split_at(length);
-            let port = match rest.strip_prefix(':') {
-                None if rest.is_empty() => None,
-                Some("") => None,
-                Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
-                    Some(digits.parse().ok()?)
-                }
-                _ => return None,
-            };
-            Some(Self {
-                authority,
-                host,
-                port,
-            })
+            let text = std::str::from_utf8(text).ok()?;
+            let host = RequestedHost::parse(text)?;
+            Some(Self { text, host })
         };
         parse().ok_or_else(|| {
             ProxyRefusal::bad_request("a Host that is not one name with an optional port")

@@ -13,8 +13,8 @@ use crate::{
 /// The state that all connections of one listener share.
 #[derive(Debug)]
 pub struct ListenerState {
-    /// The bounds of its connections.
-    pub limits: Limits,
+    /// The bounds of further connections.
+    pub limits: ArcSwap<Limits>,
     /// Its routes at present.
     pub routes: ArcSwap<Table>,
     /// The number of its connections.
@@ -46,6 +46,8 @@ impl Drop for ConnectionCount {
 pub struct ClientConnection {
     /// Its listener.
     pub listener: Arc<ListenerState>,
+    /// Its bounds, as they were when it was accepted.
+    pub limits: Limits,
     /// The worker that serves it.
     pub worker: Rc<Worker>,
     /// The state that its stream and its requests share.

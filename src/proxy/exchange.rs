@@ -96,7 +96,7 @@ impl Exchange {
     /// Tells that a part of the response waits for the client now.
     pub fn wait_for_client(&self) {
         if let Some(watch) = &self.watch {
-            let keep_alive = self.connection.listener.limits.keep_alive;
+            let keep_alive = self.connection.limits.keep_alive;
             let idle = |active: &ActiveRoute| active.route.timeouts.idle;
             watch.wait_for_client(self.route().map_or(keep_alive, idle));
         }

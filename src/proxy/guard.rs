@@ -11,8 +11,7 @@ use super::{
     table::ActiveRoute,
 };
 use crate::server::{
-    origin_guard::{OriginGuard, RequestedHost},
-    problem::ProblemKind,
+    origin_guard::OriginGuard, problem::ProblemKind, requested_host::RequestedHost,
 };
 
 /// Checks a request against everything that its route demands of clients.

@@ -142,6 +142,7 @@ mod tests {
             timeouts: Timeouts::default(),
             guard: Guard {
                 hosts: Vec::new(),
+                accepts_bound_hosts: false,
                 client_key: None,
                 max_body: None,
             },

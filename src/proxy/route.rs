@@ -248,6 +248,8 @@ impl Default for Timeouts {
 pub struct Guard {
     /// Accepted Host names, in lower case, without ports, IPv6 in brackets; the defaults filled in.
     pub hosts: Vec<String>,
+    /// Whether the hosts of the listener's real address are accepted too, which systemd alone knows before the start.
+    pub accepts_bound_hosts: bool,
     /// Must come in `x-bearward-key`.
     pub client_key: Option<Arc<LiveSecret>>,
     /// The largest request body in bytes.

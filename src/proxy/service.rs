@@ -68,6 +68,7 @@ impl Proxy {
     ) -> Result<Outcome, ProxyError> {
         let ClientConnection {
             listener,
+            limits,
             worker,
             state,
             ..
@@ -77,7 +78,7 @@ impl Proxy {
         if let Some(refused) = state.gate.next_request() {
             return Err(exchange.refuse_at_gate(refused).into());
         }
-        let mut admitted = admission::admit(parts, &listener.limits)?;
+        let mut admitted = admission::admit(parts, limits)?;
         admitted.had_raw_path = state.gate.had_raw_path();
         let selected = listener.routes.load().select(&admitted)?;
         let active = &*selected.route;
@@ -102,7 +103,7 @@ impl Proxy {
         exchange.set_token_cost(outgoing.cost);
         match upgrade {
             Some(asked) if sent.is_switch() => {
-                Ok(Outcome::Tunnel(Tunnel::new(asked, sent, &active.route)))
+                Ok(Outcome::Tunnel(Tunnel::new(asked, sent, active)))
             }
             _ => Ok(Outcome::Response(response::for_client(sent, &outgoing))),
         }

@@ -7,6 +7,8 @@ use std::{
     time::Duration,
 };
 
+use tokio_util::sync::CancellationToken;
+
 use super::{
     admission::{ASTERISK, Admitted},
     error::ProxyRefusal,
@@ -35,6 +37,8 @@ pub struct ActiveRoute {
     pub metrics: Arc<RouteMetrics>,
     /// The guard of `guard.hosts` at the listener's port.
     pub origin_guard: OriginGuard,
+    /// Cuts its tunnels, some time after it was removed from the configuration.
+    pub cut: CancellationToken,
 }
 
 /// All routes of one listener.

@@ -19,10 +19,11 @@ use tokio::{
     task::spawn_local,
     time::Instant,
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{
     body::ResponseBody, client_connection::ClientConnection, error::ProxyRefusal,
-    exchange::Exchange, forward::Sent, hop, route::Route,
+    exchange::Exchange, forward::Sent, hop, route::Route, table::ActiveRoute,
 };
 use crate::server::problem::ProblemKind;
 use crate::server::timer::Timer;
@@ -96,15 +97,18 @@ pub struct Tunnel {
     sent: Sent,
     /// `timeouts.idle`.
     idle: Duration,
+    /// Ends it with its route.
+    cut: CancellationToken,
 }
 
 impl Tunnel {
     /// Makes the tunnel of a request to which the upstream responded with 101.
-    pub fn new(asked: UpgradeRequest, sent: Sent, route: &Route) -> Self {
+    pub fn new(asked: UpgradeRequest, sent: Sent, active: &ActiveRoute) -> Self {
         Self {
             asked,
             sent,
-            idle: route.timeouts.idle,
+            idle: active.route.timeouts.idle,
+            cut: active.cut.clone(),
         }
     }
 
@@ -114,7 +118,12 @@ impl Tunnel {
         connection: &ClientConnection,
         mut exchange: Exchange,
     ) -> Response<ResponseBody> {
-        let Self { asked, sent, idle } = self;
+        let Self {
+            asked,
+            sent,
+            idle,
+            cut,
+        } = self;
         let (mut parts, _) = sent.response.into_parts();
         let upstream = parts.extensions.remove::<OnUpgrade>();
         let protocol = parts.headers.get(UPGRADE).cloned();
@@ -131,7 +140,10 @@ impl Tunnel {
             checkout.finish_upgrade().await;
             let Some(upstream) = upstream else { return };
             match tokio::try_join!(asked.client, upstream) {
-                Ok((client, upstream)) => copy(client, upstream, idle, &mut exchange).await,
+                Ok((client, upstream)) => tokio::select! {
+                    () = copy(client, upstream, idle, &mut exchange) => {}
+                    () = cut.cancelled() => tracing::debug!("a tunnel outlived its route"),
+                },
                 Err(error) => tracing::debug!(%error, "an upgrade was not completed"),
             }
         };

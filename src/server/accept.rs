@@ -7,14 +7,12 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::sleep,
 };
-use tokio_util::{
-    sync::CancellationToken,
-    task::{TaskTracker, task_tracker::TrackedFuture},
-};
+use tokio_util::task::{TaskTracker, task_tracker::TrackedFuture};
 
 use super::{
     listener::Listener,
     share::{ConnectionPermit, Share},
+    shutdown::Shutdown,
     stream::Stream,
 };
 
@@ -31,14 +29,14 @@ pub struct Acceptor {
     pub permits: Arc<Semaphore>,
     /// The worker's share of the connections.
     pub share: Share,
-    /// Ends the loop.
-    pub cancel: CancellationToken,
+    /// Its drain ends the loop.
+    pub shutdown: Shutdown,
     /// Tracks the connections, so that a drain waits for them.
     pub tracker: TaskTracker,
 }
 
 impl Acceptor {
-    /// Accepts until cancelled, and spawns a task for each connection.
+    /// Accepts until the drain begins, and spawns a task for each connection.
     ///
     /// `serve` holds the permit as long as the connection lives. A panic ends its own connection alone.
     pub async fn run<S, F, E>(mut self, executor: E, serve: S)
@@ -55,7 +53,7 @@ impl Acceptor {
         loop {
             let accepted = tokio::select! {
                 biased;
-                () = self.cancel.cancelled() => break,
+                () = self.shutdown.draining() => break,
                 received = self.share.recv() => received.map(Some),
                 accepted = accept(&self.listener, &self.permits) => {
                     accepted.and_then(|(stream, permit)| self.share.assign(stream, permit))
@@ -72,7 +70,7 @@ impl Acceptor {
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept connections; raise the descriptor limit if this persists");
                     tokio::select! {
-                        () = self.cancel.cancelled() => break,
+                        () = self.shutdown.draining() => break,
                         () = sleep(pause) => pause = (pause * 2).min(MAX_PAUSE),
                     }
                 }

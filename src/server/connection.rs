@@ -42,6 +42,11 @@ impl ConnectionState {
         self.began.load(Ordering::Relaxed)
     }
 
+    /// Whether the client is in the middle of sending a head, or has sent bytes and no request yet.
+    pub fn expects_request(&self) -> bool {
+        self.requests_begun() == 0 || self.gate.phase() == GatePhase::Head
+    }
+
     /// Counts a request out.
     pub fn request_ended(&self, now: Instant) {
         *lock(&self.idle_since) = Some(now);

@@ -1,25 +1,34 @@
 //! Listening sockets. Each is bound once and shared by every worker.
 
 use std::{
-    fs, io,
+    fs,
+    future::poll_fn,
+    io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     os::unix::{
         fs::{FileTypeExt, PermissionsExt},
-        net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream},
+        net::UnixStream as StdUnixStream,
     },
     path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
+    task::{Context, Poll},
 };
 
-use socket2::{Domain, Protocol, Socket, Type};
+use rustix::fs::{Mode, fchmod};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 
 use super::{
     address::ListenAddress,
+    inherited,
     stream::{Socket as StreamSocket, Stream},
 };
 
 /// Connections that the kernel keeps until they are accepted.
 const BACKLOG: i32 = 4096;
+
+/// The mode of a Unix socket: its owner and its group may connect.
+const SOCKET_MODE: u32 = 0o660;
 
 /// Attempts to find a port that is free on both addresses of `localhost`.
 const PORT_ATTEMPTS: usize = 16;
@@ -27,10 +36,10 @@ const PORT_ATTEMPTS: usize = 16;
 /// A bound address, not yet registered with a runtime.
 #[derive(Debug)]
 pub struct Bound {
-    /// One socket; two where `localhost` has two addresses.
+    /// One socket; two where `localhost` has two addresses; any number where systemd passes them.
     sockets: Vec<Socket>,
     address: ListenAddress,
-    /// The file of a Unix socket, removed on drop.
+    /// The file of a Unix socket of its own, removed on drop.
     path: Option<PathBuf>,
 }
 
@@ -38,9 +47,10 @@ impl Bound {
     /// Binds `address` and listens.
     ///
     /// A Unix socket gets mode 0660. The socket file of a dead process is replaced; one that still listens is not.
+    /// Sockets of systemd are duplicated, as often as they are asked for; what waits in them is lost in no case.
     ///
     /// # Errors
-    /// The address is in use, not permitted, or not of this machine.
+    /// The address is in use, not permitted, or not of this machine, or systemd passes no socket with this name.
     pub fn bind(address: &ListenAddress) -> io::Result<Self> {
         match address {
             ListenAddress::Tcp(address) => {
@@ -54,6 +64,12 @@ impl Bound {
                 bound.path = Some(path.clone());
                 Ok(bound)
             }
+            ListenAddress::Systemd(name) => {
+                let (sockets, address) = inherited::open(name)?;
+                Ok(Self::new(sockets, address))
+            }
+            // No configured address is one of these.
+            ListenAddress::Several(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
@@ -97,21 +113,18 @@ impl Bound {
     /// # Errors
     /// No descriptor is left.
     pub fn listener(&self) -> io::Result<Listener> {
-        let mut sockets = self.sockets.iter().map(Socket::try_clone);
-        let mut tcp = || -> io::Result<TcpListener> {
-            let socket = sockets.next().ok_or(io::ErrorKind::AddrNotAvailable)??;
-            TcpListener::from_std(socket.into())
-        };
-        match self.address {
-            ListenAddress::Localhost(_) if self.sockets.len() == 2 => {
-                Ok(Listener::Both(tcp()?, tcp()?))
+        let sockets = self.sockets.iter().map(|socket| {
+            let is_unix = socket.domain()? == Domain::UNIX;
+            let socket = socket.try_clone()?;
+            match is_unix {
+                true => UnixListener::from_std(socket.into()).map(ListeningSocket::Unix),
+                false => TcpListener::from_std(socket.into()).map(ListeningSocket::Tcp),
             }
-            ListenAddress::Tcp(_) | ListenAddress::Localhost(_) => tcp().map(Listener::Tcp),
-            ListenAddress::Unix(_) => {
-                let socket = sockets.next().ok_or(io::ErrorKind::AddrNotAvailable)??;
-                UnixListener::from_std(socket.into()).map(Listener::Unix)
-            }
-        }
+        });
+        Ok(Listener {
+            sockets: sockets.collect::<io::Result<_>>()?,
+            next: AtomicUsize::new(0),
+        })
     }
 }
 
@@ -130,12 +143,24 @@ fn tcp_address(socket: &Socket) -> io::Result<SocketAddr> {
     address.ok_or_else(|| io::ErrorKind::AddrNotAvailable.into())
 }
 
+/// Binds under another name in the same folder, since a new socket's mode is the umask's until it is changed.
 fn bind_unix(path: &Path) -> io::Result<Socket> {
     remove_dead_socket(path)?;
-    let listener = StdUnixListener::bind(path)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
-    listener.set_nonblocking(true)?;
-    Ok(Socket::from(listener))
+    let socket = bind_private(path)?;
+    // The umask may have taken the group's bits away.
+    fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE))?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// Binds a Unix socket whose file never has a wider mode than [`SOCKET_MODE`], whatever the umask.
+fn bind_private(path: &Path) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // Linux takes the mode of the file from the descriptor, and then applies the umask.
+    fchmod(&socket, Mode::from_raw_mode(SOCKET_MODE))?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    Ok(socket)
 }
 
 /// Whether the machine has no IPv6: neither the protocol, or no address of it.
@@ -164,14 +189,17 @@ fn remove_dead_socket(path: &Path) -> io::Result<()> {
     }
 }
 
-/// A listening socket, registered with one runtime.
+/// The sockets of one listener, registered with one runtime.
 #[derive(Debug)]
-pub enum Listener {
-    /// TCP.
+pub struct Listener {
+    sockets: Vec<ListeningSocket>,
+    /// The socket that is asked first: none can hold up the others.
+    next: AtomicUsize,
+}
+
+#[derive(Debug)]
+enum ListeningSocket {
     Tcp(TcpListener),
-    /// TCP on two addresses.
-    Both(TcpListener, TcpListener),
-    /// Unix.
     Unix(UnixListener),
 }
 
@@ -181,20 +209,27 @@ impl Listener {
     /// # Errors
     /// Those of `accept(2)`; most of them concern one connection alone, and those about missing descriptors pass.
     pub async fn accept(&self) -> io::Result<Stream> {
+        poll_fn(|context| {
+            let count = self.sockets.len();
+            let first = self.next.fetch_add(1, Ordering::Relaxed);
+            (0..count)
+                .map(|offset| &self.sockets[first.wrapping_add(offset) % count])
+                .map(|socket| socket.accept_now(context))
+                .find(Poll::is_ready)
+                .unwrap_or(Poll::Pending)
+        })
+        .await
+    }
+}
+
+impl ListeningSocket {
+    /// Accepts a connection that waits, or has the task woken for the next one.
+    fn accept_now(&self, context: &mut Context<'_>) -> Poll<io::Result<Stream>> {
         match self {
-            Self::Tcp(listener) => tcp_stream(listener.accept().await),
-            Self::Both(first, second) => {
-                // Not biased: neither address can hold up the other.
-                let accepted = tokio::select! {
-                    accepted = first.accept() => accepted,
-                    accepted = second.accept() => accepted,
-                };
-                tcp_stream(accepted)
-            }
-            Self::Unix(listener) => {
-                let (stream, _) = listener.accept().await?;
-                Ok(Stream::new(StreamSocket::Unix(stream)))
-            }
+            Self::Tcp(listener) => listener.poll_accept(context).map(tcp_stream),
+            Self::Unix(listener) => listener
+                .poll_accept(context)
+                .map_ok(|(stream, _)| Stream::new(StreamSocket::Unix(stream))),
         }
     }
 }
@@ -207,7 +242,33 @@ fn tcp_stream(accepted: io::Result<(TcpStream, SocketAddr)>) -> io::Result<Strea
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixListener as StdUnixListener;
+
     use super::*;
+
+    #[test]
+    fn a_unix_socket_never_has_a_mode_that_others_can_use() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.sock");
+        let _socket = bind_private(&path).unwrap();
+        // Before the mode is set by the path: the umask alone would leave others their bits.
+        let mode = fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777 & !SOCKET_MODE, 0, "{mode:o}");
+    }
+
+    #[tokio::test]
+    async fn every_socket_of_a_listener_is_accepted_from() {
+        let bound = Bound::bind(&"localhost:0".parse().unwrap()).unwrap();
+        let listener = bound.listener().unwrap();
+        for _ in 0..3 {
+            let addresses = bound.address().tcp_addresses();
+            let connect = |address| std::net::TcpStream::connect(address).unwrap();
+            let clients: Vec<_> = addresses.into_iter().map(connect).collect();
+            for _ in &clients {
+                listener.accept().await.unwrap();
+            }
+        }
+    }
 
     #[test]
     fn localhost_has_one_port_on_both_addresses() {

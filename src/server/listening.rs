@@ -10,10 +10,7 @@ use http_body::Body;
 use hyper::{body::Incoming, service::Service};
 use hyper_util::rt::TokioExecutor;
 use tokio::{sync::Semaphore, time::timeout};
-use tokio_util::{
-    sync::{CancellationToken, DropGuard},
-    task::TaskTracker,
-};
+use tokio_util::task::TaskTracker;
 
 use super::{
     accept::Acceptor,
@@ -22,6 +19,7 @@ use super::{
     listener::Bound,
     serve::Server,
     share::{ConnectionPermit, Share},
+    shutdown::{CutOnDrop, Shutdown},
     stream::Stream,
     tracked_service::TrackedService,
 };
@@ -30,9 +28,9 @@ use super::{
 #[derive(Debug)]
 pub struct Listening {
     bound: Bound,
-    drain: CancellationToken,
+    shutdown: Shutdown,
     tracker: TaskTracker,
-    _abort: DropGuard,
+    _cut: CutOnDrop,
 }
 
 impl Listening {
@@ -48,8 +46,7 @@ impl Listening {
         B: Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
     {
-        let abort = CancellationToken::new();
-        let drain = abort.child_token();
+        let shutdown = Shutdown::new();
         let tracker = TaskTracker::new();
         let listener = bound.listener()?;
         let permits = Arc::new(Semaphore::new(server.limits().connections));
@@ -57,23 +54,22 @@ impl Listening {
             listener,
             permits,
             share: Share::single(),
-            cancel: drain.clone(),
+            shutdown: shutdown.clone(),
             tracker: tracker.clone(),
         };
         let connections = Connections {
             server,
             service,
-            drain: drain.clone(),
-            abort: abort.clone(),
+            shutdown: shutdown.clone(),
         };
         let connections = Arc::new(connections);
         let serve = move |stream, permit| connections.clone().serve(stream, permit);
         tracker.spawn(acceptor.run(TokioExecutor::new(), serve));
         Ok(Self {
             bound,
-            drain,
+            _cut: CutOnDrop::new(&shutdown),
+            shutdown,
             tracker,
-            _abort: abort.drop_guard(),
         })
     }
 
@@ -85,7 +81,7 @@ impl Listening {
     /// Closes the listener, and gives requests in flight `timeout` to finish. Connections that take longer are cut.
     pub async fn drain(self, limit: Duration) {
         drop(self.bound);
-        self.drain.cancel();
+        self.shutdown.start_drain();
         self.tracker.close();
         if timeout(limit, self.tracker.wait()).await.is_err() {
             tracing::debug!("a connection had to be cut");
@@ -97,8 +93,7 @@ impl Listening {
 struct Connections<S> {
     server: Server<TokioExecutor>,
     service: S,
-    drain: CancellationToken,
-    abort: CancellationToken,
+    shutdown: Shutdown,
 }
 
 impl<S, B> Connections<S>
@@ -112,14 +107,8 @@ where
     async fn serve(self: Arc<Self>, stream: Stream, permit: ConnectionPermit) {
         let state = Arc::new(ConnectionState::default());
         let service = TrackedService::new(self.service.clone(), state.clone());
-        let serving = self
-            .server
-            .serve(stream, state, service, self.drain.clone());
-        tokio::select! {
-            biased;
-            () = self.abort.cancelled() => {}
-            () = serving => {}
-        }
+        let shutdown = self.shutdown.clone();
+        self.server.serve(stream, state, service, shutdown).await;
         drop(permit);
     }
 }

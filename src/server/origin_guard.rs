@@ -3,11 +3,11 @@
 //! Any page in a browser on this machine can send requests to loopback. The accepted Host names defeat DNS rebinding;
 //! Fetch Metadata and `Origin` tell a request of another site's page.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use http::{HeaderMap, HeaderName, header, uri::Authority};
+use http::{HeaderMap, HeaderName, header};
 
-use super::address::ListenAddress;
+use super::{address::ListenAddress, requested_host::RequestedHost};
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
@@ -17,12 +17,17 @@ const SEC_FETCH_DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 const LOOPBACK_NAMES: [&str; 3] = ["localhost", "127.0.0.1", "[::1]"];
 
 /// The port of `http`, which an origin and a `Host` leave out.
-const DEFAULT_PORT: u16 = 80;
+const HTTP_PORT: u16 = 80;
+
+/// The port of `https`, which an origin and a `Host` leave out.
+const HTTPS_PORT: u16 = 443;
 
 /// A listener as its clients address it: over plain HTTP, by its accepted names, at its port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OriginGuard {
     hosts: AcceptedHosts,
+    /// Names of a proxy in front of the listener, which may speak TLS.
+    published: Vec<String>,
     port: Option<u16>,
     rule: CrossSiteRule,
 }
@@ -47,35 +52,12 @@ pub enum CrossSiteRule {
     RequireSameOrigin,
 }
 
-/// The host that a request asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RequestedHost<'a> {
-    /// The name without its port, IPv6 addresses in brackets.
-    pub name: &'a str,
-    /// The port, where it is named.
-    pub port: Option<u16>,
-}
-
-impl<'a> From<&'a Authority> for RequestedHost<'a> {
-    fn from(authority: &'a Authority) -> Self {
-        Self {
-            name: authority.host(),
-            port: authority.port_u16(),
-        }
-    }
-}
-
-impl RequestedHost<'_> {
-    fn port_or_default(&self) -> u16 {
-        self.port.unwrap_or(DEFAULT_PORT)
-    }
-}
-
 impl OriginGuard {
     /// The guard of a listener at `port` that accepts exactly these Host names.
     pub fn with_names(names: Vec<String>, port: Option<u16>) -> Self {
         Self {
             hosts: AcceptedHosts::Names(names),
+            published: Vec::new(),
             port,
             rule: CrossSiteRule::RefuseForeign,
         }
@@ -85,6 +67,7 @@ impl OriginGuard {
     pub fn for_address(address: &ListenAddress) -> Self {
         Self {
             hosts: AcceptedHosts::Addresses(address.clone()),
+            published: Vec::new(),
             port: address.port(),
             rule: CrossSiteRule::RefuseForeign,
         }
@@ -95,12 +78,18 @@ impl OriginGuard {
         Self { rule, ..self }
     }
 
+    /// Accepts the names under which a proxy, an ingress for instance, publishes the listener.
+    pub fn with_published_names(self, published: Vec<String>) -> Self {
+        Self { published, ..self }
+    }
+
     /// Whether `name`, without a port, is a Host that the listener accepts.
     pub fn accepts_host(&self, name: &str) -> bool {
+        if contains_name(&self.published, name) {
+            return true;
+        }
         match &self.hosts {
-            AcceptedHosts::Names(names) => {
-                names.iter().any(|known| known.eq_ignore_ascii_case(name))
-            }
+            AcceptedHosts::Names(names) => contains_name(names, name),
             AcceptedHosts::Addresses(address) => {
                 LOOPBACK_NAMES
                     .iter()
@@ -133,21 +122,38 @@ impl OriginGuard {
                 origins.any(|origin| match origin.as_bytes() {
                     // The origin of a form on a page without referrers; the browser vouches for it.
                     b"null" => !is_same_origin,
-                    origin => !is_origin_of(origin, requested),
+                    origin => !self.is_origin_of(origin, requested),
                 })
             }
         }
     }
 
+    /// Whether `origin` is that of the requested host, over TLS only where a proxy may speak it.
+    fn is_origin_of(&self, origin: &[u8], requested: Option<RequestedHost<'_>>) -> bool {
+        let Some(requested) = requested else {
+            return false;
+        };
+        let is_same = |origin: RequestedHost<'_>, port| {
+            origin.name.eq_ignore_ascii_case(requested.name)
+                && origin.port_or(port) == requested.port_or(port)
+        };
+        match parse_origin(origin, "http://") {
+            Some(origin) => is_same(origin, HTTP_PORT),
+            None => parse_origin(origin, "https://").is_some_and(|origin| {
+                contains_name(&self.published, origin.name) && is_same(origin, HTTPS_PORT)
+            }),
+        }
+    }
+
     /// Whether `origin` is this listener: `http`, an accepted name, and the port that was asked or is listened on.
     fn is_own_origin(&self, origin: &[u8], requested: Option<RequestedHost<'_>>) -> bool {
-        let Some(origin) = parse_origin(origin) else {
+        let Some(origin) = parse_origin(origin, "http://") else {
             return false;
         };
         // Behind a port mapping the requested port is another than the listener's.
-        let requested_port = requested.map_or(DEFAULT_PORT, |host| host.port_or_default());
+        let requested_port = requested.map_or(HTTP_PORT, |host| host.port_or(HTTP_PORT));
         let ports = [Some(requested_port), self.port];
-        self.accepts_host(origin.name) && ports.contains(&Some(origin.port_or_default()))
+        self.accepts_host(origin.name) && ports.contains(&Some(origin.port_or(HTTP_PORT)))
     }
 }
 
@@ -175,43 +181,26 @@ fn is_own_address(name: &str, address: &ListenAddress) -> bool {
         .strip_prefix('[')
         .and_then(|name| name.strip_suffix(']'))
         .unwrap_or(name);
-    match (address, literal.parse::<IpAddr>()) {
-        (ListenAddress::Tcp(address), Ok(literal)) => {
-            address.ip().is_unspecified() || address.ip() == literal
-        }
-        _ => false,
-    }
+    let Ok(literal) = literal.parse::<IpAddr>() else {
+        return false;
+    };
+    let own = address.tcp_addresses();
+    let mut own = own.iter().map(SocketAddr::ip);
+    own.any(|own| own.is_unspecified() || own == literal)
 }
 
 fn is_foreign_site(site: &[u8]) -> bool {
     site.eq_ignore_ascii_case(b"cross-site") || site.eq_ignore_ascii_case(b"same-site")
 }
 
-fn is_origin_of(origin: &[u8], requested: Option<RequestedHost<'_>>) -> bool {
-    match (parse_origin(origin), requested) {
-        (Some(origin), Some(requested)) => {
-            origin.name.eq_ignore_ascii_case(requested.name)
-                && origin.port_or_default() == requested.port_or_default()
-        }
-        _ => false,
-    }
+fn contains_name(names: &[String], name: &str) -> bool {
+    names.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
-/// Parses the serialization of an `http` origin (RFC 6454 §6.2); `None` for anything else.
-fn parse_origin(origin: &[u8]) -> Option<RequestedHost<'_>> {
-    let authority = std::str::from_utf8(origin).ok()?.strip_prefix("http://")?;
-    let name_length = if authority.starts_with('[') {
-        authority.find(']')? + 1
-    } else {
-        authority.find(':').unwrap_or(authority.len())
-    };
-    let (name, rest) = authority.split_at(name_length);
-    let port = match rest.strip_prefix(':') {
-        Some(port) => Some(port.parse().ok()?),
-        None if rest.is_empty() => None,
-        None => return None,
-    };
-    Some(RequestedHost { name, port })
+/// Parses the serialization of an origin with this scheme (RFC 6454 §6.2); `None` for anything else.
+fn parse_origin<'a>(origin: &'a [u8], scheme: &str) -> Option<RequestedHost<'a>> {
+    let authority = std::str::from_utf8(origin).ok()?.strip_prefix(scheme)?;
+    RequestedHost::parse(authority).filter(|_| !authority.ends_with(':'))
 }
 
 #[cfg(test)]
@@ -292,8 +281,7 @@ mod tests {
         let guard = OriginGuard::for_address(&"127.0.0.1:9900".parse().unwrap())
             .with_rule(CrossSiteRule::RequireSameOrigin);
         let is_cross_site = |fields: &[(&'static str, &str)], host: &'static str| {
-            let host = Authority::from_static(host);
-            guard.is_cross_site(&headers(fields), Some((&host).into()))
+            guard.is_cross_site(&headers(fields), RequestedHost::parse(host))
         };
         assert!(!is_cross_site(
             &[("origin", "http://localhost:9900")],
@@ -314,6 +302,35 @@ mod tests {
         assert!(is_cross_site(&[("origin", "null")], "localhost:9900"));
         let form = [("origin", "null"), ("sec-fetch-site", "same-origin")];
         assert!(!is_cross_site(&form, "localhost:9900"));
+    }
+
+    #[test]
+    fn a_published_name_is_accepted_and_may_be_reached_over_tls() {
+        let guard = OriginGuard::for_address(&"127.0.0.1:9900".parse().unwrap())
+            .with_rule(CrossSiteRule::RequireSameOrigin)
+            .with_published_names(vec!["bearward.example.com".into()]);
+        assert!(guard.accepts_host("Bearward.Example.com") && guard.accepts_host("localhost"));
+        assert!(!guard.accepts_host("example.com"));
+        let is_own = |origin: &str, host: &str| {
+            let site = [("origin", origin), ("sec-fetch-site", "same-origin")];
+            !guard.is_cross_site(&headers(&site), RequestedHost::parse(host))
+        };
+        let host = "bearward.example.com";
+        assert!(is_own("https://bearward.example.com", host));
+        assert!(is_own("http://bearward.example.com", host));
+        assert!(is_own(
+            "https://bearward.example.com:8443",
+            "bearward.example.com:8443"
+        ));
+        for origin in [
+            "https://bearward.example.com:8443",
+            "https://evil.example",
+            "https://example.com",
+            "ftp://bearward.example.com",
+        ] {
+            assert!(!is_own(origin, host), "{origin}");
+        }
+        assert!(!is_own("https://localhost:9900", "localhost:9900"));
     }
 
     #[test]

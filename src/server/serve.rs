@@ -1,6 +1,13 @@
 //! The one server of all listeners: HTTP/1.1, HTTP/1.0 and HTTP/2 with prior knowledge, by hyper.
 
-use std::{error::Error, future::Future, pin::pin, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::Duration,
+};
 
 use http::{Request, Response};
 use http_body::Body;
@@ -12,11 +19,10 @@ use hyper::{
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{task::spawn_local, time::timeout};
-use tokio_util::sync::CancellationToken;
 
 use super::{
     connection::ConnectionState, deadlines::Deadlines, framing_gate::GateProtocol, limits::Limits,
-    stream::Stream,
+    shutdown::Shutdown, stream::Stream,
 };
 
 /// Requests on one HTTP/2 connection at a time.
@@ -34,6 +40,9 @@ const FIELD_OVERHEAD: usize = 32;
 
 /// The least buffer that hyper accepts, in bytes.
 const MIN_BUFFER: usize = 8 * 1024;
+
+/// Time for the first byte once a drain has begun: a client that has just connected is about to send its request.
+const DRAIN_FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Time for a client to leave after GOAWAY.
 const GOAWAY_TIMEOUT: Duration = Duration::from_secs(1);
@@ -110,13 +119,15 @@ impl<E: Clone> Server<E> {
         &self.limits
     }
 
-    /// Serves a connection to its end. When `cancel` is cancelled, requests in flight finish and no further one begins.
+    /// Serves a connection to its end.
+    ///
+    /// When `shutdown` drains, requests in flight finish and no further one begins; when it cuts, the connection ends.
     pub async fn serve<S, B>(
         &self,
         stream: Stream,
         state: Arc<ConnectionState>,
         service: S,
-        cancel: CancellationToken,
+        shutdown: Shutdown,
     ) where
         S: Service<Request<Incoming>, Response = Response<B>>,
         S::Future: 'static,
@@ -129,21 +140,31 @@ impl<E: Clone> Server<E> {
         let protocol = tokio::select! {
             biased;
             protocol = stream.protocol() => protocol,
-            () = cancel.cancelled() => None,
+            () = shutdown.draining() => tokio::select! {
+                first = timeout(DRAIN_FIRST_BYTE_TIMEOUT, stream.protocol()) => first.ok().flatten(),
+                () = shutdown.cutting() => None,
+            },
         };
         match protocol {
             None => {}
             Some(GateProtocol::Http2) if self.is_http1_only => {}
-            Some(GateProtocol::Http1) => self.serve_http1(stream, service, cancel).await,
+            Some(GateProtocol::Http1) => {
+                self.serve_http1(stream, &state, service, shutdown).await;
+            }
             // Boxed: few connections speak HTTP/2, and all would hold the room for it.
             Some(GateProtocol::Http2) => {
-                Box::pin(self.serve_http2(stream, state, service, cancel)).await;
+                Box::pin(self.serve_http2(stream, state, service, shutdown)).await;
             }
         }
     }
 
-    async fn serve_http1<S, B>(&self, stream: Deadlines, service: S, cancel: CancellationToken)
-    where
+    async fn serve_http1<S, B>(
+        &self,
+        stream: Deadlines,
+        state: &ConnectionState,
+        service: S,
+        shutdown: Shutdown,
+    ) where
         S: Service<Request<Incoming>, Response = Response<B>>,
         S::Future: 'static,
         S::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -155,10 +176,22 @@ impl<E: Clone> Server<E> {
         tokio::select! {
             biased;
             ended = &mut connection => return log_end(ended),
-            () = cancel.cancelled() => {}
+            () = shutdown.draining() => {}
         }
-        connection.as_mut().graceful_shutdown();
-        log_end(connection.await);
+        let finishing = async {
+            // hyper would close the connection before it sees the request that is on its way.
+            let arrived = poll_fn(|context| match connection.as_mut().poll(context) {
+                Poll::Ready(ended) => Poll::Ready(Some(ended)),
+                Poll::Pending if state.expects_request() => Poll::Pending,
+                Poll::Pending => Poll::Ready(None),
+            });
+            if let Some(ended) = arrived.await {
+                return ended;
+            }
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        };
+        finish(finishing, &shutdown).await;
     }
 
     async fn serve_http2<S, B>(
@@ -166,7 +199,7 @@ impl<E: Clone> Server<E> {
         stream: Deadlines,
         state: Arc<ConnectionState>,
         service: S,
-        cancel: CancellationToken,
+        shutdown: Shutdown,
     ) where
         S: Service<Request<Incoming>, Response = Response<B>>,
         S::Future: 'static,
@@ -181,7 +214,7 @@ impl<E: Clone> Server<E> {
             biased;
             ended = &mut connection => return log_end(ended),
             () = state.expired() => true,
-            () = cancel.cancelled() => false,
+            () = shutdown.draining() => false,
         };
         connection.as_mut().graceful_shutdown();
         if has_expired {
@@ -190,8 +223,17 @@ impl<E: Clone> Server<E> {
                 log_end(ended);
             }
         } else {
-            log_end(connection.await);
+            finish(connection, &shutdown).await;
         }
+    }
+}
+
+/// Drives a draining connection to its end, or until it is cut.
+async fn finish(connection: impl Future<Output = hyper::Result<()>>, shutdown: &Shutdown) {
+    tokio::select! {
+        biased;
+        ended = connection => log_end(ended),
+        () = shutdown.cutting() => {}
     }
 }
 

@@ -6,6 +6,7 @@
 mod buckets;
 mod exposition;
 mod provider;
+mod refused_keys;
 mod route;
 
 use std::{
@@ -17,6 +18,7 @@ use prometheus_client::{
     encoding::prometheus_text, metrics::gauge::Gauge as AtomicGauge, registry::Registry,
 };
 pub use provider::ProviderMetrics;
+pub use refused_keys::RefusedKeys;
 pub use route::RouteMetrics;
 
 /// The media type of [`Metrics::render`]: the Prometheus text format, version 0.0.4.
@@ -56,6 +58,11 @@ impl Metrics {
         self.series.listeners.handle(name)
     }
 
+    /// Returns the refused keys of the listener `name`, its address; the same handle each time.
+    pub fn refused_keys(&self, name: &str) -> Arc<RefusedKeys> {
+        self.series.refused_keys.handle(name)
+    }
+
     /// Counts one reload of the configuration.
     pub fn record_reload(&self, outcome: ReloadOutcome) {
         let mut reloads = lock(&self.series.reloads);
@@ -77,7 +84,8 @@ impl Metrics {
 
     /// Removes the listeners that `keep` rejects; see [`Metrics::retain_routes`].
     pub fn retain_listeners(&self, keep: impl Fn(&str) -> bool) {
-        self.series.listeners.retain(keep);
+        self.series.listeners.retain(&keep);
+        self.series.refused_keys.retain(keep);
     }
 
     /// Writes every series in the Prometheus text format, in a stable order. Slow with thousands of routes.
@@ -104,6 +112,7 @@ struct Series {
     routes: Handles<RouteMetrics>,
     providers: Handles<ProviderMetrics>,
     listeners: Handles<Gauge>,
+    refused_keys: Handles<RefusedKeys>,
     reloads: Mutex<Reloads>,
 }
 
@@ -174,6 +183,7 @@ mod tests {
             ("bearward_request_duration_seconds", "histogram"),
             ("bearward_token_replays_total", "counter"),
             ("bearward_connections", "gauge"),
+            ("bearward_keys_refused_total", "counter"),
             ("bearward_token_requests_total", "counter"),
             ("bearward_token_request_duration_seconds", "histogram"),
             ("bearward_token_expiry_timestamp_seconds", "gauge"),
@@ -259,6 +269,11 @@ mod tests {
         listener.inc_by(3);
         listener.dec();
         metrics.record_reload(ReloadOutcome::Success);
+        let refused = metrics.refused_keys("127.0.0.1:9900");
+        refused.record(
+            "127.0.0.1:9900",
+            crate::clock::BootInstant::from_boot(Duration::ZERO),
+        );
 
         let text = metrics.render();
         for line in [
@@ -274,6 +289,7 @@ mod tests {
             "bearward_token_replays_total{route=\"devices\"} 1",
             "bearward_connections{listener=\"127.0.0.1:8080\"} 2",
             "bearward_token_requests_total{provider=\"hapn\",grant_type=\"client_credentials\",outcome=\"ok\"} 1",
+            "bearward_keys_refused_total{listener=\"127.0.0.1:9900\"} 1",
             "bearward_token_request_duration_seconds_count{provider=\"hapn\"} 1",
             "bearward_token_expiry_timestamp_seconds{provider=\"hapn\"} 1800000000.25",
             "bearward_login_expiry_timestamp_seconds{provider=\"hapn\"} 1900000000.0",
@@ -336,6 +352,7 @@ mod tests {
         metrics.route("new");
         metrics.provider("old");
         metrics.listener("old");
+        metrics.refused_keys("old");
         metrics.retain_routes(|name| name == "new");
         metrics.retain_providers(|_| false);
         metrics.retain_listeners(|_| false);

@@ -15,7 +15,12 @@ use std::{
 use thiserror::Error;
 use tracing::Subscriber;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt};
+use tracing_subscriber::{
+    Layer, Registry,
+    filter::Targets,
+    layer::{Layered, SubscriberExt},
+    reload,
+};
 
 use self::line_writer::{EscapingLines, PatientWriter};
 use super::{LogFormat, LogSettings};
@@ -38,10 +43,22 @@ pub fn init(settings: &LogSettings) -> Result<Guard, InitError> {
     let stderr = io::stderr().as_fd().try_clone_to_owned()?;
     let (lines, worker) = start_worker(std::fs::File::from(stderr));
     let lost_lines = lines.error_counter();
-    tracing::subscriber::set_global_default(subscriber(targets, shape, lines))
-        .map_err(|_| InitError::Twice)?;
+    let (subscriber, live) = subscriber(targets, shape, lines);
+    tracing::subscriber::set_global_default(subscriber).map_err(|_| InitError::Twice)?;
     LOST_LINES.get_or_init(|| lost_lines);
+    LIVE_LOG.get_or_init(|| live);
     Ok(Guard { _worker: worker })
+}
+
+/// Changes format and level of the process's log, if it has one, to checked settings.
+pub fn set_log(settings: &LogSettings) {
+    let (Some(live), Ok(targets)) = (LIVE_LOG.get(), level::parse(&settings.level)) else {
+        return;
+    };
+    let shape = Shape::of(settings.format, io::stderr().is_terminal());
+    // They fail only without a subscriber, which lives as long as the process.
+    let _ = live.targets.reload(targets);
+    let _ = live.lines.reload(line_layer(shape, live.output.clone()));
 }
 
 /// Returns how many lines of the process's log were dropped; 0 without a log.
@@ -49,6 +66,21 @@ pub fn lost_lines() -> u64 {
     let dropped = LOST_LINES.get().map_or(0, ErrorCounter::dropped_lines);
     u64::try_from(dropped).unwrap_or(u64::MAX)
 }
+
+/// The settings of the process's log that may change.
+static LIVE_LOG: OnceLock<LiveLog> = OnceLock::new();
+
+struct LiveLog {
+    targets: reload::Handle<Targets, Registry>,
+    lines: reload::Handle<LineLayer, Filtered>,
+    output: NonBlocking,
+}
+
+/// A registry behind the filter by target and level.
+type Filtered = Layered<reload::Layer<Targets, Registry>, Registry>;
+
+/// The layer that writes lines, in either format.
+type LineLayer = Box<dyn Layer<Filtered> + Send + Sync>;
 
 /// Keeps the log running; dropping it flushes the queue, for at most about a second.
 #[derive(Debug)]
@@ -98,13 +130,25 @@ fn start_worker(output: impl Write + Send + 'static) -> (NonBlocking, WorkerGuar
 fn subscriber(
     targets: Targets,
     shape: Shape,
-    lines: NonBlocking,
-) -> Box<dyn Subscriber + Send + Sync> {
+    output: NonBlocking,
+) -> (impl Subscriber + Send + Sync, LiveLog) {
+    let (filter, targets) = reload::Layer::new(targets);
+    let (layer, lines) = reload::Layer::new(line_layer(shape, output.clone()));
+    let subscriber = tracing_subscriber::registry().with(filter).with(layer);
+    let live = LiveLog {
+        targets,
+        lines,
+        output,
+    };
+    (subscriber, live)
+}
+
+fn line_layer(shape: Shape, output: NonBlocking) -> LineLayer {
     // No colours: then every control character in a line comes from a value, and `EscapingLines` escapes it.
     let layer = tracing_subscriber::fmt::layer()
         .with_ansi(false)
-        .with_writer(EscapingLines(lines));
-    let layer = match shape {
+        .with_writer(EscapingLines(output));
+    match shape {
         Shape::Text => layer.boxed(),
         Shape::Json => layer
             .json()
@@ -112,8 +156,7 @@ fn subscriber(
             .with_current_span(false)
             .with_span_list(false)
             .boxed(),
-    };
-    Box::new(tracing_subscriber::registry().with(targets).with(layer))
+    }
 }
 
 /// Records the log lines of this thread, for tests of what is never logged.
@@ -136,7 +179,8 @@ pub(crate) mod recording {
         let text = Arc::<Mutex<Vec<u8>>>::default();
         let (lines, worker) = start_worker(Shared(text.clone()));
         let targets = level::parse(level).unwrap();
-        let subscriber = tracing::subscriber::set_default(subscriber(targets, shape, lines));
+        let (subscriber, _) = subscriber(targets, shape, lines);
+        let subscriber = tracing::subscriber::set_default(subscriber);
         Recording {
             text,
             worker,

@@ -237,6 +237,11 @@ impl Credential {
         self.state.snapshot().login_lost
     }
 
+    /// Returns whether the refresher has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.state.snapshot().phase == Phase::Ended
+    }
+
     /// Asks the refresher to end, after the token request in flight.
     pub(super) fn stop(&self) {
         self.state.stop();

@@ -237,15 +237,24 @@ impl StateOwner {
         let token = self.snapshot.token.as_ref();
         if !is_same(self.publisher.borrow().token.as_ref(), token) {
             self.slot.set(token);
-            self.metrics
-                .set_expiry(token.and_then(|token| token.expires_at_wall));
         }
+        self.publish_metrics();
+        self.publisher.send_replace(Arc::new(self.snapshot.clone()));
+    }
+
+    /// Shows the state in the metrics. While it ends, its successor of the same name may do so already.
+    fn publish_metrics(&self) {
+        if self.snapshot.stopping {
+            return;
+        }
+        let token = self.snapshot.token.as_ref();
+        self.metrics
+            .set_expiry(token.and_then(|token| token.expires_at_wall));
         match self.snapshot.phase {
             Phase::LoginRequired { .. } => self.metrics.set_login_required(true),
             Phase::Idle { .. } | Phase::BackingOff(_) => self.metrics.set_login_required(false),
             Phase::Fetching | Phase::Ended => {}
         }
-        self.publisher.send_replace(Arc::new(self.snapshot.clone()));
     }
 }
 

@@ -41,6 +41,7 @@ mod killed;
 mod login_browser;
 mod login_command;
 mod login_secrecy;
+mod login_start;
 mod logins;
 mod refresh_tokens;
 mod shared_store;
@@ -65,6 +66,7 @@ mod answers;
 mod api_base;
 mod api_fields;
 mod connections;
+mod deploy_units;
 mod descriptors;
 mod forwarding;
 mod gone_clients;
@@ -84,9 +86,11 @@ mod upstream_http2_streaming;
 
 // The process: what it tells, what it keeps to itself, how it is used and how it ends.
 mod admin;
+mod admin_key;
 mod commands;
 mod core_dumps;
 mod demo;
 mod secrecy;
 mod secret_files;
 mod shutdown;
+mod socket_activation;

@@ -1,18 +1,24 @@
 //! How the sidecar ends.
 
-use std::sync::Arc;
+use std::{sync::Arc, thread, time::Duration};
 
 use rustix::process::Signal;
+use tokio::{sync::mpsc, time::timeout};
+use tonic::codegen::tokio_stream::StreamExt;
 
 use crate::support::{
-    client::Client,
-    patience::{Gate, until},
+    client::{A_WHILE, Client},
+    grpc::{GrpcClient, GrpcServer},
+    patience::{Gate, PATIENCE, until},
     setup::Setup,
     sidecar::Sidecar,
-    token_endpoint::TokenEndpoint,
+    token_endpoint::{TokenEndpoint, token_response},
     upstream::Upstream,
     wire::ok,
 };
+
+const SWITCH: &str =
+    "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
 
 struct World {
     sidecar: Sidecar,
@@ -54,11 +60,26 @@ impl World {
     }
 
     fn wait_until_refusing(&self) {
-        let address = self.sidecar.address();
-        until("new connections to be refused", || {
-            Client::try_connect(address).is_err().then_some(())
-        });
+        wait_until_refusing(&self.sidecar);
     }
+}
+
+fn wait_until_refusing(sidecar: &Sidecar) {
+    let address = sidecar.address();
+    until("new connections to be refused", || {
+        Client::try_connect(address).is_err().then_some(())
+    });
+}
+
+/// Waits until the sidecar has accepted `count` connections of the route.
+fn wait_for_connections(sidecar: &Sidecar, count: usize) {
+    let metric = format!(
+        "bearward_connections{{listener=\"{}\"}} {count}\n",
+        sidecar.address()
+    );
+    until("the connections to be accepted", || {
+        sidecar.metrics().contains(&metric).then_some(())
+    });
 }
 
 #[test]
@@ -86,7 +107,190 @@ fn what_is_in_flight_finishes_and_nothing_new_is_taken() {
     world.gate.open();
     let answer = caller.answer();
     assert_eq!((answer.status, answer.text().as_str()), (200, "done"));
+    // The caller learns that it is the last one on this connection (RFC 9112 §9.6).
+    assert_eq!(answer.head.value("connection"), Some("close"));
     assert!(caller.is_closed());
+    assert_eq!(world.sidecar.wait().code(), Some(0));
+}
+
+#[test]
+fn a_caller_that_has_connected_and_not_asked_yet_is_served() {
+    let mut world = world("");
+    let mut caller = Client::connect(world.sidecar.address());
+    wait_for_connections(&world.sidecar, 1);
+    world.sidecar.signal(Signal::TERM);
+    world.wait_until_refusing();
+    let answer = caller.get("/");
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.head.value("connection"), Some("close"));
+    assert_eq!(world.sidecar.wait().code(), Some(0));
+}
+
+#[test]
+fn a_caller_that_never_asks_holds_the_end_up_for_a_moment_only() {
+    let mut world = world("");
+    let _caller = Client::connect(world.sidecar.address());
+    wait_for_connections(&world.sidecar, 1);
+    world.sidecar.signal(Signal::TERM);
+    // The time to drain is 30 s, that for the first byte 10 s.
+    assert_eq!(
+        world.sidecar.wait_within(Duration::from_secs(8)).code(),
+        Some(0)
+    );
+}
+
+#[test]
+fn a_head_that_is_on_its_way_is_served() {
+    let mut world = world("");
+    let mut first = Client::connect(world.sidecar.address());
+    first.send("GET / HTTP/1.1\r\nHost: loc");
+    let mut second = Client::connect(world.sidecar.address());
+    assert_eq!(second.get("/").status, 200);
+    second.send("GET / HTTP/1.1\r\nHost: loc");
+    wait_for_connections(&world.sidecar, 2);
+    world.sidecar.signal(Signal::TERM);
+    world.wait_until_refusing();
+    for mut caller in [first, second] {
+        caller.send("alhost\r\n\r\n");
+        assert_eq!(caller.answer().status, 200);
+        assert!(caller.is_closed());
+    }
+    assert_eq!(world.sidecar.wait().code(), Some(0));
+}
+
+#[test]
+fn a_request_that_waits_for_its_token_gets_it() {
+    let gate = Arc::new(Gate::default());
+    let tokens = TokenEndpoint::start({
+        let gate = gate.clone();
+        move |_, _| {
+            gate.pass();
+            token_response("token-1", 3600)
+        }
+    });
+    let upstream = Upstream::answering(|_| ok("done"));
+    let mut sidecar = Setup::new(&tokens, upstream.origin()).start();
+    tokens.wait_for(1);
+    let mut caller = Client::connect(sidecar.address());
+    caller.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    wait_for_connections(&sidecar, 1);
+    sidecar.signal(Signal::TERM);
+    wait_until_refusing(&sidecar);
+    gate.open();
+    assert_eq!(caller.answer().text(), "done");
+    assert_eq!(sidecar.wait().code(), Some(0));
+}
+
+#[test]
+fn a_tunnel_stays_open_until_one_of_its_ends_closes_it() {
+    let upstream = Upstream::scripted(|mut connection| {
+        connection.request().unwrap();
+        connection.wire.send(SWITCH).unwrap();
+        let heard = connection.wire.exactly(5).unwrap();
+        connection.wire.send(heard).unwrap();
+    });
+    let tokens = TokenEndpoint::issuing("token-1");
+    let mut sidecar = Setup::new(&tokens, upstream.origin())
+        .route("upgrade = [\"websocket\"]")
+        .start_ready();
+    let mut caller = Client::connect(sidecar.address());
+    caller.send(
+        "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+    );
+    assert_eq!(caller.head().status(), 101);
+    sidecar.signal(Signal::TERM);
+    wait_until_refusing(&sidecar);
+    assert!(sidecar.ended().is_none(), "ended with a tunnel open");
+    caller.send("hello");
+    caller.finish_sending();
+    assert_eq!(caller.wire().rest().unwrap(), b"hello");
+    assert_eq!(sidecar.wait().code(), Some(0));
+}
+
+#[test]
+fn a_stream_of_events_goes_on_to_its_end() {
+    let gate = Arc::new(Gate::default());
+    let upstream = Upstream::scripted({
+        let gate = gate.clone();
+        move |mut connection| {
+            connection.request().unwrap();
+            let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+                        Transfer-Encoding: chunked\r\n\r\n";
+            connection
+                .wire
+                .send(format!("{head}9\r\ndata: 1\n\n\r\n"))
+                .unwrap();
+            gate.pass();
+            for number in 2..5 {
+                connection
+                    .wire
+                    .send(format!("9\r\ndata: {number}\n\n\r\n"))
+                    .unwrap();
+            }
+            connection.wire.send("0\r\n\r\n").unwrap();
+        }
+    });
+    let tokens = TokenEndpoint::issuing("token-1");
+    let mut sidecar = Setup::new(&tokens, upstream.origin()).start_ready();
+    let mut caller = Client::connect(sidecar.address());
+    caller.send("GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let head = caller.head();
+    assert_eq!(head.status(), 200);
+    sidecar.signal(Signal::TERM);
+    wait_until_refusing(&sidecar);
+    assert!(sidecar.ended().is_none(), "ended with a response under way");
+    gate.open();
+    let mut events = Vec::new();
+    caller
+        .wire()
+        .stream_body(head.answer_framing("GET"), &mut |bytes| {
+            events.extend_from_slice(bytes);
+        })
+        .unwrap();
+    assert_eq!(events, b"data: 1\n\ndata: 2\n\ndata: 3\n\ndata: 4\n\n");
+    assert_eq!(sidecar.wait().code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_grpc_call_under_way_goes_on_to_its_status() {
+    let server = GrpcServer::start();
+    let tokens = TokenEndpoint::issuing("token-1");
+    let mut sidecar = Setup::new(&tokens, server.origin())
+        .route("http2 = \"prior-knowledge\"")
+        .start_ready();
+    let mut client = GrpcClient::connect(sidecar.address()).await;
+    let talk = async {
+        let (sender, receiver) = mpsc::channel(1);
+        let mut answers = client.talk("Echo", receiver).await.unwrap();
+        for number in 0..10 {
+            sender.send(number.to_string()).await.unwrap();
+            assert_eq!(answers.next().await.unwrap().unwrap(), number.to_string());
+            if number == 4 {
+                sidecar.signal(Signal::TERM);
+                wait_until_refusing(&sidecar);
+                assert!(sidecar.ended().is_none(), "ended with a call under way");
+            }
+        }
+        drop(sender);
+        assert!(answers.next().await.is_none());
+        assert!(answers.trailers().await.unwrap().is_some());
+    };
+    timeout(PATIENCE * 2, talk).await.expect("answers in time");
+    drop(client);
+    assert_eq!(sidecar.wait().code(), Some(0));
+}
+
+#[test]
+fn a_hangup_while_it_drains_changes_nothing() {
+    let mut world = world("");
+    let mut caller = world.in_flight();
+    world.sidecar.signal(Signal::TERM);
+    world.wait_until_refusing();
+    world.sidecar.signal(Signal::HUP);
+    thread::sleep(A_WHILE);
+    assert!(world.sidecar.ended().is_none(), "a hangup ended it");
+    world.gate.open();
+    assert_eq!(caller.answer().text(), "done");
     assert_eq!(world.sidecar.wait().code(), Some(0));
 }
 
@@ -104,8 +308,9 @@ fn a_second_signal_ends_it_at_once_and_not_with_zero() {
     world.sidecar.signal(Signal::TERM);
     world.wait_until_refusing();
     assert!(world.sidecar.ended().is_none());
-    world.sidecar.signal(Signal::TERM);
-    let status = world.sidecar.wait();
+    // At once: the time to drain is 30 s.
+    world.sidecar.signal(Signal::INT);
+    let status = world.sidecar.wait_within(PATIENCE);
     assert!(!status.success(), "{status}");
     world.gate.open();
 }

@@ -28,6 +28,7 @@ pub mod random;
 pub mod server;
 pub mod setup;
 pub mod sidecar;
+pub mod socket_unit;
 pub mod text_codec;
 pub mod token_endpoint;
 pub mod upstream;

@@ -27,7 +27,7 @@ pub(crate) struct Account<'a> {
     pub(crate) timeline: &'a Timeline,
     pub(crate) servers: &'a [std::sync::Arc<Authorization>],
     pub(crate) lives: Vec<Life>,
-    pub(crate) reloads: Option<&'a Reloads>,
+    pub(crate) reloads: &'a Reloads,
     /// What the last process held when no client was left.
     pub(crate) rest: Option<(Sample, Sample)>,
     pub(crate) failures: Vec<String>,
@@ -139,7 +139,7 @@ impl Account<'_> {
         let renewals = self.length.as_millis() / interval.as_millis();
         let revoked = self.timeline.count(Event::Revoked(provider));
         let changed = match provider {
-            Provider::Steady => self.reloads.map_or(0, |reloads| reloads.changed_provider),
+            Provider::Steady => self.reloads.changed_provider,
             _ => 0,
         };
         renewals as u64
@@ -163,15 +163,8 @@ impl Account<'_> {
         for (event, count) in self.timeline.counts() {
             let _ = writeln!(text, "  {count:>5} {event:?}");
         }
-        match self.reloads {
-            None => {
-                let _ = writeln!(text, "  reloads: this binary cannot reload");
-            }
-            Some(reloads) => {
-                for (name, count) in &reloads.counts {
-                    let _ = writeln!(text, "  {count:>5} reload: {name}");
-                }
-            }
+        for (name, count) in &self.reloads.counts {
+            let _ = writeln!(text, "  {count:>5} reload: {name}");
         }
     }
 

@@ -95,9 +95,8 @@ impl Home {
         }
         for route in Route::ALL {
             self.route(&mut text, route, route.name(), self.listen, route.path());
-            if variant.has_timeout {
-                text.push_str("timeouts.idle = \"31s\"\n");
-            }
+            let idle = if variant.has_timeout { 16 } else { 15 };
+            let _ = writeln!(text, "timeouts.idle = \"{idle}s\"");
         }
         if variant.has_route {
             self.route(&mut text, Route::Web, "more", self.listen, "/more");

@@ -120,14 +120,6 @@ impl Reloads {
     }
 }
 
-/// Whether the binary can reload.
-pub(crate) async fn is_supported(sidecar: &Sidecar) -> bool {
-    matches!(
-        ask(sidecar.home().admin, "POST /api/reload").await,
-        Some((200, _))
-    )
-}
-
 /// The reloads so far, whatever their outcome.
 async fn count(sidecar: &Sidecar) -> u64 {
     let response = ask(sidecar.home().admin, "GET /metrics").await;

@@ -18,7 +18,6 @@ use crate::{
     process::{End, Sample, Sidecar, ask},
     random::Random,
     relay::Relay,
-    reload::{self, Reloads},
     schedule::{self, Stage, Times},
     upstream,
     world::World,
@@ -45,14 +44,13 @@ pub(crate) async fn run(seed: u64, length: Duration) -> Result<(String, Vec<Stri
     let sidecar = Sidecar::start(home.clone(), world.clone()).await?;
     wait_until_ready(&home).await?;
     let before = sidecar.sample();
-    let reloads = reload::is_supported(&sidecar).await;
     let stage = Arc::new(Stage {
         world: world.clone(),
         home: home.clone(),
         servers,
         relays,
         sidecar: Arc::new(AsyncMutex::new(sidecar)),
-        reloads: reloads.then(Arc::default),
+        reloads: AsyncMutex::default(),
         failures: Arc::default(),
     });
     let watch = tokio::spawn({
@@ -83,18 +81,14 @@ pub(crate) async fn run(seed: u64, length: Duration) -> Result<(String, Vec<Stri
     }
     check_logs(&stage).await;
     let sidecar = stage.sidecar.lock().await;
-    let guard = match &stage.reloads {
-        Some(reloads) => Some(reloads.lock().await),
-        None => None,
-    };
-    let reloads: Option<&Reloads> = guard.as_deref();
+    let reloads = stage.reloads.lock().await;
     let account = Account {
         length,
         sums: world.ledger.close(),
         timeline: &world.timeline,
         servers: &stage.servers,
         lives: sidecar.lives(),
-        reloads,
+        reloads: &reloads,
         rest: before.zip(after),
         failures: std::mem::take(
             &mut *stage

@@ -31,7 +31,7 @@ pub(crate) struct Stage {
     pub(crate) servers: Vec<Arc<Authorization>>,
     pub(crate) relays: Vec<Arc<Relay>>,
     pub(crate) sidecar: Arc<AsyncMutex<Sidecar>>,
-    pub(crate) reloads: Option<Arc<AsyncMutex<Reloads>>>,
+    pub(crate) reloads: AsyncMutex<Reloads>,
     /// What went wrong in a step.
     pub(crate) failures: Arc<Mutex<Vec<String>>>,
 }
@@ -63,9 +63,7 @@ pub(crate) async fn run(stage: Arc<Stage>, times: Times) {
     ));
     tasks.spawn(revoke(stage.clone(), Random::new(seed, 12), times));
     tasks.spawn(restart(stage.clone(), Random::new(seed, 13), times));
-    if let Some(reloads) = stage.reloads.clone() {
-        tasks.spawn(reload(stage.clone(), reloads, Random::new(seed, 14), times));
-    }
+    tasks.spawn(reload(stage.clone(), Random::new(seed, 14), times));
     tasks.spawn(log_in(stage, times));
     tasks.join_all().await;
 }
@@ -146,17 +144,12 @@ async fn restart(stage: Arc<Stage>, mut random: Random, times: Times) {
     }
 }
 
-async fn reload(
-    stage: Arc<Stage>,
-    reloads: Arc<AsyncMutex<Reloads>>,
-    mut random: Random,
-    times: Times,
-) {
+async fn reload(stage: Arc<Stage>, mut random: Random, times: Times) {
     while has_room(times.faults_end, Duration::from_secs(5)) {
         sleep(random.millis(1500, 5000)).await;
         // The process stays the same for the whole step.
         let sidecar = stage.sidecar.lock().await;
-        if let Err(error) = reloads.lock().await.step(&sidecar, &mut random).await {
+        if let Err(error) = stage.reloads.lock().await.step(&sidecar, &mut random).await {
             stage.fail(error);
         }
     }

@@ -22,7 +22,21 @@ fn checked(
     fields: &[(&'static str, &str)],
 ) -> Result<(), Refusal> {
     let key = key.map(Secret::new);
-    Guard::new(&listen.parse().unwrap()).check(&parts("/", headers(fields)), audience, key.as_ref())
+    let guard = Guard::new(
+        &listen.parse().unwrap(),
+        vec!["bearward.example.com".into()],
+    );
+    check(&guard, &parts("/", headers(fields)), audience, key.as_ref())
+}
+
+fn check(
+    guard: &Guard,
+    parts: &Parts,
+    audience: Audience,
+    key: Option<&Secret>,
+) -> Result<(), Refusal> {
+    guard.check_site(parts, audience, |host| host == "redirect.example.com")?;
+    guard.check_key(&parts.headers, audience, key)
 }
 
 const LOCAL: &str = "127.0.0.1:9900";
@@ -30,11 +44,11 @@ const ANYWHERE: &str = "0.0.0.0:9900";
 
 #[test]
 fn a_probe_that_speaks_http_1_0_may_name_no_host() {
-    let guard = Guard::new(&LOCAL.parse().unwrap());
+    let guard = Guard::new(&LOCAL.parse().unwrap(), Vec::new());
     let mut probe = parts("/livez", HeaderMap::new());
-    assert_eq!(guard.check(&probe, Anyone, None), Err(Refusal::BadHost));
+    assert_eq!(check(&guard, &probe, Anyone, None), Err(Refusal::BadHost));
     probe.version = Version::HTTP_10;
-    assert_eq!(guard.check(&probe, Anyone, None), Ok(()));
+    assert_eq!(check(&guard, &probe, Anyone, None), Ok(()));
 }
 
 #[test]
@@ -64,7 +78,17 @@ fn a_rebound_name_is_refused() {
             "{host}"
         );
     }
-    for host in ["", "a b", "user@localhost", "localhost:x:y", "localhost/"] {
+    for host in [
+        "",
+        "a b",
+        "user@localhost",
+        "localhost:x:y",
+        "localhost/",
+        "localhost:x",
+        "localhost:99999",
+        "[::1]evil",
+        "[::1",
+    ] {
         assert_eq!(
             checked(LOCAL, Operator, None, &[("host", host)]),
             Err(Refusal::BadHost),
@@ -88,10 +112,35 @@ fn a_rebound_name_is_refused() {
 }
 
 #[test]
+fn a_published_name_is_accepted_everywhere_and_that_of_a_redirect_uri_at_logins() {
+    for listen in [LOCAL, ANYWHERE] {
+        let by = |host, audience| checked(listen, audience, Some("k"), &[("host", host)]);
+        for audience in [Starting, Operator, Redirected] {
+            let published = by("bearward.example.com", audience);
+            assert_eq!(published, Err(Refusal::KeyRequired), "{audience:?}");
+        }
+        assert_eq!(by("Bearward.Example.com:443", Returning), Ok(()));
+        assert_eq!(by("redirect.example.com", Returning), Ok(()));
+        for audience in [Starting, Redirected] {
+            let redirect = by("redirect.example.com", audience);
+            assert_eq!(redirect, Err(Refusal::KeyRequired), "{audience:?}");
+        }
+        let elsewhere = by("redirect.example.com", Operator);
+        assert_eq!(elsewhere, Err(Refusal::UnknownHost));
+    }
+    let form = [
+        ("host", "bearward.example.com"),
+        ("origin", "https://bearward.example.com"),
+        ("sec-fetch-site", "same-origin"),
+    ];
+    assert_eq!(checked(LOCAL, Operator, None, &form), Ok(()));
+}
+
+#[test]
 fn a_target_that_names_another_host_is_refused() {
     let fields = headers(&[("host", "localhost")]);
-    let guard = Guard::new(&LOCAL.parse().unwrap());
-    let check = |uri| guard.check(&parts(uri, fields.clone()), Anyone, None);
+    let guard = Guard::new(&LOCAL.parse().unwrap(), Vec::new());
+    let check = |uri| check(&guard, &parts(uri, fields.clone()), Anyone, None);
     assert_eq!(
         check("http://evil.example/livez"),
         Err(Refusal::UnknownHost)

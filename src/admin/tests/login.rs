@@ -565,3 +565,84 @@ async fn a_code_that_comes_after_the_end_is_not_spent() {
     is_page(&response, 503, "Not logged in");
     world.assert_unchanged("the end").await;
 }
+
+#[tokio::test]
+async fn a_code_at_the_callback_of_another_provider_is_refused_and_changes_nothing() {
+    let world = World::start(Setup {
+        token_response: TokenResponse::Login,
+        login: true,
+        redirect_uri: Some("https://sidecar.example/callback/hapn".parse().unwrap()),
+        ..Setup::default()
+    })
+    .await;
+    let other = Provider {
+        name: "other".into(),
+        ..(*world.provider).clone()
+    };
+    let providers = [world.provider.clone(), Arc::new(other)];
+    world.state.replace(View {
+        tokens: tokens(
+            &providers,
+            world.state.shared_clock(),
+            world.state.metrics(),
+        ),
+        ..(*world.state.view()).clone()
+    });
+    let host = ("host", "sidecar.example");
+    let out = world.ask("GET", "/login/hapn", &[host]).await;
+    assert_eq!(out.status, 302, "{out:?}");
+    let (cookie, attributes) = out.header("set-cookie").split_once(';').unwrap();
+    assert!(attributes.ends_with("; Secure"), "{attributes}");
+    let out = Out {
+        location: out.header("location").parse().unwrap(),
+        cookie: cookie.to_owned(),
+    };
+    let redirect_uri = out.parameter("redirect_uri");
+    assert_eq!(
+        redirect_uri.as_deref(),
+        Some("https://sidecar.example/callback/hapn")
+    );
+    let query = out.callback().strip_prefix("/callback").unwrap().to_owned();
+    for path in ["/callback/other", "/callback", "/callback/%68apn"] {
+        let fields = [host, ("cookie", &*out.cookie)];
+        let response = world.ask("GET", &format!("{path}{query}"), &fields).await;
+        is_page(&response, 400, "This login returned to the wrong address");
+        assert_eq!(
+            response.headers.get("set-cookie"),
+            None,
+            "the login goes on"
+        );
+    }
+    let fields = [host, ("cookie", &*out.cookie)];
+    let unknown = world
+        .ask("GET", &format!("/callback/none{query}"), &fields)
+        .await;
+    assert_eq!(
+        (unknown.status, kind(&unknown).as_str()),
+        (404, "unknown-provider")
+    );
+    let posted = world
+        .ask("POST", &format!("/callback/hapn{query}"), &fields)
+        .await;
+    assert_eq!((posted.status, posted.header("allow")), (405, "GET"));
+    world.assert_unchanged("at another callback").await;
+    let own = world
+        .ask("GET", &format!("/callback/hapn{query}"), &fields)
+        .await;
+    is_page(&own, 200, "Logged in");
+}
+
+#[tokio::test]
+async fn the_provider_of_a_redirect_uri_to_another_ones_callback_logs_in_elsewhere() {
+    let world = World::start(Setup {
+        login: true,
+        redirect_uri: Some("https://sidecar.example/callback/other".parse().unwrap()),
+        ..Setup::default()
+    })
+    .await;
+    let response = world.browse("/login/hapn", &[]).await;
+    assert_eq!(
+        (response.status, kind(&response).as_str()),
+        (409, "login-elsewhere")
+    );
+}

@@ -7,7 +7,7 @@ use url::Url;
 
 use crate::secret::Secret;
 
-/// `http://127.0.0.1:9900`, with `http://:KEY@…` where it asks for one, or `unix:/run/bearward/admin.sock`.
+/// `http://127.0.0.1:9900`, `https://…` through an ingress, with `:KEY@` where it asks for one, or `unix:/run/bearward/admin.sock`.
 #[derive(Clone, Debug)]
 pub(in crate::cli) struct AdminAddress {
     peer: Peer,
@@ -19,6 +19,7 @@ pub(in crate::cli) struct AdminAddress {
 #[derive(Clone, Debug)]
 pub(in crate::cli) enum Peer {
     Tcp { host: String, port: u16 },
+    Tls { host: String, port: u16 },
     Unix(PathBuf),
 }
 
@@ -65,7 +66,8 @@ impl FromStr for AdminAddress {
         let (Some(name), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
             return Err(InvalidAddress);
         };
-        if url.scheme() != "http" || url.query().is_some() || url.fragment().is_some() {
+        let is_tls = url.scheme() == "https";
+        if !is_tls && url.scheme() != "http" || url.query().is_some() || url.fragment().is_some() {
             return Err(InvalidAddress);
         }
         let credential = url.password().unwrap_or(url.username());
@@ -84,7 +86,10 @@ impl FromStr for AdminAddress {
             .map_or(name.to_owned(), |port| format!("{name}:{port}"));
         let base_path = url.path().trim_end_matches('/').to_owned();
         Ok(Self {
-            peer: Peer::Tcp { host, port },
+            peer: match is_tls {
+                true => Peer::Tls { host, port },
+                false => Peer::Tcp { host, port },
+            },
             authority,
             base_path,
             key,
@@ -107,7 +112,9 @@ fn percent_decode(text: &str) -> Option<String> {
 
 /// An address of an admin listener that cannot be parsed. The text is not repeated, since it may hold a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("an admin listener is written http://127.0.0.1:9900 or unix:/run/bearward/admin.sock")]
+#[error(
+    "an admin listener is written http://127.0.0.1:9900, https://bearward.example.com or unix:/run/bearward/admin.sock"
+)]
 pub(in crate::cli) struct InvalidAddress;
 
 #[cfg(test)]
@@ -118,6 +125,7 @@ mod tests {
         let address: AdminAddress = text.parse().unwrap();
         let peer = match &address.peer {
             Peer::Tcp { host, port } => format!("{host} {port}"),
+            Peer::Tls { host, port } => format!("tls {host} {port}"),
             Peer::Unix(path) => path.display().to_string(),
         };
         let key = address.key().map(|key| key.expose().to_owned());
@@ -161,6 +169,15 @@ mod tests {
             expected("h 80", "h", "/base/api/status", None)
         );
         assert_eq!(
+            read("https://bearward.example.com"),
+            expected(
+                "tls bearward.example.com 443",
+                "bearward.example.com",
+                status,
+                None
+            )
+        );
+        assert_eq!(
             read("http://:a%2Fb@h:1"),
             expected("h 1", "h:1", status, Some("a/b"))
         );
@@ -182,7 +199,7 @@ mod tests {
     fn an_invalid_address_is_refused_without_repeating_it() {
         for text in [
             "",
-            "https://canary@h",
+            "ftp://canary@h",
             "http://",
             "http://h/?q",
             "h:port",

@@ -4,16 +4,18 @@
 use std::{
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
 use axum::{
     Router,
-    extract::State,
+    extract::{Request, State},
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::get,
 };
-use http::Uri;
+use http::{HeaderMap, Uri};
 use hyper_util::{rt::TokioExecutor, service::TowerToHyperService};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -21,6 +23,7 @@ use tokio::{
 };
 use url::Host;
 
+use super::start::{BrowserStart, accepted_host, refuse_host};
 use crate::{
     login::LoginOutcome,
     oauth::redirect_uri::RedirectUri,
@@ -29,6 +32,7 @@ use crate::{
         limits::Limits,
         listener::Bound,
         listening::Listening,
+        origin_guard::OriginGuard,
         problem::{Problem, ProblemFormat, ProblemKind},
         serve::Server,
     },
@@ -45,6 +49,8 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) struct Callback {
     /// The query of the request.
     pub(super) query: String,
+    /// The header of the request, for its cookies.
+    pub(super) headers: HeaderMap,
     /// Receives the page for the browser.
     pub(super) reply: oneshot::Sender<LoginOutcome>,
 }
@@ -74,10 +80,27 @@ fn respond(problem: Problem<'_>) -> Response {
     problem.to_response(ProblemFormat::Json).into_response()
 }
 
-async fn receive(State(callbacks): State<mpsc::Sender<Callback>>, uri: Uri) -> Response {
+/// Refuses a foreign Host. A page of another site may lead here: the state shows whose callback it is.
+async fn admit(State(guard): State<Arc<OriginGuard>>, request: Request, next: Next) -> Response {
+    match accepted_host(&guard, request.headers()) {
+        Some(_) => next.run(request).await,
+        None => refuse_host(),
+    }
+}
+
+async fn receive(
+    State(callbacks): State<mpsc::Sender<Callback>>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
     let (reply, outcome) = oneshot::channel();
     let query = uri.query().unwrap_or_default().to_owned();
-    let outcome = match callbacks.send(Callback { query, reply }).await {
+    let callback = Callback {
+        query,
+        headers,
+        reply,
+    };
+    let outcome = match callbacks.send(callback).await {
         Ok(()) => outcome.await.ok(),
         Err(_) => None,
     };
@@ -130,11 +153,15 @@ impl CallbackListener {
         &self.uri
     }
 
-    /// Serves until the returned handle is finished or dropped; callbacks come out of the receiver.
+    /// Serves until the returned handle is finished or dropped; callbacks come out of the receiver. A login that starts
+    /// in the browser that this command opens has `start`.
     ///
     /// # Errors
     /// No descriptor is left.
-    pub(super) fn serve(self) -> io::Result<(mpsc::Receiver<Callback>, CallbackServer)> {
+    pub(super) fn serve(
+        self,
+        start: Option<Arc<BrowserStart>>,
+    ) -> io::Result<(mpsc::Receiver<Callback>, CallbackServer)> {
         let (sender, callbacks) = mpsc::channel(MAX_CONNECTIONS);
         let router = router(self.uri.url().path(), sender);
         let limits = Limits {
@@ -145,7 +172,13 @@ impl CallbackListener {
             .http1_only()
             .with_date();
         let listening = self.sockets.into_iter().map(|socket| {
-            let service = TowerToHyperService::new(router.clone());
+            let router = match start.clone() {
+                Some(start) => router.clone().merge(start.router(socket.address())),
+                None => router.clone(),
+            };
+            let guard = Arc::new(OriginGuard::for_address(socket.address()));
+            let router = router.layer(from_fn_with_state(guard, admit));
+            let service = TowerToHyperService::new(router);
             Listening::start(socket, server.clone(), service)
         });
         let listening = listening.collect::<io::Result<_>>()?;
@@ -180,7 +213,7 @@ mod tests {
     async fn served(uri: &str) -> (Url, mpsc::Receiver<Callback>, CallbackServer) {
         let listener = CallbackListener::bind(&uri.parse().unwrap()).unwrap();
         let uri = listener.uri().url().clone();
-        let (callbacks, listening) = listener.serve().unwrap();
+        let (callbacks, listening) = listener.serve(None).unwrap();
         (uri, callbacks, listening)
     }
 
@@ -236,6 +269,11 @@ mod tests {
                 (405, "GET"),
                 "{method}"
             );
+        }
+        for host in ["evil.example", "localhost:x", "[::1]evil", ""] {
+            let fields = [("host", host)];
+            let response = send(address, "GET", "/callback?code=c", &fields, "").await;
+            assert_eq!(response.unwrap().status, 421, "{host}");
         }
         assert!(callbacks.try_recv().is_err());
     }

@@ -11,13 +11,14 @@ use super::{
     error::LoginError,
     paste,
     sidecar::RunningSidecar,
+    start::BrowserStart,
 };
 use crate::{
-    cli::{configured, print, print_diagnostic},
+    cli::{admin_client::AdminKey, configured, print, print_diagnostic},
     clock::{Clock, SystemClock},
     login::{
-        ExchangeError, LOGIN_TIMEOUT, LoginOutcome, TokenReceiver, device::confirm, exchange_code,
-        login_path, sign_in,
+        ExchangeError, LOGIN_TIMEOUT, LoginOutcome, TokenReceiver, attempts::ClaimError,
+        device::confirm, exchange_code, login_path, sign_in,
     },
     oauth::{
         authorization::{Attempt, Authorized, CallbackError},
@@ -27,19 +28,20 @@ use crate::{
         provider::Provider,
         redirect_uri::RedirectUri,
     },
-    secret::Secret,
     token::{
         grant::StoredGrant,
         store::{Store, StoreLocation},
     },
 };
 
+const CONSENT_PROMPT: &str = "Open this address in a browser and log in there:";
+
 /// One login at a provider.
 pub(super) struct LoginFlow<'a> {
     pub(super) provider: &'a Arc<Provider>,
     pub(super) location: &'a StoreLocation,
     /// The key for a sidecar that has to be asked.
-    pub(super) admin_key: Option<Secret>,
+    pub(super) admin_key: AdminKey,
     pub(super) opens_browser: bool,
 }
 
@@ -50,14 +52,27 @@ impl LoginFlow<'_> {
         listener: CallbackListener,
     ) -> Result<(), LoginError> {
         let store = self.open_store().await?;
-        let attempt = self.new_attempt(Some(listener.uri()))?;
-        let (mut callbacks, listening) = listener.serve().map_err(LoginError::System)?;
-        self.show_authorization_url(&attempt).await?;
+        let uri = listener.uri().clone();
+        let attempt = self.new_attempt(Some(&uri))?;
+        let url = self.authorization_url(&attempt).await?;
+        let opened = match self.opens_browser {
+            true => Some(self.opened_attempt(&uri).await?),
+            false => None,
+        };
+        let start = opened.as_ref().map(|(_, start)| start.clone());
+        let opened_url = start.as_ref().map(|start| start.url(uri.url()));
+        let (mut callbacks, listening) = listener.serve(start).map_err(LoginError::System)?;
+        self.show(CONSENT_PROMPT, &url, opened_url.as_ref());
+        let attempts = CallbackAttempts {
+            printed: attempt,
+            opened,
+        };
         let returned = timeout(LOGIN_TIMEOUT, async {
-            while let Some(Callback { query, reply }) = callbacks.recv().await {
-                let (outcome, result) = self.handle_callback(&attempt, &query, &store).await;
+            while let Some(callback) = callbacks.recv().await {
+                let read = attempts.read(self.provider, &callback);
+                let (outcome, result) = self.handle_callback(read, &store).await;
                 // A browser that has gone does not need its page.
-                let _ = reply.send(outcome);
+                let _ = callback.reply.send(outcome);
                 if let Some(result) = result {
                     return result;
                 }
@@ -72,17 +87,17 @@ impl LoginFlow<'_> {
     /// Returns the page for the browser, and the result of the login unless the callback was forged.
     async fn handle_callback(
         &self,
-        attempt: &Attempt,
-        query: &str,
+        read: Result<(&Attempt, Authorized), UnreadCallback>,
         store: &Arc<dyn Store>,
     ) -> (LoginOutcome, Option<Result<(), LoginError>>) {
         let name = &self.provider.name;
-        let authorized = match attempt.read_callback(self.provider, query) {
-            Ok(authorized) => authorized,
-            Err(CallbackError::State | CallbackError::Repeated | CallbackError::TooLong) => {
-                return (LoginOutcome::unknown(), None);
+        let (attempt, authorized) = match read {
+            Ok(read) => read,
+            Err(UnreadCallback::Forged) => return (LoginOutcome::unknown(), None),
+            Err(UnreadCallback::OtherBrowser) => {
+                return (LoginOutcome::unclaimed(ClaimError::OtherBrowser), None);
             }
-            Err(error) => {
+            Err(UnreadCallback::Declined(error)) => {
                 let outcome = LoginOutcome::declined(name, &error);
                 return (outcome, Some(Err(LoginError::Callback(error))));
             }
@@ -99,7 +114,15 @@ impl LoginFlow<'_> {
     ) -> Result<(), LoginError> {
         let store = self.open_store().await?;
         let attempt = self.new_attempt(uri)?;
-        self.show_authorization_url(&attempt).await?;
+        let url = self.authorization_url(&attempt).await?;
+        // Open until something is pasted.
+        let served = match self.opens_browser {
+            true => BrowserStart::new(&attempt, url.clone(), "/")
+                .and_then(BrowserStart::serve)
+                .ok(),
+            false => None,
+        };
+        self.show(CONSENT_PROMPT, &url, served.as_ref().map(|(url, _)| url));
         print_diagnostic(
             "Then paste the address that the browser was sent back to, or the code alone:\n",
         );
@@ -125,11 +148,12 @@ impl LoginFlow<'_> {
         start.set_path(&login_path(name));
         start.set_query(None);
         let prompt = "A sidecar is running that takes the login. Open this address in a browser:";
+        let opened = self.opens_browser.then_some(&start);
 
         if *self.location == StoreLocation::Memory {
             sidecar.check_configuration(self.location).await?;
             let had_login = sidecar.has_login().await?;
-            self.show(prompt, &start);
+            self.show(prompt, &start, opened);
             if had_login {
                 return Err(LoginError::NotObservable);
             }
@@ -142,7 +166,7 @@ impl LoginFlow<'_> {
         let before = configured::load_record(&store, name)
             .await
             .map_err(LoginError::Store)?;
-        self.show(prompt, &start);
+        self.show(prompt, &start, opened);
         timeout(
             LOGIN_TIMEOUT,
             sidecar.wait_for_stored_login(&store, before.as_ref()),
@@ -185,9 +209,13 @@ impl LoginFlow<'_> {
         let (address, code) = (&device.verification_uri, &device.user_code);
         print(&format!("{address}\n{code}\n"), ExitCode::SUCCESS);
         print_diagnostic("\n");
+        if let Some(complete) = &device.verification_uri_complete {
+            print_diagnostic(&format!("The same with the code in it: {complete}\n\n"));
+        }
         if self.opens_browser {
-            let complete = device.verification_uri_complete.as_ref();
-            browser::open(complete.unwrap_or(address).as_str());
+            // Not the address with the code in it: other users see the arguments of a process, and could confirm the
+            // code with an account of their own.
+            browser::open(address.as_str());
         }
         confirm(TokenReceiver::Store(&login), &endpoint, clock, device)
             .await
@@ -227,22 +255,80 @@ impl LoginFlow<'_> {
             .map_err(|error| LoginError::System(io::Error::other(error.to_string())))
     }
 
-    async fn show_authorization_url(&self, attempt: &Attempt) -> Result<(), LoginError> {
+    /// The attempt for the browser that this command opens, and its start.
+    ///
+    /// The printed address has an attempt of its own: a person may open it in any browser, which has no cookie.
+    async fn opened_attempt(
+        &self,
+        uri: &RedirectUri,
+    ) -> Result<(Attempt, Arc<BrowserStart>), LoginError> {
+        let attempt = self.new_attempt(Some(uri))?;
+        let url = self.authorization_url(&attempt).await?;
+        let start = BrowserStart::new(&attempt, url, uri.url().path());
+        Ok((attempt, start.map_err(LoginError::System)?))
+    }
+
+    async fn authorization_url(&self, attempt: &Attempt) -> Result<Url, LoginError> {
         let endpoint = TokenEndpoint::new(self.provider.clone(), Arc::new(SystemClock));
         let provider = endpoint.provider_with(EndpointKey::Authorization).await;
         let url = provider.and_then(|provider| attempt.url(&provider));
-        let url = url.map_err(LoginError::Request)?;
-        self.show("Open this address in a browser and log in there:", &url);
-        Ok(())
+        url.map_err(LoginError::Request)
     }
 
-    fn show(&self, prompt: &str, url: &Url) {
+    /// Prints `url`, and opens the browser with another address, which tells the process list nothing.
+    fn show(&self, prompt: &str, url: &Url, opened: Option<&Url>) {
         print_diagnostic(&format!("{prompt}\n\n"));
         // A reader that has gone shows in a login that does not come.
         print(&format!("{url}\n"), ExitCode::SUCCESS);
         print_diagnostic("\n");
-        if self.opens_browser {
-            browser::open(url.as_str());
+        if let Some(opened) = opened {
+            browser::open(opened.as_str());
+        }
+    }
+}
+
+/// The attempts that a callback may belong to.
+struct CallbackAttempts {
+    /// The attempt of the printed address, for any browser of the person who reads it.
+    printed: Attempt,
+    /// The attempt of the browser that this command opened, which has the cookie of its start.
+    opened: Option<(Attempt, Arc<BrowserStart>)>,
+}
+
+/// Why a callback brought no code.
+enum UnreadCallback {
+    /// It belongs to no attempt.
+    Forged,
+    /// It belongs to the browser that this command opened, and comes from another one.
+    OtherBrowser,
+    /// The authorization server gave no code.
+    Declined(CallbackError),
+}
+
+impl CallbackAttempts {
+    /// Reads the code in a callback, and finds the attempt that it belongs to.
+    fn read(
+        &self,
+        provider: &Provider,
+        callback: &Callback,
+    ) -> Result<(&Attempt, Authorized), UnreadCallback> {
+        let read = |attempt: &Attempt| attempt.read_callback(provider, &callback.query);
+        match (read(&self.printed), &self.opened) {
+            (Err(CallbackError::State), Some((attempt, start))) => match read(attempt) {
+                Err(CallbackError::State) => Err(UnreadCallback::Forged),
+                _ if !start.is_held_in(&callback.headers) => Err(UnreadCallback::OtherBrowser),
+                read => Ok((attempt, read?)),
+            },
+            (read, _) => Ok((&self.printed, read?)),
+        }
+    }
+}
+
+impl From<CallbackError> for UnreadCallback {
+    fn from(error: CallbackError) -> Self {
+        match error {
+            CallbackError::State | CallbackError::Repeated | CallbackError::TooLong => Self::Forged,
+            error => Self::Declined(error),
         }
     }
 }

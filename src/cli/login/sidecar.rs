@@ -9,11 +9,10 @@ use url::Url;
 use super::error::LoginError;
 use crate::{
     cli::{
-        admin_client::{AdminAddress, AdminClient, AdminError},
+        admin_client::{AdminAddress, AdminClient, AdminError, AdminKey},
         configured,
     },
     login::StoreIdentity,
-    secret::Secret,
     token::store::{Record, Store, StoreLocation},
 };
 
@@ -27,7 +26,7 @@ const LOOKS_PER_LIVENESS_CHECK: u32 = 4;
 pub(super) async fn is_sidecar_at(uri: &Url) -> bool {
     match admin_address(uri) {
         // Without the key: the listener may be another program's.
-        Some(address) => AdminClient::new(address, None).is_live().await,
+        Some(address) => AdminClient::without_key(address).is_live().await,
         None => false,
     }
 }
@@ -46,7 +45,7 @@ pub(super) struct RunningSidecar {
 
 impl RunningSidecar {
     /// The sidecar at the address in `uri`; `key` is the key to its admin listener.
-    pub(super) fn new(uri: &Url, key: Option<Secret>, provider: Arc<str>) -> Option<Self> {
+    pub(super) fn new(uri: &Url, key: AdminKey, provider: Arc<str>) -> Option<Self> {
         Some(Self {
             uri: uri.clone(),
             client: AdminClient::new(admin_address(uri)?, key),
@@ -142,6 +141,7 @@ fn is_new_login(before: Option<&Record>, now: Option<&Record>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::secret::Secret;
 
     fn record(login: Option<&str>, refresh_token: Option<&str>, refused: bool) -> Record {
         let refresh_token = refresh_token.map(Secret::new);

@@ -126,7 +126,7 @@ mod tests {
                 },
                 "a-much-longer-name": {
                     "grant_type": "client_credentials", "state": "failing", "expires_at": null, "refresh_at": null,
-                    "token_requests": 12, "last_error": { "kind": "connect", "message": "\u{1b}[2Jno\nway" }
+                    "token_requests": 12, "last_error": { "kind": "connect", "message": "\u{1b}[2Jno\nw\u{202e}ay" }
                 }
             },
             "routes": {
@@ -137,9 +137,9 @@ mod tests {
         let expected = [
             "bearward 0.1.0, admin 127.0.0.1:9900",
             "",
-            "PROVIDER            STATE    TOKEN EXPIRES  REFRESH  REQUESTS  LAST ERROR           GRANT",
-            "a-much-longer-name  failing  -              -        12        connect: \u{fffd}[2Jno\u{fffd}way  client_credentials",
-            "hapn                ready    in 4m 12s      3s ago   3         -                    client_credentials",
+            "PROVIDER            STATE    TOKEN EXPIRES  REFRESH  REQUESTS  LAST ERROR            GRANT",
+            "a-much-longer-name  failing  -              -        12        connect: \u{fffd}[2Jno\u{fffd}w\u{fffd}ay  client_credentials",
+            "hapn                ready    in 4m 12s      3s ago   3         -                     client_credentials",
             "",
             "ROUTE    LISTENER        UPSTREAM               PROVIDER",
             "devices  127.0.0.1:8080  https://api.iotgps.io  hapn",

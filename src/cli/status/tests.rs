@@ -10,8 +10,9 @@ use tokio::{
 use super::*;
 use crate::{
     admin::{AdminState, RouteView, View, serve},
+    cli::admin_client::AdminKey,
     clock::SystemClock,
-    secret::LiveSecret,
+    secret::{LiveSecret, Secret},
     server::{address::ListenAddress, listener::Bound, listening::Listening},
     telemetry::metrics::Metrics,
     token::{
@@ -54,9 +55,13 @@ fn sidecar(listen: &ListenAddress, key: Option<&str>) -> (ListenAddress, Listeni
 }
 
 async fn ask(admin: &str, key: Option<&str>, json: bool) -> Result<String, AdminError> {
-    let client = AdminClient::new(admin.parse().unwrap(), key.map(Secret::new));
+    let client = AdminClient::new(
+        admin.parse().unwrap(),
+        AdminKey::Environment(key.map(Secret::new)),
+    );
     let format = if json { Format::Json } else { Format::Text };
-    status(&client, format, SystemTime::now()).await
+    let shown = status(&client, format, SystemTime::now()).await?;
+    Ok(shown.text)
 }
 
 #[tokio::test]
@@ -178,4 +183,78 @@ async fn other_servers_are_told_apart_from_a_sidecar() {
         error.contains("500") && !error.contains('\u{1b}'),
         "{error:?}"
     );
+}
+
+/// Another server that responds like a sidecar, and every request that it got.
+async fn impostor(status: &'static str) -> (SocketAddr, Arc<std::sync::Mutex<String>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let seen = Arc::<std::sync::Mutex<String>>::default();
+    let theirs = seen.clone();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut request = [0; 1024];
+            let length = stream.read(&mut request).await.unwrap_or(0);
+            theirs
+                .lock()
+                .unwrap()
+                .push_str(&String::from_utf8_lossy(&request[..length]));
+            let body = r#"{"providers":{},"routes":{}}"#;
+            let response = format!(
+                "HTTP/1.1 {status}\r\nauthentication-info: proof=\"x\"\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            );
+            let _ = stream.write_all(response.as_bytes()).await;
+        }
+    });
+    (address, seen)
+}
+
+#[tokio::test]
+async fn a_key_is_not_sent_and_a_server_that_does_not_prove_it_is_not_believed() {
+    let challenge = "401 No\r\nwww-authenticate: Bearward nonce=\"n\"";
+    for response in [
+        "200 OK",
+        "401 No\r\nwww-authenticate: Bearer",
+        "401 No\r\nwww-authenticate: Basic realm=\"bearward\"",
+        challenge,
+    ] {
+        let (address, seen) = impostor(response).await;
+        let key = AdminKey::Configured(Secret::new("canary-key-of-16"));
+        let client = AdminClient::new(address.to_string().parse().unwrap(), key);
+        let error = client.status().await.unwrap_err();
+        let expected = match response == challenge {
+            true => matches!(error, AdminError::KeyRequired),
+            false => matches!(error, AdminError::Unproved),
+        };
+        assert!(expected, "{response}: {error:?}");
+        let seen = seen.lock().unwrap().clone();
+        // base64(":canary-key-of-16") is "OmNhbmFyeS1rZXktb2YtMTY=".
+        assert!(
+            !seen.contains("canary") && !seen.contains("Y2FuYXJ5") && !seen.contains("OmNhbmFy")
+        );
+        assert!(
+            seen.to_lowercase().contains("authorization: bearward"),
+            "{seen}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn providers_without_a_token_count_where_a_route_uses_them() {
+    let ready = |providers: serde_json::Value, routes: serde_json::Value| {
+        is_ready(&serde_json::json!({ "providers": providers, "routes": routes }))
+    };
+    use serde_json::json;
+    let states = json!({ "good": { "state": "ready" }, "bad": { "state": "failing" } });
+    assert!(ready(json!({}), json!({})));
+    assert!(ready(
+        states.clone(),
+        json!({ "a": { "provider": "good" }, "b": { "provider": null } })
+    ));
+    assert!(!ready(
+        states.clone(),
+        json!({ "a": { "provider": "good" }, "b": { "provider": "bad" } })
+    ));
+    assert!(!ready(states, json!({ "a": { "provider": "gone" } })));
 }

@@ -73,7 +73,7 @@ impl Format {
         let url = format!(r"{SCHEME}{authority}([/?][^#\s]*)?");
         let listen_port = format!("(0+|0*{PORT})");
         let listen = format!(
-            r"unix:/.*|localhost:{listen_port}|{OCTET}([.]{OCTET}){{3}}:{listen_port}|\[[0-9A-Fa-f:.]+(%[0-9]+)?\]:{listen_port}"
+            r"unix:/.*|systemd:[ -9;-~]{{1,255}}|localhost:{listen_port}|{OCTET}([.]{OCTET}){{3}}:{listen_port}|\[[0-9A-Fa-f:.]+(%[0-9]+)?\]:{listen_port}"
         );
         let pattern = match self {
             Self::Endpoint => {

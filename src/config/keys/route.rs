@@ -16,7 +16,7 @@ pub(super) const ROUTE: &[KeySpec] = &[
     key(
         "listen",
         Kind::NonEmptyString,
-        "The address and port (0: any free port), or `unix:/path`. Several routes may share one.",
+        "The address and port (0: any free port), `unix:/path`, or `systemd:NAME`. Several routes may share one.",
     )
     .with_format(Format::Listen),
     key(

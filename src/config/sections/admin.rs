@@ -1,6 +1,6 @@
 //! `[admin]` to [`Admin`].
 
-use super::{BuildContext, listeners, secret};
+use super::{BuildContext, accepted_hosts, guard_key, listeners};
 use crate::{
     admin::Admin,
     config::{section::Section, spanned::Spanned},
@@ -11,11 +11,18 @@ pub(super) fn build(
     section: &Section<'_>,
     context: &mut BuildContext<'_>,
 ) -> Option<Spanned<Admin>> {
-    let key = secret::read(section, "key", context);
+    let key = guard_key::read(section, "key", context);
+    let hosts = section.strings("hosts");
+    let hosts = hosts.map(|hosts| accepted_hosts::parse(&hosts, context));
+    let hosts = hosts.unwrap_or_default();
     let Some(listen) = section.string("listen") else {
         let default = Admin::default();
         return Some(Spanned {
-            value: Admin { key, ..default },
+            value: Admin {
+                hosts,
+                key,
+                ..default
+            },
             location: section.location().clone(),
         });
     };
@@ -27,6 +34,7 @@ pub(super) fn build(
     Some(Spanned {
         value: Admin {
             listen: address,
+            hosts,
             key,
         },
         location: listen.location,

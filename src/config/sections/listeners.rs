@@ -3,7 +3,6 @@
 use std::{
     collections::{HashMap, HashSet},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    path::PathBuf,
 };
 
 use super::{BuildContext, route::BuiltRoute};
@@ -28,8 +27,8 @@ pub(super) fn parse_address(
         let address = quote(found.value);
         found.error(
             format!("`{name}` = {address} is not an address to listen on"),
-            "write an address and a port such as \"127.0.0.1:8080\", or \
-             \"unix:/run/bearward.sock\"",
+            "write an address and a port such as \"127.0.0.1:8080\", \"unix:/run/bearward.sock\", or \
+             \"systemd:NAME\" for a socket of systemd",
         )
     })
 }
@@ -90,7 +89,7 @@ fn collect_addresses(
             let address = &listen.value;
             context.push(listen.error(
                 format!("{owner} listens on {address}, which {other} already uses"),
-                "use another port; routes may share an address if they write it the same way",
+                "use another address; routes may share an address if they write it the same way",
             ));
         }
     }
@@ -118,14 +117,15 @@ fn check_loops(routes: &[BuiltRoute], in_use: &AddressesInUse, context: &mut Bui
 #[derive(Default)]
 struct AddressesInUse {
     ports: HashMap<u16, HashMap<IpAddr, String>>,
-    sockets: HashMap<PathBuf, String>,
+    /// Unix sockets and those of systemd.
+    sockets: HashMap<ListenAddress, String>,
 }
 
 impl AddressesInUse {
     /// Inserts an address, and returns the owner of an overlapping one.
     fn insert(&mut self, address: &ListenAddress, owner: &str) -> Option<String> {
-        if let ListenAddress::Unix(path) = address {
-            return self.sockets.insert(path.clone(), owner.to_owned());
+        if let ListenAddress::Unix(_) | ListenAddress::Systemd(_) = address {
+            return self.sockets.insert(address.clone(), owner.to_owned());
         }
         let addresses = address.tcp_addresses();
         let addresses = addresses.iter().filter(|address| address.port() != 0);

@@ -5,7 +5,7 @@ mod timeouts;
 mod upstream;
 
 use super::{
-    BuildContext, check_name, listeners,
+    BuildContext, accepted_hosts, check_name, listeners,
     provider::{Providers, RouteDefaults},
 };
 use crate::{
@@ -128,7 +128,7 @@ fn host(section: &Section<'_>) -> Result<Option<String>, Diagnostic> {
     let Some(host) = section.string("host") else {
         return Ok(None);
     };
-    match guard::parse_host(host.value) {
+    match accepted_hosts::parse_host(host.value) {
         Some(name) => Ok(Some(name)),
         None => Err(host.error(
             format!("`host` = {} is not a host name", quote(host.value)),
@@ -180,7 +180,9 @@ fn check_client_key(
     listen: &Spanned<ListenAddress>,
     guard: &Section<'_>,
 ) -> Result<(), Diagnostic> {
-    if listen.value.is_local() || guard.is_set("client_key") {
+    // Where systemd listens shows at the start, which warns then.
+    let is_unknown = matches!(listen.value, ListenAddress::Systemd(_));
+    if is_unknown || listen.value.is_local() || guard.is_set("client_key") {
         return Ok(());
     }
     let address = &listen.value;

@@ -249,9 +249,24 @@ fn an_unreadable_secret_is_named_by_its_source() {
         one_error(&secret("{ vault = \"x\" }")).contains("`key` must come from `env` or `file`")
     );
     assert_eq!(
-        good(&secret("\"inline\"")).1,
+        good(&secret("\"inline-and-long-enough\"")).1,
         ["`key` is written in the configuration itself"]
     );
+}
+
+#[test]
+fn a_key_that_can_be_guessed_is_warned_of() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    let warnings = |key: &str| {
+        std::fs::write(&path, key).unwrap();
+        let key = format!("[admin]\nkey = {{ file = \"{}\" }}\n", path.display());
+        good(&(route("") + &key)).1
+    };
+    let short = ["`key` has fewer than 16 characters, so it can be guessed"];
+    assert_eq!(warnings("x"), short);
+    assert_eq!(warnings("CANARY-15-chars"), short);
+    assert_eq!(warnings("CANARY-16-chars!"), [""; 0]);
 }
 
 #[test]

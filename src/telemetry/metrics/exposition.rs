@@ -55,6 +55,13 @@ impl Series {
         for (name, listener) in self.listeners.all() {
             listener.encode(connections.encode_family(&[("listener", &*name)])?)?;
         }
+        let mut refused = family(out, &KEYS_REFUSED)?;
+        for (name, keys) in self.refused_keys.all() {
+            count(
+                &mut refused.encode_family(&[("listener", &*name)])?,
+                keys.total(),
+            )?;
+        }
         Ok(())
     }
 
@@ -121,6 +128,7 @@ mod families {
     pub(super) const REQUEST_DURATION: Family = ("bearward_request_duration_seconds", Histogram, "Time from the request head to the end of the response.");
     pub(super) const TOKEN_REPLAYS: Family = ("bearward_token_replays", Counter, "Requests repeated with a new token after the upstream rejected the old one.");
     pub(super) const CONNECTIONS: Family = ("bearward_connections", Gauge, "Open client connections.");
+    pub(super) const KEYS_REFUSED: Family = ("bearward_keys_refused", Counter, "Requests whose client key or admin key was missing or wrong.");
     pub(super) const TOKEN_REQUESTS: Family = ("bearward_token_requests", Counter, "Requests to the token endpoint by grant and outcome.");
     pub(super) const TOKEN_REQUEST_DURATION: Family = ("bearward_token_request_duration_seconds", Histogram, "Time that a request to the token endpoint took.");
     pub(super) const TOKEN_EXPIRY: Family = ("bearward_token_expiry_timestamp_seconds", Gauge, "Expiry of the last token in seconds since 1970; 0 without one, or if it never expires.");

@@ -15,6 +15,7 @@ async fn a_provider_whose_settings_did_not_change_keeps_its_token() {
     let (credential, token) = (world.credential(), world.current().unwrap());
     let next = world.tokens.reconfigured(
         &[named(&world, "other"), named(&world, "fake")],
+        &world.tokens.environment.store,
         &Metrics::new(),
     );
     world.tokens = next;
@@ -45,9 +46,11 @@ async fn a_provider_whose_settings_changed_starts_anew() {
     let (old, token) = (world.credential(), world.current().unwrap());
     let mut changed = fake::provider(&world.server.url());
     changed.scope = Some("more".into());
-    world.tokens = world
-        .tokens
-        .reconfigured(&[Arc::new(changed)], &Metrics::new());
+    world.tokens = world.tokens.reconfigured(
+        &[Arc::new(changed)],
+        &world.tokens.environment.store,
+        &Metrics::new(),
+    );
     let fresh = world.credential().obtain().await.unwrap();
     assert!(fresh.secret != token.secret);
     assert!(world.server.requests()[1].ends_with("scope=more"));

@@ -96,7 +96,8 @@ async fn a_successor_with_other_settings_waits_for_the_response_in_flight() {
     realm.server.wait_for_requests(1).await;
     let mut changed = realm.provider.clone();
     changed.refresh.before = Some(Duration::from_secs(7));
-    let next = tokens.reconfigured(&[Arc::new(changed)], &Metrics::new());
+    let store = &tokens.environment.store;
+    let next = tokens.reconfigured(&[Arc::new(changed)], store, &Metrics::new());
     drop(tokens);
     realm.server.release_responses();
     idle(&only(&next), &realm.clock).await;

@@ -30,6 +30,7 @@ pub struct Home {
     kind: &'static str,
     by_default: bool,
     admin: SocketAddr,
+    admin_lines: String,
     providers: String,
     routes: Vec<Route>,
     log: String,
@@ -59,6 +60,7 @@ impl Home {
             kind: "file",
             by_default: false,
             admin,
+            admin_lines: String::new(),
             providers: String::new(),
             routes: Vec::new(),
             log: "level = \"debug\"\nformat = \"text\"\n".into(),
@@ -123,6 +125,12 @@ impl Home {
         self
     }
 
+    /// Adds lines to `[admin]`.
+    pub fn admin_lines(mut self, lines: &str) -> Self {
+        self.admin_lines = lines.into();
+        self
+    }
+
     /// Replaces the lines of `[log]`.
     pub fn log(mut self, lines: &str) -> Self {
         self.log = format!("{lines}\n");
@@ -156,6 +164,7 @@ impl Home {
             kind: self.kind,
             by_default: self.by_default,
             admin: ports::unused(),
+            admin_lines: self.admin_lines.clone(),
             providers: self.providers.clone(),
             routes: self
                 .routes
@@ -245,8 +254,8 @@ impl Home {
             format!("path = \"{}\"\n", self.store.display())
         };
         let mut text = format!(
-            "[admin]\nlisten = \"{}\"\n\n[store]\nkind = \"{}\"\n{path}\n[log]\n{}\n{}",
-            self.admin, self.kind, self.log, self.providers
+            "[admin]\nlisten = \"{}\"\n{}\n\n[store]\nkind = \"{}\"\n{path}\n[log]\n{}\n{}",
+            self.admin, self.admin_lines, self.kind, self.log, self.providers
         );
         for Route {
             name,

@@ -73,7 +73,7 @@ fn serve(
         .expect("a runtime");
     runtime.block_on(async {
         let app = App::bind(config).expect("free addresses");
-        let running = app.start(Arc::new(SystemClock)).expect("a start");
+        let running = app.start(Arc::new(SystemClock)).await.expect("a start");
         let tcp = |address: &ListenAddress| address.tcp_addresses()[0];
         let addresses = running.addresses();
         let admin = addresses.admin.as_ref().expect("an admin listener");

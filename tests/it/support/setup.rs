@@ -16,7 +16,7 @@ pub const SECRET: &str = "correct-horse-battery-staple";
 /// A configuration in the making.
 pub struct Setup {
     admin: SocketAddr,
-    admin_name: &'static str,
+    admin_listen: String,
     token_endpoint: String,
     upstream: String,
     client: String,
@@ -32,9 +32,10 @@ pub struct Setup {
 impl Setup {
     /// Tokens from `tokens`, requests to `upstream`.
     pub fn new(tokens: &TokenEndpoint, upstream: impl Into<String>) -> Self {
+        let admin = ports::unused();
         Self {
-            admin: ports::unused(),
-            admin_name: "127.0.0.1",
+            admin,
+            admin_listen: admin.to_string(),
             token_endpoint: tokens.url(),
             upstream: upstream.into(),
             client: "client_id = \"legacy-service\"\nclient_secret = { env = \"API_SECRET\" }\n"
@@ -87,7 +88,17 @@ impl Setup {
 
     /// Lets the admin listener have both addresses of `localhost`.
     pub fn admin_on_localhost(&mut self) {
-        self.admin_name = "localhost";
+        self.admin_listen = format!("localhost:{}", self.admin.port());
+    }
+
+    /// Lets the admin listener have a socket of systemd, which listens at its address.
+    pub fn admin_from_systemd(&mut self, name: &str) {
+        self.admin_listen = format!("systemd:{name}");
+    }
+
+    /// Where the admin listener listens.
+    pub fn admin_address(&self) -> SocketAddr {
+        self.admin
     }
 
     /// Replaces the lines of `[log]`.
@@ -118,11 +129,10 @@ impl Setup {
     /// The whole file.
     pub fn text(&self) -> String {
         format!(
-            "[admin]\nlisten = \"{}:{}\"\n\n[store]\nkind = \"memory\"\n\n[log]\n{}\n{}\n\
+            "[admin]\nlisten = \"{}\"\n\n[store]\nkind = \"memory\"\n\n[log]\n{}\n{}\n\
              [providers.api]\ngrant_type = \"client_credentials\"\ntoken_endpoint = \"{}\"\n{}{}\n\
              [routes.api]\nupstream = \"{}\"\nprovider = \"api\"\n{}",
-            self.admin_name,
-            self.admin.port(),
+            self.admin_listen,
             self.log,
             self.rest,
             self.token_endpoint,

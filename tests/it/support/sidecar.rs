@@ -352,6 +352,12 @@ impl Sidecar {
         self.process.wait(PATIENCE * 2)
     }
 
+    /// As [`Sidecar::wait`], with another bound.
+    #[track_caller]
+    pub fn wait_within(&mut self, bound: Duration) -> ExitStatus {
+        self.process.wait(bound)
+    }
+
     /// Its status, if it has ended.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.process.ended()

@@ -21,9 +21,11 @@ use crate::{
     world::ID,
 };
 
-/// Bytes of a body: more than what is kept for a replay, and more than all buffers hold.
+/// Bytes of a body: more than what is kept for a replay.
 const MIN_BYTES: u64 = 100_000;
-const MAX_BYTES: u64 = 1_500_000;
+
+/// Less than what bearward still reads after an early response: of a longer body, the end may meet a closed connection.
+const MAX_BYTES: u64 = 1_000_000;
 
 /// A client that uploads and downloads in turn.
 pub(super) async fn run(mut client: Client) {

@@ -2,44 +2,48 @@
 
 use http::{HeaderMap, HeaderValue, header};
 
-use crate::{
-    login::{CALLBACK_PATH, LOGIN_TIMEOUT},
-    secret::Secret,
-};
+use super::LOGIN_TIMEOUT;
+use crate::secret::Secret;
 
 /// The cookie of one login. Each has a name of its own, so that logins in two tabs do not end each other.
-pub(super) struct LoginCookie(String);
+#[derive(Clone, Debug)]
+pub struct LoginCookie {
+    name: String,
+    path: String,
+}
 
 impl LoginCookie {
-    /// The cookie of the login with `state`.
-    pub(super) fn for_state(state: &Secret) -> Self {
-        Self(format!("bearward-login-{}", state.fingerprint()))
+    /// The cookie of the login with `state`, for callbacks at `path` and below.
+    pub fn new(state: &Secret, path: &str) -> Self {
+        Self {
+            name: format!("bearward-login-{}", state.fingerprint()),
+            path: path.to_owned(),
+        }
     }
 
     /// The `Set-Cookie` with `value`, for [`LOGIN_TIMEOUT`]; `secure` where the browser returns over TLS.
-    pub(super) fn set(&self, value: &Secret, secure: bool) -> Option<HeaderValue> {
+    pub fn set(&self, value: &Secret, secure: bool) -> Option<HeaderValue> {
         self.header(value.expose(), LOGIN_TIMEOUT.as_secs(), secure)
     }
 
     /// The `Set-Cookie` that deletes it.
-    pub(super) fn clear(&self) -> Option<HeaderValue> {
+    pub fn clear(&self) -> Option<HeaderValue> {
         self.header("", 0, false)
     }
 
     fn header(&self, value: &str, age: u64, secure: bool) -> Option<HeaderValue> {
         // `Lax` and not `Strict`: the browser returns by a navigation that starts at the authorization server.
         let secure = if secure { "; Secure" } else { "" };
-        let text = format!(
-            "{}={value}; Path={CALLBACK_PATH}; Max-Age={age}; HttpOnly; SameSite=Lax{secure}",
-            self.0
-        );
+        let Self { name, path } = self;
+        let text =
+            format!("{name}={value}; Path={path}; Max-Age={age}; HttpOnly; SameSite=Lax{secure}");
         let mut header = HeaderValue::try_from(text).ok()?;
         header.set_sensitive(true);
         Some(header)
     }
 
     /// Whether the browser that sent `headers` holds the cookie with `value`.
-    pub(super) fn is_held_in(&self, headers: &HeaderMap, value: &Secret) -> bool {
+    pub fn is_held_in(&self, headers: &HeaderMap, value: &Secret) -> bool {
         let fields = headers
             .get_all(header::COOKIE)
             .iter()
@@ -47,7 +51,7 @@ impl LoginCookie {
         let mut pairs = fields
             .flat_map(|field| field.split(';'))
             .filter_map(|pair| pair.trim().split_once('='));
-        pairs.any(|(name, candidate)| name == self.0 && value.matches(candidate.as_bytes()))
+        pairs.any(|(name, candidate)| name == self.name && value.matches(candidate.as_bytes()))
     }
 }
 
@@ -61,12 +65,13 @@ mod tests {
             .map(|cookie| (header::COOKIE, cookie.parse().unwrap()))
             .collect();
         // The first 8 digits of the SHA-256 of "abc".
-        LoginCookie::for_state(&Secret::new("abc")).is_held_in(&headers, &Secret::new("value"))
+        LoginCookie::new(&Secret::new("abc"), "/callback")
+            .is_held_in(&headers, &Secret::new("value"))
     }
 
     #[test]
     fn it_is_kept_from_scripts_and_other_sites_and_other_paths() {
-        let cookie = LoginCookie::for_state(&Secret::new("abc"));
+        let cookie = LoginCookie::new(&Secret::new("abc"), "/callback");
         let set = |secure| {
             cookie
                 .set(&Secret::new("value"), secure)
