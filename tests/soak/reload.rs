@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The longest wait for a reload to take effect.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The counter of reloads.
 const METRIC: &str = "bearward_config_reloads_total{";
@@ -103,20 +103,26 @@ impl Reloads {
         Ok(())
     }
 
-    /// Checks the routes in force.
+    /// Waits for the routes that are to be in force: an earlier change of the file may be counted late.
     async fn check(&self, sidecar: &Sidecar, name: &str) -> Result<(), String> {
-        let response = ask(sidecar.home().admin, "GET /api/status").await;
-        let status = response.map(|(_, body)| body).unwrap_or_default();
-        let json: serde_json::Value = serde_json::from_str(&status).unwrap_or_default();
-        let has = |route: &str| json["routes"][route].is_object();
         let wanted = (self.variant.has_route, self.variant.has_listener);
-        let found = (has("more"), has("further"));
-        if wanted != found {
-            return Err(format!(
-                "after a reload ({name}): wanted {wanted:?} as further routes, found {found:?}"
-            ));
+        let since = Instant::now();
+        loop {
+            let response = ask(sidecar.home().admin, "GET /api/status").await;
+            let status = response.map(|(_, body)| body).unwrap_or_default();
+            let json: serde_json::Value = serde_json::from_str(&status).unwrap_or_default();
+            let has = |route: &str| json["routes"][route].is_object();
+            let found = (has("more"), has("further"));
+            if wanted == found {
+                return Ok(());
+            }
+            if since.elapsed() > PATIENCE {
+                return Err(format!(
+                    "after a reload ({name}): wanted {wanted:?} as further routes, found {found:?}"
+                ));
+            }
+            sleep(Duration::from_millis(100)).await;
         }
-        Ok(())
     }
 }
 

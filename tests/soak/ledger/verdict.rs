@@ -102,7 +102,10 @@ impl Case<'_> {
         let provider = route.provider();
         match kind {
             "upstream-unreachable" | "upstream-protocol" => self.upstream_cause(),
-            "upstream-timeout" if self.has_fault(RequestFault::Hang) => Some("fault"),
+            // The second one where the client's own stream waits for messages.
+            "upstream-timeout" | "request-timeout" if self.has_fault(RequestFault::Hang) => {
+                Some("fault")
+            }
             "token-unavailable" if self.touches(Event::LoggedOut(provider), LOGIN_WAKE) => {
                 Some("login ended")
             }
