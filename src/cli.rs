@@ -8,6 +8,7 @@ mod demo;
 mod login;
 mod logout;
 mod presets;
+mod reload;
 mod run;
 mod schema;
 mod sidecar_address;
@@ -46,6 +47,7 @@ enum Command {
     Login(login::Arguments),
     Logout(logout::Arguments),
     Token(token::Arguments),
+    Reload(reload::Arguments),
     Presets(presets::Arguments),
     /// Print the JSON Schema of the configuration file
     Schema,
@@ -83,6 +85,7 @@ pub fn main() -> ExitCode {
         Command::Token(arguments) => token::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Reload(arguments) => reload::run(&arguments),
         Command::Presets(arguments) => presets::run(&arguments),
         Command::Schema => schema::run(),
     }

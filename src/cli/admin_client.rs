@@ -43,8 +43,8 @@ pub(super) enum AdminError {
     #[error("no sidecar responds there: {0}")]
     Unreachable(String),
     /// No response came in time.
-    #[error("no response within {} s", REQUEST_TIMEOUT.as_secs())]
-    Timeout,
+    #[error("no response within {} s", .0.as_secs())]
+    Timeout(Duration),
     /// The key is missing or wrong.
     #[error("the sidecar asks for its key: put it into ${KEY_VARIABLE}")]
     KeyRequired,
@@ -67,6 +67,15 @@ pub(super) enum AdminError {
     NotASidecar,
 }
 
+impl AdminError {
+    /// The error of a response with another status than expected.
+    pub(super) fn refused(status: StatusCode, problem: Option<&Value>) -> Self {
+        let detail = problem.and_then(|problem| problem["detail"].as_str());
+        let detail = printable(detail.unwrap_or_default());
+        Self::Refused { status, detail }
+    }
+}
+
 /// Sends requests to one admin listener.
 ///
 /// A key is never sent: any program may listen there while the sidecar is down. Each side proves it to the other, see
@@ -76,6 +85,7 @@ pub(super) struct AdminClient {
     address: AdminAddress,
     key: Option<Secret>,
     demands_proof: bool,
+    timeout: Duration,
 }
 
 /// The key for an admin listener.
@@ -116,7 +126,13 @@ impl AdminClient {
             address,
             key,
             demands_proof,
+            timeout: REQUEST_TIMEOUT,
         }
+    }
+
+    /// Waits longer for a response than the default.
+    pub(super) fn with_timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
     }
 
     /// A client that has no key.
@@ -147,13 +163,7 @@ impl AdminClient {
             }
             (StatusCode::OK, _) => Err(AdminError::NotASidecar),
             (StatusCode::UNAUTHORIZED, _) => Err(AdminError::KeyRequired),
-            (status, problem) => {
-                let detail = problem
-                    .as_ref()
-                    .and_then(|problem| problem["detail"].as_str());
-                let detail = printable(detail.unwrap_or_default());
-                Err(AdminError::Refused { status, detail })
-            }
+            (status, problem) => Err(AdminError::refused(status, problem.as_ref())),
         }
     }
 
@@ -240,9 +250,9 @@ impl AdminClient {
                 }
             }
         };
-        timeout(REQUEST_TIMEOUT, response)
+        timeout(self.timeout, response)
             .await
-            .unwrap_or(Err(AdminError::Timeout))
+            .unwrap_or(Err(AdminError::Timeout(self.timeout)))
     }
 
     fn head(

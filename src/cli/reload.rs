@@ -1,0 +1,100 @@
+//! `bearward reload`: asks a running sidecar to reload its configuration.
+
+use std::{fmt::Write, process::ExitCode, time::Duration};
+
+use http::{Method, StatusCode};
+use serde_json::Value;
+
+use super::{
+    admin_client::{AdminClient, AdminError},
+    fail, print, print_diagnostic, sidecar_address,
+    terminal::printable,
+};
+
+/// The time for the response. The sidecar itself ends a reload that takes longer.
+const RELOAD_TIMEOUT: Duration = Duration::from_secs(40);
+
+/// Ask a running sidecar to reload its configuration
+///
+/// The exit status is 0 when the new configuration is in force, and 1 when the sidecar refuses it or cannot be asked.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    sidecar: sidecar_address::Arguments,
+}
+
+pub(super) fn run(arguments: &Arguments) -> ExitCode {
+    let client = match arguments.sidecar.client() {
+        Ok(client) => client.with_timeout(RELOAD_TIMEOUT),
+        Err(status) => return status,
+    };
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(error),
+    };
+    let outcome = runtime.block_on(reload(&client));
+    // A DNS look-up that hangs must not delay the exit.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(Outcome {
+            is_applied,
+            problems,
+        }) => {
+            print_diagnostic(&problems);
+            match is_applied {
+                true => print("the new configuration is in force\n", ExitCode::SUCCESS),
+                false => {
+                    fail("the sidecar keeps its configuration: correct the file, and reload again")
+                }
+            }
+        }
+        Err(error) => fail(error),
+    }
+}
+
+/// The outcome of a reload, and its problems as `bearward check` writes them.
+#[derive(Debug, PartialEq, Eq)]
+struct Outcome {
+    is_applied: bool,
+    problems: String,
+}
+
+async fn reload(client: &AdminClient) -> Result<Outcome, AdminError> {
+    let (status, body) = client.request(&Method::POST, "/api/reload").await?;
+    let report: Option<Value> = serde_json::from_slice(&body).ok();
+    let problems = report
+        .as_ref()
+        .and_then(|report| report["problems"].as_array());
+    match (status, problems) {
+        (StatusCode::OK | StatusCode::UNPROCESSABLE_ENTITY, Some(problems)) => Ok(Outcome {
+            is_applied: status == StatusCode::OK,
+            problems: text(problems),
+        }),
+        (StatusCode::OK | StatusCode::UNPROCESSABLE_ENTITY, None) => Err(AdminError::NotASidecar),
+        (StatusCode::UNAUTHORIZED, _) => Err(AdminError::KeyRequired),
+        (status, _) => Err(AdminError::refused(status, report.as_ref())),
+    }
+}
+
+/// Writes each problem as `FILE:LINE:COLUMN: error: message`, and its hint.
+fn text(problems: &[Value]) -> String {
+    let mut text = String::new();
+    for problem in problems {
+        let member = |name: &str| printable(problem[name].as_str().unwrap_or_default());
+        // Writing to a String does not fail.
+        let _ = writeln!(
+            text,
+            "{}:{}:{}: {}: {}\nhint: {}",
+            member("file"),
+            problem["line"],
+            problem["column"],
+            member("severity"),
+            member("message"),
+            member("hint"),
+        );
+    }
+    text
+}
