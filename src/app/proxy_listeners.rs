@@ -68,9 +68,10 @@ impl ProxyListeners {
         let mut tables = next.tables();
         let is_gone = |address: &ListenAddress| !next.sockets.contains(address);
         let gone = self.listeners.extract_if(.., |address, _| is_gone(address));
-        let listeners: Vec<_> = gone.map(|(_, listener)| listener).collect();
-        for listener in &listeners {
-            listener.shutdown.start_drain();
+        // Their sockets go with the accept loops: nothing else may keep a socket open that accepts no more.
+        let listeners: Vec<_> = gone.map(|(_, listener)| listener.shutdown).collect();
+        for shutdown in &listeners {
+            shutdown.start_drain();
         }
         for (address, listener) in &self.listeners {
             let table = tables.remove(address).unwrap_or_default();
@@ -112,7 +113,7 @@ impl ProxyListeners {
 /// What a new configuration has removed, while it drains.
 #[derive(Debug)]
 pub(super) struct Removed {
-    listeners: Vec<ProxyListener>,
+    listeners: Vec<Shutdown>,
     routes: Vec<Arc<ActiveRoute>>,
 }
 
@@ -124,8 +125,8 @@ impl Removed {
 
     /// Cuts the connections and tunnels that are left.
     pub(super) fn cut(&self) {
-        for listener in &self.listeners {
-            listener.shutdown.cut();
+        for shutdown in &self.listeners {
+            shutdown.cut();
         }
         for active in &self.routes {
             active.cut.cancel();
