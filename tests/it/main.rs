@@ -27,6 +27,7 @@ mod expired_token;
 mod outage;
 mod refused_by_body;
 mod refused_token;
+mod removed_listeners;
 mod renewal;
 mod tls;
 mod token_codings;
