@@ -6,6 +6,7 @@ use std::{
 };
 
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use super::{next_routes::NextRoutes, sockets::ProxySockets, workers::ProxyListener};
 use crate::{
@@ -68,11 +69,8 @@ impl ProxyListeners {
         let mut tables = next.tables();
         let is_gone = |address: &ListenAddress| !next.sockets.contains(address);
         let gone = self.listeners.extract_if(.., |address, _| is_gone(address));
-        // Their sockets go with the accept loops: nothing else may keep a socket open that accepts no more.
         let listeners: Vec<_> = gone.map(|(_, listener)| listener.shutdown).collect();
-        for shutdown in &listeners {
-            shutdown.start_drain();
-        }
+        listeners.iter().for_each(Shutdown::start_drain);
         for (address, listener) in &self.listeners {
             let table = tables.remove(address).unwrap_or_default();
             listener.state.limits.store(Arc::new(next.limits));
@@ -86,6 +84,7 @@ impl ProxyListeners {
             let before = self.routes.drain(..);
             before
                 .filter(|active| !names.contains(&active.route.name))
+                .map(|active| active.cut.clone())
                 .collect()
         };
         self.sockets = next.sockets;
@@ -110,11 +109,11 @@ impl ProxyListeners {
     }
 }
 
-/// What a new configuration has removed, while it drains.
+/// The ends of what a new configuration has removed. It holds no socket and no upstream while they drain.
 #[derive(Debug)]
 pub(super) struct Removed {
     listeners: Vec<Shutdown>,
-    routes: Vec<Arc<ActiveRoute>>,
+    routes: Vec<CancellationToken>,
 }
 
 impl Removed {
@@ -125,11 +124,7 @@ impl Removed {
 
     /// Cuts the connections and tunnels that are left.
     pub(super) fn cut(&self) {
-        for shutdown in &self.listeners {
-            shutdown.cut();
-        }
-        for active in &self.routes {
-            active.cut.cancel();
-        }
+        self.listeners.iter().for_each(Shutdown::cut);
+        self.routes.iter().for_each(CancellationToken::cancel);
     }
 }

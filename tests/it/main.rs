@@ -91,6 +91,8 @@ mod admin_key;
 mod commands;
 mod core_dumps;
 mod demo;
+mod reload;
+mod reload_under_load;
 mod secrecy;
 mod secret_files;
 mod shutdown;

@@ -29,9 +29,16 @@ pub(super) const MAX_STREAMS: usize = 100;
 /// The connections of one worker that can serve another request.
 #[derive(Debug, Default)]
 pub struct Pool {
-    idle: RefCell<FxHashMap<u64, VecDeque<IdleConnection>>>,
+    idle: RefCell<FxHashMap<u64, IdleConnections>>,
     /// HTTP/2 connections, busy ones too. An upstream that once spoke HTTP/2 stays known for it.
     sessions: RefCell<FxHashMap<u64, Sessions>>,
+}
+
+/// The idle HTTP/1.1 connections to one upstream, the one used last at the end.
+#[derive(Debug)]
+struct IdleConnections {
+    upstream: Weak<ActiveUpstream>,
+    connections: VecDeque<IdleConnection>,
 }
 
 #[derive(Debug)]
@@ -67,7 +74,7 @@ impl Pool {
 
     fn checkout_http1(self: &Rc<Self>, upstream: &Arc<ActiveUpstream>) -> Option<Checkout> {
         let mut idle = self.idle.borrow_mut();
-        let connections = idle.get_mut(&upstream.id())?;
+        let connections = &mut idle.get_mut(&upstream.id())?.connections;
         while let Some(mut last) = connections.pop_back() {
             if last.is_usable() {
                 return Some(Checkout::http1(upstream.clone(), self, last.connection));
@@ -99,9 +106,15 @@ impl Pool {
     }
 
     /// Keeps an idle connection.
-    pub(super) fn give_back(&self, upstream: &ActiveUpstream, connection: Http1Connection) {
+    pub(super) fn give_back(&self, upstream: &Arc<ActiveUpstream>, connection: Http1Connection) {
         let mut idle = self.idle.borrow_mut();
-        let connections = idle.entry(upstream.id()).or_default();
+        let idle = idle
+            .entry(upstream.id())
+            .or_insert_with(|| IdleConnections {
+                upstream: Arc::downgrade(upstream),
+                connections: VecDeque::new(),
+            });
+        let connections = &mut idle.connections;
         if connections.len() == MAX_IDLE {
             connections.pop_front();
         }
@@ -111,19 +124,19 @@ impl Pool {
         });
     }
 
-    /// Closes the connections that have been idle for too long, or that the upstream has closed.
+    /// Closes idle connections that are too old, that the upstream has closed, or whose upstream no route has any more.
     pub fn sweep(&self) {
-        self.idle.borrow_mut().retain(|_, connections| {
-            connections.retain_mut(IdleConnection::is_usable);
-            !connections.is_empty()
+        self.idle.borrow_mut().retain(|_, idle| {
+            idle.connections.retain_mut(IdleConnection::is_usable);
+            !idle.connections.is_empty() && idle.upstream.strong_count() > 0
         });
         self.sessions.borrow_mut().retain(|_, sessions| {
+            let is_known = sessions.upstream.strong_count() > 0;
             sessions.open.retain(|(session, used_at)| {
-                let is_used = session.streams() > 0 || used_at.elapsed() < IDLE_TIMEOUT;
-                is_used && !session.is_closed()
+                let may_idle = is_known && used_at.elapsed() < IDLE_TIMEOUT;
+                (session.streams() > 0 || may_idle) && !session.is_closed()
             });
-            // An upstream that came with an earlier token is gone for good.
-            !sessions.open.is_empty() || sessions.upstream.strong_count() > 0
+            !sessions.open.is_empty() || is_known
         });
     }
 }

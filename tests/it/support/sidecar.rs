@@ -327,6 +327,25 @@ impl Sidecar {
         self.memory("VmHWM:")
     }
 
+    /// How many descriptors it has.
+    #[track_caller]
+    pub fn descriptors(&self) -> usize {
+        self.entries("fd")
+    }
+
+    /// How many threads it has.
+    #[track_caller]
+    pub fn threads(&self) -> usize {
+        self.entries("task")
+    }
+
+    #[track_caller]
+    fn entries(&self, folder: &str) -> usize {
+        let folder = format!("/proc/{}/{folder}", self.id());
+        let entries = std::fs::read_dir(folder).expect("a folder of a running process");
+        entries.count()
+    }
+
     #[track_caller]
     fn memory(&self, key: &str) -> u64 {
         let path = format!("/proc/{}/status", self.id());
