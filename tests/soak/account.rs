@@ -161,6 +161,9 @@ impl Account<'_> {
     fn events(&self, text: &mut String) {
         let _ = writeln!(text, "\nEvents");
         for (event, count) in self.timeline.counts() {
+            if matches!(event, Event::Usable(_)) {
+                continue;
+            }
             let _ = writeln!(text, "  {count:>5} {event:?}");
         }
         for (name, count) in &self.reloads.counts {

@@ -192,8 +192,16 @@ impl Authorization {
             }
             fault.after().await;
         }
-        if let (200, Some(refresh_token)) = (sent.status, &refresh_token) {
-            self.world.tokens.respond(refresh_token);
+        if sent.status == 200 {
+            if let Some(refresh_token) = &refresh_token {
+                self.world.tokens.respond(refresh_token);
+            }
+            // The code of a login is exchanged by a process of its own.
+            if grant_type != "authorization_code" {
+                let usable = self.provider.lifetime() * 9 / 10;
+                let event = Event::Usable(self.provider);
+                self.world.timeline.mark_until(event, asked + usable);
+            }
         }
         let mut response = Response::new(Full::new(Bytes::from(sent.body)));
         *response.status_mut() = StatusCode::from_u16(sent.status).ok()?;

@@ -128,6 +128,10 @@ impl Sidecar {
         self.child.try_wait().map_err(|error| error.to_string())
     }
 
+    pub(crate) fn world(&self) -> &World {
+        &self.world
+    }
+
     pub(crate) fn home(&self) -> &Home {
         &self.home
     }

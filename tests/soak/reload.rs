@@ -9,8 +9,10 @@ use tokio::time::sleep;
 
 use crate::{
     home::Variant,
+    places::Provider,
     process::{Sidecar, ask},
     random::Random,
+    timeline::Event,
 };
 
 /// The longest wait for a reload to take effect.
@@ -62,6 +64,10 @@ impl Reloads {
             }
         };
         let counted = count(sidecar).await;
+        if next.has_scope != before.has_scope {
+            let event = Event::Changed(Provider::Steady);
+            sidecar.world().timeline.mark(event);
+        }
         sidecar
             .home()
             .write(next)

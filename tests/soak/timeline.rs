@@ -25,6 +25,10 @@ pub(crate) enum Event {
     Closed(Upstream),
     /// An upstream stopped to accept a provider's current token.
     Revoked(Provider),
+    /// A reload changed a provider's settings.
+    Changed(Provider),
+    /// A process that lives has a token: from the response until it is no longer sent.
+    Usable(Provider),
     /// This process itself did not run for a while: the machine is starved.
     Stalled,
 }
@@ -68,6 +72,27 @@ impl Timeline {
     pub(crate) fn mark_since(&self, event: Event, from: Instant) {
         let to = Some(Instant::now());
         self.lock().push(Span { event, from, to });
+    }
+
+    /// Records an event that ends later.
+    pub(crate) fn mark_until(&self, event: Event, to: Instant) {
+        let (from, to) = (Instant::now(), Some(to));
+        self.lock().push(Span { event, from, to });
+    }
+
+    /// When the last event began that covers the time between two instants, and `margin` on both sides.
+    pub(crate) fn covered_since(
+        &self,
+        event: Event,
+        (from, to): (Instant, Instant),
+        margin: Duration,
+    ) -> Option<Instant> {
+        let spans = self.lock();
+        let mut same = spans.iter().rev().filter(|span| span.event == event);
+        let covering = same.find(|span| {
+            span.from + margin <= from && span.to.is_some_and(|end| to + margin <= end)
+        });
+        covering.map(|span| span.from)
     }
 
     /// Whether the event lasts.

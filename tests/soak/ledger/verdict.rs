@@ -3,11 +3,17 @@
 use std::time::{Duration, Instant};
 
 use super::{Arrival, Entry, Outcome, RequestFault};
-use crate::timeline::{Event, Timeline};
+use crate::{
+    places::Provider,
+    timeline::{Event, Timeline},
+};
 
 /// How long a failed authorization server is felt: the longest wait between attempts without a token, the wait of a
 /// request, and some patience for a busy machine.
 const TOKEN_WAKE: Duration = Duration::from_secs(15 + 10 + 5);
+
+/// How long before and after the process has a token for sure, on a busy machine.
+const TOKEN_MARGIN: Duration = Duration::from_millis(1200);
 
 /// How long a break is felt by connections that were open.
 const WAKE: Duration = Duration::from_secs(2);
@@ -106,6 +112,7 @@ impl Case<'_> {
             "upstream-timeout" | "request-timeout" if self.has_fault(RequestFault::Hang) => {
                 Some("fault")
             }
+            "token-unavailable" if self.has_token(provider) => None,
             "token-unavailable" if self.touches(Event::LoggedOut(provider), LOGIN_WAKE) => {
                 Some("login ended")
             }
@@ -118,6 +125,27 @@ impl Case<'_> {
             _ => None,
         }
         .or_else(|| self.stall())
+    }
+
+    /// Whether the process had a usable token all the time.
+    fn has_token(&self, provider: Provider) -> bool {
+        let to = self.end();
+        let span = (self.entry.sent, to);
+        let since = self
+            .timeline
+            .covered_since(Event::Usable(provider), span, TOKEN_MARGIN);
+        // What takes the token away: an end of the process or of the login, a refusal, changed settings.
+        let lost = [
+            Event::Killed,
+            Event::Stopped,
+            Event::LoggedOut(provider),
+            Event::Revoked(provider),
+            Event::Changed(provider),
+        ];
+        since.is_some_and(|since| {
+            let is_lost = |event| self.timeline.touches(event, since, to, WAKE);
+            !lost.into_iter().any(is_lost)
+        })
     }
 
     /// Why the connection to the upstream would break.
@@ -209,9 +237,13 @@ impl Case<'_> {
     }
 
     fn touches(&self, event: Event, wake: Duration) -> bool {
+        self.timeline
+            .touches(event, self.entry.sent, self.end(), wake)
+    }
+
+    fn end(&self) -> Instant {
         let ended = self.entry.ended.as_ref();
-        let to = ended.map_or_else(Instant::now, |(at, _)| *at);
-        self.timeline.touches(event, self.entry.sent, to, wake)
+        ended.map_or_else(Instant::now, |(at, _)| *at)
     }
 }
 
