@@ -73,13 +73,17 @@ async fn respond(
     world: Arc<World>,
 ) -> Result<Response<Body>, Closed> {
     let received = world.receive(request.headers(), provider(request.uri().path()), upstream);
-    if received.refused {
-        return Ok(marked(received, StatusCode::UNAUTHORIZED));
+    let status = match received.fault {
+        _ if received.refused => Some(StatusCode::UNAUTHORIZED),
+        Some(RequestFault::Status500) => Some(StatusCode::INTERNAL_SERVER_ERROR),
+        _ => None,
+    };
+    if let Some(status) = status {
+        // The end of a connection whose body was not read may overtake the response.
+        collected(request.into_body()).await?;
+        return Ok(marked(received, status));
     }
     match received.fault {
-        Some(RequestFault::Status500) => {
-            return Ok(marked(received, StatusCode::INTERNAL_SERVER_ERROR));
-        }
         Some(RequestFault::CutBeforeResponse) => return Err(Closed),
         Some(RequestFault::Hang) => {
             // The sidecar gives up before, and ends this.
@@ -87,7 +91,7 @@ async fn respond(
             return Err(Closed);
         }
         Some(RequestFault::Slow) => tokio::time::sleep(SLOW).await,
-        Some(RequestFault::CutInBody) | None => {}
+        Some(RequestFault::Status500 | RequestFault::CutInBody) | None => {}
     }
     let body = match *request.method() {
         Method::GET => {
