@@ -71,7 +71,6 @@ pub(crate) async fn run(seed: u64, length: Duration) -> Result<(String, Vec<Stri
     let load = Load::start(&world);
     schedule::run(stage.clone(), times(world.left())).await;
     load.wait().await?;
-    let length = began.elapsed();
     settling.abort();
 
     let after = end(&stage, before).await;
@@ -83,7 +82,7 @@ pub(crate) async fn run(seed: u64, length: Duration) -> Result<(String, Vec<Stri
     let sidecar = stage.sidecar.lock().await;
     let reloads = stage.reloads.lock().await;
     let account = Account {
-        length,
+        length: began.elapsed(),
         sums: world.ledger.close(),
         timeline: &world.timeline,
         servers: &stage.servers,
@@ -172,7 +171,7 @@ async fn end(stage: &Stage, before: Option<Sample>) -> Option<Sample> {
     let since = Instant::now();
     let mut sample = sidecar.sample();
     while let (Some(now), Some(before)) = (sample, before)
-        && now.descriptors > before.descriptors
+        && now.descriptors > before.descriptors + 4
         && since.elapsed() < PATIENCE
     {
         sleep(Duration::from_millis(500)).await;
