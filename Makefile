@@ -5,7 +5,7 @@ IMAGE ?= bearward
 PEERS := tests/peers
 
 .DEFAULT_GOAL := build
-.PHONY: build test faults unit fmt fmt-check lint deny peers tools bench fuzz demo image clean
+.PHONY: build test faults unit fmt fmt-check lint deny peers tools bench fuzz soak demo image clean
 
 build:
 	$(CARGO) build --release --locked
@@ -64,6 +64,13 @@ fuzz:
 		cargo +nightly fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
 			-max_total_time=$(SECONDS) -max_len=8192 -timeout=10 || exit 1; \
 	done
+
+# Minutes of mixed load with faults, reloads, restarts and kills, and an account that has to balance: `make soak MINUTES=60`.
+# `cargo test` runs it for 2 minutes. It prints the seed of its choices; `make soak SEED=…` repeats them.
+MINUTES ?= 10
+SEED ?=
+soak:
+	SOAK_MINUTES=$(MINUTES) SOAK_SEED=$(SEED) $(CARGO) test --locked --test soak
 
 demo:
 	$(CARGO) run --release --locked -- demo

@@ -94,6 +94,7 @@ impl Proxy {
         let (access, cost) = inject::obtain(active, &worker.tokens).await?;
         exchange.set_token_cost(cost);
         let upgrade = upgrade::requested(parts, on_upgrade, &active.route, &body);
+        let _switching = upgrade.as_ref().map(|_| state.switching());
         let mut outgoing = Outgoing {
             worker,
             active,

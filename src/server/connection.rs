@@ -24,6 +24,7 @@ pub struct ConnectionState {
     began: AtomicU64,
     write_timeout_ms: AtomicU64,
     reset_on_close: AtomicBool,
+    switching: AtomicBool,
     upgraded: AtomicBool,
     idle_since: Mutex<Option<Instant>>,
     waits_for_idle: Mutex<Option<Waker>>,
@@ -99,6 +100,17 @@ impl ConnectionState {
         self.gate.phase() == GatePhase::PassThrough && !self.is_upgraded()
     }
 
+    /// Marks that a request asks to switch protocols, until the guard is dropped.
+    pub fn switching(&self) -> SwitchingRequest<'_> {
+        self.switching.store(true, Ordering::Relaxed);
+        SwitchingRequest(self)
+    }
+
+    /// Whether a request asks to switch protocols, or has done so.
+    pub fn may_switch(&self) -> bool {
+        self.switching.load(Ordering::Relaxed) || self.is_upgraded()
+    }
+
     /// Marks the connection as a tunnel, which has deadlines of its own.
     pub fn set_upgraded(&self) {
         self.upgraded.store(true, Ordering::Relaxed);
@@ -136,6 +148,16 @@ impl ActiveRequest {
 impl Drop for ActiveRequest {
     fn drop(&mut self) {
         self.0.request_ended(Instant::now());
+    }
+}
+
+/// A request that asks to switch protocols, until this is dropped.
+#[derive(Debug)]
+pub struct SwitchingRequest<'s>(&'s ConnectionState);
+
+impl Drop for SwitchingRequest<'_> {
+    fn drop(&mut self) {
+        self.0.switching.store(false, Ordering::Relaxed);
     }
 }
 

@@ -179,10 +179,11 @@ impl<E: Clone> Server<E> {
             () = shutdown.draining() => {}
         }
         let finishing = async {
-            // hyper would close the connection before it sees the request that is on its way.
+            // hyper would close the connection before it sees the request that is on its way, and would say
+            // `Connection: close` in a 101.
             let arrived = poll_fn(|context| match connection.as_mut().poll(context) {
                 Poll::Ready(ended) => Poll::Ready(Some(ended)),
-                Poll::Pending if state.expects_request() => Poll::Pending,
+                Poll::Pending if state.expects_request() || state.may_switch() => Poll::Pending,
                 Poll::Pending => Poll::Ready(None),
             });
             if let Some(ended) = arrived.await {

@@ -26,6 +26,7 @@ mod coalescing;
 mod expired_token;
 mod refused_by_body;
 mod refused_token;
+mod removed_listeners;
 mod renewal;
 mod tls;
 mod token_codings;

@@ -478,3 +478,15 @@ fn a_small_body_that_keeps_moving_is_waited_for_and_replayed() {
     let answer = client.answer();
     assert_eq!((answer.status, answer.text().as_str()), (200, "0123456789"));
 }
+
+#[test]
+fn a_stream_that_goes_on_gets_the_refusal_as_it_is() {
+    let (tokens, upstream) = (numbered_tokens(), refusing_early());
+    let sidecar = Setup::new(&tokens, upstream.origin()).start_ready();
+    let mut client = Client::connect(sidecar.address());
+    // Of no known length, and no end: its client waits for the response.
+    client.send(
+        "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+    );
+    assert_eq!(client.head().status(), 401);
+}

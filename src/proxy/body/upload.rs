@@ -15,13 +15,16 @@ use http::{HeaderMap, Version, request::Parts};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use thiserror::Error;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 use super::TrailerFilter;
 use crate::proxy::route::Route;
 
 /// Bytes of a body that are kept for a replay.
 const MAX_REPLAY_BYTES: u64 = 64 * 1024;
+
+/// Time for the end of a body of unknown length, once its token was refused.
+const STREAM_END_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A request's body, as the upstream's connection reads it.
 ///
@@ -157,7 +160,8 @@ impl RequestBody {
 
     /// Receives the rest of the body, while it is small enough for a replay; tells whether it is.
     ///
-    /// Waits for each part no longer than `idle`.
+    /// Waits for each part of a body of known length no longer than `idle`. One without may be a stream, whose client
+    /// waits for the response: that one has 5 s in all.
     pub async fn receive_for_replay(&self, idle: Duration) -> bool {
         let Some(upload) = &self.upload else {
             return true;
@@ -165,12 +169,19 @@ impl RequestBody {
         let announced_too_much = upload
             .announced
             .is_some_and(|length| length > MAX_REPLAY_BYTES);
+        let stream_end = upload
+            .announced
+            .is_none()
+            .then(|| Instant::now() + STREAM_END_TIMEOUT);
         while !announced_too_much && self.can_be_replayed() && !upload.is_ended.get() {
             // The frame is kept.
-            match timeout(idle, poll_fn(|cx| upload.poll_receive(cx))).await {
+            let limit = stream_end.unwrap_or_else(|| Instant::now() + idle);
+            match timeout_at(limit, poll_fn(|cx| upload.poll_receive(cx))).await {
                 Ok(Some(Ok(_))) => {}
                 Ok(Some(Err(_))) => return false,
                 Ok(None) => break,
+                // The refusal goes to the client as it is.
+                Err(_) if stream_end.is_some() => return false,
                 Err(_) => {
                     upload.fault.set(Some(UploadFault::Stalled));
                     return false;

@@ -12,13 +12,11 @@ use std::{
     thread,
 };
 
-use bytes::{Buf, BufMut};
 use http::uri::PathAndQuery;
 use tokio::sync::{Notify, mpsc};
 use tonic::{
     Request, Response, Status, Streaming,
     body::Body,
-    codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder},
     codegen::{
         BoxFuture, Service,
         tokio_stream::{self, StreamExt, wrappers::ReceiverStream},
@@ -26,48 +24,7 @@ use tonic::{
     transport::{Channel, Endpoint, Server, server::TcpIncoming},
 };
 
-use super::ports;
-
-/// Text as messages, in the place of Protocol Buffers: what is in a message is nobody's business on the way.
-#[derive(Clone, Copy, Default)]
-pub struct Text;
-
-impl Codec for Text {
-    type Encode = String;
-    type Decode = String;
-    type Encoder = Self;
-    type Decoder = Self;
-
-    fn encoder(&mut self) -> Self {
-        *self
-    }
-
-    fn decoder(&mut self) -> Self {
-        *self
-    }
-}
-
-impl Encoder for Text {
-    type Item = String;
-    type Error = Status;
-
-    fn encode(&mut self, item: String, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
-        buffer.put_slice(item.as_bytes());
-        Ok(())
-    }
-}
-
-impl Decoder for Text {
-    type Item = String;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<String>, Status> {
-        let bytes = buffer.copy_to_bytes(buffer.remaining());
-        String::from_utf8(bytes.to_vec())
-            .map(Some)
-            .map_err(|_| Status::data_loss("a message that is no text"))
-    }
-}
+use super::{ports, text_codec::Text};
 
 /// The service `test.Text`. Dropping it takes it down.
 ///
