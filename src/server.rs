@@ -18,6 +18,7 @@ pub mod listening;
 pub mod origin_guard;
 pub mod problem;
 mod referer;
+pub mod request_limit;
 pub mod requested_host;
 pub mod serve;
 pub mod share;

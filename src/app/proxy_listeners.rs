@@ -16,7 +16,9 @@ use crate::{
         route::Route,
         table::ActiveRoute,
     },
-    server::{address::ListenAddress, limits::Limits, shutdown::Shutdown},
+    server::{
+        address::ListenAddress, limits::Limits, request_limit::RequestLimit, shutdown::Shutdown,
+    },
     telemetry::metrics::Metrics,
 };
 
@@ -48,6 +50,7 @@ impl ProxyListeners {
             let table = tables.remove(address).unwrap_or_default();
             let state = ListenerState {
                 limits: Arc::new(next.limits).into(),
+                requests: Arc::new(RequestLimit::new(next.limits.requests)),
                 routes: Arc::new(table).into(),
                 connections: metrics.listener(&bound.address().to_string()),
                 unrouted: metrics.route(""),
@@ -80,6 +83,7 @@ impl ProxyListeners {
         for (address, listener) in &self.listeners {
             let table = tables.remove(address).unwrap_or_default();
             listener.state.limits.store(Arc::new(next.limits));
+            listener.state.requests.set(next.limits.requests);
             listener.state.routes.store(Arc::new(table));
         }
         self.listeners.extend(added);

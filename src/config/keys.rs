@@ -200,6 +200,15 @@ const LIMITS: &[KeySpec] = &[
     )
     .with_default(|| json!(Limits::default().connections)),
     key(
+        "requests",
+        Kind::Integer {
+            min: 1,
+            max: 1_000_000,
+        },
+        "The maximum number of requests in flight per listener. Further ones wait.",
+    )
+    .with_default(|| json!(Limits::default().requests)),
+    key(
         "head_timeout",
         Kind::Duration { allow_zero: false },
         "The time to the first byte of a request, and from there to the end of its head.",
@@ -213,8 +222,8 @@ const LIMITS: &[KeySpec] = &[
     .with_default(|| size(Limits::default().head_bytes as u64)),
     key(
         "head_fields",
-        Kind::Integer { min: 1, max: 256 },
-        "The maximum number of header fields; at most 256.",
+        Kind::Integer { min: 1, max: 1000 },
+        "The maximum number of header fields; at most 1000.",
     )
     .with_default(|| json!(Limits::default().head_fields)),
     key(

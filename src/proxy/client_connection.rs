@@ -9,7 +9,7 @@ use crate::{
     clock::Clock,
     server::{
         address::ListenAddress, connection::ConnectionState, limits::Limits,
-        share::ConnectionPermit, timer::Timer,
+        request_limit::RequestLimit, share::ConnectionPermit, timer::Timer,
     },
     telemetry::metrics::{Gauge, Metrics, RefusedKeys, RouteMetrics},
 };
@@ -19,6 +19,8 @@ use crate::{
 pub struct ListenerState {
     /// The bounds of further connections.
     pub limits: ArcSwap<Limits>,
+    /// The bound of its requests in flight.
+    pub requests: Arc<RequestLimit>,
     /// Its routes at present.
     pub routes: ArcSwap<Table>,
     /// The number of its connections.

@@ -71,6 +71,14 @@ impl ProxyRefusal {
         )
     }
 
+    /// Makes the refusal of a request that waited too long for others to end.
+    pub fn too_many_requests() -> Self {
+        Self::new(
+            ProblemKind::UpstreamTimeout,
+            "`limits.requests` others are in flight, and none of them ended within the route's `timeouts.response`",
+        )
+    }
+
     /// Makes the refusal of a body above `guard.max_body`.
     pub fn body_too_large() -> Self {
         Self::new(

@@ -3,11 +3,16 @@
 use std::{rc::Rc, sync::Arc};
 
 use http::{Method, StatusCode, Version, request::Parts, uri::PathAndQuery};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
-use super::{client_connection::ClientConnection, error::ProxyRefusal, table::ActiveRoute};
+use super::{
+    client_connection::ClientConnection, error::ProxyRefusal, route::Route, table::ActiveRoute,
+};
 use crate::{
-    server::{framing_gate::GateRefusal, stream_watch::StreamWatch, timer::Timer},
+    server::{
+        framing_gate::GateRefusal, request_limit::RequestPermit, stream_watch::StreamWatch,
+        timer::Timer,
+    },
     telemetry::access_log::{self, AccessEntry, TokenCost},
 };
 
@@ -30,6 +35,8 @@ pub struct Exchange {
     status: u16,
     bytes: u64,
     timer: Option<Timer>,
+    /// Its place among the listener's requests in flight.
+    permit: Option<RequestPermit>,
     /// The watch of the request's HTTP/2 stream.
     watch: Option<StreamWatch>,
 }
@@ -50,6 +57,7 @@ impl Exchange {
             status: CLIENT_GONE,
             bytes: 0,
             timer: connection.timer.take(),
+            permit: None,
             watch: StreamWatch::current(),
         }
     }
@@ -71,6 +79,27 @@ impl Exchange {
     /// The route that the request takes, once it is known.
     pub fn route(&self) -> Option<&ActiveRoute> {
         self.route.as_deref()
+    }
+
+    /// Waits for a place among the listener's requests in flight, which the request keeps to the end of its response.
+    ///
+    /// # Errors
+    /// `upstream-timeout`: there was none within `timeouts.response` of the route.
+    pub async fn wait_for_permit(&mut self, route: &Route) -> Result<(), ProxyRefusal> {
+        let requests = &self.connection.listener.requests;
+        let permit = match requests.try_acquire() {
+            Some(permit) => permit,
+            None => timeout(route.timeouts.response, requests.acquire())
+                .await
+                .map_err(|_| ProxyRefusal::too_many_requests())?,
+        };
+        self.permit = Some(permit);
+        Ok(())
+    }
+
+    /// Gives the place up, for a tunnel.
+    pub fn release_permit(&mut self) {
+        self.permit = None;
     }
 
     /// Sets what the token cost.

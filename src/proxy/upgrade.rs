@@ -134,6 +134,7 @@ impl Tunnel {
             parts.headers.insert(UPGRADE, protocol);
         }
         exchange.set_status(parts.status);
+        exchange.release_permit();
         connection.state.set_upgraded();
         let checkout = sent.checkout;
         let tunnel = async move {

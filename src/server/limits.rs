@@ -7,6 +7,8 @@ use std::time::Duration;
 pub struct Limits {
     /// Connections of one listener at a time; further ones wait to be accepted.
     pub connections: usize,
+    /// Requests in flight of one listener at a time; further ones wait.
+    pub requests: usize,
     /// To the first byte, and from it to the end of the head.
     pub head_timeout: Duration,
     /// Bytes of a head.
@@ -23,6 +25,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections: 1024,
+            requests: 1024,
             head_timeout: Duration::from_secs(10),
             head_bytes: 64 * 1024,
             head_fields: 100,

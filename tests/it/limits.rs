@@ -7,13 +7,14 @@ use std::{
 
 use crate::support::{
     client::{A_WHILE, Client, exchange, get, raw},
+    h2c::{H2Client, empty},
     patience::until,
     problem::assert_problem,
     setup::Setup,
     sidecar::Sidecar,
     token_endpoint::TokenEndpoint,
     upstream::Upstream,
-    wire::{Wire, ok},
+    wire::{Wire, answer, ok},
 };
 
 fn world(change: impl FnOnce(Setup) -> Setup) -> (Sidecar, Upstream) {
@@ -62,6 +63,42 @@ fn a_head_has_a_largest_number_of_fields() {
     assert_refused(&sidecar, &upstream, &many(110), 431, "headers-too-large");
     assert_eq!(exchange(sidecar.address(), many(90)).status, 200);
     assert_eq!(upstream.last().head.values("x-many").len(), 90);
+}
+
+#[test]
+fn a_head_may_have_a_thousand_fields_in_both_directions_where_configured() {
+    let tokens = TokenEndpoint::issuing("token-1");
+    let upstream = Upstream::answering(|request| {
+        let count: usize = request.head.target()[1..].parse().unwrap();
+        answer("200 OK", &"x-many: 1\r\n".repeat(count), "")
+    });
+    let sidecar = Setup::new(&tokens, upstream.origin())
+        .tables("[limits]\nhead_fields = 1000\n")
+        .start_ready();
+    let many = |sent: usize, received: usize| {
+        let fields = "x-many: 1\r\n".repeat(sent);
+        format!("GET /{received} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n")
+    };
+    let response = exchange(sidecar.address(), many(999, 990));
+    assert_eq!(response.status, 200);
+    assert_eq!(response.head.values("x-many").len(), 990);
+    assert_eq!(upstream.last().head.values("x-many").len(), 999);
+    let response = exchange(sidecar.address(), many(1000, 0));
+    assert_problem(&response, 431, "headers-too-large");
+    let response = exchange(sidecar.address(), many(0, 1001));
+    assert_problem(&response, 502, "upstream-protocol");
+
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let mut client = H2Client::connect(sidecar.address()).await;
+        let mut request = client.request("GET", "/10");
+        for _ in 0..990 {
+            request = request.header("x-many", "1");
+        }
+        let response = client.send(request.body(empty()).unwrap()).await.unwrap();
+        assert_eq!(response.status, 200);
+        assert_eq!(upstream.last().head.values("x-many").len(), 990);
+    });
 }
 
 #[test]

@@ -58,6 +58,7 @@ mod limits;
 mod localhost;
 mod mutated_requests;
 mod paths;
+mod requests_in_flight;
 mod routing;
 mod slow_callers;
 mod unix_listener;

@@ -208,6 +208,38 @@ fn a_tunnel_stays_open_until_one_of_its_ends_closes_it() {
 }
 
 #[test]
+fn a_switch_of_protocols_that_comes_after_the_signal_is_whole() {
+    let gate = Arc::new(Gate::default());
+    let upstream = Upstream::scripted({
+        let gate = gate.clone();
+        move |mut connection| {
+            connection.request().unwrap();
+            gate.pass();
+            connection.wire.send(SWITCH).unwrap();
+        }
+    });
+    let tokens = TokenEndpoint::issuing("token-1");
+    let mut sidecar = Setup::new(&tokens, upstream.origin())
+        .route("upgrade = [\"websocket\"]")
+        .start_ready();
+    let mut caller = Client::connect(sidecar.address());
+    caller.send(
+        "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+    );
+    upstream.wait_for(1);
+    sidecar.signal(Signal::TERM);
+    wait_until_refusing(&sidecar);
+    gate.open();
+    let head = caller.head();
+    assert_eq!(
+        (head.status(), head.values("connection")),
+        (101, vec!["upgrade"])
+    );
+    drop(caller);
+    assert_eq!(sidecar.wait().code(), Some(0));
+}
+
+#[test]
 fn a_stream_of_events_goes_on_to_its_end() {
     let gate = Arc::new(Gate::default());
     let upstream = Upstream::scripted({

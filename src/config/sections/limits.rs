@@ -8,6 +8,7 @@ pub(super) fn build(section: &Section<'_>) -> Limits {
         connections: section
             .integer("connections")
             .unwrap_or(default.connections),
+        requests: section.integer("requests").unwrap_or(default.requests),
         head_timeout: section
             .duration("head_timeout")
             .unwrap_or(default.head_timeout),
