@@ -7,6 +7,7 @@
 mod admin_listener;
 mod bound_addresses;
 pub mod core_dumps;
+mod descriptors;
 mod failure;
 mod file_watch;
 mod next_routes;

@@ -6,7 +6,9 @@
 
 pub mod accept;
 pub mod address;
+pub mod adjustable_limit;
 pub mod connection;
+pub mod connection_limit;
 pub mod deadlines;
 pub mod framing_gate;
 pub mod html;
@@ -18,7 +20,6 @@ pub mod listening;
 pub mod origin_guard;
 pub mod problem;
 mod referer;
-pub mod request_limit;
 pub mod requested_host;
 pub mod serve;
 pub mod share;

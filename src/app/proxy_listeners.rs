@@ -5,7 +5,6 @@ use std::{
     sync::Arc,
 };
 
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::{next_routes::NextRoutes, sockets::ProxySockets, workers::ProxyListener};
@@ -17,7 +16,8 @@ use crate::{
         table::ActiveRoute,
     },
     server::{
-        address::ListenAddress, limits::Limits, request_limit::RequestLimit, shutdown::Shutdown,
+        address::ListenAddress, adjustable_limit::AdjustableLimit,
+        connection_limit::ConnectionLimit, limits::Limits, shutdown::Shutdown,
     },
     telemetry::metrics::Metrics,
 };
@@ -42,6 +42,7 @@ impl ProxyListeners {
         next: &NextRoutes,
         metrics: &Metrics,
         shutdown: &Shutdown,
+        descriptors: &Arc<AdjustableLimit>,
     ) -> BTreeMap<ListenAddress, ProxyListener> {
         let mut tables = next.tables();
         let sockets = next.sockets.iter();
@@ -50,7 +51,7 @@ impl ProxyListeners {
             let table = tables.remove(address).unwrap_or_default();
             let state = ListenerState {
                 limits: Arc::new(next.limits).into(),
-                requests: Arc::new(RequestLimit::new(next.limits.requests)),
+                requests: Arc::new(AdjustableLimit::new(next.limits.requests)),
                 routes: Arc::new(table).into(),
                 connections: metrics.listener(&bound.address().to_string()),
                 unrouted: metrics.route(""),
@@ -59,7 +60,10 @@ impl ProxyListeners {
             let listener = ProxyListener {
                 bound: bound.clone(),
                 state: Arc::new(state),
-                permits: Arc::new(Semaphore::new(next.limits.connections)),
+                limit: Arc::new(ConnectionLimit::new(
+                    next.limits.connections,
+                    descriptors.clone(),
+                )),
                 shutdown: shutdown.child(),
             };
             (address.clone(), listener)
@@ -84,6 +88,7 @@ impl ProxyListeners {
             let table = tables.remove(address).unwrap_or_default();
             listener.state.limits.store(Arc::new(next.limits));
             listener.state.requests.set(next.limits.requests);
+            listener.limit.set(next.limits.connections);
             listener.state.routes.store(Arc::new(table));
         }
         self.listeners.extend(added);

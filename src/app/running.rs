@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 use super::{
     App, Failure, OpenStore,
     admin_listener::{AdminListener, route_view},
-    bound_addresses,
+    bound_addresses, descriptors,
     next_routes::{NextRoutes, RouteComponents},
     proxy_listeners::{ProxyListeners, Removed},
     reload::{self, Reload, Reloads},
@@ -24,7 +24,13 @@ use crate::{
     clock::Clock,
     config::{Config, Report, Severity},
     login::redirect::with_default_redirect_uri,
-    server::{address::ListenAddress, limits::Drain, listener::Bound, shutdown::Shutdown},
+    server::{
+        address::ListenAddress,
+        adjustable_limit::AdjustableLimit,
+        limits::{Drain, Limits},
+        listener::Bound,
+        shutdown::Shutdown,
+    },
     telemetry::{metrics::Metrics, tracing::set_log},
     token::Tokens,
 };
@@ -42,6 +48,8 @@ pub struct Running {
     workers: Workers,
     tracker: TaskTracker,
     shutdown: Shutdown,
+    /// The connections that the descriptors allow, over all listeners of the proxy.
+    descriptors: Arc<AdjustableLimit>,
     admin_address: Option<ListenAddress>,
     admin: Option<AdminListener>,
     secrets: SecretsWatcher,
@@ -61,6 +69,8 @@ impl Running {
             store,
             sockets,
         } = app;
+        let connections = descriptors::raise_limit();
+        descriptors::warn_of_few(connections, &config.limits);
         let (metrics, tracker) = (Metrics::new(), TaskTracker::new());
         let tokens = Tokens::start(&[], store.store.clone(), clock.clone(), &metrics);
         let mut running = Self {
@@ -73,6 +83,7 @@ impl Running {
             tokens: Arc::new(tokens),
             listeners: ProxyListeners::default(),
             shutdown: Shutdown::new(),
+            descriptors: Arc::new(AdjustableLimit::new(connections)),
             admin: None,
             cuts: JoinSet::new(),
             clock,
@@ -166,7 +177,9 @@ impl Running {
             admin,
         };
         let next = NextRoutes::new(&config, sockets, &components, &self.listeners);
-        let added = self.listeners.added(&next, &self.metrics, &self.shutdown);
+        let added = self
+            .listeners
+            .added(&next, &self.metrics, &self.shutdown, &self.descriptors);
         for listener in added.values() {
             if let Err(error) = self.workers.serve(listener).await {
                 added
@@ -206,11 +219,15 @@ impl Running {
             self.view(),
             self.tracker.clone(),
         );
+        let limits = self.config.limits;
         let hosts = self.config.admin.iter();
         let hosts = hosts.flat_map(|admin| admin.hosts.iter().cloned());
         let state = state
             .with_hosts(hosts.collect())
-            .with_limits(self.config.limits)
+            .with_limits(Limits {
+                connections: limits.connections.min(self.descriptors.limit()),
+                ..limits
+            })
             .with_reloads(self.reloads.handle().clone());
         self.admin = Some(AdminListener::start(bound, state)?);
         Ok(())

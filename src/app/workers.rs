@@ -10,7 +10,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{Semaphore, mpsc, oneshot},
+    sync::{mpsc, oneshot},
     task::{LocalSet, spawn_local},
     time::interval,
 };
@@ -25,6 +25,7 @@ use crate::{
     server::{
         accept::Acceptor,
         connection::ConnectionState,
+        connection_limit::ConnectionLimit,
         limits::Limits,
         listener::Bound,
         serve::{LocalExecutor, Server},
@@ -43,7 +44,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 pub(super) struct ProxyListener {
     pub(super) bound: Arc<Bound>,
     pub(super) state: Arc<ListenerState>,
-    pub(super) permits: Arc<Semaphore>,
+    pub(super) limit: Arc<ConnectionLimit>,
     pub(super) shutdown: Shutdown,
 }
 
@@ -164,18 +165,26 @@ fn accept(listener: &ProxyListener, share: Share, worker: &Rc<Worker>) -> io::Re
     let shutdown = listener.shutdown.child();
     let acceptor = Acceptor {
         listener: listener.bound.listener()?,
-        permits: listener.permits.clone(),
+        limit: listener.limit.clone(),
         share,
         shutdown: shutdown.clone(),
         tracker: worker.tasks.clone(),
     };
     let servers = Servers::new(&listener.state);
     let tracker = worker.tasks.clone();
-    let (state, worker) = (listener.state.clone(), worker.clone());
+    let (listener, worker) = (listener.clone(), worker.clone());
     let serve = move |stream, permit| {
-        let server = servers.for_limits(&state);
-        let (state, worker) = (state.clone(), worker.clone());
-        serve(stream, permit, server, state, worker, shutdown.clone())
+        let server = servers.for_limits(&listener.state);
+        // A child of its own: while the listener is full, an idle connection may have to go.
+        let shutdown = shutdown.child();
+        serve(
+            stream,
+            permit,
+            server,
+            listener.clone(),
+            worker.clone(),
+            shutdown,
+        )
     };
     // The accept loop ends with its listening handle: nothing connects once all loops have ended. A drain waits for it,
     // since a connection may be on its way to another worker.
@@ -211,14 +220,15 @@ async fn serve(
     stream: Stream,
     permit: ConnectionPermit,
     server: Rc<Server<StreamExecutor>>,
-    listener: Arc<ListenerState>,
+    listener: ProxyListener,
     worker: Rc<Worker>,
     shutdown: Shutdown,
 ) {
-    let counted = listener.count_connection();
+    let counted = listener.state.count_connection();
     let state = Arc::new(ConnectionState::default());
+    let _registration = listener.limit.register(state.clone(), shutdown.clone());
     let proxy = Proxy::new(ClientConnection {
-        listener,
+        listener: listener.state,
         limits: *server.limits(),
         worker,
         state: state.clone(),

@@ -8,8 +8,8 @@ use super::{table::Table, worker::Worker};
 use crate::{
     clock::Clock,
     server::{
-        address::ListenAddress, connection::ConnectionState, limits::Limits,
-        request_limit::RequestLimit, share::ConnectionPermit, timer::Timer,
+        address::ListenAddress, adjustable_limit::AdjustableLimit, connection::ConnectionState,
+        limits::Limits, share::ConnectionPermit, timer::Timer,
     },
     telemetry::metrics::{Gauge, Metrics, RefusedKeys, RouteMetrics},
 };
@@ -20,7 +20,7 @@ pub struct ListenerState {
     /// The bounds of further connections.
     pub limits: ArcSwap<Limits>,
     /// The bound of its requests in flight.
-    pub requests: Arc<RequestLimit>,
+    pub requests: Arc<AdjustableLimit>,
     /// Its routes at present.
     pub routes: ArcSwap<Table>,
     /// The number of its connections.

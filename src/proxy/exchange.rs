@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     server::{
-        framing_gate::GateRefusal, request_limit::RequestPermit, stream_watch::StreamWatch,
+        adjustable_limit::LimitPermit, framing_gate::GateRefusal, stream_watch::StreamWatch,
         timer::Timer,
     },
     telemetry::access_log::{self, AccessEntry, TokenCost},
@@ -36,7 +36,7 @@ pub struct Exchange {
     bytes: u64,
     timer: Option<Timer>,
     /// Its place among the listener's requests in flight.
-    permit: Option<RequestPermit>,
+    permit: Option<LimitPermit>,
     /// The watch of the request's HTTP/2 stream.
     watch: Option<StreamWatch>,
 }

@@ -3,13 +3,11 @@
 use std::{future::Future, io, sync::Arc, time::Duration};
 
 use hyper::rt::Executor;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::sleep,
-};
+use tokio::time::sleep;
 use tokio_util::task::{TaskTracker, task_tracker::TrackedFuture};
 
 use super::{
+    connection_limit::{ConnectionLimit, ConnectionSlot},
     listener::Listener,
     share::{ConnectionPermit, Share},
     shutdown::Shutdown,
@@ -25,8 +23,8 @@ const MAX_PAUSE: Duration = Duration::from_secs(1);
 pub struct Acceptor {
     /// The listening socket.
     pub listener: Listener,
-    /// One permit a connection, over all workers. Without a permit, connections wait in the kernel.
-    pub permits: Arc<Semaphore>,
+    /// The bound of its connections, over all workers.
+    pub limit: Arc<ConnectionLimit>,
     /// The worker's share of the connections.
     pub share: Share,
     /// Its drain ends the loop.
@@ -50,13 +48,14 @@ impl Acceptor {
             executor.execute(tracker.track_future(serve(stream, permit)));
         };
         let mut pause = MIN_PAUSE;
+        let mut waiting = None;
         loop {
             let accepted = tokio::select! {
                 biased;
                 () = self.shutdown.draining() => break,
                 received = self.share.recv() => received.map(Some),
-                accepted = accept(&self.listener, &self.permits) => {
-                    accepted.and_then(|(stream, permit)| self.share.assign(stream, permit))
+                accepted = accept(&self.listener, &self.limit, &mut waiting) => {
+                    accepted.and_then(|(stream, slot)| self.share.assign(stream, Some(slot)))
                 }
             };
             match accepted {
@@ -77,17 +76,31 @@ impl Acceptor {
             }
         }
         // The kernel has completed these connections, so their clients wait for a response.
+        let last = waiting.map(|stream| self.share.assign(stream, None));
+        if let Some(Ok(Some(own))) = last {
+            spawn(own);
+        }
         self.share.close().into_iter().for_each(spawn);
     }
 }
 
+/// Accepts a connection, and waits until there may be another one. Cancel-safe: `waiting` has the connection meanwhile.
+///
+/// It is accepted first, since only a client that waits is a reason to close an idle connection.
 async fn accept(
     listener: &Listener,
-    permits: &Arc<Semaphore>,
-) -> io::Result<(Stream, Option<OwnedSemaphorePermit>)> {
-    // The semaphore is never closed.
-    let permit = permits.clone().acquire_owned().await.ok();
-    Ok((listener.accept().await?, permit))
+    limit: &ConnectionLimit,
+    waiting: &mut Option<Stream>,
+) -> io::Result<(Stream, ConnectionSlot)> {
+    loop {
+        if waiting.is_none() {
+            *waiting = Some(listener.accept().await?);
+        }
+        let slot = limit.acquire().await;
+        if let Some(stream) = waiting.take() {
+            return Ok((stream, slot));
+        }
+    }
 }
 
 /// Whether the error concerns one connection, not the listener (accept(2)).
@@ -107,7 +120,8 @@ mod tests {
 
     use super::*;
     use crate::server::{
-        address::ListenAddress, listener::Bound, serve::LocalExecutor, share::shares,
+        address::ListenAddress, adjustable_limit::AdjustableLimit, listener::Bound,
+        serve::LocalExecutor, share::shares,
     };
 
     #[tokio::test]
@@ -117,7 +131,7 @@ mod tests {
         let bound = Bound::bind(&ListenAddress::Unix(path.clone())).unwrap();
         let acceptor = Acceptor {
             listener: bound.listener().unwrap(),
-            permits: Arc::new(Semaphore::new(2)),
+            limit: Arc::new(ConnectionLimit::new(2, Arc::new(AdjustableLimit::new(2)))),
             share: shares(1).pop().unwrap(),
             shutdown: Shutdown::default(),
             tracker: TaskTracker::new(),

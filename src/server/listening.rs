@@ -9,13 +9,15 @@ use http::{Request, Response};
 use http_body::Body;
 use hyper::{body::Incoming, service::Service};
 use hyper_util::rt::TokioExecutor;
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
 use super::{
     accept::Acceptor,
     address::ListenAddress,
+    adjustable_limit::AdjustableLimit,
     connection::ConnectionState,
+    connection_limit::ConnectionLimit,
     listener::Bound,
     serve::Server,
     share::{ConnectionPermit, Share},
@@ -49,15 +51,19 @@ impl Listening {
         let shutdown = Shutdown::new();
         let tracker = TaskTracker::new();
         let listener = bound.listener()?;
-        let permits = Arc::new(Semaphore::new(server.limits().connections));
+        let limit = Arc::new(ConnectionLimit::new(
+            server.limits().connections,
+            Arc::new(AdjustableLimit::new(usize::MAX)),
+        ));
         let acceptor = Acceptor {
             listener,
-            permits,
+            limit: limit.clone(),
             share: Share::single(),
             shutdown: shutdown.clone(),
             tracker: tracker.clone(),
         };
         let connections = Connections {
+            limit,
             server,
             service,
             shutdown: shutdown.clone(),
@@ -91,6 +97,7 @@ impl Listening {
 
 /// Everything that the connections of a listener share.
 struct Connections<S> {
+    limit: Arc<ConnectionLimit>,
     server: Server<TokioExecutor>,
     service: S,
     shutdown: Shutdown,
@@ -107,7 +114,8 @@ where
     async fn serve(self: Arc<Self>, stream: Stream, permit: ConnectionPermit) {
         let state = Arc::new(ConnectionState::default());
         let service = TrackedService::new(self.service.clone(), state.clone());
-        let shutdown = self.shutdown.clone();
+        let shutdown = self.shutdown.child();
+        let _registration = self.limit.register(state.clone(), shutdown.clone());
         self.server.serve(stream, state, service, shutdown).await;
         drop(permit);
     }

@@ -13,13 +13,13 @@ use std::{
 
 use tokio::{
     net::{TcpStream, UnixStream},
-    sync::{
-        OwnedSemaphorePermit,
-        mpsc::{self, UnboundedReceiver, UnboundedSender},
-    },
+    sync::mpsc::{self, UnboundedReceiver, UnboundedSender},
 };
 
-use super::stream::{Socket, Stream};
+use super::{
+    connection_limit::ConnectionSlot,
+    stream::{Socket, Stream},
+};
 
 /// The load of each worker, and a channel to each.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ pub struct Share {
 pub struct ConnectionPermit {
     workers: Arc<Workers>,
     worker: usize,
-    _permit: Option<OwnedSemaphorePermit>,
+    _permit: Option<ConnectionSlot>,
 }
 
 /// A connection on its way to another worker, registered with no runtime.
@@ -94,7 +94,7 @@ impl Share {
     pub fn assign(
         &self,
         stream: Stream,
-        permit: Option<OwnedSemaphorePermit>,
+        permit: Option<ConnectionSlot>,
     ) -> io::Result<Option<(Stream, ConnectionPermit)>> {
         let worker = self.workers.least_loaded(self.own);
         let permit = ConnectionPermit::new(self.workers.clone(), worker, permit);
@@ -145,7 +145,7 @@ impl Workers {
 }
 
 impl ConnectionPermit {
-    fn new(workers: Arc<Workers>, worker: usize, permit: Option<OwnedSemaphorePermit>) -> Self {
+    fn new(workers: Arc<Workers>, worker: usize, permit: Option<ConnectionSlot>) -> Self {
         workers.loads[worker].fetch_add(1, Ordering::Relaxed);
         Self {
             workers,

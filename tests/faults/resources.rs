@@ -125,7 +125,6 @@ fn large_bodies_and_many_connections_do_not_end_a_process_with_little_memory() {
 }
 
 #[test]
-#[ignore = "no descriptor is kept back for renewals yet: the connection to the token endpoint fails for want of one"]
 fn connections_that_take_every_descriptor_stop_no_renewal_no_probe_and_no_store() {
     let _alone = heavy();
     let server = FaultyServer::start(3);

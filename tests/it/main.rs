@@ -70,6 +70,7 @@ mod connections;
 mod deploy_units;
 mod descriptors;
 mod forwarding;
+mod full_listeners;
 mod gone_clients;
 mod grpc;
 mod injection;

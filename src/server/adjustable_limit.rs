@@ -1,4 +1,4 @@
-//! The bound of requests in flight, over all workers and connections of a listener.
+//! A bound of requests or connections that all workers share.
 
 use std::{
     pin::pin,
@@ -10,48 +10,53 @@ use std::{
 
 use tokio::sync::Notify;
 
-/// `[limits] requests` of one listener. It may change at any time.
+/// The greatest number of a kind at a time. It may change.
 ///
 /// A semaphore of tokio's locks at every release; this one takes no lock while there is room.
 #[derive(Debug)]
-pub struct RequestLimit {
+pub struct AdjustableLimit {
     limit: AtomicUsize,
-    in_flight: AtomicUsize,
+    held: AtomicUsize,
     freed: Notify,
 }
 
-/// A request in flight. It counts until it is dropped.
+/// One of those that there may be. It counts until it is dropped.
 #[derive(Debug)]
-pub struct RequestPermit(Arc<RequestLimit>);
+pub struct LimitPermit(Arc<AdjustableLimit>);
 
-impl RequestLimit {
-    /// Allows `limit` requests at a time.
+impl AdjustableLimit {
+    /// Allows `limit` at a time.
     pub fn new(limit: usize) -> Self {
         Self {
             limit: AtomicUsize::new(limit),
-            in_flight: AtomicUsize::new(0),
+            held: AtomicUsize::new(0),
             freed: Notify::new(),
         }
     }
 
-    /// Changes the limit. Requests in flight go on.
+    /// Returns how many there may be.
+    pub fn limit(&self) -> usize {
+        self.limit.load(Ordering::SeqCst)
+    }
+
+    /// Changes the limit. Permits that are out stay valid.
     pub fn set(&self, limit: usize) {
         self.limit.store(limit, Ordering::SeqCst);
         self.freed.notify_waiters();
     }
 
     /// Returns a permit, if there is room.
-    pub fn try_acquire(self: &Arc<Self>) -> Option<RequestPermit> {
-        let limit = self.limit.load(Ordering::SeqCst);
-        let has_room = |in_flight| (in_flight < limit).then_some(in_flight + 1);
-        self.in_flight
+    pub fn try_acquire(self: &Arc<Self>) -> Option<LimitPermit> {
+        let limit = self.limit();
+        let has_room = |held| (held < limit).then_some(held + 1);
+        self.held
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, has_room)
             .ok()?;
-        Some(RequestPermit(self.clone()))
+        Some(LimitPermit(self.clone()))
     }
 
     /// Waits for room. Cancel-safe.
-    pub async fn acquire(self: &Arc<Self>) -> RequestPermit {
+    pub async fn acquire(self: &Arc<Self>) -> LimitPermit {
         loop {
             let mut freed = pin!(self.freed.notified());
             // Registered before the attempt: a permit that is dropped meanwhile is not missed.
@@ -64,9 +69,9 @@ impl RequestLimit {
     }
 }
 
-impl Drop for RequestPermit {
+impl Drop for LimitPermit {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::SeqCst);
+        self.0.held.fetch_sub(1, Ordering::SeqCst);
         self.0.freed.notify_one();
     }
 }
@@ -80,8 +85,8 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn further_requests_wait_until_one_has_ended() {
-        let limit = Arc::new(RequestLimit::new(2));
+    async fn further_ones_wait_until_one_has_ended() {
+        let limit = Arc::new(AdjustableLimit::new(2));
         let first = limit.try_acquire().unwrap();
         let _second = limit.acquire().await;
         assert!(limit.try_acquire().is_none());
@@ -98,7 +103,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_that_stops_to_wait_leaves_its_turn_to_the_next() {
-        let limit = Arc::new(RequestLimit::new(1));
+        let limit = Arc::new(AdjustableLimit::new(1));
         let first = limit.acquire().await;
         let mut gone = Box::pin(limit.acquire());
         assert!(timeout(Duration::ZERO, &mut gone).await.is_err());
@@ -111,7 +116,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_changed_limit_holds_at_once() {
-        let limit = Arc::new(RequestLimit::new(1));
+        let limit = Arc::new(AdjustableLimit::new(1));
         let _first = limit.acquire().await;
         let (_second, ()) = tokio::join!(limit.acquire(), async {
             tokio::task::yield_now().await;
