@@ -7,7 +7,7 @@ use tokio::sync::MutexGuard;
 use super::{
     binding::{client_digest, new_login_id},
     blocking::run_blocking,
-    life::times_after,
+    next_record::{next_generation, next_record, taken_with},
     state::{GrantContext, GrantState},
 };
 use crate::{
@@ -97,7 +97,7 @@ impl<'a> LockedGrant<'a> {
         if stored != self.state.stored
             && let Some(theirs) = &stored
         {
-            if self.was_put_back(theirs) {
+            if self.state.was_put_back(theirs) {
                 tracing::error!(
                     provider = %self.context.provider.name,
                     "store.put_back: the stored record is an earlier one, whose refresh token is spent; the newer one is written again"
@@ -117,11 +117,11 @@ impl<'a> LockedGrant<'a> {
         {
             self.state.record = Some(Record {
                 refresh_token: Some(refresh_token),
-                taken: self.taken_with(Some(&digest)),
+                taken: taken_with(self.state.record.as_ref(), Some(&digest)),
                 configured: Some(digest),
                 client: Some(client_digest(&self.context.provider)),
                 login: Some(new_login_id()),
-                generation: self.next_generation(),
+                generation: next_generation(self.state.record.as_ref()),
                 ..Record::default()
             });
         }
@@ -133,18 +133,6 @@ impl<'a> LockedGrant<'a> {
         } else {
             Ok(())
         }
-    }
-
-    /// Returns whether a stored record is an earlier one than ours, as after a backup was restored.
-    fn was_put_back(&self, theirs: &Record) -> bool {
-        let is_spent = |token: &Secret| self.state.spent.contains(token);
-        let is_earlier = |ours: &Record| {
-            ours.login.is_some()
-                && ours.login == theirs.login
-                && theirs.generation < ours.generation
-        };
-        self.state.record.as_ref().is_some_and(is_earlier)
-            || theirs.refresh_token.as_ref().is_some_and(is_spent)
     }
 
     /// Returns whether the record belongs to the login that was in use before [`LockedGrant::reload`].
@@ -210,7 +198,12 @@ impl<'a> LockedGrant<'a> {
         issued: &Issued,
         refreshed: bool,
     ) -> Result<(), StoreError> {
-        self.put_in_use(self.next_record(issued, refreshed));
+        self.put_in_use(next_record(
+            self.context,
+            self.state.record.as_ref(),
+            issued,
+            refreshed,
+        ));
         self.save().await
     }
 
@@ -298,7 +291,7 @@ impl<'a> LockedGrant<'a> {
         self.write(Record {
             configured,
             taken,
-            generation: self.next_generation(),
+            generation: next_generation(self.state.record.as_ref()),
             ..Record::default()
         })
         .await?;
@@ -323,61 +316,6 @@ impl<'a> LockedGrant<'a> {
     /// Returns whether the record in use is not in the store.
     pub(super) fn is_unsaved(&self) -> bool {
         self.state.is_unsaved()
-    }
-
-    /// Returns the record after a token response.
-    ///
-    /// A refresh response without a refresh token keeps the old one (RFC 6749 section 6).
-    fn next_record(&self, issued: &Issued, refreshed: bool) -> Record {
-        let before = self.state.record.as_ref().filter(|_| refreshed);
-        let old_refresh_token = || before.and_then(|record| record.refresh_token.clone());
-        let configured = match before {
-            // The configured one may have changed since, but this login derives from the one before.
-            Some(record) => record.configured.clone(),
-            None => self
-                .context
-                .configured_refresh_token()
-                .map(|(_, digest)| digest),
-        };
-        let mut access = self.context.stored_access_token(issued);
-        let old_base = || before?.access.as_ref()?.api_base.clone();
-        access.api_base = issued.context.base.clone().or_else(old_base);
-        let mut captured = before.map_or_else(BTreeMap::new, |record| record.captured.clone());
-        captured.extend(issued.context.captured.clone());
-        let times = before.map(|record| &record.times);
-        let refresh_token = issued.refresh_token.clone().or_else(old_refresh_token);
-        Record {
-            generation: match before {
-                Some(record) if record.refresh_token == refresh_token => record.generation,
-                _ => self.next_generation(),
-            },
-            refresh_token,
-            refused: false,
-            taken: self.taken_with(configured.as_deref()),
-            configured,
-            client: Some(client_digest(&self.context.provider)),
-            // The records of early versions had no name: they get one here.
-            login: before
-                .and_then(|record| record.login.clone())
-                .or_else(|| Some(new_login_id())),
-            times: times_after(issued, access.requested_at_wall, times),
-            access: Some(access),
-            captured,
-        }
-    }
-
-    fn next_generation(&self) -> u64 {
-        self.state
-            .record
-            .as_ref()
-            .map_or(1, |record| record.generation + 1)
-    }
-
-    fn taken_with(&self, configured: Option<&str>) -> Vec<String> {
-        match &self.state.record {
-            Some(record) => record.taken_with(configured),
-            None => Record::default().taken_with(configured),
-        }
     }
 
     /// Writes `record`, and puts it in use once it is written.

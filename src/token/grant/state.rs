@@ -59,6 +59,18 @@ impl GrantState {
     pub(super) fn is_unsaved(&self) -> bool {
         self.record != self.stored
     }
+
+    /// Returns whether a stored record is an earlier one than ours, as after a backup was restored.
+    pub(super) fn was_put_back(&self, theirs: &Record) -> bool {
+        let is_spent = |token: &Secret| self.spent.contains(token);
+        let is_earlier = |ours: &Record| {
+            ours.login.is_some()
+                && ours.login == theirs.login
+                && theirs.generation < ours.generation
+        };
+        self.record.as_ref().is_some_and(is_earlier)
+            || theirs.refresh_token.as_ref().is_some_and(is_spent)
+    }
 }
 
 /// The digests of refresh tokens that were replaced by others, the last ones of this process.
