@@ -4,6 +4,7 @@ mod api_base;
 mod lifetime;
 mod members;
 mod problem;
+mod rescue;
 
 use std::time::{Duration, SystemTime};
 
@@ -95,26 +96,34 @@ pub fn read_token(
         response: &provider.token_response,
         is_refresh: matches!(grant, Grant::RefreshToken { .. }),
     };
-    let response = parse(headers, body);
+    let mut response = parse(headers, body);
+    // The one before it is spent, so that it is kept even when nothing else in the response is of use.
+    let kept = |response: Option<&mut Value>| {
+        let pointer = &provider.token_response.refresh_token;
+        if !status.is_success() || !grant.allows_refresh_token() {
+            return None;
+        }
+        match response {
+            Some(response) => refresh_token(response.pointer_mut(pointer)).ok().flatten(),
+            None => rescue::find(body, pointer),
+        }
+    };
     check_status(status, response.as_ref(), layout).map_err(|fault| {
         let mut secrets = client_auth::secrets(provider);
         secrets.extend(grant.secrets());
         let described = response.as_ref();
         let description =
             described.and_then(|response| describe(response, &provider.token_response, &secrets));
-        failed(problem::without_secrets(fault, &secrets)).with_description(description)
+        let error = failed(problem::without_secrets(fault, &secrets));
+        error
+            .with_description(description)
+            .with_refresh_token(kept(response.as_mut()))
     })?;
     let Some(mut response) = response else {
-        return Err(failed(NOT_PARSED));
+        return Err(failed(NOT_PARSED).with_refresh_token(kept(None)));
     };
-    issued(&mut response, provider, grant, requested_at).map_err(|fault| {
-        let pointer = &provider.token_response.refresh_token;
-        let kept = match grant.allows_refresh_token() {
-            true => refresh_token(response.pointer_mut(pointer)),
-            false => Ok(None),
-        };
-        failed(fault).with_refresh_token(kept.unwrap_or_default())
-    })
+    issued(&mut response, provider, grant, requested_at)
+        .map_err(|fault| failed(fault).with_refresh_token(kept(Some(&mut response))))
 }
 
 /// Reads the members of a success.
@@ -292,7 +301,11 @@ fn access_token(response: &mut Value, layout: &TokenResponse) -> Result<Secret, 
 fn refresh_token(member: Option<&mut Value>) -> Result<Option<Secret>, &'static str> {
     let token = match member.map(Value::take) {
         None | Some(Value::Null) => return Ok(None),
-        Some(Value::String(token)) => Secret::new(token),
+        // A line break behind it is the server's slip.
+        Some(Value::String(token)) => {
+            let token = Zeroizing::new(token);
+            Secret::new(token.trim_matches(['\r', '\n']))
+        }
         Some(_) => return Err("its refresh token is not a string"),
     };
     if token.expose().len() > MAX_REFRESH_TOKEN_BYTES {

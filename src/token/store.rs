@@ -72,8 +72,11 @@ pub trait Lock: fmt::Debug + Send {
     /// Returns whether the lock is on the record that the store's path leads to.
     ///
     /// It is not after the folder was removed, or another one was mounted over it.
-    fn is_current(&self) -> bool {
-        true
+    ///
+    /// # Errors
+    /// That cannot be told. The lock stays: the newest record may be in memory alone.
+    fn is_current(&self) -> Result<bool, StoreError> {
+        Ok(true)
     }
 
     /// Proves that a record can be written, and reserves the room for it.

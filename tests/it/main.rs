@@ -47,6 +47,7 @@ mod refresh_tokens;
 mod shared_store;
 mod store;
 mod store_put_back;
+mod unreadable_refreshes;
 
 // A request's way in: what is taken, by which route, and by whom.
 mod admission;

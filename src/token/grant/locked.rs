@@ -103,6 +103,7 @@ impl<'a> LockedGrant<'a> {
                     "store.put_back: the stored record is an earlier one, whose refresh token is spent; the newer one is written again"
                 );
             } else {
+                self.remember_spent(Some(theirs));
                 self.state.record.clone_from(&stored);
             }
         }
@@ -184,7 +185,16 @@ impl<'a> LockedGrant<'a> {
     /// # Errors
     /// The store cannot take one: then no refresh token or code may be spent.
     pub(in crate::token) async fn reserve(&mut self) -> Result<(), StoreError> {
-        self.change(|lock| lock.reserve()).await
+        let reserved = self.with_lock(|lock| match lock.is_current()? {
+            true => lock.reserve(),
+            false => Err(StoreError::Replaced),
+        });
+        let reserved = reserved.await;
+        if matches!(reserved, Err(StoreError::Replaced)) {
+            // The next attempt locks and reads the record that is there now.
+            self.state.lock = None;
+        }
+        reserved
     }
 
     /// Writes what a token response brought: to a refresh if `refreshed`, else to a login.
@@ -227,13 +237,18 @@ impl<'a> LockedGrant<'a> {
 
     /// Puts a record with a new refresh token in use. The one before it is spent.
     fn put_in_use(&mut self, next: Record) {
-        let token = |record: &Record| record.refresh_token.clone();
-        let before = self.state.record.as_ref().and_then(token);
-        self.state
-            .spent
-            .record(before.as_ref(), next.refresh_token.as_ref());
+        self.remember_spent(Some(&next));
         self.state.record = Some(next);
         self.context.show_login(&self.state);
+    }
+
+    /// Remembers the refresh token in use, if that of `next` is another one.
+    fn remember_spent(&mut self, next: Option<&Record>) {
+        let state = &mut *self.state;
+        let before = state.record.as_ref();
+        let before = before.and_then(|record| record.refresh_token.as_ref());
+        let after = next.and_then(|record| record.refresh_token.as_ref());
+        state.spent.record(before, after);
     }
 
     /// Writes that the authorization server refused the refresh token for good.
@@ -288,6 +303,7 @@ impl<'a> LockedGrant<'a> {
             .configured_refresh_token()
             .map(|(_, digest)| digest);
         let taken = record.taken_with(configured.as_deref());
+        self.remember_spent(None);
         self.write(Record {
             configured,
             taken,
@@ -328,7 +344,7 @@ impl<'a> LockedGrant<'a> {
         Ok(())
     }
 
-    /// Changes the record under the lock, which is acquired anew if its folder is no longer the store's.
+    /// Writes under the lock, which is acquired anew if its folder is no longer the store's.
     ///
     /// The check is a part of the work: after a token response, nothing may come before the record is written.
     async fn change(
@@ -336,7 +352,7 @@ impl<'a> LockedGrant<'a> {
         work: impl Fn(&mut dyn Lock) -> Result<(), StoreError> + Clone + Send + 'static,
     ) -> Result<(), StoreError> {
         let checked = work.clone();
-        let done = self.with_lock(move |lock| match lock.is_current() {
+        let done = self.with_lock(move |lock| match lock.is_current()? {
             true => checked(lock).map(|()| true),
             false => Ok(false),
         });

@@ -50,7 +50,7 @@ pub(super) struct GrantState {
     pub(super) stored: Option<Record>,
     /// The store's lock. It outlives a [`super::LockedGrant`] only while the two records differ.
     pub(super) lock: Option<Box<dyn Lock>>,
-    /// The refresh tokens that this process has spent and replaced.
+    /// The refresh tokens that were in use before.
     pub(super) spent: SpentTokens,
 }
 
@@ -66,24 +66,24 @@ impl GrantState {
         let is_earlier = |ours: &Record| {
             ours.login.is_some()
                 && ours.login == theirs.login
-                && theirs.generation < ours.generation
+                // Earlier versions write none.
+                && (1..ours.generation).contains(&theirs.generation)
         };
         self.record.as_ref().is_some_and(is_earlier)
             || theirs.refresh_token.as_ref().is_some_and(is_spent)
     }
 }
 
-/// The digests of refresh tokens that were replaced by others, the last ones of this process.
+/// The digests of the refresh tokens that were in use in this process before.
 ///
 /// Many authorization servers end the login when such a token is sent again (RFC 9700 §4.14.2).
 #[derive(Default)]
 pub(super) struct SpentTokens(VecDeque<String>);
 
 impl SpentTokens {
-    /// Remembers `before`, if `after` replaces it by another token.
+    /// Remembers `before`, if `after` is another token, or none.
     pub(super) fn record(&mut self, before: Option<&Secret>, after: Option<&Secret>) {
-        let Some(before) = before.filter(|before| after.is_some_and(|after| after != *before))
-        else {
+        let Some(before) = before.filter(|before| after != Some(*before)) else {
             return;
         };
         if self.0.len() == MAX_SPENT {
@@ -92,7 +92,7 @@ impl SpentTokens {
         self.0.push_back(before.digest());
     }
 
-    /// Returns whether a token was spent by this process.
+    /// Returns whether a token was in use before.
     pub(super) fn contains(&self, token: &Secret) -> bool {
         !self.0.is_empty() && self.0.contains(&token.digest())
     }

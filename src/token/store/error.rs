@@ -37,6 +37,9 @@ pub enum StoreError {
     /// Another process held the lock for the whole time that it was waited for.
     #[error("another process holds the lock on this provider's record")]
     Locked,
+    /// The folder of the lock is no longer the store's.
+    #[error("the store's folder was removed or replaced; it is opened anew")]
+    Replaced,
     /// The disk does not respond.
     #[error("the store's disk does not respond")]
     Slow,

@@ -175,9 +175,15 @@ impl RecordLock {
             Err(StoreError::File {
                 error: FileError::Corrupt(_),
                 ..
-            }) => Ok(false),
+            }) if !self.is_whole(name)? => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// Returns whether a file is JSON to its end.
+    fn is_whole(&self, name: &str) -> Result<bool, StoreError> {
+        let json = self.folder.read(name)?.unwrap_or_default();
+        Ok(serde_json::from_slice::<serde::de::IgnoredAny>(&json).is_ok())
     }
 
     /// Returns the name of the file to write to, never that of a pending record.
@@ -261,13 +267,9 @@ impl RecordLock {
 }
 
 impl Lock for RecordLock {
-    fn is_current(&self) -> bool {
-        let named = Folder::open(self.folder.root());
-        named.is_ok_and(|named| named.is_same(&self.folder))
-            && matches!(
-                self.folder.is_current(&self.names.lock, &self.file),
-                Ok(true)
-            )
+    fn is_current(&self) -> Result<bool, StoreError> {
+        let named = Folder::open(self.folder.root())?;
+        Ok(named.is_same(&self.folder) && named.is_current(&self.names.lock, &self.file)?)
     }
 
     fn reserve(&mut self) -> Result<(), StoreError> {

@@ -80,7 +80,11 @@ impl Folder {
             let name = file.file_name();
             let name = name.to_str().unwrap_or_default();
             let name = name.strip_suffix(".new").unwrap_or(name);
-            providers.extend(name.strip_suffix(".json").map(str::to_owned));
+            // Editors and other systems leave files whose names begin with a dot.
+            let provider = name
+                .strip_suffix(".json")
+                .filter(|name| !name.starts_with('.'));
+            providers.extend(provider.map(str::to_owned));
         }
         Ok(providers.into_iter().collect())
     }

@@ -40,27 +40,37 @@ impl Folder {
 impl FileStore {
     /// Encrypts the plain records of a folder without a mark, and marks it.
     ///
-    /// A record that another process has locked leaves the folder without a mark, for the next start.
+    /// With a record that another process has locked, or that cannot be read, the mark waits for another start.
     pub(super) fn seal_folder(&self, folder: &Folder) -> Result<(), StoreError> {
         if !self.seal.has_key() || folder.read(MARK)?.is_some() {
             return Ok(());
         }
+        let mut is_sealed = true;
         for provider in folder.providers()? {
-            let Some(mut lock) = self.try_lock(&provider)? else {
-                return Ok(());
-            };
-            let names = FileNames::new(&provider)?;
-            let json = folder.read(&names.record)?;
-            if json.is_none_or(|json| Seal::is_sealed(&json)) {
-                continue;
-            }
-            match self.load(&provider) {
-                Ok(Some(record)) => lock.save(&record)?,
-                Ok(None) => {}
-                // Its provider reports it, if there is one.
-                Err(error) => tracing::warn!(provider, %error, "store.unsealed"),
-            }
+            is_sealed &= self.seal_record(folder, &provider).unwrap_or_else(|error| {
+                // Its provider reports it as well, if there is one. The others work.
+                tracing::warn!(provider, %error, "store.unsealed");
+                false
+            });
         }
-        folder.mark_as_sealed()
+        match is_sealed {
+            true => folder.mark_as_sealed(),
+            false => Ok(()),
+        }
+    }
+
+    /// Encrypts the record of one provider. Returns whether it is encrypted now.
+    fn seal_record(&self, folder: &Folder, provider: &str) -> Result<bool, StoreError> {
+        let Some(mut lock) = self.try_lock(provider)? else {
+            return Ok(false);
+        };
+        let json = folder.read(&FileNames::new(provider)?.record)?;
+        if json.is_none_or(|json| Seal::is_sealed(&json)) {
+            return Ok(true);
+        }
+        if let Some(record) = self.load(provider)? {
+            lock.save(&record)?;
+        }
+        Ok(true)
     }
 }
