@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout};
 use super::{
     adjustable_limit::{AdjustableLimit, LimitPermit},
     connection::ConnectionState,
+    framing_gate::GatePhase,
     shutdown::Shutdown,
 };
 
@@ -79,6 +80,7 @@ impl ConnectionLimit {
     /// Waits for the right to another connection. Closes the longest idle ones meanwhile. Cancel-safe.
     pub async fn acquire(&self) -> ConnectionSlot {
         let _waiting = Waiting::new(&self.waiting);
+        let mut wait = Duration::ZERO;
         loop {
             let acquiring = async {
                 ConnectionSlot {
@@ -86,10 +88,11 @@ impl ConnectionLimit {
                     _process: self.process.acquire().await,
                 }
             };
-            match timeout(LOOK_INTERVAL, acquiring).await {
+            match timeout(wait, acquiring).await {
                 Ok(slot) => return slot,
                 Err(_) => self.close_longest_idle(Instant::now()),
             }
+            wait = LOOK_INTERVAL;
         }
     }
 
@@ -127,6 +130,10 @@ impl ConnectionLimit {
         if now.duration_since(longest.idle_since()) >= MIN_IDLE {
             longest.is_closing = true;
             longest.shutdown.start_drain();
+            // Nothing is owed to it, and the next client would wait until it has closed its side. HTTP/2 has GOAWAY.
+            if !longest.state.is_http2() {
+                longest.shutdown.cut();
+            }
             tracing::debug!("an idle connection is closed for another one");
         }
     }
@@ -154,7 +161,8 @@ impl Drop for Waiting<'_> {
 
 impl OpenConnection {
     fn is_idle(&self) -> bool {
-        !self.is_closing && !self.state.is_busy() && !self.state.may_switch()
+        let is_in_head = self.state.gate.phase() == GatePhase::Head;
+        !(self.is_closing || is_in_head || self.state.is_busy() || self.state.may_switch())
     }
 
     /// When its last request ended, or it was accepted.

@@ -28,9 +28,10 @@ use super::{
 /// Requests on one HTTP/2 connection at a time.
 const MAX_STREAMS: u32 = 256;
 
-/// Bytes that a client may send ahead, on a request and on a connection.
-const STREAM_WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Bytes that a client may send ahead, on a request and on a connection. The second times `limits.connections` bounds what
+/// the bodies of all requests hold, those that wait for their turn too.
+const STREAM_WINDOW: u32 = 64 * 1024;
+const CONNECTION_WINDOW: u32 = 256 * 1024;
 
 /// Bytes of a response that wait for an HTTP/2 connection's socket.
 const STREAM_BUFFER: usize = 32 * 1024;

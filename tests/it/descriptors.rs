@@ -5,7 +5,7 @@ use std::{sync::Arc, thread, time::Duration};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
 use crate::support::{
-    client::Client,
+    client::{Client, exchange},
     patience::{Gate, heavy, until},
     setup::Setup,
     sidecar::Sidecar,
@@ -117,4 +117,38 @@ fn an_upstream_that_answers_early_and_stays_leaves_no_socket() {
     });
     assert_eq!(sidecar.get("/").text(), "fine");
     gate.open();
+}
+
+/// Runs a command with this hard limit of descriptors, and a lower soft one.
+fn limited(soft: usize, hard: usize) -> [String; 4] {
+    let script = format!("ulimit -Sn {soft}; ulimit -Hn {hard}; exec \"$@\"");
+    ["sh", "-c", &script, "sh"].map(str::to_owned)
+}
+
+fn start_limited(setup: Setup, soft: usize, hard: usize) -> Sidecar {
+    let wrapper = limited(soft, hard);
+    let wrapper: Vec<&str> = wrapper.iter().map(String::as_str).collect();
+    setup.start_through(&wrapper)
+}
+
+#[test]
+fn idle_clients_leave_descriptors_for_token_requests_and_probes() {
+    let _alone = heavy();
+    let upstream = Upstream::answering(|_| ok("fine"));
+    let tokens = TokenEndpoint::issuing("token-1");
+    let sidecar = start_limited(Setup::new(&tokens, upstream.origin()), 256, 256);
+    let written = sidecar.written();
+    assert!(written.contains("[limits] connections"), "{written}");
+    let clients = |address| -> Vec<Client> { (0..300).map(|_| Client::connect(address)).collect() };
+    let idle = [clients(sidecar.address()), clients(sidecar.admin_address())];
+    assert_eq!(sidecar.admin("/livez").status, 200);
+    let renew =
+        "POST /api/providers/api/refresh HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n";
+    let renewed = exchange(sidecar.admin_address(), renew);
+    assert_eq!(renewed.status, 200, "{}", renewed.text());
+    assert_eq!(sidecar.get("/").text(), "fine");
+    assert!(open_descriptors(&sidecar) < 256 - 32);
+    assert!(!sidecar.written().contains("cannot accept connections"));
+    drop(idle);
+    sidecar.stop();
 }

@@ -5,6 +5,7 @@ use std::{sync::Arc, thread};
 use crate::support::{
     authorization_server::{AuthorizationServer, Dialect},
     client::{A_WHILE, Client},
+    frames::{FrameClient, kind},
     home::Home,
     patience::Gate,
     setup::Setup,
@@ -81,5 +82,25 @@ fn the_soft_limit_of_descriptors_is_raised_and_few_of_them_are_named() {
         "{}",
         sidecar.written()
     );
+    sidecar.stop();
+}
+
+#[test]
+fn an_idle_http2_connection_is_told_to_go_away_for_the_next() {
+    let upstream = Upstream::answering(|_| ok("fine"));
+    let tokens = TokenEndpoint::issuing("token-1");
+    let sidecar = Setup::new(&tokens, upstream.origin())
+        .tables("[limits]\nconnections = 1\n[runtime]\nworkers = 1\n")
+        .start_ready();
+    let mut first = FrameClient::connect(sidecar.address(), 65_535);
+    first.get(1, "/");
+    first.read_until("a response", |frame| {
+        frame.stream == 1 && frame.flags & 1 != 0
+    });
+    let mut next = Client::connect(sidecar.address());
+    next.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let frames = first.read_to_end("the end of an idle connection");
+    assert!(frames.iter().any(|frame| frame.kind == kind::GOAWAY));
+    assert_eq!(next.answer().text(), "fine");
     sidecar.stop();
 }

@@ -145,6 +145,25 @@ fn while_it_waits_for_a_token() {
 }
 
 #[test]
+fn while_it_waits_for_its_turn() {
+    for leaving in WAYS {
+        let upstream = silent(false);
+        let sidecar = Setup::new(&TokenEndpoint::issuing("token-1"), upstream.origin())
+            .tables("[limits]\nrequests = 1")
+            .log("level = \"info\"")
+            .start_ready();
+        let mut first = Client::connect(sidecar.address());
+        first.send("GET /first HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        upstream.wait_for(1);
+        let client = Waiting::send(leaving, &sidecar, false);
+        std::thread::sleep(crate::support::client::A_WHILE);
+        let _open = client.leave(leaving);
+        assert_logged(&sidecar, 499);
+        assert_eq!(upstream.count(), 1, "{leaving:?}");
+    }
+}
+
+#[test]
 fn while_it_waits_for_a_connection() {
     for leaving in WAYS {
         // Takes the connection, and never a TLS handshake.

@@ -206,6 +206,22 @@ fn settings_whose_answers_nobody_reads() {
 }
 
 #[test]
+fn settings_that_change_the_windows_of_many_streams_thousands_of_times() {
+    assert_served_under(false, |client, round| {
+        if round == 0 {
+            let streams = (0..STREAMS_AT_ONCE).map(|number| 2 * number + 1);
+            let open = streams
+                .map(|stream| frame(kind::HEADERS, flag::END_HEADERS, stream, &get_block("/")));
+            return client.send_bytes(&open.collect::<Vec<_>>().concat());
+        }
+        // SETTINGS_INITIAL_WINDOW_SIZE, as often as one frame has room for.
+        let entry = |number: u32| [&[0, 4], &(WINDOW + number % 2).to_be_bytes()[..]].concat();
+        let entries: Vec<u8> = (0..2_700).flat_map(entry).collect();
+        client.send_bytes(&frame(kind::SETTINGS, 0, 0, &entries).repeat(10))
+    });
+}
+
+#[test]
 fn windows_that_open_by_a_byte() {
     assert_served_under(false, |client, _| {
         client.send_bytes(&frame(kind::WINDOW_UPDATE, 0, 0, &[0, 0, 0, 1]).repeat(1000))

@@ -6,7 +6,7 @@ use rustix::process::Signal;
 
 use crate::support::{
     authorization_server::{AuthorizationServer, Dialect},
-    client::{Client, exchange, get},
+    client::{A_WHILE, Client, exchange, get},
     home::Home,
     patience::{Gate, PATIENCE, until, until_within},
     ports,
@@ -434,4 +434,28 @@ fn a_login_stays_when_its_provider_does() {
     server.assert_no_token_was_spent_twice();
     sidecar.signal(Signal::TERM);
     assert!(sidecar.wait().success());
+}
+
+#[test]
+fn the_number_of_connections_changes_with_a_reload() {
+    let upstream = Upstream::answering(|_| ok("fine"));
+    let tokens = TokenEndpoint::issuing("token-1");
+    let setup = Setup::new(&tokens, upstream.origin()).tables("[limits]\nconnections = 3\n");
+    let mut world = World::start(setup);
+    let address = world.sidecar.address();
+    let slow = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n";
+    // None of them is idle.
+    let mut clients: Vec<Client> = (0..3).map(|_| Client::connect(address)).collect();
+    clients.iter_mut().for_each(|client| client.send(slow));
+    let mut next = Client::connect(address);
+    next.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    std::thread::sleep(A_WHILE);
+    assert_eq!(upstream.count(), 0, "more connections than allowed");
+    world.change("connections = 3", "connections = 4");
+    world.reload_ok();
+    assert_eq!(next.answer().text(), "fine");
+    for client in &mut clients {
+        client.send("hello");
+        assert_eq!(client.answer().text(), "fine");
+    }
 }

@@ -159,6 +159,19 @@ impl Setup {
         sidecar::start(&file, self.admin, &environment, self.folder)
     }
 
+    /// Starts the sidecar through `wrapper`, whose last arguments the command becomes, and waits until it is ready.
+    #[track_caller]
+    pub fn start_through(self, wrapper: &[&str]) -> Sidecar {
+        let (file, environment) = self.write();
+        let mut command = sidecar::command(&["run", "-c", file.to_str().expect("letters")]);
+        command
+            .env("HOME", self.folder.path())
+            .envs(environment.iter().cloned());
+        let sidecar = sidecar::serving(&mut sidecar::wrapped(&command, wrapper), self.admin);
+        sidecar.wait_until_ready();
+        sidecar
+    }
+
     /// Starts the sidecar and waits until it is ready.
     #[track_caller]
     pub fn start_ready(self) -> Sidecar {
