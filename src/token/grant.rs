@@ -9,6 +9,7 @@ mod blocking;
 mod life;
 mod locked;
 mod login;
+mod next_record;
 mod state;
 
 use std::{

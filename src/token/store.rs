@@ -69,6 +69,13 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
 
 /// The exclusive right to change one record. Dropping it releases the lock.
 pub trait Lock: fmt::Debug + Send {
+    /// Returns whether the lock is on the record that the store's path leads to.
+    ///
+    /// It is not after the folder was removed, or another one was mounted over it.
+    fn is_current(&self) -> bool {
+        true
+    }
+
     /// Proves that a record can be written, and reserves the room for it.
     ///
     /// # Errors

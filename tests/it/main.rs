@@ -46,6 +46,7 @@ mod logins;
 mod refresh_tokens;
 mod shared_store;
 mod store;
+mod store_put_back;
 
 // A request's way in: what is taken, by which route, and by whom.
 mod admission;

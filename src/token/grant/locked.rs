@@ -7,7 +7,7 @@ use tokio::sync::MutexGuard;
 use super::{
     binding::{client_digest, new_login_id},
     blocking::run_blocking,
-    life::times_after,
+    next_record::{next_generation, next_record, taken_with},
     state::{GrantContext, GrantState},
 };
 use crate::{
@@ -94,8 +94,17 @@ impl<'a> LockedGrant<'a> {
         let stored = self.context.load_record().await?;
         let before = login_id(self.state.record.as_ref());
         // A missing record was lost, not ended: a logout leaves one behind. Ours replaces it.
-        if stored != self.state.stored && stored.is_some() {
-            self.state.record.clone_from(&stored);
+        if stored != self.state.stored
+            && let Some(theirs) = &stored
+        {
+            if self.state.was_put_back(theirs) {
+                tracing::error!(
+                    provider = %self.context.provider.name,
+                    "store.put_back: the stored record is an earlier one, whose refresh token is spent; the newer one is written again"
+                );
+            } else {
+                self.state.record.clone_from(&stored);
+            }
         }
         self.state.stored = stored;
 
@@ -108,10 +117,11 @@ impl<'a> LockedGrant<'a> {
         {
             self.state.record = Some(Record {
                 refresh_token: Some(refresh_token),
-                taken: self.taken_with(Some(&digest)),
+                taken: taken_with(self.state.record.as_ref(), Some(&digest)),
                 configured: Some(digest),
                 client: Some(client_digest(&self.context.provider)),
                 login: Some(new_login_id()),
+                generation: next_generation(self.state.record.as_ref()),
                 ..Record::default()
             });
         }
@@ -174,7 +184,7 @@ impl<'a> LockedGrant<'a> {
     /// # Errors
     /// The store cannot take one: then no refresh token or code may be spent.
     pub(in crate::token) async fn reserve(&mut self) -> Result<(), StoreError> {
-        self.with_lock(|lock| lock.reserve()).await
+        self.change(|lock| lock.reserve()).await
     }
 
     /// Writes what a token response brought: to a refresh if `refreshed`, else to a login.
@@ -188,8 +198,12 @@ impl<'a> LockedGrant<'a> {
         issued: &Issued,
         refreshed: bool,
     ) -> Result<(), StoreError> {
-        self.state.record = Some(self.next_record(issued, refreshed));
-        self.context.show_login(&self.state);
+        self.put_in_use(next_record(
+            self.context,
+            self.state.record.as_ref(),
+            issued,
+            refreshed,
+        ));
         self.save().await
     }
 
@@ -201,13 +215,25 @@ impl<'a> LockedGrant<'a> {
         &mut self,
         refresh_token: &Secret,
     ) -> Result<(), StoreError> {
-        if let Some(record) = &mut self.state.record {
+        if let Some(mut record) = self.state.record.clone() {
             record.refresh_token = Some(refresh_token.clone());
+            record.generation += 1;
             record.times.refreshed_at = Some(millis_since_1970(self.context.clock.wall()));
             record.times.refresh_expires_at = None;
+            self.put_in_use(record);
         }
-        self.context.show_login(&self.state);
         self.save().await
+    }
+
+    /// Puts a record with a new refresh token in use. The one before it is spent.
+    fn put_in_use(&mut self, next: Record) {
+        let token = |record: &Record| record.refresh_token.clone();
+        let before = self.state.record.as_ref().and_then(token);
+        self.state
+            .spent
+            .record(before.as_ref(), next.refresh_token.as_ref());
+        self.state.record = Some(next);
+        self.context.show_login(&self.state);
     }
 
     /// Writes that the authorization server refused the refresh token for good.
@@ -265,6 +291,7 @@ impl<'a> LockedGrant<'a> {
         self.write(Record {
             configured,
             taken,
+            generation: next_generation(self.state.record.as_ref()),
             ..Record::default()
         })
         .await?;
@@ -291,57 +318,38 @@ impl<'a> LockedGrant<'a> {
         self.state.is_unsaved()
     }
 
-    /// Returns the record after a token response.
-    ///
-    /// A refresh response without a refresh token keeps the old one (RFC 6749 section 6).
-    fn next_record(&self, issued: &Issued, refreshed: bool) -> Record {
-        let before = self.state.record.as_ref().filter(|_| refreshed);
-        let old_refresh_token = || before.and_then(|record| record.refresh_token.clone());
-        let configured = match before {
-            // The configured one may have changed since, but this login derives from the one before.
-            Some(record) => record.configured.clone(),
-            None => self
-                .context
-                .configured_refresh_token()
-                .map(|(_, digest)| digest),
-        };
-        let mut access = self.context.stored_access_token(issued);
-        let old_base = || before?.access.as_ref()?.api_base.clone();
-        access.api_base = issued.context.base.clone().or_else(old_base);
-        let mut captured = before.map_or_else(BTreeMap::new, |record| record.captured.clone());
-        captured.extend(issued.context.captured.clone());
-        let times = before.map(|record| &record.times);
-        Record {
-            refresh_token: issued.refresh_token.clone().or_else(old_refresh_token),
-            refused: false,
-            taken: self.taken_with(configured.as_deref()),
-            configured,
-            client: Some(client_digest(&self.context.provider)),
-            // The records of early versions had no name: they get one here.
-            login: before
-                .and_then(|record| record.login.clone())
-                .or_else(|| Some(new_login_id())),
-            times: times_after(issued, access.requested_at_wall, times),
-            access: Some(access),
-            captured,
-        }
-    }
-
-    fn taken_with(&self, configured: Option<&str>) -> Vec<String> {
-        match &self.state.record {
-            Some(record) => record.taken_with(configured),
-            None => Record::default().taken_with(configured),
-        }
-    }
-
     /// Writes `record`, and puts it in use once it is written.
     async fn write(&mut self, record: Record) -> Result<(), StoreError> {
         let written = record.clone();
-        self.with_lock(move |lock| lock.save(&written)).await?;
+        self.change(move |lock| lock.save(&written)).await?;
         self.state.stored = Some(record.clone());
         self.state.record = Some(record);
         self.context.show_login(&self.state);
         Ok(())
+    }
+
+    /// Changes the record under the lock, which is acquired anew if its folder is no longer the store's.
+    ///
+    /// The check is a part of the work: after a token response, nothing may come before the record is written.
+    async fn change(
+        &mut self,
+        work: impl Fn(&mut dyn Lock) -> Result<(), StoreError> + Clone + Send + 'static,
+    ) -> Result<(), StoreError> {
+        let checked = work.clone();
+        let done = self.with_lock(move |lock| match lock.is_current() {
+            true => checked(lock).map(|()| true),
+            false => Ok(false),
+        });
+        if done.await? {
+            return Ok(());
+        }
+        tracing::warn!(
+            provider = %self.context.provider.name,
+            "store.replaced: the folder was removed, or another one is mounted over it; the login is written there"
+        );
+        self.state.lock = None;
+        self.acquire_lock().await?;
+        self.with_lock(work).await
     }
 
     async fn with_lock<T: Send + 'static>(

@@ -1,6 +1,7 @@
 //! The record of one provider's grant, and its bindings to the configuration.
 
 use std::{
+    collections::VecDeque,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -37,6 +38,9 @@ const MIN_LOCK_TIMEOUT: Duration = Duration::from_secs(30);
 /// The time that the disk may take beside a token request and its repetition.
 const DISK_ALLOWANCE: Duration = Duration::from_secs(10);
 
+/// The spent refresh tokens that are remembered.
+const MAX_SPENT: usize = 256;
+
 /// The record of a grant in memory and in the store.
 #[derive(Default)]
 pub(super) struct GrantState {
@@ -46,12 +50,51 @@ pub(super) struct GrantState {
     pub(super) stored: Option<Record>,
     /// The store's lock. It outlives a [`super::LockedGrant`] only while the two records differ.
     pub(super) lock: Option<Box<dyn Lock>>,
+    /// The refresh tokens that this process has spent and replaced.
+    pub(super) spent: SpentTokens,
 }
 
 impl GrantState {
     /// Returns whether the record in use is not in the store.
     pub(super) fn is_unsaved(&self) -> bool {
         self.record != self.stored
+    }
+
+    /// Returns whether a stored record is an earlier one than ours, as after a backup was restored.
+    pub(super) fn was_put_back(&self, theirs: &Record) -> bool {
+        let is_spent = |token: &Secret| self.spent.contains(token);
+        let is_earlier = |ours: &Record| {
+            ours.login.is_some()
+                && ours.login == theirs.login
+                && theirs.generation < ours.generation
+        };
+        self.record.as_ref().is_some_and(is_earlier)
+            || theirs.refresh_token.as_ref().is_some_and(is_spent)
+    }
+}
+
+/// The digests of refresh tokens that were replaced by others, the last ones of this process.
+///
+/// Many authorization servers end the login when such a token is sent again (RFC 9700 §4.14.2).
+#[derive(Default)]
+pub(super) struct SpentTokens(VecDeque<String>);
+
+impl SpentTokens {
+    /// Remembers `before`, if `after` replaces it by another token.
+    pub(super) fn record(&mut self, before: Option<&Secret>, after: Option<&Secret>) {
+        let Some(before) = before.filter(|before| after.is_some_and(|after| after != *before))
+        else {
+            return;
+        };
+        if self.0.len() == MAX_SPENT {
+            self.0.pop_front();
+        }
+        self.0.push_back(before.digest());
+    }
+
+    /// Returns whether a token was spent by this process.
+    pub(super) fn contains(&self, token: &Secret) -> bool {
+        !self.0.is_empty() && self.0.contains(&token.digest())
     }
 }
 

@@ -95,6 +95,11 @@ pub enum FileError {
         "it is encrypted, and no encryption_key is configured; set `encryption_key` in [store]"
     )]
     Encrypted,
+    /// It is plain, in a folder whose records are all encrypted.
+    #[error(
+        "it is not encrypted, although all records of this folder are: another program may have written it; remove it and log in again, or remove the file .sealed in the folder to have all its records encrypted at the next start"
+    )]
+    NotSealed,
     /// It does not decrypt with the configured key.
     #[error(
         "it is encrypted with another encryption_key, or was changed since; restore that key, or remove the file and log in again"

@@ -10,6 +10,7 @@
 //! Every file has mode 0600 in a folder of mode 0700. Files with other modes or owners are rejected.
 
 mod folder;
+mod mark;
 
 use std::{
     fmt,
@@ -23,7 +24,7 @@ use std::{
 use rustix::fs::FlockOperation;
 
 use self::folder::Folder;
-use super::{Lock, Record, Store, StoreError, seal::Seal};
+use super::{FileError, Lock, Record, Store, StoreError, seal::Seal};
 use crate::secret::Secret;
 
 /// The room that is reserved for a record, in bytes: more than any accepted token response needs.
@@ -40,11 +41,13 @@ pub(super) struct FileStore {
 
 impl FileStore {
     pub(super) fn open(path: &Path, key: Option<&Secret>) -> Result<Self, StoreError> {
-        Folder::open(path)?;
-        Ok(Self {
+        let folder = Folder::open(path)?;
+        let store = Self {
             path: path.to_owned(),
             seal: Arc::new(Seal::new(key)),
-        })
+        };
+        store.seal_folder(&folder)?;
+        Ok(store)
     }
 }
 
@@ -58,14 +61,7 @@ impl Store for FileStore {
     fn load(&self, provider: &str) -> Result<Option<Record>, StoreError> {
         let names = FileNames::new(provider)?;
         let folder = Folder::open(&self.path)?;
-        let Some(json) = folder.read(&names.record)? else {
-            return Ok(None);
-        };
-        let record = self.seal.read(&json, provider);
-        record.map(Some).map_err(|error| StoreError::File {
-            path: folder.path(&names.record),
-            error,
-        })
+        folder.read_record(&names.record, provider, &self.seal)
     }
 
     fn try_lock(&self, provider: &str) -> Result<Option<Box<dyn Lock>>, StoreError> {
@@ -89,7 +85,7 @@ impl Store for FileStore {
                     seal: self.seal.clone(),
                     reserved: None,
                     pending: None,
-                    _file: file,
+                    file,
                 };
                 lock.recover()?;
                 return Ok(Some(Box::new(lock)));
@@ -137,7 +133,7 @@ struct RecordLock {
     reserved: Option<File>,
     /// A written record that could not be renamed yet. It may be the only copy.
     pending: Option<PendingRecord>,
-    _file: File,
+    file: File,
 }
 
 /// A record that is whole in its file, which still has another name.
@@ -169,9 +165,19 @@ impl RecordLock {
     }
 
     /// Returns whether the file of that name holds a record. A reserved file that was never filled does not.
+    ///
+    /// # Errors
+    /// It is whole, but cannot be read: it may hold the successor of a spent refresh token.
     fn holds_record(&self, name: &str) -> Result<bool, StoreError> {
-        let json = self.folder.read(name)?;
-        Ok(json.is_some_and(|json| self.seal.read(&json, &self.provider).is_ok()))
+        match self.folder.read_record(name, &self.provider, &self.seal) {
+            Ok(record) => Ok(record.is_some()),
+            // Its end was never written.
+            Err(StoreError::File {
+                error: FileError::Corrupt(_),
+                ..
+            }) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     /// Returns the name of the file to write to, never that of a pending record.
@@ -255,6 +261,15 @@ impl RecordLock {
 }
 
 impl Lock for RecordLock {
+    fn is_current(&self) -> bool {
+        let named = Folder::open(self.folder.root());
+        named.is_ok_and(|named| named.is_same(&self.folder))
+            && matches!(
+                self.folder.is_current(&self.names.lock, &self.file),
+                Ok(true)
+            )
+    }
+
     fn reserve(&mut self) -> Result<(), StoreError> {
         if self.reserved.is_none() {
             let reserved = self.folder.create(self.reserved_name())?;

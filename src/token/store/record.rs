@@ -42,6 +42,10 @@ pub struct Record {
     ///
     /// Absent after a logout, and in records of early versions.
     pub login: Option<String>,
+    /// The number of refresh tokens that this and earlier logins had. Of two records of one login, the higher is newer.
+    ///
+    /// 0 in records of early versions.
+    pub generation: u64,
     /// The last access token, unless an upstream refused it.
     pub access: Option<StoredAccessToken>,
     /// The values that the login captured, by the names of their variables.
@@ -141,6 +145,7 @@ impl Record {
             taken: &self.taken,
             client: self.client.as_deref(),
             login: self.login.as_deref(),
+            generation: self.generation,
             access: self.access.as_ref().map(|access| WrittenAccess {
                 token: access.token.expose(),
                 settings: &access.settings,
@@ -211,6 +216,7 @@ impl Record {
             taken: read.taken,
             client: read.client,
             login: read.login,
+            generation: read.generation,
             access: read.access.map(|access| StoredAccessToken {
                 token: Secret::new(access.token),
                 settings: access.settings,
@@ -325,6 +331,7 @@ struct WrittenRecord<'a> {
     taken: &'a [String],
     client: Option<&'a str>,
     login: Option<&'a str>,
+    generation: u64,
     access: Option<WrittenAccess<'a>>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     captured: &'a BTreeMap<String, String>,
@@ -357,6 +364,8 @@ struct ReadRecord {
     taken: Vec<String>,
     client: Option<String>,
     login: Option<String>,
+    #[serde(default)]
+    generation: u64,
     access: Option<ReadAccess>,
     #[serde(default)]
     captured: BTreeMap<String, String>,

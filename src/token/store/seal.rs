@@ -50,12 +50,22 @@ struct Keys {
 impl Seal {
     /// Creates a seal with keys derived from `secret`, if there is one.
     ///
-    /// A seal with keys still reads plain records; they are encrypted when they are next written.
+    /// A seal with keys still reads plain records. The folder's mark tells whether there may be any.
     pub(super) fn new(secret: Option<&Secret>) -> Self {
         Self(secret.map(|secret| Keys {
             current: hkdf_key(secret),
             sha256: sha256_key(secret),
         }))
+    }
+
+    /// Returns whether records are encrypted.
+    pub(super) fn has_key(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Returns whether the bytes of a file are those of an encrypted record.
+    pub(super) fn is_sealed(json: &[u8]) -> bool {
+        serde_json::from_slice::<Envelope>(json).is_ok()
     }
 
     /// Encodes a record as the bytes of a file.

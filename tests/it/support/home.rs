@@ -31,6 +31,7 @@ pub struct Home {
     by_default: bool,
     admin: SocketAddr,
     admin_lines: String,
+    store_lines: String,
     providers: String,
     routes: Vec<Route>,
     log: String,
@@ -62,6 +63,7 @@ impl Home {
             by_default: false,
             admin,
             admin_lines: String::new(),
+            store_lines: String::new(),
             providers: String::new(),
             routes: Vec::new(),
             log: "level = \"debug\"\nformat = \"text\"\n".into(),
@@ -119,6 +121,12 @@ impl Home {
         self
     }
 
+    /// Encrypts its store.
+    pub fn encrypted(mut self, key: &str) -> Self {
+        self.store_lines = "encryption_key = { env = \"STORE_KEY\" }\n".into();
+        self.environment("STORE_KEY", key)
+    }
+
     /// Keeps nothing.
     pub fn in_memory(mut self) -> Self {
         self.kind = "memory";
@@ -172,6 +180,7 @@ impl Home {
             by_default: self.by_default,
             admin: ports::unused(),
             admin_lines: self.admin_lines.clone(),
+            store_lines: self.store_lines.clone(),
             providers: self.providers.clone(),
             routes: self
                 .routes
@@ -261,8 +270,8 @@ impl Home {
             format!("path = \"{}\"\n", self.store.display())
         };
         let mut text = format!(
-            "[admin]\nlisten = \"{}\"\n{}\n\n[store]\nkind = \"{}\"\n{path}\n[log]\n{}\n{}",
-            self.admin, self.admin_lines, self.kind, self.log, self.providers
+            "[admin]\nlisten = \"{}\"\n{}\n\n[store]\nkind = \"{}\"\n{path}{}\n[log]\n{}\n{}",
+            self.admin, self.admin_lines, self.kind, self.store_lines, self.log, self.providers
         );
         for Route {
             name,

@@ -1,6 +1,7 @@
 //! The open folder of a store. Its files are found by descriptor, whatever happens to its path.
 
 use std::{
+    collections::BTreeSet,
     fs::{self, DirBuilder, File, Metadata},
     io::{self, Read},
     os::unix::fs::{DirBuilderExt, MetadataExt},
@@ -54,6 +55,34 @@ impl Folder {
                 file,
             }),
         }
+    }
+
+    /// Returns the path of the folder.
+    pub(super) fn root(&self) -> &Path {
+        &self.path
+    }
+
+    /// Returns whether both are the same folder, whatever its path leads to now.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let identity = |folder: &Self| {
+            let about = folder.file.metadata().ok()?;
+            Some((about.dev(), about.ino()))
+        };
+        identity(self).is_some_and(|ours| identity(other) == Some(ours))
+    }
+
+    /// Returns the names of the providers that have a record.
+    pub(super) fn providers(&self) -> Result<Vec<String>, StoreError> {
+        let mut providers = BTreeSet::new();
+        let files = fs::read_dir(&self.path).map_err(self.io_error("cannot read", ""))?;
+        for file in files {
+            let file = file.map_err(self.io_error("cannot read", ""))?;
+            let name = file.file_name();
+            let name = name.to_str().unwrap_or_default();
+            let name = name.strip_suffix(".new").unwrap_or(name);
+            providers.extend(name.strip_suffix(".json").map(str::to_owned));
+        }
+        Ok(providers.into_iter().collect())
     }
 
     /// Returns the path of a file in the folder.

@@ -426,7 +426,7 @@ fn a_sealed_record_survives_a_process_that_is_killed_while_it_writes() {
     assert_eq!(
         sealed.load("a").unwrap(),
         Some(record("r1")),
-        "a plain one is read"
+        "a plain one is encrypted at the first start with a key"
     );
     sealed
         .try_lock("a")
@@ -442,11 +442,15 @@ fn a_sealed_record_survives_a_process_that_is_killed_while_it_writes() {
     assert!(matches!(refused(&world), FileError::Encrypted));
 
     fs::rename(world.path("a.json"), world.path("a.json.new")).unwrap();
-    drop(world.lock());
-    assert!(
-        world.path("a.json.new").exists(),
-        "who has no key leaves it"
-    );
+    let refused = world.store.try_lock("a").unwrap_err();
+    assert!(matches!(
+        refused,
+        StoreError::File {
+            error: FileError::Encrypted,
+            ..
+        }
+    ));
+    assert!(world.path("a.json.new").exists());
     drop(sealed.try_lock("a").unwrap().unwrap());
     assert_eq!(sealed.load("a").unwrap(), Some(record("canary")));
 }

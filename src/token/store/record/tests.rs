@@ -14,6 +14,7 @@ fn record() -> Record {
         taken: vec!["c0ffee".into()],
         client: Some("c1".into()),
         login: Some("ab12".into()),
+        generation: 7,
         access: Some(StoredAccessToken {
             token: Secret::new("access"),
             settings: "feed".into(),
@@ -41,7 +42,7 @@ fn the_format_is_what_the_documentation_shows() {
     let value: serde_json::Value = serde_json::from_slice(&written).unwrap();
     let expected = serde_json::json!({
         "version": 1, "provider": "happeo", "refresh_token": CANARY, "refused": false, "configured": "c0ffee", "login": "ab12",
-        "taken": ["c0ffee"], "client": "c1",
+        "taken": ["c0ffee"], "client": "c1", "generation": 7,
         "access": {
             "token": "access", "settings": "feed",
             "asked_at_ms": 1_700_000_000_000u64, "asked_at_boot_ms": 5_000_000, "lifetime_ms": 3_600_000,
@@ -236,12 +237,12 @@ proptest! {
         login in prop::option::of("[0-9a-f]{16}"), taken in prop::collection::vec("[0-9a-f]{64}", 0..16),
         client in prop::option::of("[0-9a-f]{64}"),
         access in prop::option::of(("[ -~]{1,40}", "[0-9a-f]{64}", any::<u64>(), any::<u64>(), any::<Option<u64>>())),
-        captured in prop::collection::btree_map("\\PC{1,20}", "\\PC{0,200}", 0..4)
+        captured in prop::collection::btree_map("\\PC{1,20}", "\\PC{0,200}", 0..4), generation: u64
     ) {
         let access = access.map(|(token, settings, requested_at_wall, requested_at_boot, lifetime)| StoredAccessToken {
             token: Secret::new(token), settings, requested_at_wall, requested_at_boot, lifetime, api_base: None
         });
-        let record = Record { refresh_token: refresh_token.map(Secret::new), refused, configured, taken, client, login, access, captured, times: LoginTimes::default() };
+        let record = Record { refresh_token: refresh_token.map(Secret::new), refused, configured, taken, client, login, generation, access, captured, times: LoginTimes::default() };
         let written = record.to_json("happeo");
         prop_assert_eq!(Record::parse(&written, "happeo").unwrap(), record);
     }
