@@ -33,8 +33,7 @@ mod value;
 mod variables;
 
 use std::{
-    fs,
-    io::{self, Read},
+    io,
     path::{Path, PathBuf},
     rc::Rc,
     sync::Arc,
@@ -52,6 +51,7 @@ use crate::{
     admin::Admin,
     oauth::provider::Provider,
     proxy::route::Route,
+    regular_file,
     server::limits::{Drain, Limits},
     telemetry::LogSettings,
     token::store::StoreLocation,
@@ -268,14 +268,10 @@ fn unreadable(file: &str, error: &FileError) -> Report {
 
 /// Reads the file into memory that is zeroed when it is dropped.
 fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
-    let mut bytes = Zeroizing::new(Vec::new());
-    fs::File::open(path)?
-        .take(MAX_FILE_BYTES + 1)
-        .read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        return Err(FileError::TooLarge);
-    }
-    Ok(bytes)
+    regular_file::read(path, MAX_FILE_BYTES).map_err(|error| match error.kind() {
+        io::ErrorKind::FileTooLarge => FileError::TooLarge,
+        _ => FileError::Io(error),
+    })
 }
 
 fn parse_file(

@@ -4,6 +4,7 @@
 //!
 //! | module | owns |
 //! | --- | --- |
+//! | [`regular_file`] | files that are read without waiting for a pipe's writer |
 //! | [`secret`] | secrets: redacted in `Debug`, compared in constant time, reloaded from files |
 //! | [`clock`] | time, which tests control |
 //! | [`telemetry`] | log, access log and metrics |
@@ -55,6 +56,8 @@
 
 #[cfg(test)]
 extern crate self as bearward;
+
+pub mod regular_file;
 
 pub mod clock;
 pub mod secret;

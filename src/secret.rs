@@ -11,6 +11,8 @@ use subtle::ConstantTimeEq;
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
+use crate::regular_file;
+
 /// The largest secret file that is read, in bytes.
 const MAX_FILE_SIZE: u64 = 64 * 1024;
 
@@ -84,7 +86,7 @@ impl LiveSecret {
     /// Reads the secret in the file at `path`, without the blanks around it.
     ///
     /// # Errors
-    /// The file cannot be read, is larger than 64 KiB, is not UTF-8, or holds nothing.
+    /// The file cannot be read, is no regular file, is larger than 64 KiB, is not UTF-8, or holds nothing.
     pub fn file(path: impl Into<PathBuf>) -> io::Result<Self> {
         Self::read(path.into(), None)
     }
@@ -165,19 +167,12 @@ pub fn trimmed(text: &str) -> &str {
 }
 
 fn read_file(path: &Path, pointer: Option<&str>) -> io::Result<Secret> {
-    use io::Read;
-    let mut text = Zeroizing::new(String::new());
-    let file = std::fs::File::open(path)?;
-    file.take(MAX_FILE_SIZE + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > MAX_FILE_SIZE {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "larger than 64 KiB",
-        ));
-    }
+    let bytes = regular_file::read(path, MAX_FILE_SIZE)?;
+    let text = std::str::from_utf8(&bytes)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "it is not UTF-8"))?;
     let value = match pointer {
-        Some(pointer) => member(trimmed(&text), pointer)?,
-        None => Secret::new(trimmed(&text)),
+        Some(pointer) => member(trimmed(text), pointer)?,
+        None => Secret::new(trimmed(text)),
     };
     if value.expose().is_empty() {
         return Err(io::Error::new(
@@ -246,5 +241,18 @@ mod tests {
         std::fs::write(&path, "").unwrap();
         assert!(live.reload().is_err());
         assert_eq!(live.current().expose(), "one");
+    }
+
+    #[test]
+    fn a_file_that_becomes_a_pipe_keeps_the_current_value_and_waits_for_no_writer() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("secret");
+        std::fs::write(&path, "one").unwrap();
+        let live = LiveSecret::file(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR).unwrap();
+        assert!(live.reload().is_err());
+        assert_eq!(live.current().expose(), "one");
+        assert!(LiveSecret::file(&path).is_err());
     }
 }

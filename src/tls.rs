@@ -17,6 +17,10 @@ pub use self::{
     certificate_fault::CertificateFault,
     client_certificate::{ClientCertificate, ClientCertificateError},
 };
+use crate::regular_file;
+
+/// The largest file with certificates that is read, in bytes.
+const MAX_PEM_SIZE: u64 = 4 * 1024 * 1024;
 
 /// The certificate authorities that a connection trusts: the system's, and those of a PEM file.
 ///
@@ -34,7 +38,7 @@ impl Trust {
     /// The file cannot be read, or holds no certificate.
     pub fn with_ca_file(path: &Path) -> io::Result<Self> {
         let invalid = |text: String| io::Error::new(io::ErrorKind::InvalidData, text);
-        let pem = std::fs::read(path)?;
+        let pem = regular_file::read(path, MAX_PEM_SIZE)?;
         let extra = CertificateDer::pem_slice_iter(&pem)
             .collect::<Result<Vec<_>, _>>()
             .map_err(|error| invalid(format!("not PEM: {error}")))?;
@@ -115,7 +119,7 @@ fn configure(
 /// # Errors
 /// The file cannot be read, or holds no certificate.
 pub fn read_certificate(path: &Path) -> io::Result<Vec<u8>> {
-    let pem = std::fs::read(path)?;
+    let pem = regular_file::read(path, MAX_PEM_SIZE)?;
     let none = || io::Error::new(io::ErrorKind::InvalidData, "holds no certificate");
     let certificate = CertificateDer::pem_slice_iter(&pem)
         .next()

@@ -1,17 +1,16 @@
 //! Watches the files of a configuration for changed contents.
 
 use std::{
-    fs::File,
     io,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use sha2::{Digest, Sha256};
-use tokio::{
-    task::{JoinHandle, spawn_blocking},
-    time::{sleep, timeout},
-};
+use tokio::time::sleep;
+
+use super::bounded_reading::BoundedReading;
+use crate::regular_file;
 
 /// The interval at which the files are read. Contents are compared, since that also sees a symbolic link that is swapped
 /// far above a file, as Kubernetes does.
@@ -31,8 +30,7 @@ type Contents = [u8; 32];
 pub(super) struct FileWatch {
     files: Vec<PathBuf>,
     seen: Option<Contents>,
-    /// One reading at a time: on a file system that hangs, they would pile up.
-    reading: Option<JoinHandle<Contents>>,
+    reading: BoundedReading<Contents>,
 }
 
 impl FileWatch {
@@ -41,7 +39,7 @@ impl FileWatch {
         Self {
             files,
             seen: None,
-            reading: None,
+            reading: BoundedReading::new(READ_TIMEOUT),
         }
     }
 
@@ -50,7 +48,7 @@ impl FileWatch {
         if self.files != files {
             self.files = files;
             self.seen = None;
-            self.reading = None;
+            self.reading = BoundedReading::new(READ_TIMEOUT);
         }
     }
 
@@ -78,14 +76,8 @@ impl FileWatch {
 
     /// Reads all files on a thread that may block. `None` when that takes too long.
     async fn read(&mut self) -> Option<Contents> {
-        let files = &self.files;
-        let reading = self.reading.get_or_insert_with(|| {
-            let files = files.clone();
-            spawn_blocking(move || contents(&files))
-        });
-        let contents = timeout(READ_TIMEOUT, reading).await.ok()?;
-        self.reading = None;
-        contents.ok()
+        let files = self.files.clone();
+        self.reading.run(move || contents(&files)).await
     }
 }
 
@@ -103,7 +95,7 @@ fn contents(files: &[PathBuf]) -> Contents {
 fn content(file: &Path) -> io::Result<Contents> {
     let mut digest = Sha256::new();
     io::copy(
-        &mut io::Read::take(File::open(file)?, MAX_COMPARED),
+        &mut io::Read::take(regular_file::open(file)?, MAX_COMPARED),
         &mut digest,
     )?;
     Ok(digest.finalize().into())

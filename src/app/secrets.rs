@@ -1,32 +1,38 @@
 //! Secrets that come from files: a changed one is in force within seconds.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
 use tokio::{
     task::JoinSet,
     time::{MissedTickBehavior, interval},
 };
 
+use super::bounded_reading::BoundedReading;
 use crate::{config::Config, secret::LiveSecret};
 
 /// The interval at which the files are read. They are few and small, and a comparison of contents is the one test that
 /// also sees a replaced symbolic link far above them.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(2);
 
-/// The task that reloads secrets from their files. Dropping it ends the task.
+/// The time for reading one file. A file system that hangs takes longer.
+const READ_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The tasks that reload secrets from their files, one a secret. Dropping it ends them.
 #[derive(Debug)]
 pub(super) struct SecretsWatcher {
-    _task: JoinSet<()>,
+    _tasks: JoinSet<()>,
 }
 
 impl SecretsWatcher {
     /// Watches the files of all secrets of a configuration.
     pub(super) fn start(config: &Config) -> Self {
-        let mut files = secrets(config);
-        files.retain(|secret| secret.path().is_some());
-        let mut task = JoinSet::new();
-        task.spawn(watch(files));
-        Self { _task: task }
+        let mut tasks = JoinSet::new();
+        for secret in secrets(config) {
+            if secret.path().is_some() {
+                tasks.spawn(SecretFile::new(secret).watch());
+            }
+        }
+        Self { _tasks: tasks }
     }
 }
 
@@ -49,37 +55,57 @@ fn secrets(config: &Config) -> Vec<Arc<LiveSecret>> {
     secrets.into_iter().cloned().collect()
 }
 
-async fn watch(files: Vec<Arc<LiveSecret>>) {
-    if files.is_empty() {
-        return;
+/// A secret's file that is read again and again. A file system that hangs stops its own secrets alone.
+struct SecretFile {
+    secret: Arc<LiveSecret>,
+    reading: BoundedReading<io::Result<bool>>,
+    /// The error that was logged last.
+    reported: Option<String>,
+}
+
+impl SecretFile {
+    fn new(secret: Arc<LiveSecret>) -> Self {
+        Self {
+            secret,
+            reading: BoundedReading::new(READ_TIMEOUT),
+            reported: None,
+        }
     }
-    let mut reported = HashMap::new();
-    let mut ticks = interval(RELOAD_INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        for secret in &files {
-            reload(secret, &mut reported);
+
+    async fn watch(mut self) {
+        let mut ticks = interval(RELOAD_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.reload().await;
+        }
+    }
+
+    /// Reloads the secret, and logs a change, or an error that was not logged before.
+    async fn reload(&mut self) {
+        let Some(path) = self.secret.path().map(Path::display) else {
+            return;
+        };
+        let secret = self.secret.clone();
+        let read = self.reading.run(move || secret.reload()).await;
+        match read.unwrap_or_else(|| Err(hanging())) {
+            Ok(changed) => {
+                self.reported = None;
+                if changed {
+                    tracing::info!(file = %path, "secret.changed");
+                }
+            }
+            Err(error) => {
+                let error = error.to_string();
+                if self.reported.as_ref() != Some(&error) {
+                    tracing::warn!(file = %path, error, "secret.unreadable: the one in force stays");
+                    self.reported = Some(error);
+                }
+            }
         }
     }
 }
 
-/// Reloads a secret, and logs a change, or an error that was not `reported` before.
-fn reload(secret: &LiveSecret, reported: &mut HashMap<PathBuf, String>) {
-    let Some(path) = secret.path() else { return };
-    match secret.reload() {
-        Ok(changed) => {
-            reported.remove(path);
-            if changed {
-                tracing::info!(file = %path.display(), "secret.changed");
-            }
-        }
-        Err(error) => {
-            let error = error.to_string();
-            if reported.get(path) != Some(&error) {
-                tracing::warn!(file = %path.display(), error, "secret.unreadable: the one in force stays");
-                reported.insert(path.to_owned(), error);
-            }
-        }
-    }
+fn hanging() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "its file system does not respond")
 }

@@ -14,8 +14,12 @@ use rustls::{
 };
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
 use thiserror::Error;
+use zeroize::Zeroizing;
 
-use crate::secret::{LiveSecret, Secret};
+use crate::{
+    regular_file,
+    secret::{LiveSecret, Secret},
+};
 
 /// `client_certificate`: what a client shows in a TLS handshake (RFC 8446 §4.4.2).
 #[derive(Clone, Debug, PartialEq)]
@@ -66,7 +70,8 @@ impl ClientCertificate {
     fn read(&self) -> Result<Material, ClientCertificateError> {
         // A key file that became unreadable keeps the key that was read before.
         let _ = self.key.reload();
-        let pem = std::fs::read(&self.certificate).map_err(|error| self.unreadable(&error))?;
+        let pem = regular_file::read(&self.certificate, super::MAX_PEM_SIZE)
+            .map_err(|error| self.unreadable(&error))?;
         let key = self.key.current();
         Ok(Material { pem, key })
     }
@@ -103,7 +108,7 @@ fn crypto_provider() -> CryptoProvider {
 /// The contents of a certificate's files.
 #[derive(PartialEq)]
 struct Material {
-    pem: Vec<u8>,
+    pem: Zeroizing<Vec<u8>>,
     key: Arc<Secret>,
 }
 

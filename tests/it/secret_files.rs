@@ -2,16 +2,22 @@
 
 use std::{
     os::unix::fs::symlink,
+    path::Path,
     sync::{Arc, Mutex},
 };
 
 use base64::{Engine, prelude::BASE64_STANDARD};
+use rustix::{
+    fs::{CWD, Mode, mkfifoat},
+    process::Signal,
+};
 
 use crate::support::{
     client::exchange,
     patience::{PATIENCE, lock, until, until_within},
     problem::assert_problem,
     setup::Setup,
+    sidecar::{Sidecar, run_to_end},
     token_endpoint::{TokenEndpoint, error_response, token_response},
     upstream::Upstream,
     wire::{Request, ok},
@@ -121,4 +127,115 @@ fn a_client_key_that_is_changed_is_asked_for() {
         (ask("new") == 200).then_some(())
     });
     assert_eq!(ask("old"), 401);
+}
+
+/// Replaces a file by a pipe that has no writer: opening it as a file is opened would wait for ever.
+fn become_pipe(path: &Path) {
+    let _ = std::fs::remove_file(path);
+    mkfifoat(CWD, path, Mode::RUSR | Mode::WUSR).expect("a pipe");
+}
+
+#[test]
+fn a_secret_file_that_becomes_a_pipe_stops_nothing() {
+    let tokens = TokenEndpoint::start(|_, _| token_response("token-1", 2));
+    let upstream = Upstream::answering(|_| ok("fine"));
+    let setup = Setup::new(&tokens, upstream.origin());
+    let (key, secret) = (setup.file("key", "old"), setup.file("secret", "secret"));
+    let mut sidecar = setup
+        .client(&format!(
+            "client_id = \"x\"\nclient_secret = {{ file = \"{}\" }}",
+            secret.display()
+        ))
+        .route(&format!(
+            "guard.client_key = {{ file = \"{}\" }}",
+            key.display()
+        ))
+        .start_ready();
+    let ask = |sidecar: &Sidecar, key: &str| {
+        let request = format!("GET / HTTP/1.1\r\nHost: localhost\r\nx-bearward-key: {key}\r\n\r\n");
+        exchange(sidecar.address(), request).status
+    };
+    become_pipe(&key);
+    become_pipe(&secret);
+    until_within(PATIENCE * 2, "a line about each file", || {
+        (sidecar.written().matches("secret.unreadable").count() == 2).then_some(())
+    });
+    assert!(sidecar.written().contains("not a regular file"));
+    // The secrets in force stay, tokens are refreshed, and the admin listener responds.
+    let count = tokens.count();
+    until_within(PATIENCE * 2, "a refresh", || {
+        (tokens.count() > count).then_some(())
+    });
+    assert_eq!((ask(&sidecar, "old"), ask(&sidecar, "new")), (200, 401));
+    assert_eq!(sidecar.admin("/livez").status, 200);
+    // A file in its place is read again.
+    std::fs::remove_file(&key).unwrap();
+    std::fs::write(&key, "new").unwrap();
+    until_within(PATIENCE * 2, "the new key to be taken", || {
+        (ask(&sidecar, "new") == 200).then_some(())
+    });
+    sidecar.signal(Signal::TERM);
+    assert!(sidecar.wait().success());
+}
+
+#[test]
+fn a_pipe_for_a_file_is_named_with_its_place_by_check_and_run() {
+    let tokens = TokenEndpoint::issuing("token-1");
+    let setup = Setup::new(&tokens, "http://127.0.0.1:9");
+    let pipe = setup.file("pipe", "");
+    become_pipe(&pipe);
+    let shown = pipe.display();
+    let setup = setup
+        .client(&format!(
+            "client_id = \"x\"\nclient_secret = {{ file = \"{shown}\" }}\nca_file = \"{shown}\""
+        ))
+        .route(&format!(
+            "guard.client_key = {{ file = \"{shown}\" }}\nclient_certificate = {{ cert = \"{shown}\", key = {{ file = \"{shown}\" }} }}"
+        ));
+    let (file, environment) = setup.write();
+    for command in ["check", "run"] {
+        let output = run_to_end(&[command, "-c", file.to_str().unwrap()], &environment);
+        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        for key in ["client_secret", "ca_file", "client_key"] {
+            let place = format!("{}:", file.display());
+            let named = |line: &str| {
+                line.starts_with(&place)
+                    && line.contains(&format!("`{key}`"))
+                    && line.contains("not a regular file")
+            };
+            assert!(text.lines().any(named), "{key}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_configuration_file_that_is_a_pipe_is_an_error_and_a_reload_of_one_changes_nothing() {
+    let tokens = TokenEndpoint::issuing("token-1");
+    let upstream = Upstream::answering(|_| ok("fine"));
+    let setup = Setup::new(&tokens, upstream.origin());
+    let (file, _) = setup.write();
+    let mut sidecar = setup.start_ready();
+    become_pipe(&file);
+    for command in ["check", "run"] {
+        let output = run_to_end(&[command, "-c", file.to_str().unwrap()], &[]);
+        let text = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        let start = format!("{}:1:1: error: ", file.display());
+        assert!(
+            text.contains(&start) && text.contains("not a regular file"),
+            "{text}"
+        );
+    }
+    sidecar.signal(Signal::HUP);
+    until("the refused reload", || {
+        sidecar
+            .written()
+            .contains("not a regular file")
+            .then_some(())
+    });
+    assert_eq!(sidecar.get("/").status, 200);
+    assert_eq!(sidecar.admin("/livez").status, 200);
+    sidecar.signal(Signal::TERM);
+    assert!(sidecar.wait().success());
 }
