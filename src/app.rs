@@ -6,7 +6,6 @@
 
 mod admin_listener;
 mod bound_addresses;
-mod bounded_reading;
 pub mod core_dumps;
 mod descriptors;
 mod failure;

@@ -1,9 +1,14 @@
 //! Files that the configuration names, read without waiting for a writer.
 
+mod bounded_reading;
+mod thread_reading;
+
 use std::{fs::File, io, io::Read, path::Path};
 
 use rustix::fs::{Mode, OFlags};
 use zeroize::Zeroizing;
+
+pub use self::{bounded_reading::BoundedReading, thread_reading::ThreadReading};
 
 /// Reads the whole file at `path`, up to `max` bytes, into memory that is wiped on drop. Blocks as long as the disk does.
 ///

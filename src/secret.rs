@@ -4,14 +4,15 @@ use std::{
     fmt, io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
-use tokio::sync::watch;
+use tokio::sync::{Mutex, watch};
 use zeroize::Zeroizing;
 
-use crate::regular_file;
+use crate::regular_file::{self, BoundedReading};
 
 /// The largest secret file that is read, in bytes.
 const MAX_FILE_SIZE: u64 = 64 * 1024;
@@ -71,6 +72,7 @@ pub struct LiveSecret {
     /// The JSON Pointer (RFC 6901) to the secret in the file, for a JSON key file.
     pointer: Option<String>,
     value: watch::Sender<Arc<Secret>>,
+    reading: Mutex<BoundedReading<io::Result<bool>>>,
 }
 
 impl LiveSecret {
@@ -80,6 +82,7 @@ impl LiveSecret {
             path: None,
             pointer: None,
             value: watch::Sender::new(Arc::new(secret)),
+            reading: Mutex::default(),
         }
     }
 
@@ -105,6 +108,7 @@ impl LiveSecret {
             path: Some(path),
             pointer,
             value: watch::Sender::new(Arc::new(value)),
+            reading: Mutex::default(),
         })
     }
 
@@ -121,6 +125,24 @@ impl LiveSecret {
     /// Returns the path of the file, for a secret that comes from one.
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
+    }
+
+    /// Reads the file again as [`LiveSecret::reload`], on a thread that may block, and waits for it up to `bound`.
+    ///
+    /// One reading at a time: while it hangs, no other one starts.
+    ///
+    /// # Errors
+    /// As [`LiveSecret::file`], or the file system does not respond; the current value stays.
+    pub async fn reload_within(self: &Arc<Self>, bound: Duration) -> io::Result<bool> {
+        let secret = self.clone();
+        let mut reading = self.reading.lock().await;
+        let read = reading.run(bound, move || secret.reload()).await;
+        read.unwrap_or_else(|| {
+            Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "its file system does not respond",
+            ))
+        })
     }
 
     /// Reads the file again and returns whether the value changed. A fixed secret never changes.

@@ -9,8 +9,7 @@ use std::{
 use sha2::{Digest, Sha256};
 use tokio::time::sleep;
 
-use super::bounded_reading::BoundedReading;
-use crate::regular_file;
+use crate::regular_file::{self, BoundedReading};
 
 /// The interval at which the files are read. Contents are compared, since that also sees a symbolic link that is swapped
 /// far above a file, as Kubernetes does.
@@ -39,7 +38,7 @@ impl FileWatch {
         Self {
             files,
             seen: None,
-            reading: BoundedReading::new(READ_TIMEOUT),
+            reading: BoundedReading::default(),
         }
     }
 
@@ -48,7 +47,7 @@ impl FileWatch {
         if self.files != files {
             self.files = files;
             self.seen = None;
-            self.reading = BoundedReading::new(READ_TIMEOUT);
+            self.reading = BoundedReading::default();
         }
     }
 
@@ -77,7 +76,9 @@ impl FileWatch {
     /// Reads all files on a thread that may block. `None` when that takes too long.
     async fn read(&mut self) -> Option<Contents> {
         let files = self.files.clone();
-        self.reading.run(move || contents(&files)).await
+        self.reading
+            .run(READ_TIMEOUT, move || contents(&files))
+            .await
     }
 }
 

@@ -1,13 +1,12 @@
 //! Secrets that come from files: a changed one is in force within seconds.
 
-use std::{io, path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use tokio::{
     task::JoinSet,
     time::{MissedTickBehavior, interval},
 };
 
-use super::bounded_reading::BoundedReading;
 use crate::{config::Config, secret::LiveSecret};
 
 /// The interval at which the files are read. They are few and small, and a comparison of contents is the one test that
@@ -58,7 +57,6 @@ fn secrets(config: &Config) -> Vec<Arc<LiveSecret>> {
 /// A secret's file that is read again and again. A file system that hangs stops its own secrets alone.
 struct SecretFile {
     secret: Arc<LiveSecret>,
-    reading: BoundedReading<io::Result<bool>>,
     /// The error that was logged last.
     reported: Option<String>,
 }
@@ -67,7 +65,6 @@ impl SecretFile {
     fn new(secret: Arc<LiveSecret>) -> Self {
         Self {
             secret,
-            reading: BoundedReading::new(READ_TIMEOUT),
             reported: None,
         }
     }
@@ -86,9 +83,7 @@ impl SecretFile {
         let Some(path) = self.secret.path().map(Path::display) else {
             return;
         };
-        let secret = self.secret.clone();
-        let read = self.reading.run(move || secret.reload()).await;
-        match read.unwrap_or_else(|| Err(hanging())) {
+        match self.secret.reload_within(READ_TIMEOUT).await {
             Ok(changed) => {
                 self.reported = None;
                 if changed {
@@ -104,8 +99,4 @@ impl SecretFile {
             }
         }
     }
-}
-
-fn hanging() -> io::Error {
-    io::Error::new(io::ErrorKind::TimedOut, "its file system does not respond")
 }

@@ -25,10 +25,24 @@ use crate::{
     secret::{LiveSecret, Secret},
 };
 
-/// Makes the assertion of `provider` for one request, or reads a ready one.
+/// Reads a ready assertion again, if the provider has one: before each request that may hold it.
 ///
 /// # Errors
-/// The provider has none, its key cannot be used, its file cannot be read, or a variable has no value.
+/// Its file cannot be read within the provider's timeout.
+pub async fn reload(provider: &Provider) -> Result<(), TokenRequestError> {
+    if let Some(assertion) = &provider.assertion
+        && let AssertionSource::File(file) = &assertion.source
+    {
+        let read = file.reload_within(provider.token_request.timeout).await;
+        read.map_err(|error| AssertionError::file(file, &error))?;
+    }
+    Ok(())
+}
+
+/// Makes the assertion of `provider` for one request, or returns the ready one as [`reload`] has read it.
+///
+/// # Errors
+/// The provider has none, its key cannot be used, or a variable has no value.
 pub fn make(
     provider: &Provider,
     variables: &Variables<'_>,
@@ -41,8 +55,6 @@ pub fn make(
         (None, None) => return Err(AssertionError::NotConfigured.into()),
     };
     if let AssertionSource::File(file) = &assertion.source {
-        file.reload()
-            .map_err(|error| AssertionError::file(file, &error))?;
         return Ok(Secret::clone(&file.current()));
     }
     let key = signing_key(assertion, provider.client_secret.as_deref())?;

@@ -18,6 +18,7 @@ use zeroize::Zeroizing;
 use self::{discovery::Discovery, failure::convert_error, http_client::HttpClient};
 use super::{
     api_context::ApiContext,
+    assertion,
     content_coding::{self, DecodeError},
     error::{EndpointKey, Fault, TokenRequestError},
     grant::Grant,
@@ -57,14 +58,17 @@ impl TokenEndpoint {
 
     /// Returns the provider with the endpoint `key`, which its discovery document supplies if it is not configured.
     ///
+    /// A ready assertion is read again from its file.
+    ///
     /// The endpoint stays absent where the document has none, and without an `issuer`.
     ///
     /// # Errors
-    /// There is no document, it is another issuer's, or it names an endpoint in plain text.
+    /// The assertion cannot be read, there is no document, it is another issuer's, or it names an endpoint in plain text.
     pub async fn provider_with(
         &self,
         key: EndpointKey,
     ) -> Result<Arc<Provider>, TokenRequestError> {
+        assertion::reload(&self.provider).await?;
         // The future is boxed: it is seldom needed, and would make that of each token request large.
         Box::pin(self.discovery.provider_with(self, key)).await
     }

@@ -17,7 +17,7 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::{
-    regular_file,
+    regular_file::{self, ThreadReading},
     secret::{LiveSecret, Secret},
 };
 
@@ -38,8 +38,8 @@ pub enum ClientCertificateError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// The kind of the failure.
-        reason: io::ErrorKind,
+        /// The failure.
+        reason: String,
     },
     /// The certificate's file holds no certificate in PEM.
     #[error("`client_certificate.cert` ({}) holds no certificate in PEM", .0.display())]
@@ -79,7 +79,7 @@ impl ClientCertificate {
     fn unreadable(&self, error: &io::Error) -> ClientCertificateError {
         ClientCertificateError::Unreadable {
             path: self.certificate.clone(),
-            reason: error.kind(),
+            reason: error.to_string(),
         }
     }
 
@@ -118,6 +118,7 @@ struct Material {
 pub(super) struct ClientCertificateResolver {
     settings: ClientCertificate,
     last: Mutex<(Material, Arc<CertifiedKey>)>,
+    reading: ThreadReading<Result<Material, ClientCertificateError>>,
 }
 
 impl ClientCertificateResolver {
@@ -127,15 +128,25 @@ impl ClientCertificateResolver {
         Ok(Self {
             settings: settings.clone(),
             last: Mutex::new((material, certified)),
+            reading: ThreadReading::default(),
         })
     }
 
     fn current(&self) -> Arc<CertifiedKey> {
+        let settings = self.settings.clone();
+        let read = self.reading.run(move || settings.read());
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let replaced = match self.settings.read() {
-            Ok(material) if material == last.0 => None,
-            Ok(material) => Some(self.settings.parse(&material).map(|key| (material, key))),
-            Err(error) => Some(Err(error)),
+        let replaced = match read {
+            None => {
+                tracing::warn!(
+                    file = %self.settings.certificate.display(),
+                    "the client certificate that was read before stays in use: its file system does not respond"
+                );
+                None
+            }
+            Some(Ok(material)) if material == last.0 => None,
+            Some(Ok(material)) => Some(self.settings.parse(&material).map(|key| (material, key))),
+            Some(Err(error)) => Some(Err(error)),
         };
         match replaced {
             None => {}
@@ -243,7 +254,7 @@ mod tests {
         let error = broken.check().unwrap_err().to_string();
         assert!(error.starts_with("`client_certificate.cert` (/"), "{error}");
         assert!(
-            error.ends_with("cannot be read: entity not found"),
+            error.ends_with("cannot be read: No such file or directory (os error 2)"),
             "{error}"
         );
     }

@@ -187,7 +187,7 @@ fn a_pipe_for_a_file_is_named_with_its_place_by_check_and_run() {
     let shown = pipe.display();
     let setup = setup
         .client(&format!(
-            "client_id = \"x\"\nclient_secret = {{ file = \"{shown}\" }}\nca_file = \"{shown}\""
+            "client_id = \"x\"\nclient_secret = {{ file = \"{shown}\" }}\ntoken_request.ca_file = \"{shown}\""
         ))
         .route(&format!(
             "guard.client_key = {{ file = \"{shown}\" }}\nclient_certificate = {{ cert = \"{shown}\", key = {{ file = \"{shown}\" }} }}"

@@ -230,18 +230,24 @@ fn a_certificate_gives_its_thumbprints() {
     );
 }
 
-#[test]
-fn a_ready_assertion_is_read_at_each_use() {
+#[tokio::test]
+async fn a_ready_assertion_is_read_at_each_use() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("token");
     std::fs::write(&path, "zero\n").unwrap();
     let file = Arc::new(LiveSecret::file(&path).unwrap());
     std::fs::remove_file(&path).unwrap();
     let provider = provider(AssertionSource::File(file), None);
-    let text = failure(&provider);
+    let text = reload(&provider).await.unwrap_err().to_string();
     assert!(text.contains("`assertion.file` (/"), "{text}");
+    let pipe = rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR);
+    pipe.unwrap();
+    let text = reload(&provider).await.unwrap_err().to_string();
+    assert!(text.contains("not a regular file"), "{text}");
+    std::fs::remove_file(&path).unwrap();
     for text in ["one", "two"] {
         std::fs::write(&path, format!("{text}\n")).unwrap();
+        reload(&provider).await.unwrap();
         assert_eq!(make_for(&provider).unwrap().expose(), text);
     }
 }
