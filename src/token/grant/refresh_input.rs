@@ -1,4 +1,4 @@
-//! What the next token request of a grant sends.
+//! The input for the next token request of a grant.
 
 use crate::secret::Secret;
 
