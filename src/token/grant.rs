@@ -10,6 +10,7 @@ mod life;
 mod locked;
 mod login;
 mod next_record;
+mod refresh_input;
 mod state;
 
 use std::{
@@ -20,9 +21,9 @@ use std::{
 
 use tokio::sync::Mutex;
 
-pub(super) use self::locked::{LockedGrant, RefreshInput};
 pub use self::login::{PreparedLogin, RecordedLogin};
 use self::state::{GrantContext, GrantState};
+pub(super) use self::{locked::LockedGrant, refresh_input::RefreshInput};
 use super::{
     access_token::AccessToken,
     store::{Store, StoreError},

@@ -8,6 +8,7 @@ use super::{
     binding::{client_digest, new_login_id},
     blocking::run_blocking,
     next_record::{next_generation, next_record, taken_with},
+    refresh_input::RefreshInput,
     state::{GrantContext, GrantState},
 };
 use crate::{
@@ -30,20 +31,6 @@ pub(in crate::token) struct LockedGrant<'a> {
     context: &'a GrantContext,
     state: MutexGuard<'a, GrantState>,
     is_same_login: bool,
-}
-
-/// The input for the next token request.
-pub(in crate::token) enum RefreshInput {
-    /// A refresh token (RFC 6749 section 6).
-    RefreshToken(Secret),
-    /// Nothing: the authorization server refused the refresh token for good.
-    Refused,
-    /// Nothing: the refresh token belongs to another client or server.
-    OtherClient,
-    /// Nothing: the login was ended by a logout.
-    LoggedOut,
-    /// Nothing: there was no login, or it brought no refresh token.
-    Missing,
 }
 
 impl<'a> LockedGrant<'a> {
