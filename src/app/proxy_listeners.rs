@@ -7,7 +7,10 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 
-use super::{next_routes::NextRoutes, sockets::ProxySockets, workers::ProxyListener};
+use super::{
+    descriptors::Descriptors, next_routes::NextRoutes, sockets::ProxySockets,
+    workers::ProxyListener,
+};
 use crate::{
     clock::SystemClock,
     proxy::{
@@ -42,16 +45,17 @@ impl ProxyListeners {
         next: &NextRoutes,
         metrics: &Metrics,
         shutdown: &Shutdown,
-        descriptors: &Arc<AdjustableLimit>,
+        descriptors: &Descriptors,
     ) -> BTreeMap<ListenAddress, ProxyListener> {
         let mut tables = next.tables();
+        let requests = descriptors.requests(&next.limits, next.sockets.iter().count());
         let sockets = next.sockets.iter();
         let new = sockets.filter(|(address, _)| !self.listeners.contains_key(address));
         let new = new.map(|(address, bound)| {
             let table = tables.remove(address).unwrap_or_default();
             let state = ListenerState {
                 limits: Arc::new(next.limits).into(),
-                requests: Arc::new(AdjustableLimit::new(next.limits.requests)),
+                requests: Arc::new(AdjustableLimit::new(requests)),
                 routes: Arc::new(table).into(),
                 connections: metrics.listener(&bound.address().to_string()),
                 unrouted: metrics.route(""),
@@ -62,7 +66,7 @@ impl ProxyListeners {
                 state: Arc::new(state),
                 limit: Arc::new(ConnectionLimit::new(
                     next.limits.connections,
-                    descriptors.clone(),
+                    descriptors.connections.clone(),
                 )),
                 shutdown: shutdown.child(),
             };
@@ -78,8 +82,10 @@ impl ProxyListeners {
         &mut self,
         added: BTreeMap<ListenAddress, ProxyListener>,
         next: NextRoutes,
+        descriptors: &Descriptors,
     ) -> Removed {
         let mut tables = next.tables();
+        let requests = descriptors.requests(&next.limits, next.sockets.iter().count());
         let is_gone = |address: &ListenAddress| !next.sockets.contains(address);
         let gone = self.listeners.extract_if(.., |address, _| is_gone(address));
         let listeners: Vec<_> = gone.map(|(_, listener)| listener.shutdown).collect();
@@ -87,7 +93,7 @@ impl ProxyListeners {
         for (address, listener) in &self.listeners {
             let table = tables.remove(address).unwrap_or_default();
             listener.state.limits.store(Arc::new(next.limits));
-            listener.state.requests.set(next.limits.requests);
+            listener.state.requests.set(requests);
             listener.limit.set(next.limits.connections);
             listener.state.routes.store(Arc::new(table));
         }

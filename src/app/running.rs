@@ -11,7 +11,8 @@ use tokio_util::task::TaskTracker;
 use super::{
     App, Failure, OpenStore,
     admin_listener::{AdminListener, route_view},
-    bound_addresses, descriptors,
+    bound_addresses,
+    descriptors::Descriptors,
     next_routes::{NextRoutes, RouteComponents},
     proxy_listeners::{ProxyListeners, Removed},
     reload::{self, Reload, Reloads},
@@ -24,13 +25,7 @@ use crate::{
     clock::Clock,
     config::{Config, Report, Severity},
     login::redirect::with_default_redirect_uri,
-    server::{
-        address::ListenAddress,
-        adjustable_limit::AdjustableLimit,
-        limits::{Drain, Limits},
-        listener::Bound,
-        shutdown::Shutdown,
-    },
+    server::{address::ListenAddress, limits::Drain, listener::Bound, shutdown::Shutdown},
     telemetry::{metrics::Metrics, tracing::set_log},
     token::Tokens,
 };
@@ -48,8 +43,7 @@ pub struct Running {
     workers: Workers,
     tracker: TaskTracker,
     shutdown: Shutdown,
-    /// The connections that the descriptors allow, over all listeners of the proxy.
-    descriptors: Arc<AdjustableLimit>,
+    descriptors: Descriptors,
     admin_address: Option<ListenAddress>,
     admin: Option<AdminListener>,
     secrets: SecretsWatcher,
@@ -69,8 +63,6 @@ impl Running {
             store,
             sockets,
         } = app;
-        let connections = descriptors::raise_limit();
-        descriptors::warn_of_few(connections, &config.limits);
         let (metrics, tracker) = (Metrics::new(), TaskTracker::new());
         let tokens = Tokens::start(&[], store.store.clone(), clock.clone(), &metrics);
         let mut running = Self {
@@ -83,7 +75,7 @@ impl Running {
             tokens: Arc::new(tokens),
             listeners: ProxyListeners::default(),
             shutdown: Shutdown::new(),
-            descriptors: Arc::new(AdjustableLimit::new(connections)),
+            descriptors: Descriptors::raise_limit(),
             admin: None,
             cuts: JoinSet::new(),
             clock,
@@ -192,7 +184,8 @@ impl Running {
         // Nothing fails from here on.
         set_log(&config.log);
         log_routes(&next, &self.listeners);
-        let removed = self.listeners.replace(added, next);
+        self.warn_of_few_descriptors(&next);
+        let removed = self.listeners.replace(added, next, &self.descriptors);
         self.cut_later(removed, config.drain.timeout);
         self.tokens = Arc::new(tokens);
         self.store = store;
@@ -211,6 +204,14 @@ impl Running {
         Ok(())
     }
 
+    /// Warns where the next limits, or the number of listeners, need more descriptors than there are.
+    fn warn_of_few_descriptors(&self, next: &NextRoutes) {
+        let (before, listeners) = (&self.listeners, next.sockets.iter().count());
+        if before.limits != next.limits || before.sockets.iter().count() != listeners {
+            self.descriptors.warn_of_few(&next.limits, listeners);
+        }
+    }
+
     fn start_admin(&mut self, bound: Bound) -> std::io::Result<()> {
         let state = AdminState::new(
             bound.address().clone(),
@@ -219,15 +220,12 @@ impl Running {
             self.view(),
             self.tracker.clone(),
         );
-        let limits = self.config.limits;
+        let limits = self.descriptors.admin(self.config.limits);
         let hosts = self.config.admin.iter();
         let hosts = hosts.flat_map(|admin| admin.hosts.iter().cloned());
         let state = state
             .with_hosts(hosts.collect())
-            .with_limits(Limits {
-                connections: limits.connections.min(self.descriptors.limit()),
-                ..limits
-            })
+            .with_limits(limits)
             .with_reloads(self.reloads.handle().clone());
         self.admin = Some(AdminListener::start(bound, state)?);
         Ok(())

@@ -5,7 +5,8 @@ use std::{sync::Arc, thread, time::Duration};
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
 
 use crate::support::{
-    client::{Client, exchange},
+    client::{A_WHILE, Client, exchange},
+    frames::FrameClient,
     patience::{Gate, heavy, until},
     setup::Setup,
     sidecar::Sidecar,
@@ -13,6 +14,9 @@ use crate::support::{
     upstream::Upstream,
     wire::ok,
 };
+
+const RENEW: &str =
+    "POST /api/providers/api/refresh HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n";
 
 fn open_descriptors(sidecar: &Sidecar) -> usize {
     let folder = format!("/proc/{}/fd", sidecar.id());
@@ -142,13 +146,58 @@ fn idle_clients_leave_descriptors_for_token_requests_and_probes() {
     let clients = |address| -> Vec<Client> { (0..300).map(|_| Client::connect(address)).collect() };
     let idle = [clients(sidecar.address()), clients(sidecar.admin_address())];
     assert_eq!(sidecar.admin("/livez").status, 200);
-    let renew =
-        "POST /api/providers/api/refresh HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n";
-    let renewed = exchange(sidecar.admin_address(), renew);
+    let renewed = exchange(sidecar.admin_address(), RENEW);
     assert_eq!(renewed.status, 200, "{}", renewed.text());
     assert_eq!(sidecar.get("/").text(), "fine");
     assert!(open_descriptors(&sidecar) < 256 - 32);
     assert!(!sidecar.written().contains("cannot accept connections"));
+    drop(idle);
+    sidecar.stop();
+}
+
+#[test]
+fn requests_of_few_connections_leave_descriptors_for_token_requests_and_probes() {
+    let _alone = heavy();
+    let upstream = Upstream::scripted(|mut connection| {
+        let _ = connection.head();
+        let _ = connection.wire.rest();
+    });
+    let tokens = TokenEndpoint::issuing("token-1");
+    let sidecar = start_limited(Setup::new(&tokens, upstream.origin()), 256, 256);
+    let clients: Vec<FrameClient> = (0..4)
+        .map(|_| {
+            let mut client = FrameClient::connect(sidecar.address(), 65_535);
+            for number in 0..128 {
+                client.get(2 * number + 1, "/");
+            }
+            client
+        })
+        .collect();
+    until("requests at the upstream", || {
+        (upstream.server().open_connections() >= 32).then_some(())
+    });
+    thread::sleep(A_WHILE);
+    assert!(open_descriptors(&sidecar) < 256 - 32);
+    assert_eq!(sidecar.admin("/livez").status, 200);
+    let renewed = exchange(sidecar.admin_address(), RENEW);
+    assert_eq!(renewed.status, 200, "{}", renewed.text());
+    drop(clients);
+    sidecar.stop();
+}
+
+#[test]
+fn the_admin_listener_uses_no_more_than_its_part_of_few_descriptors() {
+    let _alone = heavy();
+    let upstream = Upstream::answering(|_| ok("fine"));
+    let tokens = TokenEndpoint::issuing("token-1");
+    let sidecar = start_limited(Setup::new(&tokens, upstream.origin()), 256, 256);
+    let before = open_descriptors(&sidecar);
+    let idle: Vec<Client> = (0..200)
+        .map(|_| Client::connect(sidecar.admin_address()))
+        .collect();
+    assert_eq!(sidecar.admin("/livez").status, 200);
+    let used = open_descriptors(&sidecar) - before;
+    assert!(used <= 256 / 8, "{used} descriptors");
     drop(idle);
     sidecar.stop();
 }
