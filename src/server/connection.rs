@@ -28,6 +28,9 @@ pub struct ConnectionState {
     upgraded: AtomicBool,
     idle_since: Mutex<Option<Instant>>,
     waits_for_idle: Mutex<Option<Waker>>,
+    /// Whether a part of a response waits for the client to read.
+    write_blocked: AtomicBool,
+    makes_room: AtomicBool,
     expired: Notify,
 }
 
@@ -64,7 +67,33 @@ impl ConnectionState {
         lock(&self.waits_for_idle).replace(waker.clone());
     }
 
-    /// When the last request ended, if there was one.
+    /// Marks that a part of a response waits for the client to read.
+    pub fn write_blocked(&self) {
+        self.write_blocked.store(true, Ordering::Relaxed);
+    }
+
+    /// Marks that the client has read on. The idle time begins anew, since more may wait behind that part.
+    pub fn write_unblocked(&self, now: Instant) {
+        *lock(&self.idle_since) = Some(now);
+        self.write_blocked.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether a part of a response waits for the client to read.
+    pub fn is_write_blocked(&self) -> bool {
+        self.write_blocked.load(Ordering::Relaxed)
+    }
+
+    /// Lets the connection end for another one, at its drain: without waiting for what an idle client may still do.
+    pub fn make_room(&self) {
+        self.makes_room.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether another connection waits for the end of this one.
+    pub fn makes_room(&self) -> bool {
+        self.makes_room.load(Ordering::Relaxed)
+    }
+
+    /// When the last request ended, or the client read on after it, if there was one.
     pub fn idle_since(&self) -> Option<Instant> {
         *lock(&self.idle_since)
     }

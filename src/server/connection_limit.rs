@@ -119,7 +119,9 @@ impl ConnectionLimit {
     /// Closes the connection that has been idle for the longest time, in good order: one for each that waits.
     fn close_longest_idle(&self, now: Instant) {
         let mut open = self.open();
-        let closing = open.values().filter(|connection| connection.is_closing);
+        // One that a request reached just before stays to its end, so that it makes no room now.
+        let closing = (open.values())
+            .filter(|connection| connection.is_closing && !connection.state.is_busy());
         if closing.count() >= self.waiting.load(Ordering::Relaxed) {
             return;
         }
@@ -129,11 +131,8 @@ impl ConnectionLimit {
         };
         if now.duration_since(longest.idle_since()) >= MIN_IDLE {
             longest.is_closing = true;
+            longest.state.make_room();
             longest.shutdown.start_drain();
-            // Nothing is owed to it, and the next client would wait until it has closed its side. HTTP/2 has GOAWAY.
-            if !longest.state.is_http2() {
-                longest.shutdown.cut();
-            }
             tracing::debug!("an idle connection is closed for another one");
         }
     }
@@ -162,7 +161,8 @@ impl Drop for Waiting<'_> {
 impl OpenConnection {
     fn is_idle(&self) -> bool {
         let is_in_head = self.state.gate.phase() == GatePhase::Head;
-        !(self.is_closing || is_in_head || self.state.is_busy() || self.state.may_switch())
+        let is_busy = self.state.is_busy() || self.state.is_write_blocked();
+        !(self.is_closing || is_in_head || is_busy || self.state.may_switch())
     }
 
     /// When its last request ended, or it was accepted.

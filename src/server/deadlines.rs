@@ -36,8 +36,6 @@ pub struct Deadlines {
     read_timer: Timer,
     /// Since when the client has not read.
     blocked_since: Option<Instant>,
-    /// When it last read on.
-    unblocked_at: Option<Instant>,
     write_timer: Option<Timer>,
 }
 
@@ -67,7 +65,6 @@ impl Deadlines {
             seen_requests: 0,
             read_timer: Timer::new(now + limits.head_timeout),
             blocked_since: None,
-            unblocked_at: None,
             write_timer: None,
         }
     }
@@ -111,8 +108,7 @@ impl Deadlines {
     }
 
     fn idle_since(&self) -> Instant {
-        let since = self.state.idle_since().unwrap_or_else(Instant::now);
-        self.unblocked_at.map_or(since, |at| at.max(since))
+        self.state.idle_since().unwrap_or_else(Instant::now)
     }
 
     /// Whether nothing is waited for from the client: its last response may still be on its way to it.
@@ -147,6 +143,7 @@ impl Deadlines {
     /// Fails when the client has read nothing for `timeouts.idle` of the route.
     fn poll_write_deadline(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let since = *self.blocked_since.get_or_insert_with(Instant::now);
+        self.state.write_blocked();
         let timeout = match self.state.write_timeout() {
             Duration::ZERO => self.keep_alive,
             timeout => timeout,
@@ -169,7 +166,7 @@ impl Deadlines {
             Poll::Pending => self.poll_write_deadline(cx),
             written => {
                 if self.blocked_since.take().is_some() {
-                    self.unblocked_at = Some(Instant::now());
+                    self.state.write_unblocked(Instant::now());
                     // The next read sets the deadline of the idle time.
                     cx.waker().wake_by_ref();
                 }
@@ -238,6 +235,10 @@ impl AsyncWrite for Deadlines {
         match this.state.is_upgraded() {
             // The other direction of a tunnel goes on.
             true => this.gate.get_mut().poll_close_write(cx),
+            // No response is on its way that the client could lose.
+            false if this.state.makes_room() && !this.state.is_busy() => {
+                this.gate.get_mut().poll_close_write(cx)
+            }
             false => Pin::new(&mut this.gate).poll_shutdown(cx),
         }
     }

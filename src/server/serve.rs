@@ -2,7 +2,7 @@
 
 use std::{
     error::Error,
-    future::{Future, poll_fn},
+    future::{Future, poll_fn, ready},
     pin::pin,
     sync::Arc,
     task::Poll,
@@ -18,7 +18,10 @@ use hyper::{
     service::Service,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{task::spawn_local, time::timeout};
+use tokio::{
+    task::spawn_local,
+    time::{sleep, timeout},
+};
 
 use super::{
     connection::ConnectionState, deadlines::Deadlines, framing_gate::GateProtocol, limits::Limits,
@@ -45,8 +48,9 @@ const MIN_BUFFER: usize = 8 * 1024;
 /// Time for the first byte once a drain has begun: a client that has just connected is about to send its request.
 const DRAIN_FIRST_BYTE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Time for a client to leave after GOAWAY.
+/// Time for an idle client to leave after GOAWAY, and while another one waits for its connection.
 const GOAWAY_TIMEOUT: Duration = Duration::from_secs(1);
+const MAKE_ROOM_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// Runs futures on the current thread, so that services need not be `Send`.
 #[derive(Clone, Copy, Debug)]
@@ -142,6 +146,7 @@ impl<E: Clone> Server<E> {
             biased;
             protocol = stream.protocol() => protocol,
             () = shutdown.draining() => tokio::select! {
+                () = ready(()), if state.makes_room() => None,
                 first = timeout(DRAIN_FIRST_BYTE_TIMEOUT, stream.protocol()) => first.ok().flatten(),
                 () = shutdown.cutting() => None,
             },
@@ -184,7 +189,8 @@ impl<E: Clone> Server<E> {
             // `Connection: close` in a 101.
             let arrived = poll_fn(|context| match connection.as_mut().poll(context) {
                 Poll::Ready(ended) => Poll::Ready(Some(ended)),
-                Poll::Pending if state.expects_request() || state.may_switch() => Poll::Pending,
+                Poll::Pending if state.may_switch() => Poll::Pending,
+                Poll::Pending if state.expects_request() && !state.makes_room() => Poll::Pending,
                 Poll::Pending => Poll::Ready(None),
             });
             if let Some(ended) = arrived.await {
@@ -212,20 +218,30 @@ impl<E: Clone> Server<E> {
     {
         let connection = self.http2.serve_connection(TokioIo::new(stream), service);
         let mut connection = pin!(connection);
-        let has_expired = tokio::select! {
+        let idle_timeout = tokio::select! {
             biased;
             ended = &mut connection => return log_end(ended),
-            () = state.expired() => true,
-            () = shutdown.draining() => false,
+            () = state.expired() => Some(GOAWAY_TIMEOUT),
+            () = shutdown.draining() => state.makes_room().then_some(MAKE_ROOM_TIMEOUT),
         };
         connection.as_mut().graceful_shutdown();
-        if has_expired {
-            // An idle client that does not leave is left.
-            if let Ok(ended) = timeout(GOAWAY_TIMEOUT, connection).await {
-                log_end(ended);
+        let Some(timeout) = idle_timeout else {
+            return finish(connection, &shutdown).await;
+        };
+        // An idle client that does not leave is left. A request that was on its way has its response first.
+        let leaving = async {
+            loop {
+                sleep(timeout).await;
+                if !(state.is_busy() || state.is_write_blocked()) {
+                    return;
+                }
             }
-        } else {
-            finish(connection, &shutdown).await;
+        };
+        tokio::select! {
+            biased;
+            ended = connection => log_end(ended),
+            () = leaving => {}
+            () = shutdown.cutting() => {}
         }
     }
 }
