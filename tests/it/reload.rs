@@ -243,7 +243,6 @@ fn tables_of_the_process_wait_for_a_restart_and_the_rest_is_in_force() {
     world.append("\n[runtime]\nworkers = 7\n");
     let response = world.reload();
     assert_eq!(response.status, 200, "{}", response.text());
-    let logged = world.sidecar.written();
     for table in ["[admin]", "[store]", "[runtime]"] {
         let problems = response.json();
         let problems = problems["problems"].as_array().unwrap().clone();
@@ -256,7 +255,9 @@ fn tables_of_the_process_wait_for_a_restart_and_the_rest_is_in_force() {
             .find(of_table)
             .unwrap_or_else(|| panic!("{table}: {problems:?}"));
         assert_eq!(problem["severity"], "warning");
-        assert!(logged.contains(table), "{table}: {logged}");
+        until("a line about the table", || {
+            world.sidecar.written().contains(table).then_some(())
+        });
     }
     assert_eq!(world.sidecar.get("/").text(), "second");
     world.sidecar.stop();
