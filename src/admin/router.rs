@@ -171,7 +171,7 @@ async fn refresh(
 
 /// Reloads the configuration: 200, or 422 with the problems.
 async fn reload(State(state): SharedState, _: DrainedBody) -> Response {
-    let reply = match state.reloads() {
+    let reply = match state.reloads().filter(|_| !state.is_draining()) {
         Some(reloads) => timeout(RELOAD_TIMEOUT, reloads.reload()).await,
         None => Ok(None),
     };

@@ -55,6 +55,10 @@ impl ProxyListeners {
             let table = tables.remove(address).unwrap_or_default();
             let state = ListenerState {
                 limits: Arc::new(next.limits).into(),
+                connection_limit: Arc::new(ConnectionLimit::new(
+                    next.limits.connections,
+                    descriptors.connections.clone(),
+                )),
                 requests: Arc::new(AdjustableLimit::new(requests)),
                 routes: Arc::new(table).into(),
                 connections: metrics.listener(&bound.address().to_string()),
@@ -64,10 +68,6 @@ impl ProxyListeners {
             let listener = ProxyListener {
                 bound: bound.clone(),
                 state: Arc::new(state),
-                limit: Arc::new(ConnectionLimit::new(
-                    next.limits.connections,
-                    descriptors.connections.clone(),
-                )),
                 shutdown: shutdown.child(),
             };
             (address.clone(), listener)
@@ -94,7 +94,7 @@ impl ProxyListeners {
             let table = tables.remove(address).unwrap_or_default();
             listener.state.limits.store(Arc::new(next.limits));
             listener.state.requests.set(requests);
-            listener.limit.set(next.limits.connections);
+            listener.state.connection_limit.set(next.limits.connections);
             listener.state.routes.store(Arc::new(table));
         }
         self.listeners.extend(added);

@@ -250,8 +250,10 @@ impl Running {
         self.metrics
             .retain_providers(|name| self.tokens.credential(name).is_some());
         let listeners = self.listeners.sockets.iter();
+        let listeners = listeners.map(|(_, bound)| bound.address());
         let listeners: Vec<_> = listeners
-            .map(|(_, bound)| bound.address().to_string())
+            .chain(&self.admin_address)
+            .map(ToString::to_string)
             .collect();
         self.metrics
             .retain_listeners(|name| listeners.iter().any(|known| known == name));

@@ -25,7 +25,6 @@ use crate::{
     server::{
         accept::Acceptor,
         connection::ConnectionState,
-        connection_limit::ConnectionLimit,
         limits::Limits,
         listener::Bound,
         serve::{LocalExecutor, Server},
@@ -44,7 +43,6 @@ const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 pub(super) struct ProxyListener {
     pub(super) bound: Arc<Bound>,
     pub(super) state: Arc<ListenerState>,
-    pub(super) limit: Arc<ConnectionLimit>,
     pub(super) shutdown: Shutdown,
 }
 
@@ -165,26 +163,21 @@ fn accept(listener: &ProxyListener, share: Share, worker: &Rc<Worker>) -> io::Re
     let shutdown = listener.shutdown.child();
     let acceptor = Acceptor {
         listener: listener.bound.listener()?,
-        limit: listener.limit.clone(),
+        limit: listener.state.connection_limit.clone(),
         share,
         shutdown: shutdown.clone(),
         tracker: worker.tasks.clone(),
     };
     let servers = Servers::new(&listener.state);
     let tracker = worker.tasks.clone();
-    let (listener, worker) = (listener.clone(), worker.clone());
+    // Not the listener itself: a connection outlives the socket.
+    let (state, worker) = (listener.state.clone(), worker.clone());
     let serve = move |stream, permit| {
-        let server = servers.for_limits(&listener.state);
+        let server = servers.for_limits(&state);
         // A child of its own: while the listener is full, an idle connection may have to go.
         let shutdown = shutdown.child();
-        serve(
-            stream,
-            permit,
-            server,
-            listener.clone(),
-            worker.clone(),
-            shutdown,
-        )
+        let (state, worker) = (state.clone(), worker.clone());
+        serve(stream, permit, server, state, worker, shutdown)
     };
     // The accept loop ends with its listening handle: nothing connects once all loops have ended. A drain waits for it,
     // since a connection may be on its way to another worker.
@@ -220,15 +213,16 @@ async fn serve(
     stream: Stream,
     permit: ConnectionPermit,
     server: Rc<Server<StreamExecutor>>,
-    listener: ProxyListener,
+    listener: Arc<ListenerState>,
     worker: Rc<Worker>,
     shutdown: Shutdown,
 ) {
-    let counted = listener.state.count_connection();
+    let counted = listener.count_connection();
     let state = Arc::new(ConnectionState::default());
-    let _registration = listener.limit.register(state.clone(), shutdown.clone());
+    let limit = &listener.connection_limit;
+    let _registration = limit.register(state.clone(), shutdown.clone());
     let proxy = Proxy::new(ClientConnection {
-        listener: listener.state,
+        listener,
         limits: *server.limits(),
         worker,
         state: state.clone(),

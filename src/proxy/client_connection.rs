@@ -9,7 +9,7 @@ use crate::{
     clock::Clock,
     server::{
         address::ListenAddress, adjustable_limit::AdjustableLimit, connection::ConnectionState,
-        limits::Limits, share::ConnectionPermit, timer::Timer,
+        connection_limit::ConnectionLimit, limits::Limits, share::ConnectionPermit, timer::Timer,
     },
     telemetry::metrics::{Gauge, Metrics, RefusedKeys, RouteMetrics},
 };
@@ -19,6 +19,8 @@ use crate::{
 pub struct ListenerState {
     /// The bounds of further connections.
     pub limits: ArcSwap<Limits>,
+    /// The bound of its connections.
+    pub connection_limit: Arc<ConnectionLimit>,
     /// The bound of its requests in flight.
     pub requests: Arc<AdjustableLimit>,
     /// Its routes at present.

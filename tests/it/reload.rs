@@ -11,7 +11,7 @@ use crate::support::{
     patience::{Gate, PATIENCE, until, until_within},
     ports,
     setup::Setup,
-    sidecar::{Sidecar, run_to_end},
+    sidecar::{Process, Sidecar, run_to_end},
     token_endpoint::TokenEndpoint,
     upstream::Upstream,
     wire::{Answer, ok},
@@ -243,7 +243,6 @@ fn tables_of_the_process_wait_for_a_restart_and_the_rest_is_in_force() {
     world.append("\n[runtime]\nworkers = 7\n");
     let response = world.reload();
     assert_eq!(response.status, 200, "{}", response.text());
-    let logged = world.sidecar.written();
     for table in ["[admin]", "[store]", "[runtime]"] {
         let problems = response.json();
         let problems = problems["problems"].as_array().unwrap().clone();
@@ -256,7 +255,9 @@ fn tables_of_the_process_wait_for_a_restart_and_the_rest_is_in_force() {
             .find(of_table)
             .unwrap_or_else(|| panic!("{table}: {problems:?}"));
         assert_eq!(problem["severity"], "warning");
-        assert!(logged.contains(table), "{table}: {logged}");
+        until("a line about the table", || {
+            world.sidecar.written().contains(table).then_some(())
+        });
     }
     assert_eq!(world.sidecar.get("/").text(), "second");
     world.sidecar.stop();
@@ -458,4 +459,31 @@ fn the_number_of_connections_changes_with_a_reload() {
         client.send("hello");
         assert_eq!(client.answer().text(), "fine");
     }
+}
+
+#[test]
+fn the_metrics_of_the_admin_listener_go_on() {
+    let server = AuthorizationServer::start(Dialect::Happeo);
+    let api = server.api();
+    let home = Home::with_refresh_token(&server, &api)
+        .admin_lines("key = \"an admin key of some length\"");
+    let mut process = Process::spawn(&mut home.command(&["run"]));
+    let admin = home.admin();
+    until("the admin listener", || Client::try_connect(admin).ok());
+    for count in 1..=2 {
+        assert_eq!(get(admin, "/api/status").status, 401);
+        let refused = format!("bearward_keys_refused_total{{listener=\"{admin}\"}} {count}\n");
+        let metrics = get(admin, "/metrics").text();
+        assert!(metrics.contains(&refused), "{refused}: {metrics}");
+        process.signal(Signal::HUP);
+        until("a reload", || {
+            let success = format!("outcome=\"success\"}} {count}\n");
+            get(admin, "/metrics")
+                .text()
+                .contains(&success)
+                .then_some(())
+        });
+    }
+    process.signal(Signal::TERM);
+    assert!(process.wait(PATIENCE).success());
 }

@@ -113,3 +113,42 @@ fn a_plain_record_that_appears_in_an_encrypted_store_is_refused() {
     assert_eq!(server.refreshes(), spent);
     sidecar.stop();
 }
+
+#[test]
+fn a_whole_next_record_that_does_not_open_is_an_error_and_nothing_is_spent() {
+    let (server, _api, home) = world();
+    home.run_ready().stop();
+    let file = record_file(&home);
+    let plain = fs::read(&file).unwrap();
+    let sealed = home.neighbour().encrypted(KEY);
+    sealed.run_ready().stop();
+
+    // As after a kill between the write of the next record and its renaming, beside the record from before the key.
+    let next = file.with_extension("json.new");
+    fs::rename(&file, &next).unwrap();
+    fs::write(&file, &plain).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::remove_file(home.store().join(".sealed")).unwrap();
+    let whole = fs::read(&next).unwrap();
+    let spent = server.refreshes();
+    let other_key = home.neighbour().encrypted(&KEY.replace('0', "x"));
+    for start in [&home, &other_key] {
+        let sidecar = start.run();
+        let error = until("the error", || {
+            let status = sidecar.status();
+            let error = status["providers"]["api"]["last_error"].clone();
+            (!error.is_null()).then_some(error)
+        });
+        assert_eq!(error["kind"], "store", "{error}");
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains(".json.new"), "{error}");
+        assert_eq!(server.refreshes(), spent);
+        assert_eq!(fs::read(&next).unwrap(), whole);
+        sidecar.stop();
+    }
+    // The key opens it.
+    let sidecar = sealed.run_ready();
+    assert_eq!(sidecar.get("/").status, 200);
+    server.assert_no_token_was_spent_twice();
+    sidecar.stop();
+}

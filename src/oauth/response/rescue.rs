@@ -20,8 +20,9 @@ pub(super) fn find(body: &[u8], pointer: &str) -> Option<Secret> {
         regex_lite::escape(name)
     );
     let found = Regex::new(&member).ok()?.captures(&text)?;
-    let value = found.get(1)?.as_str();
-    let mut value = serde_json::from_str(value).ok()?;
+    // A raw line break or tab, which JSON forbids, is not a part of a token.
+    let value = found.get(1)?.as_str().replace(['\n', '\r', '\t'], "");
+    let mut value = serde_json::from_str(&Zeroizing::new(value)).ok()?;
     refresh_token(Some(&mut value)).ok().flatten()
 }
 
@@ -40,6 +41,7 @@ mod tests {
             br#"{"refresh_token":"r2","id_token":"cut of"#,
             br#"<p>{"refresh_token":"r\u0032"}"#,
             br#"{"a":1,"a":{"refresh_token":"r2\n"},}"#,
+            b"{\"refresh_token\":\"r2\n\"}",
         ] {
             let found = find(body, "/refresh_token");
             let shown = String::from_utf8_lossy(body);

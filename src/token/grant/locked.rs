@@ -90,7 +90,7 @@ impl<'a> LockedGrant<'a> {
                     "store.put_back: the stored record is an earlier one, whose refresh token is spent; the newer one is written again"
                 );
             } else {
-                self.remember_spent(Some(theirs));
+                self.remember_spent(theirs);
                 self.state.record.clone_from(&stored);
             }
         }
@@ -224,18 +224,17 @@ impl<'a> LockedGrant<'a> {
 
     /// Puts a record with a new refresh token in use. The one before it is spent.
     fn put_in_use(&mut self, next: Record) {
-        self.remember_spent(Some(&next));
+        self.remember_spent(&next);
         self.state.record = Some(next);
         self.context.show_login(&self.state);
     }
 
     /// Remembers the refresh token in use, if that of `next` is another one.
-    fn remember_spent(&mut self, next: Option<&Record>) {
+    fn remember_spent(&mut self, next: &Record) {
         let state = &mut *self.state;
         let before = state.record.as_ref();
         let before = before.and_then(|record| record.refresh_token.as_ref());
-        let after = next.and_then(|record| record.refresh_token.as_ref());
-        state.spent.record(before, after);
+        state.spent.record(before, next.refresh_token.as_ref());
     }
 
     /// Writes that the authorization server refused the refresh token for good.
@@ -290,14 +289,15 @@ impl<'a> LockedGrant<'a> {
             .configured_refresh_token()
             .map(|(_, digest)| digest);
         let taken = record.taken_with(configured.as_deref());
-        self.remember_spent(None);
         self.write(Record {
             configured,
             taken,
-            generation: next_generation(self.state.record.as_ref()),
+            generation: next_generation(Some(&record)),
             ..Record::default()
         })
         .await?;
+        let token = record.refresh_token.as_ref();
+        self.state.spent.record(token, None);
         // Another server must not see the refresh token, not even to revoke it.
         let is_ours = !self.context.belongs_to_other_client(&record);
         Ok(record.refresh_token.filter(|_| is_ours))

@@ -62,15 +62,15 @@ impl GrantState {
 
     /// Returns whether a stored record is an earlier one than ours, as after a backup was restored.
     pub(super) fn was_put_back(&self, theirs: &Record) -> bool {
-        let is_spent = |token: &Secret| self.spent.contains(token);
-        let is_earlier = |ours: &Record| {
-            ours.login.is_some()
-                && ours.login == theirs.login
-                // Earlier versions write none.
-                && (1..ours.generation).contains(&theirs.generation)
+        let Some(ours) = &self.record else {
+            return false;
         };
-        self.record.as_ref().is_some_and(is_earlier)
-            || theirs.refresh_token.as_ref().is_some_and(is_spent)
+        let is_same_login = ours.login.is_some() && ours.login == theirs.login;
+        // Earlier versions write no generation.
+        let is_earlier = (1..ours.generation).contains(&theirs.generation);
+        let token = theirs.refresh_token.as_ref();
+        let is_spent = token.is_some_and(|token| self.spent.contains(token));
+        (is_same_login && is_earlier) || (is_spent && theirs.generation <= ours.generation)
     }
 }
 

@@ -8,7 +8,10 @@
 //! from the configured `encryption_key` by HKDF (RFC 5869). Version 1 derived it by SHA-256; such files are still read,
 //! and become version 2 when they are next written.
 
-use std::fmt;
+use std::{
+    fmt,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ring::{
@@ -45,6 +48,8 @@ struct Keys {
     current: LessSafeKey,
     /// The key of [`VERSION_SHA256`].
     sha256: LessSafeKey,
+    /// Whether all records are encrypted, as far as this process knows.
+    requires_sealed: AtomicBool,
 }
 
 impl Seal {
@@ -55,12 +60,26 @@ impl Seal {
         Self(secret.map(|secret| Keys {
             current: hkdf_key(secret),
             sha256: sha256_key(secret),
+            requires_sealed: AtomicBool::new(false),
         }))
     }
 
     /// Returns whether records are encrypted.
     pub(super) fn has_key(&self) -> bool {
         self.0.is_some()
+    }
+
+    /// Remembers that all records are encrypted, whatever becomes of the folder's mark.
+    pub(super) fn require_sealed(&self) {
+        if let Some(keys) = &self.0 {
+            keys.requires_sealed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns whether all records are known to be encrypted.
+    pub(super) fn requires_sealed(&self) -> bool {
+        let keys = self.0.as_ref();
+        keys.is_some_and(|keys| keys.requires_sealed.load(Ordering::Relaxed))
     }
 
     /// Returns whether the bytes of a file are those of an encrypted record.

@@ -19,8 +19,8 @@ impl Folder {
         let Some(json) = self.read(name)? else {
             return Ok(None);
         };
-        let decoded = match seal.has_key() && !Seal::is_sealed(&json) && self.read(MARK)?.is_some()
-        {
+        let is_refused = seal.has_key() && !Seal::is_sealed(&json) && self.is_marked(seal)?;
+        let decoded = match is_refused {
             // One that is not whole is no record at all.
             true => Record::parse(&json, provider).and(Err(FileError::NotSealed)),
             false => seal.read(&json, provider),
@@ -31,9 +31,19 @@ impl Folder {
         })
     }
 
-    fn mark_as_sealed(&self) -> Result<(), StoreError> {
+    /// Returns whether the folder has the mark, or had it in the life of this process.
+    fn is_marked(&self, seal: &Seal) -> Result<bool, StoreError> {
+        if !seal.requires_sealed() && self.read(MARK)?.is_some() {
+            seal.require_sealed();
+        }
+        Ok(seal.requires_sealed())
+    }
+
+    fn mark_as_sealed(&self, seal: &Seal) -> Result<(), StoreError> {
         self.create(MARK)?;
-        self.sync()
+        self.sync()?;
+        seal.require_sealed();
+        Ok(())
     }
 }
 
@@ -42,7 +52,7 @@ impl FileStore {
     ///
     /// With a record that another process has locked, or that cannot be read, the mark waits for another start.
     pub(super) fn seal_folder(&self, folder: &Folder) -> Result<(), StoreError> {
-        if !self.seal.has_key() || folder.read(MARK)?.is_some() {
+        if !self.seal.has_key() || folder.is_marked(&self.seal)? {
             return Ok(());
         }
         let mut is_sealed = true;
@@ -54,7 +64,7 @@ impl FileStore {
             });
         }
         match is_sealed {
-            true => folder.mark_as_sealed(),
+            true => folder.mark_as_sealed(&self.seal),
             false => Ok(()),
         }
     }

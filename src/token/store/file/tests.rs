@@ -454,3 +454,39 @@ fn a_sealed_record_survives_a_process_that_is_killed_while_it_writes() {
     drop(sealed.try_lock("a").unwrap().unwrap());
     assert_eq!(sealed.load("a").unwrap(), Some(record("canary")));
 }
+
+#[test]
+fn a_plain_record_is_refused_where_all_are_encrypted_whatever_becomes_of_the_mark() {
+    let world = World::saved("r1");
+    let plain = fs::read(world.path("a.json")).unwrap();
+    let key = Secret::new("k".repeat(32));
+    let sealed = FileStore::open(&world.folder(), Some(&key)).unwrap();
+    assert_eq!(sealed.load("a").unwrap(), Some(record("r1")));
+    fs::write(world.path("a.json"), &plain).unwrap();
+    fs::remove_file(world.path(".sealed")).unwrap();
+    let refused = sealed.load("a").unwrap_err();
+    assert!(matches!(
+        refused,
+        StoreError::File {
+            error: FileError::NotSealed,
+            ..
+        }
+    ));
+}
+
+#[test]
+fn a_bad_record_at_the_first_start_with_a_key_keeps_no_other_from_working() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let world = World::saved("r1");
+    for name in ["b.json", "._c.json"] {
+        fs::write(world.path(name), "{").unwrap();
+        fs::set_permissions(world.path(name), fs::Permissions::from_mode(0o640)).unwrap();
+    }
+    let key = Secret::new("k".repeat(32));
+    let sealed = FileStore::open(&world.folder(), Some(&key)).unwrap();
+    assert_eq!(sealed.load("a").unwrap(), Some(record("r1")));
+    assert!(sealed.load("b").is_err());
+    // The mark waits until every record is encrypted.
+    assert!(!world.path(".sealed").exists());
+}
