@@ -247,7 +247,7 @@ impl Limited {
         let fields = format!("retry-after: {retry_after}\r\n");
         server.fail(Fault::Sends(answer(status, &fields, "")));
         let api = ProtectedApi::start(server.issuer());
-        let home = server.home(&api, TIMEOUT);
+        let home = server.home(&api, "");
         let sidecar = home.run();
         for name in PROVIDERS {
             sidecar.wait_for_state(name, "failing");
