@@ -11,6 +11,7 @@ pub mod connection;
 pub mod connection_limit;
 pub mod deadlines;
 pub mod framing_gate;
+mod hang_up;
 pub mod html;
 pub mod inherited;
 pub mod key_proof;

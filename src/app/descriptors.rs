@@ -15,7 +15,7 @@ const ADMIN_PART: usize = 16;
 /// Descriptors of one client connection: its own, the upstream's, and one of the upstream that idles.
 const PER_CONNECTION: usize = 3;
 
-/// What the descriptors of the process allow.
+/// The descriptors of the process, and the connections that they allow.
 #[derive(Debug)]
 pub(super) struct Descriptors {
     number: usize,

@@ -18,6 +18,7 @@ use tokio::{
 use super::{
     connection::ConnectionState,
     framing_gate::{FramingGate, GatePhase, GateProtocol},
+    hang_up::HangUp,
     limits::Limits,
     stream::Stream,
     timer::Timer,
@@ -37,6 +38,8 @@ pub struct Deadlines {
     /// Since when the client has not read.
     blocked_since: Option<Instant>,
     write_timer: Option<Timer>,
+    /// The end of a client that has sent a request behind the one that is served.
+    hang_up: Option<HangUp>,
 }
 
 /// The next event that the connection awaits from the client.
@@ -66,6 +69,7 @@ impl Deadlines {
             read_timer: Timer::new(now + limits.head_timeout),
             blocked_since: None,
             write_timer: None,
+            hang_up: None,
         }
     }
 
@@ -156,6 +160,24 @@ impl Deadlines {
         Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
     }
 
+    /// Fails when the client has gone, although it has sent another request behind the one that is served.
+    fn poll_hang_up(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if !self.state.gate.has_request_behind() {
+            self.hang_up = None;
+            return Ok(());
+        }
+        if self.hang_up.is_none() {
+            // Without a descriptor for it, the end is seen behind the next response.
+            self.hang_up = self.gate.get_ref().hang_up().ok();
+        }
+        match self.hang_up.as_mut().map(|hang_up| hang_up.poll(cx)) {
+            Some(Poll::Ready(())) if self.state.is_busy() => {
+                Err(io::ErrorKind::ConnectionAborted.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn poll_write_with(
         &mut self,
         cx: &mut Context<'_>,
@@ -227,7 +249,10 @@ impl AsyncWrite for Deadlines {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().gate).poll_flush(cx)
+        let this = self.get_mut();
+        // hyper flushes whenever it has done what it can, also where nothing has been written.
+        this.poll_hang_up(cx)?;
+        Pin::new(&mut this.gate).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -15,6 +15,8 @@ use tokio::{
     time::{Instant, Sleep, sleep_until},
 };
 
+use super::hang_up::HangUp;
+
 /// Time for a client to stop sending after its last response (RFC 9112 §9.6).
 const LINGER_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -61,6 +63,17 @@ impl Stream {
         if let Socket::Tcp(stream) = &self.socket {
             // If the system refuses, the connection ends with FIN, which is the next best.
             let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+        }
+    }
+
+    /// Watches for the end of what the client sends.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub(super) fn hang_up(&self) -> io::Result<HangUp> {
+        match &self.socket {
+            Socket::Tcp(stream) => HangUp::of_tcp(stream),
+            Socket::Unix(stream) => HangUp::of_unix(stream),
         }
     }
 

@@ -248,3 +248,38 @@ fn an_empty_line_behind_a_body_does_not_hide_that_the_client_has_gone() {
     until_released(&upstream, Leaving::Close);
     assert_logged(&sidecar, 499);
 }
+
+#[test]
+fn a_request_behind_the_first_does_not_hide_that_the_client_has_gone() {
+    let upstream = silent(false);
+    let sidecar = start(&upstream.origin(), "");
+    for body in ["", "Content-Length: 5\r\n\r\nhello"] {
+        let mut client = Client::connect(sidecar.address());
+        let first = match body {
+            "" => "GET /gone HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(),
+            body => format!("POST /gone HTTP/1.1\r\nHost: localhost\r\n{body}"),
+        };
+        client.send(format!(
+            "{first}GET /second HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        ));
+        until("the request at the upstream", || {
+            (upstream.server().open_connections() == 1).then_some(())
+        });
+        drop(client);
+        until_released(&upstream, Leaving::Close);
+    }
+    assert_logged(&sidecar, 499);
+}
+
+#[test]
+fn requests_that_come_one_behind_another_are_served_in_order() {
+    let upstream = Upstream::answering(|request| ok(request.head.target()));
+    let sidecar = start(&upstream.origin(), "");
+    let mut client = Client::connect(sidecar.address());
+    let request = |number| format!("GET /{number} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    client.send((0..100).map(request).collect::<String>());
+    for number in 0..100 {
+        assert_eq!(client.answer().text(), format!("/{number}"));
+    }
+    sidecar.stop();
+}

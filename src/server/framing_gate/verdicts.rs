@@ -145,6 +145,11 @@ impl GateVerdicts {
         self.0.heads.load(Relaxed)
     }
 
+    /// Whether a whole head has arrived behind the message that is served, on an HTTP/1 connection.
+    pub fn has_request_behind(&self) -> bool {
+        self.heads() > self.requests()
+    }
+
     pub(super) fn requests(&self) -> u64 {
         self.0.requests.load(Relaxed)
     }
