@@ -86,6 +86,12 @@ impl World {
     }
 }
 
+/// Upstreams that respond with `first` and `second`.
+fn two_upstreams() -> (Upstream, Upstream) {
+    let responding = |text: &'static str| Upstream::answering(move |_| ok(text));
+    (responding("first"), responding("second"))
+}
+
 fn route(name: &str, listen: impl ToString, upstream: &str) -> String {
     format!(
         "\n[routes.{name}]\nlisten = \"{}\"\nupstream = \"{upstream}\"\nprovider = \"api\"\n",
@@ -97,10 +103,7 @@ fn route(name: &str, listen: impl ToString, upstream: &str) -> String {
 fn routes_providers_and_listeners_are_added_changed_and_removed() {
     let tokens = TokenEndpoint::issuing("token-1");
     let others = TokenEndpoint::issuing("token-2");
-    let (first, second) = (
-        Upstream::answering(|_| ok("first")),
-        Upstream::answering(|_| ok("second")),
-    );
+    let (first, second) = two_upstreams();
     let mut world = World::start(Setup::new(&tokens, first.origin()));
     let mut kept = Client::connect(world.sidecar.address());
     assert_eq!(kept.get("/").text(), "first");
@@ -201,10 +204,7 @@ fn a_configuration_with_a_problem_changes_nothing_and_is_named_with_its_line() {
 #[test]
 fn a_listener_that_cannot_be_bound_is_refused_and_nothing_changes() {
     let tokens = TokenEndpoint::issuing("token-1");
-    let (first, second) = (
-        Upstream::answering(|_| ok("first")),
-        Upstream::answering(|_| ok("second")),
-    );
+    let (first, second) = two_upstreams();
     let mut world = World::start(Setup::new(&tokens, first.origin()));
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     world.change(&first.origin(), &second.origin());
@@ -231,10 +231,7 @@ fn a_listener_that_cannot_be_bound_is_refused_and_nothing_changes() {
 #[test]
 fn tables_of_the_process_wait_for_a_restart_and_the_rest_is_in_force() {
     let tokens = TokenEndpoint::issuing("token-1");
-    let (first, second) = (
-        Upstream::answering(|_| ok("first")),
-        Upstream::answering(|_| ok("second")),
-    );
+    let (first, second) = two_upstreams();
     let mut world = World::start(Setup::new(&tokens, first.origin()));
     world.change(&first.origin(), &second.origin());
     let admin = world.sidecar.admin_address().to_string();
@@ -266,10 +263,7 @@ fn tables_of_the_process_wait_for_a_restart_and_the_rest_is_in_force() {
 #[test]
 fn a_changed_file_is_noticed_also_behind_a_symbolic_link_that_is_swapped() {
     let tokens = TokenEndpoint::issuing("token-1");
-    let (first, second) = (
-        Upstream::answering(|_| ok("first")),
-        Upstream::answering(|_| ok("second")),
-    );
+    let (first, second) = two_upstreams();
     let setup = Setup::new(&tokens, first.origin());
     let (file, _) = setup.write();
     // As Kubernetes mounts it: bearward.toml → ..data/bearward.toml, and `..data` is what is swapped.
@@ -329,10 +323,7 @@ fn a_refused_configuration_is_taken_once_the_file_that_it_lacks_is_there() {
 #[test]
 fn a_hangup_reloads() {
     let tokens = TokenEndpoint::issuing("token-1");
-    let (first, second) = (
-        Upstream::answering(|_| ok("first")),
-        Upstream::answering(|_| ok("second")),
-    );
+    let (first, second) = two_upstreams();
     let mut world = World::start(Setup::new(&tokens, first.origin()));
     world.change(&first.origin(), &second.origin());
     world.sidecar.signal(Signal::HUP);
@@ -367,48 +358,89 @@ fn the_command_reloads_and_prints_the_problems() {
     world.sidecar.stop();
 }
 
-#[test]
-fn what_is_removed_finishes_its_requests_and_is_cut_after_its_time_to_drain() {
-    let tokens = TokenEndpoint::issuing("token-1");
-    let gate = Arc::new(Gate::default());
-    let slow = Upstream::scripted({
-        let gate = gate.clone();
-        move |mut connection| {
-            while let Ok(Some(request)) = connection.request() {
-                if request.head.target() == "/tunnel" {
-                    let switch = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
-                    connection.wire.send(switch).unwrap();
-                    let _ = connection.wire.rest();
-                    return;
-                }
-                gate.pass();
-                connection.wire.send(ok("late")).unwrap();
-            }
-        }
-    });
-    let setup = Setup::new(&tokens, slow.origin()).tables("[drain]\ntimeout = \"2s\"\n");
-    let gone = route("gone", ports::unused(), &slow.origin()) + "upgrade = [\"websocket\"]\n";
-    let mut world = World::start(setup.tables(&gone));
-    let gone_at = world.listens_at("gone");
-    let mut tunnel = Client::connect(gone_at);
-    tunnel.send(
-        "GET /tunnel HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
-    );
-    assert_eq!(tunnel.head().status(), 101);
-    let mut client = Client::connect(gone_at);
-    client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
-    slow.wait_for(2);
+/// A sidecar whose route `gone` is about to be removed, and what its upstream waits for.
+struct Removal {
+    world: World,
+    upstream: Upstream,
+    gate: Arc<Gate>,
+    table: String,
+}
 
-    world.change(&gone, "");
-    world.reload_ok();
-    gate.open();
+impl Removal {
+    #[track_caller]
+    fn start(drain: &str) -> Self {
+        let tokens = TokenEndpoint::issuing("token-1");
+        let gate = Arc::new(Gate::default());
+        let upstream = Upstream::scripted({
+            let gate = gate.clone();
+            move |mut connection| {
+                while let Ok(Some(request)) = connection.request() {
+                    if request.head.target() == "/tunnel" {
+                        let switch = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+                        connection.wire.send(switch).unwrap();
+                        let _ = connection.wire.rest();
+                        return;
+                    }
+                    gate.pass();
+                    connection.wire.send(ok("late")).unwrap();
+                }
+            }
+        });
+        let table =
+            route("gone", ports::unused(), &upstream.origin()) + "upgrade = [\"websocket\"]\n";
+        let setup = Setup::new(&tokens, upstream.origin());
+        Self {
+            world: World::start(setup.tables(drain).tables(&table)),
+            upstream,
+            gate,
+            table,
+        }
+    }
+
+    #[track_caller]
+    fn connect(&self) -> Client {
+        Client::connect(self.world.listens_at("gone"))
+    }
+
+    #[track_caller]
+    fn remove(&mut self) {
+        self.world.change(&self.table, "");
+        self.world.reload_ok();
+    }
+}
+
+#[test]
+fn what_is_removed_finishes_its_requests() {
+    let mut removal = Removal::start("");
+    let mut client = removal.connect();
+    client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    removal.upstream.wait_for(1);
+    removal.remove();
+    removal.gate.open();
     let response = client.answer();
     assert_eq!(response.text(), "late");
     assert_eq!(response.head.value("connection"), Some("close"));
     assert!(client.is_closed());
-    // The tunnel has no end of its own.
+    removal.world.sidecar.stop();
+}
+
+#[test]
+fn what_is_removed_is_cut_after_its_time_to_drain() {
+    let mut removal = Removal::start("[drain]\ntimeout = \"1s\"\n");
+    let mut tunnel = removal.connect();
+    tunnel.send(
+        "GET /tunnel HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n",
+    );
+    assert_eq!(tunnel.head().status(), 101);
+    let mut client = removal.connect();
+    client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    removal.upstream.wait_for(2);
+    removal.remove();
+    // Neither has an end of its own.
+    assert!(client.is_closed());
     assert!(tunnel.is_closed());
-    world.sidecar.stop();
+    removal.gate.open();
+    removal.world.sidecar.stop();
 }
 
 #[test]
