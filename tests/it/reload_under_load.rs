@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -22,6 +23,32 @@ use crate::support::{
 
 /// Connections of each version of HTTP.
 const CONNECTIONS: usize = 32;
+
+/// A sidecar, and the configurations that it is to have one after another.
+struct World {
+    sidecar: Sidecar,
+    tokens: TokenEndpoint,
+    file: PathBuf,
+    versions: [String; 3],
+    _upstream: Upstream,
+}
+
+impl World {
+    #[track_caller]
+    fn start() -> Self {
+        let tokens = TokenEndpoint::issuing("token-1");
+        let upstream = Upstream::answering(|_| ok("fine"));
+        let setup = Setup::new(&tokens, upstream.origin()).log("level = \"warn\"");
+        let (file, _) = setup.write();
+        Self {
+            versions: versions(&setup.text(), &upstream.origin()),
+            sidecar: setup.start_ready(),
+            tokens,
+            file,
+            _upstream: upstream,
+        }
+    }
+}
 
 #[track_caller]
 fn reload(sidecar: &Sidecar) {
@@ -62,12 +89,13 @@ fn versions(text: &str, upstream: &str) -> [String; 3] {
 #[test]
 fn a_hundred_reloads_fail_no_request_and_ask_for_no_token() {
     let _alone = heavy();
-    let tokens = TokenEndpoint::issuing("token-1");
-    let upstream = Upstream::answering(|_| ok("fine"));
-    let setup = Setup::new(&tokens, upstream.origin()).log("level = \"warn\"");
-    let (file, _) = setup.write();
-    let versions = versions(&setup.text(), &upstream.origin());
-    let sidecar = setup.start_ready();
+    let World {
+        sidecar,
+        tokens,
+        file,
+        versions,
+        _upstream,
+    } = World::start();
     let address = sidecar.address();
     let (stop, served) = (
         Arc::new(AtomicBool::new(false)),
@@ -132,12 +160,13 @@ fn a_hundred_reloads_fail_no_request_and_ask_for_no_token() {
 #[test]
 fn a_thousand_reloads_leave_nothing_behind() {
     let _alone = heavy();
-    let tokens = TokenEndpoint::issuing("token-1");
-    let upstream = Upstream::answering(|_| ok("fine"));
-    let setup = Setup::new(&tokens, upstream.origin()).log("level = \"warn\"");
-    let (file, _) = setup.write();
-    let versions = versions(&setup.text(), &upstream.origin());
-    let sidecar = setup.start_ready();
+    let World {
+        sidecar,
+        tokens,
+        file,
+        versions,
+        _upstream,
+    } = World::start();
     let reload_all = |count: usize| {
         for round in 0..count {
             fs::write(&file, &versions[round % versions.len()]).unwrap();

@@ -13,6 +13,7 @@ pub mod forward_proxy;
 pub mod frame_server;
 pub mod frames;
 pub mod grpc;
+pub mod grpc_method;
 pub mod h2_upstream;
 pub mod h2c;
 pub mod home;

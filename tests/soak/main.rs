@@ -10,6 +10,9 @@
 
 mod account;
 mod authorization;
+#[expect(unreachable_pub, reason = "shared with tests/it, where it is public")]
+#[path = "../it/support/grpc_method.rs"]
+mod grpc_method;
 mod home;
 mod ledger;
 mod load;

@@ -2,7 +2,6 @@
 
 use std::{
     convert::Infallible,
-    future::Future,
     net::SocketAddr,
     sync::{
         Arc,
@@ -24,7 +23,7 @@ use tonic::{
     transport::{Channel, Endpoint, Server, server::TcpIncoming},
 };
 
-use super::{ports, text_codec::Text};
+use super::{grpc_method::Method, ports, text_codec::Text};
 
 /// The service `test.Text`. Dropping it takes it down.
 ///
@@ -222,27 +221,6 @@ impl Service<http::Request<Body>> for Methods {
                 _ => Status::unimplemented("the server has no such method").into_http(),
             })
         })
-    }
-}
-
-/// A function as a method.
-struct Method<F>(F);
-
-impl<F, R, M, Called> Service<Request<R>> for Method<F>
-where
-    F: FnMut(Request<R>) -> Called,
-    Called: Future<Output = Result<Response<M>, Status>>,
-{
-    type Response = Response<M>;
-    type Error = Status;
-    type Future = Called;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<R>) -> Called {
-        (self.0)(request)
     }
 }
 

@@ -21,6 +21,7 @@ use tonic::{
 };
 
 use crate::{
+    grpc_method::Method,
     ledger::RequestFault,
     pattern,
     places::{Provider, Upstream},
@@ -99,27 +100,6 @@ async fn failed(received: Received) -> Option<Status> {
             status.metadata_mut().insert(FAULT, mark);
             Some(status)
         }
-    }
-}
-
-/// A function as a method.
-struct Method<F>(F);
-
-impl<F, R, M, Called> Service<Request<R>> for Method<F>
-where
-    F: FnMut(Request<R>) -> Called,
-    Called: Future<Output = Result<Response<M>, Status>>,
-{
-    type Response = Response<M>;
-    type Error = Status;
-    type Future = Called;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Status>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<R>) -> Called {
-        (self.0)(request)
     }
 }
 
