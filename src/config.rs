@@ -166,10 +166,7 @@ pub fn find(given: Option<&Path>, environment: Environment<'_>) -> PathBuf {
 pub fn load(path: &Path, environment: Environment<'_>) -> Result<(Config, Report), Report> {
     let file = path.display().to_string();
     let bytes = read_file(path).map_err(|error| unreadable(&file, &error))?;
-    let text = std::str::from_utf8(&bytes).map_err(|error| {
-        let error = FileError::not_utf8(&bytes, error.valid_up_to());
-        unreadable(&file, &error)
-    })?;
+    let text = utf8(&bytes).map_err(|error| unreadable(&file, &error))?;
     parse_file(text, &file, Some(path), environment)
 }
 
@@ -186,23 +183,14 @@ pub fn load_admin(
 ) -> Result<(Option<Admin>, Report), Report> {
     let file = path.display().to_string();
     let bytes = read_file(path).map_err(|error| unreadable(&file, &error))?;
-    let text = std::str::from_utf8(&bytes).map_err(|error| {
-        let error = FileError::not_utf8(&bytes, error.valid_up_to());
-        unreadable(&file, &error)
-    })?;
+    let text = utf8(&bytes).map_err(|error| unreadable(&file, &error))?;
     let mut diagnostics = diagnostics::Diagnostics::default();
     let document = syntax::parse(text, &mut diagnostics);
     if diagnostics.has_errors() {
         return Err(diagnostics.into_report(&file, Some(&excerpt::Excerpts::new(text, None))));
     }
     let mut others = diagnostics::Diagnostics::default();
-    let mut parser = table::TableParser {
-        text,
-        is_valid: document.is_valid,
-        diagnostics: &mut others,
-    };
-    let root = parser.parse(&document.table, keys::ROOT, location::Location::new(0..0));
-    let root = section::Section::new(Rc::new(root));
+    let root = root_section(text, &document, &mut others);
     let folder = path.parent().map(Path::to_owned);
     let mut context = sections::BuildContext::new(environment, folder, diagnostics);
     let admin = sections::build_admin(&root, &mut context);
@@ -274,6 +262,25 @@ fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
     })
 }
 
+fn utf8(bytes: &[u8]) -> Result<&str, FileError> {
+    std::str::from_utf8(bytes).map_err(|error| FileError::not_utf8(bytes, error.valid_up_to()))
+}
+
+/// Walks over the key table. Problems of the keys are added to `diagnostics`.
+fn root_section<'t>(
+    text: &'t str,
+    document: &'t syntax::Document<'t>,
+    diagnostics: &mut diagnostics::Diagnostics,
+) -> section::Section<'t> {
+    let mut parser = table::TableParser {
+        text,
+        is_valid: document.is_valid,
+        diagnostics,
+    };
+    let root = parser.parse(&document.table, keys::ROOT, location::Location::new(0..0));
+    section::Section::new(Rc::new(root))
+}
+
 fn parse_file(
     text: &str,
     file: &str,
@@ -288,14 +295,7 @@ fn parse_file(
 
     let mut config = None;
     if document.is_checkable {
-        let mut parser = table::TableParser {
-            text,
-            is_valid: document.is_valid,
-            diagnostics: &mut diagnostics,
-        };
-        let root = parser.parse(&document.table, keys::ROOT, location::Location::new(0..0));
-        let root = section::Section::new(Rc::new(root));
-
+        let root = root_section(text, &document, &mut diagnostics);
         let folder = path.and_then(Path::parent).map(Path::to_owned);
         let mut context = sections::BuildContext::new(environment, folder, diagnostics);
         let built = sections::build(&root, path, &texts, &mut context);

@@ -25,6 +25,8 @@ use crate::{
 pub(super) struct NextRoutes {
     pub(super) sockets: ProxySockets,
     pub(super) routes: Vec<Arc<ActiveRoute>>,
+    /// The route table of each listener, by its configured address.
+    pub(super) tables: HashMap<ListenAddress, Arc<Table>>,
     pub(super) limits: Limits,
     /// The real addresses of all listeners.
     pub(super) own: Arc<[ListenAddress]>,
@@ -53,6 +55,7 @@ impl NextRoutes {
             own: listening.chain(components.admin).cloned().collect(),
             limits: config.limits,
             routes: Vec::with_capacity(config.routes.len()),
+            tables: HashMap::new(),
             sockets,
         };
         let known = before.routes.iter();
@@ -61,7 +64,8 @@ impl NextRoutes {
             let stays = |active: &&&Arc<ActiveRoute>| {
                 before.limits == next.limits
                     && active.route == *route
-                    && is_same(active.credential.as_ref(), components.credential(route))
+                    && active.credential.as_ref().map(Arc::as_ptr)
+                        == components.credential(route).map(Arc::as_ptr)
                     && (before.own == next.own || is_fixed(route))
             };
             let active = match known.get(&route.name).filter(stays) {
@@ -70,20 +74,8 @@ impl NextRoutes {
             };
             next.routes.push(active);
         }
+        next.tables = tables(&next.routes);
         next
-    }
-
-    /// Builds the route table of each listener, by its configured address.
-    pub(super) fn tables(&self) -> HashMap<ListenAddress, Table> {
-        let mut routes: HashMap<_, Vec<_>> = HashMap::new();
-        for active in &self.routes {
-            let listen = active.route.listen.clone();
-            routes.entry(listen).or_default().push(active.clone());
-        }
-        let tables = routes.into_iter();
-        tables
-            .map(|(listen, routes)| (listen, Table::new(routes)))
-            .collect()
     }
 
     fn activate(&self, route: &Route, components: &RouteComponents<'_>) -> ActiveRoute {
@@ -110,18 +102,22 @@ impl NextRoutes {
     }
 }
 
+fn tables(routes: &[Arc<ActiveRoute>]) -> HashMap<ListenAddress, Arc<Table>> {
+    let mut by_listener: HashMap<_, Vec<_>> = HashMap::new();
+    for active in routes {
+        let listen = active.route.listen.clone();
+        by_listener.entry(listen).or_default().push(active.clone());
+    }
+    let tables = by_listener.into_iter();
+    tables
+        .map(|(listen, routes)| (listen, Arc::new(Table::new(routes))))
+        .collect()
+}
+
 impl RouteComponents<'_> {
     /// The credential whose token a route demands.
     fn credential(&self, route: &Route) -> Option<&Arc<Credential>> {
         self.tokens.credential(&route.provider.as_ref()?.provider)
-    }
-}
-
-fn is_same(before: Option<&Arc<Credential>>, after: Option<&Arc<Credential>>) -> bool {
-    match (before, after) {
-        (Some(before), Some(after)) => Arc::ptr_eq(before, after),
-        (None, None) => true,
-        _ => false,
     }
 }
 

@@ -47,12 +47,11 @@ impl ProxyListeners {
         shutdown: &Shutdown,
         descriptors: &Descriptors,
     ) -> BTreeMap<ListenAddress, ProxyListener> {
-        let mut tables = next.tables();
         let requests = descriptors.requests(&next.limits, next.sockets.iter().count());
         let sockets = next.sockets.iter();
         let new = sockets.filter(|(address, _)| !self.listeners.contains_key(address));
         let new = new.map(|(address, bound)| {
-            let table = tables.remove(address).unwrap_or_default();
+            let table = next.tables.get(address).cloned().unwrap_or_default();
             let state = ListenerState {
                 limits: Arc::new(next.limits).into(),
                 connection_limit: Arc::new(ConnectionLimit::new(
@@ -60,7 +59,7 @@ impl ProxyListeners {
                     descriptors.connections.clone(),
                 )),
                 requests: Arc::new(AdjustableLimit::new(requests)),
-                routes: Arc::new(table).into(),
+                routes: table.into(),
                 connections: metrics.listener(&bound.address().to_string()),
                 unrouted: metrics.route(""),
                 refused_keys: RefusedKeyLog::new(bound.address(), metrics, Arc::new(SystemClock)),
@@ -84,18 +83,17 @@ impl ProxyListeners {
         next: NextRoutes,
         descriptors: &Descriptors,
     ) -> Removed {
-        let mut tables = next.tables();
         let requests = descriptors.requests(&next.limits, next.sockets.iter().count());
         let is_gone = |address: &ListenAddress| !next.sockets.contains(address);
         let gone = self.listeners.extract_if(.., |address, _| is_gone(address));
         let listeners: Vec<_> = gone.map(|(_, listener)| listener.shutdown).collect();
         listeners.iter().for_each(Shutdown::start_drain);
         for (address, listener) in &self.listeners {
-            let table = tables.remove(address).unwrap_or_default();
+            let table = next.tables.get(address).cloned().unwrap_or_default();
             listener.state.limits.store(Arc::new(next.limits));
             listener.state.requests.set(requests);
             listener.state.connection_limit.set(next.limits.connections);
-            listener.state.routes.store(Arc::new(table));
+            listener.state.routes.store(table);
         }
         self.listeners.extend(added);
 

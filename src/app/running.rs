@@ -1,6 +1,6 @@
 //! A sidecar in service, from its start over its reloads to its end.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use tokio::{
     task::JoinSet,
@@ -68,7 +68,7 @@ impl Running {
         let mut running = Self {
             workers: Workers::start(config.workers, &tracker).map_err(Failure::Worker)?,
             admin_address: sockets.admin_address().cloned(),
-            secrets: SecretsWatcher::start(&config),
+            secrets: SecretsWatcher::default(),
             reloads: Reloads::start(&config),
             config: config.clone(),
             store: store.clone(),
@@ -244,19 +244,19 @@ impl Running {
 
     fn retain_metrics(&self) {
         let routes = self.config.routes.iter();
-        let routes: std::collections::HashSet<&str> = routes.map(|route| &*route.name).collect();
+        let routes: HashSet<&str> = routes.map(|route| &*route.name).collect();
         self.metrics
             .retain_routes(|name| name.is_empty() || routes.contains(name));
         self.metrics
             .retain_providers(|name| self.tokens.credential(name).is_some());
         let listeners = self.listeners.sockets.iter();
         let listeners = listeners.map(|(_, bound)| bound.address());
-        let listeners: Vec<_> = listeners
+        let listeners: HashSet<_> = listeners
             .chain(&self.admin_address)
             .map(ToString::to_string)
             .collect();
         self.metrics
-            .retain_listeners(|name| listeners.iter().any(|known| known == name));
+            .retain_listeners(|name| listeners.contains(name));
     }
 
     /// The configuration as the admin listener shows it.
@@ -328,11 +328,9 @@ impl Running {
 
 /// Logs each route that is new, or has changed.
 fn log_routes(next: &NextRoutes, before: &ProxyListeners) {
-    for active in &next.routes {
-        let is_known = |known: &Arc<_>| Arc::ptr_eq(known, active);
-        if before.routes.iter().any(is_known) {
-            continue;
-        }
+    let known: HashSet<_> = before.routes.iter().map(Arc::as_ptr).collect();
+    let is_new = |active: &&Arc<_>| !known.contains(&Arc::as_ptr(active));
+    for active in next.routes.iter().filter(is_new) {
         let view = route_view(&active.route, &next.sockets.address_of(&active.route));
         tracing::info!(
             route = &*view.name,

@@ -17,7 +17,7 @@ const RELOAD_INTERVAL: Duration = Duration::from_secs(2);
 const READ_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The tasks that reload secrets from their files, one a secret. Dropping it ends them.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct SecretsWatcher {
     _tasks: JoinSet<()>,
 }

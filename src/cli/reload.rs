@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{
     admin_client::{AdminClient, AdminError},
+    control_thread::block_on,
     fail, print, print_diagnostic, sidecar_address,
     terminal::printable,
 };
@@ -28,21 +29,11 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Ok(client) => client.with_timeout(RELOAD_TIMEOUT),
         Err(status) => return status,
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(error),
-    };
-    let outcome = runtime.block_on(reload(&client));
-    // A DNS look-up that hangs must not delay the exit.
-    runtime.shutdown_background();
-    match outcome {
-        Ok(Outcome {
+    match block_on(reload(&client)) {
+        Ok(Ok(Outcome {
             is_applied,
             problems,
-        }) => {
+        })) => {
             print_diagnostic(&problems);
             match is_applied {
                 true => print("the new configuration is in force\n", ExitCode::SUCCESS),
@@ -51,6 +42,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
                 }
             }
         }
+        Ok(Err(error)) => fail(error),
         Err(error) => fail(error),
     }
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::{
     Format,
     admin_client::{AdminClient, AdminError},
+    control_thread::block_on,
     fail, print, sidecar_address,
     terminal::printable_json,
 };
@@ -34,24 +35,15 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Ok(client) => client,
         Err(status) => return status,
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    {
-        Ok(runtime) => runtime,
-        Err(error) => return fail(error),
-    };
-    let status = runtime.block_on(status(&client, arguments.format, SystemTime::now()));
-    // A DNS look-up that hangs must not delay the exit.
-    runtime.shutdown_background();
-    match status {
-        Ok(Shown { text, is_ready }) => {
+    match block_on(status(&client, arguments.format, SystemTime::now())) {
+        Ok(Ok(Shown { text, is_ready })) => {
             let status = match is_ready {
                 true => ExitCode::SUCCESS,
                 false => ExitCode::from(NOT_READY),
             };
             print(&text, status)
         }
+        Ok(Err(error)) => fail(error),
         Err(error) => fail(error),
     }
 }

@@ -269,11 +269,7 @@ impl Drop for StateOwner {
 }
 
 fn is_same(before: Option<&Token>, after: Option<&Token>) -> bool {
-    match (before, after) {
-        (Some(before), Some(after)) => Arc::ptr_eq(before, after),
-        (None, None) => true,
-        _ => false,
-    }
+    before.map(Arc::as_ptr) == after.map(Arc::as_ptr)
 }
 
 /// Logs that a new refresh token is only in memory. Returns the failure for the status.
