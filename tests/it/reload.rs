@@ -415,7 +415,12 @@ fn what_is_removed_finishes_its_requests() {
     let mut client = removal.connect();
     client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     removal.upstream.wait_for(1);
+    let address = removal.world.listens_at("gone");
     removal.remove();
+    // Then the workers know that they drain.
+    until("the end of the listener", || {
+        Client::try_connect(address).is_err().then_some(())
+    });
     removal.gate.open();
     let response = client.answer();
     assert_eq!(response.text(), "late");

@@ -1,6 +1,6 @@
 //! A store that changes under a running process: put back to an earlier state, removed, or written to by others.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
 use rustix::process::Signal;
 
@@ -37,6 +37,14 @@ fn record_file(home: &Home) -> std::path::PathBuf {
         .expect("a record")
 }
 
+/// Replaces a record in one step, so that it is never read half written.
+fn put_back(file: &Path, content: &[u8]) {
+    let copy = file.with_extension("copy");
+    fs::write(&copy, content).unwrap();
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::rename(copy, file).unwrap();
+}
+
 #[test]
 fn a_record_that_is_put_back_under_a_running_process_spends_no_token_twice() {
     let (server, _api, home) = world();
@@ -44,13 +52,14 @@ fn a_record_that_is_put_back_under_a_running_process_spends_no_token_twice() {
     let file = record_file(&home);
     let earlier = fs::read(&file).unwrap();
     wait_for_refreshes(&server, 3);
-    fs::write(&file, &earlier).unwrap();
+    // Again and again: a refresh that is under way replaces it unseen.
+    until("a word about it", || {
+        put_back(&file, &earlier);
+        sidecar.written().contains("store.put_back").then_some(())
+    });
     let count = server.refreshes();
     wait_for_refreshes(&server, count + 3);
     server.assert_no_token_was_spent_twice();
-    until("a word about it", || {
-        sidecar.written().contains("store.put_back").then_some(())
-    });
     assert_ne!(fs::read(&file).unwrap(), earlier);
     assert_eq!(sidecar.get("/").status, 200);
     sidecar.signal(Signal::TERM);
