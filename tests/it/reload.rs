@@ -485,6 +485,11 @@ fn the_number_of_connections_changes_with_a_reload() {
     // None of them is idle.
     let mut clients: Vec<Client> = (0..3).map(|_| Client::connect(address)).collect();
     clients.iter_mut().for_each(|client| client.send(slow));
+    // The workers accept in any order.
+    let served = format!("bearward_connections{{listener=\"{address}\"}} 3\n");
+    until("the three connections", || {
+        world.sidecar.metrics().contains(&served).then_some(())
+    });
     let mut next = Client::connect(address);
     next.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     std::thread::sleep(A_WHILE);
