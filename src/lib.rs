@@ -4,6 +4,7 @@
 //!
 //! | module | owns |
 //! | --- | --- |
+//! | [`help`] | the place of an error in the documentation |
 //! | [`regular_file`] | files that are read without waiting for a pipe's writer |
 //! | [`secret`] | secrets: redacted in `Debug`, compared in constant time, reloaded from files |
 //! | [`clock`] | time, which tests control |
@@ -57,6 +58,7 @@
 #[cfg(test)]
 extern crate self as bearward;
 
+pub mod help;
 pub mod regular_file;
 
 pub mod clock;

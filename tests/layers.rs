@@ -21,7 +21,7 @@ use source::{Mention, Reading};
 
 /// The modules of the crate, lowest layer first. A module names itself and modules of earlier rows only.
 const LAYERS: &[&[&str]] = &[
-    &["regular_file"],
+    &["help", "regular_file"],
     &["secret", "clock"],
     &["telemetry", "tls", "forward_proxy"],
     &["server", "oauth"],
