@@ -24,11 +24,7 @@ pub(super) struct FailedUpstream<'a> {
 impl FailedUpstream<'_> {
     /// Names a key of the route, such as `[routes.devices] ca_file`.
     fn key(&self, key: &str) -> String {
-        let route = &self.config.route;
-        match key.rsplit_once('.') {
-            Some((table, key)) => format!("`[routes.{route}.{table}] {key}`"),
-            None => format!("`[routes.{route}] {key}`"),
-        }
+        format!("`[routes.{}] {key}`", self.config.route)
     }
 
     /// Says what to check, and first of all a proxy that the environment names.
@@ -110,7 +106,7 @@ impl FailedUpstream<'_> {
         ))
     }
 
-    /// What responds is no working proxy; `reason` says why.
+    /// The server at the proxy's address is no working proxy; `reason` says why.
     pub(super) fn not_a_proxy(&self, proxy: &ForwardProxy, reason: &str) -> ProxyRefusal {
         let (address, key) = (proxy.address(), self.key("proxy"));
         self.without_tunnel(format!("the proxy {address} {reason}: check {key}"))
