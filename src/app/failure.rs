@@ -18,7 +18,7 @@ pub enum Failure {
     Listen {
         /// The address as configured.
         address: ListenAddress,
-        /// What needs it.
+        /// The part of the configuration that needs it.
         owner: SocketOwner,
         /// The error of `bind`.
         #[source]

@@ -1,6 +1,6 @@
 //! Why there is no connection to an upstream, in words: the address, the key, and what to do next.
 
-use std::io;
+use std::{fmt, io};
 
 use http::StatusCode;
 
@@ -128,6 +128,16 @@ impl FailedUpstream<'_> {
         let detail = fault.describe(&self.base.address(), &self.key("ca_file"), true);
         let detail = format!("no TLS with the upstream: {detail}");
         ProxyRefusal::new(ProblemKind::UpstreamTls, detail).with_proxy_error(word)
+    }
+
+    /// The certificate of this side cannot be used. The error names files of this machine, which clients do not see.
+    pub(super) fn unusable_certificate(&self, error: &impl fmt::Display) -> ProxyRefusal {
+        let key = self.key("client_certificate");
+        let detail = format!("{key} cannot be used: see the log of bearward");
+        ProxyRefusal {
+            log_reason: Some(format!("{key} cannot be used: {error}")),
+            ..ProxyRefusal::new(ProblemKind::UpstreamTls, detail)
+        }
     }
 
     /// The server ended the connection before it spoke HTTP.
