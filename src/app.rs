@@ -18,6 +18,7 @@ mod secrets;
 pub mod service_manager;
 pub mod signals;
 mod sockets;
+pub mod traces;
 mod workers;
 
 use std::sync::Arc;

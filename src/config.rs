@@ -53,7 +53,7 @@ use crate::{
     proxy::route::Route,
     regular_file,
     server::limits::{Drain, Limits},
-    telemetry::LogSettings,
+    telemetry::{LogSettings, traces::TraceSettings},
     token::store::StoreLocation,
 };
 
@@ -77,6 +77,8 @@ pub struct Config {
     pub drain: Drain,
     /// `[runtime] workers`, with `auto` resolved: at least 1.
     pub workers: usize,
+    /// `[telemetry]`; `None` without a collector.
+    pub traces: Option<TraceSettings>,
     /// `[providers.*]` in the order of the file.
     pub providers: Vec<Arc<Provider>>,
     /// `[routes.*]` in the order of the file.
@@ -103,6 +105,10 @@ impl Config {
         if self.workers != running.workers {
             self.workers = running.workers;
             changed.push("runtime");
+        }
+        if self.traces != running.traces {
+            self.traces.clone_from(&running.traces);
+            changed.push("telemetry");
         }
         changed
     }

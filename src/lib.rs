@@ -8,7 +8,7 @@
 //! | [`regular_file`] | files that are read without waiting for a pipe's writer |
 //! | [`secret`] | secrets: redacted in `Debug`, compared in constant time, reloaded from files |
 //! | [`clock`] | time, which tests control |
-//! | [`telemetry`] | log, access log and metrics |
+//! | [`telemetry`] | log, access log, metrics and traces |
 //! | [`tls`] | trust anchors, client certificates and the TLS client |
 //! | [`forward_proxy`] | the HTTP proxy that outgoing connections go through |
 //! | [`server`] | listeners, connections, the one HTTP server, own error responses, Host and origin checks |

@@ -2,17 +2,20 @@
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
+use tokio::task::spawn_blocking;
+
 use super::{BAD_INPUT, control_thread::on_control_thread, fail, print_diagnostic};
 use crate::{
     app::{
-        App, Failure,
+        App, Failure, Running,
         service_manager::ServiceManager,
         signals::{Signal, Signals},
+        traces,
     },
     clock::SystemClock,
     config::{self, Config},
     server::inherited,
-    telemetry,
+    telemetry::{self, traces::Traces},
 };
 
 /// Run the sidecar
@@ -44,13 +47,19 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Err(error) => return fail(error),
     };
 
-    match on_control_thread(serve(config)) {
+    // Before the runtime: its HTTP client must not be built on one.
+    let traces = match traces::start(&config) {
+        Ok(traces) => traces,
+        Err(error) => return fail(error),
+    };
+
+    match on_control_thread(serve(config, traces)) {
         Ok(status) => status,
         Err(error) => fail(error),
     }
 }
 
-async fn serve(config: Config) -> Result<ExitCode, Failure> {
+async fn serve(config: Config, traces: Option<Traces>) -> Result<ExitCode, Failure> {
     let mut signals = Signals::new().map_err(Failure::Worker)?;
 
     // Opens the store, binds every address, then starts everything and logs the real addresses.
@@ -75,10 +84,20 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     }
     manager.stopping();
     tokio::select! {
-        drained = running.drain() => drained.map(|()| ExitCode::SUCCESS),
+        drained = drain(running, traces) => drained.map(|()| ExitCode::SUCCESS),
         () = signals.shutdown() => {
             tracing::warn!("a second signal: ending at once");
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+/// Ends the sidecar, then the traces of its last requests.
+async fn drain(running: Running, traces: Option<Traces>) -> Result<(), Failure> {
+    let drained = running.drain().await;
+    if let Some(traces) = traces {
+        // It fails only with the runtime.
+        let _ = spawn_blocking(|| traces.end()).await;
+    }
+    drained
 }

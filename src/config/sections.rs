@@ -16,6 +16,7 @@ mod route;
 mod runtime;
 mod secret;
 mod store;
+mod telemetry;
 
 use std::{
     collections::HashMap,
@@ -141,6 +142,7 @@ pub(super) fn build<'a>(
         limits: limits::build(&root.section("limits")),
         drain: drain::build(&root.section("drain")),
         workers: runtime::workers(&root.section("runtime")),
+        traces: telemetry::build(&root.section("telemetry"), context),
         providers: providers.built,
         routes: routes.into_iter().filter_map(|route| route.built).collect(),
         files: path

@@ -100,3 +100,4 @@ mod secrecy;
 mod secret_files;
 mod shutdown;
 mod socket_activation;
+mod traces;
