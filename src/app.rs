@@ -24,7 +24,12 @@ mod workers;
 use std::sync::Arc;
 
 use self::sockets::Sockets;
-pub use self::{failure::Failure, reload::Reload, running::Running, sockets::Addresses};
+pub use self::{
+    failure::Failure,
+    reload::{Reload, log_problems},
+    running::Running,
+    sockets::Addresses,
+};
 use crate::{
     clock::Clock,
     config::Config,

@@ -7,7 +7,7 @@ use tokio::task::spawn_blocking;
 use super::{BAD_INPUT, control_thread::on_control_thread, fail, print_diagnostic};
 use crate::{
     app::{
-        App, Failure, Running,
+        App, Failure, Running, log_problems,
         service_manager::ServiceManager,
         signals::{Signal, Signals},
         traces,
@@ -15,7 +15,7 @@ use crate::{
     clock::SystemClock,
     config::{self, Config},
     server::inherited,
-    telemetry::{self, traces::Traces},
+    telemetry::{self, traces::Traces, tracing::Guard},
 };
 
 /// Run the sidecar
@@ -39,24 +39,39 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             return ExitCode::from(BAD_INPUT);
         }
     };
-    print_diagnostic(&warnings.to_string());
-
     // Dropped last: it flushes the log.
-    let _log = match telemetry::tracing::init(&config.log) {
+    let log = match telemetry::tracing::init(&config.log) {
         Ok(guard) => guard,
-        Err(error) => return fail(error),
+        Err(error) => {
+            print_diagnostic(&warnings.to_string());
+            return fail(error);
+        }
     };
+    match log.is_json() {
+        true => log_problems(&warnings),
+        false => print_diagnostic(&warnings.to_string()),
+    }
 
     // Before the runtime: its HTTP client must not be built on one.
     let traces = match traces::start(&config) {
         Ok(traces) => traces,
-        Err(error) => return fail(error),
+        Err(error) => return end(&log, &error),
     };
 
     match on_control_thread(serve(config, traces)) {
         Ok(status) => status,
-        Err(error) => fail(error),
+        Err(error) => end(&log, &error),
     }
+}
+
+/// Ends with a failure, which a log in JSON gets as a line of its own.
+fn end(log: &Guard, failure: &Failure) -> ExitCode {
+    // With the level `off` it would be lost.
+    if log.is_json() && tracing::enabled!(tracing::Level::ERROR) {
+        tracing::error!("process.failed: {failure}");
+        return ExitCode::FAILURE;
+    }
+    fail(failure)
 }
 
 async fn serve(config: Config, traces: Option<Traces>) -> Result<ExitCode, Failure> {
@@ -86,7 +101,7 @@ async fn serve(config: Config, traces: Option<Traces>) -> Result<ExitCode, Failu
     tokio::select! {
         drained = drain(running, traces) => drained.map(|()| ExitCode::SUCCESS),
         () = signals.shutdown() => {
-            tracing::warn!("a second signal: ending at once");
+            tracing::warn!("drain.aborted: a second signal ends the process at once");
             Ok(ExitCode::FAILURE)
         }
     }

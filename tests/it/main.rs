@@ -94,6 +94,7 @@ mod admin_key;
 mod commands;
 mod core_dumps;
 mod demo;
+mod log_lines;
 mod reload;
 mod reload_under_load;
 mod secrecy;
