@@ -49,6 +49,7 @@ pub use schema::schema;
 
 use crate::{
     admin::Admin,
+    notify::NotifySettings,
     oauth::provider::Provider,
     proxy::route::Route,
     regular_file,
@@ -79,6 +80,8 @@ pub struct Config {
     pub workers: usize,
     /// `[telemetry]`; `None` without a collector.
     pub traces: Option<TraceSettings>,
+    /// `[notify]`; `None` without a command and a URL.
+    pub notify: Option<Arc<NotifySettings>>,
     /// `[providers.*]` in the order of the file.
     pub providers: Vec<Arc<Provider>>,
     /// `[routes.*]` in the order of the file.

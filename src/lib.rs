@@ -15,6 +15,7 @@
 //! | [`oauth`] | the OAuth protocol: requests to and responses from authorization servers, with their deviations |
 //! | [`token`] | the life of a token: schedule, refresh, cache, store |
 //! | [`login`] | the life of a login: attempt, redirect, device code, exchange, outcome |
+//! | [`notify`] | notifications of lost logins, by a command or a URL |
 //! | [`proxy`] | the request path: admission, route, guard, token, forwarding |
 //! | [`admin`] | the admin listener: health, metrics, status, login |
 //! | [`config`] | the configuration file, presets and variables, from keys to the settings of all modules above |
@@ -74,6 +75,8 @@ pub mod server;
 pub mod token;
 
 pub mod login;
+
+pub mod notify;
 
 pub mod proxy;
 

@@ -128,6 +128,11 @@ pub(super) const ROOT: &[KeySpec] = &[
         "OpenTelemetry traces.",
     ),
     key(
+        "notify",
+        Kind::Table(telemetry::NOTIFY),
+        "A command or a URL that is told once when a login is lost or due, and when it is back.",
+    ),
+    key(
         "providers",
         Kind::NamedTables(PROVIDER),
         "Providers: each is an authorization server and one client registration there.",

@@ -95,6 +95,7 @@ mod commands;
 mod core_dumps;
 mod demo;
 mod log_lines;
+mod notify;
 mod reload;
 mod reload_under_load;
 mod secrecy;

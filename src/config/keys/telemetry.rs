@@ -1,4 +1,4 @@
-//! The keys of traces.
+//! The keys of traces and notifications.
 
 use serde_json::json;
 
@@ -20,4 +20,20 @@ pub(super) const TELEMETRY: &[KeySpec] = &[
         "The share of requests without an incoming traceparent that are traced, from 0 to 1.",
     )
     .with_default(|| json!(TraceSettings::DEFAULT_SAMPLE_RATIO)),
+];
+
+/// `[notify]`.
+pub(super) const NOTIFY: &[KeySpec] = &[
+    key(
+        "command",
+        Kind::Strings,
+        "A program and its arguments, run without a shell. It gets JSON on its standard input.",
+    )
+    .with_format(Format::NonEmpty),
+    key(
+        "url",
+        Kind::NonEmptyString,
+        "A URL that the JSON is posted to.",
+    )
+    .with_format(Format::Webhook),
 ];
