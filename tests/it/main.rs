@@ -69,6 +69,7 @@ mod unix_listener;
 mod api_base;
 mod api_fields;
 mod connections;
+mod deploy_metrics;
 mod deploy_units;
 mod descriptors;
 mod forwarding;
