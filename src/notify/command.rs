@@ -17,12 +17,14 @@ use super::NotifyCommand;
 /// The time for a command, after which it is killed.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Variables of systemd that are meant for bearward alone.
-const SERVICE_VARIABLES: [&str; 6] = [
+/// Variables that are meant for bearward alone: those of systemd, and the keys of a collector of traces.
+const OWN_VARIABLES: [&str; 8] = [
     "LISTEN_FDNAMES",
     "LISTEN_FDS",
     "LISTEN_PID",
     "NOTIFY_SOCKET",
+    "OTEL_EXPORTER_OTLP_HEADERS",
+    "OTEL_EXPORTER_OTLP_TRACES_HEADERS",
     "WATCHDOG_PID",
     "WATCHDOG_USEC",
 ];
@@ -55,7 +57,7 @@ fn spawn(command: &NotifyCommand) -> io::Result<Child> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .kill_on_drop(true);
-    for variable in SERVICE_VARIABLES {
+    for variable in OWN_VARIABLES {
         process.env_remove(variable);
     }
     for variable in &command.secret_variables {
@@ -103,7 +105,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_names_the_program_and_the_status() {
-        assert_eq!(run(&shell("exit 0"), &[b' '; 100_000]).await, Ok(()));
+        assert_eq!(run(&shell("exit 0"), &vec![b' '; 100_000]).await, Ok(()));
         let failed = run(&shell("exit 3"), b"{}").await.unwrap_err();
         assert!(
             failed.contains("/bin/sh ended with exit status: 3"),

@@ -159,11 +159,14 @@ fn the_command_does_not_get_the_variables_of_secrets() {
             "[notify]\ncommand = [\"/bin/sh\", \"-c\", \"{script}\"]\n"
         ))
         .route("api", &api.origin())
+        .environment("OTEL_EXPORTER_OTLP_HEADERS", "key=hidden")
         .environment("OTHER", "kept");
     let _sidecar = home.run();
     let environment = until("the command", || fs::read_to_string(&file).ok());
     assert!(environment.contains("OTHER=kept"), "{environment}");
-    assert!(!environment.contains(CLIENT_SECRET), "{environment}");
+    for secret in [CLIENT_SECRET, "hidden"] {
+        assert!(!environment.contains(secret), "{environment}");
+    }
 }
 
 #[test]

@@ -340,3 +340,28 @@ fn a_collector_that_is_down_costs_one_log_line_and_no_request() {
     let log = sidecar.written();
     assert_eq!(log.matches("traces.export_failed").count(), 1, "{log}");
 }
+
+#[test]
+fn a_malformed_head_has_a_span_without_method_and_path() {
+    let world = World::start("");
+    let bytes =
+        "GET /x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n";
+    assert_eq!(exchange(world.sidecar.address(), bytes).status, 400);
+    let server = world.collector.server_span();
+    assert_eq!(server.span.name, "HTTP");
+    assert_eq!(server.attribute("http.request.method"), "");
+    assert_eq!(server.attribute("error.type"), "bad-request");
+    // The fault is the client's.
+    assert!(!server.is_error());
+}
+
+#[test]
+fn methods_that_clients_invent_do_not_become_names_of_spans() {
+    let world = World::start("");
+    let bytes = "BREW /pot HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    assert_eq!(exchange(world.sidecar.address(), bytes).status, 200);
+    let server = world.collector.server_span();
+    assert_eq!(server.span.name, "HTTP");
+    assert_eq!(server.attribute("http.request.method"), "_OTHER");
+    assert_eq!(server.attribute("http.request.method_original"), "BREW");
+}
