@@ -317,10 +317,8 @@ fn the_last_spans_are_exported_before_the_process_ends() {
 fn a_collector_that_is_down_costs_one_log_line_and_no_request() {
     let tokens = TokenEndpoint::issuing("token-1");
     let upstream = Upstream::answering(|_| ok(""));
-    let table = format!(
-        "[telemetry]\notlp_endpoint = \"http://{}\"\n",
-        ports::unused()
-    );
+    let collector = ports::unused();
+    let table = format!("[telemetry]\notlp_endpoint = \"http://{collector}\"\n");
     let mut sidecar = Setup::new(&tokens, upstream.origin())
         .tables(&table)
         .environment("OTEL_BSP_SCHEDULE_DELAY", "50")
@@ -339,6 +337,10 @@ fn a_collector_that_is_down_costs_one_log_line_and_no_request() {
     assert!(sidecar.wait().success());
     let log = sidecar.written();
     assert_eq!(log.matches("traces.export_failed").count(), 1, "{log}");
+    assert!(
+        log.contains(&format!("http://{collector}/v1/traces")),
+        "{log}"
+    );
 }
 
 #[test]

@@ -29,6 +29,7 @@ const MAX_ERROR_CHARS: usize = 200;
 
 /// Posts spans to a collector, and logs failures once a minute.
 pub(super) struct Exporter {
+    url: String,
     otlp: OtlpExporter,
     failures: Mutex<Failures>,
 }
@@ -48,6 +49,7 @@ impl Exporter {
             .with_timeout(EXPORT_TIMEOUT)
             .build()?;
         Ok(Self {
+            url: url.to_owned(),
             otlp,
             failures: Mutex::default(),
         })
@@ -70,6 +72,7 @@ impl SpanExporter for Exporter {
                 if let Some(lost) = failures.record_failure(spans, Instant::now()) {
                     let error: String = error.to_string().chars().take(MAX_ERROR_CHARS).collect();
                     tracing::warn!(
+                        url = self.url,
                         lost,
                         error,
                         "traces.export_failed: check `otlp_endpoint` in [telemetry], and the collector"
