@@ -18,6 +18,7 @@ mod secrets;
 pub mod service_manager;
 pub mod signals;
 mod sockets;
+pub mod traces;
 mod workers;
 
 use std::sync::Arc;
@@ -25,7 +26,7 @@ use std::sync::Arc;
 use self::sockets::Sockets;
 pub use self::{
     failure::{Failure, SocketOwner},
-    reload::Reload,
+    reload::{Reload, log_problems},
     running::Running,
     sockets::Addresses,
 };
