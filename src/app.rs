@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use self::sockets::Sockets;
 pub use self::{
-    failure::Failure,
+    failure::{Failure, SocketOwner},
     reload::{Reload, log_problems},
     running::Running,
     sockets::Addresses,

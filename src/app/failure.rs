@@ -15,10 +15,12 @@ use crate::{
 #[derive(Debug, Error)]
 pub enum Failure {
     /// An address cannot be bound.
-    #[error("cannot listen on {address}: {error}")]
+    #[error("cannot listen on {address}: {error}; {owner}, or stop the program that listens there")]
     Listen {
         /// The address as configured.
         address: ListenAddress,
+        /// The part of the configuration that needs it.
+        owner: SocketOwner,
         /// The error of `bind`.
         #[source]
         error: io::Error,
@@ -41,6 +43,20 @@ pub enum Failure {
     /// The system gives no thread, runtime or descriptor.
     #[error("cannot start a worker: {0}")]
     Worker(#[source] io::Error),
+}
+
+/// The part of the configuration that needs a socket. Its text names the key to change.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum SocketOwner {
+    /// A route.
+    #[error("it is the address of route `{0}`: set `[routes.{0}] listen` to another one")]
+    Route(Arc<str>),
+    /// The admin listener, by its default address.
+    #[error("it is the default address of the admin listener: set `[admin] listen` to another one")]
+    DefaultAdmin,
+    /// The admin listener.
+    #[error("it is the address of the admin listener: set `[admin] listen` to another one")]
+    Admin,
 }
 
 impl Failure {

@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::failure::Failure;
+use super::failure::{Failure, SocketOwner};
 use crate::{
+    admin::Admin,
     config::Config,
     proxy::route::Route,
     server::{address::ListenAddress, listener::Bound},
@@ -25,7 +26,15 @@ impl Sockets {
     pub(super) fn bind(config: &Config) -> Result<Self, Failure> {
         let proxy = ProxySockets::default().rebind(config)?;
         let admin = config.admin.as_ref();
-        let admin = admin.map(|admin| bind(&admin.listen)).transpose()?;
+        let bind_admin = |listen: &ListenAddress| {
+            let is_default = *listen == Admin::default().listen;
+            let owner = match is_default {
+                true => SocketOwner::DefaultAdmin,
+                false => SocketOwner::Admin,
+            };
+            bind(listen, || owner)
+        };
+        let admin = admin.map(|admin| bind_admin(&admin.listen)).transpose()?;
         Ok(Self { admin, proxy })
     }
 
@@ -46,13 +55,13 @@ impl ProxySockets {
     /// The first address that cannot be bound. Then nothing has changed.
     pub(super) fn rebind(&self, config: &Config) -> Result<Self, Failure> {
         let mut sockets = BTreeMap::new();
-        for Route { listen, .. } in &config.routes {
+        for Route { listen, name, .. } in &config.routes {
             if sockets.contains_key(listen) {
                 continue;
             }
             let bound = match self.0.get(listen) {
                 Some(bound) => bound.clone(),
-                None => Arc::new(bind(listen)?),
+                None => Arc::new(bind(listen, || SocketOwner::Route(name.clone()))?),
             };
             sockets.insert(listen.clone(), bound);
         }
@@ -86,9 +95,10 @@ pub struct Addresses {
     pub routes: BTreeMap<Arc<str>, ListenAddress>,
 }
 
-fn bind(address: &ListenAddress) -> Result<Bound, Failure> {
+fn bind(address: &ListenAddress, owner: impl FnOnce() -> SocketOwner) -> Result<Bound, Failure> {
     Bound::bind(address).map_err(|error| Failure::Listen {
         address: address.clone(),
+        owner: owner(),
         error,
     })
 }

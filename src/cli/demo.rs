@@ -22,7 +22,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     match on_control_thread(serve(arguments.port)) {
         Ok(status) => status,
-        Err(Failure::Listen { address, error }) => fail(format!(
+        Err(Failure::Listen { address, error, .. }) => fail(format!(
             "cannot listen on {address}: {error}; choose another port with --port"
         )),
         Err(failure) => fail(failure),

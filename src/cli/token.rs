@@ -11,6 +11,7 @@ use crate::{
     token::{
         Tokens,
         error::TokenError,
+        status::LastError,
         store::{self, Store, StoreLocation},
     },
 };
@@ -44,8 +45,14 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let status = match obtained.token {
         Ok(token) => print(&format!("{token}\n"), ExitCode::SUCCESS),
         Err(error) => fail_with_description(
-            format!("{name}: {}", explain(&error, &provider)),
-            obtained.description.as_deref(),
+            format!(
+                "{name}: {}",
+                explain(&error, obtained.last_error.as_ref(), &provider)
+            ),
+            obtained
+                .last_error
+                .as_ref()
+                .and_then(|error| error.description.as_deref()),
         ),
     };
     match obtained.login_is_lost {
@@ -58,8 +65,8 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
 
 struct Obtained {
     token: Result<String, TokenError>,
-    /// The authorization server's description of its error.
-    description: Option<Arc<str>>,
+    /// The last failure, as operators see it.
+    last_error: Option<LastError>,
     /// The refresh token was replaced, and its successor could not be stored.
     login_is_lost: bool,
 }
@@ -79,16 +86,17 @@ async fn obtain(provider: &Arc<Provider>, store: Arc<dyn Store>) -> Obtained {
     let login_is_lost = !tokens.settle().await.is_empty();
     Obtained {
         token,
-        description: last_error.and_then(|error| error.description),
+        last_error,
         login_is_lost,
     }
 }
 
-fn explain(error: &TokenError, provider: &Provider) -> String {
-    match error {
-        TokenError::Refused { detail, .. } | TokenError::Unavailable { detail, .. } => {
-            detail.to_string()
+fn explain(error: &TokenError, last_error: Option<&LastError>, provider: &Provider) -> String {
+    match (error, last_error) {
+        (TokenError::LoginRequired, _) => {
+            format!("there is no login: {}", login_hint(provider, None))
         }
-        TokenError::LoginRequired => format!("there is no login: {}", login_hint(provider, None)),
+        (_, Some(last_error)) => format!("{}; see {}", last_error.message, last_error.help),
+        (error, None) => error.to_string(),
     }
 }

@@ -11,7 +11,7 @@ use super::{
     capture::{self, Captured},
     client_auth,
     endpoint::TokenEndpoint,
-    error::{EndpointKey, ErrorDescription, Fault, TokenRefusal, TokenRequestError},
+    error::{EndpointKey, ErrorDescription, Fault, ResponseFacts, TokenRefusal, TokenRequestError},
     grant::Grant,
     request,
     response::{self, Issued},
@@ -104,7 +104,10 @@ pub async fn authorize(endpoint: &TokenEndpoint) -> Result<DeviceAuthorization, 
         let now = endpoint.wall_time();
         let secrets = client_auth::secrets(&provider);
         let members = response::read_members(response.status, headers, body, &secrets, now)?;
-        read(&members).map_err(|why| TokenRequestError::new(Fault::NotADeviceCode(why)))
+        read(&members).map_err(|why| {
+            let facts = ResponseFacts::new(response.status, headers, body, &secrets);
+            TokenRequestError::new(Fault::NotADeviceCode(why)).with_response(facts)
+        })
     };
     let started = started.await;
     started.map_err(|error| {

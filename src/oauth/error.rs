@@ -109,7 +109,7 @@ impl TokenRequestError {
         self
     }
 
-    /// Replaces the cause by one that a caller knows better.
+    /// Replaces the cause by a more exact one.
     pub fn with_fault(self, fault: Fault) -> Self {
         Self { fault, ..self }
     }

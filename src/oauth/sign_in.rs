@@ -9,7 +9,7 @@ use super::{
     authorization::{self, Attempt, Authorized},
     capture,
     endpoint::{EndpointResponse, TokenEndpoint},
-    error::{EndpointKey, ErrorCode, Fault, TokenRequestError},
+    error::{EndpointKey, ErrorCode, Fault, ResponseFacts, TokenRequestError},
     provider::{Provider, SignIn},
     request::{self, PreparedRequest},
     response::{self, Issued},
@@ -90,7 +90,10 @@ fn read_code(
     secrets.extend(attempt.secrets());
     let members = response::read_members(*status, headers, body, &secrets, endpoint.wall_time())
         .map_err(|error| classify(*status, error))?;
-    let failed = |why| TokenRequestError::new(Fault::NotACode(why));
+    let failed = |why| {
+        let facts = ResponseFacts::new(*status, headers, body, &secrets);
+        TokenRequestError::new(Fault::NotACode(why)).with_response(facts)
+    };
     match members.get("state") {
         Some(Value::String(state)) if attempt.state().matches(state.as_bytes()) => {}
         // The state is required, as in a callback (RFC 6749 §4.1.2).

@@ -10,6 +10,11 @@ use crate::{
 /// The pause before a retry helps where the token itself is of no use, until another one comes.
 const UNUSABLE_TOKEN_PAUSE: Duration = Duration::from_secs(10);
 
+/// The maximum length of a client's Host in the log, in characters.
+const MAX_SHOWN_HOST: usize = 100;
+/// The maximum number of accepted Hosts in the log.
+const MAX_SHOWN_HOSTS: usize = 20;
+
 /// Why a request ends without the upstream's response.
 #[derive(Debug)]
 pub enum ProxyError {
@@ -32,6 +37,8 @@ pub struct ProxyRefusal {
     pub kind: ProblemKind,
     /// The cause and the remedy, for people. Holds no secret.
     pub detail: Cow<'static, str>,
+    /// The cause for operators, where it has more than clients are told.
+    pub log_reason: Option<String>,
     /// The RFC 6749 error code of the authorization server.
     pub code: Option<Arc<str>>,
     /// When a retry makes sense, for `Retry-After`.
@@ -46,6 +53,7 @@ impl ProxyRefusal {
         Self {
             kind,
             detail: detail.into(),
+            log_reason: None,
             code: None,
             retry_after: None,
             proxy_error: None,
@@ -58,17 +66,35 @@ impl ProxyRefusal {
         self
     }
 
+    /// Returns the cause for operators. It may hold what the client sent, escaped and bounded.
+    pub fn reason(&self) -> &str {
+        self.log_reason.as_deref().unwrap_or(&self.detail)
+    }
+
     /// Makes the refusal of a malformed request.
     pub fn bad_request(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ProblemKind::BadRequest, detail)
     }
 
-    /// Makes the refusal of a Host that is not in `guard.hosts`.
-    pub fn host_not_allowed() -> Self {
-        Self::new(
-            ProblemKind::HostNotAllowed,
-            "this Host is not one of `guard.hosts`",
-        )
+    /// Makes the refusal of a Host that is not in `guard.hosts`. The log names it, and the `accepted` ones.
+    pub fn host_not_allowed<'a>(host: &str, accepted: impl Iterator<Item = &'a str>) -> Self {
+        let host: String = host.chars().take(MAX_SHOWN_HOST).collect();
+        let mut accepted: Vec<_> = accepted.collect();
+        accepted.sort_unstable();
+        accepted.truncate(MAX_SHOWN_HOSTS);
+        let accepted = match accepted.is_empty() {
+            true => "none".to_owned(),
+            false => accepted.join(", "),
+        };
+        Self {
+            log_reason: Some(format!(
+                "the Host {host:?} is not one of `guard.hosts`; accepted are {accepted}"
+            )),
+            ..Self::new(
+                ProblemKind::HostNotAllowed,
+                "this Host is not one of `guard.hosts`",
+            )
+        }
     }
 
     /// Makes the refusal of a request that waited too long for others to end.

@@ -10,17 +10,24 @@ use super::{
 };
 use crate::{
     server::{
-        adjustable_limit::LimitPermit, framing_gate::GateRefusal, stream_watch::StreamWatch,
-        timer::Timer,
+        adjustable_limit::LimitPermit, framing_gate::GateRefusal, problem::ProblemKind,
+        stream_watch::StreamWatch, timer::Timer,
     },
     telemetry::{
-        access_log::{self, AccessEntry, TokenCost},
+        access_log::{self, AccessEntry, FailureEntry, TokenCost},
         traces::RequestTrace,
     },
 };
 
 /// The status of a request whose client disconnected before the response, as nginx counts it.
 const CLIENT_GONE: u16 = 499;
+
+/// Why the client gets no complete response of the upstream, for the access log.
+#[derive(Debug)]
+struct ExchangeFailure {
+    error: &'static str,
+    reason: String,
+}
 
 /// A request being served. It is recorded when this is dropped.
 #[derive(Debug)]
@@ -37,6 +44,8 @@ pub struct Exchange {
     route: Option<Arc<ActiveRoute>>,
     token_cost: TokenCost,
     status: u16,
+    /// Why the client gets no complete response of the upstream.
+    failure: Option<Box<ExchangeFailure>>,
     bytes: u64,
     timer: Option<Timer>,
     /// Its place among the listener's requests in flight.
@@ -60,6 +69,7 @@ impl Exchange {
             route: None,
             token_cost: TokenCost::Unneeded,
             status: CLIENT_GONE,
+            failure: None,
             bytes: 0,
             timer: connection.timer.take(),
             permit: None,
@@ -135,6 +145,16 @@ impl Exchange {
         self.status = status.as_u16();
     }
 
+    /// Sets why the client gets a response of bearward's own.
+    pub fn set_refusal(&mut self, refusal: &ProxyRefusal) {
+        if self.logged.is_some() {
+            self.failure = Some(Box::new(ExchangeFailure {
+                error: refusal.kind.word(),
+                reason: refusal.reason().to_owned(),
+            }));
+        }
+    }
+
     /// Whether the response goes out on an HTTP/2 stream.
     pub fn is_watched(&self) -> bool {
         self.watch.is_some()
@@ -163,6 +183,12 @@ impl Exchange {
 
     /// Marks the response as cut. A client that reads to the end of the connection gets a reset.
     pub fn break_off(&mut self) {
+        if self.logged.is_some() {
+            self.failure = Some(Box::new(ExchangeFailure {
+                error: ProblemKind::UpstreamProtocol.word(),
+                reason: "the response broke off before its end".to_owned(),
+            }));
+        }
         if self.reads_to_end {
             self.connection.state.reset_on_close();
         }
@@ -197,6 +223,10 @@ impl Drop for Exchange {
                 bytes: self.bytes,
                 elapsed,
                 token: self.token_cost,
+                failure: self.failure.as_ref().map(|failure| FailureEntry {
+                    error: failure.error,
+                    reason: &failure.reason,
+                }),
             });
         }
     }

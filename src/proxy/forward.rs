@@ -127,7 +127,7 @@ pub async fn send(
                 exchange.trace().fail_send("connection_terminated");
                 is_retry = true;
             }
-            Err(failed) => return Err(failed.into_proxy_error(&outgoing.body)),
+            Err(failed) => return Err(failed.into_proxy_error(outgoing)),
         }
         // The broken or refused attempt ends with its connection.
         drop(checkout);
@@ -222,7 +222,9 @@ enum AttemptError {
 }
 
 impl AttemptError {
-    fn into_proxy_error(self, body: &RequestBody) -> ProxyError {
+    fn into_proxy_error(self, outgoing: &Outgoing<'_>) -> ProxyError {
+        let body = &outgoing.body;
+        let address = || outgoing.access.upstream().base().address();
         match (body.fault(), self) {
             (Some(fault), _) => upload_failed(fault),
             (None, Self::Timeout) if body.is_waiting_for_client() => {
@@ -230,10 +232,13 @@ impl AttemptError {
             }
             (None, Self::Timeout) => ProxyRefusal::new(
                 ProblemKind::UpstreamTimeout,
-                "the upstream did not respond within `timeouts.response`",
+                format!(
+                    "the upstream {} did not respond within `timeouts.response`",
+                    address()
+                ),
             )
             .into(),
-            (None, Self::Send(failed)) => upstream_failed(&failed).into(),
+            (None, Self::Send(failed)) => upstream_failed(&failed, &address()).into(),
         }
     }
 }
@@ -251,20 +256,21 @@ fn upload_failed(fault: UploadFault) -> ProxyError {
     }
 }
 
-fn upstream_failed(failed: &SendError) -> ProxyRefusal {
+fn upstream_failed(failed: &SendError, address: &str) -> ProxyRefusal {
     tracing::debug!(error = %failed.error, "the upstream did not respond");
     if failed.error.is_parse_too_large() {
         return response::head_too_large();
     }
     let (detail, word) = if failed.error.is_parse() {
-        ("the upstream sent a malformed head", "http_protocol_error")
+        ("sent a malformed head", "http_protocol_error")
     } else if failed.has_received {
-        ("the upstream broke the request off", "http_protocol_error")
+        ("broke the request off", "http_protocol_error")
     } else {
         (
-            "the upstream closed the connection without a response",
+            "closed the connection without a response",
             "connection_terminated",
         )
     };
+    let detail = format!("the upstream {address} {detail}: see its log");
     ProxyRefusal::new(ProblemKind::UpstreamProtocol, detail).with_proxy_error(word)
 }

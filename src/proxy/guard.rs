@@ -47,8 +47,13 @@ fn check_origin(
         name,
         port: admitted.port,
     });
-    if requested.is_some_and(|host| !guard.accepts_host(host.name)) {
-        return Err(ProxyRefusal::host_not_allowed());
+    if let Some(host) = requested
+        && !guard.accepts_host(host.name)
+    {
+        return Err(ProxyRefusal::host_not_allowed(
+            host.name,
+            guard.accepted_names(),
+        ));
     }
     if guard.is_cross_site(headers, requested) {
         return Err(ProxyRefusal::new(

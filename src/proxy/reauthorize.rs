@@ -15,7 +15,7 @@ use super::{
     route::{Binding, ReauthorizeIf},
     upstream::Checkout,
 };
-use crate::{oauth::content_coding::decode, telemetry::access_log::TokenCost};
+use crate::{help, oauth::content_coding::decode, telemetry::access_log::TokenCost};
 
 /// Bytes of such a body without its content coding.
 const MAX_DECODED_BYTES: usize = 256 * 1024;
@@ -61,7 +61,15 @@ pub async fn access_for_replay(
         return None;
     }
     if outgoing.cost == TokenCost::Replayed {
-        sent.mark_refused_when_fresh();
+        if sent.mark_refused_when_fresh() {
+            tracing::warn!(
+                route = &*active.route.name,
+                provider = &*binding.provider,
+                status = response.status().as_u16(),
+                help = help::place("api"),
+                "token.refused_twice: the API refused two tokens in a row; check the scope and the audience of the provider"
+            );
+        }
         return None;
     }
     if !body.receive_for_replay(active.route.timeouts.idle).await {

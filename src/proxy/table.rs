@@ -144,8 +144,10 @@ impl Table {
                 route: route.clone(),
                 path: decoded,
             }),
-            None if host.is_some_and(|host| !self.is_known_host(host)) => {
-                Err(ProxyRefusal::host_not_allowed())
+            None if let Some(host) = host
+                && !self.is_known_host(host) =>
+            {
+                Err(self.unknown_host(host))
             }
             None => Err(ProxyRefusal::new(
                 ProblemKind::NoRoute,
@@ -156,9 +158,13 @@ impl Table {
 
     fn ambiguous(&self, host: Option<&str>, fault: &'static str) -> ProxyRefusal {
         match host {
-            Some(host) if !self.is_known_host(host) => ProxyRefusal::host_not_allowed(),
+            Some(host) if !self.is_known_host(host) => self.unknown_host(host),
             _ => ProxyRefusal::bad_request(fault),
         }
+    }
+
+    fn unknown_host(&self, host: &str) -> ProxyRefusal {
+        ProxyRefusal::host_not_allowed(host, self.known_hosts.iter().map(|known| &**known))
     }
 
     fn of_host(&self, host: &str) -> Option<&Prefixes> {

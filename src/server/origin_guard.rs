@@ -99,6 +99,17 @@ impl OriginGuard {
         }
     }
 
+    /// The names that the listener accepts, for messages. Its literal addresses come beside them.
+    pub fn accepted_names(&self) -> impl Iterator<Item = &str> {
+        let published = self.published.iter().map(String::as_str);
+        let (names, loopback) = match &self.hosts {
+            AcceptedHosts::Names(names) => (names.as_slice(), [].as_slice()),
+            AcceptedHosts::Addresses(_) => ([].as_slice(), LOOPBACK_NAMES.as_slice()),
+        };
+        let names = names.iter().map(String::as_str);
+        names.chain(loopback.iter().copied()).chain(published)
+    }
+
     /// Whether a page of another site makes the request (Fetch Metadata; RFC 6454 §7).
     ///
     /// A request with none of `Sec-Fetch-Site`, `Origin` and a foreign `Referer` passes: a program sent it, or an old

@@ -2,6 +2,8 @@
 
 use std::{fmt, time::Duration};
 
+use crate::help;
+
 /// One request in the access log. It has no header field and no query, so it holds no credential.
 #[derive(Clone, Copy, Debug)]
 pub struct AccessEntry<'a> {
@@ -19,6 +21,17 @@ pub struct AccessEntry<'a> {
     pub elapsed: Duration,
     /// The cost of the token.
     pub token: TokenCost,
+    /// Why the client got no complete response of the upstream.
+    pub failure: Option<FailureEntry<'a>>,
+}
+
+/// A failed request in the access log. It holds no secret, and nothing of an authorization server but its `error` code.
+#[derive(Clone, Copy, Debug)]
+pub struct FailureEntry<'a> {
+    /// The word of the problem's type.
+    pub error: &'static str,
+    /// The cause, for operators.
+    pub reason: &'a str,
 }
 
 /// The cost of a token for one request.
@@ -60,7 +73,9 @@ pub fn log(entry: &AccessEntry<'_>) {
         bytes,
         elapsed,
         token,
+        failure,
     } = entry;
+    let reason = failure.map(|failure| failure.reason);
     tracing::info!(
         target: "bearward::access",
         route = route.unwrap_or("-"),
@@ -71,6 +86,9 @@ pub fn log(entry: &AccessEntry<'_>) {
         // Rounded to microseconds, so that a cached token's 0.3 ms do not show as 0.
         ms = (elapsed.as_secs_f64() * 1e6).round() / 1e3,
         token = %token,
+        error = failure.map(|failure| failure.error),
+        reason,
+        help = failure.map(|failure| help::place(failure.error)),
         "request"
     );
 }
@@ -100,7 +118,26 @@ mod tests {
         bytes: 256,
         elapsed: Duration::from_micros(1250),
         token: TokenCost::Cached,
+        failure: None,
     };
+
+    #[test]
+    fn a_failed_request_says_why() {
+        let recording = recording::start("info", LogFormat::Json);
+        let failure = FailureEntry {
+            error: "upstream-unreachable",
+            reason: "the upstream 127.0.0.1:1 refuses connections",
+        };
+        log(&AccessEntry {
+            failure: Some(failure),
+            ..ENTRY
+        });
+        let text = recording.finish();
+        let line: serde_json::Value = serde_json::from_str(text.trim()).unwrap();
+        assert_eq!(line["error"], "upstream-unreachable");
+        assert_eq!(line["reason"], failure.reason);
+        assert_eq!(line["help"], "docs/errors.md#upstream-unreachable");
+    }
 
     #[test]
     fn a_request_is_one_line_of_these_members() {

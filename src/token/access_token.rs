@@ -85,9 +85,10 @@ impl AccessToken {
 
     /// Records that an upstream refused the token in the very replay it was obtained for.
     ///
-    /// Some requests are refused with any token, whatever other requests the token is accepted for.
-    pub fn mark_refused_when_fresh(&self) {
-        self.refused_when_fresh.store(true, Ordering::Relaxed);
+    /// Some requests are refused with any token, whatever other requests the token is accepted for. Returns whether this
+    /// is the first such refusal.
+    pub fn mark_refused_when_fresh(&self) -> bool {
+        !self.refused_when_fresh.swap(true, Ordering::Relaxed)
     }
 
     /// Returns whether upstreams accepted the token and none refused it when it was fresh.

@@ -24,6 +24,7 @@ mod certified_program;
 mod certified_provider;
 mod coalescing;
 mod expired_token;
+mod failure_reasons;
 mod refused_by_body;
 mod refused_token;
 mod removed_listeners;

@@ -283,7 +283,10 @@ fn a_host_that_the_guard_does_not_know_is_misdirected() {
 fn an_upstream_without_a_connection_is_unreachable() {
     let row = |error| Row::new(502, "upstream-unreachable", "Upstream unreachable").error(error);
     let look_up = Scene::upstream("https://no-such-host.invalid", "", ());
-    look_up.provokes(&row("dns_error").detail("looked up"), || Ask::get("/"));
+    look_up.provokes(
+        &row("dns_error").detail("no-such-host.invalid of the upstream is not found"),
+        || Ask::get("/"),
+    );
     let connect = Scene::upstream(&format!("http://{}", ports::unused()), "", ());
     connect.provokes(&row("connection_refused").detail("refuses"), || {
         Ask::get("/")

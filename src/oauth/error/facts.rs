@@ -1,4 +1,4 @@
-//! What is known about a failed request, for messages and for the doctor.
+//! The known facts of a failed request, for messages and for the doctor.
 
 use std::{io, time::Duration};
 

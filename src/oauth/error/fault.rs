@@ -1,4 +1,4 @@
-//! What failed in a request to an authorization server.
+//! The cause of a failed request to an authorization server.
 
 use super::{ErrorCode, FaultKind, TokenRefusal};
 use crate::{oauth::template::MissingVariable, tls::HandshakeFault};
@@ -70,7 +70,7 @@ pub enum Fault {
     NotADeviceCode(&'static str),
 }
 
-/// How a proxy failed.
+/// The failure of a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProxyFault {
     /// Its host name is not found.

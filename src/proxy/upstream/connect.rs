@@ -216,10 +216,8 @@ impl ActiveUpstream {
         let certificate = self.config.client_certificate.as_ref();
         let config = tls::client_config(&self.config.trust, offered, certificate);
         let config = config.map_err(|error| {
-            tracing::warn!(%error, "no TLS connection to the upstream");
-            // The error names files of this machine.
-            let detail = "the route's `client_certificate` cannot be used; see the log of bearward";
-            ProxyRefusal::new(ProblemKind::UpstreamTls, detail)
+            tracing::warn!(route = &*self.config.route, %error, "no TLS connection to the upstream");
+            self.failed().unusable_certificate(&error)
         })?;
         Ok(self.tls.get_or_init(|| Arc::new(config)).clone())
     }

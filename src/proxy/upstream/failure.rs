@@ -1,6 +1,6 @@
 //! Why there is no connection to an upstream, in words: the address, the key, and what to do next.
 
-use std::io;
+use std::{fmt, io};
 
 use http::StatusCode;
 
@@ -24,11 +24,7 @@ pub(super) struct FailedUpstream<'a> {
 impl FailedUpstream<'_> {
     /// Names a key of the route, such as `[routes.devices] ca_file`.
     fn key(&self, key: &str) -> String {
-        let route = &self.config.route;
-        match key.rsplit_once('.') {
-            Some((table, key)) => format!("`[routes.{route}.{table}] {key}`"),
-            None => format!("`[routes.{route}] {key}`"),
-        }
+        format!("`[routes.{}] {key}`", self.config.route)
     }
 
     /// Says what to check, and first of all a proxy that the environment names.
@@ -110,7 +106,7 @@ impl FailedUpstream<'_> {
         ))
     }
 
-    /// What responds is no working proxy; `reason` says why.
+    /// The server at the proxy's address is no working proxy; `reason` says why.
     pub(super) fn not_a_proxy(&self, proxy: &ForwardProxy, reason: &str) -> ProxyRefusal {
         let (address, key) = (proxy.address(), self.key("proxy"));
         self.without_tunnel(format!("the proxy {address} {reason}: check {key}"))
@@ -132,6 +128,16 @@ impl FailedUpstream<'_> {
         let detail = fault.describe(&self.base.address(), &self.key("ca_file"), true);
         let detail = format!("no TLS with the upstream: {detail}");
         ProxyRefusal::new(ProblemKind::UpstreamTls, detail).with_proxy_error(word)
+    }
+
+    /// The certificate of this side cannot be used. The error names files of this machine, which clients do not see.
+    pub(super) fn unusable_certificate(&self, error: &impl fmt::Display) -> ProxyRefusal {
+        let key = self.key("client_certificate");
+        let detail = format!("{key} cannot be used: see the log of bearward");
+        ProxyRefusal {
+            log_reason: Some(format!("{key} cannot be used: {error}")),
+            ..ProxyRefusal::new(ProblemKind::UpstreamTls, detail)
+        }
     }
 
     /// The server ended the connection before it spoke HTTP.

@@ -12,6 +12,8 @@ const MAX_LENGTH: u64 = u64::MAX - 2;
 const CONTENT_LENGTH: &[u8] = b"content-length:";
 const TRANSFER_ENCODING: &[u8] = b"transfer-encoding:";
 const UPGRADE: &[u8] = b"upgrade:";
+/// The type of a TLS record that holds a handshake message (RFC 8446 §5.1).
+const TLS_HANDSHAKE: u8 = 0x16;
 const VERSION: &[u8] = b"HTTP/1.";
 /// `http::Uri` refuses these and all bytes above 7F, in the path or in the query.
 const UNACCEPTABLE: &AsciiSet = &AsciiSet::EMPTY.add(b'"').add(b'<').add(b'>').add(b'`');
@@ -185,6 +187,7 @@ impl RequestLine {
                 self.part = Part::Target;
                 Ok(true)
             }
+            Some(&TLS_HANDSHAKE) if self.at == 0 => Err(GateRefusal::TlsHandshake),
             Some(_) => Err(GateRefusal::MalformedRequestLine),
         }
     }

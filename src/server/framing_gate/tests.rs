@@ -163,7 +163,6 @@ fn a_body_framed_in_two_ways_is_refused() {
 #[test]
 fn a_request_line_that_breaks_the_grammar_is_refused_as_soon_as_it_does() {
     for line in [
-        "\u{16}\u{3}\u{1}",
         " ",
         "GET  ",
         "GET /a\t",
@@ -182,6 +181,7 @@ fn a_request_line_that_breaks_the_grammar_is_refused_as_soon_as_it_does() {
         );
     }
     assert_eq!(refusal("GET /a?b#"), Some(GateRefusal::FragmentInTarget));
+    assert_eq!(refusal("\u{16}\u{3}\u{1}"), Some(GateRefusal::TlsHandshake));
 }
 
 #[test]

@@ -15,6 +15,11 @@ pub enum GateRefusal {
     /// The request line breaks the grammar of RFC 9112 §3.
     #[error("the request line is malformed")]
     MalformedRequestLine,
+    /// The client began a TLS handshake (RFC 8446 §5.1).
+    #[error(
+        "a TLS handshake on a listener of plain HTTP: use http://, or put a TLS server in front"
+    )]
+    TlsHandshake,
     /// The request target has a `#` (RFC 9112 §3.2).
     #[error("the request target has a fragment (#)")]
     FragmentInTarget,

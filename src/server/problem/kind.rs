@@ -94,6 +94,35 @@ struct Row {
 }
 
 impl ProblemKind {
+    /// Every kind.
+    pub const ALL: [Self; 25] = [
+        Self::BadRequest,
+        Self::ClientKeyRequired,
+        Self::AdminKeyRequired,
+        Self::NotAllowed,
+        Self::CrossSite,
+        Self::NoRoute,
+        Self::NotFound,
+        Self::UnknownProvider,
+        Self::MethodNotAllowed,
+        Self::ExpectationFailed,
+        Self::RequestTimeout,
+        Self::NoLogin,
+        Self::LoginElsewhere,
+        Self::BodyTooLarge,
+        Self::PathTooLong,
+        Self::HeadersTooLarge,
+        Self::HostNotAllowed,
+        Self::Internal,
+        Self::UpstreamUnreachable,
+        Self::UpstreamTls,
+        Self::UpstreamProtocol,
+        Self::UpstreamTimeout,
+        Self::TokenRefused,
+        Self::TokenUnavailable,
+        Self::LoginRequired,
+    ];
+
     /// The status of the response.
     pub const fn status(self) -> StatusCode {
         self.row().status

@@ -4,34 +4,6 @@ use std::collections::HashSet;
 
 use super::*;
 
-const ALL: [ProblemKind; 25] = [
-    ProblemKind::BadRequest,
-    ProblemKind::ClientKeyRequired,
-    ProblemKind::AdminKeyRequired,
-    ProblemKind::NotAllowed,
-    ProblemKind::CrossSite,
-    ProblemKind::NoRoute,
-    ProblemKind::NotFound,
-    ProblemKind::UnknownProvider,
-    ProblemKind::MethodNotAllowed,
-    ProblemKind::ExpectationFailed,
-    ProblemKind::RequestTimeout,
-    ProblemKind::NoLogin,
-    ProblemKind::LoginElsewhere,
-    ProblemKind::BodyTooLarge,
-    ProblemKind::PathTooLong,
-    ProblemKind::HeadersTooLarge,
-    ProblemKind::HostNotAllowed,
-    ProblemKind::Internal,
-    ProblemKind::UpstreamUnreachable,
-    ProblemKind::UpstreamTls,
-    ProblemKind::UpstreamProtocol,
-    ProblemKind::UpstreamTimeout,
-    ProblemKind::TokenRefused,
-    ProblemKind::TokenUnavailable,
-    ProblemKind::LoginRequired,
-];
-
 fn no_route() -> Problem<'static> {
     Problem::new(ProblemKind::NoRoute, "no route matches \"/x\"")
 }
@@ -65,9 +37,9 @@ fn members_with_a_value_are_named_as_documented() {
 
 #[test]
 fn every_kind_has_a_word_of_its_own_and_a_matching_status() {
-    let words: HashSet<_> = ALL.iter().map(|kind| kind.word()).collect();
-    assert_eq!(words.len(), ALL.len());
-    for kind in ALL {
+    let words: HashSet<_> = ProblemKind::ALL.iter().map(|kind| kind.word()).collect();
+    assert_eq!(words.len(), ProblemKind::ALL.len());
+    for kind in ProblemKind::ALL {
         assert!(kind.status().as_u16() >= 400, "{kind:?}");
         let is_request_error = kind.status().is_client_error();
         assert_eq!(
