@@ -141,6 +141,7 @@ pub(super) fn build<'a>(
         limits: limits::build(&root.section("limits")),
         drain: drain::build(&root.section("drain")),
         workers: runtime::workers(&root.section("runtime")),
+        injections: providers.injections(),
         providers: providers.built,
         routes: routes.into_iter().filter_map(|route| route.built).collect(),
         files: path
