@@ -31,6 +31,7 @@ const LAYERS: &[&[&str]] = &[
     &["admin"],
     &["config"],
     &["app"],
+    &["doctor"],
     &["demo"],
     &["cli"],
     &["main"],
