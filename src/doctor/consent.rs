@@ -14,7 +14,7 @@ use crate::{
     oauth::{
         authorization::Attempt,
         endpoint::RecordedExchange,
-        error::{Fault, TokenRequestError},
+        error::{EndpointKey, Fault, TokenRequestError},
         provider::Provider,
         redirect_uri::RedirectUri,
         request,
@@ -34,10 +34,14 @@ pub(super) async fn examine(session: &mut Session<'_>, provider: &Arc<Provider>)
     let url = match url {
         Ok(url) => url,
         Err(error) => {
-            let cause = Cause::new(FindingKind::Parameters, format!("{error}."));
+            let cause = Cause::new(
+                FindingKind::Parameters,
+                format!("{}.", error.for_operators()),
+            );
             return session.causes.push(cause.about(&[KEY]));
         }
     };
+    let address = url.clone();
     let mut request = request::document_request(url);
     request
         .headers
@@ -45,6 +49,7 @@ pub(super) async fn examine(session: &mut Session<'_>, provider: &Arc<Provider>)
     let cause = match session.endpoint.send(request).await {
         Err(error) => {
             let exchange = session.recorder.last();
+            let error = error.for_endpoint(EndpointKey::Authorization, Some(&address), provider);
             Some(session.judge(KEY, &error, exchange.as_ref(), None).await)
         }
         Ok(_) => match session.recorder.last() {

@@ -68,7 +68,7 @@ pub(super) async fn examine_login(session: &mut Session<'_>) {
 }
 
 /// The endpoints that are reached by a request without parameters.
-fn requests(provider: &Provider) -> Vec<(&'static str, &EndpointUrl, Method)> {
+fn requests(provider: &Provider) -> Vec<(EndpointKey, &EndpointUrl, Method)> {
     let method = match provider.token_request.method {
         TokenMethod::Post => Method::POST,
         TokenMethod::Get => Method::GET,
@@ -77,16 +77,16 @@ fn requests(provider: &Provider) -> Vec<(&'static str, &EndpointUrl, Method)> {
     let device = device.filter(|_| provider.grant_type == GrantType::DeviceCode);
     let endpoints = [
         (
-            "token_endpoint",
+            EndpointKey::Token,
             provider.token_endpoint.as_ref(),
             method.clone(),
         ),
         (
-            "refresh_endpoint",
+            EndpointKey::Refresh,
             provider.refresh_endpoint.as_ref(),
             method,
         ),
-        ("device_authorization_endpoint", device, Method::POST),
+        (EndpointKey::DeviceAuthorization, device, Method::POST),
     ];
     let known = endpoints
         .into_iter()
@@ -98,17 +98,19 @@ fn requests(provider: &Provider) -> Vec<(&'static str, &EndpointUrl, Method)> {
 async fn reach(
     session: &mut Session<'_>,
     provider: &Provider,
-    key: &'static str,
+    key: EndpointKey,
     endpoint: &EndpointUrl,
     method: Method,
 ) {
     let context = ApiContext::default();
     let Ok(url) = Variables::new(provider, &context).complete(endpoint) else {
         session.notes.push(format!(
-            "`{key}` depends on a value that a login captures, and is not reached."
+            "`{}` depends on a value that a login captures, and is not reached.",
+            key.as_str()
         ));
         return;
     };
+    let address = url.clone();
     let request = match method {
         Method::GET => request::document_request(url),
         _ => request::post_request(url, Encoding::Form, &Parameters::default()),
@@ -121,7 +123,9 @@ async fn reach(
         Err(error) => error,
     };
     let exchange = session.recorder.last();
-    let cause = session.judge(key, &error, exchange.as_ref(), None).await;
+    let error = error.for_endpoint(key, Some(&address), provider);
+    let cause = session.judge(key.as_str(), &error, exchange.as_ref(), None);
+    let cause = cause.await;
     session.causes.push(cause);
 }
 

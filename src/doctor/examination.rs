@@ -8,7 +8,7 @@ use super::{
     cause::{Cause, Finding, FindingKind},
     detection::{self, Detected},
     endpoints,
-    judge::{self, Evidence},
+    judge::{self, Evidence, scope},
     redaction::{Redaction, ShownExchange},
     surroundings::Surroundings,
     verification,
@@ -99,6 +99,7 @@ impl<'a> Session<'a> {
         let context = ApiContext::default();
         match self.endpoint.request(grant, &context).await {
             Ok(issued) => {
+                self.compare_scope().await;
                 verification::verify(self, &issued.access_token, &issued.context).await;
             }
             Err(error) => {
@@ -117,6 +118,23 @@ impl<'a> Session<'a> {
                     false => self.causes.push(cause),
                 }
             }
+        }
+    }
+
+    /// Compares the scope of the token with the one that was asked for.
+    async fn compare_scope(&mut self) {
+        let exchange = self.recorder.last();
+        let Some((url, response)) = exchange.and_then(|one| Some((one.url, one.response?))) else {
+            return;
+        };
+        let missing = scope::not_granted(self.provider, &response.body);
+        if !missing.is_empty() {
+            let issuer = self.provider.issuer.as_deref();
+            let issuer = issuer.and_then(|text| Url::parse(text).ok());
+            let base = issuer.unwrap_or_else(|| origin(&url));
+            let metadata = self.endpoint.metadata(&base).await;
+            let cause = scope::narrow_scope(self.provider, &missing, metadata.as_ref());
+            self.causes.push(cause);
         }
     }
 
@@ -248,15 +266,17 @@ pub(super) fn endpoint(provider: Arc<Provider>, recorder: &Arc<ExchangeRecorder>
     TokenEndpoint::new(provider, Arc::new(SystemClock)).recording(recorder.clone())
 }
 
+fn origin(url: &Url) -> Url {
+    let mut origin = url.clone();
+    origin.set_path("");
+    origin.set_query(None);
+    origin.set_fragment(None);
+    origin
+}
+
 /// Returns where metadata may help to name the remedy, which holds no secret and is asked for without one.
 fn metadata_base(cause: &Cause, issuer: Option<Url>, url: Option<&Url>) -> Option<Url> {
-    let origin = url.map(|url| {
-        let mut origin = url.clone();
-        origin.set_path("");
-        origin.set_query(None);
-        origin.set_fragment(None);
-        origin
-    });
+    let origin = url.map(origin);
     match cause.kind {
         FindingKind::NotAToken if cause.has_remedy() => None,
         FindingKind::NotFound

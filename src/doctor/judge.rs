@@ -3,6 +3,7 @@
 mod client;
 mod content;
 mod parameters;
+pub(super) mod scope;
 mod transport;
 
 use std::time::Duration;
@@ -159,11 +160,11 @@ pub(super) fn cause(evidence: &Evidence<'_>) -> Cause {
         )
         .about(&["api_base"]),
         "discovery" => content::discovery(evidence),
-        "setup" => Cause::new(FindingKind::Parameters, format!("{}.", evidence.error)).about(&[
-            evidence.endpoint,
-            "token_request",
-            "assertion",
-        ]),
+        "setup" => Cause::new(
+            FindingKind::Parameters,
+            format!("{}.", evidence.error.for_operators()),
+        )
+        .about(&[evidence.endpoint, "token_request", "assertion"]),
         "rejected" => rejected(evidence),
         _ => refused(word, evidence),
     }
@@ -194,7 +195,7 @@ fn refused(code: &str, evidence: &Evidence<'_>) -> Cause {
     let words = evidence.words();
     match code {
         "invalid_client" => client::refused(evidence),
-        "invalid_scope" => parameters::scope(evidence),
+        "invalid_scope" => scope::refused(evidence),
         "unsupported_grant_type" | "unauthorized_client" => parameters::grant_type(code, evidence),
         "access_denied" => parameters::audience(evidence, &words)
             .unwrap_or_else(|| client::not_permitted(evidence)),
@@ -221,10 +222,9 @@ pub(super) fn clock(exchanges: &[RecordedExchange]) -> Option<Cause> {
         let date = httpdate::parse_http_date(date).ok()?;
         let ahead = exchange.sent_at.duration_since(date).ok();
         let behind = date.duration_since(response.received_at).ok();
-        let difference = ahead
-            .map(|it| (it, "ahead of"))
-            .or(Some((behind?, "behind")));
-        difference.filter(|(difference, _)| *difference > MAX_CLOCK_DIFFERENCE)
+        let ahead = ahead.map(|difference| (difference, "ahead of"));
+        let behind = behind.map(|difference| (difference, "behind"));
+        ahead.or(behind).filter(|(difference, _)| *difference > MAX_CLOCK_DIFFERENCE)
     });
     let (difference, side) = differences.into_iter().next()?;
     Some(Cause::new(

@@ -21,6 +21,9 @@ use crate::{
 /// The maximum length of a body that is shown, in bytes.
 const MAX_SHOWN_BYTES: usize = 4096;
 
+/// The length from which on a secret is looked for within words too, in bytes.
+const MIN_PART_BYTES: usize = 6;
+
 /// The secrets of one provider, in all forms in which a message may hold them.
 #[derive(Default)]
 pub(super) struct Redaction {
@@ -110,11 +113,15 @@ impl Redaction {
     fn replace(&self, text: &str) -> String {
         let mut shown = String::with_capacity(text.len());
         let mut rest = text;
+        let mut before = None;
         while let Some(first) = rest.chars().next() {
             let found = self
                 .forms
                 .iter()
-                .find(|(form, _)| rest.starts_with(form.as_str()));
+                .find(|(form, _)| rest.starts_with(form.as_str()) && is_apart(before, form, rest));
+            before = rest[..found.map_or(first.len_utf8(), |(form, _)| form.len())]
+                .chars()
+                .next_back();
             match found {
                 Some((form, label)) => {
                     shown.push_str(label);
@@ -172,6 +179,13 @@ impl Redaction {
         });
         shown.collect()
     }
+}
+
+/// Whether a short form is a word of its own: as a part of others it would garble the text, and tell nothing.
+fn is_apart(before: Option<char>, form: &str, rest: &str) -> bool {
+    let is_word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
+    form.len() >= MIN_PART_BYTES
+        || (!is_word(before) && !is_word(rest[form.len()..].chars().next()))
 }
 
 /// Returns the text that stands for a secret.

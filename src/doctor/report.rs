@@ -233,20 +233,34 @@ fn write_message(
     }
 }
 
-/// Marks each line of a message, and breaks long ones.
+/// Marks each line of a message, and breaks long ones, but no fingerprint.
 fn marked(mark: &str, message: &str) -> String {
     let mut marked = Vec::new();
     for line in message.lines() {
         let characters: Vec<char> = line.replace('\t', "    ").chars().collect();
-        let mut parts = characters.chunks(WIDTH - 4);
-        let first: String = parts.next().unwrap_or_default().iter().collect();
+        let (first, mut rest) = broken(&characters);
         marked.push(format!("  {mark} {first}").trim_end().to_owned());
-        for part in parts {
-            let part: String = part.iter().collect();
+        while !rest.is_empty() {
+            let (part, behind) = broken(rest);
             marked.push(format!("    {part}"));
+            rest = behind;
         }
     }
     marked.join("\n")
+}
+
+/// The beginning of a line that fits, and the rest.
+fn broken(line: &[char]) -> (String, &[char]) {
+    let mut end = line.len().min(WIDTH - 4);
+    let opened = line[..end].iter().rposition(|c| *c == '[');
+    if let Some(start) = opened.filter(|start| *start > 0 && end < line.len()) {
+        let is_closed = line[start..end].contains(&']');
+        let is_fingerprint = line[start..].iter().take(10).collect::<String>() == "[redacted ";
+        if !is_closed && is_fingerprint {
+            end = start;
+        }
+    }
+    (line[..end].iter().collect(), &line[end..])
 }
 
 /// Breaks a text into lines of words, indented by `indent` blanks.

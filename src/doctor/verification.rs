@@ -44,8 +44,8 @@ pub(super) async fn verify(session: &mut Session<'_>, token: &Secret, context: &
     let client = endpoint(Arc::new(as_upstream(&provider, route)), &session.recorder);
     let cause = match client.send(request).await {
         Err(error) => {
-            let error = error.for_endpoint(EndpointKey::ApiBase, Some(&url));
-            let message = format!("The call of the API failed: {error}.");
+            let error = error.for_endpoint(EndpointKey::ApiBase, Some(&url), &provider);
+            let message = format!("The call of the API failed: {}.", error.for_operators());
             Some(Cause::new(FindingKind::Api, message).about(&["api_base", "verify"]))
         }
         Ok(response) => judge(

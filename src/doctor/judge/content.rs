@@ -161,7 +161,7 @@ pub(super) fn not_a_token(evidence: &Evidence<'_>) -> Cause {
         None => {
             let message = format!(
                 "{}. The members of the response are {}.",
-                evidence.error,
+                evidence.error.for_operators(),
                 members(&json)
             );
             Cause::new(kind, message).about(&["token_response", evidence.endpoint])

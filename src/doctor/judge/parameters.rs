@@ -1,6 +1,6 @@
 //! Refused or missing parameters: scope, audience, grant type, encoding and others.
 
-use super::{Evidence, client};
+use super::{Evidence, client, scope};
 use crate::{
     config::{nearest, text_value},
     doctor::cause::{Cause, FindingKind},
@@ -34,97 +34,6 @@ const KNOWN_PARAMETERS: [&str; 12] = [
     "subject_token_type",
     "redirect_uri",
 ];
-
-pub(super) fn scope(evidence: &Evidence<'_>) -> Cause {
-    let provider = evidence.provider;
-    let configured = provider.scope.as_deref().unwrap_or_default();
-    let address = evidence.address();
-    let kind = FindingKind::Scope;
-    if configured.contains(',') && !configured.contains(' ') {
-        let value = list(configured.split(',').map(str::trim));
-        let message = format!(
-            "{address} refuses the scope {configured:?}. Scopes are separated by blanks: write an array.{}",
-            evidence.says()
-        );
-        return Cause::new(kind, message).fixed_by_value(vec!["scope".into()], value);
-    }
-    let scopes: Vec<&str> = configured.split_whitespace().collect();
-    if scopes.is_empty() {
-        let message = format!(
-            "{address} wants a scope: set `scope` to what the vendor documents.{}",
-            evidence.says()
-        );
-        let supported = evidence.supported("scopes_supported");
-        let first = supported.iter().find(|scope| !is_of_openid(scope));
-        return Cause::new(kind, message)
-            .about(&["scope"])
-            .perhaps_fixed_by("scope", first.copied());
-    }
-    let refused = refused_scopes(evidence, &scopes);
-    let supported = evidence.supported("scopes_supported");
-    let repaired = scopes.iter().filter_map(|scope| {
-        if !refused.contains(scope) {
-            return Some(*scope);
-        }
-        let candidates = supported.iter().copied();
-        nearest(scope, candidates.filter(|known| !scopes.contains(known)))
-    });
-    let repaired: Vec<&str> = repaired.collect();
-    let message = format!(
-        "{address} refuses the scope {:?}: check its spelling, and what the client is registered for.{}",
-        refused.join(" "),
-        evidence.says()
-    );
-    // Without a scope the server chooses one (RFC 6749 §3.3).
-    Cause::new(kind, message).fixed_by_value(vec!["scope".into()], list(repaired))
-}
-
-fn is_of_openid(scope: &str) -> bool {
-    [
-        "openid",
-        "profile",
-        "email",
-        "address",
-        "phone",
-        "offline_access",
-    ]
-    .contains(&scope)
-}
-
-/// The scopes that are refused: those that the response names, else those that the server does not know, else all.
-fn refused_scopes<'s>(evidence: &Evidence<'_>, scopes: &[&'s str]) -> Vec<&'s str> {
-    let json = evidence.json().unwrap_or_default();
-    let told = ["scope", "error_description", "message"];
-    let told = told.iter().filter_map(|name| json.get(name)?.as_str());
-    let told: Vec<String> = told.map(str::to_owned).collect();
-    let is_boundary = |c: char| c.is_whitespace() || "\"'`,;()[]{}<>".contains(c);
-    let is_told = |scope: &&&str| {
-        told.iter().any(|text| {
-            let mut words = text.split(is_boundary);
-            words.any(|word| word.trim_matches(['.', ':']) == **scope)
-        })
-    };
-    let named: Vec<&str> = scopes.iter().filter(is_told).copied().collect();
-    if !named.is_empty() {
-        return named;
-    }
-    let supported = evidence.supported("scopes_supported");
-    let unknown = scopes.iter().filter(|scope| !supported.contains(scope));
-    let unknown: Vec<&str> = unknown.copied().collect();
-    match supported.is_empty() || unknown.is_empty() {
-        true => scopes.to_vec(),
-        false => unknown,
-    }
-}
-
-fn list<'s>(scopes: impl IntoIterator<Item = &'s str>) -> String {
-    let scopes = scopes.into_iter().filter(|scope| !scope.is_empty());
-    let scopes: Vec<String> = scopes.map(text_value).collect();
-    match scopes.as_slice() {
-        [one] => one.clone(),
-        _ => format!("[{}]", scopes.join(", ")),
-    }
-}
 
 /// Finds a missing or refused audience (RFC 8707); `None` if the response does not speak of one.
 pub(super) fn audience(evidence: &Evidence<'_>, words: &str) -> Option<Cause> {
@@ -237,6 +146,9 @@ pub(super) fn encoding(evidence: &Evidence<'_>) -> Cause {
 pub(super) fn invalid_request(evidence: &Evidence<'_>) -> Cause {
     let words = evidence.words();
     let provider = evidence.provider;
+    if is_left_out(provider, "grant_type") {
+        return left_out(evidence, "grant_type");
+    }
     if speaks_of_encoding(&words, provider.token_request.encoding) {
         return encoding(evidence);
     }
@@ -244,7 +156,7 @@ pub(super) fn invalid_request(evidence: &Evidence<'_>) -> Cause {
     match missing.as_deref() {
         Some(name) if is_left_out(provider, name) => left_out(evidence, name),
         Some("grant_type") => encoding(evidence),
-        Some("scope") => scope(evidence),
+        Some("scope") => scope::refused(evidence),
         Some("client_id" | "client_secret" | "client_assertion") => client::refused(evidence),
         Some(name) => {
             let message = format!(
@@ -261,7 +173,7 @@ pub(super) fn invalid_request(evidence: &Evidence<'_>) -> Cause {
         None => {
             let message = format!(
                 "{}. Compare the request with the vendor's documentation: parameters, names, encoding.{}",
-                evidence.error,
+                evidence.error.for_operators(),
                 evidence.says()
             );
             Cause::new(FindingKind::Parameters, message).about(&[
@@ -277,6 +189,7 @@ fn speaks_of_encoding(words: &str, encoding: Encoding) -> bool {
     let is_said = |said: &[&str]| said.iter().any(|said| words.contains(said));
     let content_type = ["content-type", "content type", "media type", "mediatype"];
     match encoding {
+        Encoding::Form if words.contains("x-www-form-urlencoded") => false,
         Encoding::Form => {
             is_said(&["json"])
                 && is_said(&[

@@ -3,7 +3,11 @@
 use url::Url;
 
 use super::{Evidence, without_query};
-use crate::doctor::cause::{Cause, FindingKind};
+use crate::{
+    doctor::cause::{Cause, FindingKind},
+    oauth::error::Fault,
+    tls::{CertificateFault, HandshakeFault},
+};
 
 /// The shortest timeout that is recommended, in seconds.
 const MIN_TIMEOUT_SECONDS: u64 = 30;
@@ -96,7 +100,7 @@ fn proxy(evidence: &Evidence<'_>) -> Cause {
     let settings = evidence.provider.token_request.proxy.as_ref();
     let url = settings.map(|proxy| proxy.url.origin().ascii_serialization());
     let url = url.unwrap_or_default();
-    let message = format!("{}.", evidence.error);
+    let message = format!("{}.", evidence.error.for_operators());
     let cause = Cause::new(FindingKind::Proxy, message).about(&["token_request.proxy"]);
     let is_refusal = evidence.error.needs_change();
     let has_credentials = settings.is_some_and(|proxy| proxy.credentials.is_some());
@@ -119,15 +123,13 @@ fn proxy(evidence: &Evidence<'_>) -> Cause {
 }
 
 fn tls(evidence: &Evidence<'_>) -> Cause {
-    let text = evidence.error.to_string();
-    let words = text.to_lowercase();
     let cause = |message: String| {
         Cause::new(FindingKind::Tls, message)
             .about(&[evidence.endpoint])
             .about(&ADDRESS_KEYS)
     };
     let host = evidence.host();
-    if words.contains("not speak tls") {
+    if *evidence.error.fault() == Fault::Tls(HandshakeFault::NotTls) {
         let other = evidence.exchange.map(|exchange| exchange.url.clone());
         let is_loopback = is_loopback(other.as_ref());
         let other = other.and_then(|url| match is_loopback {
@@ -139,14 +141,8 @@ fn tls(evidence: &Evidence<'_>) -> Cause {
         ))
         .perhaps_fixed_by(evidence.endpoint, other.as_deref());
     }
-    let is_untrusted = [
-        "trusted",
-        "unknownissuer",
-        "unknown issuer",
-        "authority",
-        "ca_file",
-    ];
-    if is_untrusted.iter().any(|word| words.contains(word)) {
+    let untrusted = HandshakeFault::Certificate(CertificateFault::UnknownIssuer);
+    if *evidence.error.fault() == Fault::Tls(untrusted) {
         let file = evidence.surroundings.ca_file.as_deref();
         let key = "token_request.ca_file";
         return cause(format!(
@@ -155,7 +151,7 @@ fn tls(evidence: &Evidence<'_>) -> Cause {
         ))
         .fixed_by(key, file.unwrap_or("/etc/ssl/private-ca.pem"));
     }
-    cause(format!("{text}."))
+    cause(format!("{}.", evidence.error.for_operators()))
 }
 
 fn is_loopback(url: Option<&Url>) -> bool {

@@ -29,18 +29,17 @@ const SECRET_WORDS: [&str; 12] = [
     "signature",
 ];
 
-/// Names with such a word that hold none.
-const HARMLESS_NAMES: [&str; 10] = [
-    "token_type",
+/// Endings of names with such a word that hold none.
+const HARMLESS_ENDINGS: [&str; 9] = [
+    "_type",
+    "_types",
     "tokentype",
-    "issued_token_type",
-    "subject_token_type",
-    "actor_token_type",
-    "requested_token_type",
-    "client_assertion_type",
-    "token_endpoint",
-    "token_endpoint_auth_method",
-    "token_type_hint",
+    "_type_hint",
+    "_endpoint",
+    "_method",
+    "_supported",
+    "_expires_in",
+    "_lifetime",
 ];
 
 /// The shortest text that is taken for a token by its look alone, in bytes.
@@ -82,7 +81,7 @@ pub(super) fn secrets(
 /// Whether the name of a parameter, member or header is that of a secret.
 pub(in crate::doctor) fn names_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase().replace('-', "_");
-    if HARMLESS_NAMES.contains(&name.as_str()) || name.ends_with("_endpoint") {
+    if HARMLESS_ENDINGS.iter().any(|end| name.ends_with(end)) {
         return false;
     }
     let is_key = ["key", "apikey", "code_challenge", "sid", "otp"].contains(&name.as_str())
