@@ -1,4 +1,4 @@
-//! Where a key of a provider is to be written, so that a line or a stanza that is pasted there takes effect.
+//! The places where a line or a stanza with a key of a provider takes effect.
 
 use std::collections::BTreeMap;
 

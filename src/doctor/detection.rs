@@ -22,7 +22,7 @@ pub(super) struct Detected {
     pub(super) causes: Vec<Cause>,
     /// Its settings, as they stand in a file.
     pub(super) stanza: String,
-    /// What the server refuses once it accepts the client.
+    /// The refusal of something else, once the server accepts the client.
     pub(super) next: Option<TokenRequestError>,
 }
 

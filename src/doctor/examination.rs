@@ -39,7 +39,7 @@ pub struct Examination {
     pub(super) grant: String,
     pub(super) exchanges: Vec<ShownExchange>,
     pub(super) findings: Vec<Finding>,
-    /// What else an operator wants to know.
+    /// Further facts for the operator.
     pub(super) notes: Vec<String>,
     /// The stanza of the way that worked.
     pub(super) worked: Option<String>,
@@ -67,7 +67,7 @@ pub async fn examine(
     session.finish()
 }
 
-/// What an examination has and finds.
+/// The state of an examination.
 pub(super) struct Session<'a> {
     pub(super) config: &'a Config,
     pub(super) provider: &'a Arc<Provider>,

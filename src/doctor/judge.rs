@@ -184,7 +184,7 @@ fn rejected(evidence: &Evidence<'_>) -> Cause {
         415 => parameters::encoding(evidence),
         401 => client::refused(evidence),
         403 if words.contains("client") => client::refused(evidence),
-        // Some servers answer a success with an error of their own.
+        // Some servers send an error with the status of a success.
         200..300 => content::not_a_token(evidence),
         _ => parameters::invalid_request(evidence),
     }
@@ -224,7 +224,9 @@ pub(super) fn clock(exchanges: &[RecordedExchange]) -> Option<Cause> {
         let behind = date.duration_since(response.received_at).ok();
         let ahead = ahead.map(|difference| (difference, "ahead of"));
         let behind = behind.map(|difference| (difference, "behind"));
-        ahead.or(behind).filter(|(difference, _)| *difference > MAX_CLOCK_DIFFERENCE)
+        ahead
+            .or(behind)
+            .filter(|(difference, _)| *difference > MAX_CLOCK_DIFFERENCE)
     });
     let (difference, side) = differences.into_iter().next()?;
     Some(Cause::new(
@@ -245,3 +247,6 @@ fn about(difference: Duration) -> String {
         seconds => format!("{} days", seconds / 86_400),
     }
 }
+
+#[cfg(test)]
+mod tests;

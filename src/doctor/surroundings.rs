@@ -1,4 +1,4 @@
-//! What the machine tells about a failed connection: its environment, and other addresses of the same host.
+//! Hints of the machine about a failed connection: its environment, and other addresses of the same host.
 
 use std::{net::IpAddr, path::Path, time::Duration};
 
@@ -26,7 +26,7 @@ const CA_VARIABLES: [&str; 5] = [
     "GIT_SSL_CAINFO",
 ];
 
-/// What is around a provider's endpoint.
+/// The surroundings of a provider's endpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Surroundings {
     /// The proxy that the environment names: the variable, and the address without user and password.

@@ -42,7 +42,7 @@ pub struct TokenEndpoint {
     clock: Arc<dyn Clock>,
     client: HttpClient,
     discovery: Discovery,
-    /// What keeps the exchanges, for the doctor.
+    /// The keeper of the exchanges, for the doctor.
     recorder: Option<Arc<ExchangeRecorder>>,
 }
 

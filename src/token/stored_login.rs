@@ -19,7 +19,7 @@ use crate::{
 pub enum StoredLogin {
     /// It is in the memory of another process.
     Hidden,
-    /// There is none.
+    /// There is no login.
     Missing,
     /// It was ended by a logout.
     LoggedOut,
@@ -42,7 +42,7 @@ pub struct UsableLogin {
     pub expires_at: Option<SystemTime>,
     /// An access token whose lifetime is not over.
     pub access_token: Option<Secret>,
-    /// What it decides about requests to the API.
+    /// Its decisions about requests to the API.
     pub context: ApiContext,
 }
 

@@ -1,4 +1,4 @@
-//! What in an exchange is secret although no configuration names it: tokens, codes, assertions and cookies.
+//! Secrets in an exchange that no configuration names: tokens, codes, assertions and cookies.
 
 use http::{
     HeaderMap,

@@ -1,3 +1,5 @@
+//! Redaction: no form of a secret is shown.
+
 use std::{sync::Arc, time::SystemTime};
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
