@@ -10,6 +10,7 @@
 //!
 //! Nothing is written, and no refresh token is sent.
 
+mod authorities;
 mod cause;
 mod consent;
 mod detection;

@@ -124,6 +124,12 @@ impl Cause {
         self
     }
 
+    /// Adds a sentence.
+    pub(super) fn with_advice(mut self, sentence: &str) -> Self {
+        self.message.push_str(sentence);
+        self
+    }
+
     /// Returns whether there is a remedy.
     pub(super) const fn has_remedy(&self) -> bool {
         self.remedy.is_some()

@@ -21,6 +21,9 @@ use crate::{
     },
 };
 
+/// The callback of an admin listener with its default address.
+const DEFAULT_REDIRECT_URI: &str = "http://127.0.0.1:9900/callback";
+
 /// The endpoint's key.
 const KEY: &str = "authorization_endpoint";
 
@@ -91,7 +94,8 @@ pub(super) fn judge(
         "redirect-uri",
         "callback url",
     ]) {
-        return Some(redirect_mismatch(provider, redirect_uri));
+        let told = String::from_utf8_lossy(&response.body).into_owned();
+        return Some(redirect_mismatch(provider, redirect_uri, &told));
     }
     if is(&[
         "invalid_client",
@@ -153,7 +157,7 @@ fn of_target(
     };
     let words = format!("{error} {description}").to_lowercase();
     if words.contains("redirect") {
-        return Some(redirect_mismatch(provider, redirect_uri));
+        return Some(redirect_mismatch(provider, redirect_uri, &description));
     }
     Some(match error.as_str() {
         // A person has to decide.
@@ -197,7 +201,7 @@ fn scope(provider: &Provider) -> Cause {
     Cause::new(FindingKind::Scope, message).about(&["scope"])
 }
 
-fn redirect_mismatch(provider: &Provider, redirect_uri: Option<&RedirectUri>) -> Cause {
+fn redirect_mismatch(provider: &Provider, redirect_uri: Option<&RedirectUri>, told: &str) -> Cause {
     let sent = redirect_uri.map_or("none", RedirectUri::as_str);
     let name = &provider.name;
     let message = format!(
@@ -206,7 +210,27 @@ fn redirect_mismatch(provider: &Provider, redirect_uri: Option<&RedirectUri>) ->
     );
     Cause::new(FindingKind::RedirectUri, message)
         .about(&["redirect_uri"])
-        .perhaps_fixed_by("redirect_uri", other_spelling(sent).as_deref())
+        .perhaps_fixed_by("redirect_uri", likely(sent, told).as_deref())
+}
+
+/// The URI that most likely is registered: one that the server names, another spelling, or the default one.
+fn likely(sent: &str, told: &str) -> Option<String> {
+    let is_end = |c: char| c.is_whitespace() || "\"'`<>()[],;&".contains(c);
+    let is_page = told.trim_start().starts_with('<');
+    let mut words = told.split(is_end).filter(|_| !is_page);
+    let named = words.find(|word| {
+        let is_url = word.starts_with("http://") || word.starts_with("https://");
+        is_url && *word != sent && Url::parse(word).is_ok_and(|url| url.path() != "/")
+    });
+    let named = named.map(|word| word.trim_end_matches('.').to_owned());
+    let other = other_spelling(sent);
+    let is_default = sent == DEFAULT_REDIRECT_URI;
+    named.or_else(
+        || match sent.starts_with("http://127.0.0.1") && !is_default {
+            true => Some(DEFAULT_REDIRECT_URI.to_owned()),
+            false => other,
+        },
+    )
 }
 
 /// The name of this machine that is most often confused with the one in a URI.

@@ -19,10 +19,11 @@ use crate::{
     oauth::{
         api_context::ApiContext,
         endpoint::{ExchangeRecorder, RecordedExchange, TokenEndpoint},
-        error::TokenRequestError,
+        error::{Fault, TokenRequestError},
         grant::Grant,
         provider::Provider,
     },
+    tls::{CertificateFault, HandshakeFault},
 };
 
 /// The wishes of the operator.
@@ -198,8 +199,16 @@ impl<'a> Session<'a> {
                 .as_ref()
                 .is_some_and(|exchange| exchange.response.is_none())
         });
-        let surroundings =
-            Surroundings::look(self.config, self.provider, self.environment, failed).await;
+        let unknown = Fault::Tls(HandshakeFault::Certificate(CertificateFault::UnknownIssuer));
+        let untrusted = failed.filter(|_| *error.fault() == unknown);
+        let surroundings = Surroundings::look(
+            self.config,
+            self.provider,
+            self.environment,
+            failed,
+            untrusted,
+        );
+        let surroundings = surroundings.await;
         let preset = self.config.sets_key(&self.provider.name, &["preset"]);
         let method = ["token_endpoint_auth_method"];
         let mut evidence = Evidence {

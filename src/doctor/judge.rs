@@ -193,7 +193,9 @@ fn rejected(evidence: &Evidence<'_>) -> Cause {
 /// Finds the cause of an error with a code of RFC 6749.
 fn refused(code: &str, evidence: &Evidence<'_>) -> Cause {
     let words = evidence.words();
+    let is_lost = evidence.status() == Some(StatusCode::NOT_FOUND);
     match code {
+        "invalid_request" if is_lost => content::not_found(evidence),
         "invalid_client" => client::refused(evidence),
         "invalid_scope" => scope::refused(evidence),
         "unsupported_grant_type" | "unauthorized_client" => parameters::grant_type(code, evidence),

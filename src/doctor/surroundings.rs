@@ -1,10 +1,11 @@
 //! Hints of the machine about a failed connection: its environment, and other addresses of the same host.
 
-use std::{net::IpAddr, path::Path, time::Duration};
+use std::{net::IpAddr, time::Duration};
 
 use tokio::{net::TcpStream, time::timeout};
 use url::{Host, Url};
 
+use super::authorities;
 use crate::{
     config::{Config, Environment},
     oauth::provider::{ApiBase, Provider},
@@ -17,15 +18,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// Variables that name a proxy for HTTPS, as curl reads them.
 const PROXY_VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 
-/// Variables that name a file of certification authorities, of several programs.
-const CA_VARIABLES: [&str; 5] = [
-    "SSL_CERT_FILE",
-    "CURL_CA_BUNDLE",
-    "REQUESTS_CA_BUNDLE",
-    "NODE_EXTRA_CA_CERTS",
-    "GIT_SSL_CAINFO",
-];
-
 /// The surroundings of a provider's endpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Surroundings {
@@ -33,7 +25,7 @@ pub(super) struct Surroundings {
     pub(super) proxy: Option<(String, String)>,
     /// The user name in that proxy's address.
     pub(super) proxy_user: Option<String>,
-    /// A file of certification authorities.
+    /// A file with the authority of the endpoint's certificate.
     pub(super) ca_file: Option<String>,
     /// The origin of the API.
     pub(super) api: Option<String>,
@@ -42,12 +34,14 @@ pub(super) struct Surroundings {
 }
 
 impl Surroundings {
-    /// Looks around. `url` is the endpoint whose connection failed, if one did.
+    /// Looks around. `url` is the endpoint whose connection failed, `untrusted` the one whose certificate
+    /// is not trusted, if there is one.
     pub(super) async fn look(
         config: &Config,
         provider: &Provider,
         environment: Environment<'_>,
         url: Option<&Url>,
+        untrusted: Option<&Url>,
     ) -> Self {
         let proxy = PROXY_VARIABLES.iter().find_map(|name| {
             let text = environment(name).filter(|text| !text.is_empty())?;
@@ -58,19 +52,13 @@ impl Surroundings {
             Some(((*name).to_owned(), Url::parse(&text).ok()?))
         });
         let user = proxy.as_ref().map(|(_, url)| url.username().to_owned());
-        let own = routes_of(config, provider).find_map(|route| route.upstream.trust.file());
-        let any = config
-            .routes
-            .iter()
-            .find_map(|route| route.upstream.trust.file());
-        let in_file = own.or(any).map(|path| path.display().to_string());
-        let variable = CA_VARIABLES.iter().find_map(|name| environment(name));
         Self {
             proxy: proxy.map(|(name, url)| (name, url.origin().ascii_serialization())),
             proxy_user: user.filter(|user| !user.is_empty()),
-            ca_file: in_file
-                .or(variable)
-                .filter(|path| Path::new(path).is_file()),
+            ca_file: match untrusted {
+                Some(url) => authorities::find(config, provider, environment, url).await,
+                None => None,
+            },
             api: api(config, provider),
             reachable: match url {
                 Some(url) => reachable(url).await,

@@ -15,7 +15,7 @@ use crate::{
     oauth::{
         api_context::ApiContext,
         error::EndpointKey,
-        provider::{ApiBase, Provider, Verification},
+        provider::{ApiBase, EndpointUrl, HostList, Provider, Verification},
         request::PreparedRequest,
         variables::Variables,
     },
@@ -55,6 +55,7 @@ pub(super) async fn verify(session: &mut Session<'_>, token: &Secret, context: &
             response.status.as_u16(),
             &response.headers,
             &response.body,
+            Some(url.origin().ascii_serialization()),
         ),
     };
     session.causes.extend(cause);
@@ -84,14 +85,17 @@ fn prepare(
     context: &ApiContext,
 ) -> Result<PreparedRequest, String> {
     let variables = Variables::new(provider, context);
-    let mut url = base(provider, route, context, &variables)?;
-    let (path, query) = match verification.path.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
-        None => (verification.path.as_str(), None),
-    };
-    let whole = format!("{}{path}", url.path().trim_end_matches('/'));
-    url.set_path(&whole);
-    url.set_query(query);
+    let base = base(provider, route, context, &variables)?;
+    let whole = format!(
+        "{}{}",
+        base.as_str().trim_end_matches('/'),
+        verification.path
+    );
+    let url = EndpointUrl::template(&whole, HostList::default());
+    let url = url.map_err(|_| "its path has a brace without a name".to_owned())?;
+    let mut url = variables
+        .complete(&url)
+        .map_err(|error| error.to_string())?;
     let mut headers = HeaderMap::new();
     headers.insert(
         http::header::USER_AGENT,
@@ -174,6 +178,7 @@ fn judge(
     status: u16,
     headers: &HeaderMap,
     body: &[u8],
+    origin: Option<String>,
 ) -> Option<Cause> {
     if (200..300).contains(&status) || status == 304 {
         return None;
@@ -203,6 +208,15 @@ fn judge(
             cause(&format!("the token lacks the scope {scope:?}"))
                 .fixed_by_value(vec!["scope".into()], value),
         );
+    }
+    if let Some(origin) =
+        origin.filter(|_| matches!(status, 401 | 403) && words.contains("audience"))
+    {
+        let key = match provider.token_request.params.contains_key("resource") {
+            true => "token_request.params.resource",
+            false => "token_request.params.audience",
+        };
+        return Some(cause("the token is for another audience").fixed_by(key, &origin));
     }
     Some(match status {
         401 => match injection {

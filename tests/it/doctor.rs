@@ -133,6 +133,35 @@ fn a_scope_that_the_client_may_not_have_is_left_out() {
 }
 
 #[test]
+fn a_server_that_says_nothing_gets_the_other_encoding() {
+    let server = server(
+        |request| body(request).starts_with('{'),
+        json_response("400 Bad Request", r#"{"message":"Bad Request"}"#),
+    );
+    Patient::at(&server.url(), "").assert_mended("parameters", &[]);
+}
+
+#[test]
+fn credentials_in_a_body_of_json_are_not_seen_by_a_server_of_forms() {
+    let server = server(
+        |request| body(request).contains("client_secret=the-client-secret"),
+        error_response("401 Unauthorized", "invalid_client"),
+    );
+    let lines = "token_endpoint_auth_method = \"client_secret_post\"\n\
+        token_request = { encoding = \"json\" }";
+    let patient = Patient::at(&server.url(), lines);
+    let finding = patient.finding("client_authentication", &[]);
+    assert_eq!(finding["fix"], Value::Null, "a key in braces");
+    let text = patient
+        .text()
+        .replace("token_request = { encoding = \"json\" }", "");
+    fs::write(patient.path("bearward.toml"), text).expect("a file");
+    patient
+        .with("[providers.api.token_request]\nencoding = \"json\"")
+        .assert_mended("client_authentication", &[]);
+}
+
+#[test]
 fn a_form_for_a_server_of_json_is_named() {
     let server = server(
         |request| body(request).starts_with('{'),

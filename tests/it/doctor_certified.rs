@@ -155,6 +155,38 @@ fn plain_text_on_a_port_of_tls_and_a_private_authority_are_named() {
 }
 
 #[test]
+fn an_authority_beside_the_configuration_is_found() {
+    let folder = openssl::certificates();
+    let environment = openssl::tls_environment(&folder);
+    let environment = environment
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()));
+    let server = Peer::start(SERVER, &environment.collect::<Vec<_>>());
+    let patient = usual(&server, "basic", "");
+    for file in ["client.crt", "server.crt"] {
+        std::fs::copy(folder.path().join(file), patient.path(file)).expect("a file");
+    }
+    let finding = patient.assert_mended("tls", &[]);
+    assert!(
+        finding["fix"].to_string().contains("server.crt"),
+        "{finding}"
+    );
+}
+
+#[test]
+fn an_issuer_with_a_path_too_many_is_named() {
+    let server = Peer::start(SERVER, &[]);
+    let lines = format!(
+        "issuer = \"{}/oidc\"\nclient_id = {:?}\nclient_secret = {{ env = \"PEER_SECRET\" }}",
+        server.text("/issuer"),
+        server.text("/clients/basic/client_id"),
+    );
+    Patient::new(&lines)
+        .environment("PEER_SECRET", server.text("/clients/basic/client_secret"))
+        .assert_mended("not_found", &[]);
+}
+
+#[test]
 fn an_issuer_with_a_slash_too_many_is_named() {
     let server = Peer::start(SERVER, &[]);
     let lines = format!(

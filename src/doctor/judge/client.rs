@@ -5,7 +5,7 @@ use http::header::WWW_AUTHENTICATE;
 use super::{Evidence, parameters};
 use crate::{
     doctor::cause::{Cause, FindingKind},
-    oauth::provider::{ClientAuth, GrantType},
+    oauth::provider::{ClientAuth, Encoding, GrantType},
 };
 
 /// The keys of client authentication.
@@ -30,7 +30,8 @@ const CLIENT_WORDS: [&str; 14] = [
 ];
 
 /// Words of servers that miss the client's credentials, or want others.
-const METHOD_WORDS: [&str; 12] = [
+const METHOD_WORDS: [&str; 13] = [
+    "not registered for",
     "authentication method",
     "auth method",
     "auth_method",
@@ -84,14 +85,19 @@ pub(super) fn refused(evidence: &Evidence<'_>) -> Cause {
         Some(others_work) => others_work,
         None if says_client => false,
         None if is_unsupported || says_method => true,
-        None if !evidence.names_method => true,
         None => match method {
             ClientAuth::SecretBasic => !challenges,
             ClientAuth::SecretPost | ClientAuth::None => challenges,
             _ => false,
         },
     };
+    // Credentials in a body of JSON are not seen by a server of forms.
+    let is_unread = method == ClientAuth::SecretPost
+        && evidence.provider.token_request.encoding != Encoding::Form
+        && evidence.tried_methods.is_none()
+        && !says_client;
     match is_method {
+        _ if is_unread => parameters::encoding(evidence),
         true => wrong_method(evidence, &supported),
         false => wrong_client(evidence),
     }
@@ -127,6 +133,14 @@ fn wrong_method(evidence: &Evidence<'_>, supported: &[&str]) -> Cause {
         .fixed_by("token_endpoint_auth_method", other)
 }
 
+/// The method that is most often confused with the one in use.
+const fn counterpart(method: ClientAuth) -> &'static str {
+    match method {
+        ClientAuth::SecretBasic => "client_secret_post",
+        _ => "client_secret_basic",
+    }
+}
+
 fn wrong_client(evidence: &Evidence<'_>) -> Cause {
     let message = format!(
         "{} refuses the client {:?}, which authenticates by {}: `client_id` or `client_secret` is wrong, or the client \
@@ -136,7 +150,15 @@ fn wrong_client(evidence: &Evidence<'_>) -> Cause {
         word(evidence.provider.client_auth),
         evidence.says()
     );
-    Cause::new(FindingKind::Client, message).about(&CLIENT_KEYS)
+    let cause = Cause::new(FindingKind::Client, message).about(&CLIENT_KEYS);
+    let other = counterpart(evidence.provider.client_auth);
+    // Nothing says that the method is the registered one.
+    match evidence.names_method || evidence.tried_methods.is_some() {
+        true => cause,
+        false => cause
+            .with_advice(&format!(" If both are right, the method may be {other}."))
+            .fixed_by("token_endpoint_auth_method", other),
+    }
 }
 
 /// The assertion or the certificate is refused.

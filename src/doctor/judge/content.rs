@@ -111,6 +111,10 @@ pub(super) fn discovery(evidence: &Evidence<'_>) -> Cause {
     let told = evidence
         .json()
         .and_then(|document| Some(document.get("issuer")?.as_str()?.to_owned()));
+    let elsewhere = evidence
+        .metadata
+        .and_then(|document| document.get("issuer")?.as_str());
+    let told = told.or_else(|| elsewhere.map(str::to_owned));
     let configured = evidence.provider.issuer.as_deref().unwrap_or_default();
     let message = match &told {
         Some(told) => format!(

@@ -125,10 +125,7 @@ pub(super) fn grant_type(code: &str, evidence: &Evidence<'_>) -> Cause {
 
 /// The server does not read the parameters as they are encoded.
 pub(super) fn encoding(evidence: &Evidence<'_>) -> Cause {
-    let other = match evidence.provider.token_request.encoding {
-        Encoding::Json | Encoding::Query => "form",
-        Encoding::Form => "json",
-    };
+    let other = other_encoding(evidence.provider);
     let sent = match evidence.provider.token_request.encoding {
         Encoding::Json => "a JSON body",
         Encoding::Query => "a query",
@@ -140,6 +137,13 @@ pub(super) fn encoding(evidence: &Evidence<'_>) -> Cause {
         evidence.says()
     );
     Cause::new(FindingKind::ClientAuthentication, message).fixed_by("token_request.encoding", other)
+}
+
+const fn other_encoding(provider: &Provider) -> &'static str {
+    match provider.token_request.encoding {
+        Encoding::Json | Encoding::Query => "form",
+        Encoding::Form => "json",
+    }
 }
 
 /// A request that the server calls invalid: what is missing, or not understood?
@@ -176,11 +180,16 @@ pub(super) fn invalid_request(evidence: &Evidence<'_>) -> Cause {
                 evidence.error.for_operators(),
                 evidence.says()
             );
-            Cause::new(FindingKind::Parameters, message).about(&[
+            let cause = Cause::new(FindingKind::Parameters, message).about(&[
                 "token_request.params",
                 "token_request",
                 evidence.endpoint,
-            ])
+            ]);
+            // A server that says nothing most likely found no parameter at all.
+            match evidence.error.description().is_none() {
+                true => cause.fixed_by("token_request.encoding", other_encoding(provider)),
+                false => cause,
+            }
         }
     }
 }

@@ -105,10 +105,12 @@ fn a_refused_client_is_its_method_unless_the_server_shows_otherwise() {
     world.provider.client_auth = ClientAuth::SecretPost;
     world.is(&plain, Client);
     world.is(&challenging, ClientAuthentication);
-    // Without a method in the file, the default is the likeliest mistake.
+    // Without a method in the file, the default may be wrong too.
     world.provider.client_auth = ClientAuth::SecretBasic;
     world.names_method = false;
-    world.is(&challenging, ClientAuthentication);
+    world.is(&plain, ClientAuthentication);
+    world.is(&challenging, Client);
+    assert!(world.judge(&challenging).has_remedy());
     let says = r#"{"error":"invalid_client","error_description":"Invalid client secret"}"#;
     world.is(&exchange(401, &[], says), Client);
     // The metadata tells which methods there are.
