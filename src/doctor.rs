@@ -25,5 +25,5 @@ mod verification;
 pub use self::{
     cause::FindingKind,
     examination::{Examination, Options, examine},
-    report::{Report, Style},
+    report::{DoctorReport, Style},
 };

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     config::{self, Config},
-    doctor::{Options, Report, Style, examine},
+    doctor::{DoctorReport, Options, Style, examine},
     login::redirect::with_default_redirect_uri,
 };
 
@@ -70,7 +70,7 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     print(&text, status)
 }
 
-async fn examine_all(config: &Config, arguments: &Arguments) -> Report {
+async fn examine_all(config: &Config, arguments: &Arguments) -> DoctorReport {
     let options = Options {
         detects: arguments.detect,
     };
@@ -85,7 +85,7 @@ async fn examine_all(config: &Config, arguments: &Arguments) -> Report {
         }
     }
     let file = config.path.as_ref().map(|path| path.display().to_string());
-    Report::new(file.unwrap_or_default(), examinations)
+    DoctorReport::new(file.unwrap_or_default(), examinations)
 }
 
 fn unknown_provider(config: &Config, name: &str, file: &str) -> String {

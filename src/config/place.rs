@@ -1,6 +1,6 @@
 //! The places where a line or a stanza with a key of a provider takes effect.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 use toml::de::{DeTable, DeValue};
 
@@ -29,6 +29,8 @@ enum KeyForm {
     Dotted,
     /// A table in braces; its text up to the closing brace, if it is on one line and may be repeated.
     Inline(Option<String>),
+    /// A value in such a table: the text of the table before it, and behind it.
+    Member(String, String),
     /// Any other value.
     Value {
         /// Whether it ends on the line of its key.
@@ -50,7 +52,7 @@ pub struct KeyPlace {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Target {
     before: String,
-    after: &'static str,
+    after: String,
 }
 
 impl KeyPlace {
@@ -83,8 +85,11 @@ impl KeyPlaces {
     /// Returns the place of a key, whether it is in the file or not.
     pub(super) fn of(&self, path: &[&str]) -> KeyPlace {
         if let Some(entry) = self.get(path) {
-            let is_line = matches!(entry.form, KeyForm::Value { is_one_line: true });
-            let target = is_line.then(|| self.line_target(path)).flatten();
+            let target = match &entry.form {
+                KeyForm::Value { is_one_line: true } => self.line_target(path),
+                KeyForm::Member(before, after) => self.member_target(path, before, after),
+                _ => None,
+            };
             return place(entry.position, target);
         }
         let parents = (1..path.len()).rev();
@@ -107,21 +112,33 @@ impl KeyPlaces {
                 let rest = head.and_then(|(length, _)| line(&path[length..]));
                 place(position, rest)
             }
-            KeyForm::Inline(Some(text)) if rest.len() == 1 => {
+            KeyForm::Inline(Some(text)) => {
                 let comma = if text.ends_with('{') { "" } else { "," };
                 let opened = self.line_target(parent).map(|target| Target {
-                    before: format!("{}{text}{comma} {} = ", target.before, key(rest[0])),
-                    after: " }",
+                    before: format!("{}{text}{comma} {} = ", target.before, dotted(rest)),
+                    after: " }".to_owned(),
                 });
                 place(entry.position, opened)
             }
-            KeyForm::Inline(_) | KeyForm::Value { .. } => place(entry.position, None),
+            KeyForm::Inline(None) | KeyForm::Member(..) | KeyForm::Value { .. } => {
+                place(entry.position, None)
+            }
         }
     }
 
     fn get(&self, path: &[&str]) -> Option<&KeyEntry> {
         let path: Vec<String> = path.iter().map(|part| (*part).to_owned()).collect();
         self.0.get(&path)
+    }
+
+    /// The line of the table in braces that a key is in, with another value.
+    fn member_target(&self, path: &[&str], before: &str, after: &str) -> Option<Target> {
+        let (_, parent) = path.split_last()?;
+        let line = self.line_target(parent)?;
+        Some(Target {
+            before: format!("{}{before}", line.before),
+            after: after.to_owned(),
+        })
     }
 
     /// The line of a key that is in the file; `None` within braces.
@@ -159,7 +176,7 @@ const fn is_provider(path: &[&str]) -> bool {
 fn line(path: &[&str]) -> Option<Target> {
     Some(Target {
         before: format!("{} = ", dotted(path)),
-        after: "",
+        after: String::new(),
     })
 }
 
@@ -172,7 +189,7 @@ fn stanza(path: &[&str]) -> Option<Target> {
     };
     Some(Target {
         before: format!("[{}]\n{} = ", dotted(head), dotted(rest)),
-        after: "",
+        after: String::new(),
     })
 }
 
@@ -217,13 +234,26 @@ impl Reader<'_> {
             _ => name.span().start,
         };
         let position = self.lines.position(start);
+        let table = value.span();
+        let is_repeatable = matches!(form, KeyForm::Inline(Some(_)));
         self.entries
             .insert(path.clone(), KeyEntry { position, form });
         for (name, value) in value.get_ref().as_table().into_iter().flatten() {
             path.push(name.get_ref().to_string());
             self.read(path, name, value);
+            if is_repeatable && !value.get_ref().is_table() {
+                let position = self.lines.position(name.span().start);
+                let form = self.member(&table, &value.span());
+                self.entries
+                    .insert(path.clone(), KeyEntry { position, form });
+            }
             path.pop();
         }
+    }
+
+    fn member(&self, table: &Range<usize>, value: &Range<usize>) -> KeyForm {
+        let text = |range: Range<usize>| self.text.get(range).unwrap_or_default().to_owned();
+        KeyForm::Member(text(table.start..value.start), text(value.end..table.end))
     }
 
     fn form(&self, name: usize, value: &toml::Spanned<DeValue<'_>>) -> KeyForm {
@@ -318,6 +348,16 @@ mod tests {
         let found = fix(FILE, &["b", "token_request", "params", "audience"]);
         let params = "params = { a = \"1\", audience = \"v\" }";
         assert_eq!(found, (14, Some(params.into())));
+        let found = fix(FILE, &["b", "token_request", "params", "a"]);
+        assert_eq!(found, (14, Some("params = { a = \"v\" }".into())));
+        let inline = "[providers.d]\ntoken_request = { timeout = \"5s\", method = \"GET\" }\n";
+        let found = fix(inline, &["d", "token_request", "timeout"]);
+        let timeout = "token_request = { timeout = \"v\", method = \"GET\" }";
+        assert_eq!(found, (2, Some(timeout.into())));
+        let found = fix(inline, &["d", "token_request", "params", "audience"]);
+        let params =
+            "token_request = { timeout = \"5s\", method = \"GET\", params.audience = \"v\" }";
+        assert_eq!(found, (2, Some(params.into())));
     }
 
     #[test]

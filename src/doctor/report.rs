@@ -47,12 +47,12 @@ impl Style {
 
 /// The findings of all providers.
 #[derive(Clone, Debug)]
-pub struct Report {
+pub struct DoctorReport {
     file: String,
     examinations: Vec<Examination>,
 }
 
-impl Report {
+impl DoctorReport {
     /// Makes the report about the providers of `file`.
     pub fn new(file: String, examinations: Vec<Examination>) -> Self {
         Self { file, examinations }
@@ -297,7 +297,7 @@ mod tests {
     use super::*;
     use crate::doctor::cause::FindingKind;
 
-    fn report(findings: Vec<Finding>) -> Report {
+    fn report(findings: Vec<Finding>) -> DoctorReport {
         let examination = Examination {
             provider: "hapn".into(),
             grant: "client_credentials".into(),
@@ -312,7 +312,7 @@ mod tests {
             notes: Vec::new(),
             worked: None,
         };
-        Report::new("bearward.toml".into(), vec![examination])
+        DoctorReport::new("bearward.toml".into(), vec![examination])
     }
 
     fn finding() -> Finding {

@@ -18,7 +18,8 @@ use zeroize::Zeroizing;
 
 pub use self::recorder::{ExchangeRecorder, RecordedExchange, RecordedResponse};
 use self::{
-    discovery::Discovery, failure::convert_error, http_client::HttpClient, recorder::Recording,
+    discovery::Discovery, failure::convert_error, http_client::HttpClient,
+    recorder::ExchangeRecording,
 };
 use super::{
     api_context::ApiContext,
@@ -228,7 +229,7 @@ async fn exchange(
     client: &Client,
     endpoint: &TokenEndpoint,
     request: PreparedRequest,
-    recording: Option<Recording>,
+    recording: Option<ExchangeRecording>,
 ) -> Result<EndpointResponse, TokenRequestError> {
     let provider = &endpoint.provider;
     let PreparedRequest {

@@ -81,7 +81,11 @@ impl ExchangeRecorder {
     }
 
     /// Records a request that is about to be sent.
-    pub(super) fn begin(self: &Arc<Self>, request: &PreparedRequest, now: SystemTime) -> Recording {
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        request: &PreparedRequest,
+        now: SystemTime,
+    ) -> ExchangeRecording {
         let mut exchanges = self.lock();
         exchanges.push(RecordedExchange {
             method: request.method.clone(),
@@ -91,7 +95,7 @@ impl ExchangeRecorder {
             sent_at: now,
             response: None,
         });
-        Recording {
+        ExchangeRecording {
             recorder: self.clone(),
             index: exchanges.len() - 1,
         }
@@ -103,12 +107,12 @@ impl ExchangeRecorder {
 }
 
 /// The recording of one exchange.
-pub(super) struct Recording {
+pub(super) struct ExchangeRecording {
     recorder: Arc<ExchangeRecorder>,
     index: usize,
 }
 
-impl Recording {
+impl ExchangeRecording {
     /// Records the head of the response.
     pub(super) fn record_head(&self, status: StatusCode, headers: &HeaderMap, now: SystemTime) {
         if let Some(exchange) = self.recorder.lock().get_mut(self.index) {
