@@ -97,7 +97,7 @@ fn unknown_provider(config: &Config, name: &str, file: &str) -> String {
 }
 
 fn style() -> Style {
-    let is_refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let is_refused = config::environment("NO_COLOR").is_some_and(|value| !value.is_empty());
     Style {
         is_coloured: !is_refused && io::stdout().is_terminal(),
     }

@@ -19,7 +19,7 @@ use crate::{
     oauth::{
         api_context::ApiContext,
         endpoint::{ExchangeRecorder, RecordedExchange, TokenEndpoint},
-        error::{Fault, TokenRequestError},
+        error::{EndpointKey, Fault, TokenRequestError},
         grant::Grant,
         provider::Provider,
     },
@@ -62,8 +62,8 @@ pub async fn examine(
 ) -> Examination {
     let mut session = Session::new(config, provider, environment);
     match Grant::without_login(provider) {
-        Some(grant) => session.request_token(grant, options).await,
-        None => endpoints::examine_login(&mut session).await,
+        Some(grant) => Box::pin(session.request_token(grant, options)).await,
+        None => Box::pin(endpoints::examine_login(&mut session)).await,
     }
     session.finish()
 }
@@ -184,9 +184,7 @@ impl<'a> Session<'a> {
         tried_methods: Option<bool>,
     ) -> Cause {
         let mut exchange = exchange.cloned();
-        let is_discovery = exchange
-            .as_ref()
-            .is_some_and(|exchange| exchange.url.path().contains("/.well-known/"));
+        let is_discovery = error.endpoint() == EndpointKey::Issuer;
         let issuer = self.provider.issuer.as_deref();
         let issuer = issuer.and_then(|text| Url::parse(text).ok());
         let key = if is_discovery { "issuer" } else { key };

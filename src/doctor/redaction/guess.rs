@@ -175,7 +175,10 @@ fn of_json(name: &str, value: &Value, with_codes: bool, found: &mut Secrets) {
             }
         }
         Value::Object(members) => {
-            for (name, value) in members {
+            for (member, value) in members {
+                // `{"token": {"value": …}}`
+                let is_value = names_secret(name) && is_opaque(member) && value.is_string();
+                let name = if is_value { name } else { member };
                 of_json(name, value, with_codes, found);
             }
         }
@@ -188,6 +191,11 @@ fn of_json(name: &str, value: &Value, with_codes: bool, found: &mut Secrets) {
         }
         _ => {}
     }
+}
+
+/// Whether the member of a token may be the token itself.
+fn is_opaque(name: &str) -> bool {
+    ["value", "id", "content", "data", "jwt", "raw"].contains(&name.to_ascii_lowercase().as_str())
 }
 
 /// Finds texts that look like tokens in a text of any kind.

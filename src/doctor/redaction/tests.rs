@@ -64,13 +64,13 @@ fn a_secret_is_replaced_by_its_fingerprint() {
 
 #[test]
 fn tokens_of_a_response_are_replaced_wherever_they_are() {
-    let body = json!({"access_token": "short", "data": {"id_token": "other", "x": "abcdefghij0123456789"}, "scope": "a b",
+    let body = json!({"access_token": "short", "data": {"id_token": "other", "token": {"value": "nested"}, "x": "abcdefghij0123456789"}, "scope": "a b",
         "token_type": "Bearer"});
     let shown = shown(
         &provider("s"),
         exchange(Vec::new(), HeaderMap::new(), body.to_string().into_bytes()),
     );
-    for secret in ["short", "other", "abcdefghij0123456789"] {
+    for secret in ["short", "other", "nested", "abcdefghij0123456789"] {
         assert!(!shown.contains(secret), "{secret}: {shown}");
     }
     assert!(shown.contains("a b") && shown.contains("Bearer"), "{shown}");
