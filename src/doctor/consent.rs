@@ -10,7 +10,7 @@ use super::{
     examination::Session,
 };
 use crate::{
-    login::redirect::redirect_uri_for,
+    login::redirect::{default_redirect_uri, redirect_uri_for},
     oauth::{
         authorization::Attempt,
         endpoint::RecordedExchange,
@@ -31,6 +31,10 @@ const KEY: &str = "authorization_endpoint";
 pub(super) async fn examine(session: &mut Session<'_>, provider: &Arc<Provider>) {
     let admin = session.config.admin.as_ref().map(|admin| &admin.listen);
     let redirect_uri = redirect_uri_for(provider, admin);
+    let default = admin.and_then(default_redirect_uri);
+    let default = default
+        .as_ref()
+        .map_or(DEFAULT_REDIRECT_URI, RedirectUri::as_str);
     let url = Attempt::new(provider, redirect_uri.as_ref())
         .map_err(|_| TokenRequestError::new(Fault::Setup("the system provides no randomness")))
         .and_then(|attempt| attempt.url(provider));
@@ -56,7 +60,7 @@ pub(super) async fn examine(session: &mut Session<'_>, provider: &Arc<Provider>)
             Some(session.judge(KEY, &error, exchange.as_ref(), None).await)
         }
         Ok(_) => match session.recorder.last() {
-            Some(exchange) => judge(provider, &exchange, redirect_uri.as_ref()),
+            Some(exchange) => judge(provider, &exchange, redirect_uri.as_ref(), default),
             None => None,
         },
     };
@@ -65,11 +69,12 @@ pub(super) async fn examine(session: &mut Session<'_>, provider: &Arc<Provider>)
     }
 }
 
-/// Judges the response to an authorization request. Pure.
+/// Judges the response to an authorization request; `default` is the callback of the admin listener. Pure.
 pub(super) fn judge(
     provider: &Provider,
     exchange: &RecordedExchange,
     redirect_uri: Option<&RedirectUri>,
+    default: &str,
 ) -> Option<Cause> {
     let response = exchange.response.as_ref()?;
     let status = response.status.as_u16();
@@ -78,7 +83,7 @@ pub(super) fn judge(
         .and_then(|value| value.to_str().ok())
         .and_then(|text| exchange.url.join(text).ok());
     if let Some(target) = target {
-        return of_target(provider, &target, redirect_uri);
+        return of_target(provider, &target, redirect_uri, default);
     }
     let mut address = exchange.url.clone();
     address.set_query(None);
@@ -95,7 +100,7 @@ pub(super) fn judge(
         "callback url",
     ]) {
         let told = String::from_utf8_lossy(&response.body).into_owned();
-        return Some(redirect_mismatch(provider, redirect_uri, &told));
+        return Some(redirect_mismatch(provider, redirect_uri, &told, default));
     }
     if is(&[
         "invalid_client",
@@ -140,6 +145,7 @@ fn of_target(
     provider: &Provider,
     target: &Url,
     redirect_uri: Option<&RedirectUri>,
+    default: &str,
 ) -> Option<Cause> {
     let query = target.query_pairs().chain(url::form_urlencoded::parse(
         target.fragment().unwrap_or_default().as_bytes(),
@@ -157,7 +163,12 @@ fn of_target(
     };
     let words = format!("{error} {description}").to_lowercase();
     if words.contains("redirect") {
-        return Some(redirect_mismatch(provider, redirect_uri, &description));
+        return Some(redirect_mismatch(
+            provider,
+            redirect_uri,
+            &description,
+            default,
+        ));
     }
     Some(match error.as_str() {
         // A person has to decide.
@@ -201,7 +212,12 @@ fn scope(provider: &Provider) -> Cause {
     Cause::new(FindingKind::Scope, message).about(&["scope"])
 }
 
-fn redirect_mismatch(provider: &Provider, redirect_uri: Option<&RedirectUri>, told: &str) -> Cause {
+fn redirect_mismatch(
+    provider: &Provider,
+    redirect_uri: Option<&RedirectUri>,
+    told: &str,
+    default: &str,
+) -> Cause {
     let sent = redirect_uri.map_or("none", RedirectUri::as_str);
     let name = &provider.name;
     let message = format!(
@@ -210,11 +226,11 @@ fn redirect_mismatch(provider: &Provider, redirect_uri: Option<&RedirectUri>, to
     );
     Cause::new(FindingKind::RedirectUri, message)
         .about(&["redirect_uri"])
-        .perhaps_fixed_by("redirect_uri", likely(sent, told).as_deref())
+        .perhaps_fixed_by("redirect_uri", likely(sent, told, default).as_deref())
 }
 
 /// The URI that most likely is registered: one that the server names, another spelling, or the default one.
-fn likely(sent: &str, told: &str) -> Option<String> {
+fn likely(sent: &str, told: &str, default: &str) -> Option<String> {
     let is_end = |c: char| c.is_whitespace() || "\"'`<>()[],;&".contains(c);
     let is_page = told.trim_start().starts_with('<');
     let mut words = told.split(is_end).filter(|_| !is_page);
@@ -224,10 +240,10 @@ fn likely(sent: &str, told: &str) -> Option<String> {
     });
     let named = named.map(|word| word.trim_end_matches('.').to_owned());
     let other = other_spelling(sent);
-    let is_default = sent == DEFAULT_REDIRECT_URI;
+    let is_default = sent == default;
     named.or_else(
         || match sent.starts_with("http://127.0.0.1") && !is_default {
-            true => Some(DEFAULT_REDIRECT_URI.to_owned()),
+            true => Some(default.to_owned()),
             false => other,
         },
     )
@@ -245,4 +261,28 @@ fn other_spelling(uri: &str) -> Option<String> {
         let is_end = rest.is_empty() || rest.starts_with([':', '/']);
         is_end.then(|| format!("{to}{rest}"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEFAULT: &str = DEFAULT_REDIRECT_URI;
+
+    #[track_caller]
+    fn suggests(sent: &str, told: &str, expected: Option<&str>) {
+        assert_eq!(likely(sent, told, DEFAULT).as_deref(), expected, "{sent}");
+    }
+
+    #[test]
+    fn the_likeliest_redirect_uri_is_suggested() {
+        suggests("http://localhost:1/cb", "", Some("http://127.0.0.1:1/cb"));
+        suggests("http://127.0.0.1:1/cb", "", Some(DEFAULT));
+        suggests(DEFAULT, "", Some("http://localhost:9900/callback"));
+        suggests("https://a.example/cb", "", None);
+        let told = "{\"error_description\":\"expected https://b.example/cb.\"}";
+        suggests("https://a.example/cb", told, Some("https://b.example/cb"));
+        let page = "<html>https://b.example/cb</html>";
+        suggests("https://a.example/cb", page, None);
+    }
 }

@@ -94,6 +94,13 @@ impl DoctorReport {
     /// Returns the report as text.
     pub fn to_text(&self, style: Style) -> String {
         let mut text = String::new();
+        if self.examinations.is_empty() {
+            let none = format!(
+                "There is no provider in {}: nothing was examined.",
+                self.file
+            );
+            push(&mut text, &none);
+        }
         for examination in &self.examinations {
             self.write_examination(examination, style, &mut text);
         }
