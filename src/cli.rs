@@ -5,6 +5,7 @@ mod check;
 mod configured;
 mod control_thread;
 mod demo;
+mod doctor;
 mod login;
 mod logout;
 mod presets;
@@ -43,6 +44,7 @@ struct Arguments {
 enum Command {
     Run(run::Arguments),
     Check(check::Arguments),
+    Doctor(doctor::Arguments),
     Status(status::Arguments),
     Login(login::Arguments),
     Logout(logout::Arguments),
@@ -85,6 +87,7 @@ pub fn main() -> ExitCode {
         Command::Token(arguments) => token::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Reload(arguments) => reload::run(&arguments),
         Command::Presets(arguments) => presets::run(&arguments),
         Command::Schema => schema::run(),

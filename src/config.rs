@@ -17,6 +17,7 @@ mod excerpt;
 mod keys;
 mod location;
 mod parsed;
+mod place;
 mod positions;
 mod preset;
 mod quote;
@@ -33,6 +34,7 @@ mod value;
 mod variables;
 
 use std::{
+    collections::BTreeMap,
     io,
     path::{Path, PathBuf},
     rc::Rc,
@@ -42,16 +44,18 @@ use std::{
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+pub use place::{KeyPlace, text_value};
 pub use positions::Positions;
 pub use preset::{About, Preset, preset, presets};
 pub use report::{Problem, Report, Severity};
 pub use schema::schema;
+pub use suggestion::nearest;
 
 use crate::{
     admin::Admin,
     notify::NotifySettings,
     oauth::provider::Provider,
-    proxy::route::Route,
+    proxy::route::{Injection, Route},
     regular_file,
     server::limits::{Drain, Limits},
     telemetry::{LogSettings, traces::TraceSettings},
@@ -86,6 +90,8 @@ pub struct Config {
     pub providers: Vec<Arc<Provider>>,
     /// `[routes.*]` in the order of the file.
     pub routes: Vec<Route>,
+    /// `[providers.*.inject]`, by the names of the providers.
+    pub injections: BTreeMap<String, Injection>,
     /// The file, and the certificates that it names: what a reload may find changed.
     pub files: Vec<PathBuf>,
     /// Where keys stand in the file.
@@ -114,6 +120,39 @@ impl Config {
             changed.push("telemetry");
         }
         changed
+    }
+
+    /// Returns where the token of a provider goes in a request.
+    pub fn injection(&self, provider: &str) -> Injection {
+        let bearer = || Injection::Header {
+            name: Injection::DEFAULT_HEADER,
+            prefix: Injection::DEFAULT_PREFIX.to_owned(),
+        };
+        self.injections
+            .get(provider)
+            .cloned()
+            .unwrap_or_else(bearer)
+    }
+
+    /// Returns the place of a key below `[providers.PROVIDER]`, whether it is in the file or not.
+    pub fn key_place(&self, provider: &str, key: &[&str]) -> KeyPlace {
+        let path = ["providers", provider]
+            .into_iter()
+            .chain(key.iter().copied());
+        self.positions.keys.of(&path.collect::<Vec<_>>())
+    }
+
+    /// Returns whether the file itself has a key below `[providers.PROVIDER]`.
+    pub fn sets_key(&self, provider: &str, key: &[&str]) -> bool {
+        let path = ["providers", provider]
+            .into_iter()
+            .chain(key.iter().copied());
+        self.positions.keys.contains(&path.collect::<Vec<_>>())
+    }
+
+    /// Returns the provider whose name `text` probably stands for.
+    pub fn similar_provider(&self, text: &str) -> Option<&str> {
+        suggestion::nearest(text, self.providers.iter().map(|provider| &*provider.name))
     }
 
     /// Makes a problem that belongs to a dotted key of the file, or to the whole file.

@@ -32,6 +32,7 @@ const LAYERS: &[&[&str]] = &[
     &["admin"],
     &["config"],
     &["app"],
+    &["doctor"],
     &["demo"],
     &["cli"],
     &["main"],

@@ -146,6 +146,7 @@ pub(super) fn build<'a>(
         limits: limits::build(&root.section("limits")),
         drain: drain::build(&root.section("drain")),
         workers: runtime::workers(&root.section("runtime")),
+        injections: providers.injections(),
         traces: telemetry::build(&root.section("telemetry"), context),
         // Behind the tables with secrets, whose variables its command must not get.
         notify: notify::build(&root.section("notify"), context),

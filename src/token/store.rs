@@ -50,6 +50,18 @@ pub fn open(location: &StoreLocation) -> Result<Arc<dyn Store>, StoreError> {
     })
 }
 
+/// Reads the record of `provider`. Creates nothing, changes nothing and takes no lock. Blocks.
+///
+/// # Errors
+/// The folder or the record was rejected, or cannot be read.
+pub fn inspect(location: &StoreLocation, provider: &str) -> Result<Option<Record>, StoreError> {
+    match location {
+        StoreLocation::File(folder) => file::inspect(folder, None, provider),
+        StoreLocation::SealedFile { path, key } => file::inspect(path, Some(key), provider),
+        StoreLocation::Memory => Ok(None),
+    }
+}
+
 /// A keeper of one record per provider. All methods may block as long as the disk does.
 pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Reads the record of `provider`, if there is one.

@@ -13,6 +13,7 @@
 )]
 
 // The tools: the binary as a process, scripted servers, clients that show every byte.
+mod doctor_tools;
 mod http2_tools;
 mod login_tools;
 mod support;
@@ -23,6 +24,8 @@ mod certified_clients;
 mod certified_program;
 mod certified_provider;
 mod coalescing;
+mod doctor;
+mod doctor_certified;
 mod expired_token;
 mod failure_reasons;
 mod refused_by_body;

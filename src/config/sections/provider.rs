@@ -14,7 +14,11 @@ mod token_response;
 pub(super) use self::capture::NamedCapture;
 use self::token_response::parse_pointer;
 
-use std::{collections::HashMap, rc::Rc, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    rc::Rc,
+    sync::Arc,
+};
 
 use typed_arena::Arena;
 
@@ -46,6 +50,15 @@ pub(super) struct Providers<'a> {
     pub(super) built: Vec<Arc<Provider>>,
     /// The defaults of every provider's routes, by provider name.
     pub(super) route_defaults: HashMap<&'a str, RouteDefaults>,
+}
+
+impl Providers<'_> {
+    /// The places of the tokens, by provider name.
+    pub(super) fn injections(&self) -> BTreeMap<String, Injection> {
+        let defaults = self.route_defaults.iter();
+        let injections = defaults.map(|(name, one)| ((*name).to_owned(), one.injection.clone()));
+        injections.collect()
+    }
 }
 
 /// The keys of a provider that belong to its routes.
