@@ -19,6 +19,7 @@ mod location;
 mod parsed;
 mod positions;
 mod preset;
+mod problem_code;
 mod quote;
 mod report;
 mod schema;
@@ -44,6 +45,7 @@ use zeroize::Zeroizing;
 
 pub use positions::Positions;
 pub use preset::{About, Preset, preset, presets};
+pub use problem_code::ProblemCode;
 pub use report::{Problem, Report, Severity};
 pub use schema::schema;
 
@@ -110,7 +112,7 @@ impl Config {
     /// Makes a problem that belongs to a dotted key of the file, or to the whole file.
     pub fn problem(
         &self,
-        severity: Severity,
+        (severity, code): (Severity, ProblemCode),
         key: Option<&str>,
         message: String,
         hint: &str,
@@ -118,7 +120,7 @@ impl Config {
         let file = self.path.as_deref().unwrap_or(Path::new("-"));
         let position = key.map_or((1, 1), |key| self.positions.of(key));
         Problem::new(
-            severity,
+            (severity, code),
             &file.display().to_string(),
             position,
             key,
@@ -246,11 +248,10 @@ impl FileError {
 fn unreadable(file: &str, error: &FileError) -> Report {
     let start = location::Location::new(0..0);
     let mut diagnostics = diagnostics::Diagnostics::default();
-    diagnostics.push(diagnostics::Diagnostic::error(
-        &start,
-        error.to_string(),
-        error.hint(),
-    ));
+    diagnostics.push(
+        diagnostics::Diagnostic::error(&start, error.to_string(), error.hint())
+            .with_code(ProblemCode::FileUnreadable),
+    );
     diagnostics.into_report(file, None)
 }
 

@@ -78,6 +78,7 @@ fn six_different_mistakes_are_all_named_and_none_of_the_secrets() {
     assert!(
         out.contains("hint: did you mean `client_secret`?\n")
             && out.contains("hint: did you mean \"hapn\"?\n")
+            && out.contains("\nhelp: docs/errors.md#unknown-key\n")
     );
     assert_eq!(out.matches(": error: ").count(), 6, "{out}");
     assert!(

@@ -9,6 +9,7 @@ use super::{
     keys::{self, KeySpec, Kind},
     location::Location,
     parsed::{ParameterSource, ParsedTable, ParsedValue, SecretSource},
+    problem_code::ProblemCode,
     spanned::Spanned,
     variables::ProviderVariables,
 };
@@ -62,18 +63,19 @@ impl<'a> Section<'a> {
         &self.location
     }
 
-    /// An error at the table's header, for a key that is missing.
+    /// An error at the table's header. Its code is that of a missing key.
     pub(super) fn error(&self, message: impl Into<String>, hint: impl Into<String>) -> Diagnostic {
-        Diagnostic::error(&self.location, message, hint)
+        Diagnostic::error(&self.location, message, hint).with_code(ProblemCode::MissingKey)
     }
 
     /// A warning at the table's header.
     pub(super) fn warning(
         &self,
+        code: ProblemCode,
         message: impl Into<String>,
         hint: impl Into<String>,
     ) -> Diagnostic {
-        Diagnostic::warning(&self.location, message, hint)
+        Diagnostic::warning(code, &self.location, message, hint)
     }
 
     /// Returns whether the table is in the file, not only in the preset.

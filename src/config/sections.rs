@@ -28,6 +28,7 @@ use super::{
     Config, Environment, Positions,
     diagnostics::{Diagnostic, Diagnostics},
     location::Location,
+    problem_code::ProblemCode,
     quote::quote,
     section::Section,
     suggestion::nearest,
@@ -91,10 +92,12 @@ impl<'e> BuildContext<'e> {
 
         let trust = Trust::with_ca_file(&path).map_err(|error| {
             let file = quote(ca_file.value);
-            ca_file.error(
-                format!("`ca_file` = {file} cannot be used: {error}"),
-                "name a readable PEM file with at least one certificate",
-            )
+            ca_file
+                .error(
+                    format!("`ca_file` = {file} cannot be used: {error}"),
+                    "name a readable PEM file with at least one certificate",
+                )
+                .with_code(ProblemCode::CertificateUnusable)
         })?;
         self.trusts.insert(path, trust.clone());
         Ok(trust)
@@ -168,14 +171,18 @@ fn check_presence(
     let start = Location::new(0..0);
     let no_tables = !root.is_set_in_file("providers") && !root.is_set_in_file("routes");
     if no_tables || (no_providers && no_routes && !context.diagnostics.has_errors()) {
-        context.push(Diagnostic::error(
-            &start,
-            "there is neither a provider nor a route",
-            "add [providers.NAME] and [routes.NAME]; `bearward presets` lists the built-in \
+        context.push(
+            Diagnostic::error(
+                &start,
+                "there is neither a provider nor a route",
+                "add [providers.NAME] and [routes.NAME]; `bearward presets` lists the built-in \
              providers",
-        ));
+            )
+            .with_code(ProblemCode::NothingConfigured),
+        );
     } else if no_routes {
         context.push(Diagnostic::warning(
+            ProblemCode::NoRouteConfigured,
             &start,
             "there is no route, so nothing is forwarded",
             "add [routes.NAME] with `listen`, `upstream` and `provider`",
@@ -192,11 +199,13 @@ fn check_name(name: &str, section: &Section<'_>) -> Result<(), Diagnostic> {
     if is_valid {
         return Ok(());
     }
-    Err(section.error(
-        "this name cannot be used",
-        format!(
-            "use at most {MAX_NAME} letters, digits, `-`, `_` and `.`; begin with a letter, a \
+    Err(section
+        .error(
+            "this name cannot be used",
+            format!(
+                "use at most {MAX_NAME} letters, digits, `-`, `_` and `.`; begin with a letter, a \
              digit or `_`"
-        ),
-    ))
+            ),
+        )
+        .with_code(ProblemCode::InvalidName))
 }

@@ -7,6 +7,7 @@ use toml::de::DeTable;
 use super::{
     diagnostics::{Diagnostic, Diagnostics},
     location::Location,
+    problem_code::ProblemCode,
 };
 
 /// The maximum number of syntax errors that are reported. Later ones are mostly echoes of the
@@ -50,7 +51,10 @@ pub(super) fn parse<'a>(text: &'a str, diagnostics: &mut Diagnostics) -> Documen
         is_checkable &= advice.concerns_one_line;
         if broken_lines.len() < MAX_REPORTED && broken_lines.insert(line_start(text, start)) {
             let message = format!("this is not valid TOML: {}", error.message());
-            diagnostics.push(Diagnostic::error(&location, message, advice.hint));
+            diagnostics.push(
+                Diagnostic::error(&location, message, advice.hint)
+                    .with_code(ProblemCode::InvalidToml),
+            );
         }
     }
 

@@ -12,9 +12,10 @@ use super::{
     keys::{self, KeySpec, Kind},
     location::Location,
     parsed::{Entry, ParameterSource, ParsedTable, ParsedValue, VariableEntry},
+    problem_code::ProblemCode,
     quote::{MASK, is_safe_to_display},
     spanned::Spanned,
-    suggestion::nearest,
+    suggestion::suggest_key,
     value::{parse_scalar, parse_secret_parameter, to_u64, type_of, wrong_type},
 };
 
@@ -137,11 +138,14 @@ impl TableParser<'_, '_> {
                     let table = self.parse(table, inner, location);
                     parsed.push((name.get_ref().as_ref(), Rc::new(table)));
                 }
-                other => self.diagnostics.push(Diagnostic::error(
-                    &location,
-                    format!("expected a table, found {}", type_of(other)),
-                    format!("write [{}.NAME], and its keys below it", spec.name),
-                )),
+                other => self.diagnostics.push(
+                    Diagnostic::error(
+                        &location,
+                        format!("expected a table, found {}", type_of(other)),
+                        format!("write [{}.NAME], and its keys below it", spec.name),
+                    )
+                    .with_code(ProblemCode::WrongType),
+                ),
             }
         }
         parsed.sort_by_key(|(_, table)| table.location.span.start);
@@ -159,11 +163,14 @@ impl TableParser<'_, '_> {
             let location = location.at_item(item.span());
             match item.get_ref().as_str() {
                 Some(value) => strings.push(Spanned { value, location }),
-                None => self.diagnostics.push(Diagnostic::error(
-                    &location,
-                    format!("`{}` must contain strings only", spec.name),
-                    "put the item in quotation marks",
-                )),
+                None => self.diagnostics.push(
+                    Diagnostic::error(
+                        &location,
+                        format!("`{}` must contain strings only", spec.name),
+                        "put the item in quotation marks",
+                    )
+                    .with_code(ProblemCode::WrongType),
+                ),
             }
         }
         ParsedValue::Strings(strings)
@@ -184,11 +191,14 @@ impl TableParser<'_, '_> {
             let integer = item.get_ref().as_integer().and_then(to_u64);
             match integer.filter(|integer| (min..=max).contains(integer)) {
                 Some(integer) => integers.push(integer),
-                None => self.diagnostics.push(Diagnostic::error(
-                    &location.at_item(item.span()),
-                    format!("`{}` must contain integers from {min} to {max}", spec.name),
-                    format!("write it like {} = {example}", spec.name),
-                )),
+                None => self.diagnostics.push(
+                    Diagnostic::error(
+                        &location.at_item(item.span()),
+                        format!("`{}` must contain integers from {min} to {max}", spec.name),
+                        format!("write it like {} = {example}", spec.name),
+                    )
+                    .with_code(ProblemCode::WrongType),
+                ),
             }
         }
         ParsedValue::Integers(integers)
@@ -210,15 +220,18 @@ impl TableParser<'_, '_> {
                         location: location.at_item(name.span()),
                     },
                 )),
-                None => self.diagnostics.push(Diagnostic::error(
-                    &location.member(name.get_ref(), value.span()),
-                    format!(
-                        "`{}` must contain strings only, not {}",
-                        spec.name,
-                        type_of(value.get_ref())
-                    ),
-                    "put the value in quotation marks",
-                )),
+                None => self.diagnostics.push(
+                    Diagnostic::error(
+                        &location.member(name.get_ref(), value.span()),
+                        format!(
+                            "`{}` must contain strings only, not {}",
+                            spec.name,
+                            type_of(value.get_ref())
+                        ),
+                        "put the value in quotation marks",
+                    )
+                    .with_code(ProblemCode::WrongType),
+                ),
             }
         }
         strings.sort_by_key(|(_, found)| found.location.span.start);
@@ -274,7 +287,8 @@ impl TableParser<'_, '_> {
                         type_of(other)
                     ),
                     "put the value in quotation marks",
-                )),
+                )
+                .with_code(ProblemCode::WrongType)),
             };
             if let Some(value) = self.diagnostics.ok_or_push(source) {
                 let location = name_location;
@@ -303,11 +317,14 @@ impl TableParser<'_, '_> {
                     VariableEntry::Declaration(Rc::new(self.parse(table, specs, header)))
                 }
                 other => {
-                    self.diagnostics.push(Diagnostic::error(
-                        &header,
-                        format!("a variable must be a string, not {}", type_of(other)),
-                        "put the value in quotation marks",
-                    ));
+                    self.diagnostics.push(
+                        Diagnostic::error(
+                            &header,
+                            format!("a variable must be a string, not {}", type_of(other)),
+                            "put the value in quotation marks",
+                        )
+                        .with_code(ProblemCode::WrongType),
+                    );
                     continue;
                 }
             };
@@ -339,11 +356,14 @@ impl TableParser<'_, '_> {
             let known: Vec<_> = keys::names(specs).collect();
             format!("use one of {}", known.join(", "))
         });
-        self.diagnostics.push(Diagnostic::error(
-            &table.member(shown, span),
-            format!("unknown key `{shown}`"),
-            hint,
-        ));
+        self.diagnostics.push(
+            Diagnostic::error(
+                &table.member(shown, span),
+                format!("unknown key `{shown}`"),
+                hint,
+            )
+            .with_code(ProblemCode::UnknownKey),
+        );
     }
 }
 
@@ -360,31 +380,7 @@ fn parse_texts<'a>(
             location,
             format!("`{name}` must have one string or more in its array"),
             "put each item in quotation marks",
-        )),
+        )
+        .with_code(ProblemCode::WrongType)),
     }
-}
-
-/// Suggests what `name` may mean. Tried in order: the same key in a table below this one, a similar
-/// key in this table, the same key in any table.
-fn suggest_key(name: &str, specs: &'static [KeySpec], table: &str) -> Option<String> {
-    let similar = || {
-        let key = nearest(name, keys::names(specs))?;
-        Some(format!("did you mean `{key}`?"))
-    };
-    suggest_table(name, specs, table)
-        .or_else(similar)
-        .or_else(|| suggest_table(name, keys::ROOT, ""))
-}
-
-/// Suggests the first table below `path` that has the key `name`.
-fn suggest_table(name: &str, specs: &'static [KeySpec], path: &str) -> Option<String> {
-    let mut found = None;
-    keys::walk(specs, path, &mut |path, spec| {
-        if spec.name == name && found.is_none() {
-            found = path
-                .rsplit_once('.')
-                .map(|(table, _)| table.replace('*', "NAME"));
-        }
-    });
-    found.map(|table| format!("move `{name}` to [{table}]"))
 }

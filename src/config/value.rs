@@ -9,6 +9,7 @@ use super::{
     keys::{KeySpec, Kind},
     location::Location,
     parsed::{ParsedValue, SecretSource},
+    problem_code::ProblemCode,
     quote::quote,
     spanned::Spanned,
     suggestion::nearest,
@@ -171,6 +172,7 @@ pub(super) fn parse_secret_parameter<'a>(
 ) -> Result<SecretSource<'a>, Diagnostic> {
     parse_secret(value).map_err(|Invalid { fault, hint }| {
         Diagnostic::error(location, format!("`{name}` {fault}"), hint)
+            .with_code(ProblemCode::WrongType)
     })
 }
 
@@ -227,7 +229,7 @@ fn only_member<'a>(table: &'a DeTable<'a>) -> Option<(&'a str, &'a DeValue<'a>)>
 pub(super) fn wrong_type(value: &DeValue<'_>, spec: &KeySpec, location: &Location) -> Diagnostic {
     let (expected, hint) = expectation(spec);
     let message = format!("`{}` must be {expected}, not {}", spec.name, type_of(value));
-    Diagnostic::error(location, message, hint)
+    Diagnostic::error(location, message, hint).with_code(ProblemCode::WrongType)
 }
 
 /// Returns the expected type of a key, and a hint with an example.

@@ -6,7 +6,10 @@ use super::{
     secret,
 };
 use crate::{
-    config::{diagnostics::Diagnostic, quote::quote, section::Section, spanned::Spanned},
+    config::{
+        diagnostics::Diagnostic, problem_code::ProblemCode, quote::quote, section::Section,
+        spanned::Spanned,
+    },
     forward_proxy::{ForwardProxy, ProxyCredentials},
     tls::ClientCertificate,
 };
@@ -37,10 +40,14 @@ pub(super) fn proxy(section: &Section<'_>, context: &mut BuildContext<'_>) -> Op
         (None, None) => None,
         _ if table.is_set("username") && table.is_set("password") => None,
         _ => {
-            context.push(table.error(
-                "`proxy` has only one of `username` and `password`",
-                "set both, or none",
-            ));
+            context.push(
+                table
+                    .error(
+                        "`proxy` has only one of `username` and `password`",
+                        "set both, or none",
+                    )
+                    .with_code(ProblemCode::ConflictingKeys),
+            );
             None
         }
     };
@@ -72,16 +79,18 @@ fn parse_address(key: &str, found: &Spanned<&str>) -> Result<url::Url, Diagnosti
     let url = parse_absolute(key, found)?;
     check_no_query(&url, key, found)?;
     if url.path() != "/" {
-        return Err(found.error(
-            format!("`{key}` has a path"),
-            "write the address only, such as \"http://proxy.internal:3128\"",
-        ));
+        return Err(found
+            .error(
+                format!("`{key}` has a path"),
+                "write the address only, such as \"http://proxy.internal:3128\"",
+            )
+            .with_code(ProblemCode::InvalidUrl));
     }
     if url.scheme() != "http" {
         return Err(found.error(
             format!("`{key}` = {} is not http://", quote(found.value)),
             "write it like http://proxy.internal:3128; TLS goes through the proxy to the server",
-        ));
+        ).with_code(ProblemCode::InvalidUrl));
     }
     Ok(url)
 }
@@ -119,13 +128,15 @@ fn check_certificate(
     found: &Spanned<&str>,
 ) -> Result<(), Diagnostic> {
     certificate.check().map_err(|error| {
-        found.error(
-            format!(
-                "`client_certificate` = {} cannot be used: {error}",
-                quote(found.value)
-            ),
-            "name a readable PEM file with the certificate, and its own private key in PEM",
-        )
+        found
+            .error(
+                format!(
+                    "`client_certificate` = {} cannot be used: {error}",
+                    quote(found.value)
+                ),
+                "name a readable PEM file with the certificate, and its own private key in PEM",
+            )
+            .with_code(ProblemCode::CertificateUnusable)
     })
 }
 
@@ -138,9 +149,11 @@ pub(super) fn certificate_in(
     let found = section.string(key)?;
     let read = crate::tls::read_certificate(&context.resolve(found.value));
     context.ok_or_push(read.map_err(|error| {
-        found.error(
-            format!("`{key}` = {} cannot be used: {error}", quote(found.value)),
-            "name a readable PEM file with a certificate",
-        )
+        found
+            .error(
+                format!("`{key}` = {} cannot be used: {error}", quote(found.value)),
+                "name a readable PEM file with a certificate",
+            )
+            .with_code(ProblemCode::CertificateUnusable)
     }))
 }

@@ -7,7 +7,10 @@ use url::Url;
 
 use super::{BuildContext, provider::NamedCapture};
 use crate::{
-    config::{diagnostics::Diagnostic, quote::quote, section::Section, spanned::Spanned},
+    config::{
+        diagnostics::Diagnostic, problem_code::ProblemCode, quote::quote, section::Section,
+        spanned::Spanned,
+    },
     oauth::{
         provider::{EndpointUrl, HostList, is_protected},
         template::Template,
@@ -91,10 +94,12 @@ impl<'s, 'a> Endpoints<'s, 'a> {
         } else if let Some(base) = &self.base_url {
             below(base, &endpoint)
         } else if self.section.is_set_in_file(name) && !self.base_url_is_invalid {
-            return Err(endpoint.error(
-                format!("`{name}` is relative, and there is no `base_url`"),
-                "write the whole URL, or add base_url = \"https://…\" to the provider",
-            ));
+            return Err(endpoint
+                .error(
+                    format!("`{name}` is relative, and there is no `base_url`"),
+                    "write the whole URL, or add base_url = \"https://…\" to the provider",
+                )
+                .with_code(ProblemCode::MissingKey));
         } else {
             // Reported once: as an invalid `base_url`, or by `check_base_url` for a preset.
             return Ok(None);
@@ -154,7 +159,7 @@ impl<'s, 'a> Endpoints<'s, 'a> {
                     return Err(whole.error(
                         format!("`{name}` has {{{variable}}} in its host"),
                         "write the host itself, or use a variable of `vars` or a captured value",
-                    ));
+                    ).with_code(ProblemCode::InvalidUrl));
                 }
                 // A variable without a value was reported.
                 return Ok(None);
@@ -166,7 +171,7 @@ impl<'s, 'a> Endpoints<'s, 'a> {
                          no `allow` list"
                     ),
                     format!("add allow = [\"*.example.com\"] to `capture.{variable}`"),
-                ));
+                ).with_code(ProblemCode::MissingKey));
             }
             hosts.extend(allow);
         }
@@ -174,10 +179,12 @@ impl<'s, 'a> Endpoints<'s, 'a> {
         let endpoint = endpoint.ok();
         match endpoint {
             Some(endpoint) if endpoint.has_valid_shape() => Ok(Some(endpoint)),
-            _ => Err(whole.error(
-                format!("`{name}` = {} is not a URL", quote(&whole.value)),
-                "write it like https://host.example/path",
-            )),
+            _ => Err(whole
+                .error(
+                    format!("`{name}` = {} is not a URL", quote(&whole.value)),
+                    "write it like https://host.example/path",
+                )
+                .with_code(ProblemCode::InvalidUrl)),
         }
     }
 }
@@ -234,7 +241,9 @@ pub(super) fn parse_absolute(name: &str, found: &Spanned<&str>) -> Result<Url, D
         Ok(url) if url.has_host() && !text.contains(is_stripped_by_parser) => return Ok(url),
         _ => ("is not a URL", "write it like https://host.example/path"),
     };
-    Err(found.error(format!("`{name}` = {} {fault}", quote(text)), hint))
+    Err(found
+        .error(format!("`{name}` = {} {fault}", quote(text)), hint)
+        .with_code(ProblemCode::InvalidUrl))
 }
 
 /// Checks that `url` has no query.
@@ -245,10 +254,12 @@ pub(super) fn check_no_query(
 ) -> Result<(), Diagnostic> {
     match url.query() {
         None => Ok(()),
-        Some(_) => Err(found.error(
-            format!("`{name}` has a query"),
-            "remove everything from `?` on",
-        )),
+        Some(_) => Err(found
+            .error(
+                format!("`{name}` has a query"),
+                "remove everything from `?` on",
+            )
+            .with_code(ProblemCode::InvalidUrl)),
     }
 }
 
@@ -268,7 +279,7 @@ pub(super) fn check_plaintext<T>(
         format!(
             "write https://, or set allow_plaintext = true in the {table} if you trust the network"
         ),
-    ))
+    ).with_code(ProblemCode::Plaintext))
 }
 
 fn has_scheme(text: &str) -> bool {

@@ -8,7 +8,7 @@ use std::{
 use super::{BuildContext, route::BuiltRoute};
 use crate::{
     admin::Admin,
-    config::{diagnostics::Diagnostic, quote::quote, spanned::Spanned},
+    config::{diagnostics::Diagnostic, problem_code::ProblemCode, quote::quote, spanned::Spanned},
     proxy::route::BaseUrl,
     server::address::ListenAddress,
 };
@@ -53,11 +53,14 @@ fn check_ambiguous_routes(routes: &[BuiltRoute], context: &mut BuildContext<'_>)
         };
         if let Some(other) = first.insert((&listen.value, matches), &route.name) {
             let name = &route.name;
-            context.push(Diagnostic::error(
-                &route.location,
-                format!("route `{name}` matches the same requests as route `{other}`"),
-                "give one of them another `listen`, `host` or `path`",
-            ));
+            context.push(
+                Diagnostic::error(
+                    &route.location,
+                    format!("route `{name}` matches the same requests as route `{other}`"),
+                    "give one of them another `listen`, `host` or `path`",
+                )
+                .with_code(ProblemCode::AmbiguousRoutes),
+            );
         }
     }
 }
@@ -90,7 +93,7 @@ fn collect_addresses(
             context.push(listen.error(
                 format!("{owner} listens on {address}, which {other} already uses"),
                 "use another address; routes may share an address if they write it the same way",
-            ));
+            ).with_code(ProblemCode::AddressConflict));
         }
     }
     in_use
@@ -104,11 +107,14 @@ fn check_loops(routes: &[BuiltRoute], in_use: &AddressesInUse, context: &mut Bui
             .as_ref()
             .and_then(|built| built.upstream.fixed());
         if let Some(owner) = upstream.and_then(|upstream| in_use.owner_of(upstream)) {
-            context.push(Diagnostic::error(
-                &route.upstream_location,
-                format!("`upstream` is bearward itself: {owner} listens there"),
-                "set `upstream` to the protected API; clients connect to `listen`",
-            ));
+            context.push(
+                Diagnostic::error(
+                    &route.upstream_location,
+                    format!("`upstream` is bearward itself: {owner} listens there"),
+                    "set `upstream` to the protected API; clients connect to `listen`",
+                )
+                .with_code(ProblemCode::UpstreamLoop),
+            );
         }
     }
 }

@@ -28,6 +28,7 @@ use crate::{
         choices::GRANT_TYPES,
         diagnostics::Diagnostic,
         preset::{preset, presets},
+        problem_code::ProblemCode,
         quote::quote,
         section::Section,
         spanned::Spanned,
@@ -121,6 +122,7 @@ fn unknown_preset(name: &Spanned<&str>) -> Diagnostic {
         None => format!("use one of {}", names.collect::<Vec<_>>().join(", ")),
     };
     name.error(format!("there is no preset {}", quote(name.value)), hint)
+        .with_code(ProblemCode::UnknownPreset)
 }
 
 fn build_route_defaults(
@@ -288,6 +290,7 @@ fn grant_type(section: &Section<'_>, context: &mut BuildContext<'_>) -> Option<G
         && let Some(similar) = misspelt(name, GRANT_TYPES.iter().map(GrantType::as_str))
     {
         context.push(found.warning(
+            ProblemCode::SuspectedTypo,
             format!("grant_type = {} is sent as it is", quote(name)),
             format!("did you mean \"{similar}\"?"),
         ));
@@ -359,6 +362,7 @@ fn check_subject_token(token_request: &Section<'_>, context: &mut BuildContext<'
     for name in ["subject_token", "subject_token_type"] {
         if !params.iter().any(|(given, _)| *given == name) {
             context.push(token_request.warning(
+                ProblemCode::IncompleteClient,
                 format!("grant_type = \"token_exchange\" has no `{name}`"),
                 format!("add `{name}` to `token_request.params` (RFC 8693 §2.1)"),
             ));

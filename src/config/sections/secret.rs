@@ -9,6 +9,7 @@ use crate::{
     config::{
         diagnostics::Diagnostic,
         parsed::SecretSource,
+        problem_code::ProblemCode,
         quote::{MASK, is_safe_secret_source, is_variable_name},
         section::Section,
         spanned::Spanned,
@@ -35,6 +36,7 @@ pub(super) fn build(
     let secret = match source.value {
         SecretSource::Inline(text) => {
             context.push(source.warning(
+                ProblemCode::SecretInline,
                 format!("`{name}` is written in the configuration itself"),
                 format!("write {name} = {{ env = \"NAME\" }} or {{ file = \"/path\" }}"),
             ));
@@ -56,10 +58,12 @@ fn read_variable(
     context: &mut BuildContext<'_>,
 ) -> Result<LiveSecret, Diagnostic> {
     if !is_variable_name(variable) {
-        return Err(source.error(
-            format!("`env` of `{name}` is not the name of an environment variable"),
-            "write the variable's name, not its value: letters, digits and `_`",
-        ));
+        return Err(source
+            .error(
+                format!("`env` of `{name}` is not the name of an environment variable"),
+                "write the variable's name, not its value: letters, digits and `_`",
+            )
+            .with_code(ProblemCode::InvalidValue));
     }
 
     let text = (context.environment)(variable).map(Zeroizing::new);
@@ -75,6 +79,7 @@ fn read_variable(
         Some((text, secret)) => {
             if secret != text {
                 context.push(source.warning(
+                    ProblemCode::SuspectSecret,
                     format!(
                         "the environment variable `{variable}` for `{name}` has blanks around \
                          the secret, which are removed"
@@ -85,10 +90,12 @@ fn read_variable(
             return Ok(LiveSecret::fixed(Secret::new(secret)));
         }
     };
-    Err(source.error(
-        format!("the environment variable `{variable}` for `{name}` is {state}"),
-        format!("set `{variable}` in bearward's environment, or read the secret from a file"),
-    ))
+    Err(source
+        .error(
+            format!("the environment variable `{variable}` for `{name}` is {state}"),
+            format!("set `{variable}` in bearward's environment, or read the secret from a file"),
+        )
+        .with_code(ProblemCode::VariableNotSet))
 }
 
 fn read_file(
@@ -117,6 +124,6 @@ fn read_file(
                      this user"
                 }
             },
-        )
+        ).with_code(ProblemCode::SecretUnreadable)
     })
 }

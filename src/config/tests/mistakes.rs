@@ -338,8 +338,8 @@ fn the_json_form_has_the_same_problems() {
     assert_eq!(
         *problem,
         serde_json::json!({
-            "severity": "error", "file": "a.toml", "line": 2, "column": 1, "key": "log.levl",
-            "message": "unknown key `levl`", "hint": "did you mean `level`?",
+            "severity": "error", "code": "unknown-key", "file": "a.toml", "line": 2, "column": 1,
+            "key": "log.levl", "message": "unknown key `levl`", "hint": "did you mean `level`?",
         })
     );
 }

@@ -6,7 +6,8 @@ use super::super::{BuildContext, connection::certificate_in, parameters, secret}
 use crate::{
     config::{
         choices::SIGNING_ALGORITHMS, diagnostics::Diagnostic, parsed::ParameterSource,
-        parsed::SecretSource, quote::quote, section::Section, spanned::Spanned,
+        parsed::SecretSource, problem_code::ProblemCode, quote::quote, section::Section,
+        spanned::Spanned,
     },
     oauth::{
         assertion::{self, AssertionError},
@@ -71,7 +72,9 @@ fn check_key(
     let hint = "write key = { file = \"client.pem\" }, and `alg` for the kind of this key";
     let key = section.secret("key");
     Err(match &key {
-        Some(key) => key.error(error.to_string(), hint),
+        Some(key) => key
+            .error(error.to_string(), hint)
+            .with_code(ProblemCode::CertificateUnusable),
         None => section.error(
             error.to_string(),
             "use `alg` = \"HS256\", \"HS384\" or \"HS512\" with the client secret",
@@ -94,19 +97,27 @@ fn source(
     if signs_with_secret {
         for key in ["key", "file"] {
             if section.is_set(key) {
-                context.push(section.error(
-                    format!("`assertion.{key}` conflicts with client_secret_jwt"),
-                    format!("remove `{key}`: the key is `client_secret`"),
-                ));
+                context.push(
+                    section
+                        .error(
+                            format!("`assertion.{key}` conflicts with client_secret_jwt"),
+                            format!("remove `{key}`: the key is `client_secret`"),
+                        )
+                        .with_code(ProblemCode::ConflictingKeys),
+                );
             }
         }
         return Some(AssertionSource::ClientSecret);
     }
     if section.is_set("key") && section.is_set("file") {
-        context.push(section.error(
-            "`assertion` has both `key` and `file`",
-            "keep `key` to sign assertions, or `file` for ready ones",
-        ));
+        context.push(
+            section
+                .error(
+                    "`assertion` has both `key` and `file`",
+                    "keep `key` to sign assertions, or `file` for ready ones",
+                )
+                .with_code(ProblemCode::ConflictingKeys),
+        );
     }
     if let Some(file) = section.string("file") {
         let read = read_ready(&file, context);
@@ -133,6 +144,7 @@ fn read_ready(file: &Spanned<&str>, context: &BuildContext<'_>) -> Result<LiveSe
             "create the file with nothing but the assertion in it, and make it readable by this \
              user",
         )
+        .with_code(ProblemCode::SecretUnreadable)
     })
 }
 
