@@ -14,6 +14,7 @@
 mod choices;
 mod diagnostics;
 mod excerpt;
+mod foreign_format;
 mod keys;
 mod location;
 mod parsed;

@@ -93,6 +93,12 @@ impl<'a> Section<'a> {
         self.find(name).is_some()
     }
 
+    /// Returns whether the file sets the key to an invalid value, which was reported, or misspells it.
+    pub(super) fn is_invalid_in_file(&self, name: &str) -> bool {
+        let entry = self.file.as_ref().and_then(|table| table.entry(name));
+        entry.is_some_and(|entry| entry.value.is_none())
+    }
+
     /// Returns a string.
     pub(super) fn string(&self, name: &str) -> Option<Spanned<&'a str>> {
         match self.value(name)? {

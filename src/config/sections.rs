@@ -131,7 +131,10 @@ pub(super) fn build<'a>(
     check_presence(root, providers.is_empty(), routes.is_empty(), context);
 
     let admin = admin::build(&root.section("admin"), context);
-    let providers = provider::build_all(&providers, texts, context);
+    let providers = provider::Providers {
+        is_complete: !root.is_invalid_in_file("providers"),
+        ..provider::build_all(&providers, texts, context)
+    };
     let routes = route::build_all(&routes, &providers, context);
     listeners::check(admin.as_ref(), &routes, context);
 

@@ -45,13 +45,15 @@ pub(super) fn misspelt<'a>(
 }
 
 /// Suggests what `name` may mean. Tried in order: the same key in a table below this one, a similar
-/// key in this table, the same key in any table.
+/// key in this table, the same key in any table. In the whole file the similar key comes first: a table.
 pub(super) fn suggest_key(name: &str, specs: &'static [KeySpec], table: &str) -> Option<String> {
     let similar = || {
         let key = nearest(name, keys::names(specs))?;
         Some(format!("did you mean `{key}`?"))
     };
-    suggest_table(name, specs, table)
+    let first = if table.is_empty() { similar() } else { None };
+    first
+        .or_else(|| suggest_table(name, specs, table))
         .or_else(similar)
         .or_else(|| suggest_table(name, keys::ROOT, ""))
 }

@@ -15,7 +15,7 @@ use super::{
     problem_code::ProblemCode,
     quote::{MASK, is_safe_to_display},
     spanned::Spanned,
-    suggestion::suggest_key,
+    suggestion::{nearest, suggest_key},
     value::{parse_scalar, parse_secret_parameter, to_u64, type_of, wrong_type},
 };
 
@@ -37,13 +37,28 @@ impl TableParser<'_, '_> {
         location: Location,
     ) -> ParsedTable<'a> {
         let mut entries = Vec::with_capacity(table.len());
+        let mut misspelt = Vec::new();
         for (name, value) in table {
             match keys::find(specs, name.get_ref()) {
                 Some(spec) => {
                     let header = location.member(spec.name, name.span());
                     entries.push(self.parse_entry(value, spec, header));
                 }
-                None => self.report_unknown_key(name, specs, &location),
+                None => {
+                    self.report_unknown_key(name, specs, &location);
+                    misspelt.extend(nearest(name.get_ref(), keys::names(specs)));
+                }
+            }
+        }
+        // The key that is meant is not missing, too.
+        for name in misspelt {
+            if !entries.iter().any(|entry: &Entry<'_>| entry.name == name) {
+                entries.push(Entry {
+                    name,
+                    location: location.clone(),
+                    value: None,
+                    was_read: Cell::new(true),
+                });
             }
         }
         ParsedTable {

@@ -1,5 +1,6 @@
 //! Promises of the configuration. Each test is named after one.
 
+mod accidents;
 mod files;
 mod masking;
 mod mistakes;

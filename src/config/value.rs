@@ -227,7 +227,12 @@ fn only_member<'a>(table: &'a DeTable<'a>) -> Option<(&'a str, &'a DeValue<'a>)>
 
 /// Reports a value whose TOML type does not fit its key.
 pub(super) fn wrong_type(value: &DeValue<'_>, spec: &KeySpec, location: &Location) -> Diagnostic {
-    let (expected, hint) = expectation(spec);
+    let (expected, mut hint) = expectation(spec);
+    if let (Kind::Boolean, DeValue::String(text)) = (spec.kind, value)
+        && matches!(text.as_ref(), "true" | "false")
+    {
+        "remove the quotation marks".clone_into(&mut hint);
+    }
     let message = format!("`{}` must be {expected}, not {}", spec.name, type_of(value));
     Diagnostic::error(location, message, hint).with_code(ProblemCode::WrongType)
 }
@@ -284,7 +289,10 @@ fn expectation(spec: &KeySpec) -> (&'static str, String) {
             "a table of variables",
             format!("write it like {name} = {{ tenant = \"acme\" }}"),
         ),
-        Kind::Boolean => ("true or false", "remove the quotation marks".to_owned()),
+        Kind::Boolean => (
+            "true or false",
+            format!("write {name} = true or {name} = false"),
+        ),
         Kind::Choice(words) => ("a string", format!("use one of {}", listed(words))),
         Kind::Strings => (
             "an array of strings",

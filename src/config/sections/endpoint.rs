@@ -220,6 +220,9 @@ fn parse_base_url(section: &Section<'_>) -> Result<Option<Url>, Diagnostic> {
     }
     let url = parse_absolute("base_url", &base_url)?;
     check_no_query(&url, "base_url", &base_url)?;
+    // The endpoints below it are not on any line that is wrong.
+    let allow_plaintext = section.boolean("allow_plaintext").unwrap_or_default();
+    check_plaintext(&url, "base_url", "provider", allow_plaintext, &base_url)?;
     Ok(Some(url))
 }
 

@@ -47,6 +47,8 @@ pub(super) struct Providers<'a> {
     pub(super) built: Vec<Arc<Provider>>,
     /// The defaults of every provider's routes, by provider name.
     pub(super) route_defaults: HashMap<&'a str, RouteDefaults>,
+    /// Whether no further ones are hidden by a mistake in the name of their table.
+    pub(super) is_complete: bool,
 }
 
 /// The keys of a provider that belong to its routes.
@@ -70,6 +72,7 @@ pub(super) fn build_all<'a>(
     let mut providers = Providers {
         built: Vec::new(),
         route_defaults: HashMap::new(),
+        is_complete: true,
     };
     for (name, section) in sections {
         context.ok_or_push(check_name(name, section));

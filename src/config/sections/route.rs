@@ -204,6 +204,9 @@ fn find_provider<'p>(
     if let Some(defaults) = known.get(name.value) {
         return Some(defaults);
     }
+    if !providers.is_complete {
+        return None;
+    }
 
     let similar = context.suggest(name.value, known.keys().copied());
     let hint = match similar {
