@@ -14,6 +14,7 @@
 mod choices;
 mod diagnostics;
 mod excerpt;
+mod file_access;
 mod foreign_format;
 mod keys;
 mod location;
@@ -219,7 +220,7 @@ pub fn parse(
 #[derive(Debug, Error)]
 enum FileError {
     #[error("the configuration cannot be read: {0}")]
-    Io(#[from] io::Error),
+    Io(String),
     #[error("the configuration cannot be read: it is larger than {} MiB", MAX_FILE_BYTES >> 20)]
     TooLarge,
     #[error("the configuration is not UTF-8, from line {line} on")]
@@ -260,7 +261,7 @@ fn unreadable(file: &str, error: &FileError) -> Report {
 fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
     regular_file::read(path, MAX_FILE_BYTES).map_err(|error| match error.kind() {
         io::ErrorKind::FileTooLarge => FileError::TooLarge,
-        _ => FileError::Io(error),
+        _ => FileError::Io(file_access::explain(path, &error)),
     })
 }
 

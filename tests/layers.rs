@@ -49,6 +49,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("leon", &["oauth::template"]),
     ("listenfd", &["server::inherited"]),
     ("moka", &["token::cache"]),
+    ("nix", &["config::file_access"]),
     ("prometheus_client", &["telemetry"]),
     ("reqwest", &["oauth"]),
     ("sd_notify", &["app::service_manager", "server::inherited"]),

@@ -11,6 +11,7 @@ mod limits;
 mod listeners;
 mod log;
 mod parameters;
+mod pem_hint;
 mod provider;
 mod route;
 mod runtime;
@@ -24,9 +25,12 @@ use std::{
 
 use typed_arena::Arena;
 
+#[cfg(test)]
+pub(super) use self::secret::literal_variable;
 use super::{
     Config, Environment, Positions,
     diagnostics::{Diagnostic, Diagnostics},
+    file_access,
     location::Location,
     problem_code::ProblemCode,
     quote::quote,
@@ -92,10 +96,15 @@ impl<'e> BuildContext<'e> {
 
         let trust = Trust::with_ca_file(&path).map_err(|error| {
             let file = quote(ca_file.value);
+            let reason = file_access::explain(&path, &error);
             ca_file
                 .error(
-                    format!("`ca_file` = {file} cannot be used: {error}"),
-                    "name a readable PEM file with at least one certificate",
+                    format!("`ca_file` = {file} cannot be used: {reason}"),
+                    pem_hint::of_certificate(
+                        &path,
+                        ca_file.value,
+                        "name a readable PEM file with at least one certificate",
+                    ),
                 )
                 .with_code(ProblemCode::CertificateUnusable)
         })?;

@@ -9,6 +9,7 @@ mod presets;
 mod properties;
 mod providers;
 mod routes;
+mod secrets;
 mod variables;
 mod wild;
 

@@ -3,12 +3,12 @@
 use super::{
     BuildContext,
     endpoint::{check_no_query, parse_absolute},
-    secret,
+    pem_hint, secret,
 };
 use crate::{
     config::{
-        diagnostics::Diagnostic, problem_code::ProblemCode, quote::quote, section::Section,
-        spanned::Spanned,
+        diagnostics::Diagnostic, file_access, problem_code::ProblemCode, quote::quote,
+        section::Section, spanned::Spanned,
     },
     forward_proxy::{ForwardProxy, ProxyCredentials},
     tls::ClientCertificate,
@@ -134,7 +134,11 @@ fn check_certificate(
                     "`client_certificate` = {} cannot be used: {error}",
                     quote(found.value)
                 ),
-                "name a readable PEM file with the certificate, and its own private key in PEM",
+                pem_hint::of_certificate(
+                    &certificate.certificate,
+                    found.value,
+                    "name a readable PEM file with the certificate, and its own private key in PEM",
+                ),
             )
             .with_code(ProblemCode::CertificateUnusable)
     })
@@ -147,12 +151,21 @@ pub(super) fn certificate_in(
     context: &mut BuildContext<'_>,
 ) -> Option<Vec<u8>> {
     let found = section.string(key)?;
-    let read = crate::tls::read_certificate(&context.resolve(found.value));
+    let path = context.resolve(found.value);
+    let read = crate::tls::read_certificate(&path);
     context.ok_or_push(read.map_err(|error| {
         found
             .error(
-                format!("`{key}` = {} cannot be used: {error}", quote(found.value)),
-                "name a readable PEM file with a certificate",
+                format!(
+                    "`{key}` = {} cannot be used: {}",
+                    quote(found.value),
+                    file_access::explain(&path, &error)
+                ),
+                pem_hint::of_certificate(
+                    &path,
+                    found.value,
+                    "name a readable PEM file with a certificate",
+                ),
             )
             .with_code(ProblemCode::CertificateUnusable)
     }))

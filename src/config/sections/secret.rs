@@ -1,13 +1,19 @@
 //! Reads secrets from the file, the environment, or files of their own. No message holds a value.
 
-use std::sync::Arc;
+mod credentials;
+mod suspicion;
+
+use std::{io, path::Path, sync::Arc};
 
 use zeroize::Zeroizing;
 
-use super::BuildContext;
+use self::suspicion::faults;
+pub(in crate::config) use self::suspicion::literal_variable;
+use super::{BuildContext, pem_hint};
 use crate::{
     config::{
         diagnostics::Diagnostic,
+        file_access,
         parsed::SecretSource,
         problem_code::ProblemCode,
         quote::{MASK, is_safe_secret_source, is_variable_name},
@@ -34,14 +40,7 @@ pub(super) fn build(
     context: &mut BuildContext<'_>,
 ) -> Option<Arc<LiveSecret>> {
     let secret = match source.value {
-        SecretSource::Inline(text) => {
-            context.push(source.warning(
-                ProblemCode::SecretInline,
-                format!("`{name}` is written in the configuration itself"),
-                format!("write {name} = {{ env = \"NAME\" }} or {{ file = \"/path\" }}"),
-            ));
-            Ok(LiveSecret::fixed(Secret::new(text)))
-        }
+        SecretSource::Inline(text) => read_inline(name, text, source, context),
         SecretSource::Env(variable) => read_variable(name, variable, source, context),
         SecretSource::File(path) => read_file(name, path, None, source, context),
         SecretSource::Member { file, pointer } => {
@@ -51,6 +50,35 @@ pub(super) fn build(
     context.ok_or_push(secret).map(Arc::new)
 }
 
+fn read_inline(
+    name: &str,
+    text: &str,
+    source: &Spanned<SecretSource<'_>>,
+    context: &mut BuildContext<'_>,
+) -> Result<LiveSecret, Diagnostic> {
+    if let Some(variable) = literal_variable(text) {
+        // In small letters it may be a password after all.
+        let variable = if is_safe_secret_source(variable) {
+            variable
+        } else {
+            "NAME"
+        };
+        return Err(source
+            .error(
+                format!("`{name}` is the name of a variable, taken literally: nothing replaces it"),
+                format!("write {name} = {{ env = \"{variable}\" }}"),
+            )
+            .with_code(ProblemCode::LiteralVariable));
+    }
+    context.push(source.warning(
+        ProblemCode::SecretInline,
+        format!("`{name}` is written in the configuration itself"),
+        format!("write {name} = {{ env = \"NAME\" }} or {{ file = \"/path\" }}"),
+    ));
+    warn_of_faults(&format!("`{name}`"), text, source, context);
+    Ok(LiveSecret::fixed(Secret::new(text)))
+}
+
 fn read_variable(
     name: &str,
     variable: &str,
@@ -58,12 +86,10 @@ fn read_variable(
     context: &mut BuildContext<'_>,
 ) -> Result<LiveSecret, Diagnostic> {
     if !is_variable_name(variable) {
-        return Err(source
-            .error(
-                format!("`env` of `{name}` is not the name of an environment variable"),
-                "write the variable's name, not its value: letters, digits and `_`",
-            )
-            .with_code(ProblemCode::InvalidValue));
+        return Err(source.error(
+            format!("`env` of `{name}` is not the name of an environment variable"),
+            "write the variable's name, not its value: letters, digits and `_`",
+        ));
     }
 
     let text = (context.environment)(variable).map(Zeroizing::new);
@@ -87,6 +113,8 @@ fn read_variable(
                     format!("set `{variable}` without a line break or blank around the secret"),
                 ));
             }
+            let subject = format!("the secret in `{variable}` for `{name}`");
+            warn_of_faults(&subject, secret, source, context);
             return Ok(LiveSecret::fixed(Secret::new(secret)));
         }
     };
@@ -103,27 +131,92 @@ fn read_file(
     path: &str,
     pointer: Option<&str>,
     source: &Spanned<SecretSource<'_>>,
-    context: &BuildContext<'_>,
+    context: &mut BuildContext<'_>,
 ) -> Result<LiveSecret, Diagnostic> {
+    let resolved = credentials::resolve(path, context);
     let read = match pointer {
-        Some(pointer) => LiveSecret::member(context.resolve(path), pointer),
-        None => LiveSecret::file(context.resolve(path)),
+        Some(pointer) => LiveSecret::member(&resolved, pointer),
+        None => LiveSecret::file(&resolved),
     };
-    read.map_err(|error| {
-        let path = if is_safe_secret_source(path) {
-            path
-        } else {
-            MASK
-        };
-        source.error(
-            format!("the file \"{path}\" for `{name}` cannot be read: {error}"),
-            match pointer {
-                Some(_) => "name a readable JSON file, and a `pointer` to a text in it",
-                None => {
-                    "create the file with nothing but the secret in it, and make it readable by \
-                     this user"
+    let is_shown = is_safe_secret_source(path);
+    let (shown, target) = if is_shown {
+        (path, path)
+    } else {
+        (MASK, "FILE")
+    };
+    match read {
+        Ok(secret) => {
+            warn_of_access(name, (shown, target), &resolved, source, context);
+            if pointer.is_none() {
+                let subject = format!("the secret in the file \"{shown}\" for `{name}`");
+                warn_of_faults(&subject, secret.current().expose(), source, context);
+            }
+            Ok(secret)
+        }
+        Err(error) => {
+            let reason = file_access::explain(&resolved, &error);
+            let hint = match error.kind() {
+                io::ErrorKind::PermissionDenied => Some(format!(
+                    "make it readable by this user, such as: chown {} {target}",
+                    file_access::current_user()
+                )),
+                io::ErrorKind::NotFound if is_shown && credentials::is_absent(path, context) => {
+                    Some(credentials::hint(path))
                 }
-            },
-        ).with_code(ProblemCode::SecretUnreadable)
-    })
+                io::ErrorKind::InvalidData if name == "key" => pem_hint::of_key(&resolved),
+                _ => None,
+            };
+            let hint = hint.unwrap_or_else(|| file_hint(pointer).to_owned());
+            Err(source
+                .error(
+                    format!("the file \"{shown}\" for `{name}` cannot be read: {reason}"),
+                    hint,
+                )
+                .with_code(ProblemCode::SecretUnreadable))
+        }
+    }
+}
+
+fn file_hint(pointer: Option<&str>) -> &'static str {
+    match pointer {
+        Some(_) => "name a readable JSON file, and a `pointer` to a text in it",
+        None => {
+            "create the file with nothing but the secret in it, and make it readable by this user"
+        }
+    }
+}
+
+/// Warns of a file that every user of the machine can read.
+fn warn_of_access(
+    name: &str,
+    (shown, target): (&str, &str),
+    path: &Path,
+    source: &Spanned<SecretSource<'_>>,
+    context: &mut BuildContext<'_>,
+) {
+    if let Some(mode) = file_access::mode_if_readable_by_others(path) {
+        context.push(source.warning(
+            ProblemCode::SecretReadable,
+            format!(
+                "other users can read the file \"{shown}\" for `{name}`: its mode is {mode:04o}"
+            ),
+            format!("run: chmod 0600 {target} (in Kubernetes: defaultMode: 0440 in the volume)"),
+        ));
+    }
+}
+
+/// Warns of a secret that looks like an accident. `subject` is its place, without its value.
+fn warn_of_faults(
+    subject: &str,
+    secret: &str,
+    source: &Spanned<SecretSource<'_>>,
+    context: &mut BuildContext<'_>,
+) {
+    for fault in faults(secret) {
+        context.push(source.warning(
+            ProblemCode::SuspectSecret,
+            format!("{subject} {fault}"),
+            "write the secret alone, as the vendor shows it; if it is meant so, ignore this",
+        ));
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::super::{BuildContext, connection::certificate_in, parameters, secret};
 use crate::{
     config::{
-        choices::SIGNING_ALGORITHMS, diagnostics::Diagnostic, parsed::ParameterSource,
+        choices::SIGNING_ALGORITHMS, diagnostics::Diagnostic, file_access, parsed::ParameterSource,
         parsed::SecretSource, problem_code::ProblemCode, quote::quote, section::Section,
         spanned::Spanned,
     },
@@ -135,11 +135,13 @@ fn source(
 
 /// Reads a ready assertion. It is read again at every use.
 fn read_ready(file: &Spanned<&str>, context: &BuildContext<'_>) -> Result<LiveSecret, Diagnostic> {
-    LiveSecret::file(context.resolve(file.value)).map_err(|error| {
+    let path = context.resolve(file.value);
+    LiveSecret::file(&path).map_err(|error| {
         file.error(
             format!(
-                "the file {} for `assertion.file` cannot be read: {error}",
-                quote(file.value)
+                "the file {} for `assertion.file` cannot be read: {}",
+                quote(file.value),
+                file_access::explain(&path, &error)
             ),
             "create the file with nothing but the assertion in it, and make it readable by this \
              user",
