@@ -111,6 +111,13 @@ impl Config {
         changed
     }
 
+    /// Whether the store has to be usable: for logins, or because the file names one.
+    pub fn uses_store(&self) -> bool {
+        let mut providers = self.providers.iter();
+        let has_logins = providers.any(|provider| provider.grant_type.needs_login());
+        has_logins || self.store_is_given
+    }
+
     /// Makes a problem that belongs to a dotted key of the file, or to the whole file.
     pub fn problem(
         &self,

@@ -129,6 +129,75 @@ fn warnings_do_not_change_the_exit_status() {
 }
 
 #[test]
+fn a_store_that_run_refuses_is_an_error_of_check_too() {
+    use std::{fs, os::unix::fs::PermissionsExt};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state");
+    let shown = path.display();
+    let text = format!("{FINE}[store]\npath = \"{shown}\"\n");
+    let set = |path: &std::path::Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+
+    // It would be created.
+    let (status, out, _) = check(&text, &[]);
+    assert_eq!(
+        (status, out.as_str()),
+        (0, "FILE: ok, 0 providers, 1 route\n")
+    );
+    assert!(!path.exists());
+
+    fs::create_dir(&path).unwrap();
+    set(&path, 0o755);
+    let (status, out, _) = check(&text, &[]);
+    assert_eq!(status, 2, "{out}");
+    let place =
+        format!("FILE:4:2: error: the store's folder {shown} cannot be used: its mode is 0755");
+    assert!(out.starts_with(&place), "{out}");
+    assert!(
+        out.contains("\nhelp: docs/errors.md#store-unusable\n"),
+        "{out}"
+    );
+    assert!(
+        out.ends_with("FILE: not usable, 0 providers, 1 route, 1 error\n"),
+        "{out}"
+    );
+
+    set(&path, 0o700);
+    let record = path.join("happeo.json");
+    fs::write(&record, "{}").unwrap();
+    set(&record, 0o644);
+    let (status, out, _) = check(&text, &[]);
+    assert_eq!(status, 2, "{out}");
+    assert!(
+        out.contains("happeo.json is not used and left alone: its mode is 0644"),
+        "{out}"
+    );
+    set(&record, 0o600);
+    let (status, out, _) = check(&text, &[]);
+    assert_eq!(status, 0, "{out}");
+}
+
+#[test]
+fn each_problem_in_json_has_its_code() {
+    let (_, out, _) = check(SIX_MISTAKES, &["--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let problems = json["problems"].as_array().unwrap();
+    let codes: Vec<_> = problems.iter().map(|problem| &problem["code"]).collect();
+    assert_eq!(
+        codes,
+        [
+            "unknown-key",
+            "wrong-type",
+            "wrong-type",
+            "wrong-type",
+            "undefined-provider",
+            "invalid-url"
+        ]
+    );
+}
+
+#[test]
 fn a_rule_that_can_match_nothing_is_an_error() {
     for rule in [
         "get /x",

@@ -47,6 +47,11 @@ impl Diagnostic {
         }
     }
 
+    /// Changes the hint.
+    pub(super) fn with_hint(self, hint: String) -> Self {
+        Self { hint, ..self }
+    }
+
     /// Changes the code.
     pub(super) fn with_code(self, code: ProblemCode) -> Self {
         Self { code, ..self }

@@ -1,4 +1,4 @@
-//! Who may read a file: the user, owner and mode behind a refusal.
+//! Access to files: the user, owner and mode behind a refusal.
 
 use std::{
     fs::{self, Metadata},

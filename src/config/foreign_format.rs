@@ -24,7 +24,7 @@ impl fmt::Display for ForeignFormat {
     }
 }
 
-/// What a line looks like, by its beginning.
+/// The look of a line, by its beginning.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Line {
     /// A table, or a key with a value that begins as in TOML.

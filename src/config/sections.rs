@@ -13,6 +13,7 @@ mod log;
 mod parameters;
 mod pem_hint;
 mod provider;
+mod redirect;
 mod route;
 mod runtime;
 mod secret;
@@ -140,10 +141,16 @@ pub(super) fn build<'a>(
     check_presence(root, providers.is_empty(), routes.is_empty(), context);
 
     let admin = admin::build(&root.section("admin"), context);
+    let sections = providers;
     let providers = provider::Providers {
         is_complete: !root.is_invalid_in_file("providers"),
-        ..provider::build_all(&providers, texts, context)
+        ..provider::build_all(&sections, texts, context)
     };
+    let listen = admin.as_ref().map(|admin| &admin.value.listen);
+    let is_known = listen.is_some() || !root.section("admin").is_invalid_in_file("listen");
+    if is_known {
+        redirect::check(&sections, &providers.built, listen, context);
+    }
     let routes = route::build_all(&routes, &providers, context);
     listeners::check(admin.as_ref(), &routes, context);
 

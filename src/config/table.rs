@@ -16,7 +16,7 @@ use super::{
     quote::{MASK, is_safe_to_display},
     spanned::Spanned,
     suggestion::{nearest, suggest_key},
-    value::{parse_scalar, parse_secret_parameter, to_u64, type_of, wrong_type},
+    value::{parse_scalar, parse_secret_parameter, parse_texts, to_u64, type_of, wrong_type},
 };
 
 /// Parses tables, and collects the diagnostics.
@@ -379,23 +379,5 @@ impl TableParser<'_, '_> {
             )
             .with_code(ProblemCode::UnknownKey),
         );
-    }
-}
-
-/// Parses several values of one parameter.
-fn parse_texts<'a>(
-    name: &str,
-    items: &'a DeArray<'a>,
-    location: &Location,
-) -> Result<ParameterSource<'a>, Diagnostic> {
-    let texts: Option<Vec<_>> = items.iter().map(|item| item.get_ref().as_str()).collect();
-    match texts {
-        Some(texts) if !texts.is_empty() => Ok(ParameterSource::List(texts)),
-        _ => Err(Diagnostic::error(
-            location,
-            format!("`{name}` must have one string or more in its array"),
-            "put each item in quotation marks",
-        )
-        .with_code(ProblemCode::WrongType)),
     }
 }

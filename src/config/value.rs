@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use toml::de::{DeInteger, DeTable, DeValue};
+use toml::de::{DeArray, DeInteger, DeTable, DeValue};
 
 use super::{
     diagnostics::Diagnostic,
     keys::{KeySpec, Kind},
     location::Location,
-    parsed::{ParsedValue, SecretSource},
+    parsed::{ParameterSource, ParsedValue, SecretSource},
     problem_code::ProblemCode,
     quote::quote,
     spanned::Spanned,
@@ -174,6 +174,24 @@ pub(super) fn parse_secret_parameter<'a>(
         Diagnostic::error(location, format!("`{name}` {fault}"), hint)
             .with_code(ProblemCode::WrongType)
     })
+}
+
+/// Parses several values of one parameter.
+pub(super) fn parse_texts<'a>(
+    name: &str,
+    items: &'a DeArray<'a>,
+    location: &Location,
+) -> Result<ParameterSource<'a>, Diagnostic> {
+    let texts: Option<Vec<_>> = items.iter().map(|item| item.get_ref().as_str()).collect();
+    match texts {
+        Some(texts) if !texts.is_empty() => Ok(ParameterSource::List(texts)),
+        _ => Err(Diagnostic::error(
+            location,
+            format!("`{name}` must have one string or more in its array"),
+            "put each item in quotation marks",
+        )
+        .with_code(ProblemCode::WrongType)),
+    }
 }
 
 /// Parses a secret's source. The secret is not read yet, and never quoted.

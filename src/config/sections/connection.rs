@@ -7,8 +7,12 @@ use super::{
 };
 use crate::{
     config::{
-        diagnostics::Diagnostic, file_access, problem_code::ProblemCode, quote::quote,
-        section::Section, spanned::Spanned,
+        diagnostics::Diagnostic,
+        file_access,
+        problem_code::ProblemCode,
+        quote::{is_safe_to_display, quote},
+        section::Section,
+        spanned::Spanned,
     },
     forward_proxy::{ForwardProxy, ProxyCredentials},
     tls::ClientCertificate,
@@ -76,7 +80,10 @@ fn check_username(found: &Spanned<&str>) -> Result<(), Diagnostic> {
 }
 
 fn parse_address(key: &str, found: &Spanned<&str>) -> Result<url::Url, Diagnostic> {
-    let url = parse_absolute(key, found)?;
+    let url = parse_absolute(key, found).map_err(|problem| match correction(key, found.value) {
+        Some(hint) => problem.with_hint(hint),
+        None => problem,
+    })?;
     check_no_query(&url, key, found)?;
     if url.path() != "/" {
         return Err(found
@@ -93,6 +100,28 @@ fn parse_address(key: &str, found: &Spanned<&str>) -> Result<url::Url, Diagnosti
         ).with_code(ProblemCode::InvalidUrl));
     }
     Ok(url)
+}
+
+/// Suggests the whole URL of a proxy, or the table for one that wants a password.
+fn correction(key: &str, text: &str) -> Option<String> {
+    let whole = match text.contains("://") {
+        true => text.to_owned(),
+        false => format!("http://{text}"),
+    };
+    let mut url = url::Url::parse(&whole).ok()?;
+    let has_credentials = !url.username().is_empty() || url.password().is_some();
+    url.set_username("").ok()?;
+    url.set_password(None).ok()?;
+    let address = url.as_str().trim_end_matches('/');
+    if !is_safe_to_display(address) {
+        return None;
+    }
+    let credentials = "username = \"NAME\", password = { env = \"NAME\" }";
+    Some(match (has_credentials, key) {
+        (false, _) => format!("write it like {address}"),
+        (true, "proxy") => format!("write proxy = {{ url = \"{address}\", {credentials} }}"),
+        (true, _) => format!("write {key} = \"{address}\", {credentials}"),
+    })
 }
 
 /// Builds `client_certificate`.

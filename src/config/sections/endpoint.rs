@@ -8,7 +8,10 @@ use url::Url;
 use super::{BuildContext, provider::NamedCapture};
 use crate::{
     config::{
-        diagnostics::Diagnostic, problem_code::ProblemCode, quote::quote, section::Section,
+        diagnostics::Diagnostic,
+        problem_code::ProblemCode,
+        quote::{is_safe_to_display, quote},
+        section::Section,
         spanned::Spanned,
     },
     oauth::{
@@ -230,23 +233,43 @@ fn parse_base_url(section: &Section<'_>) -> Result<Option<Url>, Diagnostic> {
 pub(super) fn parse_absolute(name: &str, found: &Spanned<&str>) -> Result<Url, Diagnostic> {
     let text = found.value;
     let is_stripped_by_parser = |c: char| c.is_whitespace() || c.is_control() || c == '\\';
+    let example = || match with_scheme(text) {
+        Some(whole) => format!("write {name} = \"{whole}\""),
+        None => "write it like https://host.example/path".to_owned(),
+    };
     let (fault, hint) = match Url::parse(text) {
-        Ok(url) if url.scheme() != "http" && url.scheme() != "https" => (
-            "is neither http:// nor https://",
-            "write it like https://host.example/path",
-        ),
+        Ok(url) if url.scheme() != "http" && url.scheme() != "https" => {
+            ("is neither http:// nor https://", example())
+        }
         Ok(url) if !url.username().is_empty() || url.password().is_some() => (
             "has user information in it",
-            "remove everything between `//` and `@`",
+            "remove everything between `//` and `@`".to_owned(),
         ),
-        Ok(url) if url.fragment().is_some() => ("has a fragment", "remove everything from `#` on"),
-        Ok(url) if url.port() == Some(0) => ("has port 0", "use a port from 1 to 65535"),
+        Ok(url) if url.fragment().is_some() => {
+            ("has a fragment", "remove everything from `#` on".to_owned())
+        }
+        Ok(url) if url.port() == Some(0) => ("has port 0", "use a port from 1 to 65535".to_owned()),
         Ok(url) if url.has_host() && !text.contains(is_stripped_by_parser) => return Ok(url),
-        _ => ("is not a URL", "write it like https://host.example/path"),
+        _ => ("is not a URL", example()),
     };
     Err(found
         .error(format!("`{name}` = {} {fault}", quote(text)), hint)
         .with_code(ProblemCode::InvalidUrl))
+}
+
+/// Returns the URL that a text without a scheme probably means.
+fn with_scheme(text: &str) -> Option<String> {
+    let is_local = ["localhost", "127.", "[::1]"]
+        .iter()
+        .any(|start| text.starts_with(start));
+    let scheme = if is_local { "http" } else { "https" };
+    let is_bare =
+        !text.contains("//") && text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[');
+    let whole = format!("{scheme}://{text}");
+    let url = Url::parse(&whole).ok().filter(|_| is_bare)?;
+    let is_host = is_local || url.host_str().is_some_and(|host| host.contains('.'));
+    let is_clean = !text.contains(char::is_whitespace) && is_safe_to_display(text);
+    (is_host && is_clean).then_some(whole)
 }
 
 /// Checks that `url` has no query.

@@ -74,8 +74,12 @@ fn collect_addresses(
 ) -> AddressesInUse {
     let mut in_use = AddressesInUse::default();
     if let Some(admin) = admin {
+        let owner = match admin.value.listen == Admin::default().listen {
+            true => "the admin listener (by default: [admin] listen changes it)",
+            false => "the admin listener",
+        };
         // Nothing is in use yet.
-        in_use.insert(&admin.value.listen, "the admin listener");
+        in_use.insert(&admin.value.listen, owner);
     }
 
     let mut seen = HashSet::new();

@@ -7,6 +7,7 @@ mod capture;
 mod client_auth;
 mod injection;
 mod revocation;
+mod scope;
 mod sign_in;
 mod token_request;
 mod token_response;
@@ -261,7 +262,7 @@ fn build(
             .string("username")
             .map(|found| found.value.to_owned()),
         password,
-        scope: scope(section),
+        scope: scope::build(section, context),
         refresh_token,
         token_request,
         token_response,
@@ -371,13 +372,4 @@ fn check_subject_token(token_request: &Section<'_>, context: &mut BuildContext<'
             ));
         }
     }
-}
-
-/// Returns one string as it is, or an array joined by the separator. Without scopes it is `None`.
-fn scope(section: &Section<'_>) -> Option<String> {
-    let separator = section.section("token_request").string("scope_separator");
-    let separator = separator.map_or(Provider::DEFAULT_SCOPE_SEPARATOR, |found| found.value);
-    let scopes = section.strings("scope")?.value;
-    let scopes: Vec<_> = scopes.iter().map(|scope| scope.value).collect();
-    Some(scopes.join(separator)).filter(|scope| !scope.is_empty())
 }

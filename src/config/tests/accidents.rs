@@ -1,6 +1,6 @@
 //! Promises about accidents: files of another format, words of other languages, and one report for one mistake.
 
-use super::{bad, one_error, provider, route};
+use super::{bad, good, one_error, provider, route};
 
 #[test]
 fn a_file_in_another_format_has_one_problem_which_shows_the_form_of_toml() {
@@ -112,4 +112,138 @@ fn a_base_in_plain_text_is_reported_at_its_own_line() {
     );
     let wanted = "3:12 providers.hapn.base_url: `base_url` is on another machine";
     assert!(error.starts_with(wanted), "{error}");
+}
+
+#[test]
+fn an_address_without_a_scheme_gets_the_whole_one_as_a_hint() {
+    for (key, written, hint) in [
+        (
+            "upstream",
+            "api.example.com/v1",
+            "write upstream = \"https://api.example.com/v1\"",
+        ),
+        (
+            "upstream",
+            "localhost:3000",
+            "write upstream = \"http://localhost:3000\"",
+        ),
+        (
+            "upstream",
+            "ftp://api.example",
+            "write it like https://host.example/path",
+        ),
+        (
+            "proxy",
+            "proxy.internal:3128",
+            "write it like http://proxy.internal:3128",
+        ),
+        (
+            "proxy",
+            "http://svc:canary@proxy.internal:3128",
+            "write proxy = { url = \"http://proxy.internal:3128\", username = \"NAME\", password = { env = \"NAME\" } }",
+        ),
+        (
+            "proxy",
+            "svc:canary@proxy.internal:3128",
+            "write proxy = { url = \"http://proxy.internal:3128\", username = \"NAME\", password = { env = \"NAME\" } }",
+        ),
+    ] {
+        let text = format!("[routes.r]\nlisten = \"127.0.0.1:1\"\n{key} = \"{written}\"\n");
+        let text = match key {
+            "upstream" => text,
+            _ => text + "upstream = \"https://api.example\"\n",
+        };
+        let error = one_error(&text);
+        assert!(error.ends_with(hint), "{error}");
+        assert!(!error.contains("canary"), "{error}");
+    }
+    let error = one_error(&route(
+        "proxy = { url = \"http://svc:canary@proxy.internal:3128\" }",
+    ));
+    let hint = "write url = \"http://proxy.internal:3128\", username = \"NAME\", password = { env = \"NAME\" }";
+    assert!(error.ends_with(hint), "{error}");
+}
+
+#[test]
+fn commas_between_scopes_are_warned_of_unless_the_vendor_wants_them() {
+    let warnings = |more: &str| {
+        let (_, warnings) = good(&(provider(more) + &route("provider = \"p\"")));
+        warnings
+    };
+    let commas = ["`scope` has commas, and scopes are separated by blanks"];
+    assert_eq!(warnings("scope = \"a,b\""), commas);
+    assert_eq!(warnings("scope = [\"a\", \"b,c\"]"), commas);
+    for scope in ["scope = \"a b\"", "scope = [\"a\", \"b\"]"] {
+        assert_eq!(warnings(scope), [""; 0]);
+    }
+    let wanted = "scope = [\"a\", \"b\"]\ntoken_request.scope_separator = \",\"";
+    assert_eq!(warnings(wanted), [""; 0]);
+    assert_eq!(
+        warnings(&wanted.replace("\"a\", \"b\"", "\"a,b\"")),
+        [""; 0]
+    );
+}
+
+/// The warnings of a provider with a login in a browser, with `more` in its table.
+fn login_warnings(more: &str, admin: &str) -> Vec<String> {
+    let text = provider(more).replace("client_credentials", "authorization_code");
+    let text = text + "authorization_endpoint = \"https://as.example/authorize\"\n";
+    good(&format!(
+        "{text}{}[admin]\nlisten = \"{admin}\"\n",
+        route("provider = \"p\"")
+    ))
+    .1
+}
+
+#[test]
+fn a_login_that_would_not_return_to_the_admin_listener_is_warned_of() {
+    for (uri, admin) in [
+        ("http://127.0.0.1:3000/callback", "127.0.0.1:9900"),
+        ("http://127.0.0.1:9900/oauth", "127.0.0.1:9900"),
+        ("https://sidecar.example/oauth2/redirect", "127.0.0.1:9900"),
+    ] {
+        let warnings = login_warnings(&format!("redirect_uri = \"{uri}\""), admin);
+        let wanted =
+            "`redirect_uri` does not lead to /callback of the admin listener (127.0.0.1:9900)";
+        assert_eq!(warnings, [wanted], "{uri}");
+    }
+    for (uri, admin) in [
+        ("http://127.0.0.1:9900/callback", "127.0.0.1:9900"),
+        ("http://localhost:9900/callback/p", "127.0.0.1:9900"),
+        ("https://sidecar.example/callback", "127.0.0.1:9900"),
+        ("urn:ietf:wg:oauth:2.0:oob", "127.0.0.1:9900"),
+        ("http://127.0.0.1:3000/callback", "off"),
+        ("http://127.0.0.1:3000/callback", "systemd:admin"),
+    ] {
+        let warnings = login_warnings(&format!("redirect_uri = \"{uri}\""), admin);
+        assert_eq!(warnings, [""; 0], "{uri} {admin}");
+    }
+}
+
+#[test]
+fn a_login_without_a_fixed_redirect_uri_is_warned_of() {
+    for (admin, fault) in [
+        ("off", "the admin listener is off"),
+        (
+            "127.0.0.1:0",
+            "the admin listener has another port at each start",
+        ),
+        (
+            "unix:/run/bearward/admin",
+            "a browser cannot reach the admin listener",
+        ),
+    ] {
+        let wanted = format!("provider `p` has no `redirect_uri`, and {fault}");
+        assert_eq!(login_warnings("", admin), [wanted]);
+    }
+    for admin in ["127.0.0.1:9901", "localhost:9900", "systemd:admin"] {
+        assert_eq!(login_warnings("", admin), [""; 0], "{admin}");
+    }
+}
+
+#[test]
+fn an_address_that_the_admin_listener_has_by_default_says_so() {
+    let error = one_error(&route("").replace("8080", "9900"));
+    let wanted = "which the admin listener (by default: [admin] listen changes it) already uses";
+    assert!(error.contains(wanted), "{error}");
 }

@@ -144,7 +144,7 @@ fn a_secret_file_that_other_users_can_read_is_warned_of() {
     );
     set(&path, 0o640);
     assert_eq!(problems(&key), [""; 0]);
-    // Nobody else reaches it.
+    // Its folder is closed to other users.
     set(&path, 0o644);
     set(folder.path(), 0o700);
     assert_eq!(problems(&key), [""; 0]);
