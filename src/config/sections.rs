@@ -26,7 +26,6 @@ use std::{
 
 use typed_arena::Arena;
 
-#[cfg(test)]
 pub(super) use self::secret::literal_variable;
 use super::{
     Config, Environment, Positions,

@@ -16,7 +16,10 @@ use super::{
     quote::{MASK, is_safe_to_display},
     spanned::Spanned,
     suggestion::{nearest, suggest_key},
-    value::{parse_scalar, parse_secret_parameter, parse_texts, to_u64, type_of, wrong_type},
+    value::{
+        parse_scalar, parse_secret_parameter, parse_texts, to_u64, type_of,
+        warn_of_literal_variable, wrong_type,
+    },
 };
 
 /// Parses tables, and collects the diagnostics.
@@ -83,6 +86,12 @@ impl TableParser<'_, '_> {
             header.at_item(value.span())
         };
         let parsed = self.parse_value(value.get_ref(), spec, &location);
+        if parsed.is_ok() {
+            let warning = warn_of_literal_variable(value.get_ref(), spec, &location);
+            warning
+                .into_iter()
+                .for_each(|warning| self.diagnostics.push(warning));
+        }
         Entry {
             name: spec.name,
             value: self.diagnostics.ok_or_push(parsed),

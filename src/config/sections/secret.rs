@@ -115,7 +115,7 @@ fn read_variable(
             }
             let subject = format!("the secret in `{variable}` for `{name}`");
             warn_of_faults(&subject, secret, source, context);
-            return Ok(LiveSecret::fixed(Secret::new(secret)));
+            return Ok(LiveSecret::of_variable(variable, Secret::new(secret)));
         }
     };
     Err(source

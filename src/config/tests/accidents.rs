@@ -184,6 +184,14 @@ fn commas_between_scopes_are_warned_of_unless_the_vendor_wants_them() {
     );
 }
 
+#[test]
+fn a_variable_in_a_text_that_is_no_secret_is_warned_of() {
+    let text = provider("").replace("client_id = \"id\"", "client_id = \"$HAPN_CLIENT_ID\"");
+    let (_, warnings) = good(&(text + &route("")));
+    let wanted = "`client_id` = \"$HAPN_CLIENT_ID\" is taken literally: nothing replaces it";
+    assert_eq!(warnings, [wanted]);
+}
+
 /// The warnings of a provider with a login in a browser, with `more` in its table.
 fn login_warnings(more: &str, admin: &str) -> Vec<String> {
     let text = provider(more).replace("client_credentials", "authorization_code");
