@@ -232,10 +232,17 @@ enum FileError {
     TooLarge,
     #[error("the configuration is not UTF-8, from line {line} on")]
     NotUtf8 { line: usize },
+    #[error("the configuration is a binary file")]
+    Binary,
 }
 
 impl FileError {
     fn not_utf8(bytes: &[u8], valid_up_to: usize) -> Self {
+        // UTF-16 has zero bytes, too, behind its byte order mark.
+        let is_utf16 = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
+        if !is_utf16 && bytes.contains(&0) {
+            return Self::Binary;
+        }
         let line_breaks = memchr::memchr_iter(b'\n', &bytes[..valid_up_to]).count();
         Self::NotUtf8 {
             line: line_breaks + 1,
@@ -244,7 +251,7 @@ impl FileError {
 
     const fn hint(&self) -> &'static str {
         match self {
-            Self::Io(_) | Self::TooLarge => {
+            Self::Io(_) | Self::TooLarge | Self::Binary => {
                 "name the file with -c FILE or $BEARWARD_CONFIG; without them, ./bearward.toml or \
                  /etc/bearward/bearward.toml is read"
             }

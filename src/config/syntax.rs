@@ -90,7 +90,12 @@ pub(super) fn line_start(text: &str, offset: usize) -> usize {
 
 /// The one problem of a file in another format.
 fn foreign_file(text: &str, format: ForeignFormat) -> Diagnostic {
-    let start = text.find(|c: char| !c.is_whitespace()).unwrap_or_default();
+    let is_content = |line: &&str| !line.trim().is_empty() && !line.trim().starts_with('#');
+    let mut lines = text.split_inclusive('\n');
+    let first = lines.by_ref().find(is_content).unwrap_or_default();
+    let rest: usize = lines.map(str::len).sum();
+    let indent = first.len() - first.trim_start().len();
+    let start = text.len() - rest - first.len() + indent;
     Diagnostic::error(
         &Location::new(start..start),
         format!("this looks like {format}, and the configuration is TOML"),

@@ -1,6 +1,6 @@
 //! Promises about accidents: files of another format, words of other languages, and one report for one mistake.
 
-use super::{bad, good, one_error, provider, route};
+use super::{super::load, bad, env, good, one_error, provider, route};
 
 #[test]
 fn a_file_in_another_format_has_one_problem_which_shows_the_form_of_toml() {
@@ -10,7 +10,7 @@ fn a_file_in_another_format_has_one_problem_which_shows_the_form_of_toml() {
             "YAML",
             "1:1",
         ),
-        ("# a\n---\nlog:\n  level: info\n", "YAML", "1:1"),
+        ("# a\n\n---\nlog:\n  level: info\n", "YAML", "3:1"),
         (
             "\n{\n  \"log\": { \"level\": \"canary\" },\n  \"routes\": {}\n}\n",
             "JSON",
@@ -254,4 +254,36 @@ fn an_address_that_the_admin_listener_has_by_default_says_so() {
     let error = one_error(&route("").replace("8080", "9900"));
     let wanted = "which the admin listener (by default: [admin] listen changes it) already uses";
     assert!(error.contains(wanted), "{error}");
+}
+
+#[test]
+fn a_file_that_is_not_text_is_named_as_what_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bearward.toml");
+    for (content, message, hint) in [
+        (
+            &b"\x7fELF\0\xff"[..],
+            "the configuration is a binary file",
+            "name the file with -c FILE",
+        ),
+        (
+            b"\xff\xfel\0",
+            "the configuration is not UTF-8, from line 1 on",
+            "save the file as UTF-8",
+        ),
+        (
+            b"[log]\nlevel = \"\xe9\"\n",
+            "the configuration is not UTF-8, from line 2 on",
+            "save the file as UTF-8",
+        ),
+    ] {
+        std::fs::write(&path, content).unwrap();
+        let report = load(&path, &env).unwrap_err();
+        let [problem] = report.problems() else {
+            panic!("{report}")
+        };
+        assert_eq!(problem.message, message);
+        assert!(problem.hint.starts_with(hint), "{report}");
+        assert_eq!(problem.code.word(), "file-unreadable");
+    }
 }
