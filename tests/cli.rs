@@ -179,6 +179,46 @@ fn a_store_that_run_refuses_is_an_error_of_check_too() {
 }
 
 #[test]
+fn a_secret_that_another_user_owns_names_both_users_and_the_mode() {
+    use std::{
+        fs,
+        os::unix::{fs::PermissionsExt, process::CommandExt},
+    };
+    const NOBODY: u32 = 65534;
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let set = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    // The program itself may be in a folder that is closed to that user.
+    let program = folder.path().join("bearward");
+    fs::copy(env!("CARGO_BIN_EXE_bearward"), &program).unwrap();
+    let secret = folder.path().join("secret");
+    fs::write(&secret, "canary").unwrap();
+    set(folder.path(), 0o755);
+    set(&secret, 0o600);
+    let shown = secret.display();
+    let text = format!("{FINE}[admin]\nkey = {{ file = \"{shown}\" }}\n");
+    fs::write(folder.path().join("bearward.toml"), text).unwrap();
+    let mut command = Command::new(&program);
+    command.arg("check").env_clear().current_dir(folder.path());
+    let (status, out, _) = ended(command.uid(NOBODY).gid(NOBODY).output().unwrap());
+    assert_eq!(status, 2, "{out}");
+    let wanted = format!(
+        "bearward.toml:5:7: error: the file \"{shown}\" for `key` cannot be read: Permission denied (os error 13): \
+         bearward runs as user nobody (65534), and the file belongs to user root (0) with mode 0600\n"
+    );
+    assert!(out.starts_with(&wanted), "{out}");
+    assert!(
+        out.contains(&format!("such as: chown nobody {shown}\n")),
+        "{out}"
+    );
+    assert!(!out.contains("canary"), "{out}");
+}
+
+#[test]
 fn each_problem_in_json_has_its_code() {
     let (_, out, _) = check(SIX_MISTAKES, &["--format", "json"]);
     let json: serde_json::Value = serde_json::from_str(&out).unwrap();

@@ -171,15 +171,17 @@ pub(super) fn log(report: &Report, cause: ReloadCause) {
         message,
         hint,
         severity,
+        code,
         ..
     } in report.problems()
     {
+        let code = code.word();
         match severity {
             Severity::Error => {
-                tracing::error!(file, line, column, hint, "config.problem: {message}");
+                tracing::error!(file, line, column, code, hint, "config.problem: {message}");
             }
             Severity::Warning => {
-                tracing::warn!(file, line, column, hint, "config.problem: {message}");
+                tracing::warn!(file, line, column, code, hint, "config.problem: {message}");
             }
         }
     }

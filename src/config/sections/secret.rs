@@ -20,7 +20,8 @@ use crate::{
         section::Section,
         spanned::Spanned,
     },
-    secret::{LiveSecret, Secret, trimmed},
+    regular_file,
+    secret::{self, LiveSecret, Secret, trimmed},
 };
 
 /// Reads the secret `name`. An absent or unreadable one gives `None`; the latter is reported.
@@ -149,6 +150,15 @@ fn read_file(
             warn_of_access(name, (shown, target), &resolved, source, context);
             if pointer.is_none() {
                 let subject = format!("the secret in the file \"{shown}\" for `{name}`");
+                if has_blanks_around(&resolved) {
+                    context.push(source.warning(
+                        ProblemCode::SuspectSecret,
+                        format!(
+                            "{subject} has blanks or a byte order mark around it, which are removed"
+                        ),
+                        "write the secret alone into the file; a line break at its end is fine",
+                    ));
+                }
                 warn_of_faults(&subject, secret.current().expose(), source, context);
             }
             Ok(secret)
@@ -184,6 +194,13 @@ fn file_hint(pointer: Option<&str>) -> &'static str {
             "create the file with nothing but the secret in it, and make it readable by this user"
         }
     }
+}
+
+/// Returns whether the file has more around its text than line breaks.
+fn has_blanks_around(path: &Path) -> bool {
+    let content = regular_file::read(path, secret::MAX_FILE_SIZE).unwrap_or_default();
+    let text = std::str::from_utf8(&content).unwrap_or_default();
+    text.trim_matches(['\r', '\n']) != trimmed(text)
 }
 
 /// Warns of a file that every user of the machine can read.

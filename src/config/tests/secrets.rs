@@ -109,16 +109,25 @@ fn a_secret_that_looks_like_an_accident_is_warned_of_wherever_it_is() {
 }
 
 #[test]
-fn line_breaks_blanks_and_a_byte_order_mark_around_the_secret_of_a_file_are_harmless() {
+fn line_breaks_around_the_secret_of_a_file_are_usual_and_blanks_are_removed_with_a_warning() {
     let folder = tempfile::tempdir().unwrap();
     for content in [
         &b"canary-canary-canary"[..],
         b"canary-canary-canary\n",
         b"canary-canary-canary\r\n\r\n",
-        b"\xef\xbb\xbfcanary-canary-canary \n",
     ] {
         let key = secret_file(folder.path(), content);
         assert_eq!(problems(&key), [""; 0]);
+    }
+    for content in [
+        &b"canary-canary-canary \n"[..],
+        b"\xef\xbb\xbfcanary-canary-canary",
+        b"\tcanary-canary-canary",
+    ] {
+        let key = secret_file(folder.path(), content);
+        let warning = problem(&key);
+        let words = "has blanks or a byte order mark around it, which are removed";
+        assert!(warning.contains(words), "{warning}");
         let (config, _) = good(&format!("{}[admin]\nkey = {key}\n", route("")));
         let key = config.admin.unwrap().key.unwrap();
         assert_eq!(key.current().expose(), "canary-canary-canary");
