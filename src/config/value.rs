@@ -6,7 +6,7 @@ use toml::de::{DeArray, DeInteger, DeTable, DeValue};
 
 use super::{
     diagnostics::Diagnostic,
-    keys::{KeySpec, Kind},
+    keys::{Format, KeySpec, Kind},
     location::Location,
     parsed::{ParameterSource, ParsedValue, SecretSource},
     problem_code::ProblemCode,
@@ -274,6 +274,12 @@ pub(super) fn wrong_type(value: &DeValue<'_>, spec: &KeySpec, location: &Locatio
         && matches!(text.as_ref(), "true" | "false")
     {
         "remove the quotation marks".clone_into(&mut hint);
+    }
+    let is_address = matches!(spec.format, Some(Format::Listen | Format::ListenOrOff));
+    if let DeValue::Integer(port) = value
+        && is_address
+    {
+        hint = format!("write {} = \"127.0.0.1:{}\"", spec.name, port.as_str());
     }
     let message = format!("`{}` must be {expected}, not {}", spec.name, type_of(value));
     Diagnostic::error(location, message, hint).with_code(ProblemCode::WrongType)

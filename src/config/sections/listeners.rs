@@ -25,8 +25,13 @@ pub(super) fn parse_address(
 ) -> Result<ListenAddress, Diagnostic> {
     found.value.parse().map_err(|_| {
         let address = quote(found.value);
+        let message = format!("`{name}` = {address} is not an address to listen on");
+        let port = found.value.trim_start_matches(':');
+        if port.parse::<u16>().is_ok() {
+            return found.error(message, format!("write {name} = \"127.0.0.1:{port}\""));
+        }
         found.error(
-            format!("`{name}` = {address} is not an address to listen on"),
+            message,
             "write an address and a port such as \"127.0.0.1:8080\", \"unix:/run/bearward.sock\", or \
              \"systemd:NAME\" for a socket of systemd",
         )

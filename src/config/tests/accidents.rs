@@ -75,6 +75,17 @@ fn a_switch_is_true_or_false_whatever_other_languages_write() {
 }
 
 #[test]
+fn a_port_alone_gets_the_whole_address_as_a_hint() {
+    for written in ["8080", "\"8080\"", "\":8080\""] {
+        let error = one_error(&route("").replace("\"127.0.0.1:8080\"", written));
+        assert!(
+            error.ends_with("write listen = \"127.0.0.1:8080\""),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn a_misspelt_key_is_not_reported_as_missing_too() {
     let misspelt = |right: &str, wrong: &str| {
         let text = provider("") + &route("provider = \"p\"");
