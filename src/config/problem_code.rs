@@ -109,6 +109,8 @@ problem_codes! {
     RedirectElsewhere = "redirect-elsewhere",
 
     // The process.
+    /// Warning: the program of a notification does not exist.
+    CommandNotFound = "command-not-found",
     /// The folder of the store cannot be used.
     StoreUnusable = "store-unusable",
     /// A reload cannot take an address.
