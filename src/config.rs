@@ -17,6 +17,7 @@ mod excerpt;
 mod file_access;
 mod foreign_format;
 mod keys;
+mod literal_variable;
 mod location;
 mod parsed;
 mod positions;

@@ -194,7 +194,10 @@ fn a_secret_that_another_user_owns_names_both_users_and_the_mode() {
     };
     // The program itself may be in a folder that is closed to that user.
     let program = folder.path().join("bearward");
-    fs::copy(env!("CARGO_BIN_EXE_bearward"), &program).unwrap();
+    // Copied by another process: one that this one starts meanwhile would hold the copy open for writing.
+    let mut copy = Command::new("cp");
+    copy.arg(env!("CARGO_BIN_EXE_bearward")).arg(&program);
+    assert!(copy.status().unwrap().success());
     let secret = folder.path().join("secret");
     fs::write(&secret, "canary").unwrap();
     set(folder.path(), 0o755);

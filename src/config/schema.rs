@@ -182,7 +182,7 @@ mod tests {
     use regex_lite::Regex;
 
     use super::*;
-    use crate::config::sections::literal_variable;
+    use crate::config::literal_variable::literal_variable;
 
     /// Returns whether the schema permits `text` for the key at `pointer`.
     fn permits(pointer: &str, text: &str) -> bool {

@@ -8,7 +8,9 @@ use super::{
     diagnostics::Diagnostic,
     keys::{self, KeySpec, Kind},
     location::Location,
-    parsed::{ParameterSource, ParsedTable, ParsedValue, SecretSource},
+    parsed::{
+        ParameterSource, ParsedTable, ParsedValue, SecretSource, parameters_in, string_pairs,
+    },
     problem_code::ProblemCode,
     spanned::Spanned,
     variables::ProviderVariables,
@@ -375,28 +377,6 @@ fn named_tables_in<'t, 'a>(table: Option<&'t ParsedTable<'a>>, name: &str) -> &'
     let entry = table.and_then(|table| table.entry(name));
     match entry.and_then(|entry| entry.value.as_ref()) {
         Some(ParsedValue::NamedTables(tables)) => tables,
-        _ => &[],
-    }
-}
-
-fn parameters_in<'t, 'a>(
-    table: Option<&'t ParsedTable<'a>>,
-    name: &str,
-) -> &'t [(&'a str, Spanned<ParameterSource<'a>>)] {
-    let entry = table.and_then(|table| table.entry(name));
-    match entry.and_then(|entry| entry.value.as_ref()) {
-        Some(ParsedValue::Parameters(parameters)) => parameters,
-        _ => &[],
-    }
-}
-
-fn string_pairs<'t, 'a>(
-    table: Option<&'t ParsedTable<'a>>,
-    name: &str,
-) -> &'t [(&'a str, Spanned<&'a str>)] {
-    let entry = table.and_then(|table| table.entry(name));
-    match entry.and_then(|entry| entry.value.as_ref()) {
-        Some(ParsedValue::StringMap(pairs)) => pairs,
         _ => &[],
     }
 }

@@ -28,7 +28,6 @@ use std::{
 
 use typed_arena::Arena;
 
-pub(super) use self::secret::literal_variable;
 use super::{
     Config, Environment, Positions,
     diagnostics::{Diagnostic, Diagnostics},

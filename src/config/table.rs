@@ -10,16 +10,14 @@ use toml::de::{DeArray, DeString, DeTable, DeValue};
 use super::{
     diagnostics::{Diagnostic, Diagnostics},
     keys::{self, KeySpec, Kind},
+    literal_variable::warn_of_literal_variable,
     location::Location,
     parsed::{Entry, ParameterSource, ParsedTable, ParsedValue, VariableEntry},
     problem_code::ProblemCode,
     quote::{MASK, is_safe_to_display},
     spanned::Spanned,
     suggestion::{nearest, suggest_key},
-    value::{
-        parse_scalar, parse_secret_parameter, parse_texts, to_u64, type_of,
-        warn_of_literal_variable, wrong_type,
-    },
+    value::{parse_scalar, parse_secret_parameter, parse_texts, to_u64, type_of, wrong_type},
 };
 
 /// Parses tables, and collects the diagnostics.

@@ -11,7 +11,6 @@ use super::{
     parsed::{ParameterSource, ParsedValue, SecretSource},
     problem_code::ProblemCode,
     quote::quote,
-    sections::literal_variable,
     spanned::Spanned,
     suggestion::nearest,
     units::{format_size, parse_duration, parse_size},
@@ -257,29 +256,6 @@ fn parse_member<'a>(table: &'a DeTable<'a>) -> Result<SecretSource<'a>, Invalid>
 fn only_member<'a>(table: &'a DeTable<'a>) -> Option<(&'a str, &'a DeValue<'a>)> {
     let (name, value) = table.iter().next().filter(|_| table.len() == 1)?;
     Some((name.get_ref(), value.get_ref()))
-}
-
-/// Warns of a text that is the name of a variable. Braces may name one of `vars`, and a secret has an error.
-pub(super) fn warn_of_literal_variable(
-    value: &DeValue<'_>,
-    spec: &KeySpec,
-    location: &Location,
-) -> Option<Diagnostic> {
-    let text = value.as_str().filter(|text| !text.contains('{'))?;
-    let is_secret = matches!(spec.kind, Kind::Secret | Kind::SecretOrMember);
-    if is_secret || literal_variable(text).is_none() {
-        return None;
-    }
-    Some(Diagnostic::warning(
-        ProblemCode::LiteralVariable,
-        location,
-        format!(
-            "`{}` = {} is taken literally: nothing replaces it",
-            spec.name,
-            quote(text)
-        ),
-        "write the value itself; only secrets may be { env = \"NAME\" }",
-    ))
 }
 
 /// Reports a value whose TOML type does not fit its key.

@@ -8,12 +8,12 @@ use std::{io, path::Path, sync::Arc};
 use zeroize::Zeroizing;
 
 use self::suspicion::faults;
-pub(in crate::config) use self::suspicion::literal_variable;
 use super::{BuildContext, pem_hint};
 use crate::{
     config::{
         diagnostics::Diagnostic,
         file_access,
+        literal_variable::literal_variable,
         parsed::SecretSource,
         problem_code::ProblemCode,
         quote::{MASK, is_safe_secret_source, is_variable_name},

@@ -1,19 +1,6 @@
 //! Signs that a secret is not what its author meant to write. No text holds a part of it.
 
-use crate::config::quote::is_variable_name;
-
-/// Returns the name in `$NAME` or `${NAME}`, which other programs replace by the variable's value.
-///
-/// A password may begin with `$`, so that only a name in braces may have small letters.
-pub(in crate::config) fn literal_variable(text: &str) -> Option<&str> {
-    let rest = text.strip_prefix('$')?;
-    let in_braces = rest
-        .strip_prefix('{')
-        .and_then(|rest| rest.strip_suffix('}'));
-    let name = in_braces.unwrap_or(rest);
-    let is_shouted = !name.contains(|c: char| c.is_ascii_lowercase());
-    (is_variable_name(name) && (is_shouted || in_braces.is_some())).then_some(name)
-}
+use crate::config::{literal_variable::literal_variable, quote::is_variable_name};
 
 /// Returns what is suspicious about a secret, as the end of a sentence about it.
 pub(super) fn faults(secret: &str) -> Vec<&'static str> {
@@ -61,23 +48,6 @@ fn is_assignment(secret: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_literal_variable_is_a_name_behind_a_dollar_sign() {
-        for (text, name) in [
-            ("$HAPN_CLIENT_SECRET", Some("HAPN_CLIENT_SECRET")),
-            ("${HAPN_2}", Some("HAPN_2")),
-            ("${hapn}", Some("hapn")),
-            ("$ecret", None),
-            ("$", None),
-            ("${A", None),
-            ("$A-B", None),
-            ("$2Y", None),
-            ("A$B", None),
-        ] {
-            assert_eq!(literal_variable(text), name, "{text}");
-        }
-    }
 
     #[test]
     fn secrets_as_vendors_make_them_are_not_suspicious() {
