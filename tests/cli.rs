@@ -78,6 +78,7 @@ fn six_different_mistakes_are_all_named_and_none_of_the_secrets() {
     assert!(
         out.contains("hint: did you mean `client_secret`?\n")
             && out.contains("hint: did you mean \"hapn\"?\n")
+            && out.contains("\nhelp: docs/errors.md#unknown-key\n")
     );
     assert_eq!(out.matches(": error: ").count(), 6, "{out}");
     assert!(
@@ -124,6 +125,118 @@ fn warnings_do_not_change_the_exit_status() {
     assert!(
         out.ends_with("FILE: ok, 0 providers, 1 route, 1 warning\n"),
         "{out}"
+    );
+}
+
+#[test]
+fn a_store_that_run_refuses_is_an_error_of_check_too() {
+    use std::{fs, os::unix::fs::PermissionsExt};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state");
+    let shown = path.display();
+    let text = format!("{FINE}[store]\npath = \"{shown}\"\n");
+    let set = |path: &std::path::Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+
+    // It would be created.
+    let (status, out, _) = check(&text, &[]);
+    assert_eq!(
+        (status, out.as_str()),
+        (0, "FILE: ok, 0 providers, 1 route\n")
+    );
+    assert!(!path.exists());
+
+    fs::create_dir(&path).unwrap();
+    set(&path, 0o755);
+    let (status, out, _) = check(&text, &[]);
+    assert_eq!(status, 2, "{out}");
+    let place =
+        format!("FILE:4:2: error: the store's folder {shown} cannot be used: its mode is 0755");
+    assert!(out.starts_with(&place), "{out}");
+    assert!(
+        out.contains("\nhelp: docs/errors.md#store-unusable\n"),
+        "{out}"
+    );
+    assert!(
+        out.ends_with("FILE: not usable, 0 providers, 1 route, 1 error\n"),
+        "{out}"
+    );
+
+    set(&path, 0o700);
+    let record = path.join("happeo.json");
+    fs::write(&record, "{}").unwrap();
+    set(&record, 0o644);
+    let (status, out, _) = check(&text, &[]);
+    assert_eq!(status, 2, "{out}");
+    assert!(
+        out.contains("happeo.json is not used and left alone: its mode is 0644"),
+        "{out}"
+    );
+    set(&record, 0o600);
+    let (status, out, _) = check(&text, &[]);
+    assert_eq!(status, 0, "{out}");
+}
+
+#[test]
+fn a_secret_that_another_user_owns_names_both_users_and_the_mode() {
+    use std::{
+        fs,
+        os::unix::{fs::PermissionsExt, process::CommandExt},
+    };
+    const NOBODY: u32 = 65534;
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let set = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    // The program itself may be in a folder that is closed to that user.
+    let program = folder.path().join("bearward");
+    // Copied by another process: one that this one starts meanwhile would hold the copy open for writing.
+    let mut copy = Command::new("cp");
+    copy.arg(env!("CARGO_BIN_EXE_bearward")).arg(&program);
+    assert!(copy.status().unwrap().success());
+    let secret = folder.path().join("secret");
+    fs::write(&secret, "canary").unwrap();
+    set(folder.path(), 0o755);
+    set(&secret, 0o600);
+    let shown = secret.display();
+    let text = format!("{FINE}[admin]\nkey = {{ file = \"{shown}\" }}\n");
+    fs::write(folder.path().join("bearward.toml"), text).unwrap();
+    let mut command = Command::new(&program);
+    command.arg("check").env_clear().current_dir(folder.path());
+    let (status, out, _) = ended(command.uid(NOBODY).gid(NOBODY).output().unwrap());
+    assert_eq!(status, 2, "{out}");
+    let wanted = format!(
+        "bearward.toml:5:7: error: the file \"{shown}\" for `key` cannot be read: Permission denied (os error 13): \
+         bearward runs as user nobody (65534), and the file belongs to user root (0) with mode 0600\n"
+    );
+    assert!(out.starts_with(&wanted), "{out}");
+    assert!(
+        out.contains(&format!("such as: chown nobody {shown}\n")),
+        "{out}"
+    );
+    assert!(!out.contains("canary"), "{out}");
+}
+
+#[test]
+fn each_problem_in_json_has_its_code() {
+    let (_, out, _) = check(SIX_MISTAKES, &["--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let problems = json["problems"].as_array().unwrap();
+    let codes: Vec<_> = problems.iter().map(|problem| &problem["code"]).collect();
+    assert_eq!(
+        codes,
+        [
+            "unknown-key",
+            "wrong-type",
+            "wrong-type",
+            "wrong-type",
+            "undefined-provider",
+            "invalid-url"
+        ]
     );
 }
 

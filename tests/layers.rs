@@ -51,6 +51,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("leon", &["oauth::template"]),
     ("listenfd", &["server::inherited"]),
     ("moka", &["token::cache"]),
+    ("nix", &["config::file_access"]),
     ("opentelemetry", &["telemetry"]),
     ("opentelemetry_otlp", &["telemetry"]),
     ("opentelemetry_sdk", &["telemetry"]),

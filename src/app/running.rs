@@ -23,7 +23,7 @@ use super::{
 use crate::{
     admin::{AdminState, ReloadCause, View},
     clock::Clock,
-    config::{Config, Report, Severity},
+    config::{Config, ProblemCode, Report, Severity},
     login::redirect::with_default_redirect_uri,
     notify::{Notifier, NotifyView},
     server::{address::ListenAddress, limits::Drain, listener::Bound, shutdown::Shutdown},
@@ -141,7 +141,7 @@ impl Running {
     async fn replace(&mut self, mut config: Config, mut report: Report) -> Report {
         for table in config.keep_process_tables(&self.config) {
             report.push(config.problem(
-                Severity::Warning,
+                (Severity::Warning, ProblemCode::RestartNeeded),
                 Some(table),
                 format!("[{table}] has changed, but takes effect at a restart alone"),
                 "restart bearward to use the new values; everything else is in force",

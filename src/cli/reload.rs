@@ -11,6 +11,7 @@ use super::{
     fail, print, print_diagnostic, sidecar_address,
     terminal::printable,
 };
+use crate::help;
 
 /// The time for the response. The sidecar itself ends a reload that takes longer.
 const RELOAD_TIMEOUT: Duration = Duration::from_secs(40);
@@ -71,7 +72,7 @@ async fn reload(client: &AdminClient) -> Result<Outcome, AdminError> {
     }
 }
 
-/// Writes each problem as `FILE:LINE:COLUMN: error: message`, and its hint.
+/// Writes each problem as `FILE:LINE:COLUMN: error: message`, its hint, and its place in the documentation.
 fn text(problems: &[Value]) -> String {
     let mut text = String::new();
     for problem in problems {
@@ -87,6 +88,11 @@ fn text(problems: &[Value]) -> String {
             member("message"),
             member("hint"),
         );
+        let code = member("code");
+        // A sidecar of an earlier version sends none.
+        if !code.is_empty() {
+            let _ = writeln!(text, "help: {}", help::place(&code));
+        }
     }
     text
 }

@@ -62,6 +62,17 @@ pub fn inspect(location: &StoreLocation, provider: &str) -> Result<Option<Record
     }
 }
 
+/// Checks that the store at `location` can be opened, without creating or changing anything. Blocks.
+///
+/// # Errors
+/// As [`open`], or another user can access a record.
+pub fn examine(location: &StoreLocation) -> Result<(), StoreError> {
+    match location {
+        StoreLocation::File(path) | StoreLocation::SealedFile { path, .. } => file::examine(path),
+        StoreLocation::Memory => Ok(()),
+    }
+}
+
 /// A keeper of one record per provider. All methods may block as long as the disk does.
 pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Reads the record of `provider`, if there is one.

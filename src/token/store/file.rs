@@ -15,13 +15,13 @@ mod mark;
 use std::{
     fmt,
     fs::File,
-    io::Write,
+    io::{self, Write},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use rustix::fs::FlockOperation;
+use rustix::fs::{Access, FlockOperation};
 
 use self::folder::Folder;
 use super::{FileError, Lock, Record, Store, StoreError, seal::Seal};
@@ -65,6 +65,27 @@ pub(super) fn inspect(
         seal: Arc::new(Seal::new(key)),
     };
     store.load(provider)
+}
+
+/// Checks the folder at `path` and its records. One that is missing has to be one that this user may create.
+pub(super) fn examine(path: &Path) -> Result<(), StoreError> {
+    match Folder::open_existing(path) {
+        Ok(folder) => folder.check_files(),
+        Err(StoreError::Folder {
+            error: FileError::Io(error),
+            ..
+        }) if error.kind() == io::ErrorKind::NotFound => {
+            let existing = path.ancestors().skip(1).find(|folder| folder.exists());
+            let access = existing.map_or(Ok(()), |folder| {
+                rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK)
+            });
+            access.map_err(|error| StoreError::Folder {
+                path: path.to_owned(),
+                error: FileError::Io(error.into()),
+            })
+        }
+        Err(error) => Err(error),
+    }
 }
 
 impl fmt::Debug for FileStore {
