@@ -46,6 +46,7 @@ pub use positions::Positions;
 pub use preset::{About, Preset, preset, presets};
 pub use report::{Problem, Report, Severity};
 pub use schema::schema;
+pub(crate) use suggestion::nearest;
 
 use crate::{
     admin::Admin,

@@ -33,8 +33,26 @@ use crate::{
     secret::Secret,
 };
 
+const EXAMPLES: &str = "\
+Examples:
+  bearward login happeo                 open the browser of this machine
+  bearward login happeo --no-browser    print the address only
+  bearward login happeo --paste         with a browser on another machine
+  sudo -u bearward bearward login happeo -c /etc/bearward/bearward.toml
+
+If a running sidecar has the address in redirect_uri, it receives the login:
+this command prints its address and waits. Otherwise this command listens there
+itself. A browser on another machine reaches neither: forward the port with
+`ssh -L 9900:127.0.0.1:9900 HOST` (the same port on both sides), or use --paste.
+
+Log in as the user that the sidecar runs as, with its configuration: the login
+goes to the store, and one in a home folder is another one for each user.";
+
 /// Log in at a provider and store its refresh token
+///
+/// Prints the address to open, and waits for at most ten minutes.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
     #[command(flatten)]
     provider: configured::Arguments,

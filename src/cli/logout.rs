@@ -21,8 +21,14 @@ use crate::{
     },
 };
 
+const EXAMPLES: &str = "\
+Examples:
+  bearward logout happeo
+  bearward logout happeo -c /etc/bearward/bearward.toml";
+
 /// Revoke and forget the login at a provider
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
     #[command(flatten)]
     provider: configured::Arguments,

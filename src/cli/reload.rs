@@ -15,10 +15,17 @@ use super::{
 /// The time for the response. The sidecar itself ends a reload that takes longer.
 const RELOAD_TIMEOUT: Duration = Duration::from_secs(40);
 
+const EXAMPLES: &str = "\
+Examples:
+  bearward reload                     the sidecar on this machine
+  bearward reload -c bearward.toml    address and key from its configuration
+  bearward reload --admin unix:/run/bearward/admin.sock";
+
 /// Ask a running sidecar to reload its configuration
 ///
 /// The exit status is 0 when the new configuration is in force, and 1 when the sidecar refuses it or cannot be asked.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
     #[command(flatten)]
     sidecar: sidecar_address::Arguments,

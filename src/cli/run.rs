@@ -15,8 +15,18 @@ use crate::{
     telemetry,
 };
 
+const EXAMPLES: &str = "\
+Examples:
+  bearward run                          with the configuration that is found
+  bearward run -c bearward.toml         with this one
+  kill -HUP PID                         reload it; a changed file is noticed too
+
+SIGTERM and Ctrl-C end it once the requests in flight have finished; a second
+one ends it at once.";
+
 /// Run the sidecar
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
     /// The configuration; else $BEARWARD_CONFIG, ./bearward.toml, /etc/bearward/bearward.toml
     #[arg(short, long, value_name = "FILE")]

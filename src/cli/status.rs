@@ -17,11 +17,19 @@ use super::{
 /// The exit status while some provider that a route uses has no usable token.
 const NOT_READY: u8 = 3;
 
+const EXAMPLES: &str = "\
+Examples:
+  bearward status                     the sidecar on this machine
+  bearward status -c bearward.toml    address and key from its configuration
+  bearward status --admin https://bearward.example.com
+  bearward status --format json";
+
 /// Ask a running sidecar how it is
 ///
 /// The exit status is 0 while every provider that a route uses has a usable token, 3 while one has not, and 1 if the
 /// sidecar cannot be asked.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
     #[command(flatten)]
     sidecar: sidecar_address::Arguments,

@@ -1,6 +1,13 @@
-//! Text from elsewhere, made safe for a terminal.
+//! The terminal: its colours, and text from elsewhere, made safe for it.
 
-use std::fmt::Write;
+use std::{fmt::Write, io::IsTerminal};
+
+/// Whether text in colours may go to `stream`: it is a terminal that has them, and `NO_COLOR` is not set.
+pub(super) fn shows_colours(stream: &impl IsTerminal) -> bool {
+    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+    let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    stream.is_terminal() && !is_set("NO_COLOR") && !is_dumb
+}
 
 /// Replaces characters that could steer a terminal, begin a line, or hide or reorder the text around them.
 pub(super) fn printable(text: &str) -> String {

@@ -6,7 +6,7 @@ const MAX_WORD: usize = 64;
 /// Returns the candidate that `text` probably stands for.
 ///
 /// Up to four edits are allowed: one for every three characters. A swap of neighbours is one edit.
-pub(super) fn nearest<'a>(
+pub(crate) fn nearest<'a>(
     text: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {
