@@ -49,7 +49,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
                 }
             }
         }
-        Ok(Err(error)) => fail(error),
+        Ok(Err(error)) => sidecar_address::fail_to_ask(&error),
         Err(error) => fail(error),
     }
 }
@@ -72,9 +72,8 @@ async fn reload(client: &AdminClient) -> Result<Outcome, AdminError> {
             is_applied: status == StatusCode::OK,
             problems: text(problems),
         }),
-        (StatusCode::OK | StatusCode::UNPROCESSABLE_ENTITY, None) => Err(AdminError::NotASidecar),
-        (StatusCode::UNAUTHORIZED, _) => Err(AdminError::KeyRequired),
-        (status, _) => Err(AdminError::refused(status, report.as_ref())),
+        (StatusCode::OK | StatusCode::UNPROCESSABLE_ENTITY, None) => Err(client.not_a_sidecar()),
+        (status, _) => Err(client.refused(status, report.as_ref())),
     }
 }
 

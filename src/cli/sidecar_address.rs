@@ -4,7 +4,9 @@ use std::{path::PathBuf, process::ExitCode};
 
 use super::{
     BAD_INPUT,
-    admin_client::{AdminAddress, AdminClient, AdminKey, InvalidAddress, KEY_VARIABLE},
+    admin_client::{
+        AdminAddress, AdminClient, AdminError, AdminFault, AdminKey, InvalidAddress, KEY_VARIABLE,
+    },
     fail, print_diagnostic, print_error,
 };
 use crate::{
@@ -97,6 +99,20 @@ impl Arguments {
             ))),
             None => Err(refuse(&report)),
         }
+    }
+}
+
+/// Prints why a sidecar cannot be asked, and what to do, and returns the exit status.
+pub(super) fn fail_to_ask(error: &AdminError) -> ExitCode {
+    let is_elsewhere = matches!(
+        error.fault(),
+        AdminFault::Unreachable(_) | AdminFault::Timeout(_) | AdminFault::NotASidecar
+    );
+    match is_elsewhere {
+        true => fail(format!(
+            "{error}; start it with `bearward run`, or say where it listens with --admin URL or -c FILE"
+        )),
+        false => fail(error),
     }
 }
 

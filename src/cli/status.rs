@@ -2,7 +2,7 @@
 
 mod table;
 
-use std::{process::ExitCode, time::SystemTime};
+use std::{io, process::ExitCode, time::SystemTime};
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ use super::{
     admin_client::{AdminClient, AdminError},
     control_thread::block_on,
     fail, print, sidecar_address,
-    terminal::printable_json,
+    terminal::{printable_json, shows_colours},
 };
 
 /// The exit status while some provider that a route uses has no usable token.
@@ -51,7 +51,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             };
             print(&text, status)
         }
-        Ok(Err(error)) => fail(error),
+        Ok(Err(error)) => sidecar_address::fail_to_ask(&error),
         Err(error) => fail(error),
     }
 }
@@ -74,7 +74,7 @@ async fn status(
     let document = client.status().await?;
     let text = match format {
         Format::Json => format!("{}\n", printable_json(document.text.trim_end())),
-        Format::Text => table::render(&document.json, now),
+        Format::Text => table::render(&document.json, now, shows_colours(&io::stdout())),
     };
     Ok(Shown {
         text,

@@ -9,7 +9,7 @@ use url::Url;
 use super::error::LoginError;
 use crate::{
     cli::{
-        admin_client::{AdminAddress, AdminClient, AdminError, AdminKey},
+        admin_client::{AdminAddress, AdminClient, AdminKey},
         configured,
     },
     login::StoreIdentity,
@@ -69,7 +69,7 @@ impl RunningSidecar {
             ));
         }
         let theirs: StoreIdentity = serde_json::from_value(status["store"].clone())
-            .map_err(|_| LoginError::Sidecar(AdminError::NotASidecar))?;
+            .map_err(|_| LoginError::Sidecar(self.client.not_a_sidecar()))?;
         let location = location.clone();
         let ours = tokio::task::spawn_blocking(move || StoreIdentity::at(&location))
             .await
