@@ -47,6 +47,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("clap_mangen", &["cli::man"]),
     ("hyper", &["server", "proxy", "admin", "demo", "cli"]),
     ("hyper_util", &["server", "proxy", "admin", "demo", "cli"]),
+    ("indicatif", &["cli::login::waiting"]),
     ("include_dir", &["config"]),
     ("leon", &["oauth::template"]),
     ("listenfd", &["server::inherited"]),

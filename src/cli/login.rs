@@ -3,24 +3,30 @@
 //! The address to open goes to standard output, alone on its line, and so does the result; remarks go to standard error.
 
 mod browser;
+mod callback_attempts;
 mod callback_listener;
 mod error;
 mod flow;
+mod guidance;
 mod local_clients;
 mod paste;
+mod place;
 mod sidecar;
+mod silent_input;
 mod start;
+mod waiting;
 
 use std::{io, process::ExitCode, sync::Arc};
 
 use self::{
-    callback_listener::CallbackListener, error::LoginError, flow::LoginFlow, sidecar::is_sidecar_at,
+    callback_listener::CallbackListener, error::LoginError, flow::LoginFlow, place::LoginPlace,
+    sidecar::is_sidecar_at,
 };
 use super::{
     admin_client::{AdminKey, KEY_VARIABLE},
     configured,
     control_thread::on_control_thread,
-    fail, fail_with_description, print,
+    fail, fail_with_description, print, print_error,
 };
 use crate::{
     config::Config,
@@ -70,7 +76,12 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Err(status) => return status,
     };
     match on_control_thread(async { Ok(log_in(arguments, &config, &provider).await) }) {
-        Ok(Ok(())) => print("logged in\n", ExitCode::SUCCESS),
+        Ok(Ok(())) => {
+            if let Some(path) = config.store.record_path(&provider.name) {
+                print_error(&format!("{}: stored in {}", provider.name, path.display()));
+            }
+            print("logged in\n", ExitCode::SUCCESS)
+        }
         Ok(Err(error)) => fail_with_description(
             format!("{}: {error}", provider.name),
             error.description().map(ErrorDescription::as_str),
@@ -87,9 +98,12 @@ async fn log_in(
     let admin = config.admin.as_ref().map(|admin| &admin.listen);
     let has_browser_login = supports_browser_login(provider);
     let flow = LoginFlow {
-        provider,
-        location: &config.store,
-        admin_key: admin_key(config),
+        place: LoginPlace {
+            provider,
+            location: &config.store,
+            admin,
+            admin_key: admin_key(config),
+        },
         opens_browser: !arguments.no_browser,
     };
     if provider.grant_type == GrantType::DeviceCode {
@@ -122,7 +136,7 @@ async fn log_in(
             is_callback && default.url().origin() == uri.url().origin()
         });
     match is_admin_listener && is_sidecar_at(uri.url()).await {
-        true => flow.log_in_at_sidecar(uri.url()).await,
+        true => flow.log_in_at_sidecar(&uri).await,
         false => flow.log_in_by_paste(Some(&uri)).await,
     }
 }
@@ -133,11 +147,11 @@ async fn log_in_at_loopback(flow: &LoginFlow<'_>, uri: RedirectUri) -> Result<()
         Ok(listener) => return flow.log_in_by_callback(listener).await,
         Err(error) => error,
     };
-    let name = &flow.provider.name;
+    let name = &flow.place.provider.name;
     let may_be_sidecar =
         error.kind() == io::ErrorKind::AddrInUse && is_callback_path(uri.url().path(), name);
     match may_be_sidecar && is_sidecar_at(uri.url()).await {
-        true => flow.log_in_at_sidecar(uri.url()).await,
+        true => flow.log_in_at_sidecar(&uri).await,
         false => Err(LoginError::Listen { uri, error }),
     }
 }

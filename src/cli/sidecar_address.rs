@@ -128,7 +128,7 @@ fn refuse(report: &Report) -> ExitCode {
 }
 
 /// The address at which a sidecar on this machine that listens on `listen` is reached.
-fn address_of(listen: &ListenAddress) -> Option<AdminAddress> {
+pub(super) fn address_of(listen: &ListenAddress) -> Option<AdminAddress> {
     if listen.port() == Some(0) {
         return None;
     }

@@ -42,6 +42,7 @@ mod login_browser;
 mod login_command;
 mod login_secrecy;
 mod login_start;
+mod login_terminal;
 mod logins;
 mod refresh_tokens;
 mod shared_store;

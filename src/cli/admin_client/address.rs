@@ -24,6 +24,12 @@ pub(in crate::cli) enum Peer {
 }
 
 impl AdminAddress {
+    /// The address of a listener that serves `uri` over plain HTTP. `None` for a URI without a host.
+    pub(in crate::cli) fn of_origin(uri: &Url) -> Option<Self> {
+        let (name, port) = (uri.host_str()?, uri.port_or_known_default()?);
+        format!("http://{name}:{port}").parse().ok()
+    }
+
     pub(super) fn peer(&self) -> &Peer {
         &self.peer
     }
