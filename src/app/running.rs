@@ -25,6 +25,7 @@ use crate::{
     clock::Clock,
     config::{Config, Report, Severity},
     login::redirect::with_default_redirect_uri,
+    proxy::route::Route,
     server::{address::ListenAddress, limits::Drain, listener::Bound, shutdown::Shutdown},
     telemetry::{metrics::Metrics, tracing::set_log},
     token::Tokens,
@@ -95,6 +96,16 @@ impl Running {
             admin: self.admin_address.clone(),
             routes: self.listeners.addresses(),
         }
+    }
+
+    /// The routes in service.
+    pub fn routes(&self) -> impl Iterator<Item = &Route> {
+        self.listeners.routes()
+    }
+
+    /// The tokens in service. A reload replaces them.
+    pub fn tokens(&self) -> &Arc<Tokens> {
+        &self.tokens
     }
 
     /// Asks for a reload on behalf of a signal, which [`Running::next_reload`] returns.

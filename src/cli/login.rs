@@ -169,6 +169,9 @@ fn reason(provider: &Provider) -> String {
     match &provider.grant_type {
         GrantType::RefreshToken => "its refresh token is given by the configuration".into(),
         GrantType::AuthorizationCode => "it has no authorization_endpoint".into(),
+        GrantType::ClientCredentials => {
+            "it needs none, since it uses a client id and secret only".into()
+        }
         other => format!("its grant_type is {}, which has no login", other.as_str()),
     }
 }

@@ -1,8 +1,19 @@
 //! `bearward run`: the sidecar, from its arguments to its exit status.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+mod banner;
 
-use super::{BAD_INPUT, control_thread::on_control_thread, fail, print_diagnostic};
+use std::{
+    io::{self, IsTerminal},
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    BAD_INPUT, control_thread::on_control_thread, fail, print_diagnostic, terminal::shows_colours,
+};
 use crate::{
     app::{
         App, Failure,
@@ -70,8 +81,15 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     let _watchdog = manager.start_watchdog();
     manager.ready();
 
+    // For a person at a terminal; a service has its log.
+    let mut has_banner = io::stderr().is_terminal();
+    let (tokens, started) = (running.tokens().clone(), Instant::now());
     loop {
         tokio::select! {
+            () = banner::first_tokens(&tokens, started), if has_banner => {
+                has_banner = false;
+                print_diagnostic(&banner::text(&running, shows_colours(&io::stderr())));
+            }
             signal = signals.recv() => match signal {
                 Signal::Reload => running.request_reload(),
                 Signal::Shutdown => break,

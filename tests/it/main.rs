@@ -97,6 +97,7 @@ mod core_dumps;
 mod demo;
 mod reload;
 mod reload_under_load;
+mod run_terminal;
 mod secrecy;
 mod secret_files;
 mod shutdown;

@@ -35,6 +35,7 @@ use crate::{
 
 const CONSENT_PROMPT: &str = "Open this address in a browser and log in there:";
 const WAITING: &str = "waiting for the login";
+const WAITING_OR_PASTE: &str = "waiting for the login, or paste the address here";
 
 /// One login at a provider.
 pub(super) struct LoginFlow<'a> {
@@ -48,8 +49,9 @@ impl LoginFlow<'_> {
         &self,
         listener: CallbackListener,
     ) -> Result<(), LoginError> {
-        let store = self.place.open_own().await?;
         let uri = listener.uri().clone();
+        let own_port = uri.url().port_or_known_default();
+        let store = self.place.open_own(own_port).await?;
         let (attempt, url) = self.printable_attempt(&uri).await?;
         let opened = match self.opens_browser {
             true => Some(self.opened_attempt(&uri).await?),
@@ -68,7 +70,7 @@ impl LoginFlow<'_> {
         };
         let starts: Vec<&Url> = std::iter::once(&url).chain(&opened_url).collect();
         let may_be_pasted = attempts.all();
-        let mut waiting = Waiting::with_prompt(WAITING);
+        let mut waiting = Waiting::with_prompt(WAITING_OR_PASTE);
         let returned = timeout(LOGIN_TIMEOUT, async {
             loop {
                 let callback = tokio::select! {
@@ -143,7 +145,7 @@ impl LoginFlow<'_> {
         &self,
         uri: Option<&RedirectUri>,
     ) -> Result<(), LoginError> {
-        let store = self.place.open_own().await?;
+        let store = self.place.open_own(None).await?;
         let attempt = self.new_attempt(uri)?;
         let url = self.authorization_url(&attempt).await?;
         // Open until something is pasted.
@@ -230,7 +232,7 @@ impl LoginFlow<'_> {
             }
         });
         let mut waiting = match &own {
-            Some(_) => Waiting::with_prompt(WAITING),
+            Some(_) => Waiting::with_prompt(WAITING_OR_PASTE),
             None => Waiting::start(WAITING),
         };
         let (attempts, urls): (Vec<_>, Vec<_>) = own.iter().map(|(one, url)| (one, url)).unzip();

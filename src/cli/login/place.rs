@@ -38,15 +38,23 @@ impl LoginPlace<'_> {
     pub(super) async fn open_kept(&self) -> Result<Arc<dyn Store>, LoginError> {
         match self.location {
             StoreLocation::Memory => Err(LoginError::NotKept),
-            _ => self.open_own().await,
+            _ => self.open_own(None).await,
         }
     }
 
     /// Opens the store for a login that this command stores itself, where a running sidecar has to find it.
-    pub(super) async fn open_own(&self) -> Result<Arc<dyn Store>, LoginError> {
+    ///
+    /// `own_port` is the one at which this command listens: no sidecar does.
+    pub(super) async fn open_own(
+        &self,
+        own_port: Option<u16>,
+    ) -> Result<Arc<dyn Store>, LoginError> {
         let store = self.open().await?;
         let name = &self.provider.name;
-        let is_shared = match self.admin.and_then(sidecar_address::address_of) {
+        let admin = self
+            .admin
+            .filter(|admin| own_port.is_none() || admin.port() != own_port);
+        let is_shared = match admin.and_then(sidecar_address::address_of) {
             None => false,
             Some(address) => {
                 let sidecar = RunningSidecar::new(address, self.admin_key.clone(), name.clone());

@@ -5,10 +5,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use clap::builder::styling::{AnsiColor, Style};
+use clap::builder::styling::Style;
 use serde_json::{Map, Value};
 
-use crate::cli::terminal::printable;
+use crate::cli::terminal::{printable, state_style};
 
 /// The units that a time span is shown with, the largest first.
 const SHOWN_UNITS: usize = 2;
@@ -18,10 +18,7 @@ pub(super) fn render(status: &Value, now: SystemTime, is_coloured: bool) -> Stri
     let word = |name: &str| printable(status[name].as_str().unwrap_or("?"));
     let mut text = format!("bearward {}, admin {}\n\n", word("version"), word("admin"));
     let providers = members(&status["providers"]).map(|(name, provider)| Row {
-        style: match is_coloured {
-            true => style(provider["state"].as_str().unwrap_or_default()),
-            false => Style::new(),
-        },
+        style: state_style(provider["state"].as_str().unwrap_or_default(), is_coloured),
         cells: [
             printable(name),
             member(provider, "state"),
@@ -58,16 +55,6 @@ pub(super) fn render(status: &Value, now: SystemTime, is_coloured: bool) -> Stri
         routes.collect(),
     );
     text
-}
-
-/// The style of a provider's state.
-pub(super) fn style(state: &str) -> Style {
-    let colour = match state {
-        "ready" => AnsiColor::Green,
-        "pending" | "failing" => AnsiColor::Yellow,
-        _ => AnsiColor::Red,
-    };
-    colour.on_default()
 }
 
 fn members(value: &Value) -> impl Iterator<Item = (&String, &Value)> {
@@ -248,7 +235,7 @@ mod tests {
         assert_eq!(shown.lines().collect::<Vec<_>>(), expected, "{shown}");
         assert!(shown.ends_with("-\n"));
         let coloured = render(&status, now, true);
-        let (green, plain) = (style("ready"), Style::new());
+        let (green, plain) = (state_style("ready", true), Style::new());
         assert_ne!(green, plain);
         assert!(coloured.contains(&format!("{green}ready         {green:#}")));
     }
