@@ -2,6 +2,7 @@
 
 use std::{
     fmt::Write,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -25,8 +26,13 @@ const FIRST_TOKEN_TIMEOUT: Duration = Duration::from_secs(3);
 /// The pause between two looks at the tokens.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Waits until no provider is requesting its first token, for at most [`FIRST_TOKEN_TIMEOUT`]. Cancel-safe.
-pub(super) async fn first_tokens(tokens: &Tokens, started: Instant) {
+/// Waits until no provider is requesting its first token, for at most [`FIRST_TOKEN_TIMEOUT`] since the start.
+///
+/// Without tokens it waits for ever. Cancel-safe.
+pub(super) async fn wait_for(first_tokens: Option<&(Arc<Tokens>, Instant)>) {
+    let Some((tokens, started)) = first_tokens else {
+        return std::future::pending().await;
+    };
     let is_pending = || {
         let mut all = tokens.iter();
         all.any(|one| one.status().state == CredentialState::Pending)
