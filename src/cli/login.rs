@@ -75,7 +75,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         Ok(loaded) => loaded,
         Err(status) => return status,
     };
-    match on_control_thread(async { Ok(log_in(arguments, &config, &provider).await) }) {
+    match on_control_thread(async { Ok(Box::pin(log_in(arguments, &config, &provider)).await) }) {
         Ok(Ok(())) => {
             if let Some(path) = config.store.record_path(&provider.name) {
                 print_error(&format!("{}: stored in {}", provider.name, path.display()));
@@ -97,6 +97,7 @@ async fn log_in(
 ) -> Result<(), LoginError> {
     let admin = config.admin.as_ref().map(|admin| &admin.listen);
     let has_browser_login = supports_browser_login(provider);
+    // The futures of its ways are large, so they are boxed.
     let flow = LoginFlow {
         place: LoginPlace {
             provider,
@@ -107,7 +108,7 @@ async fn log_in(
         opens_browser: !arguments.no_browser,
     };
     if provider.grant_type == GrantType::DeviceCode {
-        return flow.log_in_by_device().await;
+        return Box::pin(flow.log_in_by_device()).await;
     }
     // What is pasted comes from a browser.
     let pastes = arguments.paste && has_browser_login;
@@ -126,7 +127,7 @@ async fn log_in(
         }
     };
     if redirect::is_loopback(uri.url()) {
-        return log_in_at_loopback(&flow, uri).await;
+        return Box::pin(log_in_at_loopback(&flow, uri)).await;
     }
     // A sidecar that other machines can reach has an address of its own, at which it is found.
     let is_admin_listener = admin
@@ -136,7 +137,7 @@ async fn log_in(
             is_callback && default.url().origin() == uri.url().origin()
         });
     match is_admin_listener && is_sidecar_at(uri.url()).await {
-        true => flow.log_in_at_sidecar(&uri).await,
+        true => Box::pin(flow.log_in_at_sidecar(&uri)).await,
         false => flow.log_in_by_paste(Some(&uri)).await,
     }
 }
@@ -144,14 +145,14 @@ async fn log_in(
 /// Receives the callback on a listener of this process, or at the sidecar that has its address.
 async fn log_in_at_loopback(flow: &LoginFlow<'_>, uri: RedirectUri) -> Result<(), LoginError> {
     let error = match CallbackListener::bind(&uri) {
-        Ok(listener) => return flow.log_in_by_callback(listener).await,
+        Ok(listener) => return Box::pin(flow.log_in_by_callback(listener)).await,
         Err(error) => error,
     };
     let name = &flow.place.provider.name;
     let may_be_sidecar =
         error.kind() == io::ErrorKind::AddrInUse && is_callback_path(uri.url().path(), name);
     match may_be_sidecar && is_sidecar_at(uri.url()).await {
-        true => flow.log_in_at_sidecar(&uri).await,
+        true => Box::pin(flow.log_in_at_sidecar(&uri)).await,
         false => Err(LoginError::Listen { uri, error }),
     }
 }

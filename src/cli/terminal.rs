@@ -4,10 +4,12 @@ use std::{fmt::Write, io::IsTerminal};
 
 use clap::builder::styling::{AnsiColor, Style};
 
+use crate::config::environment;
+
 /// Whether text in colours may go to `stream`: it is a terminal that has them, and `NO_COLOR` is not set.
 pub(super) fn shows_colours(stream: &impl IsTerminal) -> bool {
-    let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    let is_set = |name| environment(name).is_some_and(|value| !value.is_empty());
+    let is_dumb = environment("TERM").is_none_or(|term| term == "dumb");
     stream.is_terminal() && !is_set("NO_COLOR") && !is_dumb
 }
 

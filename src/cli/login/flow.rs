@@ -267,7 +267,12 @@ impl LoginFlow<'_> {
     ) -> Result<(), ExchangeError> {
         let (login, clock) = self.place.grant_in(store);
         let receiver = TokenReceiver::Store(&login);
-        exchange_code(receiver, self.place.provider, clock, attempt, authorized).await
+        // Boxed: its future is large.
+        let provider = self.place.provider;
+        Box::pin(exchange_code(
+            receiver, provider, clock, attempt, authorized,
+        ))
+        .await
     }
 
     /// Signs in with the configured account, without a browser.
@@ -304,9 +309,9 @@ impl LoginFlow<'_> {
         let minutes = device.lifetime.as_secs().div_ceil(60);
         print_diagnostic(&format!("Waiting for at most {minutes} min.\n"));
         let _waiting = Waiting::start("waiting until the code is confirmed");
-        confirm(TokenReceiver::Store(&login), &endpoint, clock, device)
-            .await
-            .map_err(LoginError::Device)
+        // Boxed as above.
+        let confirmed = confirm(TokenReceiver::Store(&login), &endpoint, clock, device);
+        Box::pin(confirmed).await.map_err(LoginError::Device)
     }
 
     fn new_attempt(&self, uri: Option<&RedirectUri>) -> Result<Attempt, LoginError> {

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, IsTerminal, Read};
 
+use tokio::task::JoinHandle;
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -46,20 +47,26 @@ const MAX_LINE_BYTES: u64 = 16 * 1024;
 /// Reads the first line of standard input that is not blank. It may hold a code, and is wiped when dropped.
 ///
 /// # Errors
-/// Standard input ends, cannot be read, is not UTF-8, or has a longer line than any address.
+/// Standard input ends, cannot be read, is not UTF-8, or has a longer line than any address or the terminal passes on.
 pub(super) async fn read_line() -> io::Result<Zeroizing<String>> {
-    // The thread that waits for input does not delay the end of the process.
-    let line = tokio::task::spawn_blocking(|| read_line_from(&mut io::stdin().lock()))
+    start_reading()
         .await
-        .unwrap_or_else(|error| Err(error.into()))?;
-    if line.len() >= MAX_TERMINAL_LINE_BYTES && io::stdin().is_terminal() {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "a terminal cuts a line after 4095 characters: paste the code alone, or send the address through a pipe \
-             with --paste",
-        ));
-    }
-    Ok(line)
+        .unwrap_or_else(|error| Err(error.into()))
+}
+
+/// Starts as [`read_line`], on a thread that does not delay the end of the process.
+pub(super) fn start_reading() -> JoinHandle<io::Result<Zeroizing<String>>> {
+    tokio::task::spawn_blocking(|| {
+        let line = read_line_from(&mut io::stdin().lock())?;
+        if line.len() >= MAX_TERMINAL_LINE_BYTES && io::stdin().is_terminal() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "a terminal cuts a line after 4095 characters: paste the code alone, or send the address through a \
+                 pipe with --paste",
+            ));
+        }
+        Ok(line)
+    })
 }
 
 fn read_line_from(input: &mut impl BufRead) -> io::Result<Zeroizing<String>> {

@@ -98,8 +98,7 @@ impl Prompt {
 
     async fn input(&mut self) -> Input {
         if !self.has_ended {
-            let read = || tokio::spawn(paste::read_line());
-            let line = self.line.get_or_insert_with(read);
+            let line = self.line.get_or_insert_with(paste::start_reading);
             let line = tokio::select! {
                 _ = self.signals.recv() => return Input::Interrupt,
                 line = line => line,
