@@ -417,6 +417,14 @@ fn bad_usage_ends_with_two_in_every_command() {
         &["check", "extra"],
         &["presets", "a", "b"],
         &["schema", "extra"],
+        &["run", "extra"],
+        &["status", "--format", "xml"],
+        &["login"],
+        &["logout"],
+        &["token"],
+        &["reload", "extra"],
+        &["completions"],
+        &["demo", "--port", "many"],
     ] {
         let (status, out, err) = run(arguments);
         assert_eq!((status, out.as_str()), (2, ""), "{arguments:?}");
@@ -441,6 +449,140 @@ fn help_and_version_go_to_standard_output() {
         assert_eq!((status, err.as_str()), (0, ""), "{arguments:?}");
         assert!(out.contains("Usage: "), "{out}");
     }
+}
+
+#[test]
+fn the_program_is_called_bearward_whatever_its_file_is_called() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = folder.path().join("bw-1.2");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_bearward"), &other).unwrap();
+    for arguments in [
+        &["--help"][..],
+        &["status", "--help"],
+        &["login"],
+        &["completions", "bash"],
+        &["man"],
+    ] {
+        let mut command = Command::new(&other);
+        let output = command.args(arguments).env_clear().output().unwrap();
+        let (_, out, err) = ended(output);
+        assert!(out.contains("bearward") || err.contains("bearward"));
+        assert!(
+            !out.contains("bw-1.2") && !err.contains("bw-1.2"),
+            "{arguments:?}: {out}{err}"
+        );
+    }
+}
+
+/// The commands that `--help` lists.
+fn commands() -> Vec<String> {
+    let (_, help, _) = run(&["--help"]);
+    let listed = help.split("Commands:\n").nth(1).unwrap();
+    let listed = listed.lines().map_while(|line| line.strip_prefix("  "));
+    let named = listed.filter(|line| !line.starts_with(' '));
+    let names = named.filter_map(|line| line.split_whitespace().next());
+    names.map(str::to_owned).collect()
+}
+
+#[test]
+fn the_help_of_every_command_has_examples_that_it_accepts() {
+    for command in commands() {
+        if command == "help" {
+            continue;
+        }
+        let (status, help, _) = run(&[&command, "--help"]);
+        assert_eq!(status, 0, "{command}");
+        let usage = format!("Usage: bearward {command}");
+        assert!(help.contains(&usage), "{help}");
+        let examples = help.split("Examples:\n").nth(1).unwrap_or_default();
+        assert!(
+            examples.starts_with(&format!("  bearward {command}")),
+            "{help}"
+        );
+        let longest = examples.lines().map(|line| line.chars().count()).max();
+        assert!(longest.is_some_and(|longest| longest <= 80), "{help}");
+    }
+}
+
+#[test]
+fn completions_know_every_command_and_option() {
+    for (shell, begins) in [
+        ("bash", "_bearward() {"),
+        ("zsh", "#compdef bearward"),
+        ("fish", "# Print an optspec"),
+    ] {
+        let (status, out, err) = run(&["completions", shell]);
+        assert_eq!((status, err.as_str()), (0, ""), "{shell}");
+        assert!(out.starts_with(begins), "{shell}: {out}");
+        for word in commands()
+            .iter()
+            .map(String::as_str)
+            .chain(["no-browser", "admin"])
+        {
+            assert!(out.contains(word), "{shell} does not know {word}");
+        }
+    }
+    let (status, out, err) = run(&["completions", "tcsh"]);
+    assert_eq!((status, out.as_str()), (2, ""));
+    assert!(err.contains("bash") && err.contains("zsh") && err.contains("fish"));
+}
+
+#[test]
+fn bash_accepts_its_completions() {
+    let (_, script, _) = run(&["completions", "bash"]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("completions");
+    std::fs::write(&file, script + "\ndeclare -F _bearward\n").unwrap();
+    let bash = Command::new("bash").arg(&file).output().unwrap();
+    let (status, out, err) = ended(bash);
+    assert_eq!((status, out.trim(), err.as_str()), (0, "_bearward", ""));
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let (status, page, err) = run(&["man"]);
+    assert_eq!((status, err.as_str()), (0, ""));
+    assert!(page.contains(".TH bearward 1"), "{page}");
+    for command in commands() {
+        if command == "help" {
+            continue;
+        }
+        assert!(page.contains(&format!("bearward\\-{command}(1)")), "{page}");
+        let (status, page, _) = run(&["man", &command]);
+        assert_eq!(status, 0, "{command}");
+        assert!(
+            page.contains(&format!(".TH bearward-{command} 1")) && page.contains("Examples:"),
+            "{page}"
+        );
+    }
+    assert_eq!(run(&["man", "no-such-command"]).0, 2);
+}
+
+#[test]
+fn a_misspelt_provider_or_preset_gets_the_right_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bearward.toml");
+    let text = "[providers.happeo]\npreset = \"happeo\"\nclient_id = \"a\"\nclient_secret = { env = \"S\" }\n";
+    std::fs::write(&file, text.to_owned() + FINE).unwrap();
+    for command in ["login", "logout", "token"] {
+        let of = |name: &str| {
+            let mut bearward = bearward(folder.path());
+            bearward.args([command, name]).env("S", "canary");
+            ended(bearward.output().unwrap())
+        };
+        let (status, out, err) = of("hapeo");
+        assert_eq!((status, out.as_str()), (1, ""), "{command}: {err}");
+        assert!(
+            err.contains("there is no provider \"hapeo\" in")
+                && err.contains("did you mean \"happeo\"?"),
+            "{command}: {err}"
+        );
+        let (_, _, err) = of("salesforce");
+        assert!(err.contains("; it has happeo"), "{command}: {err}");
+    }
+    let (status, _, err) = run(&["presets", "hapeo"]);
+    assert_eq!(status, 1);
+    assert!(err.contains("did you mean \"happeo\"?"), "{err}");
 }
 
 #[test]

@@ -45,8 +45,11 @@ const TESTS_ONLY: &[(&str, &str)] = &[("cli", "admin")];
 const CONFINED: &[(&str, &[&str])] = &[
     ("axum", &["admin", "demo", "cli::login"]),
     ("clap", &["cli"]),
+    ("clap_complete", &["cli::completions"]),
+    ("clap_mangen", &["cli::man"]),
     ("hyper", &["server", "proxy", "admin", "demo", "cli"]),
     ("hyper_util", &["server", "proxy", "admin", "demo", "cli"]),
+    ("indicatif", &["cli::login::waiting"]),
     ("include_dir", &["config"]),
     ("leon", &["oauth::template"]),
     ("listenfd", &["server::inherited"]),

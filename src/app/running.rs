@@ -26,6 +26,7 @@ use crate::{
     config::{Config, ProblemCode, Report, Severity},
     login::redirect::with_default_redirect_uri,
     notify::{Notifier, NotifyView},
+    proxy::route::Route,
     server::{address::ListenAddress, limits::Drain, listener::Bound, shutdown::Shutdown},
     telemetry::{
         metrics::Metrics,
@@ -107,6 +108,16 @@ impl Running {
             admin: self.admin_address.clone(),
             routes: self.listeners.addresses(),
         }
+    }
+
+    /// The routes in service.
+    pub fn routes(&self) -> impl Iterator<Item = &Route> {
+        self.listeners.routes()
+    }
+
+    /// The tokens in service. A reload replaces them.
+    pub fn tokens(&self) -> &Arc<Tokens> {
+        &self.tokens
     }
 
     /// Asks for a reload on behalf of a signal, which [`Running::next_reload`] returns.

@@ -8,9 +8,20 @@ use crate::{
     token::store::{self, FileError, StoreError},
 };
 
+const EXAMPLES: &str = "\
+Examples:
+  bearward check -c bearward.toml
+  bearward check -c bearward.toml --format json
+
+The exit status is 0 if the configuration can be used, and 2 if not. Warnings do
+not change it.";
+
 /// Check the configuration: list every problem with file, line, column and a hint.
 #[derive(Debug, clap::Args)]
-#[command(about = "Check the configuration and list every problem")]
+#[command(
+    about = "Check the configuration and list every problem",
+    after_help = EXAMPLES
+)]
 pub(crate) struct Arguments {
     /// The configuration; else $BEARWARD_CONFIG, ./bearward.toml, /etc/bearward/bearward.toml
     #[arg(short, long, value_name = "FILE")]

@@ -16,10 +16,17 @@ use crate::help;
 /// The time for the response. The sidecar itself ends a reload that takes longer.
 const RELOAD_TIMEOUT: Duration = Duration::from_secs(40);
 
+const EXAMPLES: &str = "\
+Examples:
+  bearward reload                     the sidecar on this machine
+  bearward reload -c bearward.toml    address and key from its configuration
+  bearward reload --admin unix:/run/bearward/admin.sock";
+
 /// Ask a running sidecar to reload its configuration
 ///
 /// The exit status is 0 when the new configuration is in force, and 1 when the sidecar refuses it or cannot be asked.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
     #[command(flatten)]
     sidecar: sidecar_address::Arguments,
@@ -43,7 +50,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
                 }
             }
         }
-        Ok(Err(error)) => fail(error),
+        Ok(Err(error)) => sidecar_address::fail_to_ask(&error),
         Err(error) => fail(error),
     }
 }
@@ -66,9 +73,8 @@ async fn reload(client: &AdminClient) -> Result<Outcome, AdminError> {
             is_applied: status == StatusCode::OK,
             problems: text(problems),
         }),
-        (StatusCode::OK | StatusCode::UNPROCESSABLE_ENTITY, None) => Err(AdminError::NotASidecar),
-        (StatusCode::UNAUTHORIZED, _) => Err(AdminError::KeyRequired),
-        (status, _) => Err(AdminError::refused(status, report.as_ref())),
+        (StatusCode::OK | StatusCode::UNPROCESSABLE_ENTITY, None) => Err(client.not_a_sidecar()),
+        (status, _) => Err(client.refused(status, report.as_ref())),
     }
 }
 

@@ -36,6 +36,18 @@ pub enum StoreLocation {
     Memory,
 }
 
+impl StoreLocation {
+    /// Returns the file with the record of `provider`; `None` in memory.
+    pub fn record_path(&self, provider: &str) -> Option<PathBuf> {
+        match self {
+            Self::File(path) | Self::SealedFile { path, .. } => {
+                Some(path.join(file::record_name(provider)))
+            }
+            Self::Memory => None,
+        }
+    }
+}
+
 /// Opens the store at `location`, and creates a missing folder. Blocks.
 ///
 /// # Errors

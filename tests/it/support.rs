@@ -31,6 +31,7 @@ pub mod server;
 pub mod setup;
 pub mod sidecar;
 pub mod socket_unit;
+pub mod terminal;
 pub mod text_codec;
 pub mod token_endpoint;
 pub mod upstream;

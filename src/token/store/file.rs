@@ -132,6 +132,11 @@ impl Store for FileStore {
     }
 }
 
+/// The name of the file with the record of `provider`.
+pub(super) fn record_name(provider: &str) -> String {
+    format!("{provider}.json")
+}
+
 /// The file names of one provider.
 struct FileNames {
     record: String,
@@ -152,7 +157,7 @@ impl FileNames {
             return Err(StoreError::Name);
         }
         Ok(Self {
-            record: format!("{provider}.json"),
+            record: record_name(provider),
             next: format!("{provider}.json.new"),
             newer: format!("{provider}.json.newer"),
             lock: format!("{provider}.lock"),
