@@ -222,6 +222,8 @@ impl LoginOutcome {
         };
         Page {
             title: format!("{} · bearward", self.title),
+            head: html! {},
+            style: None,
             body,
             script: None,
         }
