@@ -58,7 +58,7 @@ struct Histories {
     samples: usize,
 }
 
-/// What is known of a route that had traffic.
+/// The history of a route that had traffic.
 #[derive(Debug)]
 struct History {
     latest: RouteTotals,
@@ -94,7 +94,7 @@ impl Traffic {
         }
     }
 
-    /// What is known of the route `name`.
+    /// The traffic of the route `name`.
     pub(super) fn of(&self, name: &str) -> RouteTraffic {
         let histories = self.lock();
         let history = histories.routes.get(name);

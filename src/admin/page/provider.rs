@@ -45,7 +45,7 @@ pub(super) fn card(name: &str, provider: &ProviderStatus, now: SystemTime) -> Ma
     }
 }
 
-/// How long the token is good for, in a sentence.
+/// The time that the token is good for, in a sentence.
 fn lead(provider: &ProviderStatus, now: SystemTime) -> Markup {
     html! {
         @match (provider.state, provider.expires_at) {
@@ -120,7 +120,7 @@ fn last_error(provider: &ProviderStatus, now: SystemTime) -> Markup {
     }
 }
 
-/// How long the login lasts; `None` where no login is needed.
+/// The time that the login lasts; `None` where no login is needed.
 fn login_runway(provider: &ProviderStatus, now: SystemTime) -> Option<Markup> {
     if !provider.needs_login {
         return None;

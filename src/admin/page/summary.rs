@@ -7,7 +7,7 @@ use crate::admin::status::{ProviderStatus, Status};
 /// The time before the end of a login from which a new one is due.
 const LOGIN_DUE: Duration = Duration::from_secs(3 * 24 * 3600);
 
-/// How good a state is, the best first.
+/// The quality of a state, the best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Tone {
     Good,

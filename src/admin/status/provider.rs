@@ -43,7 +43,7 @@ pub(in crate::admin) struct ProviderStatus {
     pub(in crate::admin) can_log_in: bool,
     pub(in crate::admin) token_requests: u64,
     pub(in crate::admin) last_error: Option<ErrorStatus>,
-    /// What an operator has to do, with commands in backticks.
+    /// The next step of an operator, with commands in backticks.
     pub(in crate::admin) hint: Option<String>,
     pub(in crate::admin) client_id: String,
     pub(in crate::admin) scope: Option<String>,

@@ -1,4 +1,4 @@
-//! What an access token says of itself, if it is a JWT (RFC 9068). Nothing verifies it, and it decides nothing.
+//! The claims of an access token, if it is a JWT (RFC 9068). Nothing verifies it, and it decides nothing.
 
 use std::time::{Duration, SystemTime};
 
