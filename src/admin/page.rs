@@ -157,6 +157,7 @@ mod tests {
             kind: name.into(),
             message: name.into(),
             description: Some(name.into()),
+            help: name.into(),
             at: Some(NOW),
         });
         provider.token = Some(TokenClaims {
@@ -246,9 +247,10 @@ mod tests {
             "{page}"
         );
         assert!(page.contains(">12 days<"), "{page}");
-        // Two days before its end it is due.
-        status.providers[0].1.login_expires_at = Some(NOW + Duration::from_secs(2 * 86_400));
-        assert!(render_page(&status).contains(">Connect<"));
+        // Shortly before its end it is due.
+        status.providers[0].1.login_is_due = true;
+        let page = render_page(&status);
+        assert!(page.contains(">Connect<") && page.contains(">12 days<"));
     }
 
     #[test]

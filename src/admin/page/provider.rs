@@ -5,12 +5,11 @@ use std::time::SystemTime;
 use maud::{Markup, html};
 
 use super::{
-    summary::{Tone, is_login_due, of_provider},
+    summary::{Tone, of_provider},
     words::{ago, code_in, left, relative},
 };
 use crate::{
     admin::status::{ErrorStatus, ProviderStatus, TokenClaims},
-    help,
     login::{login_path, path_segment},
 };
 
@@ -40,7 +39,7 @@ pub(super) fn card(name: &str, provider: &ProviderStatus, now: SystemTime) -> Ma
             }
             @if let Some(claims) = &provider.token { (token_claims(claims, now)) }
             (settings(provider))
-            (actions(name, provider, now))
+            (actions(name, provider))
         }
     }
 }
@@ -56,7 +55,7 @@ fn lead(provider: &ProviderStatus, now: SystemTime) -> Markup {
             ("refused", _) => "No token: the authorization server refuses this client.",
             _ => "No usable token.",
         }
-        @if provider.state == "ready" && provider.login_is_due { " Then requests fail until a person logs in." }
+        @if provider.state == "ready" && provider.login_is_due { " Then requests fail, unless a person has logged in." }
     }
 }
 
@@ -95,13 +94,13 @@ fn last_error(provider: &ProviderStatus, now: SystemTime) -> Markup {
         kind,
         message,
         description,
+        help,
         at,
     } = error;
     let tone = match of_provider(provider).tone {
         Tone::Bad => "bad",
         _ => "due",
     };
-    let place = help::place(kind);
     html! {
         div class={ "box " (tone) } {
             p {
@@ -114,7 +113,7 @@ fn last_error(provider: &ProviderStatus, now: SystemTime) -> Markup {
             @if let Some(hint) = &provider.hint { p { "To do: " (code_in(hint)) "." } }
             p class="quiet" {
                 @if let Some(at) = at { (ago(*at, now)) }
-                @if !message.contains(&place) { " · explained in " code { (place) } }
+                @if !message.contains(help.as_str()) { " · explained in " code { (help) } }
             }
         }
     }
@@ -127,11 +126,11 @@ fn login_runway(provider: &ProviderStatus, now: SystemTime) -> Option<Markup> {
     }
     Some(html! {
         @match provider.login_expires_at {
-            _ if provider.login_is_due => "log in now",
             Some(end) if provider.is_login_extended => {
                 "each refresh extends it; without one it ends " (relative(end, now))
             },
             Some(end) => { "log in again within " (left(end, now)) },
+            None if provider.login_is_due => "log in now",
             None if provider.has_refresh_token => "lasts; its end is not known",
             None => "unknown",
         }
@@ -177,9 +176,9 @@ fn text_row(name: &str, value: Option<&str>) -> Markup {
     }
 }
 
-fn actions(name: &str, provider: &ProviderStatus, now: SystemTime) -> Markup {
+fn actions(name: &str, provider: &ProviderStatus) -> Markup {
     let refresh_path = format!("/api/providers/{}/refresh", path_segment(name));
-    let is_due = provider.has_browser_login && is_login_due(provider, now);
+    let is_due = provider.has_browser_login && provider.login_is_due;
     // Where the token is lacking, a login is worth a try.
     let is_needed = is_due || (provider.can_log_in && provider.state != "ready");
     html! {

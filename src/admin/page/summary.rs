@@ -1,11 +1,6 @@
 //! The state of a provider, and of them all, in one word and one tone.
 
-use std::time::{Duration, SystemTime};
-
 use crate::admin::status::{ProviderStatus, Status};
-
-/// The time before the end of a login from which a new one is due.
-const LOGIN_DUE: Duration = Duration::from_secs(3 * 24 * 3600);
 
 /// The quality of a state, the best first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,16 +82,6 @@ pub(super) fn of_provider(provider: &ProviderStatus) -> Summary {
         tone,
         text: text.into(),
     }
-}
-
-/// Whether a person should log in now: it is required, or the login ends soon.
-pub(super) fn is_login_due(provider: &ProviderStatus, now: SystemTime) -> bool {
-    let ends_soon = || {
-        provider
-            .login_expires_at
-            .is_some_and(|end| end <= now + LOGIN_DUE)
-    };
-    provider.login_is_due || (!provider.is_login_extended && ends_soon())
 }
 
 fn capitalized(text: &str) -> String {

@@ -15,7 +15,7 @@ use crate::{
     server::address::ListenAddress,
     token::{
         credential::Credential,
-        status::{CredentialState, CredentialStatus, LastError},
+        status::{CredentialState, CredentialStatus, LastError, LoginCondition},
     },
 };
 
@@ -37,7 +37,7 @@ pub(in crate::admin) struct ProviderStatus {
     pub(in crate::admin) has_refresh_token: bool,
     #[serde(serialize_with = "stamp")]
     pub(in crate::admin) login_expires_at: Option<SystemTime>,
-    /// Whether a person has to log in, even while the current token is still good.
+    /// Whether a person has to log in, even while the current token is still good, or soon.
     pub(in crate::admin) login_is_due: bool,
     /// Whether `/login/NAME` starts a login that returns to this listener.
     pub(in crate::admin) can_log_in: bool,
@@ -70,6 +70,8 @@ pub(in crate::admin) struct ErrorStatus {
     pub(in crate::admin) message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(in crate::admin) description: Option<String>,
+    /// Where the documentation explains it.
+    pub(in crate::admin) help: String,
     #[serde(serialize_with = "stamp")]
     pub(in crate::admin) at: Option<SystemTime>,
 }
@@ -81,7 +83,9 @@ impl ProviderStatus {
         let token = credential.current();
         let token = token.and_then(|token| TokenClaims::read(&token.secret, &provider.secrets()));
         let status = credential.status();
-        let hint = hint(provider, &status);
+        let ends_soon = credential.login_condition() == Some(LoginCondition::Due);
+        let login_is_due = status.login_required || ends_soon;
+        let hint = hint(provider, &status, login_is_due);
         let CredentialStatus {
             state,
             grant_type,
@@ -92,9 +96,9 @@ impl ProviderStatus {
             can_refresh,
             has_refresh_token,
             login_expires_at,
-            login_required,
             token_requests,
             last_error,
+            ..
         } = status;
         let has_browser_login = supports_browser_login(provider);
         let redirect_uri = match has_browser_login {
@@ -112,7 +116,7 @@ impl ProviderStatus {
             can_refresh,
             has_refresh_token,
             login_expires_at,
-            login_is_due: login_required,
+            login_is_due,
             can_log_in: can_log_in_at(provider, admin),
             token_requests,
             last_error: last_error.map(ErrorStatus::of),
@@ -129,9 +133,9 @@ impl ProviderStatus {
     }
 }
 
-fn hint(provider: &Provider, status: &CredentialStatus) -> Option<String> {
+fn hint(provider: &Provider, status: &CredentialStatus, login_is_due: bool) -> Option<String> {
     match status.state {
-        _ if status.login_required => Some(login_hint(provider, None)),
+        _ if login_is_due => Some(login_hint(provider, None)),
         CredentialState::Pending => None,
         _ if status.last_error.is_none() => None,
         _ => Some(format!("run `bearward doctor {}`", provider.name)),
@@ -155,6 +159,7 @@ impl ErrorStatus {
             kind: error.kind.to_string(),
             message: error.message.to_string(),
             description: error.description.map(|text| text.to_string()),
+            help: error.help,
             at: Some(error.at),
         }
     }
