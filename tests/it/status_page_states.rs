@@ -2,7 +2,13 @@
 //!
 //! With `BEARWARD_SCREENSHOTS` set to a folder, the pictures of the documentation are written there.
 
-use std::{env, fs, path::Path, sync::Arc, thread, time::Duration};
+use std::{
+    env, fs,
+    path::Path,
+    sync::Arc,
+    thread,
+    time::{Duration, SystemTime},
+};
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::json;
@@ -30,10 +36,12 @@ struct World {
 }
 
 fn jwt() -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let expiry = now.unwrap() + Duration::from_secs(3600);
     let [header, claims] = [
         json!({ "alg": "RS256", "typ": "at+jwt" }),
         json!({ "iss": "https://login.example.com", "sub": "fleet-service", "aud": ["https://api.example.com"],
-            "scope": "devices.read devices.write", "exp": 4_102_444_800_u64 }),
+            "scope": "devices.read devices.write", "exp": expiry.as_secs() }),
     ]
     .map(|part| BASE64_URL_SAFE_NO_PAD.encode(part.to_string()));
     format!("{header}.{claims}.c2lnbmF0dXJl")
@@ -73,7 +81,7 @@ fn world() -> World {
             |request, _| match request.body.starts_with(b"grant_type=auth") {
                 true => json_response(
                     "200 OK",
-                    r#"{"access_token":"t","token_type":"Bearer","expires_in":3600,"refresh_token":"r"}"#,
+                    r#"{"access_token":"access-token-0001","token_type":"Bearer","expires_in":3600,"refresh_token":"refresh-token-0001"}"#,
                 ),
                 false => error_response("400 Bad Request", "invalid_grant"),
             },

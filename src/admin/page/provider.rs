@@ -27,7 +27,7 @@ pub(super) fn card(name: &str, provider: &ProviderStatus, now: SystemTime) -> Ma
             (last_error(provider, now))
             dl {
                 @if let Some(refresh_at) = provider.refresh_at && refresh_at > now {
-                    dt { "Next refresh" } dd { (relative(refresh_at, now)) }
+                    dt { @if provider.state == "ready" { "Next refresh" } @else { "Next attempt" } } dd { (relative(refresh_at, now)) }
                 }
                 @if let Some(renewed_at) = provider.renewed_at {
                     dt { "Renewed" } dd { (ago(renewed_at, now)) }

@@ -17,6 +17,9 @@ pub enum Scheme {
 /// The widths at which the page is looked at, in pixels.
 pub const WIDTHS: [u32; 2] = [360, 1440];
 
+/// The height of a picture, in pixels: a page is very long on a telephone.
+const MAX_HEIGHT: u32 = 2300;
+
 /// The status page of an admin listener, in a browser.
 pub struct StatusPage {
     pub browser: Browser,
@@ -50,13 +53,14 @@ impl StatusPage {
         self.browser.wait_until(&format!("innerWidth === {width}"));
     }
 
-    /// The whole page as a PNG.
+    /// The page as a PNG, from its top.
     #[track_caller]
     pub fn picture(&self) -> Vec<u8> {
         let parameters = json!({ "format": "png", "captureBeyondViewport": true, "optimizeForSpeed": false,
             "clip": { "x": 0, "y": 0, "scale": 1,
                 "width": self.browser.run("return document.documentElement.scrollWidth"),
-                "height": self.browser.run("return document.documentElement.scrollHeight") } });
+                "height": self.browser.run(&format!(
+                    "return Math.min(document.documentElement.scrollHeight, {MAX_HEIGHT})")) } });
         let picture = self.browser.devtools("Page.captureScreenshot", &parameters);
         let data = picture["data"].as_str().expect("a picture");
         BASE64_STANDARD.decode(data).expect("Base64")
@@ -109,13 +113,15 @@ impl StatusPage {
             .filter_map(|entry| serde_json::from_str::<Value>(entry).ok())
             .filter(|entry| entry["message"]["method"] == "Network.requestWillBeSent")
             .filter_map(|entry| {
-                let url = &entry["message"]["params"]["request"]["url"];
-                Some(url.as_str()?.to_owned())
+                let parameters = &entry["message"]["params"];
+                // The page that a browser opens with is its own.
+                let is_ours = !parameters["documentURL"].as_str()?.starts_with("chrome://");
+                let url = parameters["request"]["url"].as_str()?;
+                is_ours.then(|| url.to_owned())
             })
             .collect();
         assert!(!urls.is_empty(), "no request was seen");
-        // The page that a browser opens with is its own.
-        let is_elsewhere = |url: &&String| !url.starts_with(&own) && !url.starts_with("chrome://");
+        let is_elsewhere = |url: &&String| !url.starts_with(&own);
         let elsewhere: Vec<_> = urls.iter().filter(is_elsewhere).collect();
         assert!(elsewhere.is_empty(), "{elsewhere:?}");
     }
