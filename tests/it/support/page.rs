@@ -58,7 +58,7 @@ impl StatusPage {
     pub fn picture(&self) -> Vec<u8> {
         let parameters = json!({ "format": "png", "captureBeyondViewport": true, "optimizeForSpeed": false,
             "clip": { "x": 0, "y": 0, "scale": 1,
-                "width": self.browser.run("return document.documentElement.scrollWidth"),
+                "width": self.browser.run("return innerWidth"),
                 "height": self.browser.run(&format!(
                     "return Math.min(document.documentElement.scrollHeight, {MAX_HEIGHT})")) } });
         let picture = self.browser.devtools("Page.captureScreenshot", &parameters);
