@@ -302,6 +302,7 @@ impl Running {
                 .as_ref()
                 .and_then(|admin| admin.key.clone()),
             store: self.store.location.clone(),
+            files: self.config.files.clone(),
         }
     }
 

@@ -241,6 +241,8 @@ impl LoginOutcome {
         };
         Page {
             title: format!("{} · bearward", self.title),
+            head: html! {},
+            style: None,
             body,
             script: None,
         }

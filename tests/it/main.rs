@@ -96,6 +96,7 @@ mod upstream_http2_streaming;
 
 // The process: what it tells, what it keeps to itself, how it is used and how it ends.
 mod admin;
+mod admin_events;
 mod admin_key;
 mod commands;
 mod core_dumps;
@@ -109,4 +110,6 @@ mod secrecy;
 mod secret_files;
 mod shutdown;
 mod socket_activation;
+mod status_page;
+mod status_page_states;
 mod traces;

@@ -9,11 +9,11 @@ use tokio::{
 
 use super::*;
 use crate::{
-    admin::{AdminState, RouteView, View, serve},
+    admin::{AdminServer, AdminState, RouteView, View},
     cli::admin_client::{AdminFault, AdminKey, KeySource},
     clock::SystemClock,
     secret::{LiveSecret, Secret},
-    server::{address::ListenAddress, listener::Bound, listening::Listening},
+    server::{address::ListenAddress, listener::Bound},
     telemetry::metrics::Metrics,
     token::{
         Tokens,
@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// A sidecar's admin listener with one route and no provider.
-fn sidecar(listen: &ListenAddress, key: Option<&str>) -> (ListenAddress, Listening) {
+fn sidecar(listen: &ListenAddress, key: Option<&str>) -> (ListenAddress, AdminServer) {
     let metrics = Metrics::new();
     let clock = Arc::new(SystemClock);
     let route = RouteView {
@@ -41,6 +41,7 @@ fn sidecar(listen: &ListenAddress, key: Option<&str>) -> (ListenAddress, Listeni
         routes: vec![route],
         key: key.map(|key| Arc::new(LiveSecret::fixed(Secret::new(key)))),
         store: StoreLocation::Memory,
+        files: Vec::new(),
     };
     let bound = Bound::bind(listen).unwrap();
     let address = bound.address().clone();
@@ -51,7 +52,7 @@ fn sidecar(listen: &ListenAddress, key: Option<&str>) -> (ListenAddress, Listeni
         view,
         tokio_util::task::TaskTracker::new(),
     ));
-    (address, serve(bound, state).unwrap())
+    (address, AdminServer::start(bound, state).unwrap())
 }
 
 async fn ask(admin: &str, key: Option<&str>, json: bool) -> Result<String, AdminError> {
