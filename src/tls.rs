@@ -2,6 +2,7 @@
 
 mod certificate_fault;
 mod client_certificate;
+mod handshake_fault;
 
 use std::{
     io,
@@ -14,8 +15,9 @@ use rustls_pki_types::{CertificateDer, pem::PemObject};
 
 use self::client_certificate::ClientCertificateResolver;
 pub use self::{
-    certificate_fault::CertificateFault,
+    certificate_fault::{CertificateDates, CertificateFault},
     client_certificate::{ClientCertificate, ClientCertificateError},
+    handshake_fault::{HandshakeFault, find_tls_error},
 };
 use crate::regular_file;
 
@@ -140,7 +142,7 @@ fn system_roots() -> &'static RootCertStore {
     ROOTS.get_or_init(|| {
         let found = rustls_native_certs::load_native_certs();
         for error in &found.errors {
-            tracing::warn!(%error, "a system trust root cannot be read; connections do not trust it");
+            tracing::warn!(%error, "tls.root_unreadable: connections do not trust this system root");
         }
         let mut roots = RootCertStore::empty();
         let (added, ignored) = roots.add_parsable_certificates(found.certs);

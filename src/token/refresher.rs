@@ -30,7 +30,9 @@ use super::{
 };
 use crate::{
     clock::{BootInstant, Clock},
+    help,
     oauth::provider::Provider,
+    telemetry::tracing::{milliseconds, seconds},
 };
 
 /// The shortest time between two tokens, for tokens that live shorter than a request takes.
@@ -234,7 +236,7 @@ impl Refresher {
             token = %token.secret.fingerprint(),
             lifetime_s = seconds_until(token.expires_at, now),
             refresh_in_s = seconds_until(token.refresh_at, now),
-            ms = now.since(began_at).as_millis(),
+            ms = milliseconds(now.since(began_at)),
             failures,
             "token.issued"
         );
@@ -277,12 +279,14 @@ impl Refresher {
             LoginReason::Refused(error) => {
                 let description = error.description_text();
                 let kind = error.kind();
-                tracing::error!(%provider, kind, description, %error, "login.required");
+                let (error_text, help) = (error.for_operators(), help::place(kind));
+                tracing::error!(%provider, kind, description, error = %error_text, help, "login.required");
                 Some(AttemptFailure::of_request(error, at))
             }
             LoginReason::OtherClient => {
                 let failure = AttemptFailure::other_client(provider, at);
-                tracing::error!(%provider, kind = failure.kind(), "login.required");
+                let (kind, help) = (failure.kind(), help::place(failure.kind()));
+                tracing::error!(%provider, kind, help, "login.required");
                 Some(failure)
             }
         };
@@ -317,14 +321,15 @@ impl Refresher {
             .record_failure(setback, now, usable_until, random());
 
         let (provider, kind, usable) = (&self.provider, failure.kind(), usable_until.is_some());
-        let ms = now.since(began_at).as_millis();
-        let next_s = retry.at.since(now).as_secs_f64();
+        let ms = milliseconds(now.since(began_at));
+        let next_s = seconds(retry.at.since(now));
         // A failure that goes on is a warning once.
         if self.reported == Some((kind, usable)) {
             tracing::info!(%provider, kind, usable, ms, next_s, %error, "token.failed");
         } else {
             let description = error.description();
-            tracing::warn!(%provider, kind, usable, ms, next_s, description, %error, "token.failed");
+            let help = help::place(kind);
+            tracing::warn!(%provider, kind, usable, ms, next_s, description, %error, help, "token.failed");
         }
         self.reported = Some((kind, usable));
         self.owner.fail(failure, retry);

@@ -6,7 +6,6 @@ use std::{
     process::Output,
 };
 
-use serde::Deserialize;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -26,11 +25,7 @@ pub fn text(path: &str) -> String {
 /// The documents of a YAML file.
 #[track_caller]
 pub fn documents(yaml: &str) -> Vec<Value> {
-    serde_norway::Deserializer::from_str(yaml)
-        .map(|document| {
-            Value::deserialize(document).unwrap_or_else(|error| panic!("{error}: {yaml}"))
-        })
-        .collect()
+    serde_saphyr::from_multiple(yaml).unwrap_or_else(|error| panic!("{error}: {yaml}"))
 }
 
 /// A configuration where its secrets and its store are.

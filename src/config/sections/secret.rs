@@ -62,6 +62,7 @@ fn read_variable(
         ));
     }
 
+    context.secret_variables.insert(variable.to_owned());
     let text = (context.environment)(variable).map(Zeroizing::new);
     let shown = if is_safe_secret_source(variable) {
         variable
@@ -82,7 +83,7 @@ fn read_variable(
                     format!("set `{variable}` without a line break or blank around the secret"),
                 ));
             }
-            return Ok(LiveSecret::fixed(Secret::new(secret)));
+            return Ok(LiveSecret::of_variable(variable, Secret::new(secret)));
         }
     };
     Err(source.error(
