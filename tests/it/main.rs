@@ -13,6 +13,7 @@
 )]
 
 // The tools: the binary as a process, scripted servers, clients that show every byte.
+mod deploy_tools;
 mod doctor_tools;
 mod http2_tools;
 mod login_tools;
@@ -74,6 +75,8 @@ mod unix_listener;
 mod api_base;
 mod api_fields;
 mod connections;
+mod deploy_compose;
+mod deploy_kubernetes;
 mod deploy_metrics;
 mod deploy_units;
 mod descriptors;
