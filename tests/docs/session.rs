@@ -79,7 +79,11 @@ fn filled(script: &str, staging: &Staging) -> Result<String, String> {
     let assigned = Regex::new(r"([A-Z][A-Z0-9_]*)=('?)[^\s']*…'?").expect("a valid expression");
     let mut unknown = Vec::new();
     let script = assigned.replace_all(script, |found: &Captures<'_>| {
-        let value = fixture.environment.get(&found[1]).cloned();
+        let value = fixture
+            .environment
+            .get(&found[1])
+            .or(fixture.exports.get(&found[1]))
+            .cloned();
         let value = value.unwrap_or_else(|| {
             unknown.push(found[1].to_owned());
             String::new()

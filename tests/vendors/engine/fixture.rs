@@ -19,6 +19,9 @@ pub(crate) struct Fixture {
     /// Variables for `{ env = … }` in the configuration.
     #[serde(default)]
     pub(crate) environment: BTreeMap<String, String>,
+    /// Values of the commands on the vendor's page that are no secrets.
+    #[serde(default)]
+    pub(crate) exports: BTreeMap<String, String>,
     /// Files for `{ file = … }`, by path and content. `{rsa_pem}`, `{ec_pem}`, `{certificate_pem}` and `{rsa_pem_json}`, the
     /// inside of a JSON string, stand for test keys.
     #[serde(default)]
