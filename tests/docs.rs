@@ -22,6 +22,7 @@ mod docs {
     pub(crate) mod configurations;
     pub(crate) mod links;
     pub(crate) mod page;
+    pub(crate) mod reference;
     pub(crate) mod session;
     pub(crate) mod world;
 }
@@ -46,7 +47,7 @@ mod engine {
 
 use std::{path::Path, process::ExitCode, thread};
 
-use docs::{configurations, links, page::Page, session};
+use docs::{configurations, links, page::Page, reference, session};
 use libtest_mimic::{Arguments, Trial};
 
 fn main() -> ExitCode {
@@ -88,6 +89,9 @@ fn trials() -> Vec<Trial> {
         "every page is linked from the README",
         move || Ok(links::check_reachable(&all, root())?),
     ));
+    trials.push(Trial::test("every configuration key is documented", || {
+        Ok(reference::check(root())?)
+    }));
     trials.push(Trial::test("every block says what it is", move || {
         Ok(configurations::check_languages(&pages)?)
     }));
