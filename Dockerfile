@@ -19,21 +19,21 @@ RUN mkdir src tests/testkit/src \
  && touch tests/testkit/src/lib.rs \
  && echo '//! Stands in for the sources.' > src/lib.rs \
  && echo 'fn main() {}' > src/main.rs \
- && cargo build --release --locked --lib --bins \
+ && cargo build --profile dist --locked --lib --bins \
  && rm -r src
 
 COPY config config
 COPY src src
 # The stand-ins above are newer than the sources' own times.
 RUN touch src/lib.rs src/main.rs \
- && cargo build --release --locked --bins \
+ && cargo build --profile dist --locked --bins \
  && mkdir -m 0700 /state
 
 # glibc, libgcc and the CA certificates; no shell, and a user that is not root (65532).
 FROM ${RUN_IMAGE}
 # The tag says so, a digest may not.
 USER 65532:65532
-COPY --from=build /build/target/release/bearward /bearward
+COPY --from=build /build/target/dist/bearward /bearward
 COPY --from=build --chown=65532:65532 --chmod=0700 /state /var/lib/bearward
 ENV STATE_DIRECTORY=/var/lib/bearward
 # The ports of the example configuration: a route, and the admin listener.

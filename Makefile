@@ -5,10 +5,15 @@ IMAGE ?= bearward
 PEERS := tests/peers
 
 .DEFAULT_GOAL := build
-.PHONY: build test faults unit fmt fmt-check lint deny peers tools bench fuzz soak demo image clean
+.PHONY: build dist test faults unit fmt fmt-check lint deny peers tools bench fuzz soak demo image clean
 
+# Builds fast, to try things.
 build:
 	$(CARGO) build --release --locked
+
+# The binary to ship: target/dist/bearward.
+dist:
+	$(CARGO) build --profile dist --locked
 
 test: fmt-check lint deny tools peers
 	$(CARGO) test --workspace --locked --no-fail-fast
@@ -47,7 +52,7 @@ $(PEERS)/node_modules/.package-lock.json: $(PEERS)/package.json $(PEERS)/package
 tools:
 	@sh $(PEERS)/tools.sh
 
-# Compares the release build with the installed ones of nginx, HAProxy and Envoy, with TLS and HTTP/2 too.
+# Compares the `dist` build with the installed ones of nginx, HAProxy and Envoy, with TLS and HTTP/2 too.
 # `make bench BENCH="--kinds plain,h2c"` measures only these kinds; docs/PERFORMANCE.md has the rest.
 bench:
 	python3 benches/compare/compare.py $(BENCH)

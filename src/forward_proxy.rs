@@ -1,6 +1,6 @@
 //! An HTTP proxy that outgoing connections go through.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use url::Url;
 
@@ -13,6 +13,35 @@ pub struct ForwardProxy {
     pub url: Url,
     /// User name and password for HTTP Basic (RFC 7617).
     pub credentials: Option<ProxyCredentials>,
+}
+
+impl ForwardProxy {
+    /// Returns host and port.
+    pub fn address(&self) -> String {
+        let host = self.url.host_str().unwrap_or_default();
+        let port = self.url.port_or_known_default().unwrap_or(80);
+        format!("{host}:{port}")
+    }
+}
+
+/// An environment variable that names a proxy. It is never used: the configuration names one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProxyVariable(&'static str);
+
+impl ProxyVariable {
+    const ALL: [&'static str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+
+    /// Returns the first variable for HTTPS that is set and not empty.
+    pub fn find(environment: &dyn Fn(&str) -> Option<String>) -> Option<Self> {
+        let is_set = |name: &&str| environment(name).is_some_and(|value| !value.is_empty());
+        Self::ALL.into_iter().find(is_set).map(Self)
+    }
+}
+
+impl fmt::Display for ProxyVariable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
 }
 
 /// The credentials for a proxy.

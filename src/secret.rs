@@ -68,6 +68,8 @@ impl fmt::Debug for Secret {
 ///
 /// Kubernetes swaps a symbolic link to replace a secret, so the content is compared, not the inode.
 pub struct LiveSecret {
+    /// The environment variable that it was read from.
+    variable: Option<String>,
     path: Option<PathBuf>,
     /// The JSON Pointer (RFC 6901) to the secret in the file, for a JSON key file.
     pointer: Option<String>,
@@ -79,10 +81,19 @@ impl LiveSecret {
     /// Creates a secret that never changes: one given inline or by the environment.
     pub fn fixed(secret: Secret) -> Self {
         Self {
+            variable: None,
             path: None,
             pointer: None,
             value: watch::Sender::new(Arc::new(secret)),
             reading: Mutex::default(),
+        }
+    }
+
+    /// Creates a secret that the environment variable `name` held at the start.
+    pub fn of_variable(name: &str, secret: Secret) -> Self {
+        Self {
+            variable: Some(name.to_owned()),
+            ..Self::fixed(secret)
         }
     }
 
@@ -105,6 +116,7 @@ impl LiveSecret {
     fn read(path: PathBuf, pointer: Option<String>) -> io::Result<Self> {
         let value = read_file(&path, pointer.as_deref())?;
         Ok(Self {
+            variable: None,
             path: Some(path),
             pointer,
             value: watch::Sender::new(Arc::new(value)),
@@ -125,6 +137,15 @@ impl LiveSecret {
     /// Returns the path of the file, for a secret that comes from one.
     pub fn path(&self) -> Option<&Path> {
         self.path.as_deref()
+    }
+
+    /// Returns where the secret comes from, for messages: `$NAME` or the path of its file.
+    pub fn origin(&self) -> Option<String> {
+        match (&self.variable, &self.path) {
+            (Some(name), _) => Some(format!("${name}")),
+            (None, Some(path)) => Some(path.display().to_string()),
+            (None, None) => None,
+        }
     }
 
     /// Reads the file again as [`LiveSecret::reload`], on a thread that may block, and waits for it up to `bound`.

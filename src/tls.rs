@@ -2,6 +2,7 @@
 
 mod certificate_fault;
 mod client_certificate;
+mod handshake_fault;
 
 use std::{
     io,
@@ -14,8 +15,9 @@ use rustls_pki_types::{CertificateDer, pem::PemObject};
 
 use self::client_certificate::ClientCertificateResolver;
 pub use self::{
-    certificate_fault::CertificateFault,
+    certificate_fault::{CertificateDates, CertificateFault},
     client_certificate::{ClientCertificate, ClientCertificateError},
+    handshake_fault::{HandshakeFault, find_tls_error},
 };
 use crate::regular_file;
 

@@ -63,7 +63,7 @@ def main():
 def arguments():
     names = lambda text: text.split(",")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bearward", help="the binary; default: a new release build")
+    parser.add_argument("--bearward", help="the binary; default: a new build with the profile dist")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=int, default=1, help="of one measure")
     parser.add_argument("--only", type=names, help="names of proxies, separated by commas")
@@ -73,9 +73,9 @@ def arguments():
 
 
 def build():
-    subprocess.run([os.environ.get("CARGO", "cargo"), "build", "--release", "--locked"], cwd=ROOT, check=True)
+    subprocess.run([os.environ.get("CARGO", "cargo"), "build", "--profile", "dist", "--locked"], cwd=ROOT, check=True)
     target = os.environ.get("CARGO_TARGET_DIR", os.path.join(ROOT, "target"))
-    return os.path.join(ROOT, target, "release", "bearward")
+    return os.path.join(ROOT, target, "dist", "bearward")
 
 
 def compare(kind, names, chosen, begin, cpus, perf):

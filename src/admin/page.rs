@@ -139,7 +139,7 @@ fn provider_row(name: &str, provider: &ProviderStatus, now: SystemTime) -> Marku
 fn last_error(error: Option<&ErrorStatus>, now: SystemTime) -> Markup {
     html! {
         @match error {
-            Some(ErrorStatus { kind, message, at, description }) => {
+            Some(ErrorStatus { kind, message, at, description, .. }) => {
                 strong { (kind) } " " (message) " "
                 @if let Some(description) = description { q { (description) } " " }
                 small { (instant(*at, now)) }
@@ -206,6 +206,7 @@ mod tests {
             kind: name.into(),
             message: name.into(),
             description: Some(name.into()),
+            help: name.into(),
             at: Some(SystemTime::UNIX_EPOCH),
         };
         Status {

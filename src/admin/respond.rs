@@ -136,9 +136,8 @@ pub(super) fn refusal(refusal: Refusal) -> Response {
 /// Responds to a failed refresh that an operator asked for: always 502, with the type of the failure.
 pub(super) fn refresh_failed(provider: &str, failure: &TokenError, login_hint: &str) -> Response {
     let failed = match failure {
-        TokenError::Refused { error } => {
-            let detail = "The authorization server refuses this client.";
-            Problem::new(ProblemKind::TokenRefused, detail).with_error_code(Some(error))
+        TokenError::Refused { error, detail } => {
+            Problem::new(ProblemKind::TokenRefused, &**detail).with_error_code(Some(error))
         }
         TokenError::Unavailable { detail, .. } => {
             Problem::new(ProblemKind::TokenUnavailable, &**detail)

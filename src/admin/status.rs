@@ -54,6 +54,7 @@ pub(super) struct ErrorStatus {
     pub(super) message: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) description: Option<String>,
+    pub(super) help: String,
     #[serde(serialize_with = "stamp")]
     pub(super) at: Option<SystemTime>,
 }
@@ -155,6 +156,7 @@ impl ErrorStatus {
             kind: error.kind.to_string(),
             message: error.message.to_string(),
             description: error.description.map(|text| text.to_string()),
+            help: error.help,
             at: Some(error.at),
         }
     }
@@ -223,6 +225,7 @@ mod tests {
             kind: "k".into(),
             message: "m".into(),
             description: Some("d".into()),
+            help: "h".into(),
             at: Some(SystemTime::UNIX_EPOCH),
         };
         let route = RouteStatus {
@@ -250,7 +253,7 @@ mod tests {
                 r#""refresh_at":null,"has_refresh_token":false,"login_expires_at":"1970-01-01T00:00:00Z","token_requests":3,"last_error":null,"can_log_in":false},"#,
                 r#""a":{"grant_type":"client_credentials","state":"ready","expires_at":"1970-01-01T00:00:00Z","#,
                 r#""refresh_at":null,"has_refresh_token":false,"login_expires_at":"1970-01-01T00:00:00Z","token_requests":3,"#,
-                r#""last_error":{"kind":"k","message":"m","description":"d","at":"1970-01-01T00:00:00Z"},"can_log_in":false}},"#,
+                r#""last_error":{"kind":"k","message":"m","description":"d","help":"h","at":"1970-01-01T00:00:00Z"},"can_log_in":false}},"#,
                 r#""routes":{"r":{"listen":"l","upstream":"u","provider":"z"}}}"#
             )
         );

@@ -77,8 +77,9 @@ fn report(outcome: &Outcome, name: &str) -> ExitCode {
         Outcome::NoLogin => return print("there was no login\n", ExitCode::SUCCESS),
         Outcome::NotRevoked(error) => {
             let failure = format!(
-                "{name}: the login is forgotten here, but not revoked: {error}; \
-                 end it at the authorization server, where it is still good"
+                "{name}: the login is forgotten here, but not revoked: {}; \
+                 end it at the authorization server, where it is still good",
+                error.for_operators()
             );
             return fail_with_description(failure, error.description_text());
         }

@@ -86,8 +86,9 @@ async fn obtain(provider: &Arc<Provider>, store: Arc<dyn Store>) -> Obtained {
 
 fn explain(error: &TokenError, provider: &Provider) -> String {
     match error {
-        TokenError::Refused { error } => format!("the authorization server says {error:?}"),
-        TokenError::Unavailable { detail, .. } => detail.to_string(),
+        TokenError::Refused { detail, .. } | TokenError::Unavailable { detail, .. } => {
+            detail.to_string()
+        }
         TokenError::LoginRequired => format!("there is no login: {}", login_hint(provider, None)),
     }
 }

@@ -40,7 +40,7 @@ pub enum ExchangeError {
     #[error(transparent)]
     Store(StoreError),
     /// The authorization server gave no token.
-    #[error(transparent)]
+    #[error("{}", .0.for_operators())]
     Request(TokenRequestError),
     /// The login is in use, but in memory only.
     #[error("the login is in use, but cannot be stored: {0}")]

@@ -48,7 +48,7 @@ impl LoginOutcome {
                     false => StatusCode::BAD_GATEWAY,
                 },
                 NOT_LOGGED_IN,
-                format!("{error}. Nothing was changed."),
+                format!("{}. Nothing was changed.", error.for_operators()),
             ),
             Err(error @ ExchangeError::NotStored(_)) => (
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -165,7 +165,10 @@ impl LoginOutcome {
         Self {
             status: StatusCode::INTERNAL_SERVER_ERROR,
             title: NOT_LOGGED_IN,
-            detail: format!("Provider {provider:?}: {error}. Nothing was changed."),
+            detail: format!(
+                "Provider {provider:?}: {}. Nothing was changed.",
+                error.for_operators()
+            ),
             description: error.description().cloned(),
         }
     }

@@ -128,7 +128,7 @@ impl Attempt {
     /// The provider has no authorization endpoint, or a variable has no value.
     pub fn url(&self, provider: &Provider) -> Result<Url, TokenRequestError> {
         let url = self.request_url(provider);
-        url.map_err(|error| error.for_endpoint(EndpointKey::Authorization, None))
+        url.map_err(|error| error.for_endpoint(EndpointKey::Authorization, None, provider))
     }
 
     fn request_url(&self, provider: &Provider) -> Result<Url, TokenRequestError> {

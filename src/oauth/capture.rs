@@ -60,7 +60,11 @@ pub async fn complete(
             }
             CaptureSource::Callback(_) if issued.context.captured.contains_key(&capture.name) => {}
             CaptureSource::Callback(_) => {
-                return Err(not_captured(&capture.name, "the login has no callback"));
+                return Err(not_captured(
+                    endpoint.provider(),
+                    &capture.name,
+                    "the login has no callback",
+                ));
             }
         }
     }
@@ -91,10 +95,12 @@ async fn fetch(
             &secrets,
             endpoint.wall_time(),
         )?;
-        read(body, pointer).map_err(|reason| not_captured(name, reason))
+        read(body, pointer).map_err(|reason| not_captured(endpoint.provider(), name, reason))
     };
     let value = value.await;
-    value.map_err(|error| error.for_endpoint(EndpointKey::Capture, url.ok().as_ref()))
+    value.map_err(|error| {
+        error.for_endpoint(EndpointKey::Capture, url.ok().as_ref(), endpoint.provider())
+    })
 }
 
 /// Reads the member at `pointer` of a JSON document: a text, a number or a truth value.
@@ -142,16 +148,16 @@ fn check_addresses(provider: &Provider, context: &ApiContext) -> Result<(), Toke
             let completed = variables
                 .complete(endpoint)
                 .map_err(TokenRequestError::from);
-            completed.map_err(|error| error.for_endpoint(key, None))?;
+            completed.map_err(|error| error.for_endpoint(key, None, provider))?;
         }
     }
     Ok(())
 }
 
-fn not_captured(name: &str, reason: &'static str) -> TokenRequestError {
+fn not_captured(provider: &Provider, name: &str, reason: &'static str) -> TokenRequestError {
     let name = name.to_owned();
     let fault = Fault::NotCaptured { name, reason };
-    TokenRequestError::new(fault).for_endpoint(EndpointKey::Capture, None)
+    TokenRequestError::new(fault).for_endpoint(EndpointKey::Capture, None, provider)
 }
 
 #[cfg(test)]

@@ -64,7 +64,7 @@ pub enum PollError {
     #[error("the code has expired before it was confirmed: run the command again")]
     Expired,
     /// The request failed.
-    #[error(transparent)]
+    #[error("{}", .0.for_operators())]
     Request(TokenRequestError),
 }
 
@@ -107,7 +107,13 @@ pub async fn authorize(endpoint: &TokenEndpoint) -> Result<DeviceAuthorization, 
         read(&members).map_err(|why| TokenRequestError::new(Fault::NotADeviceCode(why)))
     };
     let started = started.await;
-    started.map_err(|error| error.for_endpoint(EndpointKey::DeviceAuthorization, url.ok().as_ref()))
+    started.map_err(|error| {
+        error.for_endpoint(
+            EndpointKey::DeviceAuthorization,
+            url.ok().as_ref(),
+            &provider,
+        )
+    })
 }
 
 /// Reads a device authorization response (RFC 8628 §3.2).

@@ -92,7 +92,10 @@ impl TokenEndpoint {
             Ok(url) => self.request_token(&provider, url, grant, &variables).await,
             Err(error) => Err(error),
         };
-        issued.map_err(|error| error.for_endpoint(key, url.ok().as_ref()))
+        issued.map_err(|error| {
+            let error = error.under_grant(grant.name());
+            error.for_endpoint(key, url.ok().as_ref(), &provider)
+        })
     }
 
     async fn request_token(

@@ -28,7 +28,7 @@ pub use self::{
     authorization::Authorization,
     capture::{Capture, CaptureSource},
     client_auth::{BasicEncoding, ClientAuth},
-    endpoint_url::{EndpointUrl, EndpointUrlError, HostList, is_protected},
+    endpoint_url::{EndpointUrl, EndpointUrlError, HostList, is_loopback, is_protected},
     grant_type::GrantType,
     parameter::ParameterValue,
     refresh::RefreshPolicy,

@@ -17,7 +17,7 @@ use self::{members::parse, problem::ErrorLayout};
 use super::{
     api_context::ApiContext,
     client_auth,
-    error::{ErrorDescription, Fault, TokenRequestError},
+    error::{ErrorDescription, Fault, ResponseFacts, TokenRequestError},
     grant::Grant,
     provider::{ApiBase, Lifetime, Provider, TokenResponse, TokenTypes},
 };
@@ -91,7 +91,16 @@ pub fn read_token(
     requested_at: RequestTime,
 ) -> Result<Issued, TokenRequestError> {
     let retry_after = retry_after(headers, requested_at.wall);
-    let failed = |fault| TokenRequestError::new(fault).with_retry_after(retry_after);
+    let secrets = || {
+        let mut secrets = client_auth::secrets(provider);
+        secrets.extend(grant.secrets());
+        secrets
+    };
+    let failed = |fault| {
+        TokenRequestError::new(fault)
+            .with_retry_after(retry_after)
+            .with_response(ResponseFacts::new(status, headers, body, &secrets()))
+    };
     let layout = ErrorLayout {
         response: &provider.token_response,
         is_refresh: matches!(grant, Grant::RefreshToken { .. }),
@@ -109,8 +118,7 @@ pub fn read_token(
         }
     };
     check_status(status, response.as_ref(), layout).map_err(|fault| {
-        let mut secrets = client_auth::secrets(provider);
-        secrets.extend(grant.secrets());
+        let secrets = secrets();
         let described = response.as_ref();
         let description =
             described.and_then(|response| describe(response, &provider.token_response, &secrets));
@@ -138,9 +146,11 @@ pub fn read_members(
     now: SystemTime,
 ) -> Result<Value, TokenRequestError> {
     let response = parse(headers, body);
-    check_plain_status(status, headers, response.as_ref(), secrets, now)?;
+    check_plain_status(status, headers, body, response.as_ref(), secrets, now)?;
     response.ok_or_else(|| {
-        TokenRequestError::new(NOT_PARSED).with_retry_after(retry_after(headers, now))
+        TokenRequestError::new(NOT_PARSED)
+            .with_retry_after(retry_after(headers, now))
+            .with_response(ResponseFacts::new(status, headers, body, secrets))
     })
 }
 
@@ -155,7 +165,8 @@ pub fn check_success(
     secrets: &[Zeroizing<String>],
     now: SystemTime,
 ) -> Result<(), TokenRequestError> {
-    check_plain_status(status, headers, parse(headers, body).as_ref(), secrets, now)
+    let response = parse(headers, body);
+    check_plain_status(status, headers, body, response.as_ref(), secrets, now)
 }
 
 const NOT_PARSED: Fault = Fault::NotAToken("it is neither a JSON object nor a form");
@@ -164,6 +175,7 @@ const NOT_PARSED: Fault = Fault::NotAToken("it is neither a JSON object nor a fo
 fn check_plain_status(
     status: StatusCode,
     headers: &HeaderMap,
+    body: &[u8],
     response: Option<&Value>,
     secrets: &[Zeroizing<String>],
     now: SystemTime,
@@ -177,6 +189,7 @@ fn check_plain_status(
             response.and_then(|response| describe(response, layout.response, secrets));
         TokenRequestError::new(problem::without_secrets(fault, secrets))
             .with_retry_after(retry_after(headers, now))
+            .with_response(ResponseFacts::new(status, headers, body, secrets))
             .with_description(description)
     })
 }

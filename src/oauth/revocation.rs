@@ -61,7 +61,7 @@ pub async fn revoke(
     };
     let sent = send(endpoint, provider, login, address, kind, token).await;
     sent.map(|()| Some(kind))
-        .map_err(|error| error.for_endpoint(EndpointKey::Revocation, address.as_fixed()))
+        .map_err(|error| error.for_endpoint(EndpointKey::Revocation, address.as_fixed(), provider))
 }
 
 /// Returns the provider, with the revocation endpoint of its discovery document if none is configured.

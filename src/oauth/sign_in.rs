@@ -29,6 +29,7 @@ pub async fn sign_in(endpoint: &TokenEndpoint) -> Result<Issued, TokenRequestErr
         error.for_endpoint(
             EndpointKey::SignIn,
             settings.and_then(|settings| settings.endpoint.as_fixed()),
+            endpoint.provider(),
         )
     })?;
     authorization::exchange(endpoint, &attempt, &authorized).await
@@ -112,19 +113,17 @@ fn read_code(
 
 /// Distinguishes a refusal from other errors, since repeating a refused password may lock the account.
 fn classify(status: StatusCode, error: TokenRequestError) -> TokenRequestError {
-    let code = match error.fault() {
-        Fault::Refused(refusal) => ErrorCode::parse(refusal.as_str()),
-        Fault::Rejected { code, .. } if status != StatusCode::REQUEST_TIMEOUT => code.clone(),
-        Fault::NotAToken(_) => {
-            return TokenRequestError::new(Fault::NotACode(
-                "it is neither a JSON object nor a form",
-            ));
+    let fault = match error.fault() {
+        Fault::Refused(refusal) => Fault::SignInRefused {
+            code: ErrorCode::parse(refusal.as_str()),
+        },
+        Fault::Rejected { code, .. } if status != StatusCode::REQUEST_TIMEOUT => {
+            Fault::SignInRefused { code: code.clone() }
         }
+        Fault::NotAToken(_) => Fault::NotACode("it is neither a JSON object nor a form"),
         _ => return error,
     };
-    TokenRequestError::new(Fault::SignInRefused { code })
-        .with_retry_after(error.retry_after())
-        .with_description(error.description().cloned())
+    error.with_fault(fault)
 }
 
 #[cfg(test)]

@@ -111,14 +111,11 @@ impl ProxyRefusal {
     /// Makes the refusal of a request whose token is missing. `login_hint` says how to log in.
     pub fn no_token(reason: &TokenError, provider: &str, login_hint: &str) -> Self {
         match reason {
-            TokenError::Refused { error } => Self {
+            TokenError::Refused { error, detail } => Self {
                 code: Some(error.clone()),
                 ..Self::new(
                     ProblemKind::TokenRefused,
-                    format!(
-                        "the authorization server refuses the client of provider {provider:?} with {error:?}; \
-                         see its client_id, client_secret and scope"
-                    ),
+                    format!("no access token of provider {provider:?}: {detail}"),
                 )
             },
             TokenError::Unavailable {

@@ -135,6 +135,8 @@ mod tests {
                 client_certificate: None,
                 proxy: None,
                 http2: Http2::Never,
+                route: "r".into(),
+                unused_proxy: None,
             },
             provider: None,
             allow: None,

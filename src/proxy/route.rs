@@ -1,6 +1,6 @@
 //! A route of the configuration: a listener, the requests that it serves, and their upstream.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use http::HeaderName;
 
@@ -8,7 +8,7 @@ use url::{Host, Url};
 
 use super::allow::AllowRule;
 use crate::{
-    forward_proxy::ForwardProxy,
+    forward_proxy::{ForwardProxy, ProxyVariable},
     oauth::provider::{ApiBase, ApiFields},
     secret::LiveSecret,
     server::address::ListenAddress,
@@ -149,6 +149,10 @@ pub struct Upstream {
     pub proxy: Option<ForwardProxy>,
     /// The HTTP versions for its connections.
     pub http2: Http2,
+    /// The name of its route, for messages.
+    pub route: Arc<str>,
+    /// A variable of the environment that names a proxy, where `proxy` is absent.
+    pub unused_proxy: Option<ProxyVariable>,
 }
 
 /// The address of the protected API, as far as it is configured.
@@ -186,6 +190,22 @@ pub struct BaseUrl {
 }
 
 impl BaseUrl {
+    /// Returns host and port, as a request to a proxy and messages name them.
+    pub fn address(&self) -> String {
+        match self.host.contains(':') {
+            true => format!("[{}]:{}", self.host, self.port),
+            false => format!("{}:{}", self.host, self.port),
+        }
+    }
+
+    /// Returns whether the host is this machine.
+    pub fn is_local(&self) -> bool {
+        let is_loopback = |address: IpAddr| address.to_canonical().is_loopback();
+        self.host
+            .parse()
+            .map_or_else(|_| self.host == "localhost", is_loopback)
+    }
+
     /// Splits a URL into its parts. One without a host, or of another scheme than `http` and `https`, has none.
     pub fn from_url(url: &Url) -> Option<Self> {
         if !matches!(url.scheme(), "http" | "https") {

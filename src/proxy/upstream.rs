@@ -4,6 +4,7 @@ mod connect;
 mod connection;
 mod dial;
 mod driver;
+mod failure;
 mod io;
 mod pool;
 mod route_upstream;

@@ -11,6 +11,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::Serialize;
 
 pub use self::kind::{ProblemKind, RetryAdvice, Side};
+use crate::help;
 
 /// The media type of problem details.
 pub const CONTENT_TYPE: &str = "application/problem+json";
@@ -141,6 +142,7 @@ impl<'a> Problem<'a> {
             route: self.route,
             provider: self.provider,
             error: self.error_code,
+            help: help::place(self.kind.word()),
         };
         let json = serde_json::to_vec(&members);
         // Strings and a number always serialize.
@@ -211,6 +213,7 @@ struct Members<'a> {
     provider: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
+    help: String,
 }
 
 fn insert(headers: &mut HeaderMap, name: HeaderName, value: String) {

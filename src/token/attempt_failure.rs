@@ -3,10 +3,22 @@
 use std::{sync::Arc, time::SystemTime};
 
 use super::{status::LastError, store::StoreError};
-use crate::oauth::error::{ErrorDescription, TokenRefusal, TokenRequestError};
+use crate::{
+    help,
+    oauth::error::{ErrorDescription, TokenRefusal, TokenRequestError},
+};
 
 /// The kind of every store failure.
 const STORE: &str = "store";
+/// The kind of a login that ends with its access token.
+const NO_REFRESH_TOKEN: &str = "no_refresh_token";
+/// The kind of a login that belongs to another client.
+const OTHER_CLIENT: &str = "other_client";
+
+/// The kinds of failures beside those of [`FaultKind`].
+///
+/// [`FaultKind`]: crate::oauth::error::FaultKind
+pub(super) const OTHER_KINDS: [&str; 3] = [STORE, NO_REFRESH_TOKEN, OTHER_CLIENT];
 
 /// Why an attempt failed.
 #[derive(Clone, Debug)]
@@ -15,6 +27,8 @@ pub(super) struct AttemptFailure {
     needs_operator: bool,
     kind: &'static str,
     message: Arc<str>,
+    /// The message without what clients must not see.
+    public_message: Arc<str>,
     description: Option<ErrorDescription>,
     at: SystemTime,
 }
@@ -26,7 +40,8 @@ impl AttemptFailure {
             refusal: error.refusal(),
             needs_operator: error.refusal().is_some() || error.needs_change(),
             kind: error.kind(),
-            message: error.to_string().into(),
+            message: error.for_operators().to_string().into(),
+            public_message: error.to_string().into(),
             description: error.description().cloned(),
             at,
         }
@@ -39,6 +54,7 @@ impl AttemptFailure {
             needs_operator: false,
             kind: STORE,
             message: error.to_string().into(),
+            public_message: "the store of refresh tokens cannot be used".into(),
             description: None,
             at,
         }
@@ -53,7 +69,8 @@ impl AttemptFailure {
         Self {
             refusal: None,
             needs_operator: false,
-            kind: "no_refresh_token",
+            kind: NO_REFRESH_TOKEN,
+            public_message: message.as_str().into(),
             message: message.into(),
             description: None,
             at,
@@ -69,7 +86,8 @@ impl AttemptFailure {
         Self {
             refusal: None,
             needs_operator: false,
-            kind: "other_client",
+            kind: OTHER_CLIENT,
+            public_message: message.as_str().into(),
             message: message.into(),
             description: None,
             at,
@@ -98,11 +116,7 @@ impl AttemptFailure {
 
     /// Returns the message for clients, which holds no path of this machine.
     pub(super) fn public_message(&self) -> Arc<str> {
-        if self.is_of_store() {
-            "the store of refresh tokens cannot be used".into()
-        } else {
-            self.message.clone()
-        }
+        self.public_message.clone()
     }
 
     /// Returns the failure as the status shows it to operators.
@@ -114,6 +128,7 @@ impl AttemptFailure {
                 .description
                 .as_ref()
                 .map(|description| description.as_str().into()),
+            help: help::place(self.kind),
             at: self.at,
         }
     }

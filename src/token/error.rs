@@ -6,10 +6,12 @@ use std::{sync::Arc, time::Duration};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
     /// The authorization server refuses this client (502 `token-refused`).
-    #[error("the authorization server refuses this client: {error}")]
+    #[error("{detail}")]
     Refused {
         /// The error code of RFC 6749 section 5.2.
         error: Arc<str>,
+        /// The reason, without a byte of what the authorization server sent except its `error` code.
+        detail: Arc<str>,
     },
     /// The token endpoint is down, or responds with something else (503 `token-unavailable`).
     #[error("{detail}")]

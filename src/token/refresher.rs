@@ -30,6 +30,7 @@ use super::{
 };
 use crate::{
     clock::{BootInstant, Clock},
+    help,
     oauth::provider::Provider,
 };
 
@@ -277,12 +278,14 @@ impl Refresher {
             LoginReason::Refused(error) => {
                 let description = error.description_text();
                 let kind = error.kind();
-                tracing::error!(%provider, kind, description, %error, "login.required");
+                let (error_text, help) = (error.for_operators(), help::place(kind));
+                tracing::error!(%provider, kind, description, error = %error_text, help, "login.required");
                 Some(AttemptFailure::of_request(error, at))
             }
             LoginReason::OtherClient => {
                 let failure = AttemptFailure::other_client(provider, at);
-                tracing::error!(%provider, kind = failure.kind(), "login.required");
+                let (kind, help) = (failure.kind(), help::place(failure.kind()));
+                tracing::error!(%provider, kind, help, "login.required");
                 Some(failure)
             }
         };
@@ -324,7 +327,8 @@ impl Refresher {
             tracing::info!(%provider, kind, usable, ms, next_s, %error, "token.failed");
         } else {
             let description = error.description();
-            tracing::warn!(%provider, kind, usable, ms, next_s, description, %error, "token.failed");
+            let help = help::place(kind);
+            tracing::warn!(%provider, kind, usable, ms, next_s, description, %error, help, "token.failed");
         }
         self.reported = Some((kind, usable));
         self.owner.fail(failure, retry);

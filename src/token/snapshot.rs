@@ -339,6 +339,7 @@ impl Snapshot {
             (_, Some(failure)) => match failure.refusal() {
                 Some(refusal) => TokenError::Refused {
                     error: refusal.as_str().into(),
+                    detail: failure.public_message(),
                 },
                 None => TokenError::unavailable(retry_after, failure.public_message()),
             },

@@ -2,6 +2,9 @@
 
 use std::{sync::Arc, time::SystemTime};
 
+use super::attempt_failure::OTHER_KINDS;
+use crate::oauth::error::FaultKind;
+
 /// A credential as the admin endpoints show it.
 #[derive(Clone, Debug)]
 pub struct CredentialStatus {
@@ -62,6 +65,15 @@ pub struct LastError {
     pub message: Arc<str>,
     /// The authorization server's description of the error, for operators. It holds no secret of ours.
     pub description: Option<Arc<str>>,
+    /// Where the documentation explains it.
+    pub help: String,
     /// When it happened, as time of day.
     pub at: SystemTime,
+}
+
+impl LastError {
+    /// Lists every word that may be a kind.
+    pub fn kinds() -> impl Iterator<Item = &'static str> {
+        FaultKind::all().map(FaultKind::as_str).chain(OTHER_KINDS)
+    }
 }

@@ -107,14 +107,12 @@ fn a_proxy_that_opens_no_tunnel_is_an_unreachable_upstream() {
     }
     let tokens = TokenEndpoint::issuing("t");
     let setup = Setup::new(&tokens, "http://127.0.0.1:9");
-    let sidecar = sidecar(setup, ports::unused());
+    let unused = ports::unused();
+    let sidecar = sidecar(setup, unused);
     let problem = assert_problem(&sidecar.get("/"), 502, "upstream-unreachable");
-    assert!(
-        problem["detail"]
-            .as_str()
-            .unwrap()
-            .contains("the proxy refuses connections")
-    );
+    let detail = problem["detail"].as_str().unwrap();
+    let expected = format!("the proxy {unused} refuses connections");
+    assert!(detail.contains(&expected), "{detail}");
 }
 
 #[test]

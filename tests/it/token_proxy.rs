@@ -87,7 +87,7 @@ fn assert_names(text: &str, address: &str) {
     for part in [
         address,
         "407",
-        "`username` and `password` of `token_request.proxy`",
+        "`[providers.api.token_request.proxy] username` and `password`",
     ] {
         assert!(text.contains(part), "no {part}: {text}");
     }

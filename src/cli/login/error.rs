@@ -86,7 +86,7 @@ pub(super) enum LoginError {
     Exchange(ExchangeError),
     #[error(transparent)]
     Device(DeviceLoginError),
-    #[error(transparent)]
+    #[error("{}", .0.for_operators())]
     Request(TokenRequestError),
     #[error(transparent)]
     Store(StoreError),

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     config::{diagnostics::Diagnostic, quote::quote, section::Section, spanned::Spanned},
-    forward_proxy::{ForwardProxy, ProxyCredentials},
+    forward_proxy::{ForwardProxy, ProxyCredentials, ProxyVariable},
     tls::ClientCertificate,
 };
 
@@ -55,6 +55,17 @@ pub(super) fn proxy(section: &Section<'_>, context: &mut BuildContext<'_>) -> Op
     };
     let url = context.ok_or_push(parse_address("url", &found))?;
     Some(ForwardProxy { url, credentials })
+}
+
+/// Returns the variable of the environment that names a proxy, where the configuration names none.
+pub(super) fn unused_proxy(
+    configured: Option<&ForwardProxy>,
+    context: &BuildContext<'_>,
+) -> Option<ProxyVariable> {
+    match configured {
+        Some(_) => None,
+        None => ProxyVariable::find(context.environment),
+    }
 }
 
 /// Checks that the name ends where HTTP Basic says that it ends (RFC 7617 §2).

@@ -82,7 +82,7 @@ fn read_variable(
                     format!("set `{variable}` without a line break or blank around the secret"),
                 ));
             }
-            return Ok(LiveSecret::fixed(Secret::new(secret)));
+            return Ok(LiveSecret::of_variable(variable, Secret::new(secret)));
         }
     };
     Err(source.error(

@@ -139,7 +139,7 @@ fn without_an_authorization_endpoint_there_is_no_url() {
     let error = attempt().url(&provider).unwrap_err();
     let text = error.to_string();
     assert!(
-        text.starts_with("`authorization_endpoint` cannot be called"),
+        text.starts_with("`[providers.fake] authorization_endpoint` cannot be called"),
         "{text}"
     );
 }

@@ -86,8 +86,14 @@ async fn a_missing_value_is_an_error_that_names_the_capture() {
         server.reply(Reply::response(200, "", body));
         let error = completed(provider.clone(), Captured::new()).await;
         let text = error.unwrap_err().to_string();
-        assert!(text.starts_with("`capture` (http://127.0.0.1:"), "{text}");
-        assert!(text.contains("`capture.tenant_id`"), "{text}");
+        assert!(
+            text.starts_with("`[providers.fake] capture` (http://127.0.0.1:"),
+            "{text}"
+        );
+        assert!(
+            text.contains("`[providers.fake.capture] tenant_id`"),
+            "{text}"
+        );
         assert!(!text.contains(CANARY), "{text}");
     }
     server.reply(Reply::response(403, "", ""));
@@ -107,7 +113,10 @@ async fn a_value_never_leads_to_a_host_that_is_not_allowed() {
     for evil in ["evil.example/", "evil.example#", "x@evil.example?"] {
         let error = completed(provider.clone(), captured(evil)).await;
         let text = error.unwrap_err().to_string();
-        assert!(text.starts_with("`api_base` cannot be called"), "{text}");
+        assert!(
+            text.starts_with("`[providers.fake] api_base` cannot be called"),
+            "{text}"
+        );
     }
     assert_eq!(server.count(), 0);
 }

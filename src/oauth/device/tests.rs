@@ -55,10 +55,10 @@ async fn a_response_without_usable_codes_is_an_error() {
         let (_server, endpoint) = server(body).await;
         let text = authorize(&endpoint).await.unwrap_err().to_string();
         assert!(
-            text.starts_with("`device_authorization_endpoint` (http://127.0.0.1:"),
+            text.starts_with("`[providers.fake] device_authorization_endpoint` (http://127.0.0.1:"),
             "{text}"
         );
-        assert!(text.contains("without usable codes"), "{text}");
+        assert!(text.contains("without a usable device code"), "{text}");
     }
 }
 

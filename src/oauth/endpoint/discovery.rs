@@ -8,7 +8,7 @@ use url::Url;
 
 use super::{EndpointResponse, TokenEndpoint};
 use crate::oauth::{
-    error::{EndpointKey, Fault, TokenRequestError},
+    error::{EndpointKey, Fault, ResponseFacts, TokenRequestError},
     provider::{EndpointUrl, Provider, is_protected},
     request,
 };
@@ -62,7 +62,8 @@ async fn discover(endpoint: &TokenEndpoint, issuer: &str) -> Result<Provider, To
     let url = Url::parse(issuer).ok();
     let found = fetch(endpoint, url.as_ref()).await;
     let completed = found.and_then(|document| complete(&endpoint.provider, issuer, &document));
-    completed.map_err(|error| error.for_endpoint(EndpointKey::Issuer, url.as_ref()))
+    completed
+        .map_err(|error| error.for_endpoint(EndpointKey::Issuer, url.as_ref(), &endpoint.provider))
 }
 
 /// Fetches the document: that of RFC 8414, or that of OpenID if there is no such document.
@@ -81,7 +82,7 @@ async fn fetch(endpoint: &TokenEndpoint, issuer: Option<&Url>) -> Result<Value, 
         format!("/.well-known/oauth-authorization-server{path}"),
         format!("{path}/.well-known/openid-configuration"),
     ];
-    let mut status = 404;
+    let mut last = None;
     for location in locations {
         let mut url = issuer.clone();
         url.set_path(&location);
@@ -89,16 +90,25 @@ async fn fetch(endpoint: &TokenEndpoint, issuer: Option<&Url>) -> Result<Value, 
         url.set_fragment(None);
         let response = endpoint.send(request::document_request(url)).await;
         // A document has no side effect: a lost response loses nothing.
-        let response = response.map_err(|error| TokenRequestError::new(error.fault().clone()))?;
+        let response = response.map_err(TokenRequestError::without_effect)?;
         if let Some(document) = read(&response) {
             return Ok(document);
         }
-        status = response.status.as_u16();
+        last = Some(response);
     }
-    Err(TokenRequestError::new(match status {
+    let status = last.as_ref().map_or(404, |last| last.status.as_u16());
+    let error = TokenRequestError::new(match status {
         500.. => Fault::Server(status),
         _ => Fault::Discovery("nothing was found; check `issuer`, or configure the endpoints"),
-    }))
+    });
+    Err(match last {
+        Some(last) => {
+            let secrets = endpoint.provider.secrets();
+            let facts = ResponseFacts::new(last.status, &last.headers, &last.body, &secrets);
+            error.with_response(facts)
+        }
+        None => error,
+    })
 }
 
 /// Reads a response as a document; others, such as a page for every path, are not one.

@@ -16,7 +16,7 @@ use crate::{
         provider::{ClientAuth, HostList, Lifetime, TokenMethod},
     },
     secret::Secret,
-    tls::Trust,
+    tls::{CertificateFault, HandshakeFault, Trust},
 };
 
 async fn ask(provider: Provider) -> Result<Issued, TokenRequestError> {
@@ -140,7 +140,7 @@ async fn network_failures_have_distinct_faults() {
     let https = plain.url().replace("http://", "https://");
     assert_eq!(
         fault_of(fake::provider(&https)).await,
-        Fault::Tls("it does not speak TLS; check the address")
+        Fault::Tls(HandshakeFault::NotTls)
     );
 }
 
@@ -307,9 +307,7 @@ async fn a_private_authority_is_trusted_when_it_is_configured() {
     let stranger = fault_of(fake::provider(&server.url())).await;
     assert_eq!(
         stranger,
-        Fault::Tls(
-            "its certificate is not signed by a trusted authority; add that to `token_request.ca_file`"
-        )
+        Fault::Tls(HandshakeFault::Certificate(CertificateFault::UnknownIssuer))
     );
     assert_eq!(server.count(), 0);
 
@@ -321,7 +319,7 @@ async fn a_private_authority_is_trusted_when_it_is_configured() {
     provider.token_endpoint = Some(by_address.parse().unwrap());
     assert_eq!(
         fault_of(provider).await,
-        Fault::Tls("its certificate is for another name; check the address")
+        Fault::Tls(HandshakeFault::Certificate(CertificateFault::OtherName))
     );
 }
 
@@ -402,7 +400,7 @@ async fn a_refresh_goes_to_an_endpoint_of_its_own_at_a_captured_host() {
     assert!(
         error
             .to_string()
-            .starts_with("`refresh_endpoint` cannot be called"),
+            .starts_with("`[providers.fake] refresh_endpoint` cannot be called"),
         "{error}"
     );
     let missing = endpoint

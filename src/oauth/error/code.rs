@@ -4,10 +4,7 @@ use std::{fmt, sync::Arc};
 
 use zeroize::Zeroizing;
 
-use super::description::forms;
-
-/// The length from which on a secret is looked for within a code. A shorter one is part of many words.
-const MIN_SECRET_BYTES: usize = 4;
+use super::description::{MIN_SECRET_BYTES, forms};
 
 /// The length from which on a code that is part of a secret counts as one.
 const MIN_PART_BYTES: usize = 8;

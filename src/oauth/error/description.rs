@@ -5,6 +5,9 @@ use std::{fmt, sync::Arc};
 use url::form_urlencoded;
 use zeroize::Zeroizing;
 
+/// The length from which on a secret is looked for within another text. A shorter one is part of many words.
+pub(super) const MIN_SECRET_BYTES: usize = 4;
+
 /// The text in place of a secret of ours.
 const REDACTED: &str = "[redacted]";
 
@@ -52,6 +55,11 @@ pub(super) fn forms(secrets: &[Zeroizing<String>]) -> impl Iterator<Item = Zeroi
         let encoded: String = form_urlencoded::byte_serialize(secret.as_bytes()).collect();
         [secret.clone(), Zeroizing::new(encoded)]
     })
+}
+
+/// Returns whether a text holds one of the `secrets`, in whatever form.
+pub(super) fn holds(text: &str, secrets: &[Zeroizing<String>]) -> bool {
+    forms(secrets).any(|form| form.len() >= MIN_SECRET_BYTES && text.contains(form.as_str()))
 }
 
 /// Replaces the secrets, as they are and as a form encodes them.

@@ -1,4 +1,7 @@
-//! The codes of RFC 6749 with which an authorization server refuses a client.
+//! The codes of RFC 6749 with which an authorization server refuses a client, and what to do about each.
+
+use super::explanation::Explanation;
+use crate::oauth::provider::ClientAuth;
 
 /// A refusal by the authorization server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +23,8 @@ pub enum TokenRefusal {
 }
 
 impl TokenRefusal {
-    const ALL: [Self; 7] = [
+    /// Every refusal.
+    pub const ALL: [Self; 7] = [
         Self::InvalidRequest,
         Self::InvalidClient,
         Self::InvalidGrant,
@@ -57,23 +61,112 @@ impl TokenRefusal {
             Self::InvalidClient | Self::InvalidScope | Self::UnauthorizedClient
         )
     }
+}
 
-    /// Returns what the operator can do.
-    pub(super) const fn advice(self) -> &'static str {
-        match self {
-            Self::InvalidRequest => "check `token_request` and `token_endpoint_auth_method`",
-            Self::InvalidClient => {
-                "check `client_id`, `client_secret` and `token_endpoint_auth_method`"
-            }
-            Self::InvalidGrant => "log in again, or configure a new `refresh_token`",
-            Self::UnauthorizedClient => {
-                "allow the client this grant in its registration, or change `grant_type`"
-            }
-            Self::UnsupportedGrantType => "check `grant_type`",
-            Self::InvalidScope => "check `scope`",
-            Self::AccessDenied => "check the permissions of the client in its registration",
+/// Explains a refusal: what is refused, and what to change.
+pub(super) fn explain(refusal: TokenRefusal, context: &Explanation<'_>) -> String {
+    let key = |name: &str| context.key(name);
+    let code = refusal.as_str();
+    let error = format!("with the error \"{code}\"");
+    match refusal {
+        TokenRefusal::InvalidRequest => format!(
+            "refuses the request {error}: check {} and {}",
+            key("token_request"),
+            key("token_endpoint_auth_method")
+        ),
+        TokenRefusal::InvalidClient => {
+            format!("refuses this client {error}: {}", client_advice(context))
         }
+        TokenRefusal::InvalidGrant => explain_grant(context, &error),
+        TokenRefusal::UnauthorizedClient => format!(
+            "refuses this client the grant{} {error}: allow it in the client's registration, or change {}",
+            quoted(context.grant()),
+            key("grant_type")
+        ),
+        TokenRefusal::UnsupportedGrantType => format!(
+            "does not support the grant{} {error}: check {}",
+            quoted(context.grant()),
+            key("grant_type")
+        ),
+        TokenRefusal::InvalidScope => match context.scope() {
+            Some(scope) => format!(
+                "refuses the scope {scope:?} {error}: check {}",
+                key("scope")
+            ),
+            None => format!(
+                "refuses a request without a scope {error}: set {}",
+                key("scope")
+            ),
+        },
+        TokenRefusal::AccessDenied => format!(
+            "denies access {error}: check the permissions of the client in its registration, its audience and {}",
+            key("scope")
+        ),
     }
+}
+
+/// Says how the client authenticated, and which other method many servers demand.
+fn client_advice(context: &Explanation<'_>) -> String {
+    let secret = context.secret_origin();
+    let secret = secret.map_or_else(String::new, |origin| format!(" (from {origin})"));
+    let client_id = context.key("client_id");
+    let method = context.key("token_endpoint_auth_method");
+    let both = format!("check {client_id} and `client_secret`{secret}");
+    match context.client_auth() {
+        Some(ClientAuth::SecretBasic) => format!(
+            "{both}; they were sent by client_secret_basic, many servers demand {method} = \"client_secret_post\""
+        ),
+        Some(ClientAuth::SecretPost) => format!(
+            "{both}; they were sent by client_secret_post, many servers demand {method} = \"client_secret_basic\""
+        ),
+        Some(ClientAuth::None) => format!(
+            "check {client_id}; no secret was sent: a client that has one needs `client_secret` and {method}"
+        ),
+        Some(ClientAuth::SecretJwt) => {
+            format!("{both}, which signs a JWT, and {method} (now client_secret_jwt)")
+        }
+        Some(ClientAuth::PrivateKeyJwt | ClientAuth::JwtHeader) => format!(
+            "check {client_id} and {}: the key has to be registered there, and the claims be the expected ones",
+            context.key("assertion")
+        ),
+        Some(ClientAuth::TlsClientAuth) => format!(
+            "check {client_id} and {}: the certificate has to be registered there",
+            context.key("client_certificate")
+        ),
+        None => format!("{both} and {method}"),
+    }
+}
+
+fn explain_grant(context: &Explanation<'_>, error: &str) -> String {
+    match context.grant() {
+        Some("authorization_code") => format!(
+            "does not accept this code {error}: it is wrong, used already or expired, or {} differs; log in again",
+            context.key("redirect_uri")
+        ),
+        Some("device_code") => {
+            format!("does not accept this device code {error}: log in again")
+        }
+        Some("password") => format!(
+            "does not accept the account {error}: check {} and `password`",
+            context.key("username")
+        ),
+        Some("jwt_bearer") => format!(
+            "does not accept the assertion {error}: check {}, and this machine's clock",
+            context.key("assertion")
+        ),
+        Some("refresh_token") | None => format!(
+            "does not accept the refresh token {error}: log in again, or configure a new {}",
+            context.key("refresh_token")
+        ),
+        Some(grant) => format!(
+            "does not accept the grant {grant:?} {error}: check {}",
+            context.key("token_request")
+        ),
+    }
+}
+
+fn quoted(grant: Option<&str>) -> String {
+    grant.map_or_else(String::new, |grant| format!(" {grant:?}"))
 }
 
 #[cfg(test)]

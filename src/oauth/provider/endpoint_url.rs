@@ -163,7 +163,7 @@ pub fn is_protected(url: &Url, allow_plaintext: bool) -> bool {
 }
 
 /// Returns whether `url` is on this machine, whatever a resolver says.
-fn is_loopback(url: &Url) -> bool {
+pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
         Some(Host::Ipv4(address)) => address.is_loopback(),

@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 use http::HeaderName;
 
 use super::{BasicEncoding, ParameterValue};
-use crate::{forward_proxy::ForwardProxy, tls::Trust};
+use crate::{
+    forward_proxy::{ForwardProxy, ProxyVariable},
+    tls::Trust,
+};
 
 /// The HTTP method of a token request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,6 +63,8 @@ pub struct TokenRequest {
     pub trust: Trust,
     /// An HTTP proxy for token requests. The system's proxy is never used.
     pub proxy: Option<ForwardProxy>,
+    /// A variable of the environment that names a proxy, where `proxy` is absent.
+    pub unused_proxy: Option<ProxyVariable>,
 }
 
 impl Default for TokenRequest {
@@ -79,6 +84,7 @@ impl Default for TokenRequest {
             timeout: Duration::from_secs(10),
             trust: Trust::default(),
             proxy: None,
+            unused_proxy: None,
         }
     }
 }

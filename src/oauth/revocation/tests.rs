@@ -182,7 +182,7 @@ async fn a_failed_request_is_no_revocation() {
     let error = revoked(&server, ClientAuth::SecretBasic).await.unwrap_err();
     let text = error.to_string();
     assert!(
-        text.starts_with("`revocation_endpoint` (http://127.0.0.1:"),
+        text.starts_with("`[providers.fake] revocation_endpoint` (http://127.0.0.1:"),
         "{text}"
     );
     assert!(

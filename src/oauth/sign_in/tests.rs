@@ -197,7 +197,9 @@ async fn a_refusal_differs_from_an_outage() {
         let error = fault(status, "").await;
         assert!(!error.needs_change(), "{status}");
         assert!(
-            error.to_string().starts_with("`sign_in.endpoint` (http://"),
+            error
+                .to_string()
+                .starts_with("`[providers.fake.sign_in] endpoint` (http://"),
             "{error}"
         );
     }
@@ -248,5 +250,10 @@ async fn a_sign_in_captures_members_of_its_response() {
     assert_eq!(issued.context.captured["realm_id"], "r7");
     server.reply(reply(200, BOTH));
     let error = signed_in(provider).await.unwrap_err();
-    assert!(error.to_string().contains("`capture.realm_id`"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("`[providers.fake.capture] realm_id`"),
+        "{error}"
+    );
 }

@@ -1,7 +1,6 @@
 //! Opening a connection to an upstream: TLS, ALPN and the HTTP handshake.
 
 use std::{
-    io,
     rc::Rc,
     sync::{
         Arc, OnceLock,
@@ -23,6 +22,7 @@ use tokio_rustls::TlsConnector;
 use super::{
     connection::{Checkout, Http1Connection, Http2Session},
     dial::dial,
+    failure::FailedUpstream,
     io::{ReceivedFlag, UpstreamIo, UpstreamStream},
     pool::Pool,
 };
@@ -33,7 +33,7 @@ use crate::{
         route::{BaseUrl, Http2, Upstream},
     },
     server::{limits::Limits, serve::LocalExecutor},
-    tls::{self, CertificateFault},
+    tls,
 };
 
 /// Bytes that an upstream may send ahead on an HTTP/2 stream.
@@ -149,13 +149,14 @@ impl ActiveUpstream {
     ) -> Result<Checkout, ProxyRefusal> {
         match timeout(bound, self.open_or_share(pool)).await {
             Ok(opened) => opened,
-            Err(_) => {
-                let refusal = ProxyRefusal::new(
-                    ProblemKind::UpstreamTimeout,
-                    "no connection to the upstream within `timeouts.connect`",
-                );
-                Err(refusal.with_proxy_error("connection_timeout"))
-            }
+            Err(_) => Err(self.failed().timed_out()),
+        }
+    }
+
+    fn failed(&self) -> FailedUpstream<'_> {
+        FailedUpstream {
+            base: &self.base,
+            config: &self.config,
         }
     }
 
@@ -172,7 +173,7 @@ impl ActiveUpstream {
     }
 
     async fn open(self: &Arc<Self>, pool: &Rc<Pool>) -> Result<Checkout, ProxyRefusal> {
-        let stream = dial(&self.base, self.config.proxy.as_ref()).await?;
+        let stream = dial(self.failed()).await?;
         if !self.base.tls {
             let stream = UpstreamStream::Tcp(stream);
             return match self.http2 {
@@ -189,7 +190,11 @@ impl ActiveUpstream {
         let stream = TlsConnector::from(self.tls_config()?)
             .connect(name, stream)
             .await
-            .map_err(|error| handshake_failed(&error))?;
+            .map_err(|error| {
+                // Its text holds names that the server's certificate chooses.
+                tracing::debug!(%error, "the TLS handshake with an upstream failed");
+                self.failed().handshake((&error).into())
+            })?;
         let has_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let stream = UpstreamStream::Tls(Box::new(stream));
         match has_http2 || self.http2 == Http2::PriorKnowledge {
@@ -236,7 +241,10 @@ impl ActiveUpstream {
         if self.limits.head_fields != Limits::default().head_fields {
             builder.max_headers(self.limits.head_fields);
         }
-        let (sender, connection) = builder.handshake(io).await.map_err(|_| not_http())?;
+        let (sender, connection) = builder
+            .handshake(io)
+            .await
+            .map_err(|_| self.failed().not_http())?;
         let connection =
             Http1Connection::new(sender, Box::pin(connection.with_upgrades()), received);
         Ok(Checkout::http1(self.clone(), pool, connection))
@@ -261,12 +269,12 @@ impl ActiveUpstream {
             .keep_alive_timeout(PING_TIMEOUT)
             .handshake(TokioIo::new(io))
             .await
-            .map_err(|_| not_http())?;
+            .map_err(|_| self.failed().not_http())?;
         // Before its settings are known, an upstream refuses streams that are too many for it.
         while connection.current_max_send_streams() == UNKNOWN_STREAMS {
             tokio::select! {
                 biased;
-                _ = &mut connection => return Err(not_http()),
+                _ = &mut connection => return Err(self.failed().not_http()),
                 () = on_read.notified() => {}
             }
         }
@@ -280,57 +288,4 @@ impl ActiveUpstream {
 pub(super) fn next_id() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     NEXT.fetch_add(1, Ordering::Relaxed)
-}
-
-fn not_http() -> ProxyRefusal {
-    ProxyRefusal::new(
-        ProblemKind::UpstreamProtocol,
-        "the upstream ended the connection during the HTTP handshake",
-    )
-}
-
-fn handshake_failed(error: &io::Error) -> ProxyRefusal {
-    let inner = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    // Their text is for operators: it holds names that the server's certificate chooses.
-    tracing::warn!(%error, "the TLS handshake with an upstream failed");
-    let (detail, word) = match inner {
-        Some(rustls::Error::InvalidCertificate(certificate)) => (
-            certificate_detail(certificate.into()),
-            "tls_certificate_error",
-        ),
-        Some(rustls::Error::AlertReceived(_)) => (
-            "the upstream ended the TLS handshake with an alert; see its log",
-            "tls_alert_received",
-        ),
-        Some(_) => (
-            "the TLS handshake with the upstream failed; check that its port speaks TLS",
-            "tls_protocol_error",
-        ),
-        None => (
-            "the upstream ended the connection during the TLS handshake",
-            "tls_protocol_error",
-        ),
-    };
-    ProxyRefusal::new(ProblemKind::UpstreamTls, detail).with_proxy_error(word)
-}
-
-fn certificate_detail(fault: CertificateFault) -> &'static str {
-    match fault {
-        CertificateFault::UnknownIssuer => {
-            "the upstream's certificate is not signed by a trusted authority; see `ca_file`"
-        }
-        CertificateFault::Expired => {
-            "the upstream's certificate has expired; renew it, or check the clock"
-        }
-        CertificateFault::NotYetValid => {
-            "the upstream's certificate is not valid yet; check the clock"
-        }
-        CertificateFault::OtherName => {
-            "the upstream's certificate is for another name; check the address"
-        }
-        CertificateFault::Revoked => "the upstream's certificate is revoked; replace it",
-        CertificateFault::Other => "the upstream's certificate is not acceptable; replace it",
-    }
 }

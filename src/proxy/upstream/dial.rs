@@ -15,42 +15,53 @@ use thiserror::Error;
 use tokio::net::TcpStream;
 use zeroize::Zeroizing;
 
+use super::failure::FailedUpstream;
 use crate::{
     forward_proxy::ForwardProxy,
     oauth::client_auth,
     proxy::{error::ProxyRefusal, route::BaseUrl},
-    server::problem::ProblemKind,
 };
 
-/// Connects to `base`, through `proxy` if there is one.
+/// Connects to an upstream, through its proxy if it has one.
 ///
 /// # Errors
 /// `upstream-unreachable`.
-pub(super) async fn dial(
-    base: &BaseUrl,
-    proxy: Option<&ForwardProxy>,
-) -> Result<TcpStream, ProxyRefusal> {
-    let Some(proxy) = proxy else {
-        return connect("upstream", &base.host, base.port).await;
+pub(super) async fn dial(upstream: FailedUpstream<'_>) -> Result<TcpStream, ProxyRefusal> {
+    let base = upstream.base;
+    let Some(proxy) = &upstream.config.proxy else {
+        let connected = connect(&base.host, base.port).await;
+        return connected.map_err(|error| match error {
+            ConnectError::NotFound => upstream.not_found(),
+            ConnectError::NotConnected(error) => upstream.not_connected(&error),
+        });
     };
     let host = proxy.url.host_str().unwrap_or_default();
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let port = proxy.url.port_or_known_default().unwrap_or(80);
-    let stream = connect("proxy", host, port).await?;
+    let connected = connect(host, port).await;
+    let stream = connected.map_err(|error| match error {
+        ConnectError::NotFound => upstream.proxy_not_found(proxy),
+        ConnectError::NotConnected(error) => upstream.proxy_not_connected(proxy, &error),
+    })?;
     let tunnel = tunnel(stream, proxy, base).await;
-    tunnel.map_err(|error| refused_tunnel(&error, proxy))
+    tunnel.map_err(|error| refused_tunnel(&error, upstream, proxy))
 }
 
-/// Looks the name up and tries its addresses in order. `peer` names the server in errors.
-async fn connect(peer: &str, host: &str, port: u16) -> Result<TcpStream, ProxyRefusal> {
+/// Why there is no TCP connection.
+enum ConnectError {
+    NotFound,
+    NotConnected(io::Error),
+}
+
+/// Looks the name up and tries its addresses in order.
+async fn connect(host: &str, port: u16) -> Result<TcpStream, ConnectError> {
     let addresses: Vec<SocketAddr> = match host.parse::<IpAddr>() {
         Ok(address) => vec![(address, port).into()],
         Err(_) => match tokio::net::lookup_host((host, port)).await {
             Ok(addresses) => addresses.collect(),
             Err(error) => {
                 tracing::debug!(host, %error, "the name look-up failed");
-                let refusal = unreachable(format!("the {peer}'s name cannot be looked up"));
-                return Err(refusal.with_proxy_error("dns_error"));
+                return Err(ConnectError::NotFound);
             }
         },
     };
@@ -65,18 +76,7 @@ async fn connect(peer: &str, host: &str, port: u16) -> Result<TcpStream, ProxyRe
             Err(error) => last = error,
         }
     }
-    Err(not_connected(peer, &last))
-}
-
-fn not_connected(peer: &str, error: &io::Error) -> ProxyRefusal {
-    let (detail, word) = match error.kind() {
-        io::ErrorKind::ConnectionRefused => ("refuses connections", "connection_refused"),
-        io::ErrorKind::NotFound => ("has a name without an address", "dns_error"),
-        _ => ("cannot be reached", "destination_unavailable"),
-    };
-    let detail = format!("the {peer} {detail}");
-    tracing::debug!(%error, "{detail}");
-    unreachable(detail).with_proxy_error(word)
+    Err(ConnectError::NotConnected(last))
 }
 
 /// Why a proxy opens no tunnel.
@@ -129,10 +129,7 @@ async fn tunnel(
 }
 
 fn connect_head(proxy: &ForwardProxy, base: &BaseUrl) -> Result<request::Parts, TunnelError> {
-    let target = match base.host.contains(':') {
-        true => format!("[{}]:{}", base.host, base.port),
-        false => format!("{}:{}", base.host, base.port),
-    };
+    let target = base.address();
     let mut request = Request::connect(&target).header(header::HOST, &target);
     if let Some(credentials) = &proxy.credentials {
         let password = credentials.password.current();
@@ -143,27 +140,20 @@ fn connect_head(proxy: &ForwardProxy, base: &BaseUrl) -> Result<request::Parts, 
     Ok(request.into_parts().0)
 }
 
-fn refused_tunnel(error: &TunnelError, proxy: &ForwardProxy) -> ProxyRefusal {
-    let address = proxy.url.as_str().trim_end_matches('/');
-    let detail = match error {
-        TunnelError::Status(StatusCode::PROXY_AUTHENTICATION_REQUIRED) => {
-            let fault = match proxy.credentials {
-                Some(_) => "does not accept the credentials",
-                None => "asks for credentials",
-            };
-            format!("the proxy {address} {fault} (407); see `proxy` of the route")
-        }
-        TunnelError::Status(_) | TunnelError::Bytes | TunnelError::Address => {
-            format!("the proxy {address} opens no tunnel to the upstream: {error}")
+fn refused_tunnel(
+    error: &TunnelError,
+    upstream: FailedUpstream<'_>,
+    proxy: &ForwardProxy,
+) -> ProxyRefusal {
+    tracing::debug!(%error, "no tunnel through the proxy");
+    match error {
+        TunnelError::Status(status) => upstream.proxy_responded(proxy, *status),
+        TunnelError::Bytes | TunnelError::Address => {
+            let reason = format!("opens no tunnel to {}: {error}", upstream.base.address());
+            upstream.not_a_proxy(proxy, &reason)
         }
         TunnelError::Protocol(_) => {
-            format!("the proxy {address} ended the connection without an HTTP response")
+            upstream.not_a_proxy(proxy, "ended the connection without an HTTP response")
         }
-    };
-    tracing::warn!(%error, "{detail}");
-    unreachable(detail).with_proxy_error("destination_unavailable")
-}
-
-fn unreachable(detail: String) -> ProxyRefusal {
-    ProxyRefusal::new(ProblemKind::UpstreamUnreachable, detail)
+    }
 }

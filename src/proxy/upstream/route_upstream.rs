@@ -160,6 +160,8 @@ mod tests {
             client_certificate: None,
             proxy: None,
             http2: Http2::Auto,
+            route: "devices".into(),
+            unused_proxy: None,
         };
         let own = [
             "127.0.0.1:8080".parse().unwrap(),

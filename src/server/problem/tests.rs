@@ -45,7 +45,8 @@ fn members_without_a_value_are_left_out() {
     assert_eq!(
         json(&no_route()),
         serde_json::json!({
-            "type": "urn:bearward:no-route", "title": "No route", "status": 404, "detail": "no route matches \"/x\""
+            "type": "urn:bearward:no-route", "title": "No route", "status": 404, "detail": "no route matches \"/x\"",
+            "help": "docs/errors.md#no-route"
         })
     );
 }

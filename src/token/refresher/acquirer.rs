@@ -270,7 +270,7 @@ impl Acquirer {
             return Err(AttemptError::Request(error));
         }
         if self.provider.sign_in.is_some() {
-            tracing::warn!(provider = %self.provider.name, %error, "login.refused: signing in again");
+            tracing::warn!(provider = %self.provider.name, error = %error.for_operators(), "login.refused: signing in again");
             return self.sign_in(locked).await;
         }
         Ok(AttemptOutcome::LoginRequired {
@@ -292,7 +292,7 @@ impl Acquirer {
             tracing::error!(%provider, %error, "store.unsaved: a refresh token was refused for good");
         }
         if self.provider.sign_in.is_some() {
-            tracing::warn!(%provider, %error, "login.refused: signing in again");
+            tracing::warn!(%provider, error = %error.for_operators(), "login.refused: signing in again");
             return self.sign_in(locked).await;
         }
         Ok(AttemptOutcome::LoginRequired {

@@ -46,10 +46,10 @@ pub(super) enum LoginReason {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum AttemptError {
     /// The token request failed.
-    #[error("{0}")]
+    #[error("{}", .0.for_operators())]
     Request(TokenRequestError),
     /// The sign-in, or the exchange of its code, failed.
-    #[error("{0}")]
+    #[error("{}", .0.for_operators())]
     SignIn(TokenRequestError),
     /// The store cannot be used.
     #[error("{0}")]

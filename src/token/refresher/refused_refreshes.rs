@@ -110,8 +110,8 @@ mod tests {
             Fault::Refused(TokenRefusal::InvalidRequest),
             Fault::Refused(TokenRefusal::UnauthorizedClient),
         ] {
-            assert_eq!(ended_by(&fault, 100), Some(5), "{fault}");
-            assert_eq!(ended_by(&fault, 30), Some(11), "{fault}");
+            assert_eq!(ended_by(&fault, 100), Some(5), "{fault:?}");
+            assert_eq!(ended_by(&fault, 30), Some(11), "{fault:?}");
         }
     }
 
@@ -126,7 +126,7 @@ mod tests {
             Fault::Connect,
             Fault::Refused(TokenRefusal::InvalidClient),
         ] {
-            assert_eq!(ended_by(&fault, 100), None, "{fault}");
+            assert_eq!(ended_by(&fault, 100), None, "{fault:?}");
         }
     }
 

@@ -75,12 +75,7 @@ async fn refusals_of_the_client_are_spaced() {
     let world = World::settled(Reply::response(401, "", r#"{"error":"invalid_client"}"#)).await;
     for (attempt, wait) in [60, 120, 240, 480, 600, 600].into_iter().enumerate() {
         let told = world.credential().obtain().await.unwrap_err();
-        assert_eq!(
-            told,
-            TokenError::Refused {
-                error: "invalid_client".into()
-            }
-        );
+        assert!(matches!(told, TokenError::Refused { error, .. } if &*error == "invalid_client"));
         assert_eq!(state(&world), CredentialState::Refused);
         world.seconds(wait - 1).await;
         assert_eq!(world.count().await, attempt + 1);

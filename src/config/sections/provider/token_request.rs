@@ -41,6 +41,7 @@ pub(super) fn build(
         })
     };
 
+    let proxy = connection::proxy(&section, context);
     TokenRequest {
         method,
         encoding: context.ok_or_push(encoding).unwrap_or_default(),
@@ -59,7 +60,8 @@ pub(super) fn build(
         omit_on_exchange: names(&section, "omit_on_exchange").unwrap_or(default.omit_on_exchange),
         timeout: section.duration("timeout").unwrap_or(default.timeout),
         trust: context.ok_or_push(trust).unwrap_or_default(),
-        proxy: connection::proxy(&section, context),
+        unused_proxy: connection::unused_proxy(proxy.as_ref(), context),
+        proxy,
     }
 }
 

@@ -39,10 +39,13 @@ pub(super) fn build(
         None => default_base(route, section, defaults, &location),
     };
     let base = context.ok_or_push(base).flatten();
+    let proxy = connection::proxy(section, context);
     let upstream = Upstream {
+        route: route.into(),
+        unused_proxy: connection::unused_proxy(proxy.as_ref(), context),
         trust,
         client_certificate: connection::client_certificate(section, context),
-        proxy: connection::proxy(section, context),
+        proxy,
         http2: section.choice("http2", &HTTP2_MODES).unwrap_or_default(),
         base: match base {
             Some(base) => base,

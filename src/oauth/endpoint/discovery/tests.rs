@@ -151,7 +151,10 @@ async fn a_configured_endpoint_needs_no_document_and_stays() {
 #[tokio::test]
 async fn a_document_of_another_issuer_is_refused() {
     let text = refusal("", document("https://evil.example", "ORIGIN")).await;
-    assert!(text.starts_with("`issuer` (http://127.0.0.1:"), "{text}");
+    assert!(
+        text.starts_with("`[providers.fake] issuer` (http://127.0.0.1:"),
+        "{text}"
+    );
     assert!(text.contains("its `issuer` is another one"), "{text}");
     assert!(!text.contains("evil"), "{text}");
     // One with a slash at its end is another one (RFC 8414 §3.3).
@@ -184,7 +187,7 @@ async fn a_failed_discovery_is_repeated() {
     let error = request(&endpoint).await.unwrap_err();
     assert_eq!(error.fault(), &Fault::Server(503));
     assert!(
-        error.is_transient() && error.to_string().starts_with("`issuer` ("),
+        error.is_transient() && error.to_string().starts_with("`[providers.fake] issuer` ("),
         "{error}"
     );
     server.reply(Reply::by(move |request| {

@@ -100,6 +100,10 @@ async fn a_proxy_gets_its_credentials_with_the_current_password() {
     }
 }
 
+fn address(proxy: &str) -> &str {
+    proxy.trim_start_matches("http://")
+}
+
 #[tokio::test]
 async fn https_goes_through_a_tunnel_with_credentials() {
     let (tls, trust) = private_authority();
@@ -115,7 +119,11 @@ async fn https_goes_through_a_tunnel_with_credentials() {
     through(&mut provider, &proxy, password("wrong"));
     let text = ask(provider).await.unwrap_err().to_string();
     assert!(
-        text.contains(&format!("cannot be reached through the proxy {proxy}, which wants other credentials (status 407): check `username` and `password` of `token_request.proxy`")),
+        text.contains(&format!(
+            "cannot be reached through the proxy {}, which responded with 407 Proxy Authentication Required: check \
+             `[providers.fake.token_request.proxy] username` and `password`",
+            address(&proxy)
+        )),
         "{text}"
     );
     serving.abort();
@@ -131,7 +139,8 @@ async fn a_proxy_that_wants_credentials_is_named_without_a_tunnel_too() {
     let text = error.to_string();
     assert!(
         text.contains(&format!(
-            "the proxy {origin}, which wants other credentials"
+            "the proxy {}, which responded with 407 Proxy Authentication Required",
+            address(&origin)
         )),
         "{text}"
     );
@@ -166,10 +175,16 @@ async fn a_proxy_that_is_down_or_refuses_is_named() {
         let error = ask(provider).await.unwrap_err();
         let text = error.to_string();
         assert!(
-            text.contains(&format!("through the proxy {proxy}, which {expected}")),
+            text.contains(&format!(
+                "through the proxy {}, which {expected}",
+                address(proxy)
+            )),
             "{text}"
         );
-        assert!(text.contains("check `token_request.proxy`"), "{text}");
+        assert!(
+            text.contains("check `[providers.fake.token_request] proxy`"),
+            "{text}"
+        );
         assert!(!error.may_have_been_received() && error.is_transient());
     }
     serving.abort();

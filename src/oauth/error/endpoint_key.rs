@@ -1,8 +1,8 @@
-//! The name of an endpoint in messages: its configuration key and its origin.
+//! The endpoints of an authorization server, by their configuration keys.
 
-use std::{fmt, sync::Arc};
+use http::Method;
 
-use url::Url;
+use crate::oauth::provider::{Provider, RevocationMethod, TokenMethod};
 
 /// An endpoint of an authorization server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,34 +42,20 @@ impl EndpointKey {
             Self::Issuer => "issuer",
         }
     }
-}
 
-/// A key and the origin of the endpoint. User name, path and query are left out: they may be secret.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct EndpointName {
-    key: EndpointKey,
-    origin: Option<Arc<str>>,
-}
-
-impl EndpointName {
-    pub(super) const fn new(key: EndpointKey) -> Self {
-        Self { key, origin: None }
-    }
-
-    pub(super) fn with_address(self, url: Option<&Url>) -> Self {
-        Self {
-            origin: url.map(|url| url.origin().ascii_serialization().into()),
-            ..self
-        }
-    }
-}
-
-impl fmt::Display for EndpointName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}`", self.key.as_str())?;
-        match &self.origin {
-            Some(origin) => write!(f, " ({origin})"),
-            None => Ok(()),
+    /// Returns the method of requests to the endpoint.
+    pub(super) fn method(self, provider: &Provider) -> Method {
+        match self {
+            Self::Token | Self::Refresh => match provider.token_request.method {
+                TokenMethod::Post => Method::POST,
+                TokenMethod::Get => Method::GET,
+            },
+            Self::Revocation => match provider.revocation.method {
+                RevocationMethod::Post => Method::POST,
+                RevocationMethod::Delete => Method::DELETE,
+            },
+            Self::Capture | Self::ApiBase | Self::Issuer | Self::Authorization => Method::GET,
+            Self::DeviceAuthorization | Self::SignIn => Method::POST,
         }
     }
 }
