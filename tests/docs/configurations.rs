@@ -32,8 +32,7 @@ pub(crate) fn check(page: &Page) -> Result<(), String> {
 /// Checks that each block has a known language, and each comment a known form.
 pub(crate) fn check_languages(pages: &[Page]) -> Result<(), String> {
     let mut problems = Vec::new();
-    let is_old = |page: &Page| page.vendor().is_some();
-    for page in pages.iter().filter(|page| !is_old(page)) {
+    for page in pages {
         for block in &page.blocks {
             let at = format!("{}:{}", page.name, block.line);
             if !LANGUAGES.contains(&block.language.as_str()) {
@@ -43,15 +42,9 @@ pub(crate) fn check_languages(pages: &[Page]) -> Result<(), String> {
                 ));
             }
             let comment = block.comment.as_deref().unwrap_or("world:");
-            let is_known = [
-                "not run:",
-                "checked with\n",
-                "checked in ",
-                "world:",
-                "as in ",
-            ]
-            .iter()
-            .any(|start| comment.starts_with(start));
+            let is_known = ["not run:", "checked with\n", "checked in ", "world:"]
+                .iter()
+                .any(|start| comment.starts_with(start));
             if !is_known {
                 problems.push(format!(
                     "{at}: the comment {comment:?} before it means nothing"
