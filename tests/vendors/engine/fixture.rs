@@ -21,6 +21,7 @@ pub(crate) struct Fixture {
     pub(crate) environment: BTreeMap<String, String>,
     /// Values of the commands on the vendor's page that are no secrets.
     #[serde(default)]
+    #[allow(dead_code, reason = "only the tests of the pages run their commands")]
     pub(crate) exports: BTreeMap<String, String>,
     /// Files for `{ file = … }`, by path and content. `{rsa_pem}`, `{ec_pem}`, `{certificate_pem}` and `{rsa_pem_json}`, the
     /// inside of a JSON string, stand for test keys.
