@@ -18,12 +18,18 @@ mod secrets;
 pub mod service_manager;
 pub mod signals;
 mod sockets;
+pub mod traces;
 mod workers;
 
 use std::sync::Arc;
 
 use self::sockets::Sockets;
-pub use self::{failure::Failure, reload::Reload, running::Running, sockets::Addresses};
+pub use self::{
+    failure::Failure,
+    reload::{Reload, log_problems},
+    running::Running,
+    sockets::Addresses,
+};
 use crate::{
     clock::Clock,
     config::Config,

@@ -49,11 +49,12 @@ pub use schema::schema;
 
 use crate::{
     admin::Admin,
+    notify::NotifySettings,
     oauth::provider::Provider,
     proxy::route::Route,
     regular_file,
     server::limits::{Drain, Limits},
-    telemetry::LogSettings,
+    telemetry::{LogSettings, traces::TraceSettings},
     token::store::StoreLocation,
 };
 
@@ -77,6 +78,10 @@ pub struct Config {
     pub drain: Drain,
     /// `[runtime] workers`, with `auto` resolved: at least 1.
     pub workers: usize,
+    /// `[telemetry]`; `None` without a collector.
+    pub traces: Option<TraceSettings>,
+    /// `[notify]`; `None` without a command and a URL.
+    pub notify: Option<Arc<NotifySettings>>,
     /// `[providers.*]` in the order of the file.
     pub providers: Vec<Arc<Provider>>,
     /// `[routes.*]` in the order of the file.
@@ -103,6 +108,10 @@ impl Config {
         if self.workers != running.workers {
             self.workers = running.workers;
             changed.push("runtime");
+        }
+        if self.traces != running.traces {
+            self.traces.clone_from(&running.traces);
+            changed.push("telemetry");
         }
         changed
     }

@@ -8,13 +8,14 @@
 //! | [`regular_file`] | files that are read without waiting for a pipe's writer |
 //! | [`secret`] | secrets: redacted in `Debug`, compared in constant time, reloaded from files |
 //! | [`clock`] | time, which tests control |
-//! | [`telemetry`] | log, access log and metrics |
+//! | [`telemetry`] | log, access log, metrics and traces |
 //! | [`tls`] | trust anchors, client certificates and the TLS client |
 //! | [`forward_proxy`] | the HTTP proxy that outgoing connections go through |
 //! | [`server`] | listeners, connections, the one HTTP server, own error responses, Host and origin checks |
 //! | [`oauth`] | the OAuth protocol: requests to and responses from authorization servers, with their deviations |
 //! | [`token`] | the life of a token: schedule, refresh, cache, store |
 //! | [`login`] | the life of a login: attempt, redirect, device code, exchange, outcome |
+//! | [`notify`] | notifications of lost logins, by a command or a URL |
 //! | [`proxy`] | the request path: admission, route, guard, token, forwarding |
 //! | [`admin`] | the admin listener: health, metrics, status, login |
 //! | [`config`] | the configuration file, presets and variables, from keys to the settings of all modules above |
@@ -74,6 +75,8 @@ pub mod server;
 pub mod token;
 
 pub mod login;
+
+pub mod notify;
 
 pub mod proxy;
 

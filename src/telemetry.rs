@@ -1,7 +1,8 @@
-//! Logs and metrics.
+//! Logs, metrics and traces.
 
 pub mod access_log;
 pub mod metrics;
+pub mod traces;
 pub mod tracing;
 
 /// `[log]`.

@@ -142,7 +142,7 @@ fn system_roots() -> &'static RootCertStore {
     ROOTS.get_or_init(|| {
         let found = rustls_native_certs::load_native_certs();
         for error in &found.errors {
-            tracing::warn!(%error, "a system trust root cannot be read; connections do not trust it");
+            tracing::warn!(%error, "tls.root_unreadable: connections do not trust this system root");
         }
         let mut roots = RootCertStore::empty();
         let (added, ignored) = roots.add_parsable_certificates(found.certs);

@@ -251,7 +251,7 @@ fn new_credential(
         .needs_login()
         .then(|| StoredGrant::new(provider.clone(), store, clock.clone()))
         .map(|grant| Arc::new(grant.with_metrics(metrics.clone())));
-    let counter = RequestCounter::new(clock.clone(), metrics.clone());
+    let counter = RequestCounter::new(provider.name.clone(), clock.clone(), metrics.clone());
 
     let (owner, state) = owner::new_state(
         provider.name.clone(),

@@ -218,7 +218,6 @@ async fn complete(state: &Arc<AdminState>, login: StartedLogin, query: &str) -> 
 }
 
 fn end(provider: Option<&str>, outcome: LoginOutcome, cookie: Option<&LoginCookie>) -> Response {
-    let provider = provider.unwrap_or_default();
     match outcome.status.is_success() {
         true => tracing::info!(provider, "login.done"),
         false => tracing::warn!(

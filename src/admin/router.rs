@@ -152,7 +152,7 @@ async fn refresh(
     let Some(credential) = view.tokens.credential(&provider) else {
         return respond::unknown_provider(&provider);
     };
-    tracing::info!(provider, "an operator asks for a refresh");
+    tracing::info!(provider, "token.refresh_requested");
     let refreshed = timeout(REFRESH_TIMEOUT, credential.refresh_now()).await;
     let failure = match refreshed {
         Ok(Ok(_)) => {

@@ -40,7 +40,7 @@ fn warn_of_open_routes(config: &Config, sockets: &ProxySockets) {
             tracing::warn!(
                 route = &*route.name,
                 listen = %bound,
-                "every machine that reaches this address can use the route: it has no `client_key`"
+                "listener.open: every machine that reaches this address can use the route: it has no `client_key`"
             );
         }
     }
@@ -54,7 +54,7 @@ fn warn_of_unused_sockets(config: &Config) {
     for name in inherited::unused_names(&used) {
         tracing::warn!(
             name,
-            "systemd passes a socket that no `listen` names: its clients wait for ever"
+            "listener.unused: systemd passes a socket that no `listen` names: its clients wait for ever"
         );
     }
 }

@@ -77,7 +77,7 @@ impl Descriptors {
                 descriptors = self.number,
                 connections = connections.min(wanted),
                 requests,
-                "[limits] connections and requests need more descriptors than the process may have: `connections` are \
+                "limits.reduced: [limits] connections and requests need more descriptors than the process may have: `connections` are \
                  accepted over all listeners, and `requests` at a time served by each. Raise the limit (LimitNOFILE= of \
                  systemd, `ulimit -n`)"
             );

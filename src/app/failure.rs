@@ -7,6 +7,7 @@ use thiserror::Error;
 use crate::{
     config::{Config, Problem, Severity},
     server::address::ListenAddress,
+    telemetry::traces::TraceError,
     token::store::StoreError,
 };
 
@@ -34,6 +35,9 @@ pub enum Failure {
     /// Logins of these providers could not be stored before the end.
     #[error("the login could not be stored before the end, and is lost: {}", .0.join(", "))]
     Lost(Vec<Arc<str>>),
+    /// Traces cannot be exported.
+    #[error(transparent)]
+    Traces(TraceError),
     /// The system gives no thread, runtime or descriptor.
     #[error("cannot start a worker: {0}")]
     Worker(#[source] io::Error),
@@ -60,7 +64,9 @@ impl Failure {
                 Some("store".to_owned()),
                 "make the store usable, or name another one in [store]",
             ),
-            Self::Lost(_) | Self::Worker(_) => (None, "raise the descriptor limit of the process"),
+            Self::Lost(_) | Self::Worker(_) | Self::Traces(_) => {
+                (None, "raise the descriptor limit of the process")
+            }
         };
         config.problem(Severity::Error, key.as_deref(), self.to_string(), hint)
     }

@@ -161,9 +161,18 @@ fn refusal(file: &str, message: &str, hint: &str) -> Report {
     Report::new(vec![Problem::of_file(file, message, hint)])
 }
 
-/// Logs the outcome of a reload: each problem in a line of its own.
+/// Logs the outcome of a reload: its problems, then the outcome.
 pub(super) fn log(report: &Report, cause: ReloadCause) {
     let cause = cause.as_str();
+    log_problems(report);
+    match report.is_ok() {
+        true => tracing::info!(cause, "config.reloaded"),
+        false => tracing::error!(cause, "config.refused: the one in force stays"),
+    }
+}
+
+/// Logs the problems of a configuration, each in a line of its own.
+pub fn log_problems(report: &Report) {
     for Problem {
         file,
         line,
@@ -182,10 +191,6 @@ pub(super) fn log(report: &Report, cause: ReloadCause) {
                 tracing::warn!(file, line, column, hint, "config.problem: {message}");
             }
         }
-    }
-    match report.is_ok() {
-        true => tracing::info!(cause, "config.reloaded"),
-        false => tracing::error!(cause, "config.refused: the one in force stays"),
     }
 }
 

@@ -25,8 +25,12 @@ use crate::{
     clock::Clock,
     config::{Config, Report, Severity},
     login::redirect::with_default_redirect_uri,
+    notify::{Notifier, NotifyView},
     server::{address::ListenAddress, limits::Drain, listener::Bound, shutdown::Shutdown},
-    telemetry::{metrics::Metrics, tracing::set_log},
+    telemetry::{
+        metrics::Metrics,
+        tracing::{seconds, set_log},
+    },
     token::Tokens,
 };
 
@@ -46,6 +50,7 @@ pub struct Running {
     descriptors: Descriptors,
     admin_address: Option<ListenAddress>,
     admin: Option<AdminListener>,
+    notifier: Notifier,
     secrets: SecretsWatcher,
     reloads: Reloads,
     /// The tasks that cut what a reload has removed, once its time to drain is over.
@@ -65,14 +70,21 @@ impl Running {
         } = app;
         let (metrics, tracker) = (Metrics::new(), TaskTracker::new());
         let tokens = Tokens::start(&[], store.store.clone(), clock.clone(), &metrics);
+        let tokens = Arc::new(tokens);
+        let nothing = NotifyView {
+            settings: None,
+            tokens: tokens.clone(),
+            admin: None,
+        };
         let mut running = Self {
+            notifier: Notifier::start(nothing, clock.clone()),
             workers: Workers::start(config.workers, &tracker).map_err(Failure::Worker)?,
             admin_address: sockets.admin_address().cloned(),
             secrets: SecretsWatcher::default(),
             reloads: Reloads::start(&config),
             config: config.clone(),
             store: store.clone(),
-            tokens: Arc::new(tokens),
+            tokens,
             listeners: ProxyListeners::default(),
             shutdown: Shutdown::new(),
             descriptors: Descriptors::raise_limit(),
@@ -198,6 +210,11 @@ impl Running {
         self.secrets = SecretsWatcher::start(&self.config);
         self.reloads.watch(&self.config.files);
         self.retain_metrics();
+        self.notifier.replace(NotifyView {
+            settings: self.config.notify.clone(),
+            tokens: self.tokens.clone(),
+            admin: self.admin_address.clone(),
+        });
         if let Some(admin) = &self.admin {
             admin.replace(self.view());
         }
@@ -288,7 +305,7 @@ impl Running {
             timeout: limit,
             lame_duck,
         } = self.config.drain;
-        tracing::info!(timeout_s = limit.as_secs_f64(), "draining");
+        tracing::info!(timeout_s = seconds(limit), "draining");
         if let Some(admin) = &self.admin {
             admin.start_draining();
         }
@@ -301,16 +318,18 @@ impl Running {
         self.shutdown.start_drain();
         self.tracker.close();
         if timeout(limit, self.tracker.wait()).await.is_err() {
-            tracing::warn!("requests were still in flight when the time to drain was over");
+            tracing::warn!(
+                "drain.cut: requests were still in flight when the time to drain was over"
+            );
         }
 
-        drop(self.secrets);
+        drop((self.secrets, self.notifier));
         // No request waits for an access token any more, but the response that replaces a used refresh token must not
         // be lost.
         let settled = timeout(self.tokens.settle_timeout(), self.tokens.settle()).await;
         if settled.is_err() {
             tracing::error!(
-                "a token request was still in flight at the end: the login it belongs to may be lost"
+                "drain.token_request_cut: a token request was still in flight at the end; its login may be lost"
             );
         }
 

@@ -54,7 +54,7 @@ impl ServiceManager {
         } else {
             let opened = Channel::open(socket);
             if let Err(error) = &opened {
-                tracing::warn!(%error, "NOTIFY_SOCKET cannot be used");
+                tracing::warn!(%error, "systemd.unusable: NOTIFY_SOCKET is no socket that can be used");
             }
             opened.ok().map(Arc::new)
         };
@@ -110,7 +110,7 @@ impl ServiceManager {
         let message: String = lines.collect();
         let Channel { socket, address } = &**channel;
         if let Err(error) = socket.send_to_addr(message.as_bytes(), address) {
-            tracing::warn!(%error, message = message.trim_end(), "the service manager cannot be notified");
+            tracing::warn!(%error, message = message.trim_end(), "systemd.unreachable: the service manager cannot be notified");
         }
     }
 }

@@ -47,7 +47,7 @@ impl Signals {
     /// Waits for the next signal that ends the process, and ignores the others. Cancel-safe.
     pub async fn shutdown(&mut self) {
         while self.recv().await != Signal::Shutdown {
-            tracing::info!("SIGHUP is ignored: the process is about to end");
+            tracing::info!("reload.ignored: the process is about to end");
         }
     }
 }

@@ -2,17 +2,20 @@
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
+use tokio::task::spawn_blocking;
+
 use super::{BAD_INPUT, control_thread::on_control_thread, fail, print_diagnostic};
 use crate::{
     app::{
-        App, Failure,
+        App, Failure, Running, log_problems,
         service_manager::ServiceManager,
         signals::{Signal, Signals},
+        traces,
     },
     clock::SystemClock,
     config::{self, Config},
     server::inherited,
-    telemetry,
+    telemetry::{self, traces::Traces, tracing::Guard},
 };
 
 /// Run the sidecar
@@ -36,21 +39,42 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             return ExitCode::from(BAD_INPUT);
         }
     };
-    print_diagnostic(&warnings.to_string());
-
     // Dropped last: it flushes the log.
-    let _log = match telemetry::tracing::init(&config.log) {
+    let log = match telemetry::tracing::init(&config.log) {
         Ok(guard) => guard,
-        Err(error) => return fail(error),
+        Err(error) => {
+            print_diagnostic(&warnings.to_string());
+            return fail(error);
+        }
+    };
+    match log.is_json() {
+        true => log_problems(&warnings),
+        false => print_diagnostic(&warnings.to_string()),
+    }
+
+    // Before the runtime: its HTTP client must not be built on one.
+    let traces = match traces::start(&config) {
+        Ok(traces) => traces,
+        Err(error) => return end(&log, &error),
     };
 
-    match on_control_thread(serve(config)) {
+    match on_control_thread(serve(config, traces)) {
         Ok(status) => status,
-        Err(error) => fail(error),
+        Err(error) => end(&log, &error),
     }
 }
 
-async fn serve(config: Config) -> Result<ExitCode, Failure> {
+/// Ends with a failure, which a log in JSON gets as a line of its own.
+fn end(log: &Guard, failure: &Failure) -> ExitCode {
+    // With the level `off` it would be lost.
+    if log.is_json() && tracing::enabled!(tracing::Level::ERROR) {
+        tracing::error!("process.failed: {failure}");
+        return ExitCode::FAILURE;
+    }
+    fail(failure)
+}
+
+async fn serve(config: Config, traces: Option<Traces>) -> Result<ExitCode, Failure> {
     let mut signals = Signals::new().map_err(Failure::Worker)?;
 
     // Opens the store, binds every address, then starts everything and logs the real addresses.
@@ -75,10 +99,20 @@ async fn serve(config: Config) -> Result<ExitCode, Failure> {
     }
     manager.stopping();
     tokio::select! {
-        drained = running.drain() => drained.map(|()| ExitCode::SUCCESS),
+        drained = drain(running, traces) => drained.map(|()| ExitCode::SUCCESS),
         () = signals.shutdown() => {
-            tracing::warn!("a second signal: ending at once");
+            tracing::warn!("drain.aborted: a second signal ends the process at once");
             Ok(ExitCode::FAILURE)
         }
     }
+}
+
+/// Ends the sidecar, then the traces of its last requests.
+async fn drain(running: Running, traces: Option<Traces>) -> Result<(), Failure> {
+    let drained = running.drain().await;
+    if let Some(traces) = traces {
+        // It fails only with the runtime.
+        let _ = spawn_blocking(|| traces.end()).await;
+    }
+    drained
 }

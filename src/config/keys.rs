@@ -7,6 +7,7 @@ mod connection;
 mod format;
 mod provider;
 mod route;
+mod telemetry;
 
 use std::time::Duration;
 
@@ -69,6 +70,8 @@ pub(super) enum Kind {
     SizeOrUnlimited,
     /// An integer within these bounds.
     Integer { min: u64, max: u64 },
+    /// A number from 0 to 1.
+    Ratio,
     /// `"auto"`, or an integer within these bounds.
     IntegerOrAuto { min: u64, max: u64 },
     /// A duration such as `"10s"`, or `"never"`.
@@ -119,6 +122,16 @@ pub(super) const ROOT: &[KeySpec] = &[
     key("limits", Kind::Table(LIMITS), "Limits of every listener."),
     key("drain", Kind::Table(DRAIN), "The shutdown on SIGTERM."),
     key("runtime", Kind::Table(RUNTIME), "The serving threads."),
+    key(
+        "telemetry",
+        Kind::Table(telemetry::TELEMETRY),
+        "OpenTelemetry traces.",
+    ),
+    key(
+        "notify",
+        Kind::Table(telemetry::NOTIFY),
+        "A command or a URL that is told once when a login is lost or due, and when it is back.",
+    ),
     key(
         "providers",
         Kind::NamedTables(PROVIDER),

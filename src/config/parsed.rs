@@ -64,6 +64,8 @@ pub(super) enum ParsedValue<'a> {
     Choice(&'static str),
     Boolean(bool),
     Integer(u64),
+    /// From 0 to 1.
+    Ratio(f64),
     Integers(Vec<u64>),
     /// `"auto"`, of [`Kind::IntegerOrAuto`].
     Auto,

@@ -56,6 +56,7 @@ fn value(spec: &'static KeySpec) -> Value {
             json!({ "anyOf": [{ "$ref": "#/$defs/size" }, { "const": "unlimited" }] })
         }
         Kind::Integer { min, max } => integer(min, max),
+        Kind::Ratio => json!({ "type": "number", "minimum": 0, "maximum": 1 }),
         Kind::IntegerOrAuto { min, max } => {
             json!({ "anyOf": [{ "const": "auto" }, integer(min, max)] })
         }

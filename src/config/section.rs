@@ -141,6 +141,14 @@ impl<'a> Section<'a> {
         }
     }
 
+    /// Returns a number from 0 to 1.
+    pub(super) fn ratio(&self, name: &str) -> Option<f64> {
+        match self.value(name)? {
+            (ParsedValue::Ratio(ratio), _) => Some(*ratio),
+            _ => misread(name),
+        }
+    }
+
     /// Returns an integer. `"auto"` gives `None`.
     pub(super) fn integer<T: TryFrom<u64>>(&self, name: &str) -> Option<T> {
         match self.value(name)? {

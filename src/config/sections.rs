@@ -10,15 +10,17 @@ mod hosts;
 mod limits;
 mod listeners;
 mod log;
+mod notify;
 mod parameters;
 mod provider;
 mod route;
 mod runtime;
 mod secret;
 mod store;
+mod telemetry;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     path::{Path, PathBuf},
 };
 
@@ -48,6 +50,8 @@ pub(super) struct BuildContext<'e> {
     folder: Option<PathBuf>,
     /// The certificates of each `ca_file` that was read.
     trusts: HashMap<PathBuf, Trust>,
+    /// The environment variables that secrets were read from.
+    secret_variables: BTreeSet<String>,
     remaining_suggestions: usize,
 }
 
@@ -62,6 +66,7 @@ impl<'e> BuildContext<'e> {
             environment,
             folder,
             trusts: HashMap::new(),
+            secret_variables: BTreeSet::new(),
             remaining_suggestions: MAX_SUGGESTIONS,
         }
     }
@@ -141,6 +146,9 @@ pub(super) fn build<'a>(
         limits: limits::build(&root.section("limits")),
         drain: drain::build(&root.section("drain")),
         workers: runtime::workers(&root.section("runtime")),
+        traces: telemetry::build(&root.section("telemetry"), context),
+        // Behind the tables with secrets, whose variables its command must not get.
+        notify: notify::build(&root.section("notify"), context),
         providers: providers.built,
         routes: routes.into_iter().filter_map(|route| route.built).collect(),
         files: path

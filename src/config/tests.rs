@@ -5,6 +5,7 @@ mod masking;
 mod mistakes;
 mod pages;
 mod presets;
+mod process;
 mod properties;
 mod providers;
 mod routes;

@@ -86,6 +86,12 @@ pub(super) fn parse_scalar<'a>(
             Kind::Integer { min, max } | Kind::IntegerOrAuto { min, max },
             DeValue::Integer(integer),
         ) => parse_bounded_integer(integer, min, max).map(ParsedValue::Integer),
+        (Kind::Ratio, DeValue::Float(number)) => {
+            parse_ratio(number.as_str()).map(ParsedValue::Ratio)
+        }
+        (Kind::Ratio, DeValue::Integer(number)) => {
+            parse_ratio(number.as_str()).map(ParsedValue::Ratio)
+        }
         (Kind::Choice(words), DeValue::String(text)) => {
             parse_choice(text, words).map(ParsedValue::Choice)
         }
@@ -140,6 +146,15 @@ fn parse_bounded_integer(integer: &DeInteger<'_>, min: u64, max: u64) -> Result<
     integer.ok_or_else(|| Invalid {
         fault: "is out of range".to_owned(),
         hint: format!("use at least {min} and at most {max}"),
+    })
+}
+
+fn parse_ratio(text: &str) -> Result<f64, Invalid> {
+    let number = text.parse().ok();
+    let ratio = number.filter(|number| (0.0..=1.0).contains(number));
+    ratio.ok_or_else(|| Invalid {
+        fault: "is out of range".to_owned(),
+        hint: "use a number from 0 to 1: 0.1 is a tenth".to_owned(),
     })
 }
 
@@ -250,6 +265,10 @@ fn expectation(spec: &KeySpec) -> (&'static str, String) {
             format!("write it like {name} = \"10MiB\", or {name} = \"unlimited\""),
         ),
         Kind::Integer { min, max } => ("an integer", format!("use a number from {min} to {max}")),
+        Kind::Ratio => (
+            "a number",
+            "use a number from 0 to 1: 0.1 is a tenth".to_owned(),
+        ),
         Kind::IntegerOrAuto { min, max } => (
             "\"auto\" or an integer",
             format!("use \"auto\", or a number from {min} to {max}"),

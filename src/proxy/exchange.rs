@@ -13,7 +13,10 @@ use crate::{
         adjustable_limit::LimitPermit, framing_gate::GateRefusal, stream_watch::StreamWatch,
         timer::Timer,
     },
-    telemetry::access_log::{self, AccessEntry, TokenCost},
+    telemetry::{
+        access_log::{self, AccessEntry, TokenCost},
+        traces::RequestTrace,
+    },
 };
 
 /// The status of a request whose client disconnected before the response, as nginx counts it.
@@ -23,6 +26,7 @@ const CLIENT_GONE: u16 = 499;
 #[derive(Debug)]
 pub struct Exchange {
     connection: Rc<ClientConnection>,
+    trace: RequestTrace,
     started: Instant,
     /// The method and target, when the access log is on.
     logged: Option<(Method, Option<PathAndQuery>)>,
@@ -48,6 +52,7 @@ impl Exchange {
         let logged = || (parts.method.clone(), parts.uri.path_and_query().cloned());
         Self {
             connection: connection.clone(),
+            trace: RequestTrace::start(parts),
             started: Instant::now(),
             logged: access_log::enabled().then(logged),
             is_head_refused: false,
@@ -65,6 +70,7 @@ impl Exchange {
     /// Refuses a request that stands for one that the framing gate refused: its line is not the client's.
     pub fn refuse_at_gate(&mut self, refused: GateRefusal) -> ProxyRefusal {
         self.is_head_refused = true;
+        self.trace.forget_head();
         refused.into()
     }
 
@@ -73,7 +79,17 @@ impl Exchange {
         self.connection
             .state
             .set_write_timeout(route.route.timeouts.idle);
+        let provider = route.route.provider.as_ref();
+        self.trace.set_route(
+            &route.route.name,
+            provider.map(|binding| &*binding.provider),
+        );
         self.route = Some(route.clone());
+    }
+
+    /// The spans of the request.
+    pub fn trace(&mut self) -> &mut RequestTrace {
+        &mut self.trace
     }
 
     /// The route that the request takes, once it is known.
@@ -104,6 +120,8 @@ impl Exchange {
 
     /// Sets what the token cost.
     pub fn set_token_cost(&mut self, cost: TokenCost) {
+        self.trace
+            .end_token_wait(matches!(cost, TokenCost::Waited(_)));
         self.token_cost = cost;
     }
 
@@ -163,6 +181,8 @@ impl Drop for Exchange {
             None => &self.connection.listener.unrouted,
         };
         metrics.record(self.status, elapsed);
+        let status = (self.status != CLIENT_GONE).then_some(self.status);
+        self.trace.end(status);
         if let Some((method, target)) = &self.logged {
             let path = target.as_ref().map_or("", PathAndQuery::path);
             let (method, path) = match self.is_head_refused {

@@ -79,19 +79,27 @@ pub async fn send(
     outgoing: &mut Outgoing<'_>,
     exchange: &mut Exchange,
 ) -> Result<Sent, ProxyError> {
+    exchange.trace().start_send();
     let mut checkout = match outgoing.worker.pool.checkout(outgoing.access.upstream()) {
         Some(checkout) => checkout,
         None => connect(outgoing).await?,
     };
     let mut is_retry = false;
     loop {
-        let request = upstream_request(outgoing, &checkout)?;
+        let mut request = upstream_request(outgoing, &checkout)?;
+        let upstream = outgoing.access.upstream();
+        let (scheme, authority) = (upstream.scheme(), upstream.authority());
+        let trace = exchange.trace();
+        trace.write_context(&mut request, scheme, authority);
         match attempt(outgoing, &mut checkout, request, exchange.timer()).await {
             Ok(mut response) => {
+                exchange.trace().end_send(response.status().as_u16());
                 response::check(&response, outgoing.access.upstream().limits())?;
                 upgrade::check(&response, outgoing.upgrade)?;
                 let peeked = reauthorize::peek(outgoing, &mut response, &mut checkout).await;
+                exchange.trace().start_token_wait();
                 let replay = reauthorize::access_for_replay(outgoing, &response, &peeked).await;
+                exchange.trace().end_token_wait(replay.is_some());
                 if let Some(fault) = outgoing.body.fault() {
                     return Err(upload_failed(fault));
                 }
@@ -116,12 +124,14 @@ pub async fn send(
                     route = &*outgoing.active.route.name,
                     "the connection was dead; retrying once"
                 );
+                exchange.trace().fail_send("connection_terminated");
                 is_retry = true;
             }
             Err(failed) => return Err(failed.into_proxy_error(&outgoing.body)),
         }
         // The broken or refused attempt ends with its connection.
         drop(checkout);
+        exchange.trace().start_send();
         checkout = connect(outgoing).await?;
     }
 }

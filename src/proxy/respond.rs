@@ -38,6 +38,7 @@ pub fn refusal(
         "refused"
     );
     exchange.set_status(status);
+    exchange.trace().set_problem(refusal.kind.word());
     let mut response = response.map(|content| ResponseBody::own(content, exchange));
     if ends_connection(refusal.kind) && request.version != Version::HTTP_2 {
         let close = HeaderValue::from_static("close");

@@ -92,6 +92,7 @@ impl Proxy {
         guard::check(active, parts, &admitted, selected.path.as_deref(), &body)?;
 
         exchange.wait_for_permit(&active.route).await?;
+        exchange.trace().start_token_wait();
         let (access, cost) = inject::obtain(active, &worker.tokens).await?;
         exchange.set_token_cost(cost);
         let upgrade = upgrade::requested(parts, on_upgrade, &active.route, &body);

@@ -67,7 +67,7 @@ impl Acceptor {
                     tracing::debug!(%error, "a connection was not accepted");
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "cannot accept connections; raise the descriptor limit if this persists");
+                    tracing::warn!(%error, "listener.not_accepting: cannot accept connections; raise the descriptor limit if this persists");
                     tokio::select! {
                         () = self.shutdown.draining() => break,
                         () = sleep(pause) => pause = (pause * 2).min(MAX_PAUSE),

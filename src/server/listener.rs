@@ -92,7 +92,7 @@ impl Bound {
             match bind_tcp((Ipv6Addr::LOCALHOST, chosen).into()) {
                 Ok(second) => return Ok(Self::new(vec![first, second], address)),
                 Err(error) if is_without_ipv6(&error) => {
-                    tracing::info!(listen = %address, "no IPv6 here: listening on 127.0.0.1 alone");
+                    tracing::info!(listen = %address, "listener.no_ipv6: listening on 127.0.0.1 alone");
                     return Ok(Self::new(vec![first], address));
                 }
                 Err(error) if attempts == 0 || error.kind() != io::ErrorKind::AddrInUse => {

@@ -10,6 +10,7 @@ use std::{
     io::{self, IsTerminal, Write},
     os::fd::AsFd,
     sync::OnceLock,
+    time::Duration,
 };
 
 use thiserror::Error;
@@ -47,7 +48,10 @@ pub fn init(settings: &LogSettings) -> Result<Guard, InitError> {
     tracing::subscriber::set_global_default(subscriber).map_err(|_| InitError::Twice)?;
     LOST_LINES.get_or_init(|| lost_lines);
     LIVE_LOG.get_or_init(|| live);
-    Ok(Guard { _worker: worker })
+    Ok(Guard {
+        _worker: worker,
+        shape,
+    })
 }
 
 /// Changes format and level of the process's log, if it has one, to checked settings.
@@ -59,6 +63,16 @@ pub fn set_log(settings: &LogSettings) {
     // They fail only without a subscriber, which lives as long as the process.
     let _ = live.targets.reload(targets);
     let _ = live.lines.reload(line_layer(shape, live.output.clone()));
+}
+
+/// Returns a time in milliseconds, to microseconds, for a field of a line.
+pub fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
+}
+
+/// Returns a time in seconds, to milliseconds, for a field of a line.
+pub fn seconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e3).round() / 1e3
 }
 
 /// Returns how many lines of the process's log were dropped; 0 without a log.
@@ -87,6 +101,14 @@ type LineLayer = Box<dyn Layer<Filtered> + Send + Sync>;
 #[must_use = "the log ends when this is dropped"]
 pub struct Guard {
     _worker: WorkerGuard,
+    shape: Shape,
+}
+
+impl Guard {
+    /// Returns whether each line was an object of JSON at the start.
+    pub fn is_json(&self) -> bool {
+        self.shape == Shape::Json
+    }
 }
 
 /// An error that keeps the log from being set up.

@@ -140,7 +140,7 @@ impl ClientCertificateResolver {
             None => {
                 tracing::warn!(
                     file = %self.settings.certificate.display(),
-                    "the client certificate that was read before stays in use: its file system does not respond"
+                    "tls.certificate_unreadable: the client certificate that was read before stays in use: its file system does not respond"
                 );
                 None
             }
@@ -152,7 +152,7 @@ impl ClientCertificateResolver {
             None => {}
             Some(Ok(replaced)) => *last = replaced,
             Some(Err(error)) => {
-                tracing::warn!(%error, "the client certificate that was read before stays in use");
+                tracing::warn!(%error, "tls.certificate_unreadable: the client certificate that was read before stays in use");
             }
         }
         last.1.clone()

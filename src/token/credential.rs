@@ -17,7 +17,7 @@ use super::{
     owner::report_unsaved,
     request_counter::RequestCounter,
     snapshot::{Availability, Demand, Phase, ReplayPlan, Snapshot},
-    status::CredentialStatus,
+    status::{CredentialStatus, LoginCondition},
     store::StoreError,
 };
 use crate::{
@@ -224,6 +224,23 @@ impl Credential {
                 .last_error
                 .as_ref()
                 .map(AttemptFailure::to_last_error),
+        }
+    }
+
+    /// Returns the condition of the login; `None` while an attempt is in flight or has failed for another reason.
+    pub fn login_condition(&self) -> Option<LoginCondition> {
+        match self.state.snapshot().phase {
+            Phase::LoginRequired { .. } => Some(LoginCondition::Required),
+            Phase::Idle { .. } => {
+                let due_at = self.grant.as_ref().and_then(|grant| grant.login_due_at());
+                let is_due = due_at.is_some_and(|due_at| due_at <= self.clock.wall());
+                Some(if is_due {
+                    LoginCondition::Due
+                } else {
+                    LoginCondition::Good
+                })
+            }
+            Phase::Fetching | Phase::BackingOff(_) | Phase::Ended => None,
         }
     }
 

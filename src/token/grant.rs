@@ -137,6 +137,11 @@ impl StoredGrant {
         self.context.login_expires_at()
     }
 
+    /// Returns when a person should log in again, since the login ends and no refresh extends it.
+    pub fn login_due_at(&self) -> Option<SystemTime> {
+        self.context.login_due_at()
+    }
+
     /// Locks the grant for this task and process.
     ///
     /// Waits for another task, then for another process, as long as a token request of theirs may take in each case.

@@ -32,6 +32,7 @@ use crate::{
     clock::{BootInstant, Clock},
     help,
     oauth::provider::Provider,
+    telemetry::tracing::{milliseconds, seconds},
 };
 
 /// The shortest time between two tokens, for tokens that live shorter than a request takes.
@@ -235,7 +236,7 @@ impl Refresher {
             token = %token.secret.fingerprint(),
             lifetime_s = seconds_until(token.expires_at, now),
             refresh_in_s = seconds_until(token.refresh_at, now),
-            ms = now.since(began_at).as_millis(),
+            ms = milliseconds(now.since(began_at)),
             failures,
             "token.issued"
         );
@@ -320,8 +321,8 @@ impl Refresher {
             .record_failure(setback, now, usable_until, random());
 
         let (provider, kind, usable) = (&self.provider, failure.kind(), usable_until.is_some());
-        let ms = now.since(began_at).as_millis();
-        let next_s = retry.at.since(now).as_secs_f64();
+        let ms = milliseconds(now.since(began_at));
+        let next_s = seconds(retry.at.since(now));
         // A failure that goes on is a warning once.
         if self.reported == Some((kind, usable)) {
             tracing::info!(%provider, kind, usable, ms, next_s, %error, "token.failed");

@@ -56,6 +56,17 @@ impl CredentialState {
     }
 }
 
+/// The login as an operator has to know it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LoginCondition {
+    /// Nothing is to be done.
+    Good,
+    /// It ends soon, and no refresh extends it.
+    Due,
+    /// A person has to log in.
+    Required,
+}
+
 /// The member `last_error` of `/api/status`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LastError {

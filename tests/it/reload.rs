@@ -238,9 +238,10 @@ fn tables_of_the_process_wait_for_a_restart_and_the_rest_is_in_force() {
     world.change(&admin, &ports::unused().to_string());
     world.change("kind = \"memory\"", "path = \"elsewhere\"");
     world.append("\n[runtime]\nworkers = 7\n");
+    world.append("\n[telemetry]\notlp_endpoint = \"http://127.0.0.1:4318\"\n");
     let response = world.reload();
     assert_eq!(response.status, 200, "{}", response.text());
-    for table in ["[admin]", "[store]", "[runtime]"] {
+    for table in ["[admin]", "[store]", "[runtime]", "[telemetry]"] {
         let problems = response.json();
         let problems = problems["problems"].as_array().unwrap().clone();
         let of_table = |problem: &&serde_json::Value| {

@@ -8,6 +8,7 @@ pub mod browser;
 pub mod certificates;
 pub mod certified;
 pub mod client;
+pub mod collector;
 pub mod either;
 pub mod forward_proxy;
 pub mod frame_server;

@@ -16,6 +16,8 @@ pub(in crate::config) enum Format {
     BaseUrl,
     /// An absolute URL without a query, and without variables.
     Upstream,
+    /// An absolute URL, without variables.
+    Webhook,
     /// An absolute URI of any scheme.
     RedirectUri,
     /// The address of an HTTP proxy.
@@ -82,6 +84,7 @@ impl Format {
             Self::Url => format!(r"{url}|[{{].*"),
             Self::BaseUrl => format!(r"{SCHEME}{authority}(/[^?#\s]*)?|[{{].*"),
             Self::Upstream => format!(r"{SCHEME}{authority}(/[^?#\s]*)?"),
+            Self::Webhook => url,
             Self::RedirectUri => r"[A-Za-z][A-Za-z0-9+.-]*:/{0,3}[^/#\s][^#\s]*|[{].*".to_owned(),
             Self::Proxy => format!(r"[Hh][Tt]{{2}}[Pp]:/*{authority}/?"),
             Self::Listen => listen,

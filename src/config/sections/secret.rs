@@ -62,6 +62,7 @@ fn read_variable(
         ));
     }
 
+    context.secret_variables.insert(variable.to_owned());
     let text = (context.environment)(variable).map(Zeroizing::new);
     let shown = if is_safe_secret_source(variable) {
         variable

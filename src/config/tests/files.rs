@@ -271,7 +271,8 @@ fn to_json(value: &DeValue<'_>) -> serde_json::Value {
                 .map(|(key, value)| (key.get_ref().to_string(), to_json(value.get_ref())));
             serde_json::Value::Object(members.collect())
         }
-        DeValue::Float(_) | DeValue::Datetime(_) => panic!("no key has this type"),
+        DeValue::Float(number) => number.as_str().parse::<f64>().unwrap().into(),
+        DeValue::Datetime(_) => panic!("no key has this type"),
     }
 }
 
@@ -317,6 +318,7 @@ fn validate(
         Some("array") => value.is_array(),
         Some("string") => value.is_string(),
         Some("integer") => value.is_u64(),
+        Some("number") => value.is_number(),
         Some("boolean") => value.is_boolean(),
         Some(other) => panic!("{other}"),
         None => true,
@@ -325,14 +327,14 @@ fn validate(
         return fail("another type");
     }
     if schema["minimum"]
-        .as_u64()
-        .is_some_and(|least| value.as_u64() < Some(least))
+        .as_f64()
+        .is_some_and(|least| value.as_f64() < Some(least))
     {
         return fail("too small");
     }
     if schema["maximum"]
-        .as_u64()
-        .is_some_and(|most| value.as_u64() > Some(most))
+        .as_f64()
+        .is_some_and(|most| value.as_f64() > Some(most))
     {
         return fail("too large");
     }

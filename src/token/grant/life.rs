@@ -10,6 +10,9 @@ use crate::{
     token::store::{LoginTimes, Record, millis},
 };
 
+/// The longest time before the end of a login at which it is due.
+const MAX_DUE_BEFORE: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
 /// Returns the earliest known end of the login in `record`, in milliseconds since 1970.
 ///
 /// A refresh token ends when it stayed unused for too long, when the login is too old, or when the authorization server
@@ -32,6 +35,28 @@ pub(super) fn login_end(record: &Record, provider: &Provider) -> Option<u64> {
         None => [absolute, access_token_end(record), None],
     };
     ends.into_iter().flatten().min()
+}
+
+/// Returns when a person should log in again, in milliseconds since 1970: a week, or a quarter of the login's life, before
+/// its end.
+///
+/// That is the end of its age, or of its access token where nothing can renew that. An end that refreshes move is not one.
+pub(super) fn login_due(record: &Record, provider: &Provider) -> Option<u64> {
+    if record.refused || record.is_logged_out() {
+        return None;
+    }
+    let of_login = record.times.logged_in_at.zip(provider.refresh.absolute);
+    let of_token = || {
+        let access = record.access.as_ref()?;
+        let Lifetime::For(lifetime) = access.lifetime() else {
+            return None;
+        };
+        let is_last = record.refresh_token.is_none() && !provider.can_renew_alone();
+        is_last.then_some((access.requested_at_wall, lifetime))
+    };
+    let (start, life) = of_login.or_else(of_token)?;
+    let before = MAX_DUE_BEFORE.min(life / 4);
+    Some(start.saturating_add(millis(life - before)))
 }
 
 /// Returns the time from the access token's request to the end of a refresh token that a refresh extends.

@@ -14,7 +14,7 @@ use url::Url;
 use super::{
     binding::{client_digest, settings_digest},
     blocking::run_blocking,
-    life::{login_end, refresh_token_left},
+    life::{login_due, login_end, refresh_token_left},
 };
 use crate::{
     clock::Clock,
@@ -107,6 +107,8 @@ pub(super) struct GrantContext {
     has_refresh_token: AtomicBool,
     /// The known end of the login in milliseconds since 1970; 0 without one.
     login_end: AtomicU64,
+    /// When a person should log in again, in milliseconds since 1970; 0 if that is not known.
+    login_due: AtomicU64,
 }
 
 impl GrantContext {
@@ -122,6 +124,7 @@ impl GrantContext {
             metrics: None,
             has_refresh_token: AtomicBool::new(false),
             login_end: AtomicU64::new(0),
+            login_due: AtomicU64::new(0),
         }
     }
 
@@ -143,10 +146,12 @@ impl GrantContext {
 
     /// Returns the earliest known end of the login in the record last read.
     pub(super) fn login_expires_at(&self) -> Option<SystemTime> {
-        let end = Duration::from_millis(self.login_end.load(Ordering::Relaxed));
-        SystemTime::UNIX_EPOCH
-            .checked_add(end)
-            .filter(|_| !end.is_zero())
+        since_1970(&self.login_end)
+    }
+
+    /// Returns when a person should log in again, by the record last read.
+    pub(super) fn login_due_at(&self) -> Option<SystemTime> {
+        since_1970(&self.login_due)
     }
 
     /// Updates what status and metrics show of the record in use.
@@ -158,6 +163,9 @@ impl GrantContext {
         let end = ours.and_then(|record| login_end(record, &self.provider));
         self.login_end
             .store(end.unwrap_or_default(), Ordering::Relaxed);
+        let due = ours.and_then(|record| login_due(record, &self.provider));
+        self.login_due
+            .store(due.unwrap_or_default(), Ordering::Relaxed);
         if let Some(metrics) = &self.metrics {
             metrics.set_login_expiry(self.login_expires_at());
         }
@@ -277,4 +285,12 @@ impl GrantContext {
             self.clock.wall(),
         )
     }
+}
+
+/// Reads a time in milliseconds since 1970; `None` for 0.
+fn since_1970(millis: &AtomicU64) -> Option<SystemTime> {
+    let time = Duration::from_millis(millis.load(Ordering::Relaxed));
+    SystemTime::UNIX_EPOCH
+        .checked_add(time)
+        .filter(|_| !time.is_zero())
 }

@@ -94,6 +94,12 @@ impl Home {
         self
     }
 
+    /// Further tables.
+    pub fn tables(mut self, text: &str) -> Self {
+        let _ = writeln!(self.providers, "{text}");
+        self
+    }
+
     /// A provider that begins with a refresh token out of `$NAME_REFRESH_TOKEN`.
     pub fn refreshing(self, name: &str, server: &AuthorizationServer) -> Self {
         let variable = format!("{}_REFRESH_TOKEN", name.to_uppercase());
