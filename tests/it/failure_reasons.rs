@@ -2,9 +2,11 @@
 
 use std::{io::Write, net::TcpStream};
 
+use rcgen::date_time_ymd;
 use serde_json::Value;
 
 use crate::support::{
+    certificates::{Authority, params},
     client::{exchange, get},
     patience::until,
     ports,
@@ -242,4 +244,40 @@ fn an_address_in_use_names_the_key_that_it_is_from() {
         text.contains("route `api`: set `[routes.api] listen`"),
         "{text}"
     );
+}
+
+#[test]
+fn an_expired_certificate_is_named_with_its_end_on_both_sides() {
+    let authority = Authority::new();
+    let mut expired = params(&["localhost"]);
+    (expired.not_before, expired.not_after) =
+        (date_time_ymd(2001, 1, 1), date_time_ymd(2002, 3, 4));
+    let server = Upstream::answering_over_tls(authority.certify(expired), |_| ok("fine"));
+    let tokens = TokenEndpoint::issuing("t");
+    let origin = server.origin();
+    let address = origin.trim_start_matches("https://").to_owned();
+    let says =
+        format!("the certificate of {address} expired on 2002-03-04 (this machine's clock: ");
+
+    let trusting = |setup: Setup| {
+        let ca = setup.file("ca.pem", &authority.pem());
+        setup.route(&format!("ca_file = \"{}\"", ca.display()))
+    };
+    let sidecar = trusting(setup(&tokens, &origin)).start_ready();
+    let problem = assert_problem(&sidecar.get("/"), 502, "upstream-tls");
+    let detail = problem["detail"].as_str().unwrap();
+    assert!(detail.contains(&says), "{detail}");
+
+    let setup = setup(&tokens, "http://127.0.0.1:9").token_endpoint(&format!("{origin}/token"));
+    let ca = setup.file("ca.pem", &authority.pem());
+    let sidecar = setup
+        .provider(&format!("token_request.ca_file = \"{}\"", ca.display()))
+        .start();
+    let last_error = until("the failure of the token request", || {
+        let error = sidecar.status()["providers"]["api"]["last_error"].clone();
+        (!error.is_null()).then_some(error)
+    });
+    let message = last_error["message"].as_str().unwrap();
+    assert!(message.contains(&says), "{message}");
+    assert_eq!(last_error["kind"], "tls");
 }

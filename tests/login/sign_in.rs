@@ -64,6 +64,9 @@ fn a_refused_account_is_told_and_stores_nothing() {
     let world = world("wrong");
     let ended = world.run(&["login", "demo"]);
     let said = assert_ended(&world, ended, 1, "");
-    assert!(said.contains("`sign_in.endpoint`"), "{said}");
+    assert!(
+        said.contains("`[providers.demo.sign_in] endpoint`"),
+        "{said}"
+    );
     assert_eq!(refresh_token(&world), None);
 }

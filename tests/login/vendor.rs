@@ -188,7 +188,10 @@ fn a_login_without_its_captured_values_is_not_stored() {
 
     let (status, _, err) = log_in(&folder, "&realmId=4711");
     assert_eq!(status, Some(1));
-    assert!(err.contains("`capture.tenant_id`"), "{err}");
+    assert!(
+        err.contains("`[providers.demo.capture] tenant_id`"),
+        "{err}"
+    );
     let (status, ..) = folder.start_in(&[], &["token", "demo"]).ended();
     assert_eq!(status, Some(1));
 }

@@ -9,6 +9,9 @@ use super::{
     ErrorCode, Fault, ProxyFault, RequestFacts, ResponseFacts, TokenRequestError, refusal,
 };
 
+/// The beginning of a sentence about a response.
+const RESPONDED: &str = "responded with";
+
 /// The readers of a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Audience {
@@ -26,7 +29,8 @@ pub(super) struct Explanation<'a> {
 
 impl fmt::Display for Explanation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.subject(), self.predicate())
+        let predicate = self.predicate();
+        write!(f, "{} {predicate}", self.subject(&predicate))
     }
 }
 
@@ -53,8 +57,8 @@ impl Explanation<'_> {
         }
     }
 
-    /// The key of the endpoint and its address, or the request that got a response.
-    fn subject(&self) -> String {
+    /// The key of the endpoint and its address, or the request that got the response which is described.
+    fn subject(&self, predicate: &str) -> String {
         let key = self.key(self.error.endpoint.as_str());
         let Some((request, url)) = self
             .request()
@@ -63,7 +67,8 @@ impl Explanation<'_> {
             return key;
         };
         match self.response() {
-            Some(_) => format!("{} {url}", request.method),
+            Some(_) if predicate.starts_with(RESPONDED) => format!("{} {url}", request.method),
+            Some(_) => format!("{key} ({} {url})", request.method),
             None => format!("{key} ({})", url.origin().ascii_serialization()),
         }
     }
@@ -261,10 +266,10 @@ impl Explanation<'_> {
     /// Says what came: the status, and for operators the kind of the body.
     fn responded(&self, status: u16) -> String {
         match self.response() {
-            Some(response) => format!("responded with {}", outcome(response)),
+            Some(response) => format!("{RESPONDED} {}", outcome(response)),
             None => match http::StatusCode::from_u16(status) {
-                Ok(status) => format!("responded with {}", shown(status)),
-                Err(_) => format!("responded with status {status}"),
+                Ok(status) => format!("{RESPONDED} {}", shown(status)),
+                Err(_) => format!("{RESPONDED} status {status}"),
             },
         }
     }
