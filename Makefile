@@ -5,7 +5,7 @@ IMAGE ?= bearward
 PEERS := tests/peers
 
 .DEFAULT_GOAL := build
-.PHONY: build dist test faults unit fmt fmt-check lint deny peers tools bench fuzz soak demo image clean
+.PHONY: build dist static deb test faults unit fmt fmt-check lint deny peers tools bench fuzz soak demo image clean
 
 # Builds fast, to try things.
 build:
@@ -14,6 +14,16 @@ build:
 # The binary to ship: target/dist/bearward.
 dist:
 	$(CARGO) build --profile dist --locked
+
+# The same without shared libraries, for any Linux: target/$(STATIC)/dist/bearward. It needs musl's compiler (in Debian
+# musl-tools) and `rustup target add $(STATIC)`.
+STATIC ?= x86_64-unknown-linux-musl
+static:
+	$(CARGO) build --profile dist --locked --target $(STATIC)
+
+# A Debian package in target/debian. It needs `cargo install --locked cargo-deb`.
+deb:
+	$(CARGO) deb --profile dist --locked
 
 test: fmt-check lint deny tools peers
 	$(CARGO) test --workspace --locked --no-fail-fast

@@ -1,10 +1,11 @@
-//! The admin listener: health, metrics, status, logins, and the page for people.
+//! The admin listener: health, metrics, status, events, logins, and the page for people.
 //!
 //! A request is admitted by the guard and routed; its response comes from the state of the layers below. Only logins
 //! under way have their state here.
 
 mod admission;
 mod drained_body;
+mod events;
 mod guard;
 mod health;
 mod login;
@@ -15,13 +16,14 @@ mod router;
 mod serve;
 mod state;
 mod status;
+mod traffic;
 
 use std::{net::Ipv4Addr, sync::Arc};
 
 use crate::{secret::LiveSecret, server::address::ListenAddress};
 pub use reload::{ReloadCause, ReloadHandle, ReloadReply, ReloadRequest};
 pub use router::router;
-pub use serve::serve;
+pub use serve::AdminServer;
 pub use state::{AdminState, RouteView, View};
 
 /// `[admin]`.

@@ -84,9 +84,7 @@ impl OpenStore {
     }
 
     fn location_for(config: &Config) -> StoreLocation {
-        let mut providers = config.providers.iter();
-        let has_logins = providers.any(|provider| provider.grant_type.needs_login());
-        match has_logins || config.store_is_given {
+        match config.uses_store() {
             true => config.store.clone(),
             false => StoreLocation::Memory,
         }

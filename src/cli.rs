@@ -2,11 +2,14 @@
 
 mod admin_client;
 mod check;
+mod completions;
 mod configured;
 mod control_thread;
 mod demo;
+mod doctor;
 mod login;
 mod logout;
+mod man;
 mod presets;
 mod reload;
 mod run;
@@ -21,18 +24,32 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// The exit status for bad usage and for a bad configuration.
 pub(crate) const BAD_INPUT: u8 = 2;
+
+const EXAMPLES: &str = "\
+Examples:
+  bearward demo                     try it without a configuration
+  bearward presets                  list the vendors that are built in
+  bearward check -c bearward.toml   find the mistakes in a configuration
+  bearward login happeo             log in where a person has to
+  bearward run -c bearward.toml     run the sidecar
+  bearward status                   see how it is
+
+`bearward COMMAND --help` has more for each command.";
 
 /// An authenticating reverse-proxy sidecar: obtains OAuth 2.0 tokens and puts them on every request it forwards.
 #[derive(Debug, Parser)]
 #[command(
     name = "bearward",
+    // The name in usage lines, whatever the file is called.
+    bin_name = "bearward",
     version,
     propagate_version = false,
-    arg_required_else_help = true
+    arg_required_else_help = true,
+    after_help = EXAMPLES
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -43,6 +60,7 @@ struct Arguments {
 enum Command {
     Run(run::Arguments),
     Check(check::Arguments),
+    Doctor(doctor::Arguments),
     Status(status::Arguments),
     Login(login::Arguments),
     Logout(logout::Arguments),
@@ -50,7 +68,11 @@ enum Command {
     Reload(reload::Arguments),
     Presets(presets::Arguments),
     /// Print the JSON Schema of the configuration file
+    #[command(after_help = schema::EXAMPLES)]
     Schema,
+    Completions(completions::Arguments),
+    #[command(hide = true)]
+    Man(man::Arguments),
     Demo(demo::Arguments),
 }
 
@@ -66,16 +88,10 @@ pub(crate) enum Format {
 
 /// Parses the arguments of the process and runs their command.
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let matches = Arguments::command().try_get_matches();
+    let arguments = match matches.and_then(|matches| Arguments::from_arg_matches(&matches)) {
         Ok(arguments) => arguments,
-        Err(error) => {
-            // With the stream closed, the exit status says it.
-            let _ = error.print();
-            return match error.use_stderr() {
-                true => ExitCode::from(BAD_INPUT),
-                false => ExitCode::SUCCESS,
-            };
-        }
+        Err(error) => return print_usage(&error),
     };
     match arguments.command {
         Command::Run(arguments) => run::run(&arguments),
@@ -85,9 +101,31 @@ pub fn main() -> ExitCode {
         Command::Token(arguments) => token::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Check(arguments) => check::run(&arguments),
+        Command::Doctor(arguments) => doctor::run(&arguments),
         Command::Reload(arguments) => reload::run(&arguments),
         Command::Presets(arguments) => presets::run(&arguments),
         Command::Schema => schema::run(),
+        Command::Completions(arguments) => completions::run(&arguments, Arguments::command()),
+        Command::Man(arguments) => man::run(&arguments, Arguments::command()),
+    }
+}
+
+/// Prints a help that was asked for, or a usage error, and returns its exit status.
+fn print_usage(error: &clap::Error) -> ExitCode {
+    let text = error.render();
+    let text_for = |is_coloured| match is_coloured {
+        true => text.ansi().to_string(),
+        false => text.to_string(),
+    };
+    match error.use_stderr() {
+        true => {
+            print_diagnostic(&text_for(terminal::shows_colours(&io::stderr())));
+            ExitCode::from(BAD_INPUT)
+        }
+        false => print(
+            &text_for(terminal::shows_colours(&io::stdout())),
+            ExitCode::SUCCESS,
+        ),
     }
 }
 
@@ -135,12 +173,23 @@ pub(crate) fn fail_with_description(error: String, description: Option<&str>) ->
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_examples() {
+        for command in Arguments::command().get_subcommands() {
+            let examples = command.get_after_help().map(ToString::to_string);
+            let begins = format!("Examples:\n  bearward {}", command.get_name());
+            assert!(
+                command.is_hide_set() || examples.is_some_and(|text| text.starts_with(&begins)),
+                "{}",
+                command.get_name()
+            );
+        }
     }
 }

@@ -14,11 +14,16 @@
 mod choices;
 mod diagnostics;
 mod excerpt;
+mod file_access;
+mod foreign_format;
 mod keys;
+mod literal_variable;
 mod location;
 mod parsed;
+mod place;
 mod positions;
 mod preset;
+mod problem_code;
 mod quote;
 mod report;
 mod schema;
@@ -33,6 +38,7 @@ mod value;
 mod variables;
 
 use std::{
+    collections::BTreeMap,
     io,
     path::{Path, PathBuf},
     rc::Rc,
@@ -42,16 +48,19 @@ use std::{
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+pub use place::{KeyPlace, text_value};
 pub use positions::Positions;
 pub use preset::{About, Preset, preset, presets};
+pub use problem_code::ProblemCode;
 pub use report::{Problem, Report, Severity};
 pub use schema::schema;
+pub use suggestion::nearest;
 
 use crate::{
     admin::Admin,
     notify::NotifySettings,
     oauth::provider::Provider,
-    proxy::route::Route,
+    proxy::route::{Injection, Route},
     regular_file,
     server::limits::{Drain, Limits},
     telemetry::{LogSettings, traces::TraceSettings},
@@ -86,6 +95,8 @@ pub struct Config {
     pub providers: Vec<Arc<Provider>>,
     /// `[routes.*]` in the order of the file.
     pub routes: Vec<Route>,
+    /// `[providers.*.inject]`, by the names of the providers.
+    pub injections: BTreeMap<String, Injection>,
     /// The file, and the certificates that it names: what a reload may find changed.
     pub files: Vec<PathBuf>,
     /// Where keys stand in the file.
@@ -116,10 +127,50 @@ impl Config {
         changed
     }
 
+    /// Returns where the token of a provider goes in a request.
+    pub fn injection(&self, provider: &str) -> Injection {
+        let bearer = || Injection::Header {
+            name: Injection::DEFAULT_HEADER,
+            prefix: Injection::DEFAULT_PREFIX.to_owned(),
+        };
+        self.injections
+            .get(provider)
+            .cloned()
+            .unwrap_or_else(bearer)
+    }
+
+    /// Returns the place of a key below `[providers.PROVIDER]`, whether it is in the file or not.
+    pub fn key_place(&self, provider: &str, key: &[&str]) -> KeyPlace {
+        let path = ["providers", provider]
+            .into_iter()
+            .chain(key.iter().copied());
+        self.positions.keys.of(&path.collect::<Vec<_>>())
+    }
+
+    /// Returns whether the file itself has a key below `[providers.PROVIDER]`.
+    pub fn sets_key(&self, provider: &str, key: &[&str]) -> bool {
+        let path = ["providers", provider]
+            .into_iter()
+            .chain(key.iter().copied());
+        self.positions.keys.contains(&path.collect::<Vec<_>>())
+    }
+
+    /// Returns the provider whose name `text` probably stands for.
+    pub fn similar_provider(&self, text: &str) -> Option<&str> {
+        suggestion::nearest(text, self.providers.iter().map(|provider| &*provider.name))
+    }
+
+    /// Whether the store has to be usable: for logins, or because the file names one.
+    pub fn uses_store(&self) -> bool {
+        let mut providers = self.providers.iter();
+        let has_logins = providers.any(|provider| provider.grant_type.needs_login());
+        has_logins || self.store_is_given
+    }
+
     /// Makes a problem that belongs to a dotted key of the file, or to the whole file.
     pub fn problem(
         &self,
-        severity: Severity,
+        (severity, code): (Severity, ProblemCode),
         key: Option<&str>,
         message: String,
         hint: &str,
@@ -127,7 +178,7 @@ impl Config {
         let file = self.path.as_deref().unwrap_or(Path::new("-"));
         let position = key.map_or((1, 1), |key| self.positions.of(key));
         Problem::new(
-            severity,
+            (severity, code),
             &file.display().to_string(),
             position,
             key,
@@ -225,15 +276,22 @@ pub fn parse(
 #[derive(Debug, Error)]
 enum FileError {
     #[error("the configuration cannot be read: {0}")]
-    Io(#[from] io::Error),
+    Io(String),
     #[error("the configuration cannot be read: it is larger than {} MiB", MAX_FILE_BYTES >> 20)]
     TooLarge,
     #[error("the configuration is not UTF-8, from line {line} on")]
     NotUtf8 { line: usize },
+    #[error("the configuration is a binary file")]
+    Binary,
 }
 
 impl FileError {
     fn not_utf8(bytes: &[u8], valid_up_to: usize) -> Self {
+        // UTF-16 has zero bytes, too, behind its byte order mark.
+        let is_utf16 = bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff");
+        if !is_utf16 && bytes.contains(&0) {
+            return Self::Binary;
+        }
         let line_breaks = memchr::memchr_iter(b'\n', &bytes[..valid_up_to]).count();
         Self::NotUtf8 {
             line: line_breaks + 1,
@@ -242,7 +300,7 @@ impl FileError {
 
     const fn hint(&self) -> &'static str {
         match self {
-            Self::Io(_) | Self::TooLarge => {
+            Self::Io(_) | Self::TooLarge | Self::Binary => {
                 "name the file with -c FILE or $BEARWARD_CONFIG; without them, ./bearward.toml or \
                  /etc/bearward/bearward.toml is read"
             }
@@ -255,11 +313,10 @@ impl FileError {
 fn unreadable(file: &str, error: &FileError) -> Report {
     let start = location::Location::new(0..0);
     let mut diagnostics = diagnostics::Diagnostics::default();
-    diagnostics.push(diagnostics::Diagnostic::error(
-        &start,
-        error.to_string(),
-        error.hint(),
-    ));
+    diagnostics.push(
+        diagnostics::Diagnostic::error(&start, error.to_string(), error.hint())
+            .with_code(ProblemCode::FileUnreadable),
+    );
     diagnostics.into_report(file, None)
 }
 
@@ -267,7 +324,7 @@ fn unreadable(file: &str, error: &FileError) -> Report {
 fn read_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, FileError> {
     regular_file::read(path, MAX_FILE_BYTES).map_err(|error| match error.kind() {
         io::ErrorKind::FileTooLarge => FileError::TooLarge,
-        _ => FileError::Io(error),
+        _ => FileError::Io(file_access::explain(path, &error)),
     })
 }
 

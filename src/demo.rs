@@ -63,7 +63,7 @@ pub fn banner(
     admin: Option<&str>,
 ) -> String {
     let mut text = format!(
-        "A complete setup on this machine. It stores nothing on disk.
+        "Everything below runs on this machine and disappears when you stop it.
 
   authorization server  {token_endpoint}
   protected API         http://{api}  (responds with 401 without a token)

@@ -20,6 +20,7 @@
 //! | [`admin`] | the admin listener: health, metrics, status, login |
 //! | [`config`] | the configuration file, presets and variables, from keys to the settings of all modules above |
 //! | [`app`] | the wiring of a configuration to a running sidecar |
+//! | [`doctor`] | the diagnosis of a provider by its real token request |
 //! | [`demo`] | an authorization server and an API to try things |
 //! | [`cli`] | the command line |
 //!
@@ -85,6 +86,8 @@ pub mod admin;
 pub mod config;
 
 pub mod app;
+
+pub mod doctor;
 
 pub mod cli;
 pub mod demo;

@@ -15,7 +15,7 @@ use zeroize::Zeroizing;
 use crate::regular_file::{self, BoundedReading};
 
 /// The largest secret file that is read, in bytes.
-const MAX_FILE_SIZE: u64 = 64 * 1024;
+pub(crate) const MAX_FILE_SIZE: u64 = 64 * 1024;
 
 /// A confidential text: no `Display`, a redacted `Debug`, wiped from memory on drop.
 #[derive(Clone, PartialEq, Eq)]

@@ -26,6 +26,7 @@ pub mod schedule;
 mod snapshot;
 pub mod status;
 pub mod store;
+pub mod stored_login;
 
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 

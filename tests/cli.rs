@@ -78,6 +78,7 @@ fn six_different_mistakes_are_all_named_and_none_of_the_secrets() {
     assert!(
         out.contains("hint: did you mean `client_secret`?\n")
             && out.contains("hint: did you mean \"hapn\"?\n")
+            && out.contains("\nhelp: docs/errors.md#unknown-key\n")
     );
     assert_eq!(out.matches(": error: ").count(), 6, "{out}");
     assert!(
@@ -124,6 +125,118 @@ fn warnings_do_not_change_the_exit_status() {
     assert!(
         out.ends_with("FILE: ok, 0 providers, 1 route, 1 warning\n"),
         "{out}"
+    );
+}
+
+#[test]
+fn a_store_that_run_refuses_is_an_error_of_check_too() {
+    use std::{fs, os::unix::fs::PermissionsExt};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("state");
+    let shown = path.display();
+    let text = format!("{FINE}[store]\npath = \"{shown}\"\n");
+    let set = |path: &std::path::Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+
+    // It would be created.
+    let (status, out, _) = check(&text, &[]);
+    assert_eq!(
+        (status, out.as_str()),
+        (0, "FILE: ok, 0 providers, 1 route\n")
+    );
+    assert!(!path.exists());
+
+    fs::create_dir(&path).unwrap();
+    set(&path, 0o755);
+    let (status, out, _) = check(&text, &[]);
+    assert_eq!(status, 2, "{out}");
+    let place =
+        format!("FILE:4:2: error: the store's folder {shown} cannot be used: its mode is 0755");
+    assert!(out.starts_with(&place), "{out}");
+    assert!(
+        out.contains("\nhelp: docs/errors.md#store-unusable\n"),
+        "{out}"
+    );
+    assert!(
+        out.ends_with("FILE: not usable, 0 providers, 1 route, 1 error\n"),
+        "{out}"
+    );
+
+    set(&path, 0o700);
+    let record = path.join("happeo.json");
+    fs::write(&record, "{}").unwrap();
+    set(&record, 0o644);
+    let (status, out, _) = check(&text, &[]);
+    assert_eq!(status, 2, "{out}");
+    assert!(
+        out.contains("happeo.json is not used and left alone: its mode is 0644"),
+        "{out}"
+    );
+    set(&record, 0o600);
+    let (status, out, _) = check(&text, &[]);
+    assert_eq!(status, 0, "{out}");
+}
+
+#[test]
+fn a_secret_that_another_user_owns_names_both_users_and_the_mode() {
+    use std::{
+        fs,
+        os::unix::{fs::PermissionsExt, process::CommandExt},
+    };
+    const NOBODY: u32 = 65534;
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let set = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    // The program itself may be in a folder that is closed to that user.
+    let program = folder.path().join("bearward");
+    // Copied by another process: one that this one starts meanwhile would hold the copy open for writing.
+    let mut copy = Command::new("cp");
+    copy.arg(env!("CARGO_BIN_EXE_bearward")).arg(&program);
+    assert!(copy.status().unwrap().success());
+    let secret = folder.path().join("secret");
+    fs::write(&secret, "canary").unwrap();
+    set(folder.path(), 0o755);
+    set(&secret, 0o600);
+    let shown = secret.display();
+    let text = format!("{FINE}[admin]\nkey = {{ file = \"{shown}\" }}\n");
+    fs::write(folder.path().join("bearward.toml"), text).unwrap();
+    let mut command = Command::new(&program);
+    command.arg("check").env_clear().current_dir(folder.path());
+    let (status, out, _) = ended(command.uid(NOBODY).gid(NOBODY).output().unwrap());
+    assert_eq!(status, 2, "{out}");
+    let wanted = format!(
+        "bearward.toml:5:7: error: the file \"{shown}\" for `key` cannot be read: Permission denied (os error 13): \
+         bearward runs as user nobody (65534), and the file belongs to user root (0) with mode 0600\n"
+    );
+    assert!(out.starts_with(&wanted), "{out}");
+    assert!(
+        out.contains(&format!("such as: chown nobody {shown}\n")),
+        "{out}"
+    );
+    assert!(!out.contains("canary"), "{out}");
+}
+
+#[test]
+fn each_problem_in_json_has_its_code() {
+    let (_, out, _) = check(SIX_MISTAKES, &["--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let problems = json["problems"].as_array().unwrap();
+    let codes: Vec<_> = problems.iter().map(|problem| &problem["code"]).collect();
+    assert_eq!(
+        codes,
+        [
+            "unknown-key",
+            "wrong-type",
+            "wrong-type",
+            "wrong-type",
+            "undefined-provider",
+            "invalid-url"
+        ]
     );
 }
 
@@ -304,6 +417,14 @@ fn bad_usage_ends_with_two_in_every_command() {
         &["check", "extra"],
         &["presets", "a", "b"],
         &["schema", "extra"],
+        &["run", "extra"],
+        &["status", "--format", "xml"],
+        &["login"],
+        &["logout"],
+        &["token"],
+        &["reload", "extra"],
+        &["completions"],
+        &["demo", "--port", "many"],
     ] {
         let (status, out, err) = run(arguments);
         assert_eq!((status, out.as_str()), (2, ""), "{arguments:?}");
@@ -328,6 +449,140 @@ fn help_and_version_go_to_standard_output() {
         assert_eq!((status, err.as_str()), (0, ""), "{arguments:?}");
         assert!(out.contains("Usage: "), "{out}");
     }
+}
+
+#[test]
+fn the_program_is_called_bearward_whatever_its_file_is_called() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = folder.path().join("bw-1.2");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_bearward"), &other).unwrap();
+    for arguments in [
+        &["--help"][..],
+        &["status", "--help"],
+        &["login"],
+        &["completions", "bash"],
+        &["man"],
+    ] {
+        let mut command = Command::new(&other);
+        let output = command.args(arguments).env_clear().output().unwrap();
+        let (_, out, err) = ended(output);
+        assert!(out.contains("bearward") || err.contains("bearward"));
+        assert!(
+            !out.contains("bw-1.2") && !err.contains("bw-1.2"),
+            "{arguments:?}: {out}{err}"
+        );
+    }
+}
+
+/// The commands that `--help` lists.
+fn commands() -> Vec<String> {
+    let (_, help, _) = run(&["--help"]);
+    let listed = help.split("Commands:\n").nth(1).unwrap();
+    let listed = listed.lines().map_while(|line| line.strip_prefix("  "));
+    let named = listed.filter(|line| !line.starts_with(' '));
+    let names = named.filter_map(|line| line.split_whitespace().next());
+    names.map(str::to_owned).collect()
+}
+
+#[test]
+fn the_help_of_every_command_has_examples_that_it_accepts() {
+    for command in commands() {
+        if command == "help" {
+            continue;
+        }
+        let (status, help, _) = run(&[&command, "--help"]);
+        assert_eq!(status, 0, "{command}");
+        let usage = format!("Usage: bearward {command}");
+        assert!(help.contains(&usage), "{help}");
+        let examples = help.split("Examples:\n").nth(1).unwrap_or_default();
+        assert!(
+            examples.starts_with(&format!("  bearward {command}")),
+            "{help}"
+        );
+        let longest = examples.lines().map(|line| line.chars().count()).max();
+        assert!(longest.is_some_and(|longest| longest <= 80), "{help}");
+    }
+}
+
+#[test]
+fn completions_know_every_command_and_option() {
+    for (shell, begins) in [
+        ("bash", "_bearward() {"),
+        ("zsh", "#compdef bearward"),
+        ("fish", "# Print an optspec"),
+    ] {
+        let (status, out, err) = run(&["completions", shell]);
+        assert_eq!((status, err.as_str()), (0, ""), "{shell}");
+        assert!(out.starts_with(begins), "{shell}: {out}");
+        for word in commands()
+            .iter()
+            .map(String::as_str)
+            .chain(["no-browser", "admin"])
+        {
+            assert!(out.contains(word), "{shell} does not know {word}");
+        }
+    }
+    let (status, out, err) = run(&["completions", "tcsh"]);
+    assert_eq!((status, out.as_str()), (2, ""));
+    assert!(err.contains("bash") && err.contains("zsh") && err.contains("fish"));
+}
+
+#[test]
+fn bash_accepts_its_completions() {
+    let (_, script, _) = run(&["completions", "bash"]);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("completions");
+    std::fs::write(&file, script + "\ndeclare -F _bearward\n").unwrap();
+    let bash = Command::new("bash").arg(&file).output().unwrap();
+    let (status, out, err) = ended(bash);
+    assert_eq!((status, out.trim(), err.as_str()), (0, "_bearward", ""));
+}
+
+#[test]
+fn every_command_has_a_manual_page() {
+    let (status, page, err) = run(&["man"]);
+    assert_eq!((status, err.as_str()), (0, ""));
+    assert!(page.contains(".TH bearward 1"), "{page}");
+    for command in commands() {
+        if command == "help" {
+            continue;
+        }
+        assert!(page.contains(&format!("bearward\\-{command}(1)")), "{page}");
+        let (status, page, _) = run(&["man", &command]);
+        assert_eq!(status, 0, "{command}");
+        assert!(
+            page.contains(&format!(".TH bearward-{command} 1")) && page.contains("Examples:"),
+            "{page}"
+        );
+    }
+    assert_eq!(run(&["man", "no-such-command"]).0, 2);
+}
+
+#[test]
+fn a_misspelt_provider_or_preset_gets_the_right_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bearward.toml");
+    let text = "[providers.happeo]\npreset = \"happeo\"\nclient_id = \"a\"\nclient_secret = { env = \"S\" }\n";
+    std::fs::write(&file, text.to_owned() + FINE).unwrap();
+    for command in ["login", "logout", "token"] {
+        let of = |name: &str| {
+            let mut bearward = bearward(folder.path());
+            bearward.args([command, name]).env("S", "canary");
+            ended(bearward.output().unwrap())
+        };
+        let (status, out, err) = of("hapeo");
+        assert_eq!((status, out.as_str()), (1, ""), "{command}: {err}");
+        assert!(
+            err.contains("there is no provider \"hapeo\" in")
+                && err.contains("did you mean \"happeo\"?"),
+            "{command}: {err}"
+        );
+        let (_, _, err) = of("salesforce");
+        assert!(err.contains("; it has happeo"), "{command}: {err}");
+    }
+    let (status, _, err) = run(&["presets", "hapeo"]);
+    assert_eq!(status, 1);
+    assert!(err.contains("did you mean \"happeo\"?"), "{err}");
 }
 
 #[test]

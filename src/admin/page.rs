@@ -1,18 +1,27 @@
-//! The status page for people: one self-contained document.
+//! The status page for people: one self-contained document, which its script keeps up to date.
+//!
+//! Only the server renders. The script fetches the page again at each event, and replaces what has changed.
 
-use std::time::{Duration, SystemTime};
+mod provider;
+mod route;
+mod summary;
+mod words;
+
+use std::time::SystemTime;
 
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use maud::{Markup, html};
 
-use super::status::{ErrorStatus, ProviderStatus, RouteStatus, Status, rfc3339};
-use crate::{
-    login::{login_path, path_segment},
-    server::html::Page,
-};
+use self::words::{ago, code_in};
+use super::status::{ReloadStatus, Status, rfc3339};
+use crate::server::html::Page;
 
 const SCRIPT: &str = include_str!("page/page.js");
+const STYLE: &str = include_str!("page/page.css");
+
+/// The interval at which a browser without scripts loads the page again, in seconds.
+const RELOAD_SECONDS: u32 = 15;
 
 /// Responds with the page, as of `now`.
 pub(super) fn respond(status: &Status, now: SystemTime) -> Response {
@@ -22,40 +31,44 @@ pub(super) fn respond(status: &Status, now: SystemTime) -> Response {
 }
 
 fn page(status: &Status, now: SystemTime) -> Page {
+    let summary = summary::of(status);
     let body = html! {
         header {
             h1 { "bearward" }
-            p { (status.version) " · " (summary(status)) }
+            p class={ "state " (summary.tone.class()) } { (summary.text) }
         }
+        p id="gone" role="alert" {}
+        p id="notice" role="status" {}
         main {
-            p id="notice" role="status" {}
             (last_reload(status))
-            h2 { "Providers" }
-            (providers(status, now))
-            h2 { "Routes" }
-            (routes(status))
+            section aria-labelledby="providers" {
+                h2 id="providers" { "Providers" }
+                @if status.providers.is_empty() { p class="quiet" { "There is no provider." } }
+                div class="cards" {
+                    @for (name, provider) in &status.providers {
+                        (provider::card(name, provider, now))
+                    }
+                }
+            }
+            section aria-labelledby="routes" {
+                h2 id="routes" { "Routes" }
+                @if status.routes.is_empty() { p class="quiet" { "There is no route." } }
+                @else { p class="quiet" { "Requests of the last five minutes." } }
+                ul class="routes" {
+                    @for (name, route) in &status.routes { (route::item(name, route)) }
+                }
+            }
         }
-        footer {
-            "As of " (rfc3339(now)) ". "
-            a href="/api/status" { "JSON" }
-            " · "
-            a href="/metrics" { "metrics" }
-        }
+        (footer(status, now))
     };
     Page {
-        title: "bearward".into(),
-        body,
+        title: format!("{} · bearward", summary.text),
+        head: html! {
+            noscript { meta http-equiv="refresh" content=(RELOAD_SECONDS); }
+        },
+        style: Some(STYLE),
         script: Some(SCRIPT),
-    }
-}
-
-fn summary(status: &Status) -> String {
-    let is_ready = |provider: &&(String, ProviderStatus)| provider.1.state == "ready";
-    let ready = status.providers.iter().filter(is_ready).count();
-    match status.providers.len() {
-        0 => "no providers".into(),
-        all if ready == all => "every provider is ready".into(),
-        all => format!("{ready} of {all} providers ready"),
+        body,
     }
 }
 
@@ -64,21 +77,22 @@ fn last_reload(status: &Status) -> Markup {
     let Some(reload) = &status.last_reload else {
         return html! {};
     };
-    let title = match reload.outcome {
-        "failure" => {
-            "The configuration file has problems. The earlier configuration stays in force."
-        }
+    let (tone, title) = match reload.outcome {
+        ReloadStatus::FAILURE => (
+            "bad",
+            "The configuration file has problems. The earlier configuration stays in force.",
+        ),
         _ if reload.problems.is_empty() => return html! {},
-        _ => "The configuration was reloaded with warnings.",
+        _ => ("due", "The configuration was reloaded with warnings."),
     };
     html! {
-        section id="reload" role="alert" {
+        section class={ "box " (tone) } id="reload" role="alert" {
             h2 { (title) }
             ul {
                 @for problem in &reload.problems {
                     li {
                         code { (text(problem, "file")) ":" (problem["line"]) ":" (problem["column"]) }
-                        " " (text(problem, "message")) small { (text(problem, "hint")) }
+                        " " (text(problem, "message")) " " span class="hint" { (code_in(text(problem, "hint"))) }
                     }
                 }
             }
@@ -90,166 +104,77 @@ fn text<'v>(problem: &'v serde_json::Value, member: &str) -> &'v str {
     problem[member].as_str().unwrap_or_default()
 }
 
-fn providers(status: &Status, now: SystemTime) -> Markup {
+fn footer(status: &Status, now: SystemTime) -> Markup {
+    let configuration = &status.configuration;
+    let stamp = rfc3339(now);
     html! {
-        table {
-            thead {
-                tr {
-                    th { "Name" }
-                    th { "State" }
-                    th { "Token expires" }
-                    th { "Refresh" }
-                    th { "Login ends" }
-                    th { "Requests" }
-                    th { "Last error" }
-                    th {}
+        footer {
+            p {
+                "bearward " (status.version)
+                @if let Some(started_at) = status.started_at { ", started " (ago(started_at, now)) }
+                "."
+                @if let Some(file) = configuration.files.first() {
+                    " Configuration: " code { (file) }
+                    @if configuration.files.len() > 1 { " and " (configuration.files.len() - 1) " more" }
+                    @if let Some(loaded_at) = configuration.loaded_at { ", in force since " (ago(loaded_at, now)) }
+                    "."
                 }
+                " Logins: " code { (status.store) } "."
             }
-            tbody {
-                @for (name, provider) in &status.providers {
-                    (provider_row(name, provider, now))
-                }
+            p {
+                "As of " time id="as-of" datetime=(stamp) { (stamp) } ". "
+                a href="/api/status" { "JSON" } " · " a href="/metrics" { "metrics" }
             }
         }
     }
-}
-
-fn provider_row(name: &str, provider: &ProviderStatus, now: SystemTime) -> Markup {
-    let refresh_path = format!("/api/providers/{}/refresh", path_segment(name));
-    html! {
-        tr {
-            th scope="row" { (name) small { (provider.grant_type) } }
-            td { span class={ "state " (provider.state) } { (provider.state.replace('_', " ")) } }
-            td { (instant(provider.expires_at, now)) }
-            td { (instant(provider.refresh_at, now)) }
-            td { (instant(provider.login_expires_at, now)) }
-            td class="number" { (provider.token_requests) }
-            td { (last_error(provider.last_error.as_ref(), now)) }
-            td class="actions" {
-                @if provider.login_is_due {
-                    // Not a form: `form-action` covers the redirects after it, which lead to another site.
-                    a class="button" role="button" href=(login_path(name)) { "Connect" }
-                }
-                form method="post" action=(refresh_path) { button { "Renew" } }
-            }
-        }
-    }
-}
-
-fn last_error(error: Option<&ErrorStatus>, now: SystemTime) -> Markup {
-    html! {
-        @match error {
-            Some(ErrorStatus { kind, message, at, description, .. }) => {
-                strong { (kind) } " " (message) " "
-                @if let Some(description) = description { q { (description) } " " }
-                small { (instant(*at, now)) }
-            }
-            None => "–",
-        }
-    }
-}
-
-fn routes(status: &Status) -> Markup {
-    html! {
-        table {
-            thead {
-                tr {
-                    th { "Name" }
-                    th { "Listener" }
-                    th { "Upstream" }
-                    th { "Provider" }
-                }
-            }
-            tbody {
-                @for (name, route) in &status.routes {
-                    (route_row(name, route))
-                }
-            }
-        }
-    }
-}
-
-fn route_row(name: &str, route: &RouteStatus) -> Markup {
-    html! {
-        tr {
-            th scope="row" { (name) }
-            td { code { (route.listen) } }
-            td { code { (route.upstream) } }
-            td { (route.provider.as_deref().unwrap_or("– (no token)")) }
-        }
-    }
-}
-
-/// A time relative to `now`, such as `in 4m 12s`, with the time stamp as a tooltip.
-fn instant(time: Option<SystemTime>, now: SystemTime) -> Markup {
-    let Some(time) = time else {
-        return html! { "–" };
-    };
-    let stamp = rfc3339(time);
-    let whole_seconds = |duration: Duration| {
-        humantime::format_duration(Duration::from_secs(duration.as_secs())).to_string()
-    };
-    let relative = match time.duration_since(now) {
-        Ok(left) => format!("in {}", whole_seconds(left)),
-        Err(past) => format!("{} ago", whole_seconds(past.duration())),
-    };
-    html! { time datetime=(stamp) title=(stamp) { (relative) } }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::{login::StoreIdentity, token::store::StoreLocation};
+    use std::time::Duration;
 
-    fn status(name: &str) -> Status {
-        let error = ErrorStatus {
+    use super::*;
+    use crate::admin::status::{ErrorStatus, TokenClaims, tests::status};
+
+    const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+
+    fn render_page(status: &Status) -> String {
+        page(status, NOW).render()
+    }
+
+    /// A status in which every text is `name`.
+    fn full_status(name: &str) -> Status {
+        let mut status = status(name);
+        let provider = &mut status.providers[0].1;
+        provider.state = "login_required";
+        provider.login_is_due = true;
+        provider.has_browser_login = true;
+        provider.needs_login = true;
+        provider.can_log_in = true;
+        provider.hint = Some(name.into());
+        provider.redirect_uri = Some(name.into());
+        provider.last_error = Some(ErrorStatus {
             kind: name.into(),
             message: name.into(),
             description: Some(name.into()),
             help: name.into(),
-            at: Some(SystemTime::UNIX_EPOCH),
-        };
-        Status {
-            version: "0.1.0",
-            admin: name.into(),
-            store: StoreIdentity::at(&StoreLocation::Memory),
-            last_reload: None,
-            providers: vec![(
-                name.into(),
-                ProviderStatus {
-                    grant_type: "client_credentials".into(),
-                    state: "login_required",
-                    expires_at: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(252)),
-                    refresh_at: None,
-                    has_refresh_token: false,
-                    login_expires_at: None,
-                    token_requests: 3,
-                    last_error: Some(error),
-                    can_log_in: true,
-                    login_is_due: true,
-                },
-            )],
-            routes: vec![(
-                name.into(),
-                RouteStatus {
-                    listen: name.into(),
-                    upstream: name.into(),
-                    provider: Some(name.into()),
-                },
-            )],
-        }
-    }
-
-    fn render_page(status: &Status, now: SystemTime) -> String {
-        page(status, now).render()
+            at: Some(NOW),
+        });
+        provider.token = Some(TokenClaims {
+            issuer: Some(name.into()),
+            subject: Some(name.into()),
+            audience: vec![name.into()],
+            scope: Some(name.into()),
+            expires_at: None,
+        });
+        status
     }
 
     #[test]
     fn nothing_that_is_shown_becomes_markup() {
-        let page = render_page(
-            &status("\"'><script>alert(1)</script><img src=x onerror=y>&"),
-            SystemTime::UNIX_EPOCH,
-        );
+        let page = render_page(&full_status(
+            "\"'><script>alert(1)</script><img src=x onerror=y>&",
+        ));
         assert_eq!(page.matches("<script").count(), 1, "the page's own");
         assert!(!page.contains("<img"));
         assert!(page.contains("&quot;'&gt;&lt;script&gt;alert(1)"));
@@ -262,27 +187,101 @@ mod tests {
     }
 
     #[test]
-    fn a_provider_shows_what_an_operator_wants_to_know() {
-        let page = render_page(&status("hapn"), SystemTime::UNIX_EPOCH);
-        for expected in [
-            ">hapn<",
-            "login required",
-            ">in 4m 12s<",
-            "0 of 1 providers ready",
-            "/api/providers/hapn/refresh",
-            "Renew",
-            "href=\"/login/hapn\">Connect<",
-        ] {
-            assert!(page.contains(expected), "{expected} is missing from {page}");
-        }
-        let mut status = status("hapn");
-        status.providers[0].1.login_is_due = false;
-        assert!(!render_page(&status, SystemTime::UNIX_EPOCH).contains("Connect"));
+    fn no_attribute_is_one_that_the_policy_blocks() {
+        let page = render_page(&full_status("x"));
+        assert!(!page.contains(" style=") && !page.contains(" onclick="));
     }
 
     #[test]
-    fn no_attribute_is_one_that_the_policy_blocks() {
-        let page = render_page(&status("x"), SystemTime::UNIX_EPOCH);
-        assert!(!page.contains(" style=") && !page.contains(" onclick="));
+    fn a_provider_shows_what_an_operator_wants_to_know() {
+        let mut status = status("hapn");
+        let provider = &mut status.providers[0].1;
+        provider.refresh_at = Some(NOW + Duration::from_secs(200));
+        let page = render_page(&status);
+        for expected in [
+            "<title>Every provider is ready · bearward</title>",
+            ">hapn<",
+            ">ready<",
+            ">4 min 12 s<",
+            ">in 3 min 20 s<",
+            "/api/providers/hapn/refresh",
+            "Renew",
+        ] {
+            assert!(page.contains(expected), "{expected} is missing from {page}");
+        }
+        assert!(!page.contains("Connect"));
+    }
+
+    #[test]
+    fn where_only_a_login_helps_it_is_what_is_offered() {
+        let mut status = full_status("hapn");
+        status.providers[0].1.can_refresh = false;
+        let page = render_page(&status);
+        assert!(page.contains("href=\"/login/hapn\">Connect<"), "{page}");
+        assert!(!page.contains("/refresh"), "{page}");
+        assert!(page.contains("Login required: hapn · bearward"), "{page}");
+        // A refresh token that may be good after all is tried again.
+        status.providers[0].1.can_refresh = true;
+        assert!(render_page(&status).contains("/refresh"));
+    }
+
+    #[test]
+    fn a_login_that_is_due_is_offered_before_the_token_has_expired() {
+        let mut status = full_status("hapn");
+        status.providers[0].1.state = "ready";
+        let page = render_page(&status);
+        assert!(page.contains("href=\"/login/hapn\">Connect<"), "{page}");
+        assert!(page.contains("Login due: hapn"), "{page}");
+    }
+
+    #[test]
+    fn a_login_without_need_is_offered_in_other_words() {
+        let mut status = full_status("hapn");
+        let provider = &mut status.providers[0].1;
+        (provider.state, provider.login_is_due) = ("ready", false);
+        provider.last_error = None;
+        provider.login_expires_at = Some(NOW + Duration::from_secs(12 * 86_400 + 5));
+        let page = render_page(&status);
+        assert!(
+            page.contains("href=\"/login/hapn\">Log in again<"),
+            "{page}"
+        );
+        assert!(page.contains(">12 days<"), "{page}");
+        // Shortly before its end it is due.
+        status.providers[0].1.login_is_due = true;
+        let page = render_page(&status);
+        assert!(page.contains(">Connect<") && page.contains(">12 days<"));
+    }
+
+    #[test]
+    fn a_reload_that_failed_is_shown_with_its_problems() {
+        let mut status = status("hapn");
+        status.last_reload = Some(ReloadStatus {
+            at: Some(NOW),
+            outcome: ReloadStatus::FAILURE,
+            problems: vec![serde_json::json!({
+                "file": "b.toml", "line": 3, "column": 1, "message": "no upstream", "hint": "write `upstream`",
+            })],
+        });
+        let page = render_page(&status);
+        assert!(
+            page.contains("<code>b.toml:3:1</code> no upstream"),
+            "{page}"
+        );
+        assert!(page.contains("write <code>upstream</code>"), "{page}");
+    }
+
+    #[test]
+    fn a_route_shows_its_rate_errors_and_latency() {
+        let mut status = status("devices");
+        let traffic = &mut status.routes[0].1.traffic;
+        traffic.rate = 1.5;
+        (traffic.requests, traffic.server_errors) = (200, 3);
+        (traffic.p50_ms, traffic.p99_ms) = (Some(12.3), Some(1234.0));
+        traffic.series = vec![0, 4, 1];
+        let page = render_page(&status);
+        for expected in ["1.5/s", "3 (1.5 %)", "12 ms", "1.2 s", "<polyline"] {
+            assert!(page.contains(expected), "{expected} is missing from {page}");
+        }
     }
 }

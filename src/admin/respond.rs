@@ -1,6 +1,6 @@
 //! The responses of the admin listener.
 
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
@@ -43,6 +43,11 @@ pub(super) fn found(location: &str, cookie: Option<HeaderValue>) -> Response {
         response.headers_mut().insert(header::SET_COOKIE, cookie);
     }
     response
+}
+
+/// Redirects to the status page by a GET (RFC 9110 §15.4.4).
+pub(super) fn see_page() -> Response {
+    Redirect::to("/").into_response()
 }
 
 pub(super) fn not_found() -> Response {
@@ -96,6 +101,14 @@ pub(super) fn internal_error() -> Response {
 /// Responds to a reload that did not take place.
 pub(super) fn no_reload(reason: &str) -> Response {
     let detail = format!("The configuration was not reloaded: {reason}.");
+    respond(
+        Problem::new(ProblemKind::Internal, detail).with_status(StatusCode::SERVICE_UNAVAILABLE),
+    )
+}
+
+/// Responds to a client that cannot have events now.
+pub(super) fn no_events(reason: &str) -> Response {
+    let detail = format!("There are no events: {reason}.");
     respond(
         Problem::new(ProblemKind::Internal, detail).with_status(StatusCode::SERVICE_UNAVAILABLE),
     )

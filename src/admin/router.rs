@@ -12,12 +12,13 @@ use axum::{
     response::Response,
     routing::{MethodRouter, get, post},
 };
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use tokio::time::timeout;
 
 use super::{
     admission::{admit, admit_login},
     drained_body::DrainedBody,
+    events,
     guard::Audience,
     health, login, page, respond,
     state::AdminState,
@@ -25,7 +26,7 @@ use super::{
 };
 use crate::{
     login::{CALLBACK_PATH, login_hint},
-    server::html,
+    server::{html, origin_guard::is_navigation},
     token::error::TokenError,
 };
 
@@ -56,6 +57,7 @@ pub fn router(state: Arc<AdminState>) -> Router {
     let private = Router::new()
         .route("/", get_or_head(status_page))
         .route("/api/status", get_or_head(status))
+        .route("/api/events", get_only(events::events))
         .route("/api/providers/{provider}/refresh", post_only(refresh))
         .route("/api/reload", post_only(reload))
         .fallback(not_found)
@@ -77,7 +79,7 @@ where
     get(handler).fallback(|| async { respond::method_not_allowed("GET, HEAD") })
 }
 
-/// For endpoints that take effect, which a HEAD must not (RFC 9110 §9.2.1).
+/// For endpoints that take effect, which a HEAD must not (RFC 9110 §9.2.1), or that do not end.
 fn get_only<H, T>(handler: H) -> MethodRouter<Arc<AdminState>>
 where
     H: Handler<T, Arc<AdminState>>,
@@ -140,10 +142,24 @@ async fn status_page(State(state): SharedState, _: DrainedBody) -> Response {
     run_blocking(move || page::respond(&Status::of(&state), state.clock().wall())).await
 }
 
+/// Refreshes the token of a provider. A browser without scripts is led back to the page, which shows the outcome.
 async fn refresh(
+    state: SharedState,
+    provider: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    _: DrainedBody,
+) -> Response {
+    let response = refresh_now(state, provider).await;
+    // Other clients than browsers send no such field.
+    match headers.contains_key("sec-fetch-mode") && is_navigation(&headers) {
+        true => respond::see_page(),
+        false => response,
+    }
+}
+
+async fn refresh_now(
     State(state): SharedState,
     provider: Result<Path<String>, PathRejection>,
-    _: DrainedBody,
 ) -> Response {
     let Ok(Path(provider)) = provider else {
         return respond::not_found();

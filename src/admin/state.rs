@@ -1,21 +1,17 @@
 //! The state that the admin listener responds from.
 
-use std::{
-    fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{fmt, path::PathBuf, sync::Arc, time::SystemTime};
 
 use arc_swap::{ArcSwap, ArcSwapOption};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
+    events::EventFeed,
     guard::Guard,
     login::Logins,
     reload::{ReloadHandle, ReloadReply},
+    traffic::Traffic,
 };
-use tokio_util::task::TaskTracker;
 
 use crate::{
     clock::Clock,
@@ -37,6 +33,8 @@ pub struct View {
     pub key: Option<Arc<LiveSecret>>,
     /// The location of stored logins.
     pub store: StoreLocation,
+    /// The files of the configuration.
+    pub files: Vec<PathBuf>,
 }
 
 /// One route.
@@ -52,6 +50,12 @@ pub struct RouteView {
     pub provider: Option<Arc<str>>,
 }
 
+/// A view, and the time since when it is in force.
+struct LoadedView {
+    view: Arc<View>,
+    loaded_at: SystemTime,
+}
+
 /// The state behind every endpoint of the admin listener.
 pub struct AdminState {
     address: ListenAddress,
@@ -60,8 +64,11 @@ pub struct AdminState {
     refused_keys: Arc<RefusedKeys>,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
-    view: ArcSwap<View>,
-    draining: AtomicBool,
+    started_at: SystemTime,
+    view: ArcSwap<LoadedView>,
+    traffic: Traffic,
+    events: EventFeed,
+    draining: CancellationToken,
     limits: Limits,
     logins: Logins,
     reloads: Option<ReloadHandle>,
@@ -85,9 +92,15 @@ impl AdminState {
             refused_keys: metrics.refused_keys(&address.to_string()),
             address,
             metrics,
+            started_at: clock.wall(),
+            view: ArcSwap::from_pointee(LoadedView {
+                view: Arc::new(view),
+                loaded_at: clock.wall(),
+            }),
             clock,
-            view: ArcSwap::from_pointee(view),
-            draining: AtomicBool::new(false),
+            traffic: Traffic::default(),
+            events: EventFeed::new(Limits::default().connections),
+            draining: CancellationToken::new(),
             limits: Limits::default(),
             logins: Logins::default(),
             reloads: None,
@@ -98,7 +111,11 @@ impl AdminState {
 
     /// Replaces the default limits.
     pub fn with_limits(self, limits: Limits) -> Self {
-        Self { limits, ..self }
+        Self {
+            events: EventFeed::new(limits.connections),
+            limits,
+            ..self
+        }
     }
 
     /// Serves `POST /api/reload` with this handle.
@@ -136,12 +153,15 @@ impl AdminState {
 
     /// Replaces the view, from the next request on.
     pub fn replace(&self, view: View) {
-        self.view.store(Arc::new(view));
+        self.view.store(Arc::new(LoadedView {
+            view: Arc::new(view),
+            loaded_at: self.clock.wall(),
+        }));
     }
 
-    /// Turns readiness off for good, since the process is about to end.
+    /// Turns readiness off for good and ends all events, since the process is about to end.
     pub fn start_draining(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+        self.draining.cancel();
     }
 
     pub(super) fn address(&self) -> &ListenAddress {
@@ -164,7 +184,7 @@ impl AdminState {
 
     /// Whether the `redirect_uri` of some provider leads to `host`, a name without a port.
     pub(super) fn is_redirect_host(&self, host: &str) -> bool {
-        let view = self.view.load();
+        let view = self.view();
         view.tokens
             .iter()
             .any(|credential| redirect::leads_to_host(credential.provider(), host))
@@ -191,11 +211,34 @@ impl AdminState {
     }
 
     pub(super) fn view(&self) -> Arc<View> {
-        self.view.load_full()
+        self.view.load().view.clone()
+    }
+
+    /// When the process started.
+    pub(super) fn started_at(&self) -> SystemTime {
+        self.started_at
+    }
+
+    /// Since when the configuration is in force.
+    pub(super) fn loaded_at(&self) -> SystemTime {
+        self.view.load().loaded_at
+    }
+
+    pub(super) fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    pub(super) fn events(&self) -> &EventFeed {
+        &self.events
     }
 
     pub(super) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+        self.draining.is_cancelled()
+    }
+
+    /// Completes when the process is about to end.
+    pub(super) async fn draining(&self) {
+        self.draining.cancelled().await;
     }
 }
 

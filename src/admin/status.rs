@@ -1,25 +1,32 @@
 //! The document of `/api/status`.
 
+mod provider;
+mod route;
+mod token_claims;
+
 use std::time::SystemTime;
 
 use serde::{Serialize, Serializer};
 
-use super::{reload::ReloadReply, state::AdminState};
-use crate::{
-    login::{StoreIdentity, redirect::can_log_in_at, supports_browser_login},
-    server::address::ListenAddress,
-    token::{
-        credential::Credential,
-        status::{CredentialStatus, LastError},
-    },
+pub(super) use self::{
+    provider::{ErrorStatus, ProviderStatus},
+    route::RouteStatus,
+    token_claims::TokenClaims,
 };
+use super::{reload::ReloadReply, state::AdminState};
+use crate::login::StoreIdentity;
 
 /// The state of all providers and routes at one instant.
 #[derive(Debug, Serialize)]
 pub(super) struct Status {
     pub(super) version: &'static str,
+    #[serde(serialize_with = "stamp")]
+    pub(super) started_at: Option<SystemTime>,
+    /// Whether the process is about to end.
+    pub(super) draining: bool,
     pub(super) admin: String,
     pub(super) store: StoreIdentity,
+    pub(super) configuration: ConfigurationStatus,
     /// The last reload of the configuration.
     pub(super) last_reload: Option<ReloadStatus>,
     #[serde(serialize_with = "in_order")]
@@ -28,35 +35,15 @@ pub(super) struct Status {
     pub(super) routes: Vec<(String, RouteStatus)>,
 }
 
+/// The configuration in force.
 #[derive(Debug, Serialize)]
-pub(super) struct ProviderStatus {
-    pub(super) grant_type: String,
-    pub(super) state: &'static str,
+pub(super) struct ConfigurationStatus {
+    pub(super) files: Vec<String>,
+    /// Since when it is in force.
     #[serde(serialize_with = "stamp")]
-    pub(super) expires_at: Option<SystemTime>,
-    #[serde(serialize_with = "stamp")]
-    pub(super) refresh_at: Option<SystemTime>,
-    pub(super) has_refresh_token: bool,
-    #[serde(serialize_with = "stamp")]
-    pub(super) login_expires_at: Option<SystemTime>,
-    pub(super) token_requests: u64,
-    pub(super) last_error: Option<ErrorStatus>,
-    /// Whether `/login/NAME` starts a login that returns to this listener.
-    pub(super) can_log_in: bool,
-    /// Whether the page offers a login.
-    #[serde(skip)]
-    pub(super) login_is_due: bool,
-}
-
-#[derive(Debug, Serialize)]
-pub(super) struct ErrorStatus {
-    pub(super) kind: String,
-    pub(super) message: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) description: Option<String>,
-    pub(super) help: String,
-    #[serde(serialize_with = "stamp")]
-    pub(super) at: Option<SystemTime>,
+    pub(super) loaded_at: Option<SystemTime>,
+    /// Whether the files have changed since then and are not in force, since they have problems.
+    pub(super) is_outdated: bool,
 }
 
 /// A reload: its time, and what `bearward check --format json` says of the file.
@@ -69,95 +56,55 @@ pub(super) struct ReloadStatus {
     pub(super) problems: Vec<serde_json::Value>,
 }
 
-#[derive(Debug, Serialize)]
-pub(super) struct RouteStatus {
-    pub(super) listen: String,
-    pub(super) upstream: String,
-    pub(super) provider: Option<String>,
-}
-
 impl Status {
     pub(super) fn of(state: &AdminState) -> Self {
         let view = state.view();
-        let route = |route: &super::RouteView| RouteStatus {
-            listen: route.listen.clone(),
-            upstream: route.upstream.clone(),
-            provider: route.provider.as_deref().map(str::to_owned),
-        };
+        let last_reload = state.last_reload().map(|reply| ReloadStatus::of(&reply));
+        let providers = view.tokens.iter().map(|credential| {
+            let status = ProviderStatus::of(credential, state.address());
+            (credential.name().to_string(), status)
+        });
+        let routes = view.routes.iter().map(|route| {
+            let traffic = state.traffic().of(&route.name);
+            (route.name.to_string(), RouteStatus::of(route, traffic))
+        });
         Self {
             version: env!("CARGO_PKG_VERSION"),
+            started_at: Some(state.started_at()),
+            draining: state.is_draining(),
             admin: state.address().to_string(),
             store: StoreIdentity::at(&view.store),
-            last_reload: state.last_reload().map(|reply| ReloadStatus::of(&reply)),
-            providers: view
-                .tokens
-                .iter()
-                .map(|one| {
-                    (
-                        one.name().to_string(),
-                        ProviderStatus::of(one, state.address()),
-                    )
-                })
-                .collect(),
-            routes: view
-                .routes
-                .iter()
-                .map(|one| (one.name.to_string(), route(one)))
-                .collect(),
-        }
-    }
-}
-
-impl ProviderStatus {
-    /// The status of one provider; `admin` is the real address of the admin listener.
-    pub(super) fn of(credential: &Credential, admin: &ListenAddress) -> Self {
-        let status = credential.status();
-        let CredentialStatus {
-            state,
-            grant_type,
-            expires_at,
-            refresh_at,
-            ..
-        } = status;
-        let login_is_due = status.login_required && supports_browser_login(credential.provider());
-        Self {
-            grant_type,
-            state: state.as_str(),
-            expires_at,
-            refresh_at,
-            has_refresh_token: status.has_refresh_token,
-            login_expires_at: status.login_expires_at,
-            token_requests: status.token_requests,
-            last_error: status.last_error.map(ErrorStatus::of),
-            can_log_in: can_log_in_at(credential.provider(), admin),
-            login_is_due,
+            configuration: ConfigurationStatus {
+                files: view
+                    .files
+                    .iter()
+                    .map(|file| file.display().to_string())
+                    .collect(),
+                loaded_at: Some(state.loaded_at()),
+                is_outdated: last_reload
+                    .as_ref()
+                    .is_some_and(|reload| reload.outcome == ReloadStatus::FAILURE),
+            },
+            last_reload,
+            providers: providers.collect(),
+            routes: routes.collect(),
         }
     }
 }
 
 impl ReloadStatus {
+    /// The outcome of a configuration with problems.
+    pub(super) const FAILURE: &str = "failure";
+
     fn of(reply: &ReloadReply) -> Self {
         let problems = reply.report["problems"].as_array();
         Self {
             at: Some(reply.at),
-            outcome: if reply.is_applied {
-                "success"
-            } else {
-                "failure"
+            outcome: match reply.is_applied {
+                true => "success",
+                false => Self::FAILURE,
             },
             problems: problems.cloned().unwrap_or_default(),
-        }
-    }
-}
-
-impl ErrorStatus {
-    fn of(error: LastError) -> Self {
-        Self {
-            kind: error.kind.to_string(),
-            message: error.message.to_string(),
-            description: error.description.map(|text| text.to_string()),
-            help: error.help,
-            at: Some(error.at),
         }
     }
 }
@@ -189,11 +136,42 @@ pub(super) fn rfc3339(time: SystemTime) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::time::Duration;
 
-    use super::*;
+    use super::{super::traffic::RouteTraffic, *};
     use crate::token::store::StoreLocation;
+
+    /// A status with one provider, which is ready, and one route, both of this name.
+    pub(in crate::admin) fn status(name: &str) -> Status {
+        let epoch = Some(SystemTime::UNIX_EPOCH);
+        let provider = ProviderStatus {
+            renewed_at: epoch,
+            expires_at: Some(SystemTime::UNIX_EPOCH + Duration::from_secs(252)),
+            ..provider::tests::provider(name)
+        };
+        let route = RouteStatus {
+            listen: name.into(),
+            upstream: name.into(),
+            provider: Some(name.into()),
+            traffic: RouteTraffic::default(),
+        };
+        Status {
+            version: "0.1.0",
+            started_at: epoch,
+            draining: false,
+            admin: name.into(),
+            store: StoreIdentity::at(&StoreLocation::Memory),
+            configuration: ConfigurationStatus {
+                files: vec![name.into()],
+                loaded_at: epoch,
+                is_outdated: false,
+            },
+            last_reload: None,
+            providers: vec![(name.into(), provider)],
+            routes: vec![(name.into(), route)],
+        }
+    }
 
     #[test]
     fn time_stamps_are_utc_to_the_second_and_never_fail() {
@@ -208,54 +186,66 @@ mod tests {
     }
 
     #[test]
-    fn members_are_those_documented_and_in_the_order_of_the_file() {
-        let provider = |last_error| ProviderStatus {
-            grant_type: "client_credentials".into(),
-            state: "ready",
-            expires_at: Some(SystemTime::UNIX_EPOCH),
-            refresh_at: None,
-            has_refresh_token: false,
-            login_expires_at: Some(SystemTime::UNIX_EPOCH),
-            token_requests: 3,
-            last_error,
-            can_log_in: false,
-            login_is_due: false,
-        };
-        let error = ErrorStatus {
-            kind: "k".into(),
-            message: "m".into(),
-            description: Some("d".into()),
-            help: "h".into(),
-            at: Some(SystemTime::UNIX_EPOCH),
-        };
-        let route = RouteStatus {
-            listen: "l".into(),
-            upstream: "u".into(),
-            provider: Some("z".into()),
-        };
-        let status = Status {
-            version: "0.1.0",
-            admin: "127.0.0.1:9900".into(),
-            store: StoreIdentity::at(&StoreLocation::Memory),
-            last_reload: None,
-            providers: vec![
-                ("z".into(), provider(None)),
-                ("a".into(), provider(Some(error))),
-            ],
-            routes: vec![("r".into(), route)],
+    fn members_are_those_documented() {
+        let document = serde_json::to_value(status("x")).unwrap();
+        let members = |value: &serde_json::Value| -> Vec<String> {
+            value.as_object().unwrap().keys().cloned().collect()
         };
         assert_eq!(
-            serde_json::to_string(&status).unwrap(),
-            concat!(
-                r#"{"version":"0.1.0","admin":"127.0.0.1:9900","#,
-                r#""store":{"kind":"memory","path":null,"folder":null},"last_reload":null,"providers":{"#,
-                r#""z":{"grant_type":"client_credentials","state":"ready","expires_at":"1970-01-01T00:00:00Z","#,
-                r#""refresh_at":null,"has_refresh_token":false,"login_expires_at":"1970-01-01T00:00:00Z","token_requests":3,"last_error":null,"can_log_in":false},"#,
-                r#""a":{"grant_type":"client_credentials","state":"ready","expires_at":"1970-01-01T00:00:00Z","#,
-                r#""refresh_at":null,"has_refresh_token":false,"login_expires_at":"1970-01-01T00:00:00Z","token_requests":3,"#,
-                r#""last_error":{"kind":"k","message":"m","description":"d","help":"h","at":"1970-01-01T00:00:00Z"},"can_log_in":false}},"#,
-                r#""routes":{"r":{"listen":"l","upstream":"u","provider":"z"}}}"#
-            )
+            members(&document),
+            [
+                "admin",
+                "configuration",
+                "draining",
+                "last_reload",
+                "providers",
+                "routes",
+                "started_at",
+                "store",
+                "version"
+            ]
         );
+        assert_eq!(
+            members(&document["providers"]["x"]),
+            [
+                "can_log_in",
+                "can_refresh",
+                "client_id",
+                "expires_at",
+                "grant_type",
+                "has_refresh_token",
+                "hint",
+                "is_refreshing",
+                "last_error",
+                "login_expires_at",
+                "login_is_due",
+                "redirect_uri",
+                "refresh_at",
+                "renewed_at",
+                "scope",
+                "state",
+                "token",
+                "token_endpoint",
+                "token_requests",
+            ]
+        );
+        assert_eq!(
+            members(&document["routes"]["x"]),
+            ["listen", "provider", "traffic", "upstream"]
+        );
+        assert_eq!(
+            document["providers"]["x"]["expires_at"],
+            "1970-01-01T00:04:12Z"
+        );
+        assert!(document["providers"]["x"]["last_error"].is_null());
+    }
+
+    #[test]
+    fn providers_and_routes_keep_the_order_of_the_file() {
+        let mut document = status("z");
+        document.providers.extend(status("a").providers);
+        let text = serde_json::to_string(&document).unwrap();
+        let at = |name: &str| text.find(&format!("\"{name}\":{{\"grant_type\"")).unwrap();
+        assert!(at("z") < at("a"), "{text}");
     }
 }

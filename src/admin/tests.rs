@@ -24,7 +24,6 @@ use crate::{
     server::{
         key_proof::{ProofFields, ProvedRequest},
         listener::Bound,
-        listening::Listening,
     },
     telemetry::metrics::Metrics,
     token::{
@@ -43,7 +42,7 @@ struct World {
     /// The logins for which shutdown waits.
     drain: TaskTracker,
     address: SocketAddr,
-    listening: Listening,
+    listening: AdminServer,
 }
 
 #[derive(Default)]
@@ -91,6 +90,7 @@ impl World {
             routes: vec![route("devices", Some("hapn"))],
             key,
             store: StoreLocation::Memory,
+            files: Vec::new(),
         };
 
         let bound = Bound::bind(&"127.0.0.1:0".parse().unwrap()).unwrap();
@@ -110,7 +110,7 @@ impl World {
             view,
             drain.clone(),
         ));
-        let listening = serve(bound, state.clone()).unwrap();
+        let listening = AdminServer::start(bound, state.clone()).unwrap();
         Self {
             endpoint,
             provider,
@@ -421,10 +421,15 @@ async fn the_status_shows_providers_and_routes_with_real_addresses() {
     let status = response.json();
     assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(status["admin"], world.address.to_string());
-    assert_eq!(
-        status["routes"],
-        json!({ "devices": { "listen": "127.0.0.1:8080", "upstream": "https://api.iotgps.io", "provider": "hapn" } })
-    );
+    let route = &status["routes"]["devices"];
+    for (member, value) in [
+        ("listen", "127.0.0.1:8080"),
+        ("upstream", "https://api.iotgps.io"),
+        ("provider", "hapn"),
+    ] {
+        assert_eq!(route[member], value, "{member}");
+    }
+    assert_eq!(route["traffic"]["requests"], 0, "{route}");
     let provider = &status["providers"]["hapn"];
     assert_eq!(provider["grant_type"], "client_credentials");
     assert_eq!(provider["state"], "ready");
@@ -807,7 +812,7 @@ async fn a_unix_socket_serves_as_well() {
     let world = World::start(Setup::default()).await;
     let folder = tempfile::tempdir().unwrap();
     let bound = Bound::bind(&ListenAddress::Unix(folder.path().join("admin.sock"))).unwrap();
-    let _listening = serve(bound, world.state.clone()).unwrap();
+    let _listening = AdminServer::start(bound, world.state.clone()).unwrap();
     let mut stream = tokio::net::UnixStream::connect(folder.path().join("admin.sock"))
         .await
         .unwrap();

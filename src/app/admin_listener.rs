@@ -3,10 +3,10 @@
 use std::{io, sync::Arc, time::Duration};
 
 use crate::{
-    admin::{self, AdminState, ReloadReply, RouteView, View},
+    admin::{AdminServer, AdminState, ReloadReply, RouteView, View},
     oauth::provider::ApiBase,
     proxy::route::{Route, Upstream, UpstreamBase},
-    server::{address::ListenAddress, listener::Bound, listening::Listening},
+    server::{address::ListenAddress, listener::Bound},
 };
 
 /// The time for requests in flight. Their responses come from memory.
@@ -16,7 +16,7 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct AdminListener {
     state: Arc<AdminState>,
-    listening: Listening,
+    server: AdminServer,
 }
 
 impl AdminListener {
@@ -26,9 +26,9 @@ impl AdminListener {
     /// No descriptor is left.
     pub(super) fn start(bound: Bound, state: AdminState) -> io::Result<Self> {
         let state = Arc::new(state);
-        let listening = admin::serve(bound, state.clone())?;
-        tracing::info!(listen = %listening.address(), "admin listening");
-        Ok(Self { state, listening })
+        let server = AdminServer::start(bound, state.clone())?;
+        tracing::info!(listen = %server.address(), "admin listening");
+        Ok(Self { state, server })
     }
 
     /// Shows another configuration, from the next request on.
@@ -48,7 +48,7 @@ impl AdminListener {
 
     /// Closes the listener, once requests in flight have finished or 1 s has passed.
     pub(super) async fn drain(self) {
-        self.listening.drain(DRAIN_TIMEOUT).await;
+        self.server.drain(DRAIN_TIMEOUT).await;
     }
 }
 

@@ -5,7 +5,7 @@ use std::{io, sync::Arc};
 use thiserror::Error;
 
 use crate::{
-    config::{Config, Problem, Severity},
+    config::{Config, Problem, ProblemCode, Severity},
     server::address::ListenAddress,
     telemetry::traces::TraceError,
     token::store::StoreError,
@@ -62,28 +62,38 @@ pub enum SocketOwner {
 impl Failure {
     /// Turns the failure of a reload into a problem of the configuration that caused it.
     pub(super) fn into_problem(self, config: &Config) -> Problem {
-        let (key, hint) = match &self {
+        let (code, key, hint) = match &self {
             Self::Listen { address, .. } => {
                 let mut routes = config.routes.iter();
                 let route = routes.find(|route| route.listen == *address);
                 (
+                    ProblemCode::CannotListen,
                     route.map(|route| format!("routes.{}.listen", route.name)),
                     "use an address of this machine that is free; one that overlaps with a listener \
                      in service is free only after a reload without that listener",
                 )
             }
             Self::Loop(route) => (
+                ProblemCode::UpstreamLoop,
                 Some(format!("routes.{route}.listen")),
                 "set `upstream` to the protected API",
             ),
             Self::Store(_) => (
+                ProblemCode::StoreUnusable,
                 Some("store".to_owned()),
                 "make the store usable, or name another one in [store]",
             ),
-            Self::Lost(_) | Self::Worker(_) | Self::Traces(_) => {
-                (None, "raise the descriptor limit of the process")
-            }
+            Self::Lost(_) | Self::Worker(_) | Self::Traces(_) => (
+                ProblemCode::ResourcesExhausted,
+                None,
+                "raise the descriptor limit of the process",
+            ),
         };
-        config.problem(Severity::Error, key.as_deref(), self.to_string(), hint)
+        config.problem(
+            (Severity::Error, code),
+            key.as_deref(),
+            self.to_string(),
+            hint,
+        )
     }
 }

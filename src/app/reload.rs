@@ -180,15 +180,17 @@ pub fn log_problems(report: &Report) {
         message,
         hint,
         severity,
+        code,
         ..
     } in report.problems()
     {
+        let code = code.word();
         match severity {
             Severity::Error => {
-                tracing::error!(file, line, column, hint, "config.problem: {message}");
+                tracing::error!(file, line, column, code, hint, "config.problem: {message}");
             }
             Severity::Warning => {
-                tracing::warn!(file, line, column, hint, "config.problem: {message}");
+                tracing::warn!(file, line, column, code, hint, "config.problem: {message}");
             }
         }
     }

@@ -23,9 +23,10 @@ use super::{
 use crate::{
     admin::{AdminState, ReloadCause, View},
     clock::Clock,
-    config::{Config, Report, Severity},
+    config::{Config, ProblemCode, Report, Severity},
     login::redirect::with_default_redirect_uri,
     notify::{Notifier, NotifyView},
+    proxy::route::Route,
     server::{address::ListenAddress, limits::Drain, listener::Bound, shutdown::Shutdown},
     telemetry::{
         metrics::Metrics,
@@ -109,6 +110,16 @@ impl Running {
         }
     }
 
+    /// The routes in service.
+    pub fn routes(&self) -> impl Iterator<Item = &Route> {
+        self.listeners.routes()
+    }
+
+    /// The tokens in service. A reload replaces them.
+    pub fn tokens(&self) -> &Arc<Tokens> {
+        &self.tokens
+    }
+
     /// Asks for a reload on behalf of a signal, which [`Running::next_reload`] returns.
     pub fn request_reload(&self) {
         self.reloads.handle().notify(ReloadCause::Signal);
@@ -141,7 +152,7 @@ impl Running {
     async fn replace(&mut self, mut config: Config, mut report: Report) -> Report {
         for table in config.keep_process_tables(&self.config) {
             report.push(config.problem(
-                Severity::Warning,
+                (Severity::Warning, ProblemCode::RestartNeeded),
                 Some(table),
                 format!("[{table}] has changed, but takes effect at a restart alone"),
                 "restart bearward to use the new values; everything else is in force",
@@ -291,6 +302,7 @@ impl Running {
                 .as_ref()
                 .and_then(|admin| admin.key.clone()),
             store: self.store.location.clone(),
+            files: self.config.files.clone(),
         }
     }
 

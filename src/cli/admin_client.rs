@@ -1,6 +1,7 @@
 //! A client of a running sidecar's admin listener.
 
 mod address;
+mod error;
 
 use std::{fmt::Display, pin::pin, sync::Arc, time::Duration};
 
@@ -19,8 +20,10 @@ use tokio::{
 use tokio_rustls::TlsConnector;
 
 use self::address::Peer;
-pub(super) use self::address::{AdminAddress, InvalidAddress};
-use super::terminal::printable;
+pub(super) use self::{
+    address::{AdminAddress, InvalidAddress},
+    error::{AdminError, AdminFault, KeySource},
+};
 use crate::{
     secret::Secret,
     server::key_proof::{ProofFields, ProvedRequest, SCHEME},
@@ -36,46 +39,6 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 /// The largest response; the status of ten thousand routes takes a tenth of it.
 const MAX_RESPONSE_BYTES: usize = 32 * 1024 * 1024;
 
-/// Why an admin listener gave no usable response.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum AdminError {
-    /// Nothing listens there, or the connection broke.
-    #[error("no sidecar responds there: {0}")]
-    Unreachable(String),
-    /// No response came in time.
-    #[error("no response within {} s", .0.as_secs())]
-    Timeout(Duration),
-    /// The key is missing or wrong.
-    #[error("the sidecar asks for its key: put it into ${KEY_VARIABLE}")]
-    KeyRequired,
-    /// The listener does not prove the key, which only this sidecar has.
-    #[error(
-        "the server that responds there does not prove that it knows the key: it is another program, or a sidecar \
-         with another configuration; the key was not sent"
-    )]
-    Unproved,
-    /// The listener responds with an error.
-    #[error("the sidecar responds {status} {detail}")]
-    Refused {
-        /// The status of the response.
-        status: StatusCode,
-        /// The `detail` of the problem; may be empty.
-        detail: String,
-    },
-    /// The response is not one of an admin listener.
-    #[error("the server that responds there is not a bearward sidecar")]
-    NotASidecar,
-}
-
-impl AdminError {
-    /// The error of a response with another status than expected.
-    pub(super) fn refused(status: StatusCode, problem: Option<&Value>) -> Self {
-        let detail = problem.and_then(|problem| problem["detail"].as_str());
-        let detail = printable(detail.unwrap_or_default());
-        Self::Refused { status, detail }
-    }
-}
-
 /// Sends requests to one admin listener.
 ///
 /// A key is never sent: any program may listen there while the sidecar is down. Each side proves it to the other, see
@@ -83,8 +46,7 @@ impl AdminError {
 #[derive(Debug)]
 pub(super) struct AdminClient {
     address: AdminAddress,
-    key: Option<Secret>,
-    demands_proof: bool,
+    key: Option<(Secret, KeySource)>,
     timeout: Duration,
 }
 
@@ -117,15 +79,14 @@ pub(super) struct StatusDocument {
 impl AdminClient {
     /// A client of the listener at `address`. A key in the address comes before `key`.
     pub(super) fn new(address: AdminAddress, key: AdminKey) -> Self {
-        let (key, demands_proof) = match (address.key().cloned(), key) {
-            (Some(key), _) => (Some(key), false),
-            (None, AdminKey::Configured(key)) => (Some(key), true),
-            (None, AdminKey::Environment(key)) => (key, false),
+        let key = match (address.key().cloned(), key) {
+            (Some(key), _) => Some((key, KeySource::Address)),
+            (None, AdminKey::Configured(key)) => Some((key, KeySource::Configuration)),
+            (None, AdminKey::Environment(key)) => key.map(|key| (key, KeySource::Environment)),
         };
         Self {
             address,
             key,
-            demands_proof,
             timeout: REQUEST_TIMEOUT,
         }
     }
@@ -161,10 +122,23 @@ impl AdminClient {
                 let text = String::from_utf8_lossy(&body).into_owned();
                 Ok(StatusDocument { text, json })
             }
-            (StatusCode::OK, _) => Err(AdminError::NotASidecar),
-            (StatusCode::UNAUTHORIZED, _) => Err(AdminError::KeyRequired),
-            (status, problem) => Err(AdminError::refused(status, problem.as_ref())),
+            (StatusCode::OK, _) => Err(self.not_a_sidecar()),
+            (status, problem) => Err(self.refused(status, problem.as_ref())),
         }
+    }
+
+    /// The error of a response that is not an admin listener's.
+    pub(super) fn not_a_sidecar(&self) -> AdminError {
+        self.error(AdminFault::NotASidecar)
+    }
+
+    /// The error of a response with another status than expected.
+    pub(super) fn refused(&self, status: StatusCode, problem: Option<&Value>) -> AdminError {
+        self.error(AdminFault::refused(status, problem))
+    }
+
+    fn error(&self, fault: AdminFault) -> AdminError {
+        AdminError::new(self.address.to_string(), fault)
     }
 
     /// Requests an endpoint, with a proof of the key where the listener asks for it.
@@ -176,17 +150,32 @@ impl AdminClient {
         method: &Method,
         endpoint: &str,
     ) -> Result<(StatusCode, Bytes), AdminError> {
+        let response = self.authenticated(method, endpoint).await;
+        let response = response.map_err(|fault| self.error(fault))?;
+        Ok((response.status, response.body))
+    }
+
+    async fn authenticated(
+        &self,
+        method: &Method,
+        endpoint: &str,
+    ) -> Result<AdminResponse, AdminFault> {
         let credentials = self.key.as_ref().map(|_| SCHEME);
         let response = self.exchange(method, endpoint, credentials).await?;
-        let response = match &self.key {
-            Some(key) if response.status == StatusCode::UNAUTHORIZED => {
-                let nonce = nonce(&response.headers).ok_or(AdminError::Unproved)?;
-                self.prove(key, nonce, method, endpoint).await?
+        let is_challenge = response.status == StatusCode::UNAUTHORIZED;
+        match &self.key {
+            Some((key, source)) if is_challenge => {
+                let nonce = nonce(&response.headers).ok_or(AdminFault::Unproved)?;
+                let response = self.prove(key, nonce, method, endpoint).await?;
+                match response.status {
+                    StatusCode::UNAUTHORIZED => Err(AdminFault::KeyRefused(*source)),
+                    _ => Ok(response),
+                }
             }
-            Some(_) if self.demands_proof => return Err(AdminError::Unproved),
-            _ => response,
-        };
-        Ok((response.status, response.body))
+            Some((_, KeySource::Configuration)) => Err(AdminFault::Unproved),
+            None if is_challenge => Err(AdminFault::KeyRequired),
+            _ => Ok(response),
+        }
     }
 
     /// Repeats a request with a proof of `key`, and demands the listener's in its response.
@@ -196,7 +185,7 @@ impl AdminClient {
         nonce: &str,
         method: &Method,
         endpoint: &str,
-    ) -> Result<AdminResponse, AdminError> {
+    ) -> Result<AdminResponse, AdminFault> {
         let client_nonce = random_nonce().map_err(unreachable)?;
         let proved = ProvedRequest {
             nonce,
@@ -219,7 +208,7 @@ impl AdminClient {
             theirs.is_some_and(|theirs| proved.is_listener_proof(key, response.status, theirs));
         match is_proved {
             true => Ok(response),
-            false => Err(AdminError::Unproved),
+            false => Err(AdminFault::Unproved),
         }
     }
 
@@ -228,7 +217,7 @@ impl AdminClient {
         method: &Method,
         endpoint: &str,
         credentials: Option<&str>,
-    ) -> Result<AdminResponse, AdminError> {
+    ) -> Result<AdminResponse, AdminFault> {
         let request = self.head(method, endpoint, credentials)?;
         let response = async {
             match self.address.peer() {
@@ -252,7 +241,7 @@ impl AdminClient {
         };
         timeout(self.timeout, response)
             .await
-            .unwrap_or(Err(AdminError::Timeout(self.timeout)))
+            .unwrap_or(Err(AdminFault::Timeout(self.timeout)))
     }
 
     fn head(
@@ -260,7 +249,7 @@ impl AdminClient {
         method: &Method,
         endpoint: &str,
         credentials: Option<&str>,
-    ) -> Result<Request<Empty<Bytes>>, AdminError> {
+    ) -> Result<Request<Empty<Bytes>>, AdminFault> {
         let mut request = Request::builder()
             .method(method)
             .uri(self.address.path(endpoint))
@@ -292,7 +281,7 @@ fn random_nonce() -> Result<String, getrandom::Error> {
     Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
 }
 
-async fn exchange<S>(stream: S, request: Request<Empty<Bytes>>) -> Result<AdminResponse, AdminError>
+async fn exchange<S>(stream: S, request: Request<Empty<Bytes>>) -> Result<AdminResponse, AdminFault>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -311,7 +300,7 @@ where
     }
 }
 
-async fn read_response(response: Response<Incoming>) -> Result<AdminResponse, AdminError> {
+async fn read_response(response: Response<Incoming>) -> Result<AdminResponse, AdminFault> {
     let (head, body) = response.into_parts();
     let body = Limited::new(body, MAX_RESPONSE_BYTES);
     let body = body.collect().await.map_err(unreachable)?;
@@ -322,6 +311,6 @@ async fn read_response(response: Response<Incoming>) -> Result<AdminResponse, Ad
     })
 }
 
-fn unreachable(error: impl Display) -> AdminError {
-    AdminError::Unreachable(error.to_string())
+fn unreachable(error: impl Display) -> AdminFault {
+    AdminFault::Unreachable(error.to_string())
 }

@@ -3,11 +3,25 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use super::{BAD_INPUT, Format, print};
-use crate::config::{self, Report};
+use crate::{
+    config::{self, Config, Problem, ProblemCode, Report, Severity},
+    token::store::{self, FileError, StoreError},
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  bearward check -c bearward.toml
+  bearward check -c bearward.toml --format json
+
+The exit status is 0 if the configuration can be used, and 2 if not. Warnings do
+not change it.";
 
 /// Check the configuration: list every problem with file, line, column and a hint.
 #[derive(Debug, clap::Args)]
-#[command(about = "Check the configuration and list every problem")]
+#[command(
+    about = "Check the configuration and list every problem",
+    after_help = EXAMPLES
+)]
 pub(crate) struct Arguments {
     /// The configuration; else $BEARWARD_CONFIG, ./bearward.toml, /etc/bearward/bearward.toml
     #[arg(short, long, value_name = "FILE")]
@@ -20,12 +34,16 @@ pub(crate) struct Arguments {
 pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     let path = config::find(arguments.config.as_deref(), &config::environment);
     let (report, summary) = match config::load(&path, &config::environment) {
-        Ok((config, report)) => {
+        Ok((config, mut report)) => {
+            if let Some(problem) = store_problem(&config) {
+                report.push(problem);
+            }
             let counted = [
                 counted(config.providers.len(), "provider"),
                 counted(config.routes.len(), "route"),
             ];
-            (report, format!("ok, {}", counted.join(", ")))
+            let state = if report.is_ok() { "ok" } else { "not usable" };
+            (report, format!("{state}, {}", counted.join(", ")))
         }
         Err(report) => (report, "not usable".to_owned()),
     };
@@ -39,6 +57,37 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
         Format::Text => format!("{report}{}: {summary}{}\n", path.display(), counts(&report)),
     };
     print(&text, status)
+}
+
+/// Returns why `run` could not open the store.
+///
+/// The service may run as another user than this command: what depends on the user is a warning.
+fn store_problem(config: &Config) -> Option<Problem> {
+    let error = match config.uses_store() {
+        true => store::examine(&config.store).err()?,
+        false => return None,
+    };
+    let depends_on_user = matches!(
+        &error,
+        StoreError::Folder {
+            error: FileError::Io(_) | FileError::ForeignOwner { .. },
+            ..
+        } | StoreError::File {
+            error: FileError::ForeignOwner { .. },
+            ..
+        } | StoreError::Io { .. }
+    );
+    let severity = if depends_on_user {
+        Severity::Warning
+    } else {
+        Severity::Error
+    };
+    let hint = match depends_on_user {
+        true => "check as the user that bearward runs as, or name another folder in [store] path",
+        false => "correct this, or name another folder in [store] path",
+    };
+    let (key, code) = (Some("store"), ProblemCode::StoreUnusable);
+    Some(config.problem((severity, code), key, error.to_string(), hint))
 }
 
 /// `, 2 errors, 1 warning`, without the counts that are zero.

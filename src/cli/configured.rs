@@ -1,6 +1,10 @@
 //! One provider of the configuration, and the store, for the commands about one login.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use super::{fail, print_diagnostic};
 use crate::{
@@ -33,18 +37,56 @@ impl Arguments {
             print_diagnostic(&problems.to_string());
             ExitCode::FAILURE
         })?;
-        let found = config
-            .providers
-            .iter()
-            .find(|provider| *provider.name == *self.provider)
-            .cloned();
-        let (name, path) = (&self.provider, path.display());
-        let provider =
-            found.ok_or_else(|| fail(format!("there is no provider {name:?} in {path}")))?;
+        let provider = find_provider(&config, &path, &self.provider).map_err(fail)?;
         let admin = config.admin.as_ref().map(|admin| &admin.listen);
-        let provider = with_default_redirect_uri(&provider, admin);
+        let provider = with_default_redirect_uri(provider, admin);
         Ok((config, provider))
     }
+}
+
+/// The largest number of providers that are listed where a name is not one of them.
+const MAX_LISTED: usize = 10;
+
+/// A name that is no provider of the configuration.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no provider {name:?} in {}; {next}", path.display())]
+pub(super) struct UnknownProvider {
+    name: String,
+    path: PathBuf,
+    next: String,
+}
+
+/// Finds a provider of the configuration at `path` by its name.
+///
+/// # Errors
+/// There is no such provider; the error names those that there are.
+pub(super) fn find_provider<'a>(
+    config: &'a Config,
+    path: &Path,
+    name: &str,
+) -> Result<&'a Arc<Provider>, UnknownProvider> {
+    let mut providers = config.providers.iter();
+    let found = providers.find(|provider| *provider.name == *name);
+    found.ok_or_else(|| {
+        let names = || config.providers.iter().map(|provider| &*provider.name);
+        let next = match config::nearest(name, names()) {
+            Some(meant) => format!("did you mean {meant:?}?"),
+            None if config.providers.is_empty() => "it has none".into(),
+            None => {
+                let listed: Vec<_> = names().take(MAX_LISTED).collect();
+                let more = match config.providers.len() > MAX_LISTED {
+                    true => ", …",
+                    false => "",
+                };
+                format!("it has {}{more}", listed.join(", "))
+            }
+        };
+        UnknownProvider {
+            name: name.to_owned(),
+            path: path.to_owned(),
+            next,
+        }
+    })
 }
 
 /// Opens the store at `location`.

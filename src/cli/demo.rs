@@ -11,8 +11,16 @@ use crate::{
     telemetry,
 };
 
+const EXAMPLES: &str = "\
+Examples:
+  bearward demo
+  bearward demo --port 0    on any free port
+
+It prints the curl line to try. Everything disappears when you stop it.";
+
 /// Run an authorization server, a protected API and a sidecar in front of it, to try things
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
     /// The sidecar's port; 0 takes any free one
     #[arg(long, value_name = "N", default_value_t = 8080)]

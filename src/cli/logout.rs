@@ -12,7 +12,7 @@ use crate::{
         api_context::ApiContext,
         endpoint::TokenEndpoint,
         error::TokenRequestError,
-        provider::{Provider, RevokedToken},
+        provider::{GrantType, Provider, RevokedToken},
         revocation::{self, EndedLogin},
     },
     token::{
@@ -21,8 +21,14 @@ use crate::{
     },
 };
 
+const EXAMPLES: &str = "\
+Examples:
+  bearward logout happeo
+  bearward logout happeo -c /etc/bearward/bearward.toml";
+
 /// Revoke and forget the login at a provider
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
     #[command(flatten)]
     provider: configured::Arguments,
@@ -49,10 +55,15 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     };
     let name = &provider.name;
     if !provider.grant_type.needs_login() {
-        let grant_type = provider.grant_type.as_str();
-        return fail(format!(
-            "{name}: its grant_type is {grant_type}, which has no login"
-        ));
+        return fail(match &provider.grant_type {
+            GrantType::ClientCredentials => {
+                format!("{name}: there is no login to end: it uses a client id and secret only")
+            }
+            other => format!(
+                "{name}: its grant_type is {}, which has no login",
+                other.as_str()
+            ),
+        });
     }
     if config.store == StoreLocation::Memory {
         return fail(format!(
@@ -88,7 +99,8 @@ fn report(outcome: &Outcome, name: &str) -> ExitCode {
             Some("the login had no refresh token, so its access token was revoked")
         }
         Outcome::NoRevocationEndpoint => Some(
-            "it has no revocation_endpoint, so the authorization server still accepts the tokens forgotten here",
+            "bearward has deleted its copy. The vendor was not told (no revocation_endpoint): the old tokens keep \
+             working for anyone who has them",
         ),
     };
     if let Some(remark) = remark {

@@ -3,11 +3,19 @@
 use std::{collections::BTreeMap, process::ExitCode};
 
 use super::{fail, print};
-use crate::config::{Preset, preset, presets};
+use crate::config::{self, Preset, preset, presets};
+
+const EXAMPLES: &str = "\
+Examples:
+  bearward presets            list all, with what each needs
+  bearward presets happeo     print the TOML of one";
 
 /// List the built-in providers, or print the TOML of one.
 #[derive(Debug, clap::Args)]
-#[command(about = "List the built-in providers; with NAME print its TOML")]
+#[command(
+    about = "List the built-in providers; with NAME print its TOML",
+    after_help = EXAMPLES
+)]
 pub(crate) struct Arguments {
     /// The provider to print
     name: Option<String>,
@@ -20,11 +28,12 @@ pub(crate) fn run(arguments: &Arguments) -> ExitCode {
     match preset(name) {
         Some(preset) => print(preset.text, ExitCode::SUCCESS),
         None => {
-            let names: Vec<_> = presets().iter().map(|preset| preset.name).collect();
-            fail(format!(
-                "there is no preset {name:?}; built in are {}",
-                names.join(", ")
-            ))
+            let names = presets().iter().map(|preset| preset.name);
+            let next = match config::nearest(name, names) {
+                Some(meant) => format!("did you mean {meant:?}?"),
+                None => "`bearward presets` lists all".into(),
+            };
+            fail(format!("there is no preset {name:?}; {next}"))
         }
     }
 }

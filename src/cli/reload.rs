@@ -11,14 +11,22 @@ use super::{
     fail, print, print_diagnostic, sidecar_address,
     terminal::printable,
 };
+use crate::help;
 
 /// The time for the response. The sidecar itself ends a reload that takes longer.
 const RELOAD_TIMEOUT: Duration = Duration::from_secs(40);
+
+const EXAMPLES: &str = "\
+Examples:
+  bearward reload                     the sidecar on this machine
+  bearward reload -c bearward.toml    address and key from its configuration
+  bearward reload --admin unix:/run/bearward/admin.sock";
 
 /// Ask a running sidecar to reload its configuration
 ///
 /// The exit status is 0 when the new configuration is in force, and 1 when the sidecar refuses it or cannot be asked.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
     #[command(flatten)]
     sidecar: sidecar_address::Arguments,
@@ -42,7 +50,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
                 }
             }
         }
-        Ok(Err(error)) => fail(error),
+        Ok(Err(error)) => sidecar_address::fail_to_ask(&error),
         Err(error) => fail(error),
     }
 }
@@ -65,13 +73,12 @@ async fn reload(client: &AdminClient) -> Result<Outcome, AdminError> {
             is_applied: status == StatusCode::OK,
             problems: text(problems),
         }),
-        (StatusCode::OK | StatusCode::UNPROCESSABLE_ENTITY, None) => Err(AdminError::NotASidecar),
-        (StatusCode::UNAUTHORIZED, _) => Err(AdminError::KeyRequired),
-        (status, _) => Err(AdminError::refused(status, report.as_ref())),
+        (StatusCode::OK | StatusCode::UNPROCESSABLE_ENTITY, None) => Err(client.not_a_sidecar()),
+        (status, _) => Err(client.refused(status, report.as_ref())),
     }
 }
 
-/// Writes each problem as `FILE:LINE:COLUMN: error: message`, and its hint.
+/// Writes each problem as `FILE:LINE:COLUMN: error: message`, its hint, and its place in the documentation.
 fn text(problems: &[Value]) -> String {
     let mut text = String::new();
     for problem in problems {
@@ -87,6 +94,11 @@ fn text(problems: &[Value]) -> String {
             member("message"),
             member("hint"),
         );
+        let code = member("code");
+        // A sidecar of an earlier version sends none.
+        if !code.is_empty() {
+            let _ = writeln!(text, "help: {}", help::place(&code));
+        }
     }
     text
 }

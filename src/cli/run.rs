@@ -1,10 +1,19 @@
 //! `bearward run`: the sidecar, from its arguments to its exit status.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+mod banner;
 
-use tokio::task::spawn_blocking;
+use std::{
+    io::{self, IsTerminal},
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+};
 
-use super::{BAD_INPUT, control_thread::on_control_thread, fail, print_diagnostic};
+use tokio::{task::spawn_blocking, time::Instant};
+
+use super::{
+    BAD_INPUT, control_thread::on_control_thread, fail, print_diagnostic, terminal::shows_colours,
+};
 use crate::{
     app::{
         App, Failure, Running, log_problems,
@@ -18,8 +27,18 @@ use crate::{
     telemetry::{self, traces::Traces, tracing::Guard},
 };
 
+const EXAMPLES: &str = "\
+Examples:
+  bearward run                          with the configuration that is found
+  bearward run -c bearward.toml         with this one
+  kill -HUP PID                         reload it; a changed file is noticed too
+
+SIGTERM and Ctrl-C end it once the requests in flight have finished; a second
+one ends it at once.";
+
 /// Run the sidecar
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
     /// The configuration; else $BEARWARD_CONFIG, ./bearward.toml, /etc/bearward/bearward.toml
     #[arg(short, long, value_name = "FILE")]
@@ -84,8 +103,17 @@ async fn serve(config: Config, traces: Option<Traces>) -> Result<ExitCode, Failu
     let _watchdog = manager.start_watchdog();
     manager.ready();
 
+    // For a person at a terminal; a service has its log.
+    let mut first_tokens = match io::stderr().is_terminal() {
+        true => Some((running.tokens().clone(), Instant::now())),
+        false => None,
+    };
     loop {
         tokio::select! {
+            () = banner::wait_for(first_tokens.as_ref()) => {
+                first_tokens = None;
+                print_diagnostic(&banner::text(&running, shows_colours(&io::stderr())));
+            }
             signal = signals.recv() => match signal {
                 Signal::Reload => running.request_reload(),
                 Signal::Shutdown => break,
@@ -97,6 +125,7 @@ async fn serve(config: Config, traces: Option<Traces>) -> Result<ExitCode, Failu
             }
         }
     }
+    drop(first_tokens);
     manager.stopping();
     tokio::select! {
         drained = drain(running, traces) => drained.map(|()| ExitCode::SUCCESS),

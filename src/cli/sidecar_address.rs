@@ -4,7 +4,9 @@ use std::{path::PathBuf, process::ExitCode};
 
 use super::{
     BAD_INPUT,
-    admin_client::{AdminAddress, AdminClient, AdminKey, InvalidAddress, KEY_VARIABLE},
+    admin_client::{
+        AdminAddress, AdminClient, AdminError, AdminFault, AdminKey, InvalidAddress, KEY_VARIABLE,
+    },
     fail, print_diagnostic, print_error,
 };
 use crate::{
@@ -100,6 +102,20 @@ impl Arguments {
     }
 }
 
+/// Prints why a sidecar cannot be asked, and what to do, and returns the exit status.
+pub(super) fn fail_to_ask(error: &AdminError) -> ExitCode {
+    let is_elsewhere = matches!(
+        error.fault(),
+        AdminFault::Unreachable(_) | AdminFault::Timeout(_) | AdminFault::NotASidecar
+    );
+    match is_elsewhere {
+        true => fail(format!(
+            "{error}; start it with `bearward run`, or say where it listens with --admin URL or -c FILE"
+        )),
+        false => fail(error),
+    }
+}
+
 /// The admin listener of a configuration.
 struct ConfiguredListener {
     listen: ListenAddress,
@@ -112,7 +128,7 @@ fn refuse(report: &Report) -> ExitCode {
 }
 
 /// The address at which a sidecar on this machine that listens on `listen` is reached.
-fn address_of(listen: &ListenAddress) -> Option<AdminAddress> {
+pub(super) fn address_of(listen: &ListenAddress) -> Option<AdminAddress> {
     if listen.port() == Some(0) {
         return None;
     }

@@ -2,7 +2,7 @@
 
 mod table;
 
-use std::{process::ExitCode, time::SystemTime};
+use std::{io, process::ExitCode, time::SystemTime};
 
 use serde_json::Value;
 
@@ -11,17 +11,25 @@ use super::{
     admin_client::{AdminClient, AdminError},
     control_thread::block_on,
     fail, print, sidecar_address,
-    terminal::printable_json,
+    terminal::{printable_json, shows_colours},
 };
 
 /// The exit status while some provider that a route uses has no usable token.
 const NOT_READY: u8 = 3;
+
+const EXAMPLES: &str = "\
+Examples:
+  bearward status                     the sidecar on this machine
+  bearward status -c bearward.toml    address and key from its configuration
+  bearward status --admin https://bearward.example.com
+  bearward status --format json";
 
 /// Ask a running sidecar how it is
 ///
 /// The exit status is 0 while every provider that a route uses has a usable token, 3 while one has not, and 1 if the
 /// sidecar cannot be asked.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
     #[command(flatten)]
     sidecar: sidecar_address::Arguments,
@@ -43,7 +51,7 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
             };
             print(&text, status)
         }
-        Ok(Err(error)) => fail(error),
+        Ok(Err(error)) => sidecar_address::fail_to_ask(&error),
         Err(error) => fail(error),
     }
 }
@@ -66,7 +74,7 @@ async fn status(
     let document = client.status().await?;
     let text = match format {
         Format::Json => format!("{}\n", printable_json(document.text.trim_end())),
-        Format::Text => table::render(&document.json, now),
+        Format::Text => table::render(&document.json, now, shows_colours(&io::stdout())),
     };
     Ok(Shown {
         text,

@@ -1,6 +1,28 @@
-//! Text from elsewhere, made safe for a terminal.
+//! The terminal: its colours, and text from elsewhere, made safe for it.
 
-use std::fmt::Write;
+use std::{fmt::Write, io::IsTerminal};
+
+use clap::builder::styling::{AnsiColor, Style};
+
+use crate::config::environment;
+
+/// Whether text in colours may go to `stream`: it is a terminal that has them, and `NO_COLOR` is not set.
+pub(super) fn shows_colours(stream: &impl IsTerminal) -> bool {
+    let is_set = |name| environment(name).is_some_and(|value| !value.is_empty());
+    let is_dumb = environment("TERM").is_none_or(|term| term == "dumb");
+    stream.is_terminal() && !is_set("NO_COLOR") && !is_dumb
+}
+
+/// The style of a provider's state, plain unless `is_coloured`.
+pub(super) fn state_style(state: &str, is_coloured: bool) -> Style {
+    let colour = match state {
+        _ if !is_coloured => return Style::new(),
+        "ready" => AnsiColor::Green,
+        "pending" | "failing" => AnsiColor::Yellow,
+        _ => AnsiColor::Red,
+    };
+    colour.on_default()
+}
 
 /// Replaces characters that could steer a terminal, begin a line, or hide or reorder the text around them.
 pub(super) fn printable(text: &str) -> String {

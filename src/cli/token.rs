@@ -16,8 +16,15 @@ use crate::{
     },
 };
 
+const EXAMPLES: &str = "\
+Examples:
+  bearward token happeo
+  TOKEN=$(bearward token happeo)
+  curl -H \"Authorization: Bearer $TOKEN\" https://api.example.com/me";
+
 /// Obtain and print one access token
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(super) struct Arguments {
     #[command(flatten)]
     provider: configured::Arguments,

@@ -3,6 +3,7 @@
 use super::{
     excerpt::Excerpts,
     location::Location,
+    problem_code::ProblemCode,
     report::{Problem, Report, Severity},
 };
 
@@ -10,13 +11,14 @@ use super::{
 #[derive(Clone, Debug)]
 pub(super) struct Diagnostic {
     severity: Severity,
+    code: ProblemCode,
     location: Location,
     message: String,
     hint: String,
 }
 
 impl Diagnostic {
-    /// An error: `message` says what is wrong, `hint` says what to do.
+    /// An error: `message` says what is wrong, `hint` says what to do. Its code is that of an invalid value.
     pub(super) fn error(
         location: &Location,
         message: impl Into<String>,
@@ -24,6 +26,7 @@ impl Diagnostic {
     ) -> Self {
         Self {
             severity: Severity::Error,
+            code: ProblemCode::InvalidValue,
             location: location.clone(),
             message: message.into(),
             hint: hint.into(),
@@ -32,14 +35,26 @@ impl Diagnostic {
 
     /// A warning: `message` says what is wrong, `hint` says what to do.
     pub(super) fn warning(
+        code: ProblemCode,
         location: &Location,
         message: impl Into<String>,
         hint: impl Into<String>,
     ) -> Self {
         Self {
             severity: Severity::Warning,
+            code,
             ..Self::error(location, message, hint)
         }
+    }
+
+    /// Changes the hint.
+    pub(super) fn with_hint(self, hint: String) -> Self {
+        Self { hint, ..self }
+    }
+
+    /// Changes the code.
+    pub(super) fn with_code(self, code: ProblemCode) -> Self {
+        Self { code, ..self }
     }
 }
 
@@ -108,6 +123,7 @@ fn into_problem(diagnostic: Diagnostic, file: &str, excerpts: Option<&Excerpts<'
     let (line, column) = position.unwrap_or((1, 1));
     Problem {
         severity: diagnostic.severity,
+        code: diagnostic.code,
         file: without_control_characters(file),
         line,
         column,

@@ -111,7 +111,7 @@ pub(super) const ROOT: &[KeySpec] = &[
     key(
         "admin",
         Kind::Table(ADMIN),
-        "The admin listener: health, metrics, status page, consent.",
+        "The admin listener: health, metrics, status page, login.",
     ),
     key(
         "store",
@@ -120,7 +120,11 @@ pub(super) const ROOT: &[KeySpec] = &[
     ),
     key("log", Kind::Table(LOG), "The format and level of the log."),
     key("limits", Kind::Table(LIMITS), "Limits of every listener."),
-    key("drain", Kind::Table(DRAIN), "The shutdown on SIGTERM."),
+    key(
+        "drain",
+        Kind::Table(DRAIN),
+        "The end of the process on SIGTERM.",
+    ),
     key("runtime", Kind::Table(RUNTIME), "The serving threads."),
     key(
         "telemetry",
@@ -162,7 +166,9 @@ const ADMIN: &[KeySpec] = &[
     key(
         "key",
         Kind::Secret,
-        "The key for status, page, login and refresh. Required where other machines can connect.",
+        "The password of the admin pages. Without it, an admin address that other machines can \
+         reach serves only /livez, /readyz and /metrics. Send it as a Bearer token, or as the \
+         HTTP Basic password.",
     ),
 ];
 

@@ -129,3 +129,27 @@ pub(super) enum VariableEntry<'a> {
     /// A declaration.
     Declaration(Rc<ParsedTable<'a>>),
 }
+
+/// Returns the parameters under `name`.
+pub(super) fn parameters_in<'t, 'a>(
+    table: Option<&'t ParsedTable<'a>>,
+    name: &str,
+) -> &'t [(&'a str, Spanned<ParameterSource<'a>>)] {
+    let entry = table.and_then(|table| table.entry(name));
+    match entry.and_then(|entry| entry.value.as_ref()) {
+        Some(ParsedValue::Parameters(parameters)) => parameters,
+        _ => &[],
+    }
+}
+
+/// Returns the pairs of strings under `name`.
+pub(super) fn string_pairs<'t, 'a>(
+    table: Option<&'t ParsedTable<'a>>,
+    name: &str,
+) -> &'t [(&'a str, Spanned<&'a str>)] {
+    let entry = table.and_then(|table| table.entry(name));
+    match entry.and_then(|entry| entry.value.as_ref()) {
+        Some(ParsedValue::StringMap(pairs)) => pairs,
+        _ => &[],
+    }
+}

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 
 use toml::de::DeTable;
 
-use super::excerpt::Excerpts;
+use super::{excerpt::Excerpts, place::KeyPlaces};
 
-/// The lines and columns of the tables, and of each route's `listen`.
+/// The lines and columns of the tables, of each route's `listen`, and of the keys of providers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Positions(BTreeMap<String, (usize, usize)>);
+pub struct Positions {
+    tables: BTreeMap<String, (usize, usize)>,
+    pub(super) keys: KeyPlaces,
+}
 
 impl Positions {
     pub(super) fn new(text: &str, table: &DeTable<'_>) -> Self {
@@ -33,11 +36,14 @@ impl Positions {
                 }
             }
         }
-        Self(positions)
+        Self {
+            tables: positions,
+            keys: KeyPlaces::new(text, table),
+        }
     }
 
     /// Returns line and column of a dotted key, from 1; the first ones for a key that is not in the file.
     pub(super) fn of(&self, key: &str) -> (usize, usize) {
-        self.0.get(key).copied().unwrap_or((1, 1))
+        self.tables.get(key).copied().unwrap_or((1, 1))
     }
 }

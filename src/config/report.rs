@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde_json::json;
 
+use super::problem_code::ProblemCode;
+use crate::help;
+
 /// All problems of one configuration, in the order of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
@@ -34,6 +37,8 @@ impl Severity {
 pub struct Problem {
     /// Whether it is an error or a warning.
     pub severity: Severity,
+    /// The kind of mistake.
+    pub code: ProblemCode,
     /// The file name as given to the parser.
     pub file: String,
     /// The line, from 1.
@@ -103,7 +108,7 @@ impl Problem {
     /// Makes an error that belongs to the whole file.
     pub fn of_file(file: &str, message: &str, hint: &str) -> Self {
         Self::new(
-            Severity::Error,
+            (Severity::Error, ProblemCode::FileUnreadable),
             file,
             (1, 1),
             None,
@@ -114,7 +119,7 @@ impl Problem {
 
     /// Makes a problem that has no excerpt. `position` is line and column, from 1.
     pub(super) fn new(
-        severity: Severity,
+        (severity, code): (Severity, ProblemCode),
         file: &str,
         (line, column): (usize, usize),
         key: Option<&str>,
@@ -123,6 +128,7 @@ impl Problem {
     ) -> Self {
         Self {
             severity,
+            code,
             file: file.to_owned(),
             line,
             column,
@@ -136,6 +142,7 @@ impl Problem {
     fn to_json(&self) -> serde_json::Value {
         json!({
             "severity": self.severity.as_str(),
+            "code": self.code.word(),
             "file": self.file,
             "line": self.line,
             "column": self.column,
@@ -147,11 +154,12 @@ impl Problem {
 }
 
 impl fmt::Display for Problem {
-    /// Writes `FILE:LINE:COLUMN: error: message`, the excerpt and the hint. The last line has no
-    /// line break.
+    /// Writes `FILE:LINE:COLUMN: error: message`, the excerpt, the hint, and the place in the
+    /// documentation. The last line has no line break.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
             severity,
+            code,
             file,
             line,
             column,
@@ -167,6 +175,7 @@ impl fmt::Display for Problem {
             writeln!(f, "  {number} | {text}")?;
             writeln!(f, "  {:width$} | {carets}", "")?;
         }
-        write!(f, "hint: {hint}")
+        writeln!(f, "hint: {hint}")?;
+        write!(f, "help: {}", help::place(code.word()))
     }
 }

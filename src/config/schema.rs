@@ -7,6 +7,9 @@ use super::{
     preset::presets,
 };
 
+/// A secret that is the name of a variable instead, as `sections::secret` refuses it.
+const LITERAL_VARIABLE: &str = r"^[$](\{[A-Za-z_][A-Za-z0-9_]*\}|[A-Z_][A-Z0-9_]*)$";
+
 /// Returns the JSON Schema (2020-12) of the whole file.
 pub fn schema() -> Value {
     let mut schema = table(keys::ROOT);
@@ -156,7 +159,7 @@ fn definitions() -> Value {
         "secret": {
             "anyOf": [
                 { "$ref": "#/$defs/secret_source" },
-                { "type": "string", "minLength": 1, "description": inline },
+                { "type": "string", "minLength": 1, "not": { "pattern": LITERAL_VARIABLE }, "description": inline },
             ],
         },
         "member": {
@@ -179,6 +182,7 @@ mod tests {
     use regex_lite::Regex;
 
     use super::*;
+    use crate::config::literal_variable::literal_variable;
 
     /// Returns whether the schema permits `text` for the key at `pointer`.
     fn permits(pointer: &str, text: &str) -> bool {
@@ -189,6 +193,18 @@ mod tests {
         }
         let pattern = key["pattern"].as_str().unwrap();
         Regex::new(pattern).unwrap().is_match(text)
+    }
+
+    #[test]
+    fn the_schema_refuses_a_variable_that_is_taken_literally() {
+        let pattern = &definitions()["secret"]["anyOf"][1]["not"]["pattern"];
+        let pattern = Regex::new(pattern.as_str().unwrap()).unwrap();
+        for text in [
+            "$A_B", "${A_B}", "${a_b}", "$_", "$a", "$", "${A", "$A-B", "A", "${}", "$1",
+        ] {
+            let is_refused = literal_variable(text).is_some();
+            assert_eq!(pattern.is_match(text), is_refused, "{text}");
+        }
     }
 
     #[test]

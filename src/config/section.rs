@@ -8,7 +8,10 @@ use super::{
     diagnostics::Diagnostic,
     keys::{self, KeySpec, Kind},
     location::Location,
-    parsed::{ParameterSource, ParsedTable, ParsedValue, SecretSource},
+    parsed::{
+        ParameterSource, ParsedTable, ParsedValue, SecretSource, parameters_in, string_pairs,
+    },
+    problem_code::ProblemCode,
     spanned::Spanned,
     variables::ProviderVariables,
 };
@@ -62,18 +65,19 @@ impl<'a> Section<'a> {
         &self.location
     }
 
-    /// An error at the table's header, for a key that is missing.
+    /// An error at the table's header. Its code is that of a missing key.
     pub(super) fn error(&self, message: impl Into<String>, hint: impl Into<String>) -> Diagnostic {
-        Diagnostic::error(&self.location, message, hint)
+        Diagnostic::error(&self.location, message, hint).with_code(ProblemCode::MissingKey)
     }
 
     /// A warning at the table's header.
     pub(super) fn warning(
         &self,
+        code: ProblemCode,
         message: impl Into<String>,
         hint: impl Into<String>,
     ) -> Diagnostic {
-        Diagnostic::warning(&self.location, message, hint)
+        Diagnostic::warning(code, &self.location, message, hint)
     }
 
     /// Returns whether the table is in the file, not only in the preset.
@@ -89,6 +93,12 @@ impl<'a> Section<'a> {
     /// Returns whether the file or the preset sets the key, even to an invalid value.
     pub(super) fn is_set(&self, name: &str) -> bool {
         self.find(name).is_some()
+    }
+
+    /// Returns whether the file sets the key to an invalid value, which was reported, or misspells it.
+    pub(super) fn is_invalid_in_file(&self, name: &str) -> bool {
+        let entry = self.file.as_ref().and_then(|table| table.entry(name));
+        entry.is_some_and(|entry| entry.value.is_none())
     }
 
     /// Returns a string.
@@ -367,28 +377,6 @@ fn named_tables_in<'t, 'a>(table: Option<&'t ParsedTable<'a>>, name: &str) -> &'
     let entry = table.and_then(|table| table.entry(name));
     match entry.and_then(|entry| entry.value.as_ref()) {
         Some(ParsedValue::NamedTables(tables)) => tables,
-        _ => &[],
-    }
-}
-
-fn parameters_in<'t, 'a>(
-    table: Option<&'t ParsedTable<'a>>,
-    name: &str,
-) -> &'t [(&'a str, Spanned<ParameterSource<'a>>)] {
-    let entry = table.and_then(|table| table.entry(name));
-    match entry.and_then(|entry| entry.value.as_ref()) {
-        Some(ParsedValue::Parameters(parameters)) => parameters,
-        _ => &[],
-    }
-}
-
-fn string_pairs<'t, 'a>(
-    table: Option<&'t ParsedTable<'a>>,
-    name: &str,
-) -> &'t [(&'a str, Spanned<&'a str>)] {
-    let entry = table.and_then(|table| table.entry(name));
-    match entry.and_then(|entry| entry.value.as_ref()) {
-        Some(ParsedValue::StringMap(pairs)) => pairs,
         _ => &[],
     }
 }

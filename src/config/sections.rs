@@ -12,7 +12,9 @@ mod listeners;
 mod log;
 mod notify;
 mod parameters;
+mod pem_hint;
 mod provider;
+mod redirect;
 mod route;
 mod runtime;
 mod secret;
@@ -29,7 +31,9 @@ use typed_arena::Arena;
 use super::{
     Config, Environment, Positions,
     diagnostics::{Diagnostic, Diagnostics},
+    file_access,
     location::Location,
+    problem_code::ProblemCode,
     quote::quote,
     section::Section,
     suggestion::nearest,
@@ -96,10 +100,17 @@ impl<'e> BuildContext<'e> {
 
         let trust = Trust::with_ca_file(&path).map_err(|error| {
             let file = quote(ca_file.value);
-            ca_file.error(
-                format!("`ca_file` = {file} cannot be used: {error}"),
-                "name a readable PEM file with at least one certificate",
-            )
+            let reason = file_access::explain(&path, &error);
+            ca_file
+                .error(
+                    format!("`ca_file` = {file} cannot be used: {reason}"),
+                    pem_hint::of_certificate(
+                        &path,
+                        ca_file.value,
+                        "name a readable PEM file with at least one certificate",
+                    ),
+                )
+                .with_code(ProblemCode::CertificateUnusable)
         })?;
         self.trusts.insert(path, trust.clone());
         Ok(trust)
@@ -133,7 +144,16 @@ pub(super) fn build<'a>(
     check_presence(root, providers.is_empty(), routes.is_empty(), context);
 
     let admin = admin::build(&root.section("admin"), context);
-    let providers = provider::build_all(&providers, texts, context);
+    let sections = providers;
+    let providers = provider::Providers {
+        is_complete: !root.is_invalid_in_file("providers"),
+        ..provider::build_all(&sections, texts, context)
+    };
+    let listen = admin.as_ref().map(|admin| &admin.value.listen);
+    let is_known = listen.is_some() || !root.section("admin").is_invalid_in_file("listen");
+    if is_known {
+        redirect::check(&sections, &providers.built, listen, context);
+    }
     let routes = route::build_all(&routes, &providers, context);
     listeners::check(admin.as_ref(), &routes, context);
 
@@ -146,6 +166,7 @@ pub(super) fn build<'a>(
         limits: limits::build(&root.section("limits")),
         drain: drain::build(&root.section("drain")),
         workers: runtime::workers(&root.section("runtime")),
+        injections: providers.injections(),
         traces: telemetry::build(&root.section("telemetry"), context),
         // Behind the tables with secrets, whose variables its command must not get.
         notify: notify::build(&root.section("notify"), context),
@@ -176,14 +197,18 @@ fn check_presence(
     let start = Location::new(0..0);
     let no_tables = !root.is_set_in_file("providers") && !root.is_set_in_file("routes");
     if no_tables || (no_providers && no_routes && !context.diagnostics.has_errors()) {
-        context.push(Diagnostic::error(
-            &start,
-            "there is neither a provider nor a route",
-            "add [providers.NAME] and [routes.NAME]; `bearward presets` lists the built-in \
+        context.push(
+            Diagnostic::error(
+                &start,
+                "there is neither a provider nor a route",
+                "add [providers.NAME] and [routes.NAME]; `bearward presets` lists the built-in \
              providers",
-        ));
+            )
+            .with_code(ProblemCode::NothingConfigured),
+        );
     } else if no_routes {
         context.push(Diagnostic::warning(
+            ProblemCode::NoRouteConfigured,
             &start,
             "there is no route, so nothing is forwarded",
             "add [routes.NAME] with `listen`, `upstream` and `provider`",
@@ -200,11 +225,13 @@ fn check_name(name: &str, section: &Section<'_>) -> Result<(), Diagnostic> {
     if is_valid {
         return Ok(());
     }
-    Err(section.error(
-        "this name cannot be used",
-        format!(
-            "use at most {MAX_NAME} letters, digits, `-`, `_` and `.`; begin with a letter, a \
+    Err(section
+        .error(
+            "this name cannot be used",
+            format!(
+                "use at most {MAX_NAME} letters, digits, `-`, `_` and `.`; begin with a letter, a \
              digit or `_`"
-        ),
-    ))
+            ),
+        )
+        .with_code(ProblemCode::InvalidName))
 }

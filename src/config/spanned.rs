@@ -1,6 +1,6 @@
 //! Values with their location in the configuration file.
 
-use super::{diagnostics::Diagnostic, location::Location};
+use super::{diagnostics::Diagnostic, location::Location, problem_code::ProblemCode};
 
 /// A value and its location.
 #[derive(Clone)]
@@ -18,9 +18,10 @@ impl<T> Spanned<T> {
     /// A warning at this value.
     pub(super) fn warning(
         &self,
+        code: ProblemCode,
         message: impl Into<String>,
         hint: impl Into<String>,
     ) -> Diagnostic {
-        Diagnostic::warning(&self.location, message, hint)
+        Diagnostic::warning(code, &self.location, message, hint)
     }
 }

@@ -1,15 +1,14 @@
 //! Suggestions for misspelt words.
 
+use super::keys::{self, KeySpec};
+
 /// The longest word that is compared, in characters.
 const MAX_WORD: usize = 64;
 
 /// Returns the candidate that `text` probably stands for.
 ///
 /// Up to four edits are allowed: one for every three characters. A swap of neighbours is one edit.
-pub(super) fn nearest<'a>(
-    text: &str,
-    candidates: impl IntoIterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn nearest<'a>(text: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let length = text.chars().count();
     if length > MAX_WORD {
         return None;
@@ -40,6 +39,33 @@ pub(super) fn misspelt<'a>(
 ) -> Option<&'a str> {
     let candidate = nearest(text, candidates)?;
     (strsim::osa_distance(&text.to_lowercase(), candidate) <= 2).then_some(candidate)
+}
+
+/// Suggests what `name` may mean. Tried in order: the same key in a table below this one, a similar
+/// key in this table, the same key in any table. In the whole file the similar key comes first: a table.
+pub(super) fn suggest_key(name: &str, specs: &'static [KeySpec], table: &str) -> Option<String> {
+    let similar = || {
+        let key = nearest(name, keys::names(specs))?;
+        Some(format!("did you mean `{key}`?"))
+    };
+    let first = if table.is_empty() { similar() } else { None };
+    first
+        .or_else(|| suggest_table(name, specs, table))
+        .or_else(similar)
+        .or_else(|| suggest_table(name, keys::ROOT, ""))
+}
+
+/// Suggests the first table below `path` that has the key `name`.
+fn suggest_table(name: &str, specs: &'static [KeySpec], path: &str) -> Option<String> {
+    let mut found = None;
+    keys::walk(specs, path, &mut |path, spec| {
+        if spec.name == name && found.is_none() {
+            found = path
+                .rsplit_once('.')
+                .map(|(table, _)| table.replace('*', "NAME"));
+        }
+    });
+    found.map(|table| format!("move `{name}` to [{table}]"))
 }
 
 #[cfg(test)]

@@ -6,7 +6,10 @@ use toml::de::DeTable;
 
 use super::{
     diagnostics::{Diagnostic, Diagnostics},
+    foreign_format::{ForeignFormat, recognize},
+    keys::{self, Kind},
     location::Location,
+    problem_code::ProblemCode,
 };
 
 /// The maximum number of syntax errors that are reported. Later ones are mostly echoes of the
@@ -41,16 +44,32 @@ pub(super) fn parse<'a>(text: &'a str, diagnostics: &mut Diagnostics) -> Documen
     let (table, errors) = DeTable::parse_recoverable(text);
     let mut broken_lines = HashSet::new();
     let mut is_checkable = errors.len() <= MAX_REPORTED;
+    let foreign = (!errors.is_empty()).then(|| recognize(text)).flatten();
+    if let Some(format) = foreign {
+        diagnostics.push(foreign_file(text, format));
+        return Document {
+            table: table.into_inner(),
+            is_valid: false,
+            broken_lines,
+            is_checkable: false,
+        };
+    }
 
     for error in errors.iter().take(MAX_EXAMINED) {
         let span = error.span().unwrap_or(0..0);
         let start = text.floor_char_boundary(span.start.min(text.len()));
         let location = Location::new(start..span.end.max(start));
-        let advice = advise(error.message());
+        let mut advice = advise(error.message());
+        if let Some(hint) = advise_on_word(text, start) {
+            advice.hint = hint;
+        }
         is_checkable &= advice.concerns_one_line;
         if broken_lines.len() < MAX_REPORTED && broken_lines.insert(line_start(text, start)) {
             let message = format!("this is not valid TOML: {}", error.message());
-            diagnostics.push(Diagnostic::error(&location, message, advice.hint));
+            diagnostics.push(
+                Diagnostic::error(&location, message, advice.hint)
+                    .with_code(ProblemCode::InvalidToml),
+            );
         }
     }
 
@@ -69,20 +88,58 @@ pub(super) fn line_start(text: &str, offset: usize) -> usize {
         .map_or(0, |line_break| line_break + 1)
 }
 
+/// The one problem of a file in another format.
+fn foreign_file(text: &str, format: ForeignFormat) -> Diagnostic {
+    let is_content = |line: &&str| !line.trim().is_empty() && !line.trim().starts_with('#');
+    let mut lines = text.split_inclusive('\n');
+    let first = lines.by_ref().find(is_content).unwrap_or_default();
+    let rest: usize = lines.map(str::len).sum();
+    let indent = first.len() - first.trim_start().len();
+    let start = text.len() - rest - first.len() + indent;
+    Diagnostic::error(
+        &Location::new(start..start),
+        format!("this looks like {format}, and the configuration is TOML"),
+        "write a table as [providers.hapn], and below it key = \"value\"; `bearward presets hapn` \
+         prints an example",
+    )
+    .with_code(ProblemCode::AnotherFormat)
+}
+
+/// Returns a hint for a word such as `yes` at `offset`, which other formats have for a boolean.
+fn advise_on_word(text: &str, offset: usize) -> Option<String> {
+    let word: String = text[offset..]
+        .chars()
+        .take_while(char::is_ascii_alphabetic)
+        .collect();
+    let value = match word.to_ascii_lowercase().as_str() {
+        "yes" | "on" | "true" => true,
+        "no" | "off" | "false" => false,
+        _ => return None,
+    };
+    let line = &text[line_start(text, offset)..offset];
+    let key = line.trim().trim_end_matches('=').trim_end();
+    let name = key.rsplit('.').next().unwrap_or_default();
+    let mut is_switch = false;
+    keys::walk(keys::ROOT, "", &mut |_, spec| {
+        is_switch |= spec.name == name && matches!(spec.kind, Kind::Boolean);
+    });
+    is_switch.then(|| format!("TOML writes true or false: {name} = {value}"))
+}
+
 /// A hint for a syntax error.
 struct Advice {
-    hint: &'static str,
+    hint: String,
     /// Whether the lines below the error are readable.
     concerns_one_line: bool,
 }
 
 fn advise(message: &str) -> Advice {
-    let one_line = |hint| Advice {
-        hint,
+    let one_line = |hint: &str| Advice {
+        hint: hint.to_owned(),
         concerns_one_line: true,
     };
-    let many_lines = |hint| Advice {
-        hint,
+    let many_lines = |hint: &str| Advice {
+        hint: hint.to_owned(),
         concerns_one_line: false,
     };
 

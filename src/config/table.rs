@@ -10,12 +10,14 @@ use toml::de::{DeArray, DeString, DeTable, DeValue};
 use super::{
     diagnostics::{Diagnostic, Diagnostics},
     keys::{self, KeySpec, Kind},
+    literal_variable::warn_of_literal_variable,
     location::Location,
     parsed::{Entry, ParameterSource, ParsedTable, ParsedValue, VariableEntry},
+    problem_code::ProblemCode,
     quote::{MASK, is_safe_to_display},
     spanned::Spanned,
-    suggestion::nearest,
-    value::{parse_scalar, parse_secret_parameter, to_u64, type_of, wrong_type},
+    suggestion::{nearest, suggest_key},
+    value::{parse_scalar, parse_secret_parameter, parse_texts, to_u64, type_of, wrong_type},
 };
 
 /// Parses tables, and collects the diagnostics.
@@ -36,13 +38,28 @@ impl TableParser<'_, '_> {
         location: Location,
     ) -> ParsedTable<'a> {
         let mut entries = Vec::with_capacity(table.len());
+        let mut misspelt = Vec::new();
         for (name, value) in table {
             match keys::find(specs, name.get_ref()) {
                 Some(spec) => {
                     let header = location.member(spec.name, name.span());
                     entries.push(self.parse_entry(value, spec, header));
                 }
-                None => self.report_unknown_key(name, specs, &location),
+                None => {
+                    self.report_unknown_key(name, specs, &location);
+                    misspelt.extend(nearest(name.get_ref(), keys::names(specs)));
+                }
+            }
+        }
+        // The key that is meant is not missing, too.
+        for name in misspelt {
+            if !entries.iter().any(|entry: &Entry<'_>| entry.name == name) {
+                entries.push(Entry {
+                    name,
+                    location: location.clone(),
+                    value: None,
+                    was_read: Cell::new(true),
+                });
             }
         }
         ParsedTable {
@@ -67,6 +84,12 @@ impl TableParser<'_, '_> {
             header.at_item(value.span())
         };
         let parsed = self.parse_value(value.get_ref(), spec, &location);
+        if parsed.is_ok() {
+            let warning = warn_of_literal_variable(value.get_ref(), spec, &location);
+            warning
+                .into_iter()
+                .for_each(|warning| self.diagnostics.push(warning));
+        }
         Entry {
             name: spec.name,
             value: self.diagnostics.ok_or_push(parsed),
@@ -137,11 +160,14 @@ impl TableParser<'_, '_> {
                     let table = self.parse(table, inner, location);
                     parsed.push((name.get_ref().as_ref(), Rc::new(table)));
                 }
-                other => self.diagnostics.push(Diagnostic::error(
-                    &location,
-                    format!("expected a table, found {}", type_of(other)),
-                    format!("write [{}.NAME], and its keys below it", spec.name),
-                )),
+                other => self.diagnostics.push(
+                    Diagnostic::error(
+                        &location,
+                        format!("expected a table, found {}", type_of(other)),
+                        format!("write [{}.NAME], and its keys below it", spec.name),
+                    )
+                    .with_code(ProblemCode::WrongType),
+                ),
             }
         }
         parsed.sort_by_key(|(_, table)| table.location.span.start);
@@ -159,11 +185,14 @@ impl TableParser<'_, '_> {
             let location = location.at_item(item.span());
             match item.get_ref().as_str() {
                 Some(value) => strings.push(Spanned { value, location }),
-                None => self.diagnostics.push(Diagnostic::error(
-                    &location,
-                    format!("`{}` must contain strings only", spec.name),
-                    "put the item in quotation marks",
-                )),
+                None => self.diagnostics.push(
+                    Diagnostic::error(
+                        &location,
+                        format!("`{}` must contain strings only", spec.name),
+                        "put the item in quotation marks",
+                    )
+                    .with_code(ProblemCode::WrongType),
+                ),
             }
         }
         ParsedValue::Strings(strings)
@@ -184,11 +213,14 @@ impl TableParser<'_, '_> {
             let integer = item.get_ref().as_integer().and_then(to_u64);
             match integer.filter(|integer| (min..=max).contains(integer)) {
                 Some(integer) => integers.push(integer),
-                None => self.diagnostics.push(Diagnostic::error(
-                    &location.at_item(item.span()),
-                    format!("`{}` must contain integers from {min} to {max}", spec.name),
-                    format!("write it like {} = {example}", spec.name),
-                )),
+                None => self.diagnostics.push(
+                    Diagnostic::error(
+                        &location.at_item(item.span()),
+                        format!("`{}` must contain integers from {min} to {max}", spec.name),
+                        format!("write it like {} = {example}", spec.name),
+                    )
+                    .with_code(ProblemCode::WrongType),
+                ),
             }
         }
         ParsedValue::Integers(integers)
@@ -210,15 +242,18 @@ impl TableParser<'_, '_> {
                         location: location.at_item(name.span()),
                     },
                 )),
-                None => self.diagnostics.push(Diagnostic::error(
-                    &location.member(name.get_ref(), value.span()),
-                    format!(
-                        "`{}` must contain strings only, not {}",
-                        spec.name,
-                        type_of(value.get_ref())
-                    ),
-                    "put the value in quotation marks",
-                )),
+                None => self.diagnostics.push(
+                    Diagnostic::error(
+                        &location.member(name.get_ref(), value.span()),
+                        format!(
+                            "`{}` must contain strings only, not {}",
+                            spec.name,
+                            type_of(value.get_ref())
+                        ),
+                        "put the value in quotation marks",
+                    )
+                    .with_code(ProblemCode::WrongType),
+                ),
             }
         }
         strings.sort_by_key(|(_, found)| found.location.span.start);
@@ -274,7 +309,8 @@ impl TableParser<'_, '_> {
                         type_of(other)
                     ),
                     "put the value in quotation marks",
-                )),
+                )
+                .with_code(ProblemCode::WrongType)),
             };
             if let Some(value) = self.diagnostics.ok_or_push(source) {
                 let location = name_location;
@@ -303,11 +339,14 @@ impl TableParser<'_, '_> {
                     VariableEntry::Declaration(Rc::new(self.parse(table, specs, header)))
                 }
                 other => {
-                    self.diagnostics.push(Diagnostic::error(
-                        &header,
-                        format!("a variable must be a string, not {}", type_of(other)),
-                        "put the value in quotation marks",
-                    ));
+                    self.diagnostics.push(
+                        Diagnostic::error(
+                            &header,
+                            format!("a variable must be a string, not {}", type_of(other)),
+                            "put the value in quotation marks",
+                        )
+                        .with_code(ProblemCode::WrongType),
+                    );
                     continue;
                 }
             };
@@ -339,52 +378,13 @@ impl TableParser<'_, '_> {
             let known: Vec<_> = keys::names(specs).collect();
             format!("use one of {}", known.join(", "))
         });
-        self.diagnostics.push(Diagnostic::error(
-            &table.member(shown, span),
-            format!("unknown key `{shown}`"),
-            hint,
-        ));
+        self.diagnostics.push(
+            Diagnostic::error(
+                &table.member(shown, span),
+                format!("unknown key `{shown}`"),
+                hint,
+            )
+            .with_code(ProblemCode::UnknownKey),
+        );
     }
-}
-
-/// Parses several values of one parameter.
-fn parse_texts<'a>(
-    name: &str,
-    items: &'a DeArray<'a>,
-    location: &Location,
-) -> Result<ParameterSource<'a>, Diagnostic> {
-    let texts: Option<Vec<_>> = items.iter().map(|item| item.get_ref().as_str()).collect();
-    match texts {
-        Some(texts) if !texts.is_empty() => Ok(ParameterSource::List(texts)),
-        _ => Err(Diagnostic::error(
-            location,
-            format!("`{name}` must have one string or more in its array"),
-            "put each item in quotation marks",
-        )),
-    }
-}
-
-/// Suggests what `name` may mean. Tried in order: the same key in a table below this one, a similar
-/// key in this table, the same key in any table.
-fn suggest_key(name: &str, specs: &'static [KeySpec], table: &str) -> Option<String> {
-    let similar = || {
-        let key = nearest(name, keys::names(specs))?;
-        Some(format!("did you mean `{key}`?"))
-    };
-    suggest_table(name, specs, table)
-        .or_else(similar)
-        .or_else(|| suggest_table(name, keys::ROOT, ""))
-}
-
-/// Suggests the first table below `path` that has the key `name`.
-fn suggest_table(name: &str, specs: &'static [KeySpec], path: &str) -> Option<String> {
-    let mut found = None;
-    keys::walk(specs, path, &mut |path, spec| {
-        if spec.name == name && found.is_none() {
-            found = path
-                .rsplit_once('.')
-                .map(|(table, _)| table.replace('*', "NAME"));
-        }
-    });
-    found.map(|table| format!("move `{name}` to [{table}]"))
 }

@@ -1,5 +1,6 @@
 //! Promises of the configuration. Each test is named after one.
 
+mod accidents;
 mod files;
 mod masking;
 mod mistakes;
@@ -9,6 +10,7 @@ mod process;
 mod properties;
 mod providers;
 mod routes;
+mod secrets;
 mod variables;
 mod wild;
 

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use toml::de::{DeInteger, DeTable, DeValue};
+use toml::de::{DeArray, DeInteger, DeTable, DeValue};
 
 use super::{
     diagnostics::Diagnostic,
-    keys::{KeySpec, Kind},
+    keys::{Format, KeySpec, Kind},
     location::Location,
-    parsed::{ParsedValue, SecretSource},
+    parsed::{ParameterSource, ParsedValue, SecretSource},
+    problem_code::ProblemCode,
     quote::quote,
     spanned::Spanned,
     suggestion::nearest,
@@ -186,7 +187,26 @@ pub(super) fn parse_secret_parameter<'a>(
 ) -> Result<SecretSource<'a>, Diagnostic> {
     parse_secret(value).map_err(|Invalid { fault, hint }| {
         Diagnostic::error(location, format!("`{name}` {fault}"), hint)
+            .with_code(ProblemCode::WrongType)
     })
+}
+
+/// Parses several values of one parameter.
+pub(super) fn parse_texts<'a>(
+    name: &str,
+    items: &'a DeArray<'a>,
+    location: &Location,
+) -> Result<ParameterSource<'a>, Diagnostic> {
+    let texts: Option<Vec<_>> = items.iter().map(|item| item.get_ref().as_str()).collect();
+    match texts {
+        Some(texts) if !texts.is_empty() => Ok(ParameterSource::List(texts)),
+        _ => Err(Diagnostic::error(
+            location,
+            format!("`{name}` must have one string or more in its array"),
+            "put each item in quotation marks",
+        )
+        .with_code(ProblemCode::WrongType)),
+    }
 }
 
 /// Parses a secret's source. The secret is not read yet, and never quoted.
@@ -240,9 +260,20 @@ fn only_member<'a>(table: &'a DeTable<'a>) -> Option<(&'a str, &'a DeValue<'a>)>
 
 /// Reports a value whose TOML type does not fit its key.
 pub(super) fn wrong_type(value: &DeValue<'_>, spec: &KeySpec, location: &Location) -> Diagnostic {
-    let (expected, hint) = expectation(spec);
+    let (expected, mut hint) = expectation(spec);
+    if let (Kind::Boolean, DeValue::String(text)) = (spec.kind, value)
+        && matches!(text.as_ref(), "true" | "false")
+    {
+        "remove the quotation marks".clone_into(&mut hint);
+    }
+    let is_address = matches!(spec.format, Some(Format::Listen | Format::ListenOrOff));
+    if let DeValue::Integer(port) = value
+        && is_address
+    {
+        hint = format!("write {} = \"127.0.0.1:{}\"", spec.name, port.as_str());
+    }
     let message = format!("`{}` must be {expected}, not {}", spec.name, type_of(value));
-    Diagnostic::error(location, message, hint)
+    Diagnostic::error(location, message, hint).with_code(ProblemCode::WrongType)
 }
 
 /// Returns the expected type of a key, and a hint with an example.
@@ -301,7 +332,10 @@ fn expectation(spec: &KeySpec) -> (&'static str, String) {
             "a table of variables",
             format!("write it like {name} = {{ tenant = \"acme\" }}"),
         ),
-        Kind::Boolean => ("true or false", "remove the quotation marks".to_owned()),
+        Kind::Boolean => (
+            "true or false",
+            format!("write {name} = true or {name} = false"),
+        ),
         Kind::Choice(words) => ("a string", format!("use one of {}", listed(words))),
         Kind::Strings => (
             "an array of strings",

@@ -15,6 +15,7 @@ use self::{
 use super::{
     diagnostics::{Diagnostic, Diagnostics},
     keys::Variables,
+    problem_code::ProblemCode,
     quote::quote,
     section::Section,
     spanned::Spanned,
@@ -168,13 +169,19 @@ impl<'a> Resolver<'_, 'a> {
             true => String::new(),
             false => format!("; one of {}", choices.join(", ")),
         };
-        self.diagnostics.push(self.section.error(
-            format!("provider `{provider}` needs the variable `{name}`"),
-            match description {
-                "" => format!("add vars = {{ {name} = \"{example}\" }}{choices}"),
-                _ => format!("add vars = {{ {name} = \"{example}\" }}: {description}{choices}"),
-            },
-        ));
+        self.diagnostics.push(
+            self.section
+                .error(
+                    format!("provider `{provider}` needs the variable `{name}`"),
+                    match description {
+                        "" => format!("add vars = {{ {name} = \"{example}\" }}{choices}"),
+                        _ => format!(
+                            "add vars = {{ {name} = \"{example}\" }}: {description}{choices}"
+                        ),
+                    },
+                )
+                .with_code(ProblemCode::UndefinedVariable),
+        );
     }
 
     fn report_unknown(&mut self, name: &str, value: &Spanned<&str>, declared: &[&str]) {
@@ -185,14 +192,18 @@ impl<'a> Resolver<'_, 'a> {
             }
             None => format!("use one of {}", declared.join(", ")),
         };
-        self.diagnostics.push(value.error(
-            format!(
-                "no text of provider `{}` has the variable {}",
-                self.provider,
-                quote(name)
-            ),
-            hint,
-        ));
+        self.diagnostics.push(
+            value
+                .error(
+                    format!(
+                        "no text of provider `{}` has the variable {}",
+                        self.provider,
+                        quote(name)
+                    ),
+                    hint,
+                )
+                .with_code(ProblemCode::UndefinedVariable),
+        );
     }
 
     /// Reports texts whose variables are not known.
@@ -236,6 +247,7 @@ fn check_use(
             format!("a brace of `{key}` does not enclose the name of a variable"),
             r"write a variable like {tenant}, or the brace itself as \\{ in a TOML string",
         )
+        .with_code(ProblemCode::InvalidValue)
     })?;
     for name in template.variables() {
         let name = name.as_str();
@@ -249,22 +261,28 @@ fn check_use(
             continue;
         }
         if is_run_time {
-            return Err(text.error(
-                format!("`{key}` cannot have {{{name}}}, whose value is known at run time only"),
-                "write the text itself, or use a variable of `vars`",
-            ));
+            return Err(text
+                .error(
+                    format!(
+                        "`{key}` cannot have {{{name}}}, whose value is known at run time only"
+                    ),
+                    "write the text itself, or use a variable of `vars`",
+                )
+                .with_code(ProblemCode::UndefinedVariable));
         }
         let known = declared.iter().chain(captures).chain(&BUILT_IN).copied();
-        return Err(text.error(
-            format!(
-                "`{key}` has the variable {}, which has no value",
-                quote(name)
-            ),
-            match nearest(name, known) {
-                Some(similar) => format!("did you mean {{{similar}}}?"),
-                None => format!("add vars = {{ {name} = \"…\" }} to the provider"),
-            },
-        ));
+        return Err(text
+            .error(
+                format!(
+                    "`{key}` has the variable {}, which has no value",
+                    quote(name)
+                ),
+                match nearest(name, known) {
+                    Some(similar) => format!("did you mean {{{similar}}}?"),
+                    None => format!("add vars = {{ {name} = \"…\" }} to the provider"),
+                },
+            )
+            .with_code(ProblemCode::UndefinedVariable));
     }
     Ok(())
 }
@@ -278,13 +296,16 @@ fn check_scope(found: &Use<'_>) -> Result<(), Diagnostic> {
     if !is_used || template.is_optional("scope") {
         return Ok(());
     }
-    Err(found.text.error(
-        format!(
-            "`{}` has {{scope}}, and the provider has no `scope`",
-            found.key.name
-        ),
-        "add scope = \"…\" to the provider, or remove {scope}",
-    ))
+    Err(found
+        .text
+        .error(
+            format!(
+                "`{}` has {{scope}}, and the provider has no `scope`",
+                found.key.name
+            ),
+            "add scope = \"…\" to the provider, or remove {scope}",
+        )
+        .with_code(ProblemCode::UndefinedVariable))
 }
 
 /// Checks a value against its choices or its pattern.
@@ -294,10 +315,12 @@ fn check_value(
     value: &Spanned<&str>,
 ) -> Result<(), Diagnostic> {
     if !is_variable_name(name) {
-        return Err(value.error(
-            format!("{} is not the name of a variable", quote(name)),
-            "use small letters, digits and `_`, and begin with a letter",
-        ));
+        return Err(value
+            .error(
+                format!("{} is not the name of a variable", quote(name)),
+                "use small letters, digits and `_`, and begin with a letter",
+            )
+            .with_code(ProblemCode::InvalidName));
     }
     let choices: Vec<_> = declaration
         .into_iter()
@@ -308,16 +331,18 @@ fn check_value(
         if choices.contains(&value.value) {
             return Ok(());
         }
-        return Err(value.error(
-            format!(
-                "the variable `{name}` = {} is not a choice",
-                quote(value.value)
-            ),
-            match nearest(value.value, choices.iter().copied()) {
-                Some(similar) => format!("did you mean \"{similar}\"?"),
-                None => format!("use one of {}", choices.join(", ")),
-            },
-        ));
+        return Err(value
+            .error(
+                format!(
+                    "the variable `{name}` = {} is not a choice",
+                    quote(value.value)
+                ),
+                match nearest(value.value, choices.iter().copied()) {
+                    Some(similar) => format!("did you mean \"{similar}\"?"),
+                    None => format!("use one of {}", choices.join(", ")),
+                },
+            )
+            .with_code(ProblemCode::InvalidVariable));
     }
     let pattern = declaration.and_then(|declaration| declaration.text("pattern"));
     let text = pattern
@@ -325,10 +350,12 @@ fn check_value(
         .map_or(DEFAULT_PATTERN, |pattern| pattern.value);
     let Ok(regex) = Regex::new(&format!("^(?:{text})$")) else {
         let found = pattern.as_ref().unwrap_or(value);
-        return Err(found.error(
-            format!("the pattern of the variable `{name}` is not a regular expression"),
-            "write it like pattern = \"^[A-Za-z0-9-]+$\"",
-        ));
+        return Err(found
+            .error(
+                format!("the pattern of the variable `{name}` is not a regular expression"),
+                "write it like pattern = \"^[A-Za-z0-9-]+$\"",
+            )
+            .with_code(ProblemCode::InvalidVariable));
     };
     // A brace would make a template of a value.
     if regex.is_match(value.value) && !value.value.contains(['{', '}']) {
@@ -338,11 +365,13 @@ fn check_value(
     let example = example.map_or(String::new(), |example| {
         format!(", such as \"{}\"", example.value)
     });
-    Err(value.error(
-        format!(
-            "the variable `{name}` = {} does not fit its pattern {text}",
-            quote(value.value)
-        ),
-        format!("correct the value{example}"),
-    ))
+    Err(value
+        .error(
+            format!(
+                "the variable `{name}` = {} does not fit its pattern {text}",
+                quote(value.value)
+            ),
+            format!("correct the value{example}"),
+        )
+        .with_code(ProblemCode::InvalidVariable))
 }

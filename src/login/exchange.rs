@@ -8,7 +8,7 @@ use crate::{
         self,
         authorization::{self, Attempt, Authorized},
         endpoint::TokenEndpoint,
-        error::{ErrorDescription, TokenRequestError},
+        error::{ErrorDescription, TokenRefusal, TokenRequestError},
         provider::{GrantType, Provider},
         response::Issued,
     },
@@ -39,6 +39,12 @@ pub enum ExchangeError {
     /// The store cannot be used; the code was not spent.
     #[error(transparent)]
     Store(StoreError),
+    /// The authorization server does not accept the code.
+    #[error(
+        "the authorization server does not accept this code (invalid_grant): it is wrong, was used before, is too old, \
+         or was issued for another redirect_uri; log in again"
+    )]
+    Code(#[source] TokenRequestError),
     /// The authorization server gave no token.
     #[error("{}", .0.for_operators())]
     Request(TokenRequestError),
@@ -57,7 +63,7 @@ impl ExchangeError {
     /// Returns the authorization server's description of its error. It is for operators, and never for clients.
     pub fn description(&self) -> Option<&ErrorDescription> {
         match self {
-            Self::Request(error) => error.description(),
+            Self::Code(error) | Self::Request(error) => error.description(),
             _ => None,
         }
     }
@@ -89,7 +95,10 @@ pub async fn exchange_code(
         // A process that ends after the login has no metrics.
         TokenReceiver::Store(_) => exchange.await,
     };
-    let issued = issued.map_err(ExchangeError::Request)?;
+    let issued = issued.map_err(|error| match error.refusal() {
+        Some(TokenRefusal::InvalidGrant) => ExchangeError::Code(error),
+        _ => ExchangeError::Request(error),
+    })?;
     receiver.complete(prepared, issued).await
 }
 

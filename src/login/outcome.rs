@@ -7,7 +7,7 @@ use http::{Response, StatusCode};
 use http_body_util::Full;
 use maud::html;
 
-use super::{ExchangeError, attempts::ClaimError};
+use super::{ExchangeError, attempts::ClaimError, login_path};
 use crate::{
     oauth::{
         authorization::CallbackError,
@@ -30,6 +30,8 @@ pub struct LoginOutcome {
     pub detail: String,
     /// The authorization server's description of its error.
     pub description: Option<ErrorDescription>,
+    /// The path that begins the login again, on the admin listener.
+    pub retry: Option<String>,
 }
 
 impl LoginOutcome {
@@ -41,6 +43,11 @@ impl LoginOutcome {
                 StatusCode::SERVICE_UNAVAILABLE,
                 NOT_STORED,
                 format!("the login cannot be stored: {error}."),
+            ),
+            Err(error @ ExchangeError::Code(_)) => (
+                StatusCode::BAD_GATEWAY,
+                NOT_LOGGED_IN,
+                format!("{error}. Nothing was changed."),
             ),
             Err(ExchangeError::Request(error)) => (
                 match error.is_transient() {
@@ -77,6 +84,7 @@ impl LoginOutcome {
                 .err()
                 .and_then(ExchangeError::description)
                 .cloned(),
+            retry: Some(login_path(provider)),
         }
     }
 
@@ -90,6 +98,7 @@ impl LoginOutcome {
             title: "Logged in",
             detail,
             description: None,
+            retry: None,
         }
     }
 
@@ -153,6 +162,7 @@ impl LoginOutcome {
     pub fn declined(provider: &str, error: &CallbackError) -> Self {
         Self {
             description: error.description().cloned(),
+            retry: Some(login_path(provider)),
             ..Self::bad_request(
                 NOT_LOGGED_IN,
                 format!("Provider {provider:?}: {error}. Nothing was changed."),
@@ -170,6 +180,7 @@ impl LoginOutcome {
                 error.for_operators()
             ),
             description: error.description().cloned(),
+            retry: Some(login_path(provider)),
         }
     }
 
@@ -193,6 +204,7 @@ impl LoginOutcome {
             title: NOT_LOGGED_IN,
             detail,
             description: None,
+            retry: None,
         }
     }
 
@@ -202,6 +214,7 @@ impl LoginOutcome {
             title,
             detail: detail.into(),
             description: None,
+            retry: None,
         }
     }
 
@@ -219,12 +232,17 @@ impl LoginOutcome {
                     p { "The authorization server says: " q { (description.as_str()) } }
                 }
                 @if status_link {
+                    @if let Some(path) = &self.retry {
+                        p { a href=(path) { "Try again" } }
+                    }
                     p { a href="/" { "Status of all providers" } }
                 }
             }
         };
         Page {
             title: format!("{} · bearward", self.title),
+            head: html! {},
+            style: None,
             body,
             script: None,
         }
@@ -263,6 +281,20 @@ mod tests {
                 "{page}"
             );
         }
+    }
+
+    #[test]
+    fn a_login_that_failed_can_be_begun_again_on_the_admin_listener_alone() {
+        let denied = CallbackError::Denied {
+            code: None,
+            description: None,
+        };
+        let outcome = LoginOutcome::declined("my-api", &denied);
+        let link = r#"<a href="/login/my-api">Try again</a>"#;
+        assert!(outcome.page(true).render().contains(link));
+        assert!(!outcome.page(false).render().contains("Try again"));
+        let logged_in = LoginOutcome::logged_in("my-api");
+        assert!(!logged_in.page(true).render().contains("Try again"));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod discovery;
 mod failure;
 mod http_client;
+mod recorder;
 
 use std::{sync::Arc, time::SystemTime};
 
@@ -15,7 +16,11 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 use zeroize::Zeroizing;
 
-use self::{discovery::Discovery, failure::convert_error, http_client::HttpClient};
+pub use self::recorder::{ExchangeRecorder, RecordedExchange, RecordedResponse};
+use self::{
+    discovery::Discovery, failure::convert_error, http_client::HttpClient,
+    recorder::ExchangeRecording,
+};
 use super::{
     api_context::ApiContext,
     assertion,
@@ -38,6 +43,8 @@ pub struct TokenEndpoint {
     clock: Arc<dyn Clock>,
     client: HttpClient,
     discovery: Discovery,
+    /// The keeper of the exchanges, for the doctor.
+    recorder: Option<Arc<ExchangeRecorder>>,
 }
 
 impl TokenEndpoint {
@@ -48,6 +55,16 @@ impl TokenEndpoint {
             clock,
             client: HttpClient::default(),
             discovery: Discovery::default(),
+            recorder: None,
+        }
+    }
+
+    /// Keeps each exchange from now on in `recorder`.
+    #[must_use]
+    pub fn recording(self, recorder: Arc<ExchangeRecorder>) -> Self {
+        Self {
+            recorder: Some(recorder),
+            ..self
         }
     }
 
@@ -119,6 +136,11 @@ impl TokenEndpoint {
         )
     }
 
+    /// Fetches the metadata of the authorization server at `base` (RFC 8414, OpenID Connect Discovery), if it has any.
+    pub async fn metadata(&self, base: &Url) -> Option<serde_json::Value> {
+        discovery::fetch(self, Some(base)).await.ok()
+    }
+
     /// Returns what requests are built from.
     pub(super) fn source<'a>(
         &'a self,
@@ -136,7 +158,7 @@ impl TokenEndpoint {
     ///
     /// # Errors
     /// It is not known, or its variables do not make it an allowed URL.
-    pub(super) fn resolve(
+    pub fn resolve(
         &self,
         endpoint: Option<&EndpointUrl>,
         variables: &Variables<'_>,
@@ -158,7 +180,7 @@ impl TokenEndpoint {
     ///
     /// # Errors
     /// No complete response arrived.
-    pub(super) async fn send(
+    pub async fn send(
         &self,
         request: PreparedRequest,
     ) -> Result<EndpointResponse, TokenRequestError> {
@@ -172,7 +194,12 @@ impl TokenEndpoint {
             .map_err(|_| timed_out.clone())??;
         // A connection that takes longer than its share ends with an error of its own. So at this timeout the request
         // was sent, or may have been if the client took long to build.
-        let exchanged = timeout_at(deadline, exchange(&client, &self.provider, request)).await;
+        let recording = self
+            .recorder
+            .as_ref()
+            .map(|recorder| recorder.begin(&request, self.wall_time()));
+        let exchanged = exchange(&client, self, request, recording);
+        let exchanged = timeout_at(deadline, exchanged).await;
         exchanged.unwrap_or_else(|_| Err(timed_out.possibly_sent()))
     }
 }
@@ -189,17 +216,22 @@ fn token_endpoint<'a>(
 }
 
 /// A response with its complete body, or without a body that matters.
-pub(super) struct EndpointResponse {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: Body,
+pub struct EndpointResponse {
+    /// The status.
+    pub status: StatusCode,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// The decoded body.
+    pub body: Body,
 }
 
 async fn exchange(
     client: &Client,
-    provider: &Provider,
+    endpoint: &TokenEndpoint,
     request: PreparedRequest,
+    recording: Option<ExchangeRecording>,
 ) -> Result<EndpointResponse, TokenRequestError> {
+    let provider = &endpoint.provider;
     let PreparedRequest {
         method,
         url,
@@ -213,14 +245,23 @@ async fn exchange(
         .send()
         .await;
     let mut response = sent.map_err(|error| convert_error(&error, provider))?;
+    if let Some(recording) = &recording {
+        recording.record_head(response.status(), response.headers(), endpoint.wall_time());
+    }
     if let Some(fault) = failure::proxy_refusal(response.status(), provider) {
         return Err(TokenRequestError::new(fault));
     }
     let body = if response::wants_body(response.status()) {
         read_body(&mut response, provider).await?
+    } else if recording.is_some() {
+        // It is shown, and does not matter otherwise.
+        read_body(&mut response, provider).await.unwrap_or_default()
     } else {
         Body::default()
     };
+    if let Some(recording) = &recording {
+        recording.record_body(&body);
+    }
     Ok(EndpointResponse {
         status: response.status(),
         headers: std::mem::take(response.headers_mut()),
@@ -228,7 +269,8 @@ async fn exchange(
     })
 }
 
-type Body = Zeroizing<Vec<u8>>;
+/// The body of a response, wiped from memory on drop.
+pub type Body = Zeroizing<Vec<u8>>;
 
 /// Reads and decodes the body; more than [`MAX_RESPONSE_BYTES`] bytes are an error, whatever `Content-Length` says.
 async fn read_body(

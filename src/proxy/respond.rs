@@ -38,8 +38,8 @@ pub fn refusal(
         "refused"
     );
     exchange.set_status(status);
-    exchange.set_refusal(refusal);
     exchange.trace().set_problem(refusal.kind.word());
+    exchange.set_refusal(refusal);
     let mut response = response.map(|content| ResponseBody::own(content, exchange));
     if ends_connection(refusal.kind) && request.version != Version::HTTP_2 {
         let close = HeaderValue::from_static("close");

@@ -22,14 +22,18 @@ const SECURITY_HEADERS: [(HeaderName, &str); 5] = [
     (header::X_FRAME_OPTIONS, "DENY"),
 ];
 
-/// A complete page: `title` is escaped, `script` is a constant of the program and runs at the end.
+/// A complete page: `title` is escaped, `style` and `script` are constants of the program.
 #[derive(Debug)]
 pub struct Page {
     /// The title in the browser's tab.
     pub title: String,
+    /// Further elements of `<head>`.
+    pub head: Markup,
+    /// The page's own style, beside that of all pages.
+    pub style: Option<&'static str>,
     /// The content of `<body>`.
     pub body: Markup,
-    /// The page's own script.
+    /// The page's own script, which runs at the end.
     pub script: Option<&'static str>,
 }
 
@@ -44,7 +48,8 @@ impl Page {
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     meta name="referrer" content="no-referrer";
                     title { (self.title) }
-                    style { (PreEscaped(STYLE)) }
+                    (self.head)
+                    @for style in self.styles() { style { (PreEscaped(style)) } }
                 }
                 body {
                     (self.body)
@@ -66,10 +71,32 @@ impl Page {
         headers.insert(header::CONTENT_TYPE, media_type);
         headers.insert(
             header::CONTENT_SECURITY_POLICY,
-            content_security_policy(self.script),
+            self.content_security_policy(),
         );
         add_security_headers(headers);
         response
+    }
+
+    fn styles(&self) -> impl Iterator<Item = &'static str> {
+        [STYLE].into_iter().chain(self.style)
+    }
+
+    fn content_security_policy(&self) -> HeaderValue {
+        let hash = |text: &str| {
+            let digest = BASE64_STANDARD.encode(Sha256::digest(text.as_bytes()));
+            format!("'sha256-{digest}'")
+        };
+        let styles: Vec<_> = self.styles().map(hash).collect();
+        let script = match self.script {
+            Some(script) => format!("script-src {}; connect-src 'self'; ", hash(script)),
+            None => String::new(),
+        };
+        let policy = format!(
+            "default-src 'none'; style-src {}; {script}form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+            styles.join(" ")
+        );
+        // Base64 and the words above are valid in a header.
+        HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
     }
 }
 
@@ -82,21 +109,6 @@ pub fn add_security_headers(headers: &mut HeaderMap) {
     }
 }
 
-fn content_security_policy(script: Option<&str>) -> HeaderValue {
-    let hash = |text: &str| BASE64_STANDARD.encode(Sha256::digest(text.as_bytes()));
-    let script = match script {
-        Some(script) => format!("script-src 'sha256-{}'; connect-src 'self'; ", hash(script)),
-        None => String::new(),
-    };
-    let policy = format!(
-        "default-src 'none'; style-src 'sha256-{}'; {script}form-action 'self'; base-uri 'none'; \
-         frame-ancestors 'none'",
-        hash(STYLE)
-    );
-    // Base64 and the words above are valid in a header.
-    HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
-}
-
 #[cfg(test)]
 mod tests {
     use http_body_util::BodyExt;
@@ -107,6 +119,8 @@ mod tests {
         let body = html! { p { "<b>text</b>" } };
         Page {
             title: "<title>".into(),
+            head: html! {},
+            style: script.map(|_| "p { margin: 0 }"),
             body,
             script,
         }
@@ -121,9 +135,13 @@ mod tests {
             .to_owned();
         let body = response.into_body().collect().await.unwrap().to_bytes();
         let page = String::from_utf8(body.to_vec()).unwrap();
-        for (open, close) in [("<style>", "</style>"), ("<script>", "</script>")] {
-            let (_, rest) = page.split_once(open).unwrap();
-            let (text, _) = rest.split_once(close).unwrap();
+        let parts = [("<style>", "</style>"), ("<script>", "</script>")].map(|(open, close)| {
+            let parts = page.split(open).skip(1);
+            let parts = parts.map(|rest| (open, rest.split_once(close).unwrap().0));
+            parts.collect::<Vec<_>>()
+        });
+        assert_eq!(parts.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1]);
+        for (open, text) in parts.concat() {
             let hash = BASE64_STANDARD.encode(Sha256::digest(text.as_bytes()));
             assert!(
                 policy.contains(&format!("'sha256-{hash}'")),

@@ -8,6 +8,7 @@ mod exposition;
 mod provider;
 mod refused_keys;
 mod route;
+mod route_totals;
 
 use std::{
     collections::BTreeMap,
@@ -20,6 +21,7 @@ use prometheus_client::{
 pub use provider::ProviderMetrics;
 pub use refused_keys::RefusedKeys;
 pub use route::RouteMetrics;
+pub use route_totals::RouteTotals;
 
 /// The media type of [`Metrics::render`]: the Prometheus text format, version 0.0.4.
 pub const CONTENT_TYPE: &str = prometheus_text::CONTENT_TYPE;
@@ -46,6 +48,12 @@ impl Metrics {
     /// Returns the handle of the route `name`; the same one each time.
     pub fn route(&self, name: &str) -> Arc<RouteMetrics> {
         self.series.routes.handle(name)
+    }
+
+    /// Returns the totals of the route `name`, if there is one.
+    pub fn route_totals(&self, name: &str) -> Option<RouteTotals> {
+        let route = lock(&self.series.routes.0).get(name).cloned();
+        route.map(|route| route.totals())
     }
 
     /// Returns the handle of the provider `name`; the same one each time.

@@ -33,6 +33,8 @@ pub struct AccessToken {
     pub expires_at_wall: Option<SystemTime>,
     /// `refresh_at` as time of day, for people and metrics.
     pub refresh_at_wall: Option<SystemTime>,
+    /// When the token was requested, as time of day, for people.
+    pub requested_at_wall: Option<SystemTime>,
     /// The parts of a request that come with the token.
     pub context: Arc<ApiContext>,
     accepted: AtomicBool,
@@ -43,6 +45,7 @@ impl AccessToken {
     /// Creates a token with its deadlines. The times of day are computed from `clock` now.
     pub fn new(secret: Secret, deadlines: TokenDeadlines, clock: &dyn Clock) -> Self {
         let TokenDeadlines {
+            requested_at,
             refresh_at,
             usable_until,
             expires_at,
@@ -56,6 +59,7 @@ impl AccessToken {
             expires_at,
             expires_at_wall: expires_at.and_then(wall_at).map(to_seconds),
             refresh_at_wall: refresh_at.and_then(wall_at),
+            requested_at_wall: wall.checked_sub(now.since(requested_at)).map(to_seconds),
             context: Arc::default(),
             accepted: AtomicBool::new(false),
             refused_when_fresh: AtomicBool::new(false),

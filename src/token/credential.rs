@@ -205,15 +205,23 @@ impl Credential {
             Phase::LoginRequired { retry_at } => retry_at.map(|at| self.wall_at(at, now)),
             Phase::Ended => None,
         };
+        let has_refresh_token = self
+            .grant
+            .as_ref()
+            .is_some_and(|grant| grant.has_refresh_token());
+        let has_ended = matches!(
+            snapshot.phase,
+            Phase::LoginRequired { retry_at: None } | Phase::Ended
+        );
         CredentialStatus {
             state: snapshot.credential_state(now),
             grant_type: self.provider.grant_type.as_str().to_owned(),
+            renewed_at: token.and_then(|token| token.requested_at_wall),
             expires_at: token.and_then(|token| token.expires_at_wall),
             refresh_at,
-            has_refresh_token: self
-                .grant
-                .as_ref()
-                .is_some_and(|grant| grant.has_refresh_token()),
+            is_refreshing: snapshot.phase == Phase::Fetching,
+            can_refresh: !has_ended && (has_refresh_token || self.provider.can_renew_alone()),
+            has_refresh_token,
             login_expires_at: self
                 .grant
                 .as_ref()

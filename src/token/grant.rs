@@ -21,6 +21,7 @@ use std::{
 
 use tokio::sync::Mutex;
 
+pub(super) use self::binding::belongs_to;
 pub use self::login::{PreparedLogin, RecordedLogin};
 use self::state::{GrantContext, GrantState};
 pub(super) use self::{locked::LockedGrant, refresh_input::RefreshInput};

@@ -99,6 +99,8 @@ fn default_lead(lifetime: Duration) -> Duration {
 /// The instants that decide a token's use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenDeadlines {
+    /// When the token was requested.
+    pub requested_at: BootInstant,
     /// When the token is due for refresh, jitter included; `None` if it cannot be renewed.
     pub refresh_at: Option<BootInstant>,
     /// When the token stops being sent; `None` if never.
@@ -124,6 +126,7 @@ impl TokenDeadlines {
         let bound = [told, policy.max_lifetime].into_iter().flatten().min();
         let after = |elapsed| requested_at + elapsed;
         Self {
+            requested_at,
             refresh_at: policy.renewal(bound, random).map(after),
             usable_until: bound.map(|bound| after(bound - (bound / 10).min(MAX_RESERVE))),
             expires_at: told.map(after),
@@ -134,6 +137,7 @@ impl TokenDeadlines {
     pub fn earlier_by(self, age: Duration) -> Self {
         let earlier = |instant: BootInstant| instant - age;
         Self {
+            requested_at: earlier(self.requested_at),
             refresh_at: self.refresh_at.map(earlier),
             usable_until: self.usable_until.map(earlier),
             expires_at: self.expires_at.map(earlier),

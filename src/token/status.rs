@@ -12,10 +12,16 @@ pub struct CredentialStatus {
     pub state: CredentialState,
     /// The provider's `grant_type`.
     pub grant_type: String,
+    /// When the current token was requested.
+    pub renewed_at: Option<SystemTime>,
     /// When the current token expires according to the authorization server; `None` if never.
     pub expires_at: Option<SystemTime>,
     /// When the next token request is due, jitter included: the refresh, or the next attempt after a failure.
     pub refresh_at: Option<SystemTime>,
+    /// Whether a token request is in flight.
+    pub is_refreshing: bool,
+    /// Whether a refresh can bring another token without a login.
+    pub can_refresh: bool,
     /// Whether there is a refresh token.
     pub has_refresh_token: bool,
     /// The earliest end of the login that is known.

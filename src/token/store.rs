@@ -36,6 +36,18 @@ pub enum StoreLocation {
     Memory,
 }
 
+impl StoreLocation {
+    /// Returns the file with the record of `provider`; `None` in memory.
+    pub fn record_path(&self, provider: &str) -> Option<PathBuf> {
+        match self {
+            Self::File(path) | Self::SealedFile { path, .. } => {
+                Some(path.join(file::record_name(provider)))
+            }
+            Self::Memory => None,
+        }
+    }
+}
+
 /// Opens the store at `location`, and creates a missing folder. Blocks.
 ///
 /// # Errors
@@ -48,6 +60,29 @@ pub fn open(location: &StoreLocation) -> Result<Arc<dyn Store>, StoreError> {
         }
         StoreLocation::Memory => Arc::new(memory::MemoryStore::default()),
     })
+}
+
+/// Reads the record of `provider`. Creates nothing, changes nothing and takes no lock. Blocks.
+///
+/// # Errors
+/// The folder or the record was rejected, or cannot be read.
+pub fn inspect(location: &StoreLocation, provider: &str) -> Result<Option<Record>, StoreError> {
+    match location {
+        StoreLocation::File(folder) => file::inspect(folder, None, provider),
+        StoreLocation::SealedFile { path, key } => file::inspect(path, Some(key), provider),
+        StoreLocation::Memory => Ok(None),
+    }
+}
+
+/// Checks that the store at `location` can be opened, without creating or changing anything. Blocks.
+///
+/// # Errors
+/// As [`open`], or another user can access a record.
+pub fn examine(location: &StoreLocation) -> Result<(), StoreError> {
+    match location {
+        StoreLocation::File(path) | StoreLocation::SealedFile { path, .. } => file::examine(path),
+        StoreLocation::Memory => Ok(()),
+    }
 }
 
 /// A keeper of one record per provider. All methods may block as long as the disk does.

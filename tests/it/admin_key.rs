@@ -96,14 +96,18 @@ fn status_finds_the_address_and_the_key_in_the_configuration() {
     let down = world.home.run_to_end(&["status"]);
     assert_eq!(down.status.code(), Some(1), "{down:?}");
     let _sidecar = run(&world.home);
-    let up = world.home.run_to_end(&["status"]);
+    // The first state is `pending`.
+    let up = until("the state login_required", || {
+        let up = world.home.run_to_end(&["status"]);
+        let is_shown = String::from_utf8_lossy(&up.stdout).contains("login_required");
+        is_shown.then_some(up)
+    });
     let (text, said) = (
         String::from_utf8_lossy(&up.stdout),
         String::from_utf8_lossy(&up.stderr),
     );
     // A person has to log in first.
     assert_eq!(up.status.code(), Some(3), "{text}{said}");
-    assert!(text.contains("login_required"), "{text}{said}");
 
     let admin = format!("http://{}", world.home.admin());
     let without = run_to_end(&["status", "--admin", &admin], &[]);
@@ -112,6 +116,29 @@ fn status_finds_the_address_and_the_key_in_the_configuration() {
         let key = [("BEARWARD_ADMIN_KEY".to_owned(), key.to_owned())];
         let output = run_to_end(&["status", "--admin", &admin], &key);
         assert_eq!(output.status.code(), Some(status), "{output:?}");
+    }
+}
+
+#[test]
+fn a_wrong_key_is_told_from_a_missing_one() {
+    let world = with_key();
+    let _sidecar = run(&world.home);
+    let admin = format!("http://{}", world.home.admin());
+    for command in ["status", "reload"] {
+        let with = |environment: &[(String, String)]| {
+            let output = run_to_end(&[command, "--admin", &admin], environment);
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(1), "{said}");
+            assert!(said.contains(&admin) && !said.contains("canary"), "{said}");
+            said
+        };
+        let without = with(&[]);
+        assert!(without.contains("asks for its key"), "{without}");
+        let wrong = with(&[("BEARWARD_ADMIN_KEY".into(), "canary-of-another".into())]);
+        assert!(
+            wrong.contains("the key in $BEARWARD_ADMIN_KEY is not the sidecar's"),
+            "{wrong}"
+        );
     }
 }
 

@@ -3,7 +3,9 @@
 use std::process::Output;
 
 use crate::support::{
+    authorization_server::{AuthorizationServer, Dialect},
     client::Client,
+    home::Home,
     setup::{SECRET, Setup},
     sidecar::run_to_end,
     token_endpoint::{TokenEndpoint, error_response},
@@ -111,7 +113,42 @@ fn status_of_nobody_is_unreachable() {
         (output.status.code(), stdout(&output).as_str()),
         (Some(1), "")
     );
-    assert!(!stderr(&output).is_empty());
+    let said = stderr(&output);
+    for words in [&nobody, "bearward run", "--admin", "-c FILE"] {
+        assert!(said.contains(words), "no {words} in {said}");
+    }
+}
+
+#[test]
+fn status_shows_what_failed_when_and_what_to_run() {
+    let server = AuthorizationServer::start(Dialect::Happeo);
+    let refusing =
+        TokenEndpoint::start(|_, _| error_response("401 Unauthorized", "invalid_client"));
+    let refused = format!(
+        "grant_type = \"client_credentials\"\ntoken_endpoint = \"{}\"\nallow_plaintext = true\n\
+         client_id = \"a\"\nclient_secret = {{ env = \"CLIENT_SECRET\" }}\n",
+        refusing.url()
+    );
+    let home = Home::new()
+        .provider("api", &server.provider(None))
+        .provider("hapn", &refused)
+        .route("api", &server.api().origin())
+        .route("hapn", "http://127.0.0.1:1");
+    let sidecar = home.run();
+    sidecar.wait_for_state("hapn", "refused");
+    let output = home.run_to_end(&["status"]);
+    assert_eq!(output.status.code(), Some(3), "{}", stderr(&output));
+    let shown = stdout(&output);
+    assert!(shown.contains("\n  run: bearward login api\n"), "{shown}");
+    assert!(
+        shown.contains("\n  invalid_client, ") && shown.contains("s ago: "),
+        "{shown}"
+    );
+    let is_table = |line: &&str| !line.starts_with("  ");
+    for line in shown.lines().filter(is_table) {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+    assert!(!shown.contains('\u{1b}'), "colours in a pipe: {shown:?}");
 }
 
 #[test]

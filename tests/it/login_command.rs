@@ -217,6 +217,101 @@ fn nothing_pasted_is_no_login() {
 }
 
 #[test]
+fn a_login_says_what_to_register_where_to_browse_and_where_it_is_stored() {
+    let world = world();
+    let (mut process, url) = world.home.begin_login("api", &[]);
+    assert_eq!(Navigator::new().follow(&url).status(), 200);
+    succeeded(&mut process);
+    let said = process.stderr();
+    let port = world.callback().port();
+    for words in [
+        &format!(
+            "redirect_uri is {}: it has to be registered",
+            world.redirect_uri
+        ),
+        "10 minutes",
+        "The browser has to run on this machine",
+        &format!("ssh -L {port}:127.0.0.1:{port} "),
+        "--paste",
+        &format!(
+            "stored in {}",
+            world.home.store().join("api.json").display()
+        ),
+    ] {
+        assert!(said.contains(words), "no {words:?} in {said}");
+    }
+    assert_eq!(process.stdout().lines().last(), Some("logged in"));
+}
+
+#[test]
+fn the_address_that_was_opened_is_not_taken_for_the_one_it_led_to() {
+    let world = world();
+    let (mut process, url) = world.home.begin_login("api", &["--paste"]);
+    process.enter(&url);
+    let said = failed(process);
+    assert!(
+        said.contains("this is the address that you opened"),
+        "{said}"
+    );
+    let (mut process, _) = world.home.begin_login("api", &["--paste"]);
+    let (_, other) = world.home.begin_login("api", &["--paste"]);
+    process.enter(&Navigator::new().get(&other).location().unwrap());
+    let said = failed(process);
+    assert!(
+        said.contains("this is not the response to the login just started"),
+        "{said}"
+    );
+    assert_eq!(world.server.ledger().token_requests, 0);
+}
+
+#[test]
+fn a_wrong_code_is_called_a_wrong_code() {
+    let world = world();
+    let (mut process, _) = world.home.begin_login("api", &["--paste"]);
+    process.enter("a-code-of-another-day");
+    let said = failed(process);
+    assert!(
+        said.contains("does not accept this code (invalid_grant)")
+            && !said.contains("refuses this client"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_login_that_the_running_sidecar_would_not_find_is_refused_before_anyone_consents() {
+    let server = AuthorizationServer::start(Dialect::Happeo);
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let callback = format!("http://{}/back", ports::unused());
+    for redirect_uri in [None, Some(callback.as_str()), Some("myapp://callback")] {
+        let mut home = Home::new()
+            .provider("api", &server.provider(redirect_uri))
+            .stored_by_default_at(&at("a"));
+        home.make_store(0o700);
+        home.set("STATE_DIRECTORY", at("a").to_str().unwrap());
+        let sidecar = home.run();
+        sidecar.wait_for_state("api", "login_required");
+        home.set("STATE_DIRECTORY", at("b").to_str().unwrap());
+        std::fs::create_dir_all(at("b")).unwrap();
+        std::fs::set_permissions(at("b"), std::os::unix::fs::PermissionsExt::from_mode(0o700))
+            .unwrap();
+        for more in [&["--paste"][..], &[]] {
+            let arguments = [&["login", "api", "--no-browser"], more].concat();
+            let output = home.run_to_end(&arguments);
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(output.status.code(), Some(1), "{said}");
+            for path in [at("a"), at("b")] {
+                assert!(said.contains(path.to_str().unwrap()), "{said}");
+            }
+            assert!(said.contains("STATE_DIRECTORY"), "{said}");
+        }
+        sidecar.stop();
+        std::fs::remove_dir_all(at("a")).unwrap();
+    }
+    assert_eq!(server.ledger().token_requests, 0);
+}
+
+#[test]
 fn a_callback_address_that_somebody_else_has_ends_it_with_one() {
     let world = world();
     let _somebody = std::net::TcpListener::bind(world.callback()).unwrap();

@@ -13,6 +13,8 @@
 )]
 
 // The tools: the binary as a process, scripted servers, clients that show every byte.
+mod deploy_tools;
+mod doctor_tools;
 mod http2_tools;
 mod login_tools;
 mod support;
@@ -23,6 +25,8 @@ mod certified_clients;
 mod certified_program;
 mod certified_provider;
 mod coalescing;
+mod doctor;
+mod doctor_certified;
 mod expired_token;
 mod failure_reasons;
 mod refused_by_body;
@@ -43,6 +47,7 @@ mod login_browser;
 mod login_command;
 mod login_secrecy;
 mod login_start;
+mod login_terminal;
 mod logins;
 mod refresh_tokens;
 mod shared_store;
@@ -70,6 +75,8 @@ mod unix_listener;
 mod api_base;
 mod api_fields;
 mod connections;
+mod deploy_compose;
+mod deploy_kubernetes;
 mod deploy_metrics;
 mod deploy_units;
 mod descriptors;
@@ -92,6 +99,7 @@ mod upstream_http2_streaming;
 
 // The process: what it tells, what it keeps to itself, how it is used and how it ends.
 mod admin;
+mod admin_events;
 mod admin_key;
 mod commands;
 mod core_dumps;
@@ -100,8 +108,11 @@ mod log_lines;
 mod notify;
 mod reload;
 mod reload_under_load;
+mod run_terminal;
 mod secrecy;
 mod secret_files;
 mod shutdown;
 mod socket_activation;
+mod status_page;
+mod status_page_states;
 mod traces;

@@ -40,6 +40,23 @@ const WORDS: &[(&str, &str)] = &[
     ("unanswered", "write \"without a response\""),
 ];
 
+/// Words that pages for operators do not use either, although contributors know them.
+const OPERATOR_WORDS: &[(&str, &str)] = &[
+    ("header field", "write \"header\""),
+    ("header fields", "write \"headers\""),
+    ("request head", "write \"headers of the request\""),
+    ("response head", "write \"headers of the response\""),
+    ("beyond loopback", "write \"that other machines can reach\""),
+    ("leads to", "write \"goes to\", \"names\" or \"opens\""),
+    ("led to", "write \"ended up at\""),
+    ("stands for", "write \"is\" or \"means\""),
+    ("stands in", "write \"is in\""),
+    ("spent", "write \"used\" or \"no longer works\""),
+    ("way in", "name the address or the command"),
+    ("byte for byte", "write \"exactly so\""),
+    ("where there is none", "say what is missing"),
+];
+
 /// Words that no identifier contains, in snake case or camel case.
 const IDENTIFIER_WORDS: &[&str] = &[
     "answer", "answers", "answered", "caller", "callers", "farewell", "nobody", "somebody",
@@ -61,7 +78,10 @@ const MAX_FIRST_SENTENCE_WORDS: usize = 20;
 /// Checks a Rust file; each finding is `FILE:LINE: text`.
 pub(crate) fn check_rust(file: &str, text: &str) -> Vec<String> {
     let blocks = prose::rust(text);
-    let mut findings: Vec<Finding> = blocks.iter().flat_map(unwanted_words).collect();
+    let mut findings: Vec<Finding> = blocks
+        .iter()
+        .flat_map(|block| unwanted(block, WORDS))
+        .collect();
     for block in blocks.iter().filter(|block| block.kind == Kind::Doc) {
         findings.extend(doc_comment(block));
     }
@@ -72,7 +92,17 @@ pub(crate) fn check_rust(file: &str, text: &str) -> Vec<String> {
 /// Checks a file of prose or configuration; each finding is `FILE:LINE: text`.
 pub(crate) fn check_text(file: &str, text: &str) -> Vec<String> {
     let blocks = prose::plain(text);
-    in_order(file, blocks.iter().flat_map(unwanted_words).collect())
+    let found = blocks.iter().flat_map(|block| unwanted(block, WORDS));
+    in_order(file, found.collect())
+}
+
+/// Checks a page for operators, beside [`check_text`].
+pub(crate) fn check_page(file: &str, text: &str) -> Vec<String> {
+    let blocks = prose::plain(text);
+    let found = blocks
+        .iter()
+        .flat_map(|block| unwanted(block, OPERATOR_WORDS));
+    in_order(file, found.collect())
 }
 
 /// A line and the rule that it breaks.
@@ -87,10 +117,10 @@ fn in_order(file: &str, mut findings: Vec<Finding>) -> Vec<String> {
         .collect()
 }
 
-fn unwanted_words(block: &Block) -> Vec<Finding> {
+fn unwanted(block: &Block, phrases: &[(&str, &str)]) -> Vec<Finding> {
     let words = block.words();
     let mut findings = Vec::new();
-    for (phrase, instead) in WORDS {
+    for (phrase, instead) in phrases {
         let phrase_words: Vec<&str> = phrase.split(' ').collect();
         for found in words.windows(phrase_words.len()) {
             let is_phrase = found
@@ -209,6 +239,19 @@ mod rules {
             check_text("a.md", "# At\n\nat the\nmost\n"),
             ["a.md:3: \"at the most\": write \"at most\""]
         );
+    }
+
+    #[test]
+    fn pages_for_operators_have_plainer_words() {
+        let page = "A header\nfield that leads to it.\n";
+        assert_eq!(
+            check_page("a.md", page),
+            [
+                "a.md:1: \"header field\": write \"header\"",
+                "a.md:2: \"leads to\": write \"goes to\", \"names\" or \"opens\""
+            ]
+        );
+        assert_eq!(check_text("a.md", page), [""; 0]);
     }
 
     #[test]

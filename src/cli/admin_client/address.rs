@@ -1,6 +1,6 @@
 //! The address of a sidecar's admin listener, as it is written on a command line.
 
-use std::{path::PathBuf, str::FromStr};
+use std::{fmt, path::PathBuf, str::FromStr};
 
 use percent_encoding::percent_decode_str;
 use url::Url;
@@ -24,6 +24,12 @@ pub(in crate::cli) enum Peer {
 }
 
 impl AdminAddress {
+    /// The address of a listener that serves `uri` over plain HTTP. `None` for a URI without a host.
+    pub(in crate::cli) fn of_origin(uri: &Url) -> Option<Self> {
+        let (name, port) = (uri.host_str()?, uri.port_or_known_default()?);
+        format!("http://{name}:{port}").parse().ok()
+    }
+
     pub(super) fn peer(&self) -> &Peer {
         &self.peer
     }
@@ -94,6 +100,18 @@ impl FromStr for AdminAddress {
             base_path,
             key,
         })
+    }
+}
+
+/// Writes the address as on a command line, without a key.
+impl fmt::Display for AdminAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = match &self.peer {
+            Peer::Unix(path) => return write!(f, "unix:{}", path.display()),
+            Peer::Tcp { .. } => "http",
+            Peer::Tls { .. } => "https",
+        };
+        write!(f, "{scheme}://{}{}", self.authority, self.base_path)
     }
 }
 
@@ -196,6 +214,19 @@ mod tests {
     }
 
     #[test]
+    fn an_address_is_shown_as_it_is_written() {
+        for text in [
+            "http://127.0.0.1:9900",
+            "https://bearward.example.com/base",
+            "http://[::1]:9900",
+            "unix:/run/bearward/admin.sock",
+        ] {
+            let address: AdminAddress = text.parse().unwrap();
+            assert_eq!(address.to_string(), text);
+        }
+    }
+
+    #[test]
     fn an_invalid_address_is_refused_without_repeating_it() {
         for text in [
             "",
@@ -211,6 +242,6 @@ mod tests {
             assert!(!error.to_string().contains("canary"));
         }
         let address: AdminAddress = "http://:canary@h".parse().unwrap();
-        assert!(!format!("{address:?}").contains("canary"));
+        assert!(!format!("{address} {address:?}").contains("canary"));
     }
 }

@@ -38,10 +38,7 @@ pub(super) enum LoginError {
     )]
     NotObservable,
     /// A sidecar has the address of the callback, and gives no status.
-    #[error(
-        "a sidecar has the address of redirect_uri, and cannot be asked about the login: {0}; \
-         with --paste it need not be"
-    )]
+    #[error("{0}. Or log in with --paste, which asks no sidecar for the login")]
     Sidecar(#[source] AdminError),
     /// That sidecar runs with another configuration.
     #[error(
@@ -49,12 +46,15 @@ pub(super) enum LoginError {
          restart it with this one, or log in with --paste"
     )]
     OtherConfiguration(&'static str),
-    /// That sidecar keeps its logins elsewhere, where this configuration would not find one.
+    /// A running sidecar keeps its logins elsewhere, where it would not find this one.
     #[error(
-        "the sidecar that has the address of redirect_uri keeps its logins in {theirs}, this configuration in {ours}; \
-         log in with the sidecar's own configuration, or make [store] the same and restart it"
+        "the sidecar at {sidecar} keeps its logins in {theirs}, this configuration in {ours}, so it would not find \
+         this one: log in with the sidecar's configuration, user and environment (of a systemd unit, STATE_DIRECTORY), \
+         or make `path` in [store] the same and restart it"
     )]
     OtherStore {
+        /// The address of its admin listener.
+        sidecar: String,
         theirs: Box<StoreIdentity>,
         ours: Box<StoreIdentity>,
     },
@@ -78,6 +78,20 @@ pub(super) enum LoginError {
         LOGIN_TIMEOUT.as_secs() / 60
     )]
     Timeout,
+    /// The person ended the wait.
+    #[error("interrupted: nothing was changed")]
+    Interrupted,
+    /// The address with which the login begins was pasted.
+    #[error(
+        "this is the address that you opened: log in there, and paste the one that it led to in the end"
+    )]
+    OpenedAddress,
+    /// The address of another login was pasted.
+    #[error(
+        "this is not the response to the login just started: paste the address that the browser ended up at, of this \
+         attempt"
+    )]
+    OtherAttempt,
     #[error("standard input: {0}")]
     StandardInput(#[source] io::Error),
     #[error(transparent)]
@@ -95,6 +109,17 @@ pub(super) enum LoginError {
 }
 
 impl LoginError {
+    /// Whether a person who pasted something else may paste again.
+    pub(super) fn is_misplaced_paste(&self) -> bool {
+        match self {
+            Self::OpenedAddress | Self::OtherAttempt | Self::StandardInput(_) => true,
+            Self::Callback(error) => {
+                !matches!(error, CallbackError::Denied { .. } | CallbackError::Issuer)
+            }
+            _ => false,
+        }
+    }
+
     /// Returns the authorization server's description of its error.
     pub(super) fn description(&self) -> Option<&ErrorDescription> {
         match self {

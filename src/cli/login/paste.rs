@@ -1,8 +1,45 @@
 //! Input that a person copies out of a browser and pastes.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, IsTerminal, Read};
 
+use tokio::task::JoinHandle;
+use url::Url;
 use zeroize::Zeroizing;
+
+use super::error::LoginError;
+use crate::oauth::{
+    authorization::{Attempt, Authorized, CallbackError},
+    provider::Provider,
+};
+
+/// The longest line that a terminal passes on (`MAX_CANON` and `N_TTY_BUF_SIZE` of Linux), in bytes.
+const MAX_TERMINAL_LINE_BYTES: usize = 4095;
+
+/// Finds the attempt among `attempts` that the pasted `text` belongs to, and reads its code.
+///
+/// # Errors
+/// The text is one of the `opened` addresses, belongs to another attempt, or has no usable code.
+pub(super) fn read_pasted<'a>(
+    provider: &Provider,
+    text: &str,
+    attempts: &[&'a Attempt],
+    opened: &[&Url],
+) -> Result<(&'a Attempt, Authorized), LoginError> {
+    let page = |url: &Url| (url.origin(), url.path().to_owned());
+    if let Ok(pasted) = Url::parse(text)
+        && pasted.has_host()
+        && opened.iter().any(|opened| page(opened) == page(&pasted))
+    {
+        return Err(LoginError::OpenedAddress);
+    }
+    for attempt in attempts {
+        match attempt.read_pasted(provider, text) {
+            Err(CallbackError::State) => {}
+            read => return Ok((attempt, read.map_err(LoginError::Callback)?)),
+        }
+    }
+    Err(LoginError::OtherAttempt)
+}
 
 /// The longest line, in bytes.
 const MAX_LINE_BYTES: u64 = 16 * 1024;
@@ -10,12 +47,26 @@ const MAX_LINE_BYTES: u64 = 16 * 1024;
 /// Reads the first line of standard input that is not blank. It may hold a code, and is wiped when dropped.
 ///
 /// # Errors
-/// Standard input ends, cannot be read, is not UTF-8, or has a longer line than any address.
+/// Standard input ends, cannot be read, is not UTF-8, or has a longer line than any address or the terminal passes on.
 pub(super) async fn read_line() -> io::Result<Zeroizing<String>> {
-    // The thread that waits for input does not delay the end of the process.
-    tokio::task::spawn_blocking(|| read_line_from(&mut io::stdin().lock()))
+    start_reading()
         .await
         .unwrap_or_else(|error| Err(error.into()))
+}
+
+/// Starts as [`read_line`], on a thread that does not delay the end of the process.
+pub(super) fn start_reading() -> JoinHandle<io::Result<Zeroizing<String>>> {
+    tokio::task::spawn_blocking(|| {
+        let line = read_line_from(&mut io::stdin().lock())?;
+        if line.len() >= MAX_TERMINAL_LINE_BYTES && io::stdin().is_terminal() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "a terminal cuts a line after 4095 characters: paste the code alone, or send the address through a \
+                 pipe with --paste",
+            ));
+        }
+        Ok(line)
+    })
 }
 
 fn read_line_from(input: &mut impl BufRead) -> io::Result<Zeroizing<String>> {

@@ -9,8 +9,8 @@ use url::Url;
 use super::error::LoginError;
 use crate::{
     cli::{
-        admin_client::{AdminAddress, AdminClient, AdminError, AdminKey},
-        configured,
+        admin_client::{AdminAddress, AdminClient, AdminKey},
+        configured, print_error,
     },
     login::StoreIdentity,
     token::store::{Record, Store, StoreLocation},
@@ -24,33 +24,63 @@ const LOOKS_PER_LIVENESS_CHECK: u32 = 4;
 
 /// Whether the admin listener of a live sidecar has the address in `uri`.
 pub(super) async fn is_sidecar_at(uri: &Url) -> bool {
-    match admin_address(uri) {
+    match AdminAddress::of_origin(uri) {
         // Without the key: the listener may be another program's.
         Some(address) => AdminClient::without_key(address).is_live().await,
         None => false,
     }
 }
 
-fn admin_address(uri: &Url) -> Option<AdminAddress> {
-    let (name, port) = (uri.host_str()?, uri.port_or_known_default()?);
-    format!("http://{name}:{port}").parse().ok()
-}
-
 /// A running sidecar, which is asked about one provider.
 pub(super) struct RunningSidecar {
-    uri: Url,
+    address: AdminAddress,
     client: AdminClient,
     provider: Arc<str>,
 }
 
 impl RunningSidecar {
-    /// The sidecar at the address in `uri`; `key` is the key to its admin listener.
-    pub(super) fn new(uri: &Url, key: AdminKey, provider: Arc<str>) -> Option<Self> {
-        Some(Self {
-            uri: uri.clone(),
-            client: AdminClient::new(admin_address(uri)?, key),
+    /// The sidecar whose admin listener is at `address`; `key` is the key to it.
+    pub(super) fn new(address: AdminAddress, key: AdminKey, provider: Arc<str>) -> Self {
+        Self {
+            client: AdminClient::new(address.clone(), key),
+            address,
             provider,
-        })
+        }
+    }
+
+    /// Whether the sidecar runs. Needs no key.
+    async fn is_live(&self) -> bool {
+        // Without the key: the listener may be another program's.
+        let client = AdminClient::without_key(self.address.clone());
+        client.is_live().await
+    }
+
+    /// Checks that a sidecar that runs and has the provider finds a login in the store at `location`.
+    ///
+    /// Returns whether one does. What cannot be found out is a remark.
+    pub(super) async fn check_store_if_live(
+        &self,
+        location: &StoreLocation,
+    ) -> Result<bool, LoginError> {
+        if !self.is_live().await {
+            return Ok(false);
+        }
+        let status = match self.client.status().await {
+            Ok(document) => document.json,
+            Err(error) => {
+                let provider = &self.provider;
+                print_error(&format!(
+                    "{provider}: it is not known whether the running sidecar will find this login: {error}"
+                ));
+                return Ok(false);
+            }
+        };
+        // Another sidecar, which does not need this login.
+        if status["providers"][&*self.provider].is_null() {
+            return Ok(false);
+        }
+        self.check_store(&status, location).await?;
+        Ok(true)
     }
 
     /// Checks that a login is possible there, and then shows in the store at `location`.
@@ -68,8 +98,16 @@ impl RunningSidecar {
                 "has a provider of that name without a login there",
             ));
         }
+        self.check_store(&status, location).await
+    }
+
+    async fn check_store(
+        &self,
+        status: &Value,
+        location: &StoreLocation,
+    ) -> Result<(), LoginError> {
         let theirs: StoreIdentity = serde_json::from_value(status["store"].clone())
-            .map_err(|_| LoginError::Sidecar(AdminError::NotASidecar))?;
+            .map_err(|_| LoginError::Sidecar(self.client.not_a_sidecar()))?;
         let location = location.clone();
         let ours = tokio::task::spawn_blocking(move || StoreIdentity::at(&location))
             .await
@@ -79,6 +117,7 @@ impl RunningSidecar {
             return Ok(());
         }
         Err(LoginError::OtherStore {
+            sidecar: self.address.to_string(),
             theirs: theirs.into(),
             ours: ours.into(),
         })
@@ -110,8 +149,7 @@ impl RunningSidecar {
             sleep(POLL_INTERVAL).await;
             looks += 1;
             // Asked before the look: a sidecar that has ended may have stored the login just before.
-            let is_live =
-                !looks.is_multiple_of(LOOKS_PER_LIVENESS_CHECK) || is_sidecar_at(&self.uri).await;
+            let is_live = !looks.is_multiple_of(LOOKS_PER_LIVENESS_CHECK) || self.is_live().await;
             let now = configured::load_record(store, &self.provider)
                 .await
                 .map_err(LoginError::Store)?;

@@ -9,11 +9,11 @@ use tokio::{
 
 use super::*;
 use crate::{
-    admin::{AdminState, RouteView, View, serve},
-    cli::admin_client::AdminKey,
+    admin::{AdminServer, AdminState, RouteView, View},
+    cli::admin_client::{AdminFault, AdminKey, KeySource},
     clock::SystemClock,
     secret::{LiveSecret, Secret},
-    server::{address::ListenAddress, listener::Bound, listening::Listening},
+    server::{address::ListenAddress, listener::Bound},
     telemetry::metrics::Metrics,
     token::{
         Tokens,
@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// A sidecar's admin listener with one route and no provider.
-fn sidecar(listen: &ListenAddress, key: Option<&str>) -> (ListenAddress, Listening) {
+fn sidecar(listen: &ListenAddress, key: Option<&str>) -> (ListenAddress, AdminServer) {
     let metrics = Metrics::new();
     let clock = Arc::new(SystemClock);
     let route = RouteView {
@@ -41,6 +41,7 @@ fn sidecar(listen: &ListenAddress, key: Option<&str>) -> (ListenAddress, Listeni
         routes: vec![route],
         key: key.map(|key| Arc::new(LiveSecret::fixed(Secret::new(key)))),
         store: StoreLocation::Memory,
+        files: Vec::new(),
     };
     let bound = Bound::bind(listen).unwrap();
     let address = bound.address().clone();
@@ -51,7 +52,7 @@ fn sidecar(listen: &ListenAddress, key: Option<&str>) -> (ListenAddress, Listeni
         view,
         tokio_util::task::TaskTracker::new(),
     ));
-    (address, serve(bound, state).unwrap())
+    (address, AdminServer::start(bound, state).unwrap())
 }
 
 async fn ask(admin: &str, key: Option<&str>, json: bool) -> Result<String, AdminError> {
@@ -98,10 +99,25 @@ async fn a_key_comes_from_the_address_or_from_the_environment() {
             "{text}"
         );
     }
-    assert!(matches!(
-        ask(&admin, None, false).await,
-        Err(AdminError::KeyRequired)
-    ));
+    for (key, words) in [
+        (
+            None,
+            "asks for its key: put the value of its [admin] key into $BEARWARD_ADMIN_KEY",
+        ),
+        (
+            Some("canary/wrong"),
+            "the key in $BEARWARD_ADMIN_KEY is not the sidecar's",
+        ),
+    ] {
+        let error = ask(&admin, key, false).await.unwrap_err().to_string();
+        assert!(error.contains(words) && error.contains(&admin), "{error}");
+    }
+    let with_key = format!("http://:canary-wrong@{address}");
+    let error = ask(&with_key, None, false).await.unwrap_err().to_string();
+    assert!(
+        error.contains("the key in the address is not the sidecar's") && !error.contains("canary"),
+        "{error}"
+    );
     assert!(ask(&admin, Some("canary/key"), false).await.is_ok());
     assert!(
         ask(
@@ -148,18 +164,21 @@ async fn other_servers_are_told_apart_from_a_sidecar() {
         .unwrap()
         .local_addr()
         .unwrap();
-    assert!(matches!(
-        ask(&gone.to_string(), None, false).await,
-        Err(AdminError::Unreachable(_))
-    ));
+    let error = ask(&gone.to_string(), None, false).await.unwrap_err();
+    assert!(matches!(error.fault(), AdminFault::Unreachable(_)));
+    let begins = format!("no sidecar responds at http://{gone}: ");
+    assert!(error.to_string().starts_with(&begins), "{error}");
     for response in [
         &b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello"[..],
         b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}",
     ] {
         let address = stranger(response).await;
         assert!(matches!(
-            ask(&address.to_string(), None, false).await,
-            Err(AdminError::NotASidecar)
+            ask(&address.to_string(), None, false)
+                .await
+                .unwrap_err()
+                .fault(),
+            AdminFault::NotASidecar
         ));
     }
     for response in [
@@ -169,8 +188,11 @@ async fn other_servers_are_told_apart_from_a_sidecar() {
     ] {
         let address = stranger(response).await;
         assert!(matches!(
-            ask(&address.to_string(), None, false).await,
-            Err(AdminError::Unreachable(_))
+            ask(&address.to_string(), None, false)
+                .await
+                .unwrap_err()
+                .fault(),
+            AdminFault::Unreachable(_)
         ));
     }
     let address =
@@ -224,8 +246,11 @@ async fn a_key_is_not_sent_and_a_server_that_does_not_prove_it_is_not_believed()
         let client = AdminClient::new(address.to_string().parse().unwrap(), key);
         let error = client.status().await.unwrap_err();
         let expected = match response == challenge {
-            true => matches!(error, AdminError::KeyRequired),
-            false => matches!(error, AdminError::Unproved),
+            true => matches!(
+                error.fault(),
+                AdminFault::KeyRefused(KeySource::Configuration)
+            ),
+            false => matches!(error.fault(), AdminFault::Unproved),
         };
         assert!(expected, "{response}: {error:?}");
         let seen = seen.lock().unwrap().clone();

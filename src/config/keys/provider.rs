@@ -33,12 +33,12 @@ pub(in crate::config) const PROVIDER: &[KeySpec] = &[
     key(
         "grant_type",
         Kind::NonEmptyString,
-        "The grant (RFC 6749 §4). Required, unless the preset sets it.",
+        "The way to a token (RFC 6749 §4). Required, unless the preset sets it.",
     ),
     key(
         "base_url",
         Kind::NonEmptyString,
-        "The base of relative endpoints.",
+        "The address that endpoints given as a path are below.",
     )
     .with_format(Format::BaseUrl)
     .with_vars(),
@@ -65,7 +65,7 @@ pub(in crate::config) const PROVIDER: &[KeySpec] = &[
     key(
         "token_endpoint",
         Kind::NonEmptyString,
-        "RFC 6749 §3.2; absolute, or relative to `base_url`.",
+        "The address that returns tokens (RFC 6749 §3.2): a URL, or a path below `base_url`.",
     )
     .with_format(Format::Endpoint)
     .with_templates(),
@@ -79,34 +79,42 @@ pub(in crate::config) const PROVIDER: &[KeySpec] = &[
     key(
         "authorization_endpoint",
         Kind::NonEmptyString,
-        "RFC 6749 §3.1; absolute, or relative to `base_url`.",
+        "The address of the vendor's login page (RFC 6749 §3.1): a URL, or a path below \
+         `base_url`.",
     )
     .with_format(Format::Endpoint)
     .with_vars(),
     key(
         "device_authorization_endpoint",
         Kind::NonEmptyString,
-        "RFC 8628 §3.1; absolute, or relative to `base_url`.",
+        "The address that gives codes to devices (RFC 8628 §3.1): a URL, or a path below \
+         `base_url`.",
     )
     .with_format(Format::Endpoint)
     .with_vars(),
     key(
         "revocation_endpoint",
         Kind::NonEmptyString,
-        "RFC 7009; absolute, or relative to `base_url`.",
+        "The address that ends a login (RFC 7009): a URL, or a path below `base_url`.",
     )
     .with_format(Format::Endpoint)
     .with_templates(),
     key(
         "token_endpoint_auth_method",
         Kind::Choice(&words(&CLIENT_AUTHS)),
-        "RFC 6749 §2.3. Default: client_secret_basic with a secret, none without.",
+        "The form in which the client secret is sent. Default: client_secret_basic with a secret, \
+         none without.",
     ),
-    key("client_id", Kind::NonEmptyString, "RFC 6749 §2.2.").with_vars(),
+    key(
+        "client_id",
+        Kind::NonEmptyString,
+        "The name that the vendor gave to this application (client id, app id).",
+    )
+    .with_vars(),
     key(
         "client_secret",
         Kind::Secret,
-        "RFC 6749 §2.3.1. A public client has none.",
+        "The secret that the vendor gave to this application. A public client has none.",
     ),
     key(
         "client_certificate",
@@ -121,24 +129,25 @@ pub(in crate::config) const PROVIDER: &[KeySpec] = &[
     key(
         "scope",
         Kind::StringOrStrings,
-        "The requested scopes (RFC 6749 §3.3): one string, or an array of strings.",
+        "The permissions to ask for: one string with blanks between them, or an array of strings.",
     )
     .with_vars(),
     key(
         "username",
         Kind::NonEmptyString,
-        "The resource owner's name, for grant_type \"password\".",
+        "The account's name, for grant_type \"password\".",
     )
     .with_vars(),
     key(
         "password",
         Kind::Secret,
-        "The resource owner's password, for grant_type \"password\".",
+        "The account's password, for grant_type \"password\".",
     ),
     key(
         "redirect_uri",
         Kind::NonEmptyString,
-        "RFC 6749 §3.1.2. Default: the admin listener's /callback.",
+        "The address that the vendor sends the browser back to. Register exactly this text with \
+         the vendor. Default: the admin listener's /callback.",
     )
     .with_format(Format::RedirectUri)
     .with_vars(),
@@ -151,7 +160,8 @@ pub(in crate::config) const PROVIDER: &[KeySpec] = &[
     key(
         "code_challenge_method",
         Kind::Choice(&words(&CHALLENGE_METHODS)),
-        "PKCE (RFC 7636). `none` if the server does not support it.",
+        "Extra protection of the login (PKCE, RFC 7636). Leave it on; set \"none\" only if the \
+         vendor rejects `code_challenge`.",
     )
     .with_default(|| json!(word_for(&CHALLENGE_METHODS, &Authorization::default().pkce))),
     key(
@@ -168,22 +178,23 @@ pub(in crate::config) const PROVIDER: &[KeySpec] = &[
     key(
         "authorization",
         Kind::Table(AUTHORIZATION),
-        "The authorization request (consent).",
+        "The request that opens the vendor's login page.",
     ),
     key(
         "token_request",
         Kind::Table(TOKEN_REQUEST),
-        "Deviations of this server's token requests from RFC 6749.",
+        "What is special about this server's token requests.",
     ),
     key(
         "token_response",
         Kind::Table(TOKEN_RESPONSE),
-        "The members of the token response (RFC 6901 JSON Pointers).",
+        "The places of the values in the token response (JSON Pointers, RFC 6901).",
     ),
     key(
         "sign_in",
         Kind::Table(SIGN_IN),
-        "Headless consent: a sign-in endpoint that returns the code as JSON.",
+        "A login without a browser: an endpoint that takes an account and returns the code as \
+         JSON.",
     ),
     key(
         "capture",
@@ -194,12 +205,12 @@ pub(in crate::config) const PROVIDER: &[KeySpec] = &[
     key(
         "revocation",
         Kind::Table(REVOCATION),
-        "Deviations of this server's revocation from RFC 7009.",
+        "What is special about this server's revocation.",
     ),
     key(
         "api",
         Kind::Table(API),
-        "Fields and parameters of every request to the API.",
+        "Headers and query parameters of every request to the API.",
     ),
     key(
         "verify",

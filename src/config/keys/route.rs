@@ -16,7 +16,8 @@ pub(super) const ROUTE: &[KeySpec] = &[
     key(
         "listen",
         Kind::NonEmptyString,
-        "The address and port (0: any free port), `unix:/path`, or `systemd:NAME`. Several routes may share one.",
+        "The address and port (0: any free port), `unix:/path`, or `systemd:NAME`. Several routes \
+         may share one.",
     )
     .with_format(Format::Listen),
     key(
@@ -28,7 +29,8 @@ pub(super) const ROUTE: &[KeySpec] = &[
     key(
         "path",
         Kind::NonEmptyString,
-        "The path prefix of its requests: whole segments, percent-decoded. Default: any.",
+        "The path prefix of its requests, such as \"/v1\": whole segments, percent-decoded. \
+         Default: any.",
     )
     .with_format(Format::PathPrefix),
     key(

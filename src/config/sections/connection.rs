@@ -3,10 +3,17 @@
 use super::{
     BuildContext,
     endpoint::{check_no_query, parse_absolute},
-    secret,
+    pem_hint, secret,
 };
 use crate::{
-    config::{diagnostics::Diagnostic, quote::quote, section::Section, spanned::Spanned},
+    config::{
+        diagnostics::Diagnostic,
+        file_access,
+        problem_code::ProblemCode,
+        quote::{is_safe_to_display, quote},
+        section::Section,
+        spanned::Spanned,
+    },
     forward_proxy::{ForwardProxy, ProxyCredentials, ProxyVariable},
     tls::ClientCertificate,
 };
@@ -37,10 +44,14 @@ pub(super) fn proxy(section: &Section<'_>, context: &mut BuildContext<'_>) -> Op
         (None, None) => None,
         _ if table.is_set("username") && table.is_set("password") => None,
         _ => {
-            context.push(table.error(
-                "`proxy` has only one of `username` and `password`",
-                "set both, or none",
-            ));
+            context.push(
+                table
+                    .error(
+                        "`proxy` has only one of `username` and `password`",
+                        "set both, or none",
+                    )
+                    .with_code(ProblemCode::ConflictingKeys),
+            );
             None
         }
     };
@@ -80,21 +91,48 @@ fn check_username(found: &Spanned<&str>) -> Result<(), Diagnostic> {
 }
 
 fn parse_address(key: &str, found: &Spanned<&str>) -> Result<url::Url, Diagnostic> {
-    let url = parse_absolute(key, found)?;
+    let url = parse_absolute(key, found).map_err(|problem| match correction(key, found.value) {
+        Some(hint) => problem.with_hint(hint),
+        None => problem,
+    })?;
     check_no_query(&url, key, found)?;
     if url.path() != "/" {
-        return Err(found.error(
-            format!("`{key}` has a path"),
-            "write the address only, such as \"http://proxy.internal:3128\"",
-        ));
+        return Err(found
+            .error(
+                format!("`{key}` has a path"),
+                "write the address only, such as \"http://proxy.internal:3128\"",
+            )
+            .with_code(ProblemCode::InvalidUrl));
     }
     if url.scheme() != "http" {
         return Err(found.error(
             format!("`{key}` = {} is not http://", quote(found.value)),
             "write it like http://proxy.internal:3128; TLS goes through the proxy to the server",
-        ));
+        ).with_code(ProblemCode::InvalidUrl));
     }
     Ok(url)
+}
+
+/// Suggests the whole URL of a proxy, or the table for one that wants a password.
+fn correction(key: &str, text: &str) -> Option<String> {
+    let whole = match text.contains("://") {
+        true => text.to_owned(),
+        false => format!("http://{text}"),
+    };
+    let mut url = url::Url::parse(&whole).ok()?;
+    let has_credentials = !url.username().is_empty() || url.password().is_some();
+    url.set_username("").ok()?;
+    url.set_password(None).ok()?;
+    let address = url.as_str().trim_end_matches('/');
+    if !is_safe_to_display(address) {
+        return None;
+    }
+    let credentials = "username = \"NAME\", password = { env = \"NAME\" }";
+    Some(match (has_credentials, key) {
+        (false, _) => format!("write it like {address}"),
+        (true, "proxy") => format!("write proxy = {{ url = \"{address}\", {credentials} }}"),
+        (true, _) => format!("write {key} = \"{address}\", {credentials}"),
+    })
 }
 
 /// Builds `client_certificate`.
@@ -130,13 +168,19 @@ fn check_certificate(
     found: &Spanned<&str>,
 ) -> Result<(), Diagnostic> {
     certificate.check().map_err(|error| {
-        found.error(
-            format!(
-                "`client_certificate` = {} cannot be used: {error}",
-                quote(found.value)
-            ),
-            "name a readable PEM file with the certificate, and its own private key in PEM",
-        )
+        found
+            .error(
+                format!(
+                    "`client_certificate` = {} cannot be used: {error}",
+                    quote(found.value)
+                ),
+                pem_hint::of_certificate(
+                    &certificate.certificate,
+                    found.value,
+                    "name a readable PEM file with the certificate, and its own private key in PEM",
+                ),
+            )
+            .with_code(ProblemCode::CertificateUnusable)
     })
 }
 
@@ -147,11 +191,22 @@ pub(super) fn certificate_in(
     context: &mut BuildContext<'_>,
 ) -> Option<Vec<u8>> {
     let found = section.string(key)?;
-    let read = crate::tls::read_certificate(&context.resolve(found.value));
+    let path = context.resolve(found.value);
+    let read = crate::tls::read_certificate(&path);
     context.ok_or_push(read.map_err(|error| {
-        found.error(
-            format!("`{key}` = {} cannot be used: {error}", quote(found.value)),
-            "name a readable PEM file with a certificate",
-        )
+        found
+            .error(
+                format!(
+                    "`{key}` = {} cannot be used: {}",
+                    quote(found.value),
+                    file_access::explain(&path, &error)
+                ),
+                pem_hint::of_certificate(
+                    &path,
+                    found.value,
+                    "name a readable PEM file with a certificate",
+                ),
+            )
+            .with_code(ProblemCode::CertificateUnusable)
     }))
 }

@@ -7,7 +7,13 @@ use url::Url;
 
 use super::{BuildContext, provider::NamedCapture};
 use crate::{
-    config::{diagnostics::Diagnostic, quote::quote, section::Section, spanned::Spanned},
+    config::{
+        diagnostics::Diagnostic,
+        problem_code::ProblemCode,
+        quote::{is_safe_to_display, quote},
+        section::Section,
+        spanned::Spanned,
+    },
     oauth::{
         provider::{EndpointUrl, HostList, is_protected},
         template::Template,
@@ -91,10 +97,12 @@ impl<'s, 'a> Endpoints<'s, 'a> {
         } else if let Some(base) = &self.base_url {
             below(base, &endpoint)
         } else if self.section.is_set_in_file(name) && !self.base_url_is_invalid {
-            return Err(endpoint.error(
-                format!("`{name}` is relative, and there is no `base_url`"),
-                "write the whole URL, or add base_url = \"https://…\" to the provider",
-            ));
+            return Err(endpoint
+                .error(
+                    format!("`{name}` is relative, and there is no `base_url`"),
+                    "write the whole URL, or add base_url = \"https://…\" to the provider",
+                )
+                .with_code(ProblemCode::MissingKey));
         } else {
             // Reported once: as an invalid `base_url`, or by `check_base_url` for a preset.
             return Ok(None);
@@ -154,7 +162,7 @@ impl<'s, 'a> Endpoints<'s, 'a> {
                     return Err(whole.error(
                         format!("`{name}` has {{{variable}}} in its host"),
                         "write the host itself, or use a variable of `vars` or a captured value",
-                    ));
+                    ).with_code(ProblemCode::InvalidUrl));
                 }
                 // A variable without a value was reported.
                 return Ok(None);
@@ -166,7 +174,7 @@ impl<'s, 'a> Endpoints<'s, 'a> {
                          no `allow` list"
                     ),
                     format!("add allow = [\"*.example.com\"] to `capture.{variable}`"),
-                ));
+                ).with_code(ProblemCode::MissingKey));
             }
             hosts.extend(allow);
         }
@@ -174,10 +182,12 @@ impl<'s, 'a> Endpoints<'s, 'a> {
         let endpoint = endpoint.ok();
         match endpoint {
             Some(endpoint) if endpoint.has_valid_shape() => Ok(Some(endpoint)),
-            _ => Err(whole.error(
-                format!("`{name}` = {} is not a URL", quote(&whole.value)),
-                "write it like https://host.example/path",
-            )),
+            _ => Err(whole
+                .error(
+                    format!("`{name}` = {} is not a URL", quote(&whole.value)),
+                    "write it like https://host.example/path",
+                )
+                .with_code(ProblemCode::InvalidUrl)),
         }
     }
 }
@@ -213,6 +223,9 @@ fn parse_base_url(section: &Section<'_>) -> Result<Option<Url>, Diagnostic> {
     }
     let url = parse_absolute("base_url", &base_url)?;
     check_no_query(&url, "base_url", &base_url)?;
+    // The endpoints below it are not on any line that is wrong.
+    let allow_plaintext = section.boolean("allow_plaintext").unwrap_or_default();
+    check_plaintext(&url, "base_url", "provider", allow_plaintext, &base_url)?;
     Ok(Some(url))
 }
 
@@ -220,21 +233,43 @@ fn parse_base_url(section: &Section<'_>) -> Result<Option<Url>, Diagnostic> {
 pub(super) fn parse_absolute(name: &str, found: &Spanned<&str>) -> Result<Url, Diagnostic> {
     let text = found.value;
     let is_stripped_by_parser = |c: char| c.is_whitespace() || c.is_control() || c == '\\';
+    let example = || match with_scheme(text) {
+        Some(whole) => format!("write {name} = \"{whole}\""),
+        None => "write it like https://host.example/path".to_owned(),
+    };
     let (fault, hint) = match Url::parse(text) {
-        Ok(url) if url.scheme() != "http" && url.scheme() != "https" => (
-            "is neither http:// nor https://",
-            "write it like https://host.example/path",
-        ),
+        Ok(url) if url.scheme() != "http" && url.scheme() != "https" => {
+            ("is neither http:// nor https://", example())
+        }
         Ok(url) if !url.username().is_empty() || url.password().is_some() => (
             "has user information in it",
-            "remove everything between `//` and `@`",
+            "remove everything between `//` and `@`".to_owned(),
         ),
-        Ok(url) if url.fragment().is_some() => ("has a fragment", "remove everything from `#` on"),
-        Ok(url) if url.port() == Some(0) => ("has port 0", "use a port from 1 to 65535"),
+        Ok(url) if url.fragment().is_some() => {
+            ("has a fragment", "remove everything from `#` on".to_owned())
+        }
+        Ok(url) if url.port() == Some(0) => ("has port 0", "use a port from 1 to 65535".to_owned()),
         Ok(url) if url.has_host() && !text.contains(is_stripped_by_parser) => return Ok(url),
-        _ => ("is not a URL", "write it like https://host.example/path"),
+        _ => ("is not a URL", example()),
     };
-    Err(found.error(format!("`{name}` = {} {fault}", quote(text)), hint))
+    Err(found
+        .error(format!("`{name}` = {} {fault}", quote(text)), hint)
+        .with_code(ProblemCode::InvalidUrl))
+}
+
+/// Returns the URL that a text without a scheme probably means.
+fn with_scheme(text: &str) -> Option<String> {
+    let is_local = ["localhost", "127.", "[::1]"]
+        .iter()
+        .any(|start| text.starts_with(start));
+    let scheme = if is_local { "http" } else { "https" };
+    let is_bare =
+        !text.contains("//") && text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[');
+    let whole = format!("{scheme}://{text}");
+    let url = Url::parse(&whole).ok().filter(|_| is_bare)?;
+    let is_host = is_local || url.host_str().is_some_and(|host| host.contains('.'));
+    let is_clean = !text.contains(char::is_whitespace) && is_safe_to_display(text);
+    (is_host && is_clean).then_some(whole)
 }
 
 /// Checks that `url` has no query.
@@ -245,10 +280,12 @@ pub(super) fn check_no_query(
 ) -> Result<(), Diagnostic> {
     match url.query() {
         None => Ok(()),
-        Some(_) => Err(found.error(
-            format!("`{name}` has a query"),
-            "remove everything from `?` on",
-        )),
+        Some(_) => Err(found
+            .error(
+                format!("`{name}` has a query"),
+                "remove everything from `?` on",
+            )
+            .with_code(ProblemCode::InvalidUrl)),
     }
 }
 
@@ -268,7 +305,7 @@ pub(super) fn check_plaintext<T>(
         format!(
             "write https://, or set allow_plaintext = true in the {table} if you trust the network"
         ),
-    ))
+    ).with_code(ProblemCode::Plaintext))
 }
 
 fn has_scheme(text: &str) -> bool {

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use super::{BuildContext, secret};
-use crate::{config::section::Section, secret::LiveSecret};
+use crate::{
+    config::{problem_code::ProblemCode, section::Section},
+    secret::LiveSecret,
+};
 
 /// The shortest key without a warning, in characters.
 const MIN_KEY_CHARS: usize = 16;
@@ -18,6 +21,7 @@ pub(super) fn read(
     let key = secret::build(name, &source, context)?;
     if key.current().expose().chars().count() < MIN_KEY_CHARS {
         context.push(source.warning(
+            ProblemCode::WeakKey,
             format!("`{name}` has fewer than {MIN_KEY_CHARS} characters, so it can be guessed"),
             "use a random key, such as the output of: openssl rand -hex 16",
         ));

@@ -8,7 +8,7 @@ use std::{
 use super::{BuildContext, route::BuiltRoute};
 use crate::{
     admin::Admin,
-    config::{diagnostics::Diagnostic, quote::quote, spanned::Spanned},
+    config::{diagnostics::Diagnostic, problem_code::ProblemCode, quote::quote, spanned::Spanned},
     proxy::route::BaseUrl,
     server::address::ListenAddress,
 };
@@ -25,8 +25,13 @@ pub(super) fn parse_address(
 ) -> Result<ListenAddress, Diagnostic> {
     found.value.parse().map_err(|_| {
         let address = quote(found.value);
+        let message = format!("`{name}` = {address} is not an address to listen on");
+        let port = found.value.trim_start_matches(':');
+        if port.parse::<u16>().is_ok() {
+            return found.error(message, format!("write {name} = \"127.0.0.1:{port}\""));
+        }
         found.error(
-            format!("`{name}` = {address} is not an address to listen on"),
+            message,
             "write an address and a port such as \"127.0.0.1:8080\", \"unix:/run/bearward.sock\", or \
              \"systemd:NAME\" for a socket of systemd",
         )
@@ -53,11 +58,14 @@ fn check_ambiguous_routes(routes: &[BuiltRoute], context: &mut BuildContext<'_>)
         };
         if let Some(other) = first.insert((&listen.value, matches), &route.name) {
             let name = &route.name;
-            context.push(Diagnostic::error(
-                &route.location,
-                format!("route `{name}` matches the same requests as route `{other}`"),
-                "give one of them another `listen`, `host` or `path`",
-            ));
+            context.push(
+                Diagnostic::error(
+                    &route.location,
+                    format!("route `{name}` matches the same requests as route `{other}`"),
+                    "give one of them another `listen`, `host` or `path`",
+                )
+                .with_code(ProblemCode::AmbiguousRoutes),
+            );
         }
     }
 }
@@ -71,8 +79,12 @@ fn collect_addresses(
 ) -> AddressesInUse {
     let mut in_use = AddressesInUse::default();
     if let Some(admin) = admin {
+        let owner = match admin.value.listen == Admin::default().listen {
+            true => "the admin listener (by default: [admin] listen changes it)",
+            false => "the admin listener",
+        };
         // Nothing is in use yet.
-        in_use.insert(&admin.value.listen, "the admin listener");
+        in_use.insert(&admin.value.listen, owner);
     }
 
     let mut seen = HashSet::new();
@@ -90,7 +102,7 @@ fn collect_addresses(
             context.push(listen.error(
                 format!("{owner} listens on {address}, which {other} already uses"),
                 "use another address; routes may share an address if they write it the same way",
-            ));
+            ).with_code(ProblemCode::AddressConflict));
         }
     }
     in_use
@@ -104,11 +116,14 @@ fn check_loops(routes: &[BuiltRoute], in_use: &AddressesInUse, context: &mut Bui
             .as_ref()
             .and_then(|built| built.upstream.fixed());
         if let Some(owner) = upstream.and_then(|upstream| in_use.owner_of(upstream)) {
-            context.push(Diagnostic::error(
-                &route.upstream_location,
-                format!("`upstream` is bearward itself: {owner} listens there"),
-                "set `upstream` to the protected API; clients connect to `listen`",
-            ));
+            context.push(
+                Diagnostic::error(
+                    &route.upstream_location,
+                    format!("`upstream` is bearward itself: {owner} listens there"),
+                    "set `upstream` to the protected API; clients connect to `listen`",
+                )
+                .with_code(ProblemCode::UpstreamLoop),
+            );
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{BuildContext, endpoint::parse_absolute};
 use crate::{
-    config::section::Section,
+    config::{problem_code::ProblemCode, section::Section},
     notify::{NotifyCommand, NotifySettings},
     oauth::provider::is_protected,
 };
@@ -19,6 +19,7 @@ pub(super) fn build(
         let url = context.ok_or_push(parse_absolute("url", &found))?;
         if !is_protected(&url, false) {
             context.push(found.warning(
+                ProblemCode::Plaintext,
                 "notifications are sent in plain text: others can read them",
                 "use https://, or an address of this machine",
             ));
@@ -46,6 +47,7 @@ fn command(section: &Section<'_>, context: &mut BuildContext<'_>) -> Option<Noti
     };
     if program.components().count() > 1 && !program.is_file() {
         context.push(found.warning(
+            ProblemCode::CommandNotFound,
             format!("`command` does not exist: {}", program.display()),
             "name an executable file, by its whole path or relative to the configuration's folder",
         ));

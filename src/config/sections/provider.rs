@@ -7,6 +7,7 @@ mod capture;
 mod client_auth;
 mod injection;
 mod revocation;
+mod scope;
 mod sign_in;
 mod token_request;
 mod token_response;
@@ -14,7 +15,11 @@ mod token_response;
 pub(super) use self::capture::NamedCapture;
 use self::token_response::parse_pointer;
 
-use std::{collections::HashMap, rc::Rc, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    rc::Rc,
+    sync::Arc,
+};
 
 use typed_arena::Arena;
 
@@ -28,6 +33,7 @@ use crate::{
         choices::GRANT_TYPES,
         diagnostics::Diagnostic,
         preset::{preset, presets},
+        problem_code::ProblemCode,
         quote::quote,
         section::Section,
         spanned::Spanned,
@@ -46,6 +52,17 @@ pub(super) struct Providers<'a> {
     pub(super) built: Vec<Arc<Provider>>,
     /// The defaults of every provider's routes, by provider name.
     pub(super) route_defaults: HashMap<&'a str, RouteDefaults>,
+    /// Whether no further ones are hidden by a mistake in the name of their table.
+    pub(super) is_complete: bool,
+}
+
+impl Providers<'_> {
+    /// The places of the tokens, by provider name.
+    pub(super) fn injections(&self) -> BTreeMap<String, Injection> {
+        let defaults = self.route_defaults.iter();
+        let injections = defaults.map(|(name, one)| ((*name).to_owned(), one.injection.clone()));
+        injections.collect()
+    }
 }
 
 /// The keys of a provider that belong to its routes.
@@ -69,6 +86,7 @@ pub(super) fn build_all<'a>(
     let mut providers = Providers {
         built: Vec::new(),
         route_defaults: HashMap::new(),
+        is_complete: true,
     };
     for (name, section) in sections {
         context.ok_or_push(check_name(name, section));
@@ -121,6 +139,7 @@ fn unknown_preset(name: &Spanned<&str>) -> Diagnostic {
         None => format!("use one of {}", names.collect::<Vec<_>>().join(", ")),
     };
     name.error(format!("there is no preset {}", quote(name.value)), hint)
+        .with_code(ProblemCode::UnknownPreset)
 }
 
 fn build_route_defaults(
@@ -256,7 +275,7 @@ fn build(
             .string("username")
             .map(|found| found.value.to_owned()),
         password,
-        scope: scope(section),
+        scope: scope::build(section, context),
         refresh_token,
         token_request,
         token_response,
@@ -288,6 +307,7 @@ fn grant_type(section: &Section<'_>, context: &mut BuildContext<'_>) -> Option<G
         && let Some(similar) = misspelt(name, GRANT_TYPES.iter().map(GrantType::as_str))
     {
         context.push(found.warning(
+            ProblemCode::SuspectedTypo,
             format!("grant_type = {} is sent as it is", quote(name)),
             format!("did you mean \"{similar}\"?"),
         ));
@@ -359,18 +379,10 @@ fn check_subject_token(token_request: &Section<'_>, context: &mut BuildContext<'
     for name in ["subject_token", "subject_token_type"] {
         if !params.iter().any(|(given, _)| *given == name) {
             context.push(token_request.warning(
+                ProblemCode::IncompleteClient,
                 format!("grant_type = \"token_exchange\" has no `{name}`"),
                 format!("add `{name}` to `token_request.params` (RFC 8693 §2.1)"),
             ));
         }
     }
-}
-
-/// Returns one string as it is, or an array joined by the separator. Without scopes it is `None`.
-fn scope(section: &Section<'_>) -> Option<String> {
-    let separator = section.section("token_request").string("scope_separator");
-    let separator = separator.map_or(Provider::DEFAULT_SCOPE_SEPARATOR, |found| found.value);
-    let scopes = section.strings("scope")?.value;
-    let scopes: Vec<_> = scopes.iter().map(|scope| scope.value).collect();
-    Some(scopes.join(separator)).filter(|scope| !scope.is_empty())
 }

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     config::{
-        diagnostics::Diagnostic, location::Location, quote::quote, section::Section,
-        spanned::Spanned,
+        diagnostics::Diagnostic, location::Location, problem_code::ProblemCode, quote::quote,
+        section::Section, spanned::Spanned,
     },
     proxy::{
         allow::AllowRule,
@@ -169,6 +169,7 @@ fn check_strip_path(section: &Section<'_>) -> Result<(), Diagnostic> {
         return Ok(());
     }
     Err(section.warning(
+        ProblemCode::NoEffect,
         "`strip_path` has no effect without `path`",
         "add `path`, or remove `strip_path`",
     ))
@@ -188,6 +189,7 @@ fn check_client_key(
     let address = &listen.value;
     let table = format!("[routes.{name}.guard]");
     Err(listen.warning(
+        ProblemCode::OpenListener,
         format!("every machine that reaches {address} can use this route: it has no `client_key`"),
         format!("add client_key = {{ env = \"NAME\" }} to {table}, or listen on 127.0.0.1"),
     ))
@@ -202,6 +204,9 @@ fn find_provider<'p>(
     if let Some(defaults) = known.get(name.value) {
         return Some(defaults);
     }
+    if !providers.is_complete {
+        return None;
+    }
 
     let similar = context.suggest(name.value, known.keys().copied());
     let hint = match similar {
@@ -210,7 +215,10 @@ fn find_provider<'p>(
         None => "use the NAME of a [providers.NAME] table".to_owned(),
     };
     let message = format!("there is no provider {}", quote(name.value));
-    context.push(name.error(message, hint));
+    context.push(
+        name.error(message, hint)
+            .with_code(ProblemCode::UndefinedProvider),
+    );
     None
 }
 
@@ -219,6 +227,7 @@ fn allow(section: &Section<'_>, context: &mut BuildContext<'_>) -> Option<Vec<Al
     let rules = section.strings("allow")?;
     if rules.value.is_empty() {
         context.push(rules.warning(
+            ProblemCode::RefusesEverything,
             "`allow` is empty, so every request is refused",
             "add rules, or remove `allow` to permit all requests",
         ));

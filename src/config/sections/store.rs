@@ -6,6 +6,7 @@ use super::{BuildContext, secret};
 use crate::{
     config::{
         choices::{STORE_KINDS, StoreKind},
+        problem_code::ProblemCode,
         section::Section,
     },
     secret::Secret,
@@ -17,6 +18,7 @@ pub(super) fn build(section: &Section<'_>, context: &mut BuildContext<'_>) -> St
         StoreKind::Memory => {
             if let Some(path) = section.string("path") {
                 context.push(path.warning(
+                    ProblemCode::NoEffect,
                     "`path` has no effect with kind = \"memory\"",
                     "remove `path`, or set kind = \"file\"",
                 ));
@@ -40,10 +42,14 @@ fn encryption_key(section: &Section<'_>, context: &mut BuildContext<'_>) -> Opti
     let key = secret::read(section, "encryption_key", context)?;
     let key = Secret::clone(&key.current());
     if key.expose().len() < MIN_KEY_LENGTH {
-        context.push(section.error(
-            format!("`encryption_key` has less than {MIN_KEY_LENGTH} characters"),
-            "use a longer key, such as the output of `openssl rand -base64 32`",
-        ));
+        context.push(
+            section
+                .error(
+                    format!("`encryption_key` has less than {MIN_KEY_LENGTH} characters"),
+                    "use a longer key, such as the output of `openssl rand -base64 32`",
+                )
+                .with_code(ProblemCode::InvalidValue),
+        );
     }
     Some(key)
 }

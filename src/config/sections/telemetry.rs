@@ -7,7 +7,9 @@ use super::{
     endpoint::{check_no_query, parse_absolute},
 };
 use crate::{
-    config::{diagnostics::Diagnostic, section::Section, spanned::Spanned},
+    config::{
+        diagnostics::Diagnostic, problem_code::ProblemCode, section::Section, spanned::Spanned,
+    },
     oauth::provider::is_protected,
     telemetry::traces::TraceSettings,
 };
@@ -24,6 +26,7 @@ pub(super) fn build(
     let Some(found) = section.string(COLLECTOR) else {
         if ratio.is_some() && !section.is_set(COLLECTOR) {
             context.push(section.warning(
+                ProblemCode::NoEffect,
                 "[telemetry] has no `otlp_endpoint`, so there are no traces",
                 "add otlp_endpoint = \"http://127.0.0.1:4318\"",
             ));
@@ -33,6 +36,7 @@ pub(super) fn build(
     let collector = context.ok_or_push(parse_collector(&found))?;
     if !is_protected(&collector, false) {
         context.push(found.warning(
+            ProblemCode::Plaintext,
             "traces are sent in plain text: others can read the paths of requests",
             "use https://, or a collector on this machine",
         ));

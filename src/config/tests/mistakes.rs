@@ -260,6 +260,8 @@ fn a_key_that_can_be_guessed_is_warned_of() {
     let path = folder.path().join("key");
     let warnings = |key: &str| {
         std::fs::write(&path, key).unwrap();
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&path, private).unwrap();
         let key = format!("[admin]\nkey = {{ file = \"{}\" }}\n", path.display());
         good(&(route("") + &key)).1
     };
@@ -338,8 +340,8 @@ fn the_json_form_has_the_same_problems() {
     assert_eq!(
         *problem,
         serde_json::json!({
-            "severity": "error", "file": "a.toml", "line": 2, "column": 1, "key": "log.levl",
-            "message": "unknown key `levl`", "hint": "did you mean `level`?",
+            "severity": "error", "code": "unknown-key", "file": "a.toml", "line": 2, "column": 1,
+            "key": "log.levl", "message": "unknown key `levl`", "hint": "did you mean `level`?",
         })
     );
 }

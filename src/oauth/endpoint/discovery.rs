@@ -67,7 +67,10 @@ async fn discover(endpoint: &TokenEndpoint, issuer: &str) -> Result<Provider, To
 }
 
 /// Fetches the document: that of RFC 8414, or that of OpenID if there is no such document.
-async fn fetch(endpoint: &TokenEndpoint, issuer: Option<&Url>) -> Result<Value, TokenRequestError> {
+pub(super) async fn fetch(
+    endpoint: &TokenEndpoint,
+    issuer: Option<&Url>,
+) -> Result<Value, TokenRequestError> {
     let allow_plaintext = endpoint.provider.allow_plaintext;
     let issuer =
         issuer.filter(|issuer| is_permitted(issuer, allow_plaintext) && !issuer.cannot_be_a_base());

@@ -23,11 +23,13 @@ const BOUNDS: [u64; 14] = [
     10_000_000_000,
 ];
 
+/// The buckets: one for each bound, and one for longer durations.
+pub(super) const BUCKETS: usize = BOUNDS.len() + 1;
+
 /// A histogram that any thread can record into.
 #[derive(Debug, Default)]
 pub(super) struct Buckets {
-    /// One count for each bound, and one for longer durations.
-    counts: [AtomicU64; BOUNDS.len() + 1],
+    counts: [AtomicU64; BUCKETS],
     nanoseconds: AtomicU64,
 }
 
@@ -55,15 +57,24 @@ impl Buckets {
 /// A snapshot of a histogram.
 #[derive(Debug, Default)]
 pub(super) struct Durations {
-    counts: [u64; BOUNDS.len() + 1],
+    counts: [u64; BUCKETS],
     nanoseconds: u64,
 }
 
 impl Durations {
     /// Yields the upper bound of each bucket in seconds, and its own count. The last bound is infinite.
     pub(super) fn buckets(&self) -> impl Iterator<Item = (f64, u64)> {
+        Self::bounds().zip(self.counts)
+    }
+
+    /// Yields the upper bound of each bucket in seconds. The last one is infinite.
+    pub(super) fn bounds() -> impl Iterator<Item = f64> {
         let bounds = BOUNDS.iter().map(|bound| seconds(*bound));
-        bounds.chain([f64::INFINITY]).zip(self.counts)
+        bounds.chain([f64::INFINITY])
+    }
+
+    pub(super) fn counts(&self) -> [u64; BUCKETS] {
+        self.counts
     }
 
     pub(super) fn count(&self) -> u64 {

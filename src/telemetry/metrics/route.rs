@@ -12,7 +12,10 @@ use std::{
     time::Duration,
 };
 
-use super::buckets::{Buckets, Durations};
+use super::{
+    buckets::{Buckets, Durations},
+    route_totals::RouteTotals,
+};
 
 /// Shards per route. With more threads than this, some share a shard, which costs time but no count.
 const SHARDS: usize = 8;
@@ -41,6 +44,11 @@ impl RouteMetrics {
     /// Counts one request that was repeated with a new token.
     pub fn record_replay(&self) {
         self.replays.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns the totals since the start.
+    pub fn totals(&self) -> RouteTotals {
+        RouteTotals::new(self.codes(), &self.durations())
     }
 
     /// Sums the responses by status, without unseen statuses.

@@ -2,7 +2,10 @@
 
 use sha2::{Digest, Sha256};
 
-use crate::oauth::provider::{ApiBase, Provider};
+use crate::{
+    oauth::provider::{ApiBase, Provider},
+    token::store::Record,
+};
 
 /// Returns a digest of the settings that an access token depends on.
 ///
@@ -34,6 +37,12 @@ pub(super) fn settings_digest(provider: &Provider) -> String {
 /// Returns a digest of what a refresh token is bound to (RFC 6749 section 6): its issuer and its client.
 pub(super) fn client_digest(provider: &Provider) -> String {
     digest(&[provider.server_id(), &provider.client_id])
+}
+
+/// Returns whether the refresh token in `record` may be sent to `provider`.
+pub(in crate::token) fn belongs_to(record: &Record, provider: &Provider) -> bool {
+    let client = record.client.as_ref();
+    client.is_none_or(|client| *client == client_digest(provider))
 }
 
 /// Creates the name of a new login: 16 hexadecimal digits.

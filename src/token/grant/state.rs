@@ -12,7 +12,7 @@ use std::{
 use url::Url;
 
 use super::{
-    binding::{client_digest, settings_digest},
+    binding::{belongs_to, settings_digest},
     blocking::run_blocking,
     life::{login_due, login_end, refresh_token_left},
 };
@@ -199,10 +199,7 @@ impl GrantContext {
     ///
     /// Such a token must not be sent to this provider's token endpoint.
     pub(super) fn belongs_to_other_client(&self, record: &Record) -> bool {
-        record
-            .client
-            .as_ref()
-            .is_some_and(|theirs| *theirs != client_digest(&self.provider))
+        !belongs_to(record, &self.provider)
     }
 
     /// Returns whether a refresh token is only in memory, and at risk of loss.

@@ -74,7 +74,9 @@ pub enum FileError {
         required: u32,
     },
     /// Another user owns it.
-    #[error("it belongs to user {owner}, but bearward runs as user {user}; change its owner")]
+    #[error(
+        "it belongs to user {owner}, but bearward runs as user {user}; run it as user {owner}, or change the owner"
+    )]
     ForeignOwner {
         /// The owner's user id.
         owner: u32,

@@ -15,13 +15,13 @@ mod mark;
 use std::{
     fmt,
     fs::File,
-    io::Write,
+    io::{self, Write},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use rustix::fs::FlockOperation;
+use rustix::fs::{Access, FlockOperation};
 
 use self::folder::Folder;
 use super::{FileError, Lock, Record, Store, StoreError, seal::Seal};
@@ -48,6 +48,43 @@ impl FileStore {
         };
         store.seal_folder(&folder)?;
         Ok(store)
+    }
+}
+
+/// Reads the record of `provider` from the folder at `path`, if there is such a folder. Changes nothing.
+pub(super) fn inspect(
+    path: &Path,
+    key: Option<&Secret>,
+    provider: &str,
+) -> Result<Option<Record>, StoreError> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let store = FileStore {
+        path: path.to_owned(),
+        seal: Arc::new(Seal::new(key)),
+    };
+    store.load(provider)
+}
+
+/// Checks the folder at `path` and its records. One that is missing has to be one that this user may create.
+pub(super) fn examine(path: &Path) -> Result<(), StoreError> {
+    match Folder::open_existing(path) {
+        Ok(folder) => folder.check_files(),
+        Err(StoreError::Folder {
+            error: FileError::Io(error),
+            ..
+        }) if error.kind() == io::ErrorKind::NotFound => {
+            let existing = path.ancestors().skip(1).find(|folder| folder.exists());
+            let access = existing.map_or(Ok(()), |folder| {
+                rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK)
+            });
+            access.map_err(|error| StoreError::Folder {
+                path: path.to_owned(),
+                error: FileError::Io(error.into()),
+            })
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -95,6 +132,11 @@ impl Store for FileStore {
     }
 }
 
+/// The name of the file with the record of `provider`.
+pub(super) fn record_name(provider: &str) -> String {
+    format!("{provider}.json")
+}
+
 /// The file names of one provider.
 struct FileNames {
     record: String,
@@ -115,7 +157,7 @@ impl FileNames {
             return Err(StoreError::Name);
         }
         Ok(Self {
-            record: format!("{provider}.json"),
+            record: record_name(provider),
             next: format!("{provider}.json.new"),
             newer: format!("{provider}.json.newer"),
             lock: format!("{provider}.lock"),

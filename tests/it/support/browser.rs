@@ -66,7 +66,10 @@ impl Browser {
             "--disable-sync",
             &data,
         ];
-        let capabilities = json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": { "args": arguments } } } });
+        let capabilities = json!({ "capabilities": { "alwaysMatch": {
+            "goog:chromeOptions": { "args": arguments },
+            "goog:loggingPrefs": { "browser": "ALL", "performance": "ALL" },
+        } } });
         let value = call(driver, "POST", "/session", &capabilities)
             .unwrap_or_else(|error| panic!("{error}"));
         let session = value["sessionId"].as_str().expect("a session").to_owned();
@@ -117,6 +120,41 @@ impl Browser {
         let path = format!("/element/{}/value", self.element(xpath));
         self.call("POST", &path, &json!({ "text": text }))
             .unwrap_or_else(|error| panic!("{xpath}: {error}"));
+    }
+
+    /// Runs the body of a function in the page, and gives what it returns. A promise is waited for.
+    #[track_caller]
+    pub fn run(&self, script: &str) -> Value {
+        let body = json!({ "script": script, "args": [] });
+        self.call("POST", "/execute/sync", &body)
+            .unwrap_or_else(|error| panic!("{script}: {error}"))
+    }
+
+    /// Waits until an expression is true in the page.
+    #[track_caller]
+    pub fn wait_until(&self, expression: &str) {
+        until_within(SLOW, expression, || {
+            (self.run(&format!("return Boolean({expression})")) == true).then_some(())
+        });
+    }
+
+    /// Takes what came since the last call: `browser` for messages, `performance` for requests.
+    #[track_caller]
+    pub fn log(&self, kind: &str) -> Vec<String> {
+        let value = self
+            .call("POST", "/se/log", &json!({ "type": kind }))
+            .unwrap_or_else(|error| panic!("{kind}: {error}"));
+        let entries = value.as_array().expect("entries");
+        let message = |entry: &Value| entry["message"].as_str().unwrap_or_default().to_owned();
+        entries.iter().map(message).collect()
+    }
+
+    /// Sends a command of the Chrome DevTools Protocol.
+    #[track_caller]
+    pub fn devtools(&self, command: &str, parameters: &Value) -> Value {
+        let body = json!({ "cmd": command, "params": parameters });
+        self.call("POST", "/goog/cdp/execute", &body)
+            .unwrap_or_else(|error| panic!("{command}: {error}"))
     }
 
     /// Waits until it is somewhere that `there` knows.

@@ -60,6 +60,18 @@ impl Peer {
     }
 }
 
+/// The text of a file in `tests/peers/node_modules`.
+#[track_caller]
+pub fn file(path: &str) -> String {
+    let path = folder().join("node_modules").join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| {
+        panic!(
+            "{}: {error}: run `npm ci` in tests/peers (`make test` does)",
+            path.display()
+        )
+    })
+}
+
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers")
 }

@@ -8,7 +8,7 @@ use std::{
 use super::{
     credentials::Credentials,
     demands::{Demands, inside},
-    fixture::{Auth, Fixture, Grant, Refusal, Revoke, Rotation, Token},
+    fixture::{Auth, Encoding, Fixture, Grant, Refusal, Revoke, Rotation, SignIn, Token},
     ledger::{CANARY, Ledger, Life},
     request::{Parameters, Request, Response},
 };
@@ -138,6 +138,10 @@ impl Fake {
             && request.is_to(&authorize.request)
         {
             self.consent(request, state)
+        } else if let Some(sign_in) = &fixture.sign_in
+            && request.is_to(&sign_in.request)
+        {
+            self.sign_in(sign_in, request, state)
         } else if fixture
             .token
             .iter()
@@ -169,7 +173,7 @@ impl Fake {
     fn consent(&self, request: &Request, state: &mut State) -> Result<Response, Vec<String>> {
         let authorize = self.fixture.authorize.as_ref().ok_or_else(Vec::new)?;
         let mut reasons = Vec::new();
-        let parameters = request.parameters(super::fixture::Encoding::Query, &mut reasons);
+        let parameters = request.parameters(Encoding::Query, &mut reasons);
         self.demands(state).check_parameters(
             &authorize.params,
             &authorize.optional,
@@ -196,6 +200,29 @@ impl Fake {
             location: Some(format!("{}?{query}", self.callback)),
             body: String::new(),
         })
+    }
+
+    fn sign_in(
+        &self,
+        sign_in: &SignIn,
+        request: &Request,
+        state: &mut State,
+    ) -> Result<Response, Vec<String>> {
+        let mut reasons = Vec::new();
+        let parameters = request.parameters(Encoding::Json, &mut reasons);
+        self.demands(state)
+            .check_parameters(&sign_in.params, &[], &parameters, &mut reasons);
+        accepted(reasons)?;
+        let code = state
+            .ledger
+            .new_code(parameters.get("code_challenge").cloned());
+        let sent = parameters.get("state").map_or("", String::as_str);
+        let members = sign_in.response.iter().map(|(name, value)| {
+            let value = value.replace("{code}", &code).replace("{state}", sent);
+            (name.clone(), value.into())
+        });
+        let body = serde_json::Value::Object(members.collect());
+        Ok(Response::json(200, body.to_string()))
     }
 
     fn token(&self, request: &Request, state: &mut State) -> Result<Response, Vec<String>> {
@@ -355,7 +382,7 @@ impl Fake {
         if found != api.arrives.url {
             reasons.push(format!("{found} in place of {}", api.arrives.url));
         }
-        if !request.body.is_empty() {
+        if request.method == "GET" && !request.body.is_empty() {
             reasons.push("a body".to_owned());
         }
         let is_dead = state.awaits_dead_access_token

@@ -19,6 +19,10 @@ pub(crate) struct Fixture {
     /// Variables for `{ env = … }` in the configuration.
     #[serde(default)]
     pub(crate) environment: BTreeMap<String, String>,
+    /// Values of the commands on the vendor's page that are no secrets.
+    #[serde(default)]
+    #[allow(dead_code, reason = "only the tests of the pages run their commands")]
+    pub(crate) exports: BTreeMap<String, String>,
     /// Files for `{ file = … }`, by path and content. `{rsa_pem}`, `{ec_pem}`, `{certificate_pem}` and `{rsa_pem_json}`, the
     /// inside of a JSON string, stand for test keys.
     #[serde(default)]
@@ -27,6 +31,8 @@ pub(crate) struct Fixture {
     pub(crate) token: Vec<Token>,
     /// The consent request, where there is a login.
     pub(crate) authorize: Option<Authorize>,
+    /// A login with an account, where the vendor has it beside the consent request.
+    pub(crate) sign_in: Option<SignIn>,
     /// GETs of captured values.
     #[serde(default)]
     pub(crate) get: Vec<Get>,
@@ -163,6 +169,16 @@ pub(crate) struct Authorize {
     /// Whether the exchange has to prove the challenge (RFC 7636).
     #[serde(default)]
     pub(crate) pkce: bool,
+}
+
+/// A login with an account and its response, both in JSON.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SignIn {
+    pub(crate) request: Target,
+    pub(crate) params: BTreeMap<String, String>,
+    /// All members of the response, with `{code}` and `{state}`.
+    pub(crate) response: BTreeMap<String, String>,
 }
 
 /// The response to a GET with the new token.

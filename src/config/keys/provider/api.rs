@@ -29,7 +29,7 @@ pub(super) const REFRESH: &[KeySpec] = &[
     key(
         "reauthorize_if",
         Kind::Table(REAUTHORIZE_IF),
-        "A JSON body of up to 16 KiB that means the same.",
+        "A member of a JSON response of up to 16 KiB that means the same.",
     ),
     key(
         "retry_lost_answer",
@@ -59,24 +59,28 @@ const REAUTHORIZE_IF: &[KeySpec] = &[
     key(
         "pointer",
         Kind::NonEmptyString,
-        "The pointer to the member that tells.",
+        "The pointer to the member to look at.",
     )
     .with_format(Format::MemberPointer),
-    key("in", Kind::Strings, "The values of the member."),
+    key(
+        "in",
+        Kind::Strings,
+        "The values of the member that mean it.",
+    ),
 ];
 
 pub(super) const API: &[KeySpec] = &[
     key(
         "headers",
         Kind::Parameters { secrets: true },
-        "Header fields that replace the client's.",
+        "Headers that replace the client's.",
     )
     .with_format(Format::Token)
     .with_templates(),
     key(
         "default_headers",
         Kind::Parameters { secrets: true },
-        "Header fields for requests that have none of the name.",
+        "Headers for requests that have none of the name.",
     )
     .with_format(Format::Token)
     .with_templates(),
@@ -102,13 +106,13 @@ pub(super) const API_BASE: &[KeySpec] = &[
     )
     .with_format(Format::HostPattern)
     .with_vars(),
-    key("append", Kind::String, "The path behind the address.")
+    key("append", Kind::String, "The path after the address.")
         .with_format(Format::OptionalPath)
         .with_vars(),
 ];
 
 pub(super) const INJECT: &[KeySpec] = &[
-    key("header", Kind::NonEmptyString, "The header field.")
+    key("header", Kind::NonEmptyString, "The header.")
         .with_format(Format::Token)
         .with_default(|| json!(Injection::DEFAULT_HEADER.as_str())),
     key("prefix", Kind::String, "The text before the token.")
@@ -117,7 +121,7 @@ pub(super) const INJECT: &[KeySpec] = &[
     key(
         "query",
         Kind::NonEmptyString,
-        "A query parameter that replaces the header field (RFC 6750 §2.3).",
+        "A query parameter instead of the header (RFC 6750 §2.3).",
     )
     .with_format(Format::QueryName),
 ];

@@ -22,7 +22,7 @@ pub(super) const ASSERTION: &[KeySpec] = &[
     key(
         "alg",
         Kind::Choice(&words(&SIGNING_ALGORITHMS)),
-        "The signature algorithm (RFC 7518). Default: by the kind of the key.",
+        "The signature algorithm (RFC 7518). Default: the one that fits the key.",
     ),
     key(
         "kid",
@@ -49,7 +49,8 @@ pub(super) const ASSERTION: &[KeySpec] = &[
     key(
         "claims",
         Kind::Parameters { secrets: false },
-        "Claims over the defaults iss, sub, aud, iat, exp and jti. An empty text removes one.",
+        "Claims that replace or add to the defaults iss, sub, aud, iat, exp and jti. An empty \
+         text removes one.",
     )
     .with_templates(),
 ];

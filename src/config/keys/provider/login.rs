@@ -22,10 +22,10 @@ pub(super) const AUTHORIZATION: &[KeySpec] = &[
     key(
         "rename",
         Kind::StringMap,
-        "The vendor's names of parameters, by those of RFC 6749.",
+        "The vendor's own names of parameters: { client_id = \"client_key\" }.",
     )
     .with_format(Format::NonEmpty),
-    key("omit", Kind::Strings, "Parameters that are left out.")
+    key("omit", Kind::Strings, "Parameters that are not sent.")
         .with_default(|| json!(Authorization::default().omit)),
     key(
         "code_parameter",

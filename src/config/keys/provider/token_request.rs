@@ -26,7 +26,7 @@ pub(super) const TOKEN_REQUEST: &[KeySpec] = &[
     key(
         "basic",
         Kind::Choice(&words(&BASIC_ENCODINGS)),
-        "client_secret_basic: identifier and secret form-encoded (RFC 6749 §2.3.1), or as they are.",
+        "client_secret_basic: id and secret form-encoded (RFC 6749 §2.3.1), or as they are.",
     )
     .with_default(|| json!(word_for(&BASIC_ENCODINGS, &TokenRequest::default().basic))),
     key(
@@ -50,16 +50,22 @@ pub(super) const TOKEN_REQUEST: &[KeySpec] = &[
     key(
         "headers",
         Kind::Parameters { secrets: true },
-        "Additional header fields.",
-    ).with_format(Format::Token)
+        "Additional headers.",
+    )
+    .with_format(Format::Token)
     .with_templates(),
     key(
         "rename",
         Kind::StringMap,
-        "The vendor's names of parameters, by those of RFC 6749.",
-    ).with_format(Format::NonEmpty),
-    key("omit", Kind::Strings, "Parameters that every request omits.")
-        .with_default(|| json!(TokenRequest::default().omit)),
+        "The vendor's own names of parameters: { client_id = \"client_key\" }.",
+    )
+    .with_format(Format::NonEmpty),
+    key(
+        "omit",
+        Kind::Strings,
+        "Parameters that every request omits.",
+    )
+    .with_default(|| json!(TokenRequest::default().omit)),
     key(
         "omit_on_refresh",
         Kind::Strings,
@@ -81,7 +87,7 @@ pub(super) const TOKEN_REQUEST: &[KeySpec] = &[
     key(
         "timeout",
         Kind::Duration { allow_zero: false },
-        "The time for one exchange.",
+        "The time for one token request.",
     )
     .with_default(|| duration(TokenRequest::default().timeout)),
     key(
@@ -93,5 +99,6 @@ pub(super) const TOKEN_REQUEST: &[KeySpec] = &[
         "proxy",
         Kind::StringOrTable(PROXY),
         "An HTTP proxy for token requests. The system's proxy is never used.",
-    ).with_format(Format::Proxy),
+    )
+    .with_format(Format::Proxy),
 ];

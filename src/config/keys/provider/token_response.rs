@@ -78,7 +78,7 @@ pub(super) const TOKEN_RESPONSE: &[KeySpec] = &[
     key(
         "error_map",
         Kind::StringMap,
-        "The vendor's error codes to those of RFC 6749, or to \"temporary\".",
+        "The code of RFC 6749, or \"temporary\", for each of the vendor's own error codes.",
     )
     .with_format(Format::ErrorCode),
 ];

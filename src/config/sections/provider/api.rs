@@ -14,8 +14,8 @@ use super::{
 };
 use crate::{
     config::{
-        diagnostics::Diagnostic, parsed::ParameterSource, quote::quote, section::Section,
-        spanned::Spanned,
+        diagnostics::Diagnostic, parsed::ParameterSource, problem_code::ProblemCode, quote::quote,
+        section::Section, spanned::Spanned,
     },
     oauth::provider::{ApiBase, ApiFields, Verification},
     proxy::route::Injection,
@@ -92,10 +92,12 @@ pub(super) fn check_injection(
                 Injection::Query { .. } => name == place,
             };
             if is_same {
-                return Err(found.error(
-                    format!("`{place}` in `{key}` is the place of the token"),
-                    format!("remove `{place}`, or give the token another place in `inject`"),
-                ));
+                return Err(found
+                    .error(
+                        format!("`{place}` in `{key}` is the place of the token"),
+                        format!("remove `{place}`, or give the token another place in `inject`"),
+                    )
+                    .with_code(ProblemCode::ReservedName));
             }
         }
     }
@@ -106,10 +108,12 @@ fn check_header(name: &HeaderName, found: &Spanned<ParameterSource<'_>>) -> Resu
     if !RESERVED_FIELDS.contains(&name.as_str()) || PERMITTED.contains(&name.as_str()) {
         return Ok(());
     }
-    Err(found.error(
-        format!("the field `{name}` frames or routes requests, so bearward sets it itself"),
-        format!("remove `{name}`"),
-    ))
+    Err(found
+        .error(
+            format!("the field `{name}` frames or routes requests, so bearward sets it itself"),
+            format!("remove `{name}`"),
+        )
+        .with_code(ProblemCode::ReservedName))
 }
 
 /// Parses a method and a path, such as `GET /v1/me`.

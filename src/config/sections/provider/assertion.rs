@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use super::super::{BuildContext, connection::certificate_in, parameters, secret};
 use crate::{
     config::{
-        choices::SIGNING_ALGORITHMS, diagnostics::Diagnostic, parsed::ParameterSource,
-        parsed::SecretSource, quote::quote, section::Section, spanned::Spanned,
+        choices::SIGNING_ALGORITHMS, diagnostics::Diagnostic, file_access, parsed::ParameterSource,
+        parsed::SecretSource, problem_code::ProblemCode, quote::quote, section::Section,
+        spanned::Spanned,
     },
     oauth::{
         assertion::{self, AssertionError},
@@ -71,7 +72,9 @@ fn check_key(
     let hint = "write key = { file = \"client.pem\" }, and `alg` for the kind of this key";
     let key = section.secret("key");
     Err(match &key {
-        Some(key) => key.error(error.to_string(), hint),
+        Some(key) => key
+            .error(error.to_string(), hint)
+            .with_code(ProblemCode::CertificateUnusable),
         None => section.error(
             error.to_string(),
             "use `alg` = \"HS256\", \"HS384\" or \"HS512\" with the client secret",
@@ -94,19 +97,27 @@ fn source(
     if signs_with_secret {
         for key in ["key", "file"] {
             if section.is_set(key) {
-                context.push(section.error(
-                    format!("`assertion.{key}` conflicts with client_secret_jwt"),
-                    format!("remove `{key}`: the key is `client_secret`"),
-                ));
+                context.push(
+                    section
+                        .error(
+                            format!("`assertion.{key}` conflicts with client_secret_jwt"),
+                            format!("remove `{key}`: the key is `client_secret`"),
+                        )
+                        .with_code(ProblemCode::ConflictingKeys),
+                );
             }
         }
         return Some(AssertionSource::ClientSecret);
     }
     if section.is_set("key") && section.is_set("file") {
-        context.push(section.error(
-            "`assertion` has both `key` and `file`",
-            "keep `key` to sign assertions, or `file` for ready ones",
-        ));
+        context.push(
+            section
+                .error(
+                    "`assertion` has both `key` and `file`",
+                    "keep `key` to sign assertions, or `file` for ready ones",
+                )
+                .with_code(ProblemCode::ConflictingKeys),
+        );
     }
     if let Some(file) = section.string("file") {
         let read = read_ready(&file, context);
@@ -124,15 +135,18 @@ fn source(
 
 /// Reads a ready assertion. It is read again at every use.
 fn read_ready(file: &Spanned<&str>, context: &BuildContext<'_>) -> Result<LiveSecret, Diagnostic> {
-    LiveSecret::file(context.resolve(file.value)).map_err(|error| {
+    let path = context.resolve(file.value);
+    LiveSecret::file(&path).map_err(|error| {
         file.error(
             format!(
-                "the file {} for `assertion.file` cannot be read: {error}",
-                quote(file.value)
+                "the file {} for `assertion.file` cannot be read: {}",
+                quote(file.value),
+                file_access::explain(&path, &error)
             ),
             "create the file with nothing but the assertion in it, and make it readable by this \
              user",
         )
+        .with_code(ProblemCode::SecretUnreadable)
     })
 }
 

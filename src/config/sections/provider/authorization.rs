@@ -9,8 +9,8 @@ use super::super::{
 };
 use crate::{
     config::{
-        choices::CHALLENGE_METHODS, diagnostics::Diagnostic, quote::quote, section::Section,
-        spanned::Spanned,
+        choices::CHALLENGE_METHODS, diagnostics::Diagnostic, problem_code::ProblemCode,
+        quote::quote, section::Section, spanned::Spanned,
     },
     oauth::{
         provider::{Authorization, ParameterValue},
@@ -82,11 +82,13 @@ fn params(
         if !OWN_PARAMETERS.contains(&name) && (name != "scope" || !sets_scope) {
             return Ok(());
         }
-        Err(found.error(
-            format!("bearward sets the parameter `{name}` of the authorization request itself"),
-            format!(
-                "remove `{name}` from `params`; no parameter may be sent twice (RFC 6749 §3.1)"
-            ),
-        ))
+        Err(found
+            .error(
+                format!("bearward sets the parameter `{name}` of the authorization request itself"),
+                format!(
+                    "remove `{name}` from `params`; no parameter may be sent twice (RFC 6749 §3.1)"
+                ),
+            )
+            .with_code(ProblemCode::ReservedName))
     })
 }

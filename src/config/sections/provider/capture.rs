@@ -5,7 +5,7 @@ use super::{
     token_response::parse_pointer,
 };
 use crate::{
-    config::{diagnostics::Diagnostic, quote::quote, section::Section},
+    config::{diagnostics::Diagnostic, problem_code::ProblemCode, quote::quote, section::Section},
     oauth::{
         provider::{Capture, CaptureSource, HostList},
         template::is_variable_name,
@@ -41,10 +41,12 @@ fn check_name(name: &str, section: &Section<'_>) -> Result<(), Diagnostic> {
     if is_variable_name(name) && !BUILT_IN.contains(&name) {
         return Ok(());
     }
-    Err(section.error(
-        format!("{} is not the name of a captured value", quote(name)),
-        "use small letters, digits and `_`, and none of bearward's own variables",
-    ))
+    Err(section
+        .error(
+            format!("{} is not the name of a captured value", quote(name)),
+            "use small letters, digits and `_`, and none of bearward's own variables",
+        )
+        .with_code(ProblemCode::InvalidName))
 }
 
 /// Builds the sources of the captures.
@@ -71,10 +73,12 @@ fn source(
 ) -> Result<Option<CaptureSource>, Diagnostic> {
     let pointer = section.string("pointer");
     if section.is_set("callback") == section.is_set("get") {
-        return Err(section.error(
-            "a captured value comes either from `callback` or from `get`",
-            "add callback = \"realmId\", or get = \"https://…\" and pointer = \"/…\"",
-        ));
+        return Err(section
+            .error(
+                "a captured value comes either from `callback` or from `get`",
+                "add callback = \"realmId\", or get = \"https://…\" and pointer = \"/…\"",
+            )
+            .with_code(ProblemCode::ConflictingKeys));
     }
     if let Some(parameter) = section.string("callback") {
         return Ok(Some(CaptureSource::Callback(parameter.value.to_owned())));

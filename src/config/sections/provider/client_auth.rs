@@ -2,7 +2,7 @@
 
 use super::super::BuildContext;
 use crate::{
-    config::{choices::CLIENT_AUTHS, section::Section},
+    config::{choices::CLIENT_AUTHS, problem_code::ProblemCode, section::Section},
     oauth::provider::{ClientAuth, GrantType},
 };
 
@@ -20,6 +20,7 @@ pub(super) fn build(
     if section.is_set_in_file("client_secret") {
         if method == Some(ClientAuth::None) {
             context.push(section.warning(
+                ProblemCode::NoEffect,
                 "`client_secret` has no effect with token_endpoint_auth_method = \"none\"",
                 "remove `client_secret`, or set token_endpoint_auth_method = \
                  \"client_secret_post\"",
@@ -45,6 +46,7 @@ pub(super) fn build(
         // RFC 6749 §4.4 permits this grant to confidential clients only, but some servers do not.
         _ if grant_type == Some(&GrantType::ClientCredentials) && !is_explicit && is_complete => {
             context.push(section.warning(
+                ProblemCode::IncompleteClient,
                 "grant_type = \"client_credentials\" has no `client_secret`",
                 "add client_secret = { env = \"NAME\" }, or set token_endpoint_auth_method = \
                  \"none\"",

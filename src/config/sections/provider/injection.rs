@@ -4,7 +4,10 @@ use http::HeaderName;
 
 use super::super::BuildContext;
 use crate::{
-    config::{diagnostics::Diagnostic, quote::quote, section::Section, spanned::Spanned},
+    config::{
+        diagnostics::Diagnostic, problem_code::ProblemCode, quote::quote, section::Section,
+        spanned::Spanned,
+    },
     proxy::route::Injection,
 };
 
@@ -34,7 +37,7 @@ pub(super) fn build(section: &Section<'_>, context: &mut BuildContext<'_>) -> In
             context.push(query.error(
                 "`query` conflicts with `header` and `prefix`: the token has one place only",
                 "keep either `query`, or `header` and `prefix`",
-            ));
+            ).with_code(ProblemCode::ConflictingKeys));
         }
         context.ok_or_push(check_query(&query));
         return Injection::Query {
@@ -77,10 +80,12 @@ fn parse_header(header: &Spanned<&str>) -> Result<HeaderName, Diagnostic> {
         ));
     };
     if RESERVED_FIELDS.contains(&name.as_str()) {
-        return Err(header.error(
-            format!("`header` = \"{name}\" is reserved: the field frames or routes requests"),
-            "use a field such as authorization or x-api-key",
-        ));
+        return Err(header
+            .error(
+                format!("`header` = \"{name}\" is reserved: the field frames or routes requests"),
+                "use a field such as authorization or x-api-key",
+            )
+            .with_code(ProblemCode::ReservedName));
     }
     Ok(name)
 }

@@ -13,6 +13,7 @@ use crate::{
     config::{
         choices::{BASIC_ENCODINGS, ENCODINGS, TOKEN_METHODS},
         diagnostics::Diagnostic,
+        problem_code::ProblemCode,
         section::Section,
         spanned::Spanned,
     },
@@ -77,10 +78,12 @@ fn encoding(
         return Ok(encoding.unwrap_or(default));
     }
     if section.is_set_in_file("encoding") && encoding != Some(Encoding::Query) {
-        return Err(section.error(
-            "`encoding` does not fit method = \"GET\", whose parameters are in the query",
-            "remove `encoding`, or set method = \"POST\"",
-        ));
+        return Err(section
+            .error(
+                "`encoding` does not fit method = \"GET\", whose parameters are in the query",
+                "remove `encoding`, or set method = \"POST\"",
+            )
+            .with_code(ProblemCode::ConflictingKeys));
     }
     Ok(Encoding::Query)
 }
@@ -111,30 +114,36 @@ impl Checks {
         if key != "params" || !is_own {
             return Ok(());
         }
-        Err(found.error(
-            format!("bearward sets the parameter `{name}` of token requests itself"),
-            format!(
-                "remove `{name}` from `params`; no parameter may be sent twice (RFC 6749 §3.2)"
-            ),
-        ))
+        Err(found
+            .error(
+                format!("bearward sets the parameter `{name}` of token requests itself"),
+                format!(
+                    "remove `{name}` from `params`; no parameter may be sent twice (RFC 6749 §3.2)"
+                ),
+            )
+            .with_code(ProblemCode::ReservedName))
     }
 
     fn check_header<T>(&self, name: &HeaderName, found: &Spanned<T>) -> Result<(), Diagnostic> {
         if RESERVED_FIELDS.contains(&name.as_str()) && *name != header::CONTENT_TYPE {
-            return Err(found.error(
-                format!("bearward sets the header field `{name}` itself"),
-                format!("remove `{name}` from `headers`"),
-            ));
+            return Err(found
+                .error(
+                    format!("bearward sets the header field `{name}` itself"),
+                    format!("remove `{name}` from `headers`"),
+                )
+                .with_code(ProblemCode::ReservedName));
         }
         let carries_client = matches!(
             self.client_auth,
             ClientAuth::SecretBasic | ClientAuth::JwtHeader
         );
         if *name == header::AUTHORIZATION && carries_client {
-            return Err(found.error(
-                "the header field `authorization` already carries the client secret",
-                "remove the field, or set token_endpoint_auth_method = \"client_secret_post\"",
-            ));
+            return Err(found
+                .error(
+                    "the header field `authorization` already carries the client secret",
+                    "remove the field, or set token_endpoint_auth_method = \"client_secret_post\"",
+                )
+                .with_code(ProblemCode::ConflictingKeys));
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use crate::{
     config::{
         choices::{ERROR_CODES, EXPIRES_IN_UNITS},
         diagnostics::Diagnostic,
+        problem_code::ProblemCode,
         quote::quote,
         section::Section,
         spanned::Spanned,
@@ -63,10 +64,14 @@ fn token_types(section: &Section<'_>, context: &mut BuildContext<'_>) -> TokenTy
         return TokenTypes::AnyBearer;
     };
     if types.value.is_empty() {
-        context.push(types.error(
-            "`token_types` is empty, so no token could be used",
-            "list the accepted types, or remove `token_types`",
-        ));
+        context.push(
+            types
+                .error(
+                    "`token_types` is empty, so no token could be used",
+                    "list the accepted types, or remove `token_types`",
+                )
+                .with_code(ProblemCode::InvalidValue),
+        );
     }
     for kind in &types.value {
         if needs_proof(kind.value) {

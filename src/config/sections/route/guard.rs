@@ -2,7 +2,7 @@
 
 use super::super::{BuildContext, accepted_hosts, guard_key};
 use crate::{
-    config::{section::Section, spanned::Spanned},
+    config::{problem_code::ProblemCode, section::Section, spanned::Spanned},
     proxy::route::Guard,
     server::address::ListenAddress,
 };
@@ -35,6 +35,7 @@ pub(super) fn build(
 fn parse_hosts(found: &Spanned<Vec<Spanned<&str>>>, context: &mut BuildContext<'_>) -> Vec<String> {
     if found.value.is_empty() {
         context.push(found.warning(
+            ProblemCode::RefusesEverything,
             "`hosts` is empty, so only the route's own `host` is accepted",
             "remove `hosts` to accept localhost, 127.0.0.1, [::1] and the listen host",
         ));

@@ -29,16 +29,25 @@ pub(super) struct Folder {
 impl Folder {
     /// Opens the folder, and creates it if it is missing.
     pub(super) fn open(path: &Path) -> Result<Self, StoreError> {
-        let rejected = |error| StoreError::Folder {
+        let failed = |error| StoreError::Folder {
             path: path.to_owned(),
-            error,
+            error: FileError::Io(error),
         };
-        let failed = |error| rejected(FileError::Io(error));
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(path)
             .map_err(failed)?;
+        Self::open_existing(path)
+    }
+
+    /// Opens the folder, unless it is missing.
+    pub(super) fn open_existing(path: &Path) -> Result<Self, StoreError> {
+        let rejected = |error| StoreError::Folder {
+            path: path.to_owned(),
+            error,
+        };
+        let failed = |error| rejected(FileError::Io(error));
         let link = fs::symlink_metadata(path).map_err(failed)?;
         // systemd links the state of dynamic users, and root owns that link. Links of other users are rejected.
         if link.is_symlink() && link.uid() != 0 && link.uid() != geteuid().as_raw() {
@@ -55,6 +64,17 @@ impl Folder {
                 file,
             }),
         }
+    }
+
+    /// Checks the files of all records, without reading them.
+    pub(super) fn check_files(&self) -> Result<(), StoreError> {
+        for provider in self.providers()? {
+            self.file(
+                &format!("{provider}.json"),
+                OFlags::RDONLY | OFlags::NONBLOCK,
+            )?;
+        }
+        Ok(())
     }
 
     /// Returns the path of the folder.

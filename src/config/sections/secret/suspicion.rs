@@ -1,0 +1,86 @@
+//! Signs that a secret is not what its author meant to write. No text holds a part of it.
+
+use crate::config::{literal_variable::literal_variable, quote::is_variable_name};
+
+/// Returns what is suspicious about a secret, as the end of a sentence about it.
+pub(super) fn faults(secret: &str) -> Vec<&'static str> {
+    // Keys have many lines, and JSON has quotation marks.
+    let is_document = secret.contains("-----BEGIN ") || secret.trim_start().starts_with('{');
+    if is_document {
+        return Vec::new();
+    }
+    let is_quoted =
+        |mark: char| secret.len() >= 2 && secret.starts_with(mark) && secret.ends_with(mark);
+    let checks = [
+        (
+            secret.trim().contains(['\n', '\r']),
+            "has more than one line",
+        ),
+        (
+            is_quoted('"') || is_quoted('\''),
+            "is in quotation marks, which are sent with it",
+        ),
+        (
+            is_assignment(secret),
+            "looks like NAME=value, which is sent whole",
+        ),
+        (
+            literal_variable(secret).is_some(),
+            "is the name of a variable, which nothing replaces",
+        ),
+        (
+            secret.trim() != secret,
+            "begins or ends with a blank, which is sent with it",
+        ),
+    ];
+    let found = checks.into_iter().filter(|(found, _)| *found);
+    found.map(|(_, fault)| fault).collect()
+}
+
+/// Returns whether a variable's name, `=` and a value follow each other. Base64 has `=` at its end only.
+fn is_assignment(secret: &str) -> bool {
+    let secret = secret.strip_prefix("export ").unwrap_or(secret);
+    secret.split_once('=').is_some_and(|(name, value)| {
+        name.len() > 1 && is_variable_name(name) && !value.trim_start_matches('=').is_empty()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_as_vendors_make_them_are_not_suspicious() {
+        for secret in [
+            "abc",
+            "p\"q'r",
+            "dGVzdA==",
+            "dGVzdA=",
+            "a=b",
+            "=x",
+            "$ecret",
+            "\"",
+            "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----",
+            "{ \"kty\": \"RSA\",\n \"n\": \"x\" }",
+        ] {
+            assert_eq!(faults(secret), [""; 0], "{secret}");
+        }
+    }
+
+    #[test]
+    fn each_accident_is_named() {
+        for (secret, words) in [
+            ("abc\ndef", "more than one line"),
+            ("\"abc\"", "in quotation marks"),
+            ("'abc'", "in quotation marks"),
+            ("CLIENT_SECRET=abc", "looks like NAME=value"),
+            ("export secret=abc=", "looks like NAME=value"),
+            ("${SECRET}", "the name of a variable"),
+            ("abc ", "with a blank"),
+        ] {
+            let faults = faults(secret);
+            assert_eq!(faults.len(), 1, "{secret}: {faults:?}");
+            assert!(faults[0].contains(words), "{secret}: {faults:?}");
+        }
+    }
+}
