@@ -9,7 +9,10 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use bearward::{server::problem::ProblemKind, token::status::LastError};
+use bearward::{
+    config::ProblemCode, doctor::FindingKind, server::problem::ProblemKind,
+    token::status::LastError,
+};
 
 /// The words with a paragraph, by the heading of their section.
 fn documented(section: &str) -> BTreeSet<String> {
@@ -47,6 +50,20 @@ fn every_kind_of_a_last_error_has_its_paragraph() {
         documented("Token requests and logins"),
         set(LastError::kinds())
     );
+}
+
+#[test]
+fn every_finding_of_the_doctor_has_its_paragraph() {
+    let shared = documented("Token requests and logins");
+    let all = set(FindingKind::ALL.into_iter().map(FindingKind::as_str));
+    let own: BTreeSet<_> = all.difference(&shared).cloned().collect();
+    assert_eq!(documented("Findings of the doctor"), own);
+}
+
+#[test]
+fn every_problem_of_the_configuration_has_its_paragraph() {
+    let codes = ProblemCode::ALL.iter().map(|code| code.word());
+    assert_eq!(documented("Problems of the configuration"), set(codes));
 }
 
 #[test]

@@ -50,6 +50,31 @@ pub enum FindingKind {
 }
 
 impl FindingKind {
+    /// Every kind.
+    pub const ALL: [Self; 21] = [
+        Self::Dns,
+        Self::Connect,
+        Self::Proxy,
+        Self::Tls,
+        Self::Timeout,
+        Self::Redirect,
+        Self::NotFound,
+        Self::NotAToken,
+        Self::ClientAuthentication,
+        Self::Client,
+        Self::GrantType,
+        Self::Scope,
+        Self::Audience,
+        Self::Parameters,
+        Self::RedirectUri,
+        Self::Clock,
+        Self::RateLimited,
+        Self::ServerError,
+        Self::Login,
+        Self::Store,
+        Self::Api,
+    ];
+
     /// Returns the word in reports.
     pub const fn as_str(self) -> &'static str {
         match self {
