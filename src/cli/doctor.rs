@@ -1,14 +1,12 @@
 //! `bearward doctor`: makes the real token request once, and names the cause of a failure and the line that fixes it.
 
-use std::{
-    io::{self, IsTerminal},
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{io, path::PathBuf, process::ExitCode};
 
 use super::{
-    BAD_INPUT, Format, control_thread::on_control_thread, fail, print, print_diagnostic,
-    print_error, terminal::printable_json,
+    BAD_INPUT, Format,
+    control_thread::on_control_thread,
+    fail, print, print_diagnostic, print_error,
+    terminal::{printable_json, shows_colours},
 };
 use crate::{
     config::{self, Config},
@@ -97,8 +95,7 @@ fn unknown_provider(config: &Config, name: &str, file: &str) -> String {
 }
 
 fn style() -> Style {
-    let is_refused = config::environment("NO_COLOR").is_some_and(|value| !value.is_empty());
     Style {
-        is_coloured: !is_refused && io::stdout().is_terminal(),
+        is_coloured: shows_colours(&io::stdout()),
     }
 }

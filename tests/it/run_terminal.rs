@@ -27,7 +27,7 @@ fn run_at_a_terminal_says_what_to_try_and_what_to_do() {
     let tokens = TokenEndpoint::issuing("canary-token");
     let server = AuthorizationServer::start(Dialect::Happeo);
     let home = home(&tokens, &server);
-    let mut terminal = Terminal::spawn(&mut home.command(&["run"]).env("NO_COLOR", "1"));
+    let mut terminal = Terminal::spawn(home.command(&["run"]).env("NO_COLOR", "1"));
     terminal.wait_for("Press Ctrl-C to stop.");
     let shown = terminal.shown();
     let login = format!(
