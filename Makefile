@@ -21,9 +21,16 @@ STATIC ?= x86_64-unknown-linux-musl
 static:
 	$(CARGO) build --profile dist --locked --target $(STATIC)
 
-# A Debian package in target/debian. It needs `cargo install --locked cargo-deb`.
-deb:
-	$(CARGO) deb --profile dist --locked
+# A Debian package in target/debian. It needs `cargo install --locked cargo-deb`. The program itself prints its manual page and
+# its completions.
+GENERATED := target/generated
+deb: dist
+	mkdir -p $(GENERATED)
+	target/dist/bearward man > $(GENERATED)/bearward.1
+	target/dist/bearward completions bash > $(GENERATED)/bearward
+	target/dist/bearward completions zsh > $(GENERATED)/_bearward
+	target/dist/bearward completions fish > $(GENERATED)/bearward.fish
+	$(CARGO) deb --profile dist --no-build --locked
 
 test: fmt-check lint deny tools peers
 	$(CARGO) test --workspace --locked --no-fail-fast
