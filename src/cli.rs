@@ -34,6 +34,7 @@ Examples:
   bearward demo                     try it without a configuration
   bearward presets                  list the vendors that are built in
   bearward check -c bearward.toml   find the mistakes in a configuration
+  bearward doctor                   find out why there is no token
   bearward login happeo             log in where a person has to
   bearward run -c bearward.toml     run the sidecar
   bearward status                   see how it is

@@ -168,11 +168,11 @@ fn what_is_pasted_and_is_of_no_login_changes_nothing() {
     for (pasted, told) in [
         (
             "myapp://callback?code=canary&state=another",
-            "another login",
+            "not the response to the login just started",
         ),
         (
             "myapp://callback?error=access_denied&state=another",
-            "another login",
+            "not the response to the login just started",
         ),
         ("canary", "invalid_grant"),
         ("", "before anything was pasted"),
@@ -354,7 +354,7 @@ fn who_cannot_log_in_is_told_why() {
     let world = world();
     world.configure(ANY, "", "[providers.client]\ngrant_type = \"client_credentials\"\ntoken_endpoint = \"http://127.0.0.1:1/\"\nclient_id = \"x\"\nclient_secret = \"y\"\n");
     for (command, provider, told) in [
-        ("login", "client", "client_credentials"),
+        ("login", "client", "it uses a client id and secret only"),
         ("logout", "client", "client_credentials"),
         ("login", "nobody", "there is no provider \"nobody\""),
         ("logout", "nobody", "there is no provider \"nobody\""),

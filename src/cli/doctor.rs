@@ -14,11 +14,21 @@ use crate::{
     login::redirect::with_default_redirect_uri,
 };
 
+const EXAMPLES: &str = "\
+Examples:
+  bearward doctor                    examine every provider
+  bearward doctor hapn --detect      also find the way to authenticate that works
+  bearward doctor --format json
+
+The exit status is 0 without findings, and 1 with some. Each finding has the
+line of the configuration that fixes it, where there is one.";
+
 /// Make the real token request, and name what is wrong and the line that fixes it
 ///
 /// Shows each exchange as sent and received. Secrets are replaced by the first 8 digits of their SHA-256. No refresh
 /// token is sent, and nothing is stored.
 #[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     /// The key of the provider's table; else all providers are examined
     provider: Option<String>,
