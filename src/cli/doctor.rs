@@ -17,7 +17,7 @@ use crate::{
 const EXAMPLES: &str = "\
 Examples:
   bearward doctor                    examine every provider
-  bearward doctor hapn --detect      also find the way to authenticate that works
+  bearward doctor hapn --detect      also find the authentication that works
   bearward doctor --format json
 
 The exit status is 0 without findings, and 1 with some. Each finding has the
