@@ -26,11 +26,12 @@ pub(super) struct Detected {
     pub(super) next: Option<TokenRequestError>,
 }
 
-/// Tries the other ways, each once.
+/// Tries the other ways, each once. `refused` is the kind of what the configured way shows.
 pub(super) async fn detect(
     provider: &Arc<Provider>,
     recorder: &Arc<ExchangeRecorder>,
     grant: Grant<'_>,
+    refused: FindingKind,
 ) -> Option<Detected> {
     for way in others(provider) {
         let mut changed = Provider::clone(provider);
@@ -45,7 +46,7 @@ pub(super) async fn detect(
             Err(_) => continue,
         };
         return Some(Detected {
-            causes: causes(provider, way),
+            causes: causes(provider, way, refused),
             stanza: stanza(provider, way),
             next,
         });
@@ -81,7 +82,10 @@ fn others(provider: &Provider) -> Vec<Way> {
             .map(move |(method, basic)| (*method, encoding, *basic))
     };
     let all = with(own.encoding).chain(with(other));
-    all.filter(|way| !is_same(way)).collect()
+    let mut ways: Vec<_> = all.filter(|way| !is_same(way)).collect();
+    // One changed line is the likely mistake, and the shortest fix.
+    ways.sort_by_key(|way| settings(provider, *way).len());
+    ways
 }
 
 fn settings(
@@ -120,10 +124,15 @@ const fn word(method: ClientAuth) -> &'static str {
     }
 }
 
-fn causes(provider: &Provider, way: Way) -> Vec<Cause> {
+fn causes(provider: &Provider, way: Way, refused: FindingKind) -> Vec<Cause> {
     let causes = settings(provider, way).into_iter().map(|(key, value)| {
-        let message = format!("The server accepts the client with `{key} = {value:?}`.");
-        Cause::new(FindingKind::ClientAuthentication, message).fixed_by(key, value)
+        // A server that cannot read the parameters says nothing of the client.
+        let kind = match (key, refused) {
+            ("token_request.encoding", FindingKind::Parameters) => FindingKind::Parameters,
+            _ => FindingKind::ClientAuthentication,
+        };
+        let message = format!("The server accepts the request with `{key} = {value:?}`.");
+        Cause::new(kind, message).fixed_by(key, value)
     });
     causes.collect()
 }
@@ -165,6 +174,11 @@ mod tests {
         let ways = others(&provider);
         assert_eq!(ways.len(), 5);
         assert_eq!(ways[0].0, ClientAuth::SecretPost);
+        let changes: Vec<_> = ways
+            .iter()
+            .map(|way| settings(&provider, *way).len())
+            .collect();
+        assert!(changes.is_sorted(), "{changes:?}");
         for (index, way) in ways.iter().enumerate() {
             assert!(!ways[..index].contains(way));
         }

@@ -147,7 +147,7 @@ impl<'a> Session<'a> {
         error: &TokenRequestError,
         exchange: Option<&RecordedExchange>,
     ) {
-        let tried = detection::detect(self.provider, &self.recorder, grant).await;
+        let tried = detection::detect(self.provider, &self.recorder, grant, cause.kind).await;
         match tried {
             Some(Detected {
                 causes,
