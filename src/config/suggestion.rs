@@ -5,6 +5,27 @@ use super::keys::{self, KeySpec};
 /// The longest word that is compared, in characters.
 const MAX_WORD: usize = 64;
 
+/// Words of other programs and of vendors, with the key of a provider that they stand for.
+const SYNONYMS: &[(&str, &str)] = &[
+    ("auth_method", "token_endpoint_auth_method"),
+    ("auth_url", "authorization_endpoint"),
+    ("authorization_url", "authorization_endpoint"),
+    ("authorize_url", "authorization_endpoint"),
+    ("callback_url", "redirect_uri"),
+    ("redirect_url", "redirect_uri"),
+    ("secret", "client_secret"),
+    ("token_uri", "token_endpoint"),
+    ("token_url", "token_endpoint"),
+];
+
+/// Parameters of a token request that are no keys of their own.
+const PARAMETERS: &[&str] = &[
+    "audience",
+    "resource",
+    "subject_token",
+    "subject_token_type",
+];
+
 /// Returns the candidate that `text` probably stands for.
 ///
 /// Up to four edits are allowed: one for every three characters. A swap of neighbours is one edit.
@@ -48,11 +69,32 @@ pub(super) fn suggest_key(name: &str, specs: &'static [KeySpec], table: &str) ->
         let key = nearest(name, keys::names(specs))?;
         Some(format!("did you mean `{key}`?"))
     };
-    let first = if table.is_empty() { similar() } else { None };
+    let first = match table.split_once('.') {
+        None if table.is_empty() => similar(),
+        Some(("providers", provider)) if !provider.contains('.') => {
+            suggest_for_provider(name, table)
+        }
+        _ => None,
+    };
     first
         .or_else(|| suggest_table(name, specs, table))
         .or_else(similar)
         .or_else(|| suggest_table(name, keys::ROOT, ""))
+}
+
+/// Suggests the key of a provider's `table` that a word of another program, or of a token request, stands for.
+fn suggest_for_provider(name: &str, table: &str) -> Option<String> {
+    if PARAMETERS.contains(&name) {
+        return Some(format!(
+            "write params = {{ {name} = \"…\" }} into [{table}.token_request]"
+        ));
+    }
+    // The consent request has one of the same name, which is needed less often.
+    if name == "params" {
+        return Some(format!("move `{name}` to [{table}.token_request]"));
+    }
+    let (_, key) = SYNONYMS.iter().find(|(word, _)| *word == name)?;
+    Some(format!("did you mean `{key}`?"))
 }
 
 /// Suggests the first table below `path` that has the key `name`.
@@ -71,6 +113,29 @@ fn suggest_table(name: &str, specs: &'static [KeySpec], path: &str) -> Option<St
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_of_another_program_finds_the_key_of_a_provider() {
+        let hint = |name| suggest_key(name, &[], "providers.hapn").unwrap();
+        assert_eq!(hint("token_url"), "did you mean `token_endpoint`?");
+        assert_eq!(
+            hint("audience"),
+            "write params = { audience = \"…\" } into [providers.hapn.token_request]"
+        );
+        assert_eq!(
+            hint("params"),
+            "move `params` to [providers.hapn.token_request]"
+        );
+    }
+
+    #[test]
+    fn every_synonym_stands_for_a_key() {
+        let mut keys = Vec::new();
+        keys::walk(keys::ROOT, "", &mut |_, spec| keys.push(spec.name));
+        for (word, key) in SYNONYMS {
+            assert!(keys.contains(key), "{word}");
+        }
+    }
 
     #[test]
     fn a_misspelt_word_finds_the_word_that_was_meant() {

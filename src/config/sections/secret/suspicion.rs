@@ -5,7 +5,9 @@ use crate::config::{literal_variable::literal_variable, quote::is_variable_name}
 /// Returns what is suspicious about a secret, as the end of a sentence about it.
 pub(super) fn faults(secret: &str) -> Vec<&'static str> {
     // Keys have many lines, and JSON has quotation marks.
-    let is_document = secret.contains("-----BEGIN ") || secret.trim_start().starts_with('{');
+    let begins = secret.trim_start();
+    let is_json = begins.starts_with('{') && !begins.starts_with("{{");
+    let is_document = secret.contains("-----BEGIN ") || is_json;
     if is_document {
         return Vec::new();
     }
@@ -29,6 +31,10 @@ pub(super) fn faults(secret: &str) -> Vec<&'static str> {
             "is the name of a variable, which nothing replaces",
         ),
         (
+            is_reference(secret),
+            "looks like a placeholder, a path or a reference of another program, which is sent as it is",
+        ),
+        (
             secret.trim() != secret,
             "begins or ends with a blank, which is sent with it",
         ),
@@ -45,9 +51,44 @@ fn is_assignment(secret: &str) -> bool {
     })
 }
 
+/// Returns whether a text stands for a secret elsewhere: `%NAME%`, `{{NAME}}`, `$(command)`, `env:NAME`, `file:/path`,
+/// `/run/secrets/name`, or `<your secret>`.
+fn is_reference(secret: &str) -> bool {
+    let is_between = |begin: &str, end: &str| {
+        let inner = secret
+            .strip_prefix(begin)
+            .and_then(|rest| rest.strip_suffix(end));
+        inner.is_some_and(|inner| !inner.is_empty())
+    };
+    let has_prefix = |prefixes: &[&str]| prefixes.iter().any(|prefix| secret.starts_with(prefix));
+    is_between("%", "%")
+        || is_between("{{", "}}")
+        || is_between("$(", ")")
+        || is_between("<", ">")
+        || has_prefix(&["env:", "file:", "/run/", "/etc/", "/var/"])
+        || secret == "…"
+        || secret == "..."
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reference_to_a_secret_elsewhere_is_suspicious() {
+        for secret in [
+            "%HAPN_CLIENT_SECRET%",
+            "{{HAPN}}",
+            "$(cat x)",
+            "env:HAPN",
+            "file:/run/x",
+            "/run/secrets/hapn",
+            "<your secret>",
+            "…",
+        ] {
+            assert_eq!(faults(secret).len(), 1, "{secret}");
+        }
+    }
 
     #[test]
     fn secrets_as_vendors_make_them_are_not_suspicious() {
