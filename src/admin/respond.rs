@@ -127,7 +127,7 @@ pub(super) fn refusal(refusal: Refusal) -> Response {
         ),
         Refusal::UnknownHost => (
             ProblemKind::HostNotAllowed,
-            "The Host is not the admin listener's: use localhost, 127.0.0.1, [::1], or the address it listens on.",
+            "The Host is not the admin listener's: use localhost, 127.0.0.1, [::1], the address it listens on, or a name in `[admin] hosts`.",
         ),
         Refusal::CrossSite => (
             ProblemKind::CrossSite,

@@ -92,7 +92,7 @@ impl ProxyRefusal {
             )),
             ..Self::new(
                 ProblemKind::HostNotAllowed,
-                "this Host is not one of `guard.hosts`",
+                "this Host is not one of `guard.hosts` of the route: use localhost, or have the operator add it",
             )
         }
     }

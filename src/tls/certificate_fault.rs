@@ -21,6 +21,8 @@ pub enum CertificateFault {
     OtherName,
     /// Its authority has revoked it.
     Revoked,
+    /// It is the certificate of an authority, which no server may use.
+    Authority,
     /// Something else is wrong with it.
     Other,
 }
@@ -49,6 +51,7 @@ impl From<&CertificateError> for CertificateFault {
             }
             E::NotValidForName | E::NotValidForNameContext { .. } => Self::OtherName,
             E::Revoked => Self::Revoked,
+            E::Other(other) if is_authority(other) => Self::Authority,
             _ => Self::Other,
         }
     }
@@ -68,6 +71,11 @@ impl fmt::Display for CertificateDates {
         let Self { limit, clock } = self;
         write!(f, "{limit} (this machine's clock: {clock})")
     }
+}
+
+/// Whether the verifier found an authority's certificate in a server's place. rustls has no variant of its own for that.
+fn is_authority(error: &rustls::OtherError) -> bool {
+    error.0.to_string() == "CaUsedAsEndEntity"
 }
 
 fn date(time: UnixTime) -> Option<Date> {

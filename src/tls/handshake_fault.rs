@@ -78,6 +78,9 @@ impl HandshakeFault {
             C::NotYetValid(_) => "is not valid yet: check this machine's clock".to_owned(),
             C::OtherName => "is for another name: check the address".to_owned(),
             C::Revoked => "is revoked: replace it".to_owned(),
+            C::Authority => "is that of an authority (CA:TRUE), which a server may not use: give the server a certificate \
+                             with basicConstraints = CA:FALSE, and trust its authority"
+                .to_owned(),
             C::Other => "is not acceptable: replace it".to_owned(),
         };
         format!("the certificate of {address} {says}")
