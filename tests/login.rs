@@ -355,7 +355,7 @@ fn who_cannot_log_in_is_told_why() {
     world.configure(ANY, "", "[providers.client]\ngrant_type = \"client_credentials\"\ntoken_endpoint = \"http://127.0.0.1:1/\"\nclient_id = \"x\"\nclient_secret = \"y\"\n");
     for (command, provider, told) in [
         ("login", "client", "it uses a client id and secret only"),
-        ("logout", "client", "client_credentials"),
+        ("logout", "client", "it uses a client id and secret only"),
         ("login", "nobody", "there is no provider \"nobody\""),
         ("logout", "nobody", "there is no provider \"nobody\""),
     ] {
