@@ -37,10 +37,12 @@ pub(super) async fn run(
         } else {
             told = Told::default();
         }
+        let has_settings = current.settings.is_some();
         let next_look = clock.now() + LOOK_INTERVAL;
         tokio::select! {
             changed = view.changed() => if changed.is_err() { return },
-            () = clock.sleep_until(next_look) => {}
+            // Without `[notify]` there is nothing to look at.
+            () = clock.sleep_until(next_look), if has_settings => {}
         }
     }
 }
