@@ -33,8 +33,18 @@ impl ProxyVariable {
 
     /// Returns the first variable for HTTPS that is set and not empty.
     pub fn find(environment: &dyn Fn(&str) -> Option<String>) -> Option<Self> {
-        let is_set = |name: &&str| environment(name).is_some_and(|value| !value.is_empty());
-        Self::ALL.into_iter().find(is_set).map(Self)
+        Self::values(environment)
+            .next()
+            .map(|(variable, _)| variable)
+    }
+
+    /// Returns the variables for HTTPS that are set and not empty, with their values.
+    pub fn values(
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> impl Iterator<Item = (Self, String)> {
+        let value = |name| Some((Self(name), environment(name)?));
+        let values = Self::ALL.into_iter().filter_map(value);
+        values.filter(|(_, value)| !value.is_empty())
     }
 }
 

@@ -3,20 +3,18 @@
 use std::{net::IpAddr, time::Duration};
 
 use tokio::{net::TcpStream, time::timeout};
-use url::{Host, Url};
+use url::Url;
 
 use super::authorities;
 use crate::{
     config::{Config, Environment},
-    oauth::provider::{ApiBase, Provider},
+    forward_proxy::ProxyVariable,
+    oauth::provider::{ApiBase, Provider, is_loopback},
     proxy::route::{Route, UpstreamBase},
 };
 
 /// The time for a connection to another address of this machine.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// Variables that name a proxy for HTTPS, as curl reads them.
-const PROXY_VARIABLES: [&str; 4] = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 
 /// The surroundings of a provider's endpoint.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,13 +41,12 @@ impl Surroundings {
         url: Option<&Url>,
         untrusted: Option<&Url>,
     ) -> Self {
-        let proxy = PROXY_VARIABLES.iter().find_map(|name| {
-            let text = environment(name).filter(|text| !text.is_empty())?;
+        let proxy = ProxyVariable::values(environment).find_map(|(variable, text)| {
             let text = match text.contains("://") {
                 true => text,
                 false => format!("http://{text}"),
             };
-            Some(((*name).to_owned(), Url::parse(&text).ok()?))
+            Some((variable.to_string(), Url::parse(&text).ok()?))
         });
         let user = proxy.as_ref().map(|(_, url)| url.username().to_owned());
         Self {
@@ -99,12 +96,7 @@ fn api(config: &Config, provider: &Provider) -> Option<String> {
 
 /// Finds the other loopback address on which something listens. Nothing is sent.
 async fn reachable(url: &Url) -> Option<Url> {
-    let is_loopback = match url.host()? {
-        Host::Domain(name) => name.eq_ignore_ascii_case("localhost"),
-        Host::Ipv4(address) => address.is_loopback(),
-        Host::Ipv6(address) => address.is_loopback(),
-    };
-    if !is_loopback {
+    if !is_loopback(url) {
         return None;
     }
     let port = url.port_or_known_default()?;

@@ -5,7 +5,7 @@ use url::Url;
 use super::{Evidence, without_query};
 use crate::{
     doctor::cause::{Cause, FindingKind},
-    oauth::error::Fault,
+    oauth::{error::Fault, provider::is_loopback},
     tls::{CertificateFault, HandshakeFault},
 };
 
@@ -131,8 +131,7 @@ fn tls(evidence: &Evidence<'_>) -> Cause {
     let host = evidence.host();
     if *evidence.error.fault() == Fault::Tls(HandshakeFault::NotTls) {
         let other = evidence.exchange.map(|exchange| exchange.url.clone());
-        let is_loopback = is_loopback(other.as_ref());
-        let other = other.and_then(|url| match is_loopback {
+        let other = other.and_then(|url| match is_loopback(&url) {
             true => with_scheme(url, "http"),
             false => with_default_port(url),
         });
@@ -152,11 +151,6 @@ fn tls(evidence: &Evidence<'_>) -> Cause {
         .fixed_by(key, file.unwrap_or("/etc/ssl/private-ca.pem"));
     }
     cause(format!("{}.", evidence.error.for_operators()))
-}
-
-fn is_loopback(url: Option<&Url>) -> bool {
-    url.and_then(Url::host_str)
-        .is_some_and(|host| host == "localhost" || host == "[::1]" || host.starts_with("127."))
 }
 
 fn with_scheme(mut url: Url, scheme: &str) -> Option<String> {
