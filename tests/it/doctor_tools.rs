@@ -80,14 +80,7 @@ impl Patient {
         command
             .env("HOME", self.folder.path())
             .envs(self.environment.iter().cloned());
-        let mut process = Process::spawn(&mut command);
-        let status = process.wait(PATIENCE * 2);
-        let (stdout, stderr) = process.output();
-        Output {
-            status,
-            stdout,
-            stderr,
-        }
+        Process::spawn(&mut command).into_output(PATIENCE * 2)
     }
 
     /// Runs the doctor, whose JSON has to agree with its exit status.

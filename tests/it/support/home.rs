@@ -312,14 +312,7 @@ impl Home {
     /// Runs a command to its end.
     #[track_caller]
     pub fn run_to_end(&self, arguments: &[&str]) -> Output {
-        let mut process = Process::spawn(&mut self.command(arguments));
-        let status = process.wait(PATIENCE * 2);
-        let (stdout, stderr) = process.output();
-        Output {
-            status,
-            stdout,
-            stderr,
-        }
+        Process::spawn(&mut self.command(arguments)).into_output(PATIENCE * 2)
     }
 
     /// Starts the sidecar and waits until it serves.

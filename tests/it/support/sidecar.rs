@@ -48,14 +48,7 @@ pub fn wrapped(inner: &Command, wrapper: &[&str]) -> Command {
 /// Runs a command of the binary to its end, which has to come in time.
 #[track_caller]
 pub fn run_to_end(arguments: &[&str], environment: &[(String, String)]) -> Output {
-    let mut process = Process::spawn(command(arguments).envs(environment.iter().cloned()));
-    let status = process.wait(PATIENCE);
-    let (stdout, stderr) = process.output();
-    Output {
-        status,
-        stdout,
-        stderr,
-    }
+    Process::spawn(command(arguments).envs(environment.iter().cloned())).into_output(PATIENCE)
 }
 
 /// A process whose output is captured, killed when dropped.
@@ -124,6 +117,18 @@ impl Process {
     #[track_caller]
     pub fn wait(&mut self, bound: Duration) -> ExitStatus {
         until_within(bound, "the end of a process", || self.ended())
+    }
+
+    /// Waits for its end, and returns all that it wrote.
+    #[track_caller]
+    pub fn into_output(mut self, bound: Duration) -> Output {
+        let status = self.wait(bound);
+        let (stdout, stderr) = self.output();
+        Output {
+            status,
+            stdout,
+            stderr,
+        }
     }
 
     /// Writes a line to its standard input and closes it.
